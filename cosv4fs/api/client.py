@@ -1,0 +1,623 @@
+"""The COS JSON API v4, one typed method per operation (spec sections 6-9). Usable without fsspec.
+
+>>> from cosv4fs.api import CosV4Client
+>>> client = CosV4Client.connect(appid="1250000000", secret_id="…", secret_key="…", region="gz")  # doctest: +SKIP
+>>> client.upload("bucket", "/dir/name.txt", b"hello", insert_only=False)  # doctest: +SKIP
+
+Objects are addressed by bucket and key. A key begins with ``/``; that of a directory also ends with one, the bucket's
+root is ``/``. Sizes and offsets are bytes, times are Unix seconds.
+
+All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`). A request that
+failed for a passing reason is sent again; one whose reply was lost is recognised when it had succeeded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from cosv4fs import paths
+from cosv4fs.api.bodies import Body, form_body, json_body
+from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.http import Request, Transport, read_json, refusal
+from cosv4fs.api.listing import Pager
+from cosv4fs.api.replies import (
+    Entry,
+    Fields,
+    Page,
+    PathStatus,
+    ReceivedSlice,
+    SliceSession,
+    UnfinishedUpload,
+    UploadedObject,
+)
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.signing import Signer, encode_key
+from cosv4fs.codes import Retry
+from cosv4fs.config import Config, resolve
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError
+
+__all__ = ["CosV4Client"]
+
+T = TypeVar("T")
+
+_SINGLE, _MULTI = "single", "multi"
+
+_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
+"""The kind of signature per operation (spec section 4, table); multi-effect for all others."""
+
+_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
+"""Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
+
+_BAD_UPDATE_FLAG = -179
+_UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
+"""The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
+
+
+class CosV4Client:
+    """One account's access to the service.
+
+    Parameters
+    ----------
+    config : Config
+        From `cosv4fs.config.resolve`; or use `connect`.
+    policy : RetryPolicy, optional
+        When requests are sent again; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+
+    Attributes
+    ----------
+    on_throttle : callable or None
+        Called whenever the service asks for fewer requests.
+    """
+
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.config = config
+        self._signer = Signer(config, clock)
+        self._transport = Transport(config)
+        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline)
+        self._kinds = dict(_SIGNATURE_KINDS)
+        self._pager = Pager(self.list_page, config.page_size)
+        self._flag_needed = False
+        self.on_throttle: Callable[[], None] | None = None
+
+    @classmethod
+    def connect(cls, **options: Any) -> CosV4Client:
+        """Return a client for the given options, completed from the environment.
+
+        Parameters
+        ----------
+        **options
+            The fields of `cosv4fs.config.Config`: appid, secret_id, secret_key, region, endpoint, …
+
+        Raises
+        ------
+        MissingCredentialsError, ValueError, TypeError
+            See `cosv4fs.config.resolve`.
+        """
+        return cls(resolve(options))
+
+    def __repr__(self) -> str:
+        return f"<CosV4Client appid={self.config.appid} at {self.config.api_root}>"
+
+    def close(self) -> None:
+        """Close the pooled connections. The client stays usable."""
+        self._transport.close()
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes | bytearray | memoryview,
+        *,
+        insert_only: bool = True,
+        sha: str | None = None,
+        biz_attr: str | None = None,
+        content_type: str | None = None,
+    ) -> UploadedObject:
+        """Upload an object of at most 20 MiB in one request (``op=upload``, spec section 6.1).
+
+        Parameters
+        ----------
+        content : bytes-like
+            The whole content.
+        insert_only : bool
+            Fail when the object exists; else replace it.
+        sha : str, optional
+            SHA-1 in hex, checked by the server; computed when not given.
+        biz_attr : str, optional
+            A free attribute.
+        content_type : str, optional
+            What downloads shall say.
+
+        Raises
+        ------
+        FileExistsError
+            With `insert_only`, or where an unfinished upload holds the path (code -4019).
+        FileNotFoundError
+            The directory does not exist, where the service wants it to.
+        """
+        view = memoryview(content).cast("B")
+        digest = sha or hashlib.sha1(view, usedforsecurity=False).hexdigest()
+        fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only))}
+        if biz_attr is not None:
+            fields["biz_attr"] = biz_attr
+
+        def settle(error: CosError) -> UploadedObject | None:
+            # the lost attempt may have been the one that created the object
+            ours = isinstance(error, CosFileExistsError) and self._is_complete(bucket, key, len(view), digest)
+            return UploadedObject() if ours else None
+
+        body = form_body(fields, view, content_type)
+        return self._post("upload", bucket, key, body, UploadedObject.parse, settle)
+
+    def upload_slice_init(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        filesize: int,
+        slice_size: int,
+        insert_only: bool = True,
+        sha: str | None = None,
+        uploadparts: str | None = None,
+        biz_attr: str | None = None,
+    ) -> SliceSession | UploadedObject:
+        """Open an upload session (``op=upload_slice_init``, spec section 6.2).
+
+        Parameters
+        ----------
+        filesize, slice_size : int
+            Bytes of the whole object and of a slice; the server may answer with another slice size.
+        insert_only : bool
+            Fail when the object exists.
+        sha, uploadparts : str, optional
+            SHA-1 of the whole object in hex, and the JSON text of its chaining states at every MiB.
+        biz_attr : str, optional
+            A free attribute.
+
+        Returns
+        -------
+        SliceSession or UploadedObject
+            The latter when the content was already stored and nothing has to be sent.
+
+        Raises
+        ------
+        FileExistsError
+            The object exists, or (code -4019) an unfinished upload holds the path.
+        """
+        fields = {
+            "op": "upload_slice_init",
+            "filesize": str(filesize),
+            "slice_size": str(slice_size),
+            "insertOnly": str(int(insert_only)),
+        }
+        optional = {"sha": sha, "uploadparts": uploadparts, "biz_attr": biz_attr}
+        fields |= {name: value for name, value in optional.items() if value is not None}
+
+        def parse(data: Fields) -> SliceSession | UploadedObject:
+            return SliceSession.parse(data) if data.has("session") else UploadedObject.parse(data)
+
+        return self._post("upload_slice_init", bucket, key, form_body(fields), parse)
+
+    def upload_slice_data(
+        self,
+        bucket: str,
+        key: str,
+        session: str,
+        offset: int,
+        content: memoryview,
+        *,
+        sha: str | None = None,
+        content_type: str | None = None,
+    ) -> ReceivedSlice:
+        """Send one slice (``op=upload_slice_data``, spec section 6.3). Sending it again does no harm.
+
+        Parameters
+        ----------
+        session : str
+            From `upload_slice_init` or `upload_slice_list`.
+        offset : int
+            Where the slice starts, in bytes.
+        content : memoryview
+            The slice; it must not change until the method returns.
+        sha : str, optional
+            The whole object's SHA-1, when the session was opened with it.
+        content_type : str, optional
+            As in `upload`.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the session is unknown; EIO when the server took another offset or length.
+        """
+        fields = {"op": "upload_slice_data", "session": session, "offset": str(offset)}
+        if sha is not None:
+            fields["sha"] = sha
+
+        def parse(data: Fields) -> ReceivedSlice:
+            slice_ = ReceivedSlice.parse(data, session)
+            if slice_.offset != offset:
+                raise data.bad("offset", slice_.offset)
+            if slice_.length not in (None, len(content)):
+                raise data.bad("datalen", slice_.length)
+            return slice_
+
+        return self._post("upload_slice_data", bucket, key, form_body(fields, content, content_type), parse)
+
+    def upload_slice_list(self, bucket: str, key: str) -> UnfinishedUpload | None:
+        """Return the unfinished upload at a key (``op=upload_slice_list``, spec section 6.4).
+
+        Returns
+        -------
+        UnfinishedUpload or None
+            None when there is none: a complete object, or nothing at all.
+        """
+        path = paths.join(bucket, key)
+
+        def parse(data: Fields) -> tuple[UnfinishedUpload | None]:
+            return (UnfinishedUpload.parse(data, "upload_slice_list", path) if data.has("session") else None,)
+
+        try:
+            return self._post("upload_slice_list", bucket, key, form_body({"op": "upload_slice_list"}), parse)[0]
+        except CosFileNotFoundError:
+            return None
+
+    def upload_slice_finish(
+        self, bucket: str, key: str, session: str, filesize: int, *, sha: str | None = None
+    ) -> UploadedObject:
+        """Finish an upload session (``op=upload_slice_finish``, spec section 6.5): the object becomes visible.
+
+        Parameters
+        ----------
+        session, filesize : str, int
+            As opened.
+        sha : str, optional
+            Required exactly when the session was opened with it.
+        """
+        fields = {"op": "upload_slice_finish", "session": session, "filesize": str(filesize)}
+        if sha is not None:
+            fields["sha"] = sha
+
+        def settle(error: CosError) -> UploadedObject | None:
+            # a finish that had succeeded leaves no session behind
+            gone = error.retry is Retry.SESSION or isinstance(error, (CosFileNotFoundError, CosFileExistsError))
+            return UploadedObject() if gone and self._is_complete(bucket, key, filesize, sha) else None
+
+        return self._post("upload_slice_finish", bucket, key, form_body(fields), UploadedObject.parse, settle)
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def create(self, bucket: str, key: str, biz_attr: str = "") -> None:
+        """Create a directory (``op=create``, spec section 7.1).
+
+        Raises
+        ------
+        FileExistsError
+            Something exists at the key.
+        """
+
+        def settle(error: CosError) -> bool | None:
+            return True if isinstance(error, CosFileExistsError) else None
+
+        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), _nothing, settle)
+
+    def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
+        """Return one page of a directory (``op=list``, spec section 7.2).
+
+        Parameters
+        ----------
+        num : int
+            Entries wanted, at most 1000; some servers allow 199.
+        context : str
+            Empty for the first page, then from the page before.
+        prefix : str
+            Only entries whose name starts with it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        path = paths.join(bucket, key)
+        query = {"op": "list", "num": str(num), "context": context}
+        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", path)
+        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.sequence("infos"))
+        return Page(entries, data.text("context", ""), data.flag("listover"))
+
+    def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
+        """Yield all entries of a directory, page by page; unfinished uploads too.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.entries(bucket, key, prefix)
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    def stat(self, bucket: str, key: str) -> PathStatus:
+        """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``, spec sections 7.3, 8.1).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing of that type at the key.
+        """
+        reply = self._get("stat", bucket, key, {"op": "stat"})
+        return PathStatus.parse(Fields(reply.get("data"), "stat", paths.join(bucket, key)), key.endswith("/"))
+
+    def update(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change attributes (``op=update``, spec sections 7.4 and 8.2). What is None stays as it is.
+
+        Parameters
+        ----------
+        biz_attr : str, optional
+            A free attribute.
+        authority : str, optional
+            ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+        custom_headers : mapping, optional
+            What downloads are answered with. Some servers merge them into those set before, some replace those
+            (spec section 15-10): send the whole set.
+        """
+        given = {"biz_attr": biz_attr, "authority": authority, "custom_headers": custom_headers}
+        values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        flag = sum(_UPDATE_FLAGS[name] for name in values)
+        try:
+            self._update(bucket, key, {**values, "flag": flag} if self._flag_needed else values)
+        except CosError as error:
+            if error.code != _BAD_UPDATE_FLAG or self._flag_needed:
+                raise
+            self._update(bucket, key, {**values, "flag": flag})
+            self._flag_needed = True
+
+    def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
+        self._post("update", bucket, key, json_body({"op": "update", **values}), _nothing)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete a file, an unfinished upload, or an empty directory (``op=delete``, spec sections 7.5, 8.3).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing at the key.
+        OSError
+            ENOTEMPTY for a directory that is not empty (some servers say nothing then, spec section 15-13).
+        """
+
+        def settle(error: CosError) -> bool | None:
+            return True if isinstance(error, CosFileNotFoundError) else None
+
+        self._post("delete", bucket, key, json_body({"op": "delete"}), _nothing, settle)
+
+    def move(
+        self,
+        bucket: str,
+        key: str,
+        target: str,
+        *,
+        overwrite: bool = False,
+        expected: tuple[int, str | None] | None = None,
+    ) -> None:
+        """Move a file inside its bucket (``op=move``, spec section 8.4).
+
+        Parameters
+        ----------
+        target : str
+            The new key, from the bucket's root.
+        overwrite : bool
+            Replace a file at `target`; else its existence is an error.
+        expected : tuple of (int, str or None), optional
+            Size and SHA-1 of the file, to recognise at `target` a move whose reply was lost.
+
+        Raises
+        ------
+        FileNotFoundError
+            No such file, or no such target directory.
+        FileExistsError
+            Something exists at `target`.
+        """
+
+        def settle(error: CosError) -> bool | None:
+            if not isinstance(error, (CosFileNotFoundError, CosFileExistsError)):
+                return None
+            return True if self._moved(bucket, key, target, expected) else None
+
+        fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
+        self._post("move", bucket, key, form_body(fields), _nothing, settle)
+
+    def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
+        """Copy a file inside its bucket (``op=copy``, spec section 8.5). Parameters and errors as for `move`."""
+
+        def settle(error: CosError) -> bool | None:
+            if not isinstance(error, CosFileExistsError):
+                return None
+            source = self.stat(bucket, key)
+            ours = source.sha is not None and self._is_complete(bucket, target, source.size, source.sha)
+            return True if ours else None
+
+        fields = {"op": "copy", "dest_fileid": target, "to_over_write": str(int(overwrite))}
+        self._post("copy", bucket, key, form_body(fields), _nothing, settle)
+
+    # -- downloads -------------------------------------------------------------------------------------------------
+
+    def fetch(
+        self,
+        bucket: str,
+        key: str,
+        allocate: Callable[[int, Version], memoryview],
+        start: int | None = None,
+        stop: int | None = None,
+        expected: Version | None = None,
+    ) -> Fetched:
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (spec section 9).
+
+        A broken connection continues at the byte that was reached.
+
+        Parameters
+        ----------
+        allocate : callable
+            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
+        start, stop : int, optional
+            A negative `start` counts from the end; ends beyond the object are cut.
+        expected : Version, optional
+            From an earlier `fetch` or `head`: an object that is provably another one is an error.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object.
+        OSError
+            ESTALE when the object changed.
+        """
+
+        def request(range_header: str | None) -> Request:
+            return self._download_request("GET", bucket, key, range_header)
+
+        return self._run(RangeRead(self._transport, request, start, stop, allocate, expected).attempt)
+
+    def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
+        """Return version and headers of an object by a HEAD request to the download host (spec section 9).
+
+        Not every server answers HEAD (spec section 15-24); `stat` is the documented way.
+        """
+        request = self._download_request("HEAD", bucket, key, None)
+
+        def attempt() -> tuple[Version, dict[str, str]]:
+            response = self._transport.exchange(request)
+            if response.status_code != 200:
+                raise refusal(response, request)
+            response.raw.read()
+            response.raw.release_conn()
+            headers = response.headers
+            size = int(headers.get("Content-Length", "0"))
+            return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
+
+        return self._run(attempt)
+
+    def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
+        """Return a URL that downloads one object without credentials, for `seconds` (spec section 4).
+
+        Whoever has the URL can read the object; the signature in it is good for nothing else.
+        """
+        config = self.config
+        root, host = config.download_root(bucket)
+        # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path
+        prefix = f"/files/v2/{config.appid}/{bucket}" if host else ""
+        sign = self._signer.download(bucket, key, seconds)
+        return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
+
+    # -- plumbing --------------------------------------------------------------------------------------------------
+
+    def _url(self, bucket: str, key: str) -> str:
+        return f"{self.config.api_root}/files/v2/{self.config.appid}/{quote(bucket, safe='')}{encode_key(key)}"
+
+    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
+        root, host = self.config.download_root(bucket)
+        headers = {"Host": host} if host else {}
+        if range_header:
+            headers["Range"] = range_header
+        return Request(
+            method,
+            root + encode_key(key),
+            "download",
+            paths.join(bucket, key),
+            lambda: self._signer.multi(bucket),
+            headers,
+        )
+
+    def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
+        url = f"{self._url(bucket, key)}?{urlencode(query)}"
+        request = Request("GET", url, operation, paths.join(bucket, key), lambda: self._signer.multi(bucket))
+        return self._run(lambda: read_json(self._transport.exchange(request), request))
+
+    def _post(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        body: Body,
+        parse: Callable[[Fields], T],
+        settle: Callable[[CosError], T | None] | None = None,
+    ) -> T:
+        path = paths.join(bucket, key)
+        request = Request(
+            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
+        )
+
+        def attempt() -> T:
+            reply = read_json(self._transport.exchange(request), request)
+            return parse(Fields(reply.get("data") or {}, operation, path))
+
+        kind = self._kinds.get(operation)
+        try:
+            return self._run(attempt, settle)
+        except CosError as error:
+            wanted = _WRONG_KIND.get(error.code or 0)
+            if operation not in ("move", "copy") or wanted is None or wanted == kind:
+                raise
+            self._kinds[operation] = wanted
+            return self._run(attempt, settle)
+
+    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
+        def sign() -> str:
+            # asked again at every attempt: a single-use signature is gone once the server has seen it
+            if self._kinds.get(operation) == _SINGLE:
+                return self._signer.single(bucket, key)
+            return self._signer.multi(bucket)
+
+        return sign
+
+    def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
+        return self._policy.run(attempt, settle, self._on_error)
+
+    def _on_error(self, error: CosError) -> None:
+        if error.retry is Retry.RESIGN:
+            self._signer.adopt_server_date(error.server_date)
+        elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
+            self.on_throttle()
+
+    def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
+        """Tell whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
+        try:
+            status = self.stat(bucket, key)
+        except CosFileNotFoundError:
+            return False
+        same = sha is None or status.sha is None or status.sha == sha
+        return not status.is_unfinished and status.size == size and same
+
+    def _moved(self, bucket: str, key: str, target: str, expected: tuple[int, str | None] | None) -> bool:
+        try:
+            self.stat(bucket, key)
+        except CosFileNotFoundError:
+            pass
+        else:
+            return False
+        if expected is not None:
+            return self._is_complete(bucket, target, *expected)
+        try:
+            return not self.stat(bucket, target).is_unfinished
+        except CosFileNotFoundError:
+            return False
+
+
+def _nothing(data: Fields) -> bool:
+    """Parse a reply that carries nothing of interest."""
+    return True

@@ -1,0 +1,200 @@
+"""Reading objects over HTTP: one range, checked, continued after a drop (spec section 9).
+
+What the record leaves open is taken as it comes: 200 instead of 206, no ETag, 416 or an empty 200 past the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cosv4fs.api.http import FAULTS, Request, Transport, fault_error, refusal
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, Origin, make_error
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["Fetched", "RangeRead", "Version", "changed_error"]
+
+_STEP = 1024 * 1024
+"""Bytes per read from the socket: larger ones pay for page faults, smaller ones for the interpreter."""
+
+_CONTENT_RANGE = re.compile(r"^bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)$")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells one content of an object from the next.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole object.
+    etag, modified : str or None
+        The ETag and Last-Modified headers, where the server sends them.
+    """
+
+    size: int
+    etag: str | None = None
+    modified: str | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether equal versions mean equal contents; without headers only the sizes could be compared."""
+        return self.etag is not None or self.modified is not None
+
+    def differs(self, other: Version) -> bool:
+        """Tell whether the two are provably different contents."""
+        if self.size != other.size:
+            return True
+        pairs = ((self.etag, other.etag), (self.modified, other.modified))
+        return any(mine is not None and theirs is not None and mine != theirs for mine, theirs in pairs)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A range that was read: where it starts, how many bytes, of which version, and its Content-Type."""
+
+    start: int
+    length: int
+    version: Version
+    content_type: str | None = None
+
+
+def changed_error(path: str) -> CosError:
+    """Return the error for an object that was replaced between two requests of one read."""
+    return make_error(errno.ESTALE, "the object was replaced while it was being read: read it again", path)
+
+
+class RangeRead:
+    """One range of one object on its way into one buffer, over as many requests as it takes.
+
+    Parameters
+    ----------
+    transport : Transport
+        Sends the requests.
+    make_request : callable
+        Takes a Range header's value (or None) and returns the request.
+    start, stop : int or None
+        Bytes wanted: from `start` (negative: counted from the end) up to, not including, `stop`.
+    allocate : callable
+        Takes the number of bytes that will come and the object's version, returns the memory for the bytes.
+    expected : Version, optional
+        The version that has to be read; another one is an error.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        make_request: Callable[[str | None], Request],
+        start: int | None,
+        stop: int | None,
+        allocate: Callable[[int, Version], memoryview],
+        expected: Version | None = None,
+    ) -> None:
+        self._transport = transport
+        self._make_request = make_request
+        self._start, self._stop = start, stop
+        self._allocate = allocate
+        self._version = expected
+        self._view: memoryview | None = None
+        self._first = 0
+        self._filled = 0
+        self._content_type: str | None = None
+
+    def attempt(self) -> Fetched:
+        """Make one request for what is still missing.
+
+        Raises
+        ------
+        OSError
+            ``progressed`` is set when bytes arrived before the connection broke.
+        """
+        before = self._filled
+        request = self._make_request(self._range_header())
+        response = self._transport.exchange(request)
+        try:
+            self._receive(response, request)
+        except CosError as error:
+            error.progressed = self._filled > before
+            raise
+        finally:
+            response.close()
+        assert self._version is not None  # _receive has set it
+        return Fetched(self._first, self._filled, self._version, self._content_type)
+
+    def _range_header(self) -> str | None:
+        if self._view is not None:
+            return f"bytes={self._first + self._filled}-{self._first + len(self._view) - 1}"
+        if self._start is not None and self._start < 0:
+            return f"bytes={self._start}"
+        if not self._start and self._stop is None:
+            return None
+        return f"bytes={self._start or 0}-{'' if self._stop is None else self._stop - 1}"
+
+    def _receive(self, response: requests.Response, request: Request) -> None:
+        status = response.status_code
+        if status not in (200, 206, 416):
+            raise refusal(response, request)
+        sent, total = _content_range(response, request)
+        version = Version(total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
+        if self._version is not None and version.differs(self._version):
+            raise changed_error(request.path)
+        self._version = self._version or version
+        self._content_type = response.headers.get("Content-Type")
+        if self._view is None:
+            self._first, length = self._span(total, status)
+            self._view = self._allocate(length, version)
+        wanted = self._first + self._filled
+        if self._filled == len(self._view):
+            response.raw.release_conn() if status != 200 or total == 0 else None
+            return
+        if status == 416 or not sent <= wanted:
+            raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
+        self._read(response, request, skip=wanted - sent)
+
+    def _span(self, total: int, status: int) -> tuple[int, int]:
+        start = self._start or 0
+        if start < 0:
+            start = max(0, total + start)
+        stop = total if self._stop is None else min(self._stop, total)
+        return start, 0 if status == 416 else max(0, stop - start)
+
+    def _read(self, response: requests.Response, request: Request, skip: int) -> None:
+        assert self._view is not None  # allocated before
+        scratch = memoryview(bytearray(min(skip, _STEP))) if skip else None
+        try:
+            while skip and scratch is not None:
+                skip -= self._some(response, request, scratch[:skip])
+            while self._filled < len(self._view):
+                self._filled += self._some(response, request, self._view[self._filled : self._filled + _STEP])
+        except FAULTS as fault:
+            raise fault_error(fault, request) from fault
+
+    def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
+        count = int(response.raw.readinto(view))
+        if count <= 0:
+            raise make_error(
+                errno.ECONNRESET, "the connection broke in the middle of the object (download)", request.path,
+                Origin(retry=Retry.YES),
+            )  # fmt: skip
+        return count
+
+
+def _content_range(response: requests.Response, request: Request) -> tuple[int, int]:
+    """Return (offset of the first byte sent, size of the whole object)."""
+    if response.status_code == 200:
+        length = response.headers.get("Content-Length", "")
+        if not length.isdigit():
+            raise make_error(errno.EBADMSG, "the download's reply has no Content-Length", request.path)
+        return 0, int(length)
+    found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip())
+    if found is None or found[3] == "*":
+        if response.status_code == 416:
+            return 0, 0
+        raise make_error(errno.EBADMSG, "the reply to a Range request has no valid Content-Range", request.path)
+    return int(found[1] or 0), int(found[3])

@@ -1,0 +1,343 @@
+"""The only module that touches `requests`: connections, time-outs, one request, and how failures are told.
+
+A session's usual path does work per request that never changes (proxies from the environment, certificate bundles,
+cookies). Here it is done once: the adapter below overrides the documented hooks of `requests.adapters.HTTPAdapter`,
+and requests are handed to it ready-made.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
+
+from cosv4fs._version import __version__
+from cosv4fs.api.bodies import Body
+from cosv4fs.codes import Retry
+from cosv4fs.config import Config
+from cosv4fs.errors import CosError, Origin, error_for_code, make_error
+
+__all__ = ["FAULTS", "Request", "Transport", "fault_error", "read_json", "refusal"]
+
+_USER_AGENT = f"cosv4fs/{__version__}"
+_MAX_JSON = 64 * 1024 * 1024
+"""A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
+
+FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, ready but for its signature.
+
+    Parameters
+    ----------
+    method, url : str
+        As sent.
+    operation, path : str
+        For messages: ``upload_slice_data``, ``bucket/dir/name``.
+    sign : callable
+        Returns the Authorization header's value; called at every attempt. An empty value sends none.
+    headers : mapping
+        Further headers.
+    body : Body, optional
+        What to send.
+    """
+
+    method: str
+    url: str
+    operation: str
+    path: str
+    sign: Callable[[], str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Body | None = field(default=None, repr=False)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """An adapter that decides TLS, proxy and pool once per origin."""
+
+    def __init__(self, config: Config, pool_size: int) -> None:
+        self._config = config
+        self._context: ssl.SSLContext | None = None
+        self._routes: dict[str, tuple[Any, str | None]] = {}
+        if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
+            self._context = _tls_context(config)
+        super().__init__(pool_connections=32, pool_maxsize=pool_size)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **pool_kwargs)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **proxy_kwargs)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        return self._route(request)[0]
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the connection alone: its SSL context decides."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        url = request.url or ""
+        proxy = self._route(request)[1]
+        if proxy:
+            return super().request_url(request, {"all": proxy})
+        return url[url.index("/", 8) :]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = resp.headers  # an HTTPHeaderDict: case-insensitive, and never copied
+        response.raw = resp
+        response.url = req.url or ""
+        response.request = req
+        return response
+
+    def _route(self, request: requests.PreparedRequest) -> tuple[Any, str | None]:
+        url = request.url or ""
+        origin = url[: url.index("/", 8)]
+        route = self._routes.get(origin)
+        if route is None:
+            proxies = self._config.proxies
+            known = dict(proxies) if proxies is not None else requests.utils.get_environ_proxies(url, no_proxy=None)
+            proxy = requests.utils.select_proxy(url, known)
+            manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+            route = self._routes[origin] = (manager.connection_from_url(origin), proxy)
+        return route
+
+
+class Transport:
+    """Connections to the service, shared by all threads of a process.
+
+    Parameters
+    ----------
+    config : Config
+        Hosts, time-outs, proxies, certificates; connections are pooled for all requests that may be in flight.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._adapter = _Adapter(config, pool_size=config.max_concurrency + config.max_requests + 4)
+        self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
+
+    def exchange(self, request: Request) -> requests.Response:
+        """Send a request once and return the reply with its body unread.
+
+        The caller has to read the body to its end, or close the response.
+
+        Raises
+        ------
+        TimeoutError, ConnectionError
+            With errno and path; ``doubtful`` is set when the request may have reached the server.
+        """
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url = request.method, request.url
+        headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+        sign = request.sign()
+        if sign:
+            headers["Authorization"] = sign
+        if request.body is not None:
+            headers["Content-Type"] = request.body.content_type
+            headers["Content-Length"] = str(len(request.body))
+            prepared.body = request.body.payload()  # type: ignore[assignment]  # any iterable with a length will do
+        elif request.method == "POST":
+            headers["Content-Length"] = "0"
+        prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
+        try:
+            return self._adapter.send(prepared, stream=True, timeout=self._timeout)  # type: ignore[arg-type]
+        except FAULTS as fault:
+            raise fault_error(fault, request) from fault
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._adapter.close()
+
+
+def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
+    """Read the reply of an API call and return its envelope (spec section 3).
+
+    Returns
+    -------
+    dict
+        ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
+
+    Raises
+    ------
+    OSError
+        By the code of the reply; by its HTTP status when it carries no JSON.
+    """
+    body = read_body(response, request)
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _without_json(response, request, body) from None
+    if not isinstance(reply, dict) or not isinstance(reply.get("code"), (int, str)):
+        raise _without_json(response, request, body)
+    try:
+        code = int(reply["code"])
+    except ValueError:
+        raise _without_json(response, request, body) from None
+    if code != 0:
+        raise error_for_code(
+            code, str(reply.get("message", "")), request.operation, request.path, _origin(response, reply)
+        )
+    if response.status_code >= 400:
+        raise _without_json(response, request, body)
+    return reply
+
+
+def read_body(response: requests.Response, request: Request) -> bytes:
+    """Read a small body whole, checking its length against Content-Length.
+
+    Raises
+    ------
+    ConnectionError, TimeoutError
+        The body broke off.
+    OSError
+        EMSGSIZE when it is larger than any reply to an API call.
+    """
+    try:
+        body: bytes = response.raw.read(_MAX_JSON + 1)
+    except FAULTS as fault:
+        response.close()
+        raise fault_error(fault, request) from fault
+    if len(body) > _MAX_JSON:
+        response.close()
+        raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 64 MiB", request.path)
+    response.raw.release_conn()
+    length = response.headers.get("Content-Length")
+    if request.method != "HEAD" and length is not None and length.isdigit() and int(length) != len(body):
+        raise make_error(
+            errno.ECONNRESET,
+            f"the reply to {request.operation} broke off after {len(body)} of {length} bytes",
+            request.path,
+            Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
+        )
+    return body
+
+
+def refusal(response: requests.Response, request: Request) -> CosError:
+    """Return the error that a reply without the wanted content stands for, whatever form its body has."""
+    try:
+        read_json(response, request)
+    except CosError as error:
+        return error
+    return make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path)
+
+
+def fault_error(fault: BaseException, request: Request) -> CosError:
+    """Return the error for a failure below HTTP: no connection, a time-out, a connection that broke."""
+    if isinstance(fault, CosError):
+        return fault
+    host = urlsplit(request.url).netloc
+    causes = list(_causes(fault))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        text = f"the certificate of {host} is not trusted; verify= takes a CA bundle"
+        return make_error(errno.ECONNABORTED, f"{text} ({request.operation})", request.path)
+    again = Origin(retry=Retry.YES, doubtful=True)
+    if any(isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
+        return make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({request.operation})", request.path, again)
+    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
+        text = f"cannot connect to {host}: check region, endpoint and network ({request.operation})"
+        return make_error(errno.ECONNREFUSED, text, request.path, Origin(retry=Retry.YES))
+    numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
+    number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
+    return make_error(number, f"the connection to {host} broke ({request.operation})", request.path, again)
+
+
+def _causes(fault: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting: list[object] = [fault]
+    while waiting and len(found) < 20:
+        item = waiting.pop()
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None) -> Origin:
+    headers = response.headers
+    request_id = (reply or {}).get("request_id") or headers.get("x-cos-request-id")
+    after = headers.get("Retry-After", "")
+    return Origin(
+        request_id=str(request_id)[:200] if request_id else None,
+        status=response.status_code,
+        retry_after=min(float(after), 60.0) if after.isdigit() else None,
+        server_date=headers.get("Date"),
+    )
+
+
+_XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
+_TAGS = re.compile(rb"<[^>]{0,500}>")
+
+_STATUS: dict[int, tuple[int, str]] = {
+    400: (errno.EINVAL, "the service refused the request"),
+    401: (errno.EACCES, "access denied"),
+    403: (errno.EACCES, "access denied: wrong credentials, or the referer is blocked"),
+    404: (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint"),
+    405: (errno.ENOTSUP, "the server does not allow this method"),
+    413: (errno.EFBIG, "the request is too large"),
+    429: (errno.EBUSY, "too many requests"),
+    599: (errno.EIO, "an unknown fault of the service"),
+    612: (errno.ENOENT, "no such file"),
+    631: (errno.EACCES, "illegal appid"),
+}
+
+
+def _without_json(response: requests.Response, request: Request, body: bytes) -> CosError:
+    """Return the error for a reply that is XML, HTML or nothing (spec section 3)."""
+    status, origin = response.status_code, vars(_origin(response))
+    said = dict(_XML.findall(body[:65536]))
+    name, message = (said.get(part, b"").decode("utf-8", "replace") for part in (b"Code", b"Message"))
+    detail = f"{name}: {message}" if name else _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace").strip()[:200]
+    number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
+    if status >= 500 and status not in _STATUS:
+        text = "the service is failing"
+    if status == 404 and (request.operation == "download" or name in ("NoSuchKey", "NoSuchBucket")):
+        number, text = errno.ENOENT, "no such file"
+    if name == "InvalidRequest" and "Appid" in message:
+        number, text = errno.ENOENT, "no such bucket for this appid"
+    if status >= 500 or status == 429:
+        origin |= {"retry": Retry.BACK_OFF if status in (429, 503) else Retry.YES, "doubtful": status != 429}
+    return make_error(
+        number, f"{text} ({request.operation}: HTTP {status}{f', {detail}' if detail else ''})", request.path,
+        Origin(**origin),
+    )  # fmt: skip
+
+
+def _tls_context(config: Config) -> ssl.SSLContext:
+    """Return one context for all connections: loading the certificate bundle costs 20 ms, each time."""
+    context = create_urllib3_context()
+    if config.verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    context.verify_mode = ssl.CERT_REQUIRED
+    bundle = config.verify if isinstance(config.verify, str) else _environment_bundle(config)
+    try:
+        is_folder = Path(bundle).is_dir()
+        context.load_verify_locations(None if is_folder else bundle, bundle if is_folder else None)
+    except OSError as fault:
+        raise make_error(fault.errno or errno.ENOENT, f"cannot load the CA bundle {bundle}: {fault}", None) from fault
+    return context
+
+
+def _environment_bundle(config: Config) -> str:
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(config.api_root, {}, None, None, None)
+    verify = settings.get("verify")
+    return verify if isinstance(verify, str) else requests.utils.DEFAULT_CA_BUNDLE_PATH

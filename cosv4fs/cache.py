@@ -1,0 +1,101 @@
+"""What is remembered of the service: listings and statuses, for a short time.
+
+Policy: an entry lives for `seconds`. Every mutation made through this package forgets what it touches and advances a
+generation; an answer that was asked for before a mutation is never stored after it. Misses are not stored, and a
+listing only when all its pages arrived. A fresh listing of a directory also answers for the absence of names in it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cachetools import TTLCache
+
+__all__ = ["PathCache"]
+
+Info = dict[str, Any]
+
+_MOST_LISTINGS = 2048
+_MOST_STATUSES = 65536
+
+
+class PathCache:
+    """Listings by directory and statuses by path, for all instances with one configuration.
+
+    Parameters
+    ----------
+    seconds : float
+        How long an entry lives; 0 remembers nothing.
+    clock : callable
+        Returns seconds; replaceable for tests.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._enabled = seconds > 0
+        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, max(seconds, 1e-9), timer=clock)
+        self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """A number that every mutation advances: read it before asking the service."""
+        with self._lock:
+            return self._generation
+
+    def listing(self, path: str) -> list[Info] | None:
+        """Return the infos of a directory's entries, or None when they are not known."""
+        with self._lock:
+            found = self._listings.get(path)
+            return None if found is None else [dict(info) for info in found.values()]
+
+    def info(self, path: str) -> Info | None:
+        """Return what is known of a path, or None."""
+        with self._lock:
+            found = self._infos.get(path)
+            if found is None:
+                found = self._listings.get(_parent(path), {}).get(path)
+            return None if found is None else dict(found)
+
+    def is_absent(self, path: str) -> bool:
+        """Tell whether a fresh listing of the parent shows that the path does not exist."""
+        with self._lock:
+            listing = self._listings.get(_parent(path))
+            return listing is not None and path not in listing and path not in self._infos
+
+    def store_listing(self, path: str, infos: list[Info], generation: int) -> None:
+        """Remember a complete listing that was asked for in `generation`."""
+        with self._lock:
+            if self._enabled and generation == self._generation:
+                self._listings[path] = {info["name"]: dict(info) for info in infos}
+
+    def store_info(self, info: Info, generation: int) -> None:
+        """Remember a status that was asked for in `generation`."""
+        with self._lock:
+            if self._enabled and generation == self._generation:
+                self._infos[info["name"]] = dict(info)
+
+    def forget(self, path: str | None = None) -> None:
+        """Forget a path, its parents' listings and everything below it; everything without a path."""
+        with self._lock:
+            self._generation += 1
+            if path is None:
+                self._listings.clear()
+                self._infos.clear()
+                return
+            below = path + "/"
+            for store in (self._listings, self._infos):
+                for name in [name for name in store if name == path or name.startswith(below)]:
+                    store.pop(name, None)
+            # writing a file may create the directories above it
+            above = _parent(path)
+            while above:
+                self._listings.pop(above, None)
+                above = _parent(above)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]

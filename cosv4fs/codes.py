@@ -1,0 +1,283 @@
+"""The table of error codes of the COS JSON API: one row per code, one place for what each means.
+
+The client reads from it which exception to raise and whether a request may be sent again; the emulator reads from it
+which name and HTTP status belong to a code. It is the only thing that both know.
+
+Source: spec section 12, the vendor's list "错误码定位" and the codes seen in the vendor's own clients.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["CODES", "Code", "Retry", "lookup"]
+
+
+class Retry(Enum):
+    """What a client may do after a code."""
+
+    NO = "no"
+    """The same request will fail again."""
+    YES = "yes"
+    """A passing fault of the service: send the request again after a pause."""
+    BACK_OFF = "back off"
+    """The service asks for fewer requests: send again after a pause, and fewer at once."""
+    RESIGN = "resign"
+    """The signature is used up or expired: sign afresh and send again."""
+    SESSION = "session"
+    """The upload session is unusable: only a new or re-listed session helps, not the same request."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """One row of the table.
+
+    Parameters
+    ----------
+    code : int
+        The number in the reply's ``code``.
+    name : str
+        The symbolic name, which the service sends as ``message``.
+    meaning : str
+        What it means, in words for a person.
+    http : int
+        The HTTP status that goes with it (observed or proposed, spec section 12).
+    errno : int
+        The ``errno`` of the `OSError` that tells of it.
+    retry : Retry
+        What may be done about it.
+    """
+
+    code: int
+    name: str
+    meaning: str
+    http: int = 400
+    errno: int = _errno.EINVAL
+    retry: Retry = Retry.NO
+
+
+_EIO, _EINVAL, _EACCES = _errno.EIO, _errno.EINVAL, _errno.EACCES
+_ENOENT, _EEXIST = _errno.ENOENT, _errno.EEXIST
+
+
+def _passing(code: int, name: str, meaning: str, http: int = 500) -> Code:
+    return Code(code, name, meaning, http, _EIO, Retry.YES)
+
+
+def _refused(code: int, name: str, meaning: str, http: int = 400) -> Code:
+    return Code(code, name, meaning, http, _EACCES, Retry.NO)
+
+
+def _session(code: int, name: str, meaning: str) -> Code:
+    return Code(code, name, meaning, 400, _errno.ESTALE, Retry.SESSION)
+
+
+_PROXY = [
+    _passing(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
+    _passing(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be asked"),
+    _refused(-97, "ERROR_PROXY_AUTH_FAILED", "the signature is wrong: check secret_id and secret_key"),
+    Code(-96, "ERROR_PROXY_AUTH_EXPIRED", "the signature has expired: check the clock", 400, _EACCES, Retry.RESIGN),
+    Code(-95, "ERROR_PROXY_NO_SESSION", "the upload session is missing from the request"),
+    _session(-94, "ERROR_PROXY_WRONG_SESSION", "the upload session is unknown to the service"),
+    _passing(-89, "ERROR_PROXY_ROUTE_CMD", "the request could not be forwarded"),
+    _passing(-88, "ERROR_PROXY_ENCODE_CMD", "the request could not be encoded"),
+    _passing(-87, "ERROR_PROXY_DECODE_CMD", "the reply could not be decoded"),
+    _passing(-86, "ERROR_PROXY_ROUTE_PROCESS", "the request could not be forwarded"),
+    _passing(-85, "ERROR_PROXY_DECODE_PROCESS_RSP", "the reply could not be decoded"),
+    _passing(-84, "ERROR_PROXY_GET_PROCESS_L5", "no storage server could be found"),
+    _passing(-83, "ERROR_PROXY_AUTH_UNPACK", "the signing service's reply could not be read"),
+    _refused(-82, "ERROR_PROXY_AUTH_APPID_NOEXIST", "there is no such appid"),
+    _refused(-81, "ERROR_PROXY_AUTH_SIGN_EMPTY", "the request carries no signature: set secret_id and secret_key"),
+    _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
+    _refused(-79, "ERROR_PROXY_AUTH_SECRETID_NOEXIST", "the secret_id is unknown"),
+    _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the account's API generation"),
+    Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, _EACCES, Retry.RESIGN),
+    _refused(-76, "ERROR_PROXY_AUTH_ONCESIGN_NOFILEID", "a single-use signature names no object"),
+    _refused(-75, "ERROR_PROXY_AUTH_UNSUPPORTED_OP", "the operation is not allowed with this kind of signature"),
+    _refused(-74, "ERROR_PROXY_AUTH_MULTISIGN_EXPIREDEMPTY", "the operation needs a signature with an expiry"),
+    _refused(-73, "ERROR_PROXY_AUTH_ONCESIGN_EXPIREDNOTEMPTY", "the operation needs a single-use signature"),
+    _refused(-72, "ERROR_PROXY_APP_SIGN_FAILED", "the service could not sign"),
+    Code(-71, "ERROR_PROXY_FREQ_CONTROL", "too many requests", 503, _errno.EBUSY, Retry.BACK_OFF),
+    _refused(-70, "ERROR_PROXY_APPID_USERID_NOTMATCH", "the appid differs from the one that was signed"),
+    Code(-69, "ERROR_PROXY_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
+    _passing(-68, "ERROR_PROXY_ENCODE", "the request could not be packed"),
+    _passing(-67, "ERROR_PROXY_DECODE", "the reply could not be unpacked"),
+    _passing(-66, "ERROR_PROXY_NETWORK", "a network failure inside the service"),
+    Code(-65, "ERROR_PROXY_CONTINUE_TRANSFER_WITH_DATA", "a resume request may carry no data"),
+    _refused(-64, "ERROR_PROXY_FORBID_APPID", "the account is blocked", 403),
+    _refused(-63, "ERROR_PROXY_FILEID_NOTMATCH", "the signature is bound to another path"),
+    _refused(-62, "ERROR_PROXY_AUTH_APPID", "appid and secret_id do not belong together"),
+    _refused(-61, "ERROR_PROXY_SIGN_BUCKET_NOTMATCH", "the bucket differs from the one that was signed"),
+    _refused(-60, "ERROR_PROXY_AUTH_INVALID_TOKEN", "the token is invalid"),
+]
+
+_CMD = [
+    Code(-199, "ERROR_CMD_FILE_MOVE_ERROR", "the move failed"),
+    Code(-198, "ERROR_CMD_REDIRECT_ERROR", "a redirect failed"),
+    Code(-197, "ERROR_CMD_FILE_NOTEXIST", "no such file or directory", 404, _ENOENT),
+    _passing(-196, "ERROR_CMD_BACKEND_NETWORK", "a network failure inside the service"),
+    _passing(-195, "ERROR_CMD_BACKEND_RSP_DECODE", "a reply inside the service could not be decoded"),
+    _passing(-194, "ERROR_CMD_BACKEND_REQ_ENCODE", "a request inside the service could not be encoded"),
+    _passing(-193, "ERROR_CMD_RSP_ENCODE", "the reply could not be encoded"),
+    _passing(-192, "ERROR_CMD_REQ_DECODE", "the request could not be decoded", 400),
+    Code(-191, "ERROR_CMD_URL_PARAMS_NOTMATCH", "the parameters do not fit the URL"),
+    _passing(-190, "ERROR_CMD_FILE_DEL_ERROR", "the deletion failed", 400),
+    Code(-189, "ERROR_CMD_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
+    Code(-187, "ERROR_CMD_URL_PARSE_ERROR", "the URL could not be parsed"),
+    Code(-186, "ERROR_CMD_VIDEO_MOVE", "videos cannot be copied"),
+    _passing(-185, "ERROR_CMD_PRE_PROCESS", "the service failed before the action"),
+    _passing(-184, "ERROR_CMD_POST_PROCESS", "the service failed after the action"),
+    _passing(-183, "ERROR_CMD_GET_ROUTE", "no route inside the service"),
+    Code(-182, "ERROR_CMD_PARAM_INVALID", "a parameter is invalid"),
+    _passing(-181, "ERROR_CMD_COS_ERROR", "the storage back end failed"),
+    Code(-180, "ERROR_CMD_COS_INVALID_PATH", "the path is not allowed"),
+    Code(-179, "ERROR_CMD_COS_INVALID_MOD_FLAG", "the update flag is invalid"),
+    Code(-178, "ERROR_CMD_COS_PATH_CONFLICT", "something exists at the path", 400, _EEXIST),
+    Code(-177, "ERROR_CMD_COS_FILE_EXIST", "the file exists", 400, _EEXIST),
+    Code(-176, "ERROR_CMD_COS_BUCKET_EXIST", "the bucket exists", 400, _EEXIST),
+    Code(-175, "ERROR_CMD_COS_FILE_SIZE_NOT_EQU", "the size differs from the declared one", 400, _EIO),
+    Code(-174, "ERROR_CMD_COS_SHA_NOT_EQU", "the content differs from the declared SHA-1", 400, _EIO),
+    Code(-173, "ERROR_CMD_COS_DIR_NOT_EMPTY", "the directory is not empty", 400, _errno.ENOTEMPTY),
+    Code(-172, "ERROR_CMD_COS_BUCKET_NUM_LIMIT", "too many buckets", 400, _errno.EDQUOT),
+    Code(-171, "ERROR_CMD_COS_INVALID_APP_TYPE", "the account's type does not allow it"),
+    Code(-170, "ERROR_CMD_COS_INVALID_LIST_NUM", "the page size of the listing is not allowed"),
+    Code(-169, "ERROR_CMD_COS_INVALID_QUERY_FLAG", "the query flag is not allowed"),
+    Code(-168, "ERROR_CMD_COS_INVALID_SHA", "the SHA-1 is malformed"),
+    Code(-167, "ERROR_CMD_COS_INVALID_CNAME", "the domain name is malformed"),
+    Code(-166, "ERROR_CMD_COS_INDEX_ERROR", "no such file or directory", 404, _ENOENT),
+    Code(-165, "ERROR_CMD_COS_MAX_NUM", "the page size of the listing is too large"),
+    Code(-164, "ERROR_CMD_PARAM_PATH_EMPTY", "the path is empty"),
+    Code(-163, "ERROR_CMD_PARAM_PATH_ELEMENT_MISSING", "a part of the path is missing"),
+    Code(-162, "ERROR_CMD_PARAM_PATH_ELEMENT_NOT_MATCH", "a part of the path does not match"),
+    Code(-161, "ERROR_CMD_PARAM_PATH_DIR_MISSING_SLASH", "the directory's path lacks its final slash"),
+    Code(-160, "ERROR_CMD_PARAM_PAHT_FILE_SURPLUS_SLASH", "the file's path ends in a slash"),
+    Code(-159, "ERROR_CMD_PARAM_CNAME_ERROR", "too many domain names"),
+    Code(-158, "ERROR_CMD_PARAM_AUTH_TYPE", "the kind of authority is unknown"),
+    Code(-157, "ERROR_CMD_PARAM_MIN_NUM", "the page size of the listing is below 1"),
+    Code(-156, "ERROR_CMD_PARAM_INVALID_VIDEO_NAME", "the video's name is not allowed"),
+    Code(-155, "ERROR_CMD_PARAM_INVALID_FORMAT", "the format is not allowed"),
+    Code(-154, "ERROR_CMD_APP_VIDEO_NOMATCH", "the video does not belong to the account"),
+    Code(-153, "ERROR_CMD_INVALID_VIDEO_APP", "the account has no video service"),
+    Code(-152, "ERR_CMD_COS_TIMEOUT", "the storage back end timed out", 504, _errno.ETIMEDOUT, Retry.YES),
+    Code(-151, "ERROR_CMD_PARAM_REFER", "the referer setting is invalid"),
+    Code(-150, "ERROR_CMD_PARAM_CNAME", "the domain setting is invalid"),
+    Code(-149, "ERROR_CMD_PARAM_HOST", "the host setting is invalid"),
+    Code(-148, "ERROR_CMD_PARAM_COVER", "the cover setting is invalid"),
+    Code(-147, "ERROR_CMD_NOT_UTF8_ENCODING", "a parameter is not UTF-8"),
+    Code(-146, "ERROR_CMD_PARAM_REFER_TYPE", "the referer setting is invalid"),
+    Code(-145, "ERROR_CMD_PARAM_CNAME_TYPE", "the domain setting is invalid"),
+    Code(-144, "ERROR_CMD_INDEX_NO_EXIST", "no such file or directory", 404, _ENOENT),
+    Code(-143, "ERROR_CMD_INDEX_ERROR", "the index failed, or one directory is written too fast", 500, _EIO,
+         Retry.BACK_OFF),
+]  # fmt: skip
+
+_PROCESS = [
+    Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, _errno.EBUSY, Retry.BACK_OFF),
+    Code(-299, "ERROR_PROCESS_UNKNOWN_CMD", "the command is unknown"),
+    _passing(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
+    _passing(-297, "ERROR_PROCESS_FRAME", "a failure inside the service"),
+    _passing(-296, "ERROR_PROCESS_MSG2RSP", "a reply could not be packed"),
+    _passing(-295, "ERROR_PROCESS_WRITEFILE", "a write inside the service failed"),
+    _passing(-294, "ERROR_PROCESS_READFILE", "a read inside the service failed"),
+    _passing(-293, "ERROR_PROCESS_NOTIFY", "a notification inside the service failed"),
+    _passing(-292, "ERROR_PROCESS_CREATEFILE", "a file inside the service could not be created"),
+    _passing(-291, "ERROR_PROCESS_ENCODE_SESSION", "the upload session could not be encoded"),
+    _session(-290, "ERROR_PROCESS_OFFSET", "the upload session is invalid"),
+    Code(-289, "ERROR_PROCESS_DENY", "the request is denied", 403, _EACCES),
+    Code(-288, "ERROR_PROCESS_ENCODE", "the request could not be encoded"),
+    Code(-287, "ERROR_PROCESS_DECODE", "the request could not be decoded"),
+    _session(-286, "ERROR_PROCESS_DECODE_SESSION", "the upload session could not be decoded"),
+    Code(-285, "ERROR_PROCESS_FILE_TOO_LARGE", "the file is too large", 413, _errno.EFBIG),
+    Code(-284, "ERROR_PROCESS_WRONG_SLICE_SIZE", "the slice does not have the session's slice size"),
+    Code(-283, "ERROR_PROCESS_SLICE_TOO_SMALL", "the slice is too small"),
+    Code(-282, "ERROR_PROCESS_ANALYZE", "the request could not be analysed"),
+]
+
+_PLUGIN = [
+    _passing(-4000, "ErrDecodeReq", "the request could not be decoded"),
+    _passing(-4001, "ErrEncodeRsp", "the reply could not be encoded"),
+    Code(-4002, "ErrParamInvalid", "a parameter is invalid"),
+    _passing(-4003, "ErrNoSetErrCode", "an unnamed fault of the service"),
+    _passing(-4004, "ErrCosRspHeadCode", "the store failed"),
+    _passing(-4005, "ErrInvalidOffset", "the store named an illegal offset"),
+    _passing(-4006, "ErrInvalidHeadFlag", "the store sent an illegal flag"),
+    _passing(-4007, "ErrTmemRspSsdError", "the service could not read its configuration"),
+    _passing(-4008, "ErrParserShmError", "the service could not read its configuration"),
+    _passing(-4010, "ErrCreateControlFile", "the control file could not be created"),
+    _passing(-4011, "ErrReadControlFile", "the control file could not be read"),
+    _passing(-4012, "ErrGetInputData", "the data could not be read"),
+    _session(-4013, "ErrDecodeSession", "the upload session could not be decoded"),
+    _passing(-4014, "ErrQueryOffset", "the slices could not be queried"),
+    _session(-4015, "ErrTheSameOffset", "the same offset was returned repeatedly"),
+    Code(-4016, "ErrNotSameSHA", "the content differs from the declared SHA-1", 400, _EIO),
+    _passing(-4017, "ErrHttpSvr", "the store failed"),
+    Code(-4018, "ERROR_SAME_FILE_UPLOAD", "the file exists", 400, _EEXIST),
+    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload stands at the path", 400, _EEXIST,
+         Retry.SESSION),
+    Code(-4020, "ErrParamInvalidCheckTypeShouldBeSHA", "the check type must be SHA"),
+    _session(-4021, "ErrParamInvalidSessionDecodeError", "the upload session could not be decoded"),
+    Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid"),
+    Code(-4023, "ErrParamInvalidCheckSumSizeInvalid", "the checksum has the wrong size"),
+    _passing(-4024, "ErrOffGoBack", "the offset went back"),
+    Code(-4025, "ErrHttpTimeout", "the store timed out", 504, _errno.ETIMEDOUT, Retry.YES),
+    _session(-4026, "ErrOffsetBackTooMuch", "the upload has to start again"),
+    _session(-4027, "ErrOffsetRedo", "the upload has to start again"),
+    Code(-29094, "ERROR_FINISH_WITHOUT_SHA", "the upload was opened with a SHA-1 and has to be finished with it"),
+]  # fmt: skip
+
+_CGI = [
+    Code(-5999, "ERROR_CGI_PARAM", "a parameter is invalid"),
+    _refused(-5998, "ERROR_CGI_AUTHORIZATION", "the signature is malformed"),
+    _passing(-5997, "ERROR_CGI_NETWORK", "a network failure inside the service"),
+    Code(-5996, "ERROR_CGI_REQ_METHOD", "the HTTP method is not allowed", 405),
+    Code(-5995, "ERROR_CGI_FILESIZE", "the file size is invalid"),
+    Code(-5994, "ERROR_CGI_URL_NOTMATCH", "the URL does not match"),
+    Code(-5993, "ERROR_CGI_FORM_ERR", "the form data is malformed"),
+    Code(-5992, "ERROR_CGI_REQ_PARAM", "a request parameter is invalid"),
+    Code(-5991, "ERROR_CGI_SLICE", "the slice is too large", 413),
+    Code(-5990, "ERROR_CGI_MISSING_FILECONTENT", "the content is missing"),
+    _passing(-5989, "ERROR_CGI_UPLOAD_FAIL", "the upload failed"),
+    _passing(-5988, "ERROR_CGI_INIT", "the service is starting"),
+    _passing(-5987, "ERROR_CGI_WUP_ENCODE", "a message could not be encoded"),
+    _passing(-5986, "ERROR_CGI_WUP_DECODE", "a message could not be decoded"),
+    _passing(-5985, "ERROR_CGI_NETWORK_L5", "no storage server could be found"),
+    Code(-5984, "ERROR_CGI_SHA_NOT_MATCH", "the content differs from the declared SHA-1", 400, _EIO),
+    _session(-5983, "ERROR_CGI_WRONG_SESSION", "the upload session is unknown to the service"),
+    _passing(-5982, "ERROR_CGI_SOCK_CREATE", "a socket could not be made inside the service"),
+    _passing(-5981, "ERROR_CGI_SOCK_CONNECT", "a connection inside the service failed"),
+    Code(-5980, "ERROR_CGI_PARAM_MISSING_OP", "the operation is missing"),
+    Code(-5979, "ERROR_CGI_PARAM_MISSING_SHA", "the SHA-1 is missing"),
+    _passing(-5978, "ERROR_CGI_PDU_ENCODE", "a message could not be encoded"),
+    _passing(-5977, "ERROR_CGI_PDU_DECODE", "a message could not be decoded"),
+    Code(-5976, "ERROR_CGI_REQ_PARAM_FLAG_NOTMATCH", "the flag does not fit the bucket"),
+    Code(-5975, "ERROR_CGI_JSON_PARSE_ERROR", "the JSON body is malformed"),
+    Code(-5974, "ERROR_CGI_VIDEO_FORMAT", "the video's format is not allowed"),
+    Code(-5973, "ERROR_CGI_CROSS_BUCKET_COPY", "copies between buckets are not supported", 400, _errno.EXDEV),
+    Code(-5972, "ERROR_CGI_UNSUPPORTED_METHOD", "the method is not supported"),
+    Code(-5971, "ERROR_CGI_PARAM_MISSING_FILESIZE", "the file size is missing"),
+]
+
+_STORE = [
+    _passing(-6999, "ERROR_OSS_UNKNOWN", "an unknown fault of the store"),
+    Code(-6998, "ERROR_OSS_INVALID_PROTOCOL", "the protocol is invalid"),
+    Code(-6997, "ERROR_OSS_INVALID_PARAM", "a parameter is invalid"),
+    Code(-6996, "ERROR_OSS_FILESIZE", "the file is too large", 413, _errno.EFBIG),
+    _passing(-6995, "ERROR_OSS_MKDIR", "a directory could not be made inside the store"),
+    Code(-6994, "ERROR_OSS_GZIP", "the content could not be unpacked"),
+    _passing(-6993, "ERROR_OSS_WRITE_FILE", "a write inside the store failed"),
+    Code(-6992, "ERROR_OSS_FILE_NOTEXIST", "no such file", 404, _ENOENT),
+    _passing(-6991, "ERROR_OSS_READ_FILE", "a read inside the store failed"),
+    Code(6101, "ERROR_DOWNLOAD_FILE_NOTEXIST", "no such file", 404, _ENOENT),
+    Code(45062, "ERROR_DOWNLOAD_FILE_NOT_FINISHED", "the file is not completely uploaded", 404, _ENOENT),
+    _passing(-9999, "UNKOWN", "an unknown fault of the service"),
+]
+
+CODES: dict[int, Code] = {row.code: row for group in (_PROXY, _CMD, _PROCESS, _PLUGIN, _CGI, _STORE) for row in group}
+"""Every known code, by number."""
+
+
+def lookup(code: int) -> Code:
+    """Return the row for `code`; one for "unknown, not retryable" when the table has none."""
+    return CODES.get(code) or Code(code, "UNKNOWN_CODE", "an error code that is not in the vendor's list", 400, _EIO)

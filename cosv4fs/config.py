@@ -1,0 +1,238 @@
+"""Configuration: what a filesystem is told, where else it looks, and where requests go.
+
+`resolve` turns options into one immutable `Config`. It is hashable: everything with an equal configuration in one
+process shares connections, caches and limits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from cosv4fs.errors import MissingCredentialsError
+
+__all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "environment_token", "resolve"]
+
+MIB = 1024 * 1024
+
+SLICE_SIZES = (MIB // 2, MIB, 2 * MIB, 3 * MIB)
+"""The slice sizes, in bytes, that the service documents (spec section 6.2)."""
+
+MAX_SINGLE_UPLOAD = 20 * MIB
+"""The largest object, in bytes, that one request may upload (spec section 2)."""
+
+ENVIRONMENT = {
+    "appid": "COSV4_APPID",
+    "secret_id": "COSV4_SECRET_ID",
+    "secret_key": "COSV4_SECRET_KEY",
+    "region": "COSV4_REGION",
+    "endpoint": "COSV4_ENDPOINT",
+}
+"""The environment variable behind each option that has one."""
+
+REGIONS = {
+    "tianjin": "tj",
+    "beijing": "bj",
+    "shanghai": "sh",
+    "guangzhou": "gz",
+    "chengdu": "cd",
+    "singapore": "sgp",
+    "hongkong": "hk",
+    "toronto": "ca",
+    "frankfurt": "ger",
+}
+"""Long names of regions and the short codes that host names use (spec section 1)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides how requests are made. Build it with `resolve`, which checks the values.
+
+    Parameters
+    ----------
+    appid, secret_id, secret_key, region : str
+        The account; `region` is a short code such as ``gz``. The secrets are empty when `anon`.
+    anon : bool
+        Send no signatures; only public objects can be read.
+    endpoint : str
+        Where API calls and downloads are sent, e.g. ``http://127.0.0.1:8080``; empty for the vendor's hosts.
+    download_endpoint : str
+        Where downloads are sent instead, e.g. ``https://{bucket}-{appid}.file.myqcloud.com`` for the CDN.
+    use_ssl, verify : bool, bool or str
+        https or http, for the vendor's hosts; check certificates, or the path of a CA bundle to check them with.
+    proxies : tuple of (str, str) pairs, or None
+        Scheme and proxy URL; None takes the environment's.
+    connect_timeout, read_timeout : float
+        Seconds to wait for a connection and for the next bytes of a reply.
+    max_retries, retry_deadline : int, float
+        How often a request is sent again, and the seconds after which it is not sent again.
+    max_concurrency, max_requests : int
+        Slices or ranges in flight at once; other requests in flight at once.
+    slice_size, single_upload_limit : int
+        Bytes per slice; the largest object, in bytes, that is uploaded in one request.
+    range_size : int
+        Bytes per range of a large download.
+    spool_memory, spool_dir : int, str or None
+        Bytes that a writer of unknown size keeps in memory; the folder for the temporary file beyond that.
+    sign_expiry : int
+        Seconds that a signature for several requests is valid.
+    page_size : int
+        Entries asked for per listing page.
+    use_listings_cache, listings_expiry_time : bool, float
+        Whether listings and statuses are remembered, and for how many seconds.
+    """
+
+    appid: str = ""
+    secret_id: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    region: str = ""
+    anon: bool = False
+    endpoint: str = ""
+    download_endpoint: str = ""
+    use_ssl: bool = True
+    verify: bool | str = True
+    proxies: tuple[tuple[str, str], ...] | None = field(default=None, repr=False)
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    max_retries: int = 5
+    retry_deadline: float = 120.0
+    max_concurrency: int = 12
+    max_requests: int = 32
+    slice_size: int = 3 * MIB
+    single_upload_limit: int = 4 * MIB
+    range_size: int = 4 * MIB
+    spool_memory: int = 16 * MIB
+    spool_dir: str | None = None
+    sign_expiry: int = 900
+    page_size: int = 1000
+    use_listings_cache: bool = True
+    listings_expiry_time: float = 10.0
+
+    @property
+    def scheme(self) -> str:
+        """``https`` or ``http``, for the vendor's hosts."""
+        return "https" if self.use_ssl else "http"
+
+    @property
+    def api_root(self) -> str:
+        """The URL before ``/files/v2/…`` (spec section 1)."""
+        return self.endpoint or f"{self.scheme}://{self.region}.file.myqcloud.com"
+
+    def download_host(self, bucket: str) -> str:
+        """Return the name of a bucket's origin download host (spec section 1)."""
+        return f"{bucket}-{self.appid}.cos{self.region}.myqcloud.com"
+
+    def download_root(self, bucket: str) -> tuple[str, str | None]:
+        """Return (URL before the object's key, Host header or None) for downloads from `bucket`.
+
+        With `endpoint` alone the request goes there and names the bucket in its Host header.
+        """
+        if self.download_endpoint:
+            return self.download_endpoint.format(bucket=bucket, appid=self.appid, region=self.region), None
+        if self.endpoint:
+            return self.endpoint, self.download_host(bucket)
+        return f"{self.scheme}://{self.download_host(bucket)}", None
+
+
+class _EnvironmentToken:
+    """The environment's part of the configuration, read anew at each access."""
+
+    def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
+        return tuple(os.environ.get(name) for name in ENVIRONMENT.values())
+
+
+environment_token = _EnvironmentToken()
+"""A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem."""
+
+
+def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None) -> Config:
+    """Return the configuration for `options`, completed from the environment and `fallback`.
+
+    Parameters
+    ----------
+    options : mapping
+        Fields of `Config`; a value of None counts as not given.
+    fallback : mapping, optional
+        Values from a configuration file. fsspec mixes them into the options before anyone sees them, so an option
+        that equals its fallback gives way to the environment.
+
+    Raises
+    ------
+    MissingCredentialsError
+        A needed value was found nowhere; names it and the ways to set it.
+    ValueError
+        A value cannot be used; names it.
+    TypeError
+        An option is unknown.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    fallback = fallback or {}
+    for name, variable in ENVIRONMENT.items():
+        value = os.environ.get(variable)
+        if value and (name not in given or (name in fallback and fallback[name] == given[name])):
+            given[name] = value
+    for name, value in fallback.items():
+        given.setdefault(name, value)
+    config = Config(**_normalised(given))
+    _check(config)
+    return config
+
+
+def _normalised(given: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(given) - set(Config.__dataclass_fields__))
+    if unknown:
+        raise TypeError(f"unknown option {', '.join(unknown)}; known are {', '.join(Config.__dataclass_fields__)}")
+    for name in ("appid", "secret_id", "secret_key", "region"):
+        # fsspec parses values of its config files as JSON: an appid arrives as an int
+        given[name] = str(given.get(name, "")).strip()
+    given["region"] = REGIONS.get(given["region"].lower(), given["region"])
+    for name in ("endpoint", "download_endpoint"):
+        given[name] = str(given.get(name, "")).rstrip("/")
+    if isinstance(given.get("proxies"), Mapping):
+        given["proxies"] = tuple(sorted(given["proxies"].items()))
+    if given.get("anon"):
+        given["secret_id"] = given["secret_key"] = ""
+    return given
+
+
+def _check(config: Config) -> None:
+    needed = ["appid"] if config.anon else ["appid", "secret_id", "secret_key"]
+    if not config.endpoint:
+        needed.append("region")
+    missing = [name for name in needed if not getattr(config, name)]
+    if missing:
+        raise MissingCredentialsError(13, _how_to_set(missing), None)
+    for name in ("endpoint", "download_endpoint"):
+        url = getattr(config, name)
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+            raise ValueError(f"{name} must be a URL such as http://127.0.0.1:8080, not {url!r}")
+    if not config.appid.isdigit():
+        raise ValueError(f"appid must be a number, not {config.appid!r}")
+    _check_numbers(config)
+
+
+def _check_numbers(config: Config) -> None:
+    if config.slice_size not in SLICE_SIZES:
+        raise ValueError(f"slice_size must be one of {SLICE_SIZES} bytes, not {config.slice_size}")
+    if not 0 <= config.single_upload_limit <= MAX_SINGLE_UPLOAD:
+        raise ValueError(f"single_upload_limit must be 0 to {MAX_SINGLE_UPLOAD} bytes: {config.single_upload_limit}")
+    for name in ("max_concurrency", "max_requests", "range_size", "page_size", "sign_expiry"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+    for name in ("max_retries", "spool_memory", "retry_deadline", "listings_expiry_time"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} must not be negative: {getattr(config, name)}")
+    for name in ("connect_timeout", "read_timeout"):
+        if getattr(config, name) <= 0:
+            raise ValueError(f"{name} must be a positive number of seconds, not {getattr(config, name)}")
+
+
+def _how_to_set(missing: list[str]) -> str:
+    ways = [f"{name} (option {name}= or environment variable {ENVIRONMENT[name]})" for name in missing]
+    return (
+        f"missing {', '.join(ways)}; storage_options= of pandas and dask pass options on, and an fsspec configuration "
+        "file may set them under 'cosv4'"
+    )

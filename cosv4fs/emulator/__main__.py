@@ -1,0 +1,133 @@
+"""The emulator as a command: ``python -m cosv4fs.emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from .dialect import Dialect
+from .emulator import Emulator
+from .errors import EmulatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .log import RequestRecord
+
+__all__ = ["main"]
+
+_DEFAULT_ID = "AKIDlocalEmulatorSecretId0123456789"
+_DEFAULT_KEY = "localEmulatorSecretKey0123456789"  # good for the emulator only
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the emulator until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; None: those of the process.
+
+    Returns
+    -------
+    int
+        0 after a clean stop, 2 when it cannot start.
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        emulator = _emulator(options)
+        stop = threading.Event()
+        previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            _run(emulator, stop)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+    except (EmulatorError, ValueError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(emulator: Emulator, stop: threading.Event) -> None:
+    emulator.start()
+    try:
+        if not emulator.is_loopback():
+            print(f"warning: {emulator.host} can be reached from other machines", file=sys.stderr, flush=True)
+        print(f"listening on {emulator.endpoint}", flush=True)
+        stop.wait()
+    finally:
+        emulator.close()
+
+
+def _emulator(options: argparse.Namespace) -> Emulator:
+    names = [name for group in options.bucket or [["data"]] for name in group]
+    public = [name for group in options.public_bucket or [] for name in group]
+    return Emulator(
+        options.root,
+        host=options.host,
+        port=options.port,
+        appid=options.appid,
+        secret_id=options.secret_id or os.environ.get("COSV4_SECRET_ID") or _DEFAULT_ID,
+        secret_key=options.secret_key or os.environ.get("COSV4_SECRET_KEY") or _DEFAULT_KEY,
+        buckets=names,
+        public_buckets=public,
+        region=options.region,
+        dialect=Dialect.parse(options.dialect or []),
+        fsync=options.fsync,
+        listener=_print_request if options.verbose else None,
+    )
+
+
+def _print_request(record: RequestRecord) -> None:
+    line = (
+        f"{record.method} {record.bucket}{record.path!a} {record.op or '-'} -> {record.status} code {record.code},"
+        f" {record.bytes_in} in, {record.bytes_out} out, {(record.finished - record.started) * 1000:.1f} ms"
+    )
+    print(line, file=sys.stderr, flush=True)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number (0 to 65535)")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cosv4fs.emulator",
+        description="A local COS service: the JSON API v4 of a bucket, served from a folder.",
+        epilog="Dialect switches: " + "; ".join(f"{k}={'|'.join(map(str, v))}" for k, v in Dialect.choices().items()),
+    )
+    add = parser.add_argument
+    add("--root", metavar="DIR", help="folder for all that is stored (default: a temporary one, removed at exit)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=0, help="port to listen on, 0 for a free one (default: %(default)s)")
+    add("--appid", default="1250000000", help="the account's number (default: %(default)s)")
+    add("--secret-id", metavar="ID", help="default: COSV4_SECRET_ID of the environment, else one for local use")
+    add("--secret-key", metavar="KEY", help="default: COSV4_SECRET_KEY of the environment, else one for local use")
+    add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
+    add("--public-bucket", nargs="+", action="append", metavar="NAME", help="buckets anybody may read (default: none)")
+    add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")
+    add("--dialect", action="append", metavar="NAME=VALUE", help="another reading of a disputed point (default: none)")
+    add(
+        "--fsync",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether writes survive a loss of power (default: yes)",
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument(
+        "--quiet", action="store_false", dest="verbose", default=False, help="log no requests (default)"
+    )
+    loudness.add_argument("--verbose", action="store_true", default=False, help="log every request on standard error")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""The disputed points of the protocol, one switch each.
+
+Nothing here was tried against the live service. Where the record is silent or contradicts itself (spec section 15), the
+emulator follows the default below, and a test can ask for the other reading: a client has to live with both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["Dialect"]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    r"""How the emulator reads each disputed point of the protocol.
+
+    Every field is one point; the first value is the default. Numbers in brackets are points of spec section 15.
+
+    Parameters
+    ----------
+    finish_size : {"declared", "any"}
+        [1] ``upload_slice_finish`` has to name the size that init declared, else −175; or it may name any size that
+        the slices cover exactly.
+    listparts : {"array", "string", "absent-when-empty"}
+        [2] ``listparts`` is a JSON array (the sample); a string that holds JSON (the documentation's type); or an array
+        that is left out while it is empty (tolerated by one vendor client).
+    session_ttl : float, optional
+        [3] Seconds after which an unfinished upload is forgotten. None: never.
+    reinit : {"refuse", "matching"}
+        [4] init at an unfinished upload answers −4019 whatever its parameters; or, when size, sha and slice size are
+        those of the unfinished one, code 0 with the same session and ``offset``, the bytes received without a gap.
+    overwrite_upload : {"replace", "refuse"}
+        [5] ``op=upload`` with ``insertOnly=0`` replaces an existing file; or is refused with `exists_code`.
+    overwrite_unfinished : {"refuse", "replace"}
+        [5] upload and init with ``insertOnly=0`` at an unfinished upload answer −4019; or discard it.
+    slice_overwrite : {"at-finish", "at-init", "refuse"}
+        [5] init with ``insertOnly=0`` at an existing file: the old file stays readable until finish; is deleted at
+        once; or init is refused with `exists_code`.
+    exists_code : {-4018, -177, -178}
+        [6] The code for "the file exists" of upload and init.
+    move_signature, copy_signature : {"any", "single", "multi"}
+        [7] The kind of signature that move and copy ask for: either; single-use only (−73); multi-effect only (−74).
+    bound_stat : {"accept", "refuse"}
+        [8] A multi-effect signature bound to a path is good for stat, create and list; or refused with −63.
+    update_flag : {"ignored", "required"}
+        [9] ``flag`` of update is ignored; or −179 unless its bits (0x01 biz_attr, 0x40 custom_headers, 0x80 authority)
+        are exactly those of the fields that are sent.
+    custom_headers : {"merge", "replace"}
+        [10] update adds to and changes the stored headers; or replaces them all.
+    double_encoding : {"strict", "lenient"}
+        [11] A signature's path is decoded once; or is also accepted raw and decoded twice.
+    parents : {"implicit", "virtual", "required"}
+        [12] Missing parents of a new file become real directories; exist only while something is below them; or the
+        request is refused with −197.
+    rmdir_nonempty : {"refuse", "ignore"}
+        [13] Deleting a directory that holds something answers −173; or success, and nothing happens.
+    error_status : {"mapped", "always-400", "always-200"}
+        [14] The HTTP status of API errors: the table's; always 400; always 200.
+    not_found_body : {"json", "empty", "html"}
+        [14] The body of the 404 for ``upload_slice_list`` at nothing and for downloads of nothing.
+    max_list : {1000, 199}
+        [15] The largest ``num`` of a list.
+    oversize_list : {"refuse", "clamp"}
+        [15] A larger ``num`` is refused (−170 at 1000, −165 at 199); or cut to the maximum.
+    listover : {"finished", "more"}
+        [16] ``listover`` is true on the last page; or while there are more.
+    last_context : {"empty", "kept"}
+        [16] ``context`` of the last page is empty; or the one that the page was asked with.
+    dir_slash : bool
+        [7.2] Names of directories in a list end with a slash.
+    short_pages : bool
+        [7.2] A page holds one entry less than was asked for (never less than one).
+    file_names : {"any", "strict"}
+        [17] The characters ``? * : | \ < > "`` are allowed in file names; or refused with −180. They are always
+        refused in directory names.
+    slice_sha : {"real", "suffixed", "absent", "zeros"}
+        [18] ``sha`` of files that were uploaded in slices without a sha: computed; computed with ``_1234`` behind it;
+        left out; forty zeros. For the last two nothing is computed at finish.
+    empty_sha : {"zeros32", "real"}
+        [18] ``sha`` of an empty file: 32 zeros (the sample); or the SHA-1 of nothing.
+    resource_path : {"full", "short"}
+        [21] ``resource_path`` is ``/appid/bucket/path``; or ``/path``.
+    times : {"number", "string"}
+        [22] ``ctime`` and ``mtime`` are numbers; or strings.
+    cross_directory_move : {"accept", "refuse"}
+        [23] A move to another directory works; or answers −199.
+    directory_move : {"refuse", "accept"}
+        [23] A move of a directory answers −160; or works.
+    download_headers : {"full", "bare"}
+        [24] Downloads carry ETag, Last-Modified and Accept-Ranges; or none of them.
+    head : {"accept", "refuse"}
+        [24] HEAD works on downloads; or answers 405.
+    ranges : {"accept", "ignore"}
+        [24] Range is honoured; or ignored: 200 with the whole body.
+    bad_range : {"416", "200"}
+        [24] A range behind the end answers 416; or 200 with the whole body.
+    instant : {"bucket", "appid", "off"}
+        [25] Where instant upload looks for the same content: in the bucket; in all buckets; nowhere.
+    instant_needs_parts : bool
+        [25] Instant upload needs ``uploadparts`` beside ``sha``.
+    serial_upload : bool
+        [6.2] init answers ``serial_upload: 1``, and a slice out of order is refused with −290.
+    slice_size : int, optional
+        [6.2] The slice size in bytes that the server chooses for every upload. None: the client's, if it is one of the
+        documented four, else 1 MiB.
+    max_object_size : int, optional
+        [26] The largest object in bytes; −285 above. None: no limit.
+    max_name : int, optional
+        [26] The longest name of a file or directory in UTF-8 bytes; −180 above. None: no limit.
+    part_content_type : {"keep", "ignore"}
+        [wire traces 3] The Content-Type of the uploaded part becomes the object's; or is ignored.
+    """
+
+    finish_size: Literal["declared", "any"] = "declared"
+    listparts: Literal["array", "string", "absent-when-empty"] = "array"
+    session_ttl: float | None = None
+    reinit: Literal["refuse", "matching"] = "refuse"
+    overwrite_upload: Literal["replace", "refuse"] = "replace"
+    overwrite_unfinished: Literal["refuse", "replace"] = "refuse"
+    slice_overwrite: Literal["at-finish", "at-init", "refuse"] = "at-finish"
+    exists_code: Literal[-4018, -177, -178] = -4018
+    move_signature: Literal["any", "single", "multi"] = "any"
+    copy_signature: Literal["any", "single", "multi"] = "any"
+    bound_stat: Literal["accept", "refuse"] = "accept"
+    update_flag: Literal["ignored", "required"] = "ignored"
+    custom_headers: Literal["merge", "replace"] = "merge"
+    double_encoding: Literal["strict", "lenient"] = "strict"
+    parents: Literal["implicit", "virtual", "required"] = "implicit"
+    rmdir_nonempty: Literal["refuse", "ignore"] = "refuse"
+    error_status: Literal["mapped", "always-400", "always-200"] = "mapped"
+    not_found_body: Literal["json", "empty", "html"] = "json"
+    max_list: Literal[1000, 199] = 1000
+    oversize_list: Literal["refuse", "clamp"] = "refuse"
+    listover: Literal["finished", "more"] = "finished"
+    last_context: Literal["empty", "kept"] = "empty"
+    dir_slash: bool = False
+    short_pages: bool = False
+    file_names: Literal["any", "strict"] = "any"
+    slice_sha: Literal["real", "suffixed", "absent", "zeros"] = "real"
+    empty_sha: Literal["zeros32", "real"] = "zeros32"
+    resource_path: Literal["full", "short"] = "full"
+    times: Literal["number", "string"] = "number"
+    cross_directory_move: Literal["accept", "refuse"] = "accept"
+    directory_move: Literal["refuse", "accept"] = "refuse"
+    download_headers: Literal["full", "bare"] = "full"
+    head: Literal["accept", "refuse"] = "accept"
+    ranges: Literal["accept", "ignore"] = "accept"
+    bad_range: Literal["416", "200"] = "416"
+    instant: Literal["bucket", "appid", "off"] = "bucket"
+    instant_needs_parts: bool = True
+    serial_upload: bool = False
+    slice_size: int | None = None
+    max_object_size: int | None = None
+    max_name: int | None = None
+    part_content_type: Literal["keep", "ignore"] = "keep"
+
+    def __post_init__(self) -> None:
+        hints = _hints()
+        for field in dataclasses.fields(self):
+            _check(field.name, getattr(self, field.name), hints[field.name])
+
+    @classmethod
+    def parse(cls, settings: list[str]) -> Dialect:
+        """Return the dialect that a list of ``NAME=VALUE`` texts describes.
+
+        Parameters
+        ----------
+        settings : list of str
+            For example ``["parents=required", "slice_size=65536", "session_ttl=none"]``.
+
+        Raises
+        ------
+        ValueError
+            A name is unknown or a value is not one of the switch's; the message names the allowed ones.
+        """
+        hints = _hints()
+        values: dict[str, Any] = {}
+        for setting in settings:
+            name, sign, text = setting.partition("=")
+            name = name.strip().replace("-", "_")
+            if not sign:
+                raise ValueError(f"dialect setting {setting!r} is not NAME=VALUE")
+            if name not in hints:
+                raise ValueError(f"unknown dialect switch {name!r}; there are: {', '.join(hints)}")
+            values[name] = _read(name, text.strip(), hints[name])
+        return cls(**values)
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[object, ...]]:
+        """Return the values of every switch with a fixed set of them, by name, the default first."""
+        fixed = {name: _allowed(hint) for name, hint in _hints().items()}
+        return {
+            field.name: (field.default, *(value for value in fixed[field.name] if value != field.default))
+            for field in dataclasses.fields(cls)
+            if fixed[field.name]
+        }
+
+
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Dialect)
+
+
+def _allowed(hint: object) -> tuple[object, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return (False, True) if hint is bool else ()
+
+
+def _check(name: str, value: object, hint: object) -> None:
+    allowed = _allowed(hint)
+    if allowed:
+        if not any(value == choice and type(value) is type(choice) for choice in allowed):
+            raise ValueError(f"dialect switch {name} is one of {', '.join(map(str, allowed))}, not {value!r}")
+    elif value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+        raise ValueError(f"dialect switch {name} is None or a positive number, not {value!r}")
+    elif isinstance(value, float) and get_origin(hint) in {Union, UnionType} and float not in get_args(hint):
+        raise ValueError(f"dialect switch {name} is a whole number, not {value!r}")
+
+
+def _read(name: str, text: str, hint: object) -> object:
+    allowed = _allowed(hint)
+    for choice in allowed:
+        if text.lower() == str(choice).lower():
+            return choice
+    if allowed:
+        raise ValueError(f"dialect switch {name} is one of {', '.join(map(str, allowed))}, not {text!r}")
+    if text.lower() in {"none", ""}:
+        return None
+    try:
+        return float(text) if float in get_args(hint) else int(text)
+    except ValueError:
+        raise ValueError(f"dialect switch {name} is a number or none, not {text!r}") from None

@@ -1,0 +1,128 @@
+"""op=list: one page of a directory (spec section 7.2)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from . import namespace
+from .errors import ApiError
+from .paths import CosPath
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from .call import Call
+    from .service import Service
+
+__all__ = ["list_page"]
+
+_LAST_CHARACTER = "\U0010ffff"
+_PATTERNS = {"elistboth": (0, 1), "elistdironly": (1, 1), "elistfileonly": (0, 0)}
+
+# One unfinished upload is hidden: the one that will replace the file at its path.
+_QUERY = """
+SELECT name, directory, size, size AS received, shown_sha AS sha, authority, ctime, mtime, 0 AS unfinished
+  FROM nodes WHERE bucket = :bucket AND parent = :parent AND name >= :low AND name <= :high
+UNION ALL
+SELECT name, 0, size, (SELECT coalesce(sum(length), 0) FROM slices WHERE slices.session = uploads.session),
+       coalesce(sha, ''), 'eInvalid', ctime, ctime, 1
+  FROM uploads WHERE bucket = :bucket AND parent = :parent AND name >= :low AND name <= :high
+   AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.bucket = uploads.bucket
+                   AND nodes.parent = uploads.parent AND nodes.name = uploads.name)
+"""
+_FILTER = " WHERE name <> :skip AND directory BETWEEN :kind_low AND :kind_high AND substr(name, 1, :length) = :prefix"
+_FORWARD = f"SELECT * FROM ({_QUERY}) {_FILTER} ORDER BY name LIMIT :limit"  # noqa: S608  constants
+_REVERSE = f"SELECT * FROM ({_QUERY}) {_FILTER} ORDER BY name DESC LIMIT :limit"  # noqa: S608  constants
+
+
+def list_page(service: Service, call: Call) -> dict[str, Any]:
+    """Return one page of a directory: what stands directly in it, names in byte order.
+
+    Raises
+    ------
+    ApiError
+        −157, −165, −170 for the page size, −182 for a malformed context, −197 when the directory does not exist.
+    """
+    directory = CosPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
+    prefix = call.path.text.rpartition("/")[2]
+    context = call.parameters.text("context") or ""
+    count = _page_size(service, call)
+    after = _read_context(context)
+    with service.store.reading() as db:
+        if not namespace.directory_exists(db, directory):
+            raise ApiError(-197)
+        rows = _select(db, call, directory, prefix, after, count + 1)
+    more = len(rows) > count
+    rows = rows[:count]
+    following = _make_context(rows[-1]["name"]) if more else ""
+    if not more and service.dialect.last_context == "kept":
+        following = context
+    return {
+        "context": following,
+        "listover": more if service.dialect.listover == "more" else not more,
+        "infos": [_entry(service, directory, row) for row in rows],
+    }
+
+
+def _page_size(service: Service, call: Call) -> int:
+    count = call.parameters.whole("num", missing=-182, bad=-157)
+    dialect = service.dialect
+    if count < 1:
+        raise ApiError(-157)
+    if count > dialect.max_list:
+        if dialect.oversize_list == "refuse":
+            raise ApiError(-170 if dialect.max_list == 1000 else -165)
+        count = dialect.max_list
+    return max(1, count - 1) if dialect.short_pages else count
+
+
+def _select(
+    db: sqlite3.Connection, call: Call, directory: CosPath, prefix: str, after: str | None, limit: int
+) -> list[sqlite3.Row]:
+    reverse = (call.parameters.text("order") or "0") == "1"
+    pattern = _PATTERNS.get((call.parameters.text("pattern") or "eListBoth").lower())
+    if pattern is None:
+        raise ApiError(-182)
+    values: dict[str, object] = {
+        "bucket": directory.bucket,
+        "parent": directory.text,
+        "low": prefix if after is None or reverse else max(prefix, after, key=str.encode),
+        "high": (after if reverse else None) or prefix + _LAST_CHARACTER * 4,
+        "skip": after or "",
+        "prefix": prefix,
+        "length": len(prefix),
+        "kind_low": pattern[0],
+        "kind_high": pattern[1],
+        "limit": limit,
+    }
+    return db.execute(_REVERSE if reverse else _FORWARD, values).fetchall()
+
+
+def _entry(service: Service, directory: CosPath, row: sqlite3.Row) -> dict[str, Any]:
+    name = row["name"]
+    times = {"ctime": service.time(row["ctime"]), "mtime": service.time(row["mtime"])}
+    if row["directory"]:
+        return {"name": name + "/" if service.dialect.dir_slash else name, **times}
+    entry = {"name": name, "filesize": row["size"], "filelen": row["received"], **times}
+    if row["sha"] is not None:
+        entry["sha"] = row["sha"]
+    entry["access_url"] = service.access_url(CosPath(directory.bucket, directory.text + name))
+    if row["authority"] != "eInvalid":
+        entry["authority"] = row["authority"]
+    return entry
+
+
+def _make_context(name: str) -> str:
+    # Two clients send the context into the next URL as it is, so it has to be made of plain characters.
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def _read_context(context: str) -> str | None:
+    if not context:
+        return None
+    try:
+        return base64.b64decode(context + "=" * (-len(context) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise ApiError(-182) from None

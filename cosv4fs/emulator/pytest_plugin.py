@@ -1,0 +1,43 @@
+"""Pytest fixtures: an emulator for every test that asks for one.
+
+Options for `Emulator` come from the fixture ``cosv4_emulator_options``, which a project may override, and from an
+indirect parameter:
+
+>>> @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)  # doctest: +SKIP
+... def test_something(cosv4_storage_options): ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .emulator import Emulator
+
+__all__ = ["cosv4_emulator", "cosv4_emulator_options", "cosv4_storage_options"]
+
+
+@pytest.fixture
+def cosv4_emulator_options() -> dict[str, Any]:
+    """Options for the emulator of a test: override it to change them."""
+    return {}
+
+
+@pytest.fixture
+def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[str, Any]) -> Iterator[Emulator]:
+    """Run an emulator of the test's own, with the bucket ``test-bucket``."""
+    from .emulator import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
+
+    options = {"buckets": ("test-bucket",), **cosv4_emulator_options, **(getattr(request, "param", None) or {})}
+    with Emulator(**options) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def cosv4_storage_options(cosv4_emulator: Emulator) -> dict[str, Any]:
+    """Return what a client needs to use the test's emulator."""
+    return cosv4_emulator.storage_options

@@ -1,0 +1,128 @@
+"""Replies: the JSON envelope of spec section 3, and what a reply may carry."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import ApiError
+
+__all__ = ["FileBody", "Reply", "RequestIds", "error_reply", "json_reply", "unknown_bucket_reply"]
+
+_JSON = "application/json; charset=utf-8"
+
+
+@dataclass
+class FileBody:
+    """A part of an open file as the body of a reply.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file; whoever sends or drops the reply closes it.
+    offset, count : int
+        Which bytes.
+    """
+
+    descriptor: int
+    offset: int
+    count: int
+
+    def read(self) -> bytes:
+        """Return the bytes and close the file."""
+        try:
+            return os.pread(self.descriptor, self.count, self.offset)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+@dataclass
+class Reply:
+    """One answer.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    body : bytes or FileBody
+        What follows the head.
+    code : int
+        The number in the envelope, for the request log; 0 for downloads that work.
+    content_type : str
+        The header of that name.
+    headers : list of pairs
+        Further headers.
+    close : bool
+        Whether the connection is closed afterwards.
+    cut : int, optional
+        Send only so many bytes of the body and close (a fault).
+    """
+
+    status: int = 200
+    body: bytes | FileBody = b""
+    code: int = 0
+    content_type: str = _JSON
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    close: bool = False
+    cut: int | None = None
+
+    @property
+    def length(self) -> int:
+        """The number of bytes of the body."""
+        return self.body.count if isinstance(self.body, FileBody) else len(self.body)
+
+    def discard(self) -> None:
+        """Close what the reply holds, when it will not be sent."""
+        if isinstance(self.body, FileBody):
+            self.body.close()
+
+
+class RequestIds:
+    """Makes request ids: base64 of four groups of hex digits, the first one Unix seconds (spec section 3)."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._host = f"{os.getpid() & 0xFFFFF:x}"
+
+    def next(self, now: float) -> str:
+        """Return an id that was never used before."""
+        text = f"{max(0, int(now)):x}_c9a33_{self._host}_{next(self._numbers):x}"
+        return base64.b64encode(text.encode()).decode()
+
+
+def json_reply(request_id: str, data: dict[str, Any] | None = None) -> Reply:
+    """Return the reply of an operation that worked; without `data` for those that answer nothing."""
+    envelope: dict[str, Any] = {"code": 0, "message": "SUCCESS", "request_id": request_id}
+    if data is not None:
+        envelope["data"] = data
+    return Reply(body=json.dumps(envelope, ensure_ascii=False).encode())
+
+
+def error_reply(request_id: str, error: ApiError, status: int | None = None) -> Reply:
+    """Return the reply for a refused request; `status` overrides the error's."""
+    envelope = {"code": error.code, "message": error.name, "request_id": request_id}
+    reply = Reply(error.status if status is None else status, json.dumps(envelope).encode(), error.code)
+    if error.retry_after is not None:
+        reply.headers.append(("Retry-After", str(error.retry_after)))
+    return reply
+
+
+def unknown_bucket_reply(request_id: str) -> Reply:
+    """Return what the service answers to a URL with a wrong appid or bucket: 400 with XML (spec section 3)."""
+    body = (
+        "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n\t<Code>InvalidRequest</Code>\n"
+        "\t<Message>Missing required header for this request: Appid</Message>\n"
+        f"\t<RequestId>{request_id}</RequestId>\n</Error>\n"
+    )
+    return Reply(400, body.encode(), -1, "application/xml")

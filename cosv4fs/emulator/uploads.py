@@ -1,0 +1,494 @@
+"""op=upload and the four operations of sliced uploads (spec section 6)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from . import namespace
+from .errors import ApiError
+from .paths import CosPath, check_new_path
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from .call import Call
+    from .service import Service
+
+__all__ = [
+    "LARGEST_UPLOAD",
+    "discard",
+    "forget_expired",
+    "received",
+    "slice_data",
+    "slice_finish",
+    "slice_init",
+    "slice_list",
+    "upload",
+]
+
+LARGEST_UPLOAD = 20 * 1024 * 1024
+"""Bytes that op=upload takes at most (spec section 2)."""
+
+_SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
+_DEFAULT_SLICE = 1048576
+_EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
+_HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
+
+
+def upload(service: Service, call: Call) -> dict[str, Any]:
+    """Store a whole file from one request (spec section 6.1).
+
+    Raises
+    ------
+    ApiError
+        −5990 without content, −285 when it is too large, −174 when it differs from ``sha``, the code for "exists",
+        −4019 at an unfinished upload.
+    """
+    parameters = call.parameters
+    check_new_path(call.path, service.dialect)
+    insert_only = parameters.flag("insertOnly", default=True)
+    biz_attr = parameters.text("biz_attr") or ""
+    declared = parameters.sha()
+    content = parameters.content
+    if content is None:
+        # One client sends no part at all for an empty file (spec section 5).
+        if not parameters.multipart or declared not in {None, _EMPTY_SHA}:
+            raise ApiError(-5990)
+        content = memoryview(b"")
+    if len(content) > LARGEST_UPLOAD:
+        raise ApiError(-285)
+    _check_size(service, len(content))
+    sha = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    if declared not in {None, sha}:
+        raise ApiError(-174)
+    with service.store.reading() as db:
+        _check_target(service, db, call.path, insert_only=insert_only, sliced=False)
+    blob = service.store.new_blob(content)
+    values = {
+        "size": len(content),
+        "sha": sha,
+        "shown_sha": _shown(service, sha, len(content)),
+        "content_type": _object_type(service, call),
+        "biz_attr": biz_attr,
+        "blob": blob,
+    }
+    _store_new(service, call.path, values, insert_only=insert_only, sliced=False)
+    return service.links(call.path)
+
+
+def slice_init(service: Service, call: Call) -> dict[str, Any]:
+    """Open a sliced upload, or store the file at once when its content is known (spec section 6.2).
+
+    Raises
+    ------
+    ApiError
+        −5971 and −5995 for the size, −182 for implausible ``uploadparts``, the code for "exists", −4019.
+    """
+    parameters, dialect = call.parameters, service.dialect
+    check_new_path(call.path, dialect)
+    size = parameters.whole("filesize", missing=-5971, bad=-5995)
+    _check_size(service, size)
+    sha = parameters.sha()
+    insert_only = parameters.flag("insertOnly", default=True)
+    parts = parameters.text("uploadparts") or ""
+    if sha is not None and parts.strip():
+        _check_parts(parts, size, sha)
+    slice_size = _slice_size(service, call)
+    values = {"size": size, "slice_size": slice_size, "sha": sha, "biz_attr": parameters.text("biz_attr") or ""}
+    with service.store.reading() as db:
+        resumed = _resumable(service, db, call.path, values)
+        if resumed is not None:
+            return resumed
+        _check_target(service, db, call.path, insert_only=insert_only, sliced=True)
+    provable = sha is not None and (parts.strip() or not dialect.instant_needs_parts)
+    if provable and _store_instantly(service, call, values, insert_only=insert_only):
+        return service.links(call.path)
+    session = _open_session(service, call.path, values, insert_only=insert_only)
+    reply: dict[str, Any] = {"session": session, "slice_size": slice_size}
+    if dialect.serial_upload:
+        reply["serial_upload"] = 1
+    return reply
+
+
+def slice_data(service: Service, call: Call) -> dict[str, Any]:
+    """Take one slice (spec section 6.3).
+
+    Raises
+    ------
+    ApiError
+        −95 and −94 for the session, −284 and −5991 for offset and length, −5990 without content, −174 when it
+        differs from ``datamd5``.
+    """
+    parameters, content = call.parameters, call.parameters.content
+    session = parameters.text("session") or ""
+    if not session:
+        raise ApiError(-95)
+    offset = parameters.whole("offset", missing=-5992, bad=-5992)
+    with service.gate.writing(session):
+        upload_row = _find_session(service, call.path, session)
+        if content is None:
+            raise ApiError(-5990)
+        _check_slice(service, upload_row, offset, content)
+        declared = parameters.sha()
+        if declared is not None and upload_row["sha"] not in {None, declared}:
+            raise ApiError(-174)
+        md5 = (parameters.text("datamd5") or "").strip()
+        if md5 and md5.lower() != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            raise ApiError(-174)
+        _write_slice(service, call, upload_row, offset, content)
+    reply = {"datalen": len(content), "offset": offset, "session": session}
+    if md5:
+        reply["datamd5"] = md5
+    return reply
+
+
+def slice_list(service: Service, call: Call) -> dict[str, Any]:
+    """Tell what is there of an unfinished upload, or that the file is complete (spec section 6.4).
+
+    Raises
+    ------
+    ApiError
+        −197 when there is neither.
+    """
+    with service.store.reading() as db:
+        row = namespace.find_upload(db, call.path)
+        node = namespace.find_node(db, call.path)
+        if row is None:
+            if node is None or node["directory"]:
+                raise ApiError(-197)
+            return service.links(call.path)
+        slices = db.execute(
+            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
+        ).fetchall()
+    data: dict[str, Any] = {
+        "filesize": row["size"],
+        "session": row["session"],
+        "slice_size": row["slice_size"],
+    }
+    if row["sha"] is not None:
+        data["sha"] = row["sha"]
+    parts = [{"offset": part["position"], "datalen": part["length"]} for part in slices]
+    if service.dialect.listparts == "string":
+        data["listparts"] = json.dumps(parts)
+    elif parts or service.dialect.listparts == "array":
+        data["listparts"] = parts
+    return data
+
+
+def slice_finish(service: Service, call: Call) -> dict[str, Any]:
+    """Make a complete upload a file (spec section 6.5).
+
+    Raises
+    ------
+    ApiError
+        −95 and −94 for the session, −5971, −5995 and −175 for the size, −29094 and −174 for the sha.
+    """
+    session = call.parameters.text("session") or ""
+    if not session:
+        raise ApiError(-95)
+    with service.gate.closing(session):
+        row = _find_session(service, call.path, session)
+        size = call.parameters.whole("filesize", missing=-5971, bad=-5995)
+        declared = call.parameters.sha()
+        if row["sha"] is not None and declared is None:
+            raise ApiError(-29094)
+        if row["sha"] is not None and declared != row["sha"]:
+            raise ApiError(-174)
+        _check_complete(service, row, size)
+        sha = _content_sha(service, row, size, declared)
+        _publish(service, call.path, row, size, sha, declared)
+    return service.links(call.path)
+
+
+def received(db: sqlite3.Connection, row: sqlite3.Row) -> int:
+    """Return how many bytes of an unfinished upload are there."""
+    total = db.execute("SELECT coalesce(sum(length), 0) FROM slices WHERE session = ?", (row["session"],))
+    return int(total.fetchone()[0])
+
+
+def discard(service: Service, db: sqlite3.Connection, row: sqlite3.Row) -> str:
+    """Forget an unfinished upload, in a transaction of the caller; return the blob that is free now."""
+    service.hashes.drop(row["session"])
+    return namespace.remove_upload(db, row)
+
+
+def forget_expired(service: Service) -> None:
+    """Forget the unfinished uploads that are older than the dialect lets them grow."""
+    age = service.dialect.session_ttl
+    if age is None:
+        return
+    freed = []
+    with service.store.writing() as db:
+        for row in db.execute("SELECT * FROM uploads WHERE ctime <= ?", (service.clock() - age,)).fetchall():
+            freed.append(discard(service, db, row))
+            if service.dialect.parents == "virtual":
+                namespace.prune_parents(db, _place(row))
+    service.store.remove_blobs(*freed)
+
+
+def _place(row: sqlite3.Row) -> CosPath:
+    return CosPath(row["bucket"], row["parent"] + row["name"])
+
+
+def _check_size(service: Service, size: int) -> None:
+    limit = service.dialect.max_object_size
+    if limit is not None and size > limit:
+        raise ApiError(-285)
+
+
+def _check_target(service: Service, db: sqlite3.Connection, path: CosPath, *, insert_only: bool, sliced: bool) -> None:
+    dialect = service.dialect
+    node = namespace.find_node(db, path)
+    if node is not None and node["directory"]:
+        raise ApiError(-178)
+    refused = dialect.slice_overwrite if sliced else dialect.overwrite_upload
+    if node is not None and (insert_only or refused == "refuse"):
+        raise ApiError(dialect.exists_code)
+    if namespace.find_upload(db, path) is not None and (insert_only or dialect.overwrite_unfinished == "refuse"):
+        raise ApiError(-4019)
+    if dialect.parents == "required" and not namespace.directory_exists(db, _parent(path)):
+        raise ApiError(-197)
+
+
+def _parent(path: CosPath) -> CosPath:
+    return CosPath(path.bucket, path.parent)
+
+
+def _store_new(service: Service, path: CosPath, values: dict[str, object], *, insert_only: bool, sliced: bool) -> None:
+    """Publish a content that is on disk; when somebody was faster, take it back."""
+    freed: list[str | None] = []
+    blob = values["blob"]
+    try:
+        with service.store.writing() as db:
+            _check_target(service, db, path, insert_only=insert_only, sliced=sliced)
+            row = namespace.find_upload(db, path)
+            if row is not None:
+                freed.append(discard(service, db, row))
+            now = service.now()
+            namespace.ensure_parents(db, path, service.dialect, now)
+            freed.append(namespace.add_file(db, path, {**values, "ctime": now, "mtime": now}))
+    except BaseException:
+        service.store.remove_blobs(str(blob))
+        raise
+    service.store.remove_blobs(*freed)
+
+
+def _shown(service: Service, sha: str | None, size: int) -> str | None:
+    return "0" * 32 if size == 0 and service.dialect.empty_sha == "zeros32" else sha
+
+
+def _object_type(service: Service, call: Call) -> str | None:
+    return call.parameters.content_type if service.dialect.part_content_type == "keep" else None
+
+
+def _slice_size(service: Service, call: Call) -> int:
+    if service.dialect.slice_size is not None:
+        return service.dialect.slice_size
+    wish = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
+    return wish if wish in _SLICE_SIZES else _DEFAULT_SLICE
+
+
+def _check_parts(text: str, size: int, sha: str) -> None:
+    try:
+        parts = json.loads(text)
+        position = 0
+        for part in parts:
+            if int(part["offset"]) != position or int(part["datalen"]) < 0 or not _HEX40.match(part["datasha"]):
+                raise ApiError(-182)
+            position += int(part["datalen"])
+        last = parts[-1]["datasha"].lower() if parts else sha
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        raise ApiError(-182) from None
+    if position != size or last != sha:
+        raise ApiError(-182)
+
+
+def _resumable(
+    service: Service, db: sqlite3.Connection, path: CosPath, values: dict[str, Any]
+) -> dict[str, Any] | None:
+    row = namespace.find_upload(db, path)
+    if service.dialect.reinit != "matching" or row is None:
+        return None
+    if any(row[name] != values[name] for name in ("size", "slice_size", "sha")):
+        return None
+    end = 0
+    for part in db.execute(
+        "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
+    ):
+        if part["position"] != end:
+            break
+        end += part["length"]
+    return {"session": row["session"], "slice_size": row["slice_size"], "offset": end}
+
+
+def _store_instantly(service: Service, call: Call, values: dict[str, Any], *, insert_only: bool) -> bool:
+    scope = service.dialect.instant
+    if scope == "off":
+        return False
+    bucket = call.path.bucket if scope == "bucket" else None
+    with service.store.reading() as db:
+        known = db.execute(
+            "SELECT * FROM nodes WHERE sha = ? AND size = ? AND bucket = coalesce(?, bucket) LIMIT 1",
+            (values["sha"], values["size"], bucket),
+        ).fetchone()
+        if known is None:
+            return False
+        blob = service.store.copy_blob(known["blob"])
+    new = {
+        **values,
+        "shown_sha": _shown(service, values["sha"], values["size"]),
+        "content_type": known["content_type"],
+        "blob": blob,
+    }
+    _store_new(service, call.path, new, insert_only=insert_only, sliced=True)
+    return True
+
+
+def _open_session(service: Service, path: CosPath, values: dict[str, Any], *, insert_only: bool) -> str:
+    session = secrets.token_hex(48)
+    blob = service.store.new_blob()
+    freed: list[str | None] = [blob]
+    try:
+        with service.store.writing() as db:
+            _check_target(service, db, path, insert_only=insert_only, sliced=True)
+            old = namespace.find_upload(db, path)
+            replaced: list[str | None] = [discard(service, db, old)] if old is not None else []
+            if service.dialect.slice_overwrite == "at-init":
+                replaced.append(namespace.remove_node(db, path, directory=False))
+            namespace.ensure_parents(db, path, service.dialect, service.now())
+            db.execute(
+                "INSERT INTO uploads VALUES (:bucket, :parent, :name, :session, :size, :slice_size, :sha, NULL,"
+                " :biz_attr, :ctime, :blob)",
+                {
+                    **values,
+                    "bucket": path.bucket,
+                    "parent": path.parent,
+                    "name": path.name,
+                    "session": session,
+                    "ctime": service.now(),
+                    "blob": blob,
+                },
+            )
+        freed = replaced
+    finally:
+        service.store.remove_blobs(*freed)
+    return session
+
+
+def _find_session(service: Service, path: CosPath, session: str) -> sqlite3.Row:
+    with service.store.reading() as db:
+        row = namespace.find_upload(db, path)
+    if row is None or row["session"] != session:
+        raise ApiError(-94)
+    return row
+
+
+def _check_slice(service: Service, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+    slice_size, end = row["slice_size"], offset + len(content)
+    if offset % slice_size:
+        raise ApiError(-284)
+    if service.dialect.finish_size == "declared":
+        if end > row["size"]:
+            raise ApiError(-5991)
+        if end < row["size"] and (not len(content) or len(content) % slice_size):
+            raise ApiError(-284 if len(content) < slice_size else -5991)
+    if service.dialect.serial_upload:
+        with service.store.reading() as db:
+            if offset > received(db, row):
+                raise ApiError(-290)
+
+
+def _write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+    session, slice_size = row["session"], row["slice_size"]
+    pieces = [
+        (session, start, min(slice_size, offset + len(content) - start))
+        for start in range(offset, offset + len(content), slice_size)
+    ]
+    covered = (session, offset, offset + len(content))
+    with service.store.reading() as db:
+        again = db.execute(
+            "SELECT 1 FROM slices WHERE session = ? AND position >= ? AND position < ? LIMIT 1", covered
+        ).fetchone()
+    if again:
+        # Were the process to die while it overwrites a slice, that slice should not count as received.
+        with service.store.writing() as db:
+            db.execute("DELETE FROM slices WHERE session = ? AND position >= ? AND position < ?", covered)
+    if not service.store.write_blob(row["blob"], content, offset):
+        raise ApiError(-94)
+    if _sha_wanted(service, row):
+        service.hashes.add(session, content, offset, service.store.blob_path(row["blob"]))
+    with service.store.writing() as db:
+        if db.execute("SELECT 1 FROM uploads WHERE session = ?", (session,)).fetchone() is None:
+            service.hashes.drop(session)
+            raise ApiError(-94)
+        db.executemany("INSERT OR REPLACE INTO slices VALUES (?, ?, ?)", pieces)
+        content_type = _object_type(service, call)
+        if content_type is not None and row["content_type"] is None:
+            db.execute(
+                "UPDATE uploads SET content_type = ? WHERE session = ? AND content_type IS NULL",
+                (content_type, session),
+            )
+
+
+def _check_complete(service: Service, row: sqlite3.Row, size: int) -> None:
+    if size != row["size"] and service.dialect.finish_size == "declared":
+        raise ApiError(-175)
+    with service.store.reading() as db:
+        parts = db.execute(
+            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
+        ).fetchall()
+    end = 0
+    for part in parts:
+        if part["position"] != end:
+            raise ApiError(-175)
+        end += part["length"]
+    if end != size:
+        raise ApiError(-175)
+
+
+def _sha_wanted(service: Service, row: sqlite3.Row) -> bool:
+    return row["sha"] is not None or service.dialect.slice_sha in {"real", "suffixed"}
+
+
+def _content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
+    if declared is None and not _sha_wanted(service, row):
+        return None
+    try:
+        sha = service.hashes.finish(row["session"], service.store.blob_path(row["blob"]), size)
+    except FileNotFoundError:
+        raise ApiError(-94) from None
+    if declared is not None and sha != declared:
+        raise ApiError(-174)
+    return sha
+
+
+def _publish(
+    service: Service, path: CosPath, row: sqlite3.Row, size: int, sha: str | None, declared: str | None
+) -> None:
+    shown = sha
+    if declared is None:
+        shown = {"absent": None, "zeros": "0" * 40, "suffixed": f"{sha}_1234"}.get(service.dialect.slice_sha, sha)
+    with service.store.writing() as db:
+        current = namespace.find_upload(db, path)
+        if current is None or current["session"] != row["session"]:
+            raise ApiError(-94)
+        service.store.resize_blob(row["blob"], size)
+        namespace.remove_upload(db, current)
+        now = service.now()
+        values = {
+            "size": size,
+            "slice_size": row["slice_size"],
+            "sha": sha,
+            "shown_sha": _shown(service, shown, size),
+            "content_type": current["content_type"],
+            "biz_attr": row["biz_attr"],
+            "ctime": now,
+            "mtime": now,
+            "blob": row["blob"],
+        }
+        freed = namespace.add_file(db, path, values)
+    service.store.remove_blobs(freed)

@@ -1,0 +1,331 @@
+"""File objects: what ``fs.open`` returns. No HTTP here; bytes are moved by the transfer floor."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from fsspec.spec import AbstractBufferedFile
+
+from cosv4fs import paths
+from cosv4fs.api import Version
+from cosv4fs.api.download import changed_error
+from cosv4fs.errors import make_error
+from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    from cosv4fs.filesystem import CosV4FileSystem
+
+__all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
+
+_log = logging.getLogger("cosv4fs")
+
+
+class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
+    """A file opened for reading.
+
+    Parameters
+    ----------
+    fs : CosV4FileSystem
+        Where the object is.
+    path : str
+        ``bucket/dir/name``.
+    block_size : int, optional
+        Bytes per range.
+    cache_type : str
+        ``parallel`` (read-ahead in parallel ranges), or one of fsspec's caches.
+    cache_options : dict, optional
+        Further options of the cache.
+    size : int, optional
+        Bytes of the object, when the caller knows: saves a request.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        At once, unless `size` is given.
+    """
+
+    def __init__(
+        self,
+        fs: CosV4FileSystem,
+        path: str,
+        block_size: int | None = None,
+        cache_type: str = ReadAhead.name,
+        cache_options: dict[str, Any] | None = None,
+        size: int | None = None,
+    ) -> None:
+        self._version: Version | None = None
+        self._version_lock = threading.Lock()
+        self._bucket, self._key = paths.file_key(path)
+        self._status: dict[str, Any] | None = None
+        own = cache_type == ReadAhead.name
+        if size is None:
+            self._status = fs.info(path)
+            if self._status["type"] == "directory":
+                raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
+            size = self._status["size"]
+        super().__init__(
+            fs,
+            path,
+            "rb",
+            block_size or fs.blocksize,
+            cache_type="none" if own else cache_type,
+            cache_options=None if own else cache_options,
+            size=size,
+        )
+        if own:
+            self.cache = ReadAhead(self.blocksize, self._fetch_range, self.size, fs.workers, **(cache_options or {}))
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        end = min(end, self.size)
+        if start >= end:
+            return b""
+        memory = bytearray(end - start)
+        view = memoryview(memory)
+        fetched = self.fs.client.fetch(
+            self._bucket, self._key, lambda length, _: view[:length], start, end, self._version
+        )
+        self._check_version(fetched.version)
+        if fetched.length != len(memory):
+            raise changed_error(self.path)
+        return bytes(memory)
+
+    def _check_version(self, version: Version) -> None:
+        """Refuse to mix two versions of the object."""
+        with self._version_lock:
+            if self._version is None:
+                self._version = version
+        if version.size != self.size or version.differs(self._version):
+            raise changed_error(self.path)
+        if not version.is_certain:
+            # replies without ETag and Last-Modified: the status has to be as it was when the file was opened
+            now = self.fs.client.stat(self._bucket, self._key)
+            opened = self._status or {}
+            if (now.size, now.modified, now.sha) != (
+                self.size,
+                opened.get("mtime", now.modified),
+                opened.get("sha", now.sha),
+            ):
+                raise changed_error(self.path)
+
+
+class CosV4Writer(io.BufferedIOBase):
+    """A file opened for writing. The object appears when it is closed, whole, or not at all.
+
+    Leaving a ``with`` block by an exception, `discard`, and losing the last reference to an open file all leave the
+    old object as it was. So does closing it while an exception that came after opening is being handled: that is how
+    ``with fsspec.open(…)``, pandas and pyarrow close files after a failure.
+
+    Parameters
+    ----------
+    fs : CosV4FileSystem
+        Where the object shall be.
+    path : str
+        ``bucket/dir/name``.
+    mode : str
+        ``wb`` or ``xb``.
+    writer : ObjectWriter
+        Moves the bytes.
+    autocommit : bool
+        False inside a transaction: `commit` publishes.
+    published : callable
+        Called after the object became visible.
+    """
+
+    def __init__(
+        self,
+        fs: CosV4FileSystem,
+        path: str,
+        mode: str,
+        writer: ObjectWriter,
+        autocommit: bool,
+        published: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
+        self.blocksize = fs.config.slice_size
+        self._writer = writer
+        self._published = published
+        self._lock = threading.RLock()
+        self._complete = False
+        self._context = id(sys.exc_info()[1])
+        start_janitor()
+
+    def __repr__(self) -> str:
+        return f"<CosV4Writer {self.path} ({'closed' if self.closed else self.mode})>"
+
+    def readable(self) -> bool:
+        """Return False."""
+        return False
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+    def writable(self) -> bool:
+        """Return whether the file is open."""
+        return not self.closed
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._writer.written
+
+    def write(self, data: Buffer, /) -> int:
+        """Take bytes; return how many.
+
+        Raises
+        ------
+        ValueError
+            The file is closed.
+        OSError
+            The upload failed, or the spool is full: nothing will be published.
+        """
+        if self.closed:
+            raise ValueError(f"write to closed file {self.path}")
+        with memoryview(data) as view, self._lock:
+            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+            self._writer.write(flat)
+            return view.nbytes
+
+    def flush(self, force: bool = False) -> None:
+        """Do nothing: full slices travel by themselves, and nothing may be visible before the end.
+
+        `force` is part of fsspec's interface; the service has no way to make a part of an object durable.
+        """
+
+    def close(self) -> None:
+        """Complete the object.
+
+        Raises
+        ------
+        OSError
+            The upload failed; the old object, if any, is as it was.
+        """
+        if self.closed:
+            return
+        error = sys.exc_info()[1]
+        if error is not None and id(error) != self._context:
+            _log.warning("%s was closed while %s was being handled: discarded", self.path, type(error).__name__)
+            self.discard()
+            return
+        with self._lock:
+            try:
+                self._writer.finish()
+                self._complete = True
+            except BaseException:
+                self._writer.abort()
+                raise
+            finally:
+                super().close()
+        if self.autocommit:
+            self._published()
+
+    def commit(self) -> None:
+        """Make a file of a transaction visible; fsspec calls it when the transaction ends well."""
+        self.close()
+        if not self._complete:
+            raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
+        self._writer.publish()
+        self._published()
+
+    def discard(self) -> None:
+        """Close the file without publishing anything."""
+        with self._lock:
+            super().close()
+            self._writer.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        if getattr(self, "_writer", None) is None or self.closed:
+            return
+        super().close()
+        abort_later(self._writer.abort)
+        warnings.warn(f"{self.path} was never closed: discarded", ResourceWarning, stacklevel=2, source=self)
+
+
+class TextWriter(io.TextIOWrapper):
+    """Text mode on top of a binary file that is written; an exception discards it."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.buffer.discard()  # type: ignore[attr-defined]
+        else:
+            self.close()
+
+
+class CompressedWriter(io.BufferedIOBase):
+    """A compressing file on top of one that is written; closing it closes both, an exception discards both.
+
+    Parameters
+    ----------
+    outer : file-like
+        Compresses into `inner`.
+    inner : CosV4Writer
+        The object.
+    """
+
+    def __init__(self, outer: Any, inner: CosV4Writer) -> None:
+        super().__init__()
+        self._outer, self._inner = outer, inner
+
+    def writable(self) -> bool:
+        """Return whether the file is open."""
+        return not self.closed
+
+    def tell(self) -> int:
+        """Return the number of uncompressed bytes written."""
+        return int(self._outer.tell())
+
+    def write(self, data: Buffer, /) -> int:
+        """Take bytes; return how many."""
+        with memoryview(data) as view:
+            self._outer.write(view)
+            return view.nbytes
+
+    def close(self) -> None:
+        """Write the compressor's last bytes and complete the object."""
+        if self.closed:
+            return
+        try:
+            self._outer.close()
+            self._inner.close()
+        except BaseException:
+            self._inner.discard()
+            raise
+        finally:
+            super().close()
+
+    def discard(self) -> None:
+        """Close the file without publishing anything."""
+        self._inner.discard()
+        super().close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        else:
+            self.close()

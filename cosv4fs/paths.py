@@ -1,0 +1,114 @@
+"""Paths: how ``bucket/dir/name`` of fsspec and ``/dir/name`` of the service correspond.
+
+A leaf module without I/O. Inside the package a *path* is what fsspec calls a path (``bucket/dir/name``, no protocol, no
+trailing slash); a *key* is what the service calls one (``/dir/name`` for a file, ``/dir/`` for a directory, ``/`` for
+the bucket's root; spec section 2: the trailing slash decides the type).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import secrets
+
+from cosv4fs.errors import make_error
+
+__all__ = [
+    "FORBIDDEN_IN_DIRECTORIES",
+    "check_directory_names",
+    "directory_key",
+    "file_key",
+    "is_sibling",
+    "join",
+    "parent",
+    "sibling",
+    "sibling_target",
+    "split",
+]
+
+FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
+"""Characters that the service refuses in directory names (spec section 2; for file names it decides itself)."""
+
+_SIBLING = re.compile(r"^\.(?P<name>.+)\.cosv4-(?P<token>[0-9a-f]{16})$", re.DOTALL)
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return (bucket, rest) of a path; the rest has no slash at either end and is empty for the bucket itself.
+
+    Raises
+    ------
+    OSError
+        EINVAL when a part of the path is empty, ``.`` or ``..``: no URL can carry it, so no object can have it.
+    """
+    bucket, _, rest = path.strip("/").partition("/")
+    if rest and any(part in ("", ".", "..") for part in rest.split("/")):
+        raise make_error(
+            errno.EINVAL, "a path may have no empty part, no '.' and no '..': the service cannot store it", path
+        )
+    return bucket, rest
+
+
+def file_key(path: str) -> tuple[str, str]:
+    """Return (bucket, key) of a path that is meant as a file: ``("bucket", "/dir/name")``.
+
+    Raises
+    ------
+    IsADirectoryError
+        When the path is a bucket or empty.
+    """
+    bucket, rest = split(path)
+    if not rest:
+        raise make_error(errno.EISDIR, "a bucket is not a file: name an object in it, as in bucket/dir/name", path)
+    return bucket, "/" + rest
+
+
+def directory_key(path: str) -> tuple[str, str]:
+    """Return (bucket, key) of a path that is meant as a directory: ``("bucket", "/dir/")``."""
+    bucket, rest = split(path)
+    return bucket, f"/{rest}/" if rest else "/"
+
+
+def join(bucket: str, key: str) -> str:
+    """Return the path of a key: ``join("bucket", "/dir/") == "bucket/dir"``."""
+    return f"{bucket}/{key.strip('/')}".rstrip("/")
+
+
+def parent(path: str) -> str:
+    """Return the directory that holds `path`; of a bucket the empty string."""
+    return path.rstrip("/").rpartition("/")[0]
+
+
+def check_directory_names(path: str) -> None:
+    """Refuse a directory path with characters that the service forbids in directory names (spec section 2).
+
+    Raises
+    ------
+    OSError
+        EINVAL, naming the characters.
+    """
+    bad = sorted(FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
+    if bad:
+        raise make_error(
+            errno.EINVAL, f"the service allows none of {' '.join(bad)} in the name of a directory: rename it", path
+        )
+
+
+def sibling(key: str, token: str | None = None) -> str:
+    """Return the key of a hidden sibling of `key`: ``/dir/name`` gives ``/dir/.name.cosv4-<16 hex digits>``.
+
+    New content for a taken path is uploaded there and moved into place, so that readers never see a part of it.
+    """
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/.{name}.cosv4-{token or secrets.token_hex(8)}"
+
+
+def is_sibling(name: str) -> bool:
+    """Tell whether a name (or path) is that of a hidden sibling."""
+    return _SIBLING.match(name.rpartition("/")[2]) is not None
+
+
+def sibling_target(path: str) -> str | None:
+    """Return the path that a sibling was to become; None when `path` is not a sibling's."""
+    folder, slash, name = path.rpartition("/")
+    found = _SIBLING.match(name)
+    return f"{folder}{slash}{found['name']}" if found else None

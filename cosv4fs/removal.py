@@ -1,0 +1,81 @@
+"""Removing and moving whole trees: files first, several at once, then the directories, the deepest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cosv4fs import paths
+from cosv4fs.errors import CosFileNotFoundError
+
+if TYPE_CHECKING:
+    from cosv4fs.filesystem import CosV4FileSystem
+
+__all__ = ["move_pairs", "remove_tree"]
+
+
+def remove_tree(fs: CosV4FileSystem, path: str, maxdepth: int | None = None) -> None:
+    """Remove a file, or a directory with everything in it: N + 2 requests for N files in one directory.
+
+    Parameters
+    ----------
+    maxdepth : int, optional
+        Levels to remove; directories that are not empty then stay.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is nothing at the path.
+    """
+    try:
+        levels = [[path]]
+        while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
+            levels.append(
+                [name for names in fs.workers.each(lambda name: _empty(fs, name), levels[-1]) for name in names]
+            )
+    except CosFileNotFoundError:
+        # it is no directory
+        fs.rm_file(path)
+        return
+    finally:
+        fs.invalidate_cache(path)
+    complete = maxdepth is None or not levels[-1]
+    for level in reversed(levels if complete else levels[:-1]):
+        fs.workers.each(lambda name: _remove_directory(fs, name, tolerant=not complete), level)
+    fs.invalidate_cache(path)
+
+
+def _empty(fs: CosV4FileSystem, path: str) -> list[str]:
+    """Delete the files of a directory, unfinished uploads included; return its directories."""
+    bucket, key = paths.directory_key(path)
+    entries = fs.room.tree.everything(path)
+    fs.workers.each(
+        lambda name: _delete(fs, bucket, key + name), [entry.name for entry in entries if not entry.is_directory]
+    )
+    return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
+
+def _delete(fs: CosV4FileSystem, bucket: str, key: str) -> None:
+    try:
+        fs.client.delete(bucket, key)
+    except CosFileNotFoundError:
+        # someone else was faster
+        return
+
+
+def _remove_directory(fs: CosV4FileSystem, path: str, tolerant: bool) -> None:
+    try:
+        _delete(fs, *paths.directory_key(path))
+    except OSError:
+        if not tolerant:
+            raise
+
+
+def move_pairs(fs: CosV4FileSystem, pairs: list[tuple[str, str]]) -> None:
+    """Move files pair by pair, several at once; make target directories first and remove emptied sources last."""
+    folders = [pair for pair in pairs if fs.isdir(pair[0])]
+    known = {source for source, _ in folders}
+    for _, target in folders:
+        fs.makedirs(target, exist_ok=True)
+    fs.workers.each(lambda pair: fs._move(*pair), [pair for pair in pairs if pair[0] not in known])
+    for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
+        fs.rmdir(source)

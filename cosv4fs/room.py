@@ -1,0 +1,75 @@
+"""One machine room per configuration and process: connections, threads and caches that all instances share.
+
+fsspec makes one instance of a synchronous filesystem per thread. What is expensive or has to be bounded for the whole
+process lives here instead, keyed by the configuration, and is made anew in a forked child.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from cosv4fs.api import CosV4Client
+from cosv4fs.cache import PathCache
+from cosv4fs.config import Config
+from cosv4fs.transfer.workers import Workers
+from cosv4fs.tree import Tree
+
+__all__ = ["Room", "room_for"]
+
+
+@dataclass
+class Room:
+    """What instances with one configuration share.
+
+    Parameters
+    ----------
+    client : CosV4Client
+        Connections and signatures.
+    workers : Workers
+        Threads and buffers.
+    cache : PathCache
+        Listings and statuses.
+    tree : Tree
+        What exists, asked through both.
+    """
+
+    client: CosV4Client
+    workers: Workers
+    cache: PathCache
+    tree: Tree
+
+
+_rooms: dict[tuple[int, Config], Room] = {}
+_lock = threading.Lock()
+
+
+def room_for(config: Config) -> Room:
+    """Return the room of this process for a configuration; made at the first call."""
+    key = (os.getpid(), config)
+    with _lock:
+        room = _rooms.get(key)
+        if room is None:
+            room = _rooms[key] = _build(config)
+        return room
+
+
+def _build(config: Config) -> Room:
+    client = CosV4Client(config)
+    workers = Workers(config.max_concurrency, config.max_requests)
+    client.on_throttle = workers.window.narrow
+    seconds = config.listings_expiry_time if config.use_listings_cache else 0
+    cache = PathCache(seconds)
+    return Room(client, workers, cache, Tree(client, workers, cache))
+
+
+def _after_fork() -> None:
+    # the parent's threads do not exist here and its lock may have been held; its sockets belong to the parent
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _rooms.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,73 @@
+"""Making directories on the service, with their parents, in as few requests as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cosv4fs import paths
+from cosv4fs.api import CosV4Client
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError
+
+__all__ = ["make_directory", "parent_key", "with_parents"]
+
+T = TypeVar("T")
+
+
+def parent_key(key: str) -> str:
+    """Return the key of the directory that holds `key`: ``/a/`` for ``/a/b`` and for ``/a/b/``."""
+    return key.rstrip("/").rpartition("/")[0] + "/"
+
+
+def make_directory(client: CosV4Client, bucket: str, key: str, parents: bool = True) -> bool:
+    """Create a directory, and its parents where they are missing.
+
+    Returns
+    -------
+    bool
+        False when it existed already.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without `parents`: the parent is missing. With them: the bucket is.
+    OSError
+        EINVAL for a name that the service does not allow.
+    """
+    if key == "/":
+        return False
+    paths.check_directory_names(paths.join(bucket, key))
+    try:
+        client.create(bucket, key)
+    except CosFileExistsError:
+        return False
+    except CosFileNotFoundError:
+        if not parents or parent_key(key) == "/":
+            raise
+        make_directory(client, bucket, parent_key(key))
+        return make_directory(client, bucket, key, parents=False)
+    return True
+
+
+def with_parents(
+    client: CosV4Client, bucket: str, key: str, action: Callable[[], T], source: str | None = None
+) -> T:
+    """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
+
+    Whether parents have to exist is disputed (spec section 15-12), so it is not asked beforehand.
+
+    Parameters
+    ----------
+    source : str, optional
+        The key that is moved or copied: when it is that which is missing, no directory is made.
+    """
+    try:
+        return action()
+    except CosFileNotFoundError:
+        if parent_key(key) == "/":
+            raise
+        if source is not None:
+            client.stat(bucket, source)
+    # another thread may have made it meanwhile: what counts is that it is there now
+    make_directory(client, bucket, parent_key(key))
+    return action()

@@ -1,0 +1,251 @@
+"""Reading objects: one request for a small one, parallel ranges for a large one, and never a mixture of two versions.
+
+The first request asks for one range and learns the size with it; an object that fits needs no other.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from cosv4fs import paths
+from cosv4fs.api import CosV4Client, Fetched, Version
+from cosv4fs.api.download import changed_error
+from cosv4fs.errors import make_error
+from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.workers import Workers, pending
+
+__all__ = ["Download"]
+
+Progress = Callable[[int], None]
+Place = Callable[[Slice], AbstractContextManager[memoryview]]
+
+_SMALLEST_RANGE = 1024 * 1024
+"""Ranges below this many bytes cost more in requests than they gain by being parallel."""
+
+
+class _Sink(Protocol):
+    def write(self, data: memoryview, /) -> object:
+        """Take the next bytes."""
+
+
+class Download:
+    """Reads one object, or a part of it.
+
+    Parameters
+    ----------
+    client, workers : CosV4Client, Workers
+        Send the requests.
+    bucket, key : str
+        The object.
+    range_size : int
+        Bytes of the first request, and at most of each further one.
+    set_size, progress : callable, optional
+        Called once with the number of bytes that will come; and with the bytes of each range that has come, never
+        from two threads at once.
+    """
+
+    def __init__(
+        self,
+        client: CosV4Client,
+        workers: Workers,
+        bucket: str,
+        key: str,
+        range_size: int,
+        set_size: Progress | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._client, self._workers = client, workers
+        self._bucket, self._key = bucket, key
+        self._range_size = range_size
+        self._set_size, self._progress = set_size, progress
+        self._lock = threading.Lock()
+
+    def to_bytes(self, start: int | None = None, stop: int | None = None) -> bytes:
+        """Return bytes `start` up to `stop` of the object; a negative start counts from the end.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        OSError
+            ESTALE when the object was replaced between two ranges.
+        """
+        memory = io.BytesIO()
+        views: list[memoryview] = []
+
+        def allocate(length: int, version: Version) -> memoryview:
+            # the memory for everything that is wanted; the first range is its beginning
+            begin = start or 0
+            end = version.size if stop is None else min(stop, version.size)
+            views.append(_presized(memory, length if begin < 0 else max(length, end - begin)))
+            return views[0][:length]
+
+        first = self._fetch_first(start, stop, allocate)
+        with views[0] as view:
+            self._announce_size(len(view))
+
+            @contextmanager
+            def place(piece: Slice) -> Iterator[memoryview]:
+                with view[piece.offset - first.start : piece.stop - first.start] as part:
+                    yield part
+
+            self._fetch_rest(first, first.start + len(view), place)
+        # without exported views the buffer's bytes are shared, not copied
+        return memory.getvalue()
+
+    def to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the object to a local file: under a temporary name beside it, renamed when it is complete.
+
+        Raises
+        ------
+        OSError
+            From the service or the local disk; the file at `path`, if any, is as before.
+        """
+        target = Path(path)
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+        try:
+            with temporary.open("xb", buffering=0) as file:
+                self._fill(file)
+            if target.exists():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+
+    def to_sink(self, sink: _Sink) -> None:
+        """Write the object to something that has ``write``, in order, range by range."""
+        with self._workers.buffer(self._range_size) as buffer:
+            first = self._fetch_first(None, None, lambda length, _: buffer[:length])
+            self._announce_size(first.version.size)
+            with self._unchanged(first) as begin:
+                if begin:
+                    sink.write(buffer[:begin])
+                    self._announce(begin)
+                for piece in ranges(begin, first.version.size, self._range_size):
+                    part = buffer[: piece.length]
+                    self._fetch(piece, part, first.version)
+                    sink.write(part)
+                    self._announce(piece.length)
+
+    def _fill(self, file: BinaryIO) -> None:
+        write_at = _positioned_writer(file)
+        with self._workers.buffer(self._range_size) as buffer:
+            first = self._fetch_first(None, None, lambda length, _: buffer[:length])
+            self._announce_size(first.version.size)
+            file.truncate(first.version.size)
+            write_at(buffer[: first.length], 0)
+
+        @contextmanager
+        def place(piece: Slice) -> Iterator[memoryview]:
+            with self._workers.buffer(piece.length) as part:
+                yield part
+                write_at(part, piece.offset)
+
+        self._fetch_rest(first, first.version.size, place)
+
+    def _fetch_first(
+        self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
+    ) -> Fetched:
+        begin = start or 0
+        if begin >= 0:
+            stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
+        return self._client.fetch(self._bucket, self._key, allocate, begin, stop)
+
+    def _fetch_rest(self, first: Fetched, stop: int, place: Place) -> None:
+        """Fetch what lies behind the first range, several ranges at once."""
+        if first.start + first.length >= stop:
+            self._announce(first.length)
+            return
+        width = min(self._range_size, max(_SMALLEST_RANGE, -(-(stop - first.start) // self._workers.concurrency)))
+        with self._unchanged(first) as begin:
+            self._announce(begin)
+            self._in_parallel(ranges(first.start + begin, stop, width), first.version, place)
+
+    def _in_parallel(self, pieces: list[Slice], version: Version, place: Place) -> None:
+        def fetch(piece: Slice) -> None:
+            with place(piece) as view:
+                self._fetch(piece, view, version)
+            self._announce(piece.length)
+
+        futures: list[Future[None]] = []
+        try:
+            for piece in pieces:
+                futures = pending(futures)
+                futures.append(self._workers.transfer(lambda piece=piece: fetch(piece)))  # type: ignore[misc]
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
+        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, piece.offset, piece.stop, version)
+        if fetched.length != piece.length:
+            raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._path)
+
+    @contextmanager
+    def _unchanged(self, first: Fetched) -> Iterator[int]:
+        """Guard a read of several ranges; yield how many bytes of the first range may be kept.
+
+        Where replies carry nothing to tell versions apart (spec section 15-24), the status before and after is
+        compared, and the first range, which came before that, is read again.
+        """
+        if first.version.is_certain or first.length >= first.version.size:
+            yield first.length
+            return
+        before = self._client.stat(self._bucket, self._key)
+        if before.size != first.version.size:
+            raise changed_error(self._path)
+        yield 0
+        if self._client.stat(self._bucket, self._key) != before:
+            raise changed_error(self._path)
+
+    def _announce_size(self, size: int) -> None:
+        if self._set_size is not None:
+            self._set_size(size)
+
+    def _announce(self, count: int) -> None:
+        if self._progress is not None and count:
+            with self._lock:
+                self._progress(count)
+
+    @property
+    def _path(self) -> str:
+        return paths.join(self._bucket, self._key)
+
+
+def _presized(memory: io.BytesIO, size: int) -> memoryview:
+    if size:
+        memory.seek(size - 1)
+        memory.write(b"\0")
+    return memory.getbuffer()
+
+
+def _positioned_writer(file: BinaryIO) -> Callable[[memoryview, int], None]:
+    """Return a function that writes bytes at an offset, from any thread."""
+    lock = threading.Lock()
+
+    def write_at(view: memoryview, offset: int) -> None:
+        while len(view):
+            if hasattr(os, "pwrite"):
+                count = os.pwrite(file.fileno(), view, offset)
+            else:
+                with lock:
+                    file.seek(offset)
+                    count = file.write(view)
+            view, offset = view[count:], offset + count
+
+    return write_at

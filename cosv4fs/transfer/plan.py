@@ -1,0 +1,85 @@
+"""Which slices an upload consists of, which are done, and what comes next. No I/O, no threads, no clock.
+
+Every state of an upload can be made here and tested without a server; the code that sends slices is a loop around it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Slice", "SlicePlan", "ranges"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A stretch of an object: offset and length in bytes."""
+
+    offset: int
+    length: int
+
+    @property
+    def stop(self) -> int:
+        """The offset of the first byte behind it."""
+        return self.offset + self.length
+
+
+def ranges(start: int, stop: int, size: int) -> list[Slice]:
+    """Return consecutive stretches of at most `size` bytes that cover `start` up to `stop`."""
+    return [Slice(offset, min(size, stop - offset)) for offset in range(start, stop, size)]
+
+
+class SlicePlan:
+    """The slices of one upload session: pending, under way, done.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole object.
+    slice_size : int
+        Bytes per slice; the last may be shorter.
+    serial : bool
+        Only one slice may be under way, in order (spec section 6.2, ``serial_upload``).
+    done : iterable of (int, int)
+        Offset and length of stretches that the server already has. Only whole slices of this plan count.
+    """
+
+    def __init__(self, size: int, slice_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = ()) -> None:
+        if size < 0 or slice_size < 1:
+            raise ValueError(f"a size of {size} bytes cannot be cut into slices of {slice_size} bytes")
+        self.size, self.slice_size, self.serial = size, slice_size, serial
+        known = set(done)
+        every = ranges(0, size, slice_size)
+        self._done = {piece.offset for piece in every if (piece.offset, piece.length) in known}
+        self._pending = deque(piece for piece in every if piece.offset not in self._done)
+        self._under_way: dict[int, Slice] = {}
+        self._count = len(every)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the server has every slice."""
+        return len(self._done) == self._count
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of the slices that are done."""
+        return sum(min(self.slice_size, self.size - offset) for offset in self._done)
+
+    def next(self) -> Slice | None:
+        """Return the next slice to send and count it as under way; None when none may start now."""
+        if not self._pending or (self.serial and self._under_way):
+            return None
+        piece = self._pending.popleft()
+        self._under_way[piece.offset] = piece
+        return piece
+
+    def succeeded(self, piece: Slice) -> None:
+        """Note that the server has the slice."""
+        del self._under_way[piece.offset]
+        self._done.add(piece.offset)
+
+    def failed(self, piece: Slice) -> None:
+        """Note that the slice did not arrive: it comes next again."""
+        del self._under_way[piece.offset]
+        self._pending.appendleft(piece)

@@ -1,0 +1,296 @@
+"""Writing an object bit by bit: what stands behind ``open(path, "wb")``.
+
+The service wants the size before the first slice. Where the caller names it, slices go out while it is still writing;
+where it does not, they are kept in a spool and go out at the end (architecture: "Writing").
+"""
+
+from __future__ import annotations
+
+import errno
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Protocol
+
+from cosv4fs.api import CosV4Client
+from cosv4fs.config import Config
+from cosv4fs.errors import make_error
+from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.sources import Spool
+from cosv4fs.transfer.upload import (
+    SliceUpload,
+    Target,
+    discard_sibling,
+    publish_sibling,
+    upload_single,
+    upload_source,
+)
+from cosv4fs.transfer.workers import Workers, pending
+
+__all__ = ["ObjectWriter", "abort_later"]
+
+
+class _Strategy(Protocol):
+    """How bytes travel: collected for one request, spooled, or streamed."""
+
+    def append(self, view: memoryview) -> None:
+        """Take bytes; the memory is the caller's again afterwards."""
+
+    def finish(self) -> None:
+        """Upload what is left and make the object complete."""
+
+    def publish(self) -> None:
+        """Make a deferred object visible."""
+
+    def abort(self) -> None:
+        """Forget everything and leave nothing on the service."""
+
+
+class ObjectWriter:
+    """Takes the bytes of one object and uploads them; the object appears whole or not at all.
+
+    Parameters
+    ----------
+    client, workers : CosV4Client, Workers
+        Send the requests.
+    config : Config
+        Limits and sizes.
+    target : Target
+        The object.
+    size : int, optional
+        Bytes that will come, exactly. With it slices are sent while the caller is writing.
+    slice_size : int, optional
+        Bytes per slice to ask for; from the configuration unless given.
+    """
+
+    def __init__(
+        self,
+        client: CosV4Client,
+        workers: Workers,
+        config: Config,
+        target: Target,
+        size: int | None = None,
+        slice_size: int | None = None,
+    ) -> None:
+        self._target, self._size = target, size
+        self._written = 0
+        self._failed = False
+        slices = slice_size or config.slice_size
+        self._strategy: _Strategy
+        if size is not None and size > config.single_upload_limit:
+            self._strategy = _Stream(client, workers, target, size, slices)
+        else:
+            self._strategy = _Collect(client, workers, config, target, slices)
+
+    @property
+    def written(self) -> int:
+        """Bytes taken so far."""
+        return self._written
+
+    def write(self, view: memoryview) -> None:
+        """Take bytes. May block while as many slices are under way as the window allows.
+
+        Raises
+        ------
+        OSError
+            A slice failed, the spool is full, or more bytes come than were announced. Nothing will be published.
+        """
+        self._refuse_after_failure()
+        if self._size is not None and self._written + len(view) > self._size:
+            self._failed = True
+            raise self._wrong_size(f"more than the announced {self._size} bytes were written")
+        try:
+            self._strategy.append(view)
+        except BaseException:
+            self._failed = True
+            raise
+        self._written += len(view)
+
+    def finish(self) -> None:
+        """Complete the object; visible at once unless its target is deferred.
+
+        Raises
+        ------
+        OSError
+            The upload failed, or fewer bytes came than were announced. Nothing is published.
+        """
+        self._refuse_after_failure()
+        if self._size is not None and self._written != self._size:
+            self._failed = True
+            raise self._wrong_size(f"only {self._written} of the announced {self._size} bytes were written")
+        try:
+            self._strategy.finish()
+        except BaseException:
+            self._failed = True
+            raise
+
+    def publish(self) -> None:
+        """Make a deferred object visible."""
+        self._refuse_after_failure()
+        self._strategy.publish()
+
+    def abort(self) -> None:
+        """Forget everything; the old object, if any, stays."""
+        self._failed = True
+        self._strategy.abort()
+
+    def _refuse_after_failure(self) -> None:
+        if self._failed:
+            raise make_error(errno.EIO, "an earlier write failed: nothing will be published", self._target.path)
+
+    def _wrong_size(self, text: str) -> OSError:
+        return make_error(errno.EINVAL, f"{text}: nothing will be published", self._target.path)
+
+
+class _Collect:
+    """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
+
+    def __init__(self, client: CosV4Client, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
+        self._client, self._workers, self._target = client, workers, target
+        self._limit, self._slice_size = config.single_upload_limit, slice_size
+        # what fits into one request always stays in memory
+        memory = max(config.spool_memory, self._limit)
+        self._spool = Spool(memory, config.spool_dir, target.path)
+        self._upload: SliceUpload | None = None
+        self._place = target.key
+
+    def append(self, view: memoryview) -> None:
+        self._spool.append(view)
+
+    def finish(self) -> None:
+        spool, target = self._spool, self._target
+        try:
+            if spool.size <= self._limit:
+                with spool.slice(0, spool.size, self._workers) as view:
+                    self._place = upload_single(self._client, target, view)
+            else:
+                self._upload = upload_source(self._client, self._workers, target, spool, self._slice_size)
+        finally:
+            spool.close()
+
+    def publish(self) -> None:
+        if self._upload is not None:
+            self._upload.publish()
+        elif self._place != self._target.key:
+            publish_sibling(self._client, self._target, self._place, self._spool.size, None)
+
+    def abort(self) -> None:
+        self._spool.close()
+        if self._upload is not None:
+            self._upload.abort()
+        elif self._place != self._target.key:
+            discard_sibling(self._client, self._target.bucket, self._place)
+
+
+class _Stream:
+    """Sends each slice as soon as it is full; the size is known."""
+
+    def __init__(self, client: CosV4Client, workers: Workers, target: Target, size: int, slice_size: int) -> None:
+        self._workers, self._size = workers, size
+        self._slice_size = slice_size
+        self._upload = SliceUpload(client, target, size, slice_size)
+        self._serial = False
+        self._buffer = bytearray(slice_size)
+        self._filled = 0
+        self._offset = 0
+        self._futures: list[Future[None]] = []
+        self._free: list[bytearray] = []
+
+    def append(self, view: memoryview) -> None:
+        while len(view):
+            count = min(len(view), self._slice_size - self._filled)
+            self._buffer[self._filled : self._filled + count] = view[:count]
+            self._filled += count
+            view = view[count:]
+            if self._filled == self._slice_size:
+                self._flush()
+
+    def finish(self) -> None:
+        if self._filled:
+            self._flush()
+        for future in self._futures:
+            future.result()
+        self._upload.finish()
+
+    def publish(self) -> None:
+        self._upload.publish()
+
+    def abort(self) -> None:
+        for future in self._futures:
+            future.cancel()
+        wait(self._futures)
+        self._upload.abort()
+
+    def _flush(self) -> None:
+        """Hand the full buffer over, opening the session at the first."""
+        if not self._upload.is_open:
+            self._open()
+            if self._filled < self._slice_size and self._offset + self._filled < self._size:
+                return
+        piece = Slice(self._offset, self._filled)
+        buffer, self._buffer = self._buffer, self._next_buffer()
+        self._offset += self._filled
+        self._filled = 0
+        self._futures = pending(self._futures)
+        future = self._workers.transfer(lambda: self._send(piece, buffer))
+        self._futures.append(future)
+        if self._serial:
+            future.result()
+
+    def _open(self) -> None:
+        """Open the session and cut what is held into slices of the size that the server decided."""
+        self._upload.open()
+        plan = self._upload.plan
+        self._serial, held = plan.serial, memoryview(self._buffer)[: self._filled]
+        if plan.slice_size != self._slice_size:
+            self._slice_size, self._filled = plan.slice_size, 0
+            self._buffer = bytearray(self._slice_size)
+            self._free.clear()
+            self.append(held)
+
+    def _send(self, piece: Slice, buffer: bytearray) -> None:
+        self._upload.send(piece, memoryview(buffer)[: piece.length])
+        self._free.append(buffer)
+
+    def _next_buffer(self) -> bytearray:
+        return self._free.pop() if self._free else bytearray(self._slice_size)
+
+
+# An abandoned writer is aborted by the garbage collector, which may run inside any lock of this process: so it only
+# puts the work here (SimpleQueue is made for that), and a thread of its own does it.
+_abandoned: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+_janitor: threading.Thread | None = None
+_janitor_lock = threading.Lock()
+
+
+def start_janitor() -> None:
+    """Make sure that the thread behind `abort_later` runs; to be called before there is something to abandon."""
+    global _janitor  # noqa: PLW0603 - one thread for the process
+    with _janitor_lock:
+        if _janitor is None or not _janitor.is_alive():
+            _janitor = threading.Thread(target=_clean, name="cosv4fs-janitor", daemon=True)
+            _janitor.start()
+
+
+def abort_later(action: Callable[[], None]) -> None:
+    """Have an abandoned upload aborted, soon and by another thread. Safe to call from ``__del__``."""
+    _abandoned.put(action)
+
+
+def wait_for_aborts() -> None:
+    """Wait until everything handed to `abort_later` so far has been done."""
+    done = threading.Event()
+    _abandoned.put(done.set)
+    start_janitor()
+    done.wait()
+
+
+def _clean() -> None:
+    while True:
+        action = _abandoned.get()
+        try:
+            action()
+        except OSError:
+            # an unfinished upload that cannot be removed stays invisible and is found by a later clean-up
+            continue

@@ -1,0 +1,218 @@
+"""The directory tree as a filesystem sees it: infos, listings, finding and matching, with the caches in between.
+
+The service keeps files and directories apart by a trailing slash, so a path may need two questions. Unfinished uploads
+and hidden siblings are left out; `everything` shows them, for those who have to remove them.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fsspec.utils import glob_translate
+
+from cosv4fs import paths
+from cosv4fs.api import CosV4Client, Entry, PathStatus
+from cosv4fs.cache import PathCache
+from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.transfer.workers import Workers
+
+__all__ = ["Info", "Tree", "directory_info"]
+
+Info = dict[str, Any]
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def directory_info(path: str) -> Info:
+    """Return the info of a directory of which no more is known than that it exists."""
+    return {"name": path, "size": 0, "type": "directory"}
+
+
+def _info(path: str, found: Entry | PathStatus) -> Info:
+    info = directory_info(path)
+    if not found.is_directory:
+        info |= {"size": found.size, "type": "file", "sha": found.sha}
+    if found.modified:
+        info |= {"created": float(found.created or found.modified), "mtime": float(found.modified)}
+    return info
+
+
+class Tree:
+    """Questions about what exists, answered from the caches or the service.
+
+    Parameters
+    ----------
+    client, workers, cache : CosV4Client, Workers, PathCache
+        Shared by all instances with one configuration.
+    """
+
+    def __init__(self, client: CosV4Client, workers: Workers, cache: PathCache) -> None:
+        self._client, self._workers, self._cache = client, workers, cache
+
+    def info(self, path: str, trust_absence: bool = False) -> Info:
+        """Return the info of a file or directory; at most two requests.
+
+        Parameters
+        ----------
+        trust_absence : bool
+            Believe a fresh listing of the parent in which the path is missing.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is neither; an unfinished upload does not count.
+        """
+        if not path:
+            return directory_info("")
+        known = self._cache.info(path)
+        if known is not None:
+            return known
+        if trust_absence and self._cache.is_absent(path):
+            raise missing(path)
+        return self._file_status(path) or self.directory(path)
+
+    def directory(self, path: str, trust_absence: bool = False) -> Info:
+        """Return the info of a directory.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none at the path; there may be a file.
+        """
+        if not path:
+            return directory_info("")
+        known = self._cache.info(path)
+        if known is not None and known["type"] == "directory":
+            return known
+        if known is not None or (trust_absence and self._cache.is_absent(path)):
+            raise missing(path)
+        generation = self._cache.generation
+        info = _info(path, self._client.stat(*paths.directory_key(path)))
+        self._cache.store_info(info, generation)
+        return info
+
+    def _file_status(self, path: str) -> Info | None:
+        bucket, rest = paths.split(path)
+        if not rest:
+            return None
+        generation = self._cache.generation
+        try:
+            status = self._client.stat(bucket, "/" + rest)
+        except CosFileNotFoundError:
+            return None
+        if status.is_unfinished:
+            return None
+        info = _info(path, status)
+        self._cache.store_info(info, generation)
+        return info
+
+    def entries(self, path: str, prefix: str = "") -> list[Info]:
+        """Return the infos of a directory's visible entries whose names start with `prefix`.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        NotImplementedError
+            For the empty path: the API cannot list buckets.
+        """
+        known = self._cache.listing(path)
+        if known is not None:
+            return [info for info in known if _name(info).startswith(prefix)]
+        generation = self._cache.generation
+        # a prefix of dots would be a relative URL
+        prefix = "" if prefix in (".", "..") else prefix
+        found = self.everything(path, prefix)
+        infos = [_info(f"{path}/{entry.name}", entry) for entry in found if _is_visible(entry)]
+        if not prefix:
+            if not found:
+                # some servers list what does not exist as empty
+                self.directory(path)
+            self._cache.store_listing(path, infos, generation)
+        return infos
+
+    def everything(self, path: str, prefix: str = "") -> list[Entry]:
+        """Return all entries of a directory, unfinished uploads and hidden siblings included; asks the service."""
+        if not path:
+            raise NotImplementedError("the JSON API cannot list buckets: name one, as in cosv4://bucket/")
+        bucket, key = paths.directory_key(path)
+        return [entry for entry in self._client.list(bucket, key, prefix) if entry.name]
+
+    def find(self, path: str, maxdepth: int | None = None) -> dict[str, Info]:
+        """Return infos of everything below a directory, by path; one request per directory page, several at once.
+
+        A directory that vanishes meanwhile is left out; any other failure is raised.
+
+        Raises
+        ------
+        FileNotFoundError
+            `path` itself is no directory.
+        """
+        out: dict[str, Info] = {}
+        level, depth = [self.entries(path)], 1
+        while level:
+            infos = [info for listing in level for info in listing]
+            out.update((info["name"], info) for info in infos)
+            folders = [info["name"] for info in infos if info["type"] == "directory"]
+            if maxdepth is not None and depth >= maxdepth:
+                break
+            level = self._workers.each(self._entries_if_there, folders)
+            depth += 1
+        return out
+
+    def glob(self, pattern: str) -> dict[str, Info]:
+        """Return infos of what matches a pattern without ``**``, level by level, by path.
+
+        Only directories that match so far are listed, each with the pattern's literal beginning as prefix.
+        """
+        parts = pattern.split("/")
+        first = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+        if first == 0:
+            raise NotImplementedError("the JSON API cannot list buckets: a pattern needs one, as in cosv4://bucket/*")
+        level, out = ["/".join(parts[:first])], {}
+        for index in range(first, len(parts)):
+            last = index == len(parts) - 1
+            matched = self._match_level(level, parts[index])
+            out = {info["name"]: info for info in matched}
+            level = [info["name"] for info in matched if info["type"] == "directory"]
+            if last or not level:
+                return out if last else {}
+        return out
+
+    def _match_level(self, folders: list[str], part: str) -> list[Info]:
+        prefix = _MAGIC.split(part, maxsplit=1)[0]
+        wanted = re.compile(glob_translate(part))
+
+        def matching(folder: str) -> list[Info]:
+            found = self._entries_if_there(folder, prefix)
+            return [info for info in found if wanted.match(_name(info))]
+
+        return _flat(self._workers.each(matching, folders))
+
+    def _entries_if_there(self, path: str, prefix: str = "") -> list[Info]:
+        try:
+            return self.entries(path, prefix)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def missing(path: str) -> CosFileNotFoundError:
+    """Return the error for a path at which there is nothing."""
+    error = make_error(errno.ENOENT, "no such file or directory", path)
+    assert isinstance(error, CosFileNotFoundError)
+    return error
+
+
+def _is_visible(entry: Entry) -> bool:
+    return not entry.is_unfinished and not paths.is_sibling(entry.name)
+
+
+def _name(info: Info) -> str:
+    return str(info["name"]).rpartition("/")[2]
+
+
+def _flat(lists: Iterable[list[Info]]) -> list[Info]:
+    return [info for part in lists for info in part]

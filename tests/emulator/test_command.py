@@ -1,0 +1,156 @@
+"""The command, the dialect's settings, and the pytest plug-in."""
+
+import signal
+import socket
+import time
+from importlib.metadata import entry_points
+
+import pytest
+
+from cosv4fs.emulator import Dialect, Emulator
+from cosv4fs.emulator.__main__ import main
+
+from .client import SECRET_ID, SECRET_KEY, Client, sign
+from .test_persistence import Standalone
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_start_and_stop(tmp_path, number):
+    server = Standalone(
+        tmp_path, "second", "--bucket", "third", "--public-bucket", "open", "--verbose", "--region", "sh"
+    )
+    now = int(time.time())
+    for bucket in ("b", "second", "third", "open"):
+        client = Client(server, bucket)
+        url = client.upload("/f", b"x", signature=sign(bucket, e=now + 600, t=now)).data["source_url"]
+        assert ".cossh." in url
+    assert client.download("/f", signature="").body == b"x"
+    code, out, err = server.end(number)
+    assert (code, out) == (0, "")
+    assert "upload -> 200 code 0" in err
+    assert SECRET_ID not in err
+    assert SECRET_KEY not in err
+
+
+def test_dialect_option(tmp_path):
+    server = Standalone(tmp_path, "--dialect", "slice_size=65536", "--dialect", "parents=required")
+    now = int(time.time())
+    assert Client(server).upload("/d/f", b"x", signature=sign(e=now + 600, t=now)).code == -197
+    assert server.end()[0] == 0
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    options = ["--root", "--host", "--port", "--appid", "--secret-id", "--secret-key", "--bucket", "--public-bucket"]
+    for option in [*options, "--region", "--dialect", "--fsync", "--no-fsync", "--quiet", "--verbose"]:
+        assert option in text
+    assert text.count("default") >= 11
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--dialect", "nonsense=1"], "unknown dialect switch"),
+        (["--dialect", "parents"], "NAME=VALUE"),
+        (["--dialect", "parents=x"], "one of implicit, virtual, required"),
+        (["--dialect", "slice_size=x"], "a number or none"),
+        (["--dialect", "slice_size=-1"], "positive number"),
+        (["--appid", "x"], "appid"),
+        (["--bucket", "a/b"], "bucket"),
+        (["--root", "/dev/null/x"], "cannot use the folder"),
+        (["--host", "256.256.256.256"], "cannot listen"),
+    ],
+)
+def test_errors(capsys, arguments, text):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert text in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_port_and_folder_in_use(capsys, tmp_path):
+    with Emulator(tmp_path) as emulator:
+        assert main(["--port", str(emulator.port)]) == 2
+        assert "cannot listen" in capsys.readouterr().err
+        assert main(["--root", str(tmp_path)]) == 2
+        assert "another emulator" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["--port", "65536"])
+    assert caught.value.code == 2
+
+
+def test_loopback():
+    assert Emulator().is_loopback()
+    assert Emulator(host="localhost").is_loopback()
+    assert not Emulator(host="0.0.0.0").is_loopback()
+
+
+def test_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with Emulator(host="::1", secret_id=SECRET_ID, secret_key=SECRET_KEY) as emulator:
+        assert emulator.endpoint.startswith("http://[::1]:")
+        now = int(time.time())
+        assert Client(emulator, "data").upload("/f", b"x", signature=sign("data", e=now + 9, t=now)).code == 0
+
+
+def test_dialect_settings():
+    dialect = Dialect.parse(
+        ["parents=virtual", "session-ttl=1.5", "serial_upload=true", "exists_code=-177", "max_name=none"]
+    )
+    assert dialect == Dialect(parents="virtual", session_ttl=1.5, serial_upload=True, exists_code=-177)
+    assert Dialect.choices()["bad_range"] == ("416", "200")
+    assert all(values[0] == getattr(Dialect(), name) for name, values in Dialect.choices().items())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"parents": "x"},
+        {"serial_upload": 1},
+        {"slice_size": 0},
+        {"slice_size": 1.5},
+        {"slice_size": True},
+        {"max_list": 200},
+    ],
+)
+def test_dialect_refuses_nonsense(values):
+    with pytest.raises(ValueError, match="dialect switch"):
+        Dialect(**values)
+
+
+def test_plugin(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_default(cosv4_emulator, cosv4_storage_options):
+            assert cosv4_storage_options["endpoint"] == cosv4_emulator.endpoint
+            assert "test-bucket" in repr(cosv4_emulator)
+
+        @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)
+        def test_parameter(cosv4_storage_options):
+            assert cosv4_storage_options["region"] == "sh"
+
+        class TestOverride:
+            @pytest.fixture
+            def cosv4_emulator_options(self):
+                return {"buckets": ("mine",)}
+
+            def test_it(self, cosv4_emulator):
+                assert "mine" in repr(cosv4_emulator)
+        """
+    )
+    installed = any(point.name == "cosv4fs" for point in entry_points(group="pytest11"))
+    plugins = [] if installed else ["-p", "cosv4fs.emulator.pytest_plugin"]
+    result = pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3)

@@ -1,0 +1,207 @@
+"""Signatures: the published vectors, every refusal, every place where a signature may stand (spec section 4)."""
+
+import base64
+import hashlib
+import hmac
+from urllib.parse import quote
+
+import pytest
+
+from cosv4fs.emulator import Dialect
+
+from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, once, sign
+
+VECTOR_ID, VECTOR_KEY = "AKIDTestSecretId0123456789", "TestSecretKey0123456789abcdef"
+VECTORS = {
+    "unbound": "nn8qdIF1LmCUG9wfMAg4PkUQk1xhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNT"
+    "AwMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPSZiPW15YnVja2V0",
+    "other order": "1rtp2ZgJVApa8Aglzx1t4q+lk8FhPTEyNTAwMDAwMDAmYj1teWJ1Y2tldCZrPUFLSURUZXN0U2VjcmV0SWQwMTIzNDU2Nzg5JmU9MT"
+    "UwMDAwMDYwMCZ0PTE1MDAwMDAwMDAmcj0xMjM0NTY3ODkwJmY9",
+    "prefix": "wYjcHlLfouuIhfZ70krU87PzACdhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNTA"
+    "wMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPS8xMjUwMDAwMDAwL215YnVja2V0L2Rpci8mYj1teWJ1Y2tldA==",
+    "download": "rylJkqq7XBAQQEcx2+XTDUHSUWhhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNTA"
+    "wMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPS9kaXIvZmlsZS5iaW4mYj1teWJ1Y2tldA==",
+}
+ONCE_VECTOR = (
+    "4zBB98cCzVRMQkkuXtnJu98ThsdhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTAmdD0xNTAwMDAwMDAwJnI9MTIzNDU2"
+    "Nzg5MCZmPS8xMjUwMDAwMDAwL215YnVja2V0L2Rpci8lRTQlQjglQUQlRTYlOTYlODclMjAlRTYlOTYlODclRTQlQkIlQjYlMkJ+LnR4dCZiPW15YnVj"
+    "a2V0"
+)
+
+
+@pytest.fixture
+def vector_client(make_emulator, clock):
+    clock.now = 1_500_000_000
+    return Client(make_emulator(secret_id=VECTOR_ID, secret_key=VECTOR_KEY, buckets=("mybucket",)), "mybucket")
+
+
+def test_vectors_for_many_uses(vector_client):
+    assert vector_client.upload("/dir/file.bin", b"x", signature=VECTORS["unbound"]).code == 0
+    assert vector_client.get("/dir/file.bin", "stat", signature=VECTORS["other order"]).code == 0
+    assert vector_client.get("/dir/file.bin", "stat", signature=VECTORS["prefix"]).code == 0
+    assert vector_client.get("/other", "stat", signature=VECTORS["prefix"]).code == -63
+    assert vector_client.download("/dir/file.bin", signature=VECTORS["download"]).body == b"x"
+
+
+def test_vector_for_one_use(vector_client):
+    path = "/dir/中文 文件+~.txt"
+    assert vector_client.upload(path, b"x", signature=VECTORS["unbound"]).code == 0
+    assert vector_client.post(path, "delete", signature=ONCE_VECTOR).code == 0
+    assert vector_client.post(path, "delete", signature=ONCE_VECTOR).code == -77
+
+
+def test_vectors_expire(vector_client, clock):
+    clock.now += 600
+    assert vector_client.get("/", "stat", signature=VECTORS["unbound"]).code == -96
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        ("", -81),
+        ("   ", -81),
+        ("%%%", -5998),
+        ("é", -5998),
+        (base64.b64encode(b"short").decode(), -5998),
+        (base64.b64encode(b"x" * 20 + b"a=1&b=2").decode(), -5998),
+        (base64.b64encode(b"x" * 20 + b"\xff\xfe").decode(), -5998),
+        (sign(e="soon"), -5998),
+        (sign(e="1e400"), -5998),
+        (sign(a="1250000001"), -70),
+        (sign(k="AKIDnobody"), -79),
+        (sign(k="AKIDnobodyé"), -79),
+        (sign(key="wrong"), -97),
+        (sign("other"), -61),
+        (sign(e=0, f=f"/{APPID}/b/"), -74),
+        (sign(e=NOW), -96),
+        (sign(e=NOW + 100, t=NOW + 200), -96),
+        (sign(e=NOW + 93 * 86400), -97),
+        (sign(f=f"/{APPID}/b/somewhere"), -63),
+        (sign(f="/x"), -63),
+    ],
+)
+def test_refusals(client, signature, code):
+    answer = client.raw("GET", client.target("/", op="stat"), headers={"Authorization": signature.encode()})
+    assert (answer.status, answer.code) == (400, code)
+    assert answer.headers["x-cos-request-id"] == answer.json["request_id"]
+
+
+def test_order_of_the_checks(client):
+    assert client.get("/", "stat", signature=sign(a="1", k="x", key="x", bucket="x", e=1)).code == -70
+    assert client.get("/", "stat", signature=sign(k="x", key="x", bucket="x", e=1)).code == -79
+    assert client.get("/", "stat", signature=sign(key="x", bucket="x", e=1)).code == -97
+    assert client.get("/", "stat", signature=sign(bucket="x", e=1)).code == -61
+    assert client.get("/", "stat", signature=sign(e=1, f="/no")).code == -96
+    assert client.post("/x", "delete", signature=sign(e=1)).code == -73
+
+
+def test_one_use(client, clock):
+    assert client.post("/x", "delete", signature=sign()).code == -73
+    assert client.post("/x", "delete", signature=sign(e=0)).code == -76
+    assert client.post("/x", "delete", signature=once("b", "/y")).code == -63
+    assert client.post("/x/y", "delete", signature=once("b", "/x/")).code == -63
+    signature = once("b", "/x")
+    assert client.post("/x", "delete", signature=signature).code == -197
+    assert client.post("/x", "delete", signature=signature).code == -77
+    clock.now += 100 * 86400
+    assert client.post("/x", "delete", signature=signature).code == -96
+
+
+def test_forms_that_clients_send(client):
+    client.upload("/d/a+b~'.txt", b"x")
+    fileid = f"/{APPID}/b/d/"
+    for f in ("", fileid, fileid[:-2], fileid + "a%2Bb~%27.txt", fileid + "a%2bb%7E'.txt", f"/{APPID}/b/"):
+        assert client.get("/d/a+b~'.txt", "stat", signature=sign(f=f)).code == 0
+    assert client.get("/d/a+b~'.txt", "stat", signature=sign(order="php")).code == 0
+    assert client.get("/d/a+b~'.txt", "stat", signature=sign(e=f"{NOW}.8", t=f"{NOW}.1", r=2**64 - 1)).code == 0
+    assert client.get("/d/a+b~'.txt", "stat", signature="Authorization " + sign()).code == 0
+
+
+def test_signature_in_the_query_with_raw_plus(client):
+    client.upload("/f", b"x")
+    for r in range(1000, 2000):
+        signature = sign(r=r)
+        if "+" in signature:
+            break
+    for text in (signature, quote(signature, safe=""), signature.replace("+", "%20")):
+        answer = client.raw("GET", client.target("/f", op="stat") + "&sign=" + text)
+        assert answer.code == 0
+        answer = client.raw("GET", f"/f?sign={text}", headers={"Host": f"b-{APPID}.cosgz.myqcloud.com"})
+        assert answer.body == b"x"
+
+
+@pytest.mark.parametrize("f", ["", "/d/f%20x", "d/f%20x", f"/{APPID}/b/d/f%20x", f"/{APPID}/b/", "/d/"])
+def test_download_shapes(client, f):
+    client.upload("/d/f x", b"content")
+    assert client.download("/d/f x", signature=sign(f=f)).body == b"content"
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [("", -81), (sign(f="/elsewhere"), -63), (sign(key="x"), -97), (once("b", "/f"), -74), (sign(e=NOW - 1), -96)],
+)
+def test_refused_downloads_answer_403(client, signature, code):
+    client.upload("/f", b"content")
+    answer = client.download("/f", signature=signature)
+    assert (answer.status, answer.code) == (403, code)
+
+
+def test_public_files_need_no_signature(emulator):
+    public, private = Client(emulator, "public"), Client(emulator)
+    for client in (public, private):
+        client.upload("/f", b"content")
+    assert public.download("/f", signature="").body == b"content"
+    assert private.download("/f", signature="").status == 403
+    public.post("/f", "update", carrier="json", authority="eWRPrivate")
+    private.post("/f", "update", carrier="json", authority="eWPrivateRPublic")
+    assert public.download("/f", signature="").status == 403
+    assert private.download("/f", signature="").body == b"content"
+
+
+@pytest.mark.parametrize("op", ["move", "copy"])
+def test_either_kind_for_move_and_copy(client, op):
+    client.upload("/a", b"x")
+    client.upload("/b", b"x")
+    assert client.post("/a", op, dest_fileid="/a2", signature=sign()).code == 0
+    signature = once("b", "/b")
+    assert client.post("/b", op, dest_fileid="/b2", signature=signature).code == 0
+    assert client.post("/b", op, dest_fileid="/b3", signature=signature).code == -77
+
+
+@pytest.mark.parametrize("op", ["move", "copy"])
+def test_one_kind_for_move_and_copy(make_emulator, op):
+    strict = Client(make_emulator(dialect=Dialect(**{f"{op}_signature": "single"})))
+    strict.upload("/a", b"x")
+    assert strict.post("/a", op, dest_fileid="/c", signature=sign()).code == -73
+    assert strict.post("/a", op, dest_fileid="/c", signature=once("b", "/a")).code == 0
+    strict = Client(make_emulator(dialect=Dialect(**{f"{op}_signature": "multi"})))
+    strict.upload("/a", b"x")
+    assert strict.post("/a", op, dest_fileid="/c", signature=once("b", "/a")).code == -74
+    assert strict.post("/a", op, dest_fileid="/c", signature=sign()).code == 0
+
+
+def test_double_encoding(make_emulator):
+    path = "/中"
+    double = sign(f=f"/{APPID}/b" + quote(quote(path)), e=0)
+    strict, lenient = (Client(make_emulator(dialect=Dialect(double_encoding=v))) for v in ("strict", "lenient"))
+    for client, code in ((strict, -63), (lenient, 0)):
+        client.upload(path, b"x")
+        assert client.post(path, "delete", signature=double).code == code
+
+
+def test_bound_stat(make_emulator):
+    client = Client(make_emulator(dialect=Dialect(bound_stat="refuse")))
+    bound = sign(f=f"/{APPID}/b/d/")
+    assert client.post("/d/", "create", signature=bound).code == -63
+    assert client.post("/d/", "create").code == 0
+    assert client.get("/d/", "stat", signature=bound).code == -63
+    assert client.get("/d/", "list", num=1, signature=bound).code == -63
+    assert client.upload("/d/f", b"x", signature=bound).code == 0
+
+
+def test_secrets_are_not_shown(emulator):
+    digest = hmac.new(SECRET_KEY.encode(), b"x", hashlib.sha1).hexdigest()
+    for text in (repr(emulator), str(emulator), repr(emulator.requests)):
+        assert SECRET_KEY not in text
+        assert SECRET_ID not in text
+        assert digest not in text
