@@ -14,7 +14,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractFileSystem
 
 if TYPE_CHECKING:
-    from cosv4fs.filesystem import CosV4FileSystem
+    from cosv4fs.base import BaseFileSystem
 
 __all__ = ["each_pair", "plan_copy", "plan_get", "plan_put", "step_counter"]
 
@@ -24,7 +24,7 @@ Pair = tuple[str, str]
 class _Planner:
     """Stands in for a filesystem in a base method: answers questions, and notes transfers instead of making them."""
 
-    def __init__(self, fs: CosV4FileSystem) -> None:
+    def __init__(self, fs: BaseFileSystem) -> None:
         self._fs = fs
         self.pairs: list[Pair] = []
 
@@ -37,21 +37,21 @@ class _Planner:
     get_file = put_file = cp_file = _note
 
 
-def plan_get(fs: CosV4FileSystem, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
+def plan_get(fs: BaseFileSystem, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
     """Return the (remote, local) pairs of a ``get``, in fsspec's order."""
     planner = _Planner(fs)
     AbstractFileSystem.get(planner, rpath, lpath, **options)
     return planner.pairs
 
 
-def plan_put(fs: CosV4FileSystem, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
+def plan_put(fs: BaseFileSystem, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
     """Return the (local, remote) pairs of a ``put``, in fsspec's order."""
     planner = _Planner(fs)
     AbstractFileSystem.put(planner, lpath, rpath, **options)
     return planner.pairs
 
 
-def plan_copy(fs: CosV4FileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
+def plan_copy(fs: BaseFileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order."""
     planner = _Planner(fs)
     AbstractFileSystem.copy(planner, path1, path2, **options)
@@ -59,7 +59,7 @@ def plan_copy(fs: CosV4FileSystem, path1: Any, path2: Any, **options: Any) -> li
 
 
 def each_pair(
-    fs: CosV4FileSystem, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]
+    fs: BaseFileSystem, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]
 ) -> None:
     """Do something for every pair, several at once; tell `callback` of every file, and its branches of every byte."""
     lock = threading.Lock()

@@ -24,7 +24,7 @@ from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from cosv4fs.filesystem import CosV4FileSystem
+    from cosv4fs.base import BaseFileSystem
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
 
@@ -36,7 +36,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     Parameters
     ----------
-    fs : CosV4FileSystem
+    fs : BaseFileSystem
         Where the object is.
     path : str
         ``bucket/dir/name``.
@@ -57,7 +57,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     def __init__(
         self,
-        fs: CosV4FileSystem,
+        fs: BaseFileSystem,
         path: str,
         block_size: int | None = None,
         cache_type: str = ReadAhead.name,
@@ -128,7 +128,7 @@ class CosV4Writer(io.BufferedIOBase):
 
     Parameters
     ----------
-    fs : CosV4FileSystem
+    fs : BaseFileSystem
         Where the object shall be.
     path : str
         ``bucket/dir/name``.
@@ -144,7 +144,7 @@ class CosV4Writer(io.BufferedIOBase):
 
     def __init__(
         self,
-        fs: CosV4FileSystem,
+        fs: BaseFileSystem,
         path: str,
         mode: str,
         writer: ObjectWriter,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cosv4fs import paths
+from cosv4fs.api import Entry
 from cosv4fs.errors import CosFileNotFoundError
 
 if TYPE_CHECKING:
-    from cosv4fs.filesystem import CosV4FileSystem
+    from cosv4fs.rearranging import Rearranging
 
 __all__ = ["move_pairs", "remove_tree"]
 
 
-def remove_tree(fs: CosV4FileSystem, path: str, maxdepth: int | None = None) -> None:
+def remove_tree(fs: Rearranging, path: str, maxdepth: int | None = None) -> None:
     """Remove a file, or a directory with everything in it: N + 2 requests for N files in one directory.
 
     Parameters
@@ -26,35 +27,47 @@ def remove_tree(fs: CosV4FileSystem, path: str, maxdepth: int | None = None) -> 
     FileNotFoundError
         There is nothing at the path.
     """
+    fs.invalidate_cache(path)
     try:
-        levels = [[path]]
-        while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
-            levels.append(
-                [name for names in fs.workers.each(lambda name: _empty(fs, name), levels[-1]) for name in names]
-            )
+        entries = fs.room.tree.everything(path)
     except CosFileNotFoundError:
         # it is no directory
         fs.rm_file(path)
         return
-    finally:
-        fs.invalidate_cache(path)
-    complete = maxdepth is None or not levels[-1]
-    for level in reversed(levels if complete else levels[:-1]):
+    levels = [[path], _empty(fs, path, entries)]
+    while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
+        levels.append(_flat(fs.workers.each(lambda name: _empty(fs, name), levels[-1])))
+    complete = not levels[-1]
+    for level in reversed(levels[1:] if complete else levels[1:-1]):
         fs.workers.each(lambda name: _remove_directory(fs, name, tolerant=not complete), level)
+    if not entries:
+        _remove_listed_as_empty(fs, path)
+    else:
+        _remove_directory(fs, path, tolerant=not complete)
     fs.invalidate_cache(path)
 
 
-def _empty(fs: CosV4FileSystem, path: str) -> list[str]:
+def _empty(fs: Rearranging, path: str, entries: list[Entry] | None = None) -> list[str]:
     """Delete the files of a directory, unfinished uploads included; return its directories."""
     bucket, key = paths.directory_key(path)
-    entries = fs.room.tree.everything(path)
-    fs.workers.each(
-        lambda name: _delete(fs, bucket, key + name), [entry.name for entry in entries if not entry.is_directory]
-    )
+    try:
+        entries = fs.room.tree.everything(path) if entries is None else entries
+    except CosFileNotFoundError:
+        return []
+    files = [entry.name for entry in entries if not entry.is_directory]
+    fs.workers.each(lambda name: _delete(fs, bucket, key + name), files)
     return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
 
-def _delete(fs: CosV4FileSystem, bucket: str, key: str) -> None:
+def _remove_listed_as_empty(fs: Rearranging, path: str) -> None:
+    """Remove what was listed without entries: some servers list what is no directory so."""
+    try:
+        fs.client.delete(*paths.directory_key(path))
+    except CosFileNotFoundError:
+        fs.rm_file(path)
+
+
+def _delete(fs: Rearranging, bucket: str, key: str) -> None:
     try:
         fs.client.delete(bucket, key)
     except CosFileNotFoundError:
@@ -62,7 +75,7 @@ def _delete(fs: CosV4FileSystem, bucket: str, key: str) -> None:
         return
 
 
-def _remove_directory(fs: CosV4FileSystem, path: str, tolerant: bool) -> None:
+def _remove_directory(fs: Rearranging, path: str, tolerant: bool) -> None:
     try:
         _delete(fs, *paths.directory_key(path))
     except OSError:
@@ -70,7 +83,7 @@ def _remove_directory(fs: CosV4FileSystem, path: str, tolerant: bool) -> None:
             raise
 
 
-def move_pairs(fs: CosV4FileSystem, pairs: list[tuple[str, str]]) -> None:
+def move_pairs(fs: Rearranging, pairs: list[tuple[str, str]]) -> None:
     """Move files pair by pair, several at once; make target directories first and remove emptied sources last."""
     folders = [pair for pair in pairs if fs.isdir(pair[0])]
     known = {source for source, _ in folders}
@@ -79,3 +92,7 @@ def move_pairs(fs: CosV4FileSystem, pairs: list[tuple[str, str]]) -> None:
     fs.workers.each(lambda pair: fs._move(*pair), [pair for pair in pairs if pair[0] not in known])
     for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
         fs.rmdir(source)
+
+
+def _flat(lists: list[list[str]]) -> list[str]:
+    return [name for names in lists for name in names]

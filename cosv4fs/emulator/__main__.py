@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from .dialect import Dialect
-from .emulator import Emulator
+from .emulator import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Emulator
 from .errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from .log import RequestRecord
 
 __all__ = ["main"]
-
-_DEFAULT_ID = "AKIDlocalEmulatorSecretId0123456789"
-_DEFAULT_KEY = "localEmulatorSecretKey0123456789"  # good for the emulator only
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         emulator = _emulator(options)
         stop = threading.Event()
-        previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
         try:
             _run(emulator, stop)
         finally:
@@ -73,8 +71,8 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         host=options.host,
         port=options.port,
         appid=options.appid,
-        secret_id=options.secret_id or os.environ.get("COSV4_SECRET_ID") or _DEFAULT_ID,
-        secret_key=options.secret_key or os.environ.get("COSV4_SECRET_KEY") or _DEFAULT_KEY,
+        secret_id=options.secret_id or os.environ.get("COSV4_SECRET_ID") or DEFAULT_SECRET_ID,
+        secret_key=options.secret_key or os.environ.get("COSV4_SECRET_KEY") or DEFAULT_SECRET_KEY,
         buckets=names,
         public_buckets=public,
         region=options.region,
@@ -85,9 +83,10 @@ def _emulator(options: argparse.Namespace) -> Emulator:
 
 
 def _print_request(record: RequestRecord) -> None:
+    milliseconds = (record.finished - record.started) * 1000
     line = (
-        f"{record.method} {record.bucket}{record.path!a} {record.op or '-'} -> {record.status} code {record.code},"
-        f" {record.bytes_in} in, {record.bytes_out} out, {(record.finished - record.started) * 1000:.1f} ms"
+        f"{record.method} {record.bucket}:{ascii(record.path)[1:-1]} {record.op or '-'} -> {record.status}"
+        f" code {record.code}, {record.bytes_in} in, {record.bytes_out} out, {milliseconds:.1f} ms"
     )
     print(line, file=sys.stderr, flush=True)
 
@@ -99,10 +98,11 @@ def _port(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    switches = "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in Dialect.choices().items())
     parser = argparse.ArgumentParser(
         prog="python -m cosv4fs.emulator",
         description="A local COS service: the JSON API v4 of a bucket, served from a folder.",
-        epilog="Dialect switches: " + "; ".join(f"{k}={'|'.join(map(str, v))}" for k, v in Dialect.choices().items()),
+        epilog="Dialect switches: " + switches,
     )
     add = parser.add_argument
     add("--root", metavar="DIR", help="folder for all that is stored (default: a temporary one, removed at exit)")

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Emulator"]
+__all__ = ["DEFAULT_SECRET_ID", "DEFAULT_SECRET_KEY", "Emulator"]
+
+DEFAULT_SECRET_ID = "AKIDlocalEmulatorSecretId0123456789"  # noqa: S105
+"""The account's id when none is given; it opens nothing but an emulator."""
+
+DEFAULT_SECRET_KEY = "localEmulatorSecretKey0123456789"  # noqa: S105  it opens nothing but an emulator
+"""The account's key when none is given."""
 
 
 class Emulator:
@@ -71,8 +77,8 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         appid: str = "1250000000",
-        secret_id: str = "AKIDlocalEmulatorSecretId0123456789",  # noqa: S107  good for the emulator only
-        secret_key: str = "localEmulatorSecretKey0123456789",  # noqa: S107
+        secret_id: str = DEFAULT_SECRET_ID,
+        secret_key: str = DEFAULT_SECRET_KEY,
         buckets: Iterable[str] = ("data",),
         public_buckets: Iterable[str] = (),
         region: str = "gz",

@@ -21,20 +21,21 @@ __all__ = ["list_page"]
 _LAST_CHARACTER = "\U0010ffff"
 _PATTERNS = {"elistboth": (0, 1), "elistdironly": (1, 1), "elistfileonly": (0, 0)}
 
-# One unfinished upload is hidden: the one that will replace the file at its path.
-_QUERY = """
-SELECT name, directory, size, size AS received, shown_sha AS sha, authority, ctime, mtime, 0 AS unfinished
-  FROM nodes WHERE bucket = :bucket AND parent = :parent AND name >= :low AND name <= :high
-UNION ALL
-SELECT name, 0, size, (SELECT coalesce(sum(length), 0) FROM slices WHERE slices.session = uploads.session),
-       coalesce(sha, ''), 'eInvalid', ctime, ctime, 1
-  FROM uploads WHERE bucket = :bucket AND parent = :parent AND name >= :low AND name <= :high
-   AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.bucket = uploads.bucket
-                   AND nodes.parent = uploads.parent AND nodes.name = uploads.name)
-"""
-_FILTER = " WHERE name <> :skip AND directory BETWEEN :kind_low AND :kind_high AND substr(name, 1, :length) = :prefix"
-_FORWARD = f"SELECT * FROM ({_QUERY}) {_FILTER} ORDER BY name LIMIT :limit"  # noqa: S608  constants
-_REVERSE = f"SELECT * FROM ({_QUERY}) {_FILTER} ORDER BY name DESC LIMIT :limit"  # noqa: S608  constants
+_RANGE = (
+    "bucket = :bucket AND parent = :parent AND name >= :low AND name <= :high AND name <> :skip"
+    " AND substr(name, 1, :length) = :prefix"
+)
+_NODES = (
+    "SELECT name, directory, size, size AS received, shown_sha AS sha, authority, ctime, mtime FROM nodes"  # noqa: S608
+    f" WHERE {_RANGE} AND directory BETWEEN :kind_low AND :kind_high ORDER BY name"
+)
+# One kind of unfinished upload is hidden: the one that will replace the file at its path.
+_UPLOADS = (
+    "SELECT name, 0 AS directory, size, coalesce(sha, '') AS sha, 'eInvalid' AS authority, ctime, ctime AS mtime,"  # noqa: S608
+    " (SELECT coalesce(sum(length), 0) FROM slices WHERE slices.session = uploads.session) AS received FROM uploads"
+    f" WHERE {_RANGE} AND :kind_low = 0 AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.bucket = uploads.bucket"
+    " AND nodes.parent = uploads.parent AND nodes.name = uploads.name) ORDER BY name"
+)
 
 
 def list_page(service: Service, call: Call) -> dict[str, Any]:
@@ -97,7 +98,11 @@ def _select(
         "kind_high": pattern[1],
         "limit": limit,
     }
-    return db.execute(_REVERSE if reverse else _FORWARD, values).fetchall()
+    ending = " DESC LIMIT :limit" if reverse else " LIMIT :limit"
+    # Two queries of their own, since SQLite would sort the whole directory to give one page of both.
+    rows = [row for query in (_NODES, _UPLOADS) for row in db.execute(query + ending, values)]
+    rows.sort(key=lambda row: row["name"].encode(), reverse=reverse)
+    return rows[:limit]
 
 
 def _entry(service: Service, directory: CosPath, row: sqlite3.Row) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.emulator import Dialect
+from cosv4fs.emulator import Dialect, Emulator
 
-from .client import APPID, Client, sign
+from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, form, sign
 
 B = "--------------------------4f2c"
 TEXT = "hello, 世界".encode()
@@ -40,7 +40,8 @@ def typed(name, value, filename, kind="application/octet-stream"):
 
 
 END = f"--{B}--\r\n".encode()
-BINARY = 'Content-Disposition: form-data; name="fileContent"\r\nContent-Type: application/octet-stream\r\n' + (
+BINARY = (
+    'Content-Disposition: form-data; name="fileContent"\r\nContent-Type: application/octet-stream\r\n'
     "Content-Transfer-Encoding: binary"
 )
 UPPER = 'CONTENT-TYPE: application/octet-stream\r\nCONTENT-DISPOSITION: form-data; name="{}"; filename=""'
@@ -204,7 +205,8 @@ def test_expect_100_continue(emulator):
     body = UPLOADS["PHP"] + END
     head = (
         f"POST /files/v2/{APPID}/b/f HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\nMethod: POST\r\n"
-        f"Content-Type: multipart/form-data; boundary={B}\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        f"Content-Type: multipart/form-data; boundary={B}\r\nContent-Length: {len(body)}\r\n"
+        "Expect: 100-continue\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=20) as sock, sock.makefile("rb") as stream:
         sock.sendall(head.encode())
@@ -288,10 +290,6 @@ def test_malformed_bodies(client, body, kind, code):
 
 @pytest.fixture(scope="module")
 def one_emulator():
-    from cosv4fs.emulator import Emulator
-
-    from .client import NOW, SECRET_ID, SECRET_KEY
-
     with Emulator(secret_id=SECRET_ID, secret_key=SECRET_KEY, buckets=("b",), clock=lambda: NOW) as emulator:
         yield emulator
 
@@ -318,8 +316,6 @@ def test_no_input_is_a_fault_of_the_server(one_emulator, body, kind, path, op):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(max_size=300), boundary=st.from_regex(r"[A-Za-z0-9'()+_,./:=?-]{1,30}", fullmatch=True))
 def test_every_content_arrives(one_emulator, content, boundary):
-    from .client import form
-
     client = Client(one_emulator)
     if f"\r\n--{boundary}".encode() in b"\r\n" + content:
         return

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cosv4fs.emulator import faults
+from cosv4fs.emulator.log import RequestLog, RequestRecord
 
 from .client import APPID, Client, once
 
@@ -171,8 +172,6 @@ def test_log(emulator, client):
 
 
 def test_log_is_bounded():
-    from cosv4fs.emulator.log import RequestLog, RequestRecord
-
     log = RequestLog(limit=3)
     for number in range(5):
         log.add(RequestRecord(number, "", "", "", "", "", {}, None, None, 0, 0, 0, 0, 0, 0, 0, "", None))

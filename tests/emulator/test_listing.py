@@ -19,6 +19,11 @@ def pages(client, path, **query):
         context = data["context"]
 
 
+def flat(found):
+    """Return the names of all pages."""
+    return [name for page in found for name in page]
+
+
 @pytest.fixture
 def filled(client):
     for name in ("b", "a", "ab", "é", "Z", "abc"):
@@ -48,15 +53,15 @@ def test_pages(filled):
     names = ["Z", "a", "aa", "ab", "abc", "b", "unfinished", "é"]
     for num in (1, 2, 3, 7, 8, 9, 1000):
         found, context = pages(filled, "/d/", num=num)
-        assert sum(found, []) == names
+        assert flat(found) == names
         assert all(len(page) == num for page in found[:-1])
         assert context == ""
-    assert sum(pages(filled, "/d/", num=3, order=1)[0], []) == names[::-1]
+    assert flat(pages(filled, "/d/", num=3, order=1)[0]) == names[::-1]
 
 
 def test_prefix(filled):
-    assert sum(pages(filled, "/d/a", num=2)[0], []) == ["a", "aa", "ab", "abc"]
-    assert sum(pages(filled, "/d/a", num=2, order=1)[0], []) == ["abc", "ab", "aa", "a"]
+    assert flat(pages(filled, "/d/a", num=2)[0]) == ["a", "aa", "ab", "abc"]
+    assert flat(pages(filled, "/d/a", num=2, order=1)[0]) == ["abc", "ab", "aa", "a"]
     assert filled.names("/d/ab") == ["ab", "abc"]
     assert filled.names("/d/A") == []
     assert filled.names("/d/é") == ["é"]

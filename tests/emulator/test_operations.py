@@ -295,9 +295,9 @@ def test_cors(client):
     answer = client.raw("OPTIONS", client.target("/x"), headers={"Access-Control-Request-Method": "POST"})
     assert answer.status == 200
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-    for answer in (answer, client.get("/x", "stat"), client.raw("GET", "/"), client.raw("GET", "/files/v2/1/b/")):
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "x-cos-request-id" in answer.headers["Access-Control-Expose-Headers"]
+    for reply in (answer, client.get("/x", "stat"), client.raw("GET", "/"), client.raw("GET", "/files/v2/1/b/")):
+        assert reply.headers["Access-Control-Allow-Origin"] == "*"
+        assert "x-cos-request-id" in reply.headers["Access-Control-Expose-Headers"]
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,30 @@ from cosv4fs.emulator import Dialect
 from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, once, sign
 
 VECTOR_ID, VECTOR_KEY = "AKIDTestSecretId0123456789", "TestSecretKey0123456789abcdef"
-VECTORS = {
-    "unbound": "nn8qdIF1LmCUG9wfMAg4PkUQk1xhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNT"
-    "AwMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPSZiPW15YnVja2V0",
-    "other order": "1rtp2ZgJVApa8Aglzx1t4q+lk8FhPTEyNTAwMDAwMDAmYj1teWJ1Y2tldCZrPUFLSURUZXN0U2VjcmV0SWQwMTIzNDU2Nzg5JmU9MT"
-    "UwMDAwMDYwMCZ0PTE1MDAwMDAwMDAmcj0xMjM0NTY3ODkwJmY9",
-    "prefix": "wYjcHlLfouuIhfZ70krU87PzACdhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNTA"
-    "wMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPS8xMjUwMDAwMDAwL215YnVja2V0L2Rpci8mYj1teWJ1Y2tldA==",
-    "download": "rylJkqq7XBAQQEcx2+XTDUHSUWhhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTE1MDAwMDA2MDAmdD0xNTA"
-    "wMDAwMDAwJnI9MTIzNDU2Nzg5MCZmPS9kaXIvZmlsZS5iaW4mYj1teWJ1Y2tldA==",
+VECTOR_HMACS = {
+    "unbound": ("9e7f2a7481752e60941bdc1f3008383e4510935c", "&e=1500000600", "", "aketerfb"),
+    "other order": ("d6bb69d99809540a5af00825cf1d6de2afa593c1", "&e=1500000600", "", "php"),
+    "prefix": ("c188dc1e52dfa2eb8885f67bd24ad4f3b3f30027", "&e=1500000600", "/1250000000/mybucket/dir/", "aketerfb"),
+    "download": ("af294992aabb5c1010404731dbe5d30d41d25168", "&e=1500000600", "/dir/file.bin", "aketerfb"),
+    "once": (
+        "e33041f7c702cd544c42492e5ed9c9bbdf1386c7",
+        "&e=0",
+        "/1250000000/mybucket/dir/%E4%B8%AD%E6%96%87%20%E6%96%87%E4%BB%B6%2B~.txt",
+        "aketerfb",
+    ),
 }
-ONCE_VECTOR = (
-    "4zBB98cCzVRMQkkuXtnJu98ThsdhPTEyNTAwMDAwMDAmaz1BS0lEVGVzdFNlY3JldElkMDEyMzQ1Njc4OSZlPTAmdD0xNTAwMDAwMDAwJnI9MTIzNDU2"
-    "Nzg5MCZmPS8xMjUwMDAwMDAwL215YnVja2V0L2Rpci8lRTQlQjglQUQlRTYlOTYlODclMjAlRTYlOTYlODclRTQlQkIlQjYlMkJ+LnR4dCZiPW15YnVj"
-    "a2V0"
-)
+
+
+def vector(name):
+    """Return a published vector: its HMAC as published, not computed."""
+    digest, expiry, f, order = VECTOR_HMACS[name]
+    middle = f"k={VECTOR_ID}{expiry}&t=1500000000&r=1234567890&f={f}"
+    plain = f"a={APPID}&{middle}&b=mybucket" if order == "aketerfb" else f"a={APPID}&b=mybucket&{middle}"
+    return base64.b64encode(bytes.fromhex(digest) + plain.encode()).decode()
+
+
+VECTORS = {name: vector(name) for name in VECTOR_HMACS}
+ONCE_VECTOR = VECTORS["once"]
 
 
 @pytest.fixture

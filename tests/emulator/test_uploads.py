@@ -60,8 +60,8 @@ def test_parallel_slices(client):
     codes = []
 
     def work(number):
-        for offset in offsets[number::4] + offsets[number::4][:1]:
-            codes.append(client.piece("/f", session, offset, content[offset : offset + S]).code)
+        mine = offsets[number::4]
+        codes.extend(client.piece("/f", session, o, content[o : o + S]).code for o in mine + mine[:1])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

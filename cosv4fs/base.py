@@ -1,0 +1,63 @@
+"""What every part of the filesystem stands on: its configuration, the shared machine room, and its paths."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import stringify_path
+
+from cosv4fs.api import CosV4Client
+from cosv4fs.cache import PathCache
+from cosv4fs.config import Config
+from cosv4fs.room import Room, room_for
+from cosv4fs.transfer.workers import Workers
+
+__all__ = ["BaseFileSystem"]
+
+
+class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """Configuration, threads, caches and the client, for the parts of the filesystem.
+
+    Parameters
+    ----------
+    config : Config
+        Where requests go, and all limits.
+    **fsspec_options
+        What fsspec's own constructor takes.
+    """
+
+    def __init__(self, config: Config, **fsspec_options: Any) -> None:
+        super().__init__(**fsspec_options)
+        self.config = config
+        self.blocksize = config.range_size
+        self._room = room_for(config)
+        self._pid = os.getpid()
+
+    @property
+    def room(self) -> Room:
+        """What all instances with this configuration share in this process."""
+        if self._pid != os.getpid():
+            self._room, self._pid = room_for(self.config), os.getpid()
+        return self._room
+
+    @property
+    def client(self) -> CosV4Client:
+        """The typed client of the API, for what a filesystem cannot express."""
+        return self.room.client
+
+    @property
+    def workers(self) -> Workers:
+        """The threads that this configuration shares."""
+        return self.room.workers
+
+    @property
+    def _remembered(self) -> PathCache:
+        return self.room.cache
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(item) for item in path]
+        return super()._strip_protocol(stringify_path(path)).strip("/")

@@ -1,0 +1,252 @@
+"""What exists: infos, listings, finding and matching. Only "not found" ever means no."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from cosv4fs import paths
+from cosv4fs.api import PathStatus
+from cosv4fs.base import BaseFileSystem
+from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.tree import Info, missing
+
+__all__ = ["Lookup"]
+
+
+class Lookup(BaseFileSystem):
+    """The questions that a filesystem answers."""
+
+    def info(self, path: str, refresh: bool = False) -> Info:
+        """Return what is known of a file or directory.
+
+        Parameters
+        ----------
+        path : str
+            The path.
+        refresh : bool
+            Ask the service even when the answer is remembered.
+
+        Returns
+        -------
+        dict
+            ``name``, ``size`` (bytes), ``type`` (``file`` or ``directory``) and, where the service tells them,
+            ``created`` and ``mtime`` (Unix seconds) and ``sha`` (SHA-1 in hex, or None) of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing; unfinished uploads do not count.
+        """
+        path = self._strip_protocol(path)
+        if refresh:
+            self._remembered.forget(path)
+        return self.room.tree.info(path)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file or directory; any failure but "not found" is raised."""
+        return self._asked(lambda: self.room.tree.info(self._strip_protocol(path), trust_absence=True)) is not None
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is a file; any failure but "not found" is raised."""
+        info = self._asked(lambda: self.room.tree.info(self._strip_protocol(path), trust_absence=True))
+        return info is not None and info["type"] == "file"
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether there is a directory; any failure but "not found" is raised."""
+        return self._asked(lambda: self.room.tree.directory(self._strip_protocol(path), trust_absence=True)) is not None
+
+    @staticmethod
+    def _asked(question: Callable[[], Info]) -> Info | None:
+        try:
+            return question()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
+        """List a directory, or one file.
+
+        Parameters
+        ----------
+        path : str
+            The path.
+        detail : bool
+            Return info dicts (see `info`) instead of paths.
+        refresh : bool
+            Ask the service even when the answer is remembered.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing.
+        NotImplementedError
+            For the empty path: the API cannot list buckets.
+        """
+        path = self._strip_protocol(path)
+        if refresh:
+            self._remembered.forget(path)
+        try:
+            infos = self.room.tree.entries(path)
+        except FileNotFoundError:
+            infos = [self.room.tree.info(path)]
+        infos.sort(key=lambda info: info["name"])
+        return infos if detail else [info["name"] for info in infos]
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any
+    ) -> Iterator[Any]:
+        """Walk a tree as `os.walk` does; see fsspec.
+
+        ``on_error="omit"`` passes over what is not there, and only that: any other failure is raised.
+        """
+
+        def omit(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise error
+
+        handler = omit if on_error == "omit" else on_error
+        yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=handler, **kwargs)
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False
+    ) -> list[str] | dict[str, Info]:
+        """Find all files below a path; one request per directory page, several directories at once.
+
+        Parameters
+        ----------
+        path : str
+            A directory, or one file.
+        maxdepth : int, optional
+            Levels to descend.
+        withdirs : bool
+            Return directories, and the path itself, too.
+        detail : bool
+            Return a dict of infos by path instead of a sorted list of paths.
+        """
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        path = self._strip_protocol(path)
+        try:
+            found = self.room.tree.find(path, maxdepth)
+            if withdirs and path:
+                found[path] = self._remembered.info(path) or {"name": path, "size": 0, "type": "directory"}
+        except FileNotFoundError:
+            info = self._asked(lambda: self.room.tree.info(path))
+            found = {path: info} if info is not None and info["type"] == "file" else {}
+        out = {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
+        return out if detail else list(out)
+
+    def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> list[str] | dict[str, Info]:
+        """Find what matches a pattern; see fsspec. Only directories that can match are listed."""
+        stripped = self._strip_protocol(path)
+        if "**" in stripped or not any(character in stripped for character in "*?["):
+            found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
+            return found
+        detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
+        if kwargs:
+            raise TypeError(f"glob takes no {', '.join(kwargs)}")
+        matches = self.room.tree.glob(stripped)
+        only_folders = path.endswith("/")
+        out = {
+            name: info
+            for name, info in sorted(matches.items())
+            if (info["type"] == "directory" or not only_folders) and (withdirs or info["type"] == "file")
+        }
+        return out if detail else list(out)
+
+    def du(
+        self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False
+    ) -> int | dict[str, int]:
+        """Return the bytes of all files below a path, in total or by path; costs what `find` costs."""
+        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
+        assert isinstance(found, dict)
+        sizes = {name: int(info["size"]) for name, info in found.items()}
+        return sum(sizes.values()) if total else sizes
+
+    def sizes(self, paths: Sequence[str]) -> list[int]:
+        """Return the sizes of several files in bytes, asked for at once."""
+        return self.workers.each(lambda path: int(self.info(path)["size"]), paths)
+
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Return the paths that a path, a pattern or a list of them stands for; see fsspec.
+
+        A name that exists is taken literally even when it looks like a pattern.
+        """
+        literal = isinstance(path, (str, os.PathLike)) and self._is_literal(self._strip_protocol(path))
+        expanded: list[str] = super().expand_path(
+            [path] if literal else path, recursive, maxdepth, assume_literal=assume_literal or literal, **kwargs
+        )
+        return expanded
+
+    def _is_literal(self, path: str) -> bool:
+        """Tell whether a path that looks like a pattern is the name of something."""
+        return any(character in path for character in "*?[") and self.exists(path)
+
+    def created(self, path: str) -> datetime:
+        """Return when a file was created, in UTC."""
+        return self._time(path, "created")
+
+    def modified(self, path: str) -> datetime:
+        """Return when a file was last changed, in UTC."""
+        return self._time(path, "mtime")
+
+    def _time(self, path: str, field: str) -> datetime:
+        info = self.info(path)
+        if field not in info:
+            raise make_error(errno.ENOTSUP, "the service tells no time for this path", info["name"])
+        return datetime.fromtimestamp(info[field], timezone.utc)
+
+    def ukey(self, path: str) -> str:
+        """Return a hash that changes when the file's size, time or content changes."""
+        info = self.info(path)
+        what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha"))
+        return hashlib.sha256(repr(what).encode()).hexdigest()
+
+    def checksum(self, path: str) -> int:
+        """Return a number that changes when the file's size, time or content changes."""
+        return int(self.ukey(path)[:16], 16)
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget what is remembered of a path and everything below it, or of all paths."""
+        super().invalidate_cache(path)
+        self._remembered.forget(None if path is None else self._strip_protocol(path))
+
+    def attributes(self, path: str) -> dict[str, Any]:
+        """Return what the service keeps beside the content.
+
+        Returns
+        -------
+        dict
+            ``biz_attr`` (str), ``authority`` (``eInvalid``: as the bucket), ``custom_headers`` (dict of str),
+            ``forbid`` (0 unless the file is blocked) and ``slice_size`` (bytes; 0 for a single upload).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file or directory.
+        """
+        status = self._attributes(self._strip_protocol(path))[1]
+        names = ("biz_attr", "authority", "custom_headers", "forbid", "slice_size")
+        return {name: getattr(status, name) for name in names}
+
+    def _attributes(self, path: str) -> tuple[str, PathStatus]:
+        bucket, rest = paths.split(path)
+        for key in ("/" + rest, f"/{rest}/") if rest else ("/",):
+            try:
+                status = self.client.stat(bucket, key)
+            except CosFileNotFoundError:
+                continue
+            if not status.is_unfinished:
+                return key, status
+        raise missing(path)

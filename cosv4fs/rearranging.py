@@ -1,0 +1,209 @@
+"""Removing, copying and moving, of files and of whole trees."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from cosv4fs import bulk, paths, removal
+from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.transfer.directories import with_parents
+from cosv4fs.writing import Writing
+
+__all__ = ["Rearranging"]
+
+_MOVE_FAILED = -199
+
+
+class Rearranging(Writing):
+    """The ways to change what is where."""
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory.
+
+        Raises
+        ------
+        OSError
+            ENOTEMPTY; FileNotFoundError or NotADirectoryError when it is none.
+        """
+        path = self._strip_protocol(path)
+        bucket, key = self._removable(path)
+        try:
+            # some servers answer "removed" for a directory that is not empty (spec section 15-13)
+            entries = self.client.list_page(bucket, key, num=1).entries
+            if any(entry.name for entry in entries):
+                raise make_error(errno.ENOTEMPTY, "the directory is not empty (unfinished uploads count)", path)
+            self.client.delete(bucket, key)
+        except CosFileNotFoundError as error:
+            if self.isfile(path):
+                raise make_error(errno.ENOTDIR, "this is a file: rm removes it", path) from error
+            raise
+        finally:
+            self._remembered.forget(path)
+
+    def _removable(self, path: str) -> tuple[str, str]:
+        bucket, key = paths.directory_key(path)
+        if key == "/":
+            raise NotImplementedError(
+                f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
+            )
+        return bucket, key
+
+    def rm_file(self, path: str) -> None:
+        """Remove one file.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            There is no such file.
+        """
+        path = self._strip_protocol(path)
+        bucket, key = paths.file_key(path)
+        try:
+            self.client.delete(bucket, key)
+        except CosFileNotFoundError as error:
+            if self.isdir(path):
+                raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path) from error
+            raise
+        finally:
+            self._remembered.forget(path)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Remove files; with `recursive` whole directories, their unfinished uploads included.
+
+        Files go first, several at once, then directories, the deepest first.
+
+        Parameters
+        ----------
+        path : str or list of str
+            Paths or patterns.
+        maxdepth : int, optional
+            Levels below each path to remove; directories that are not empty then stay.
+
+        Raises
+        ------
+        FileNotFoundError
+            Nothing matches.
+        """
+        found = self.expand_path(path)
+        if not recursive:
+            self.workers.each(self.rm_file, found)
+            return
+        for name in found:
+            self._removable(name)
+        # what lies inside another match goes with it
+        tops = [name for name in found if not any(name.startswith(other + "/") for other in found)]
+        self.workers.each(lambda name: removal.remove_tree(self, name, maxdepth), tops)
+
+    def cp_file(self, path1: str, path2: str) -> None:
+        """Copy one file, on the server when both are in one bucket; an existing target is replaced.
+
+        A directory becomes a directory, without what is in it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no source.
+        """
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        known = self._remembered.info(source)
+        try:
+            if known is not None and known["type"] == "directory":
+                self.makedirs(target, exist_ok=True)
+            elif source != target:
+                self._copy(source, target)
+        except CosFileNotFoundError:
+            if not self.isdir(source):
+                raise
+            self.makedirs(target, exist_ok=True)
+        finally:
+            self._remembered.forget(target)
+
+    def _copy(self, source: str, target: str) -> None:
+        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
+        paths.check_directory_names(paths.parent(target))
+        if bucket == target_bucket:
+            copy = lambda: self.client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
+            with_parents(self.client, bucket, target_key, copy, source=key)
+            return
+        with self.open(source, "rb") as reader, self.open(target, "wb", size=reader.size) as writer:
+            while data := reader.read(self.config.slice_size):
+                writer.write(data)
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+    ) -> None:
+        """Copy files, several at once; see fsspec for what goes where.
+
+        Parameters
+        ----------
+        on_error : str, optional
+            ``raise``, or ``ignore`` for sources that are not found; the latter is fsspec's default with `recursive`.
+        """
+        on_error = on_error or ("ignore" if recursive else "raise")
+        pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+
+        def one(pair: tuple[str, str]) -> None:
+            try:
+                self.cp_file(*pair)
+            except FileNotFoundError:
+                if on_error == "raise":
+                    raise
+
+        self.workers.each(one, pairs)
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Move files, on the server, one by one; a source goes only when its own move succeeded.
+
+        An existing target is replaced.
+
+        Raises
+        ------
+        IsADirectoryError
+            A directory is to be moved without `recursive`.
+        """
+        if isinstance(path1, (str, os.PathLike)) and not recursive:
+            source = self._strip_protocol(path1)
+            if not any(character in source for character in "*?["):
+                into = str(path2).endswith("/") or self.isdir(path2)
+                name = source.rpartition("/")[2]
+                self._move(source, f"{self._strip_protocol(path2)}/{name}" if into else self._strip_protocol(path2))
+                return
+        pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+        removal.move_pairs(self, pairs)
+
+    def _move(self, source: str, target: str) -> None:
+        if source == target:
+            return
+        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
+        paths.check_directory_names(paths.parent(target))
+        try:
+            if bucket != target_bucket:
+                self._copy_and_remove(source, target)
+                return
+            move = lambda: self.client.move(bucket, key, target_key, overwrite=True)  # noqa: E731
+            with_parents(self.client, bucket, target_key, move, source=key)
+        except CosFileNotFoundError as error:
+            if self.isdir(source):
+                raise make_error(
+                    errno.EISDIR, "this is a directory: mv moves it with recursive=True", source
+                ) from error
+            raise
+        except CosError as error:
+            if error.code != _MOVE_FAILED:
+                raise
+            # some servers may move only within one directory (spec section 15-23)
+            self._copy_and_remove(source, target)
+        finally:
+            self._remembered.forget(source)
+            self._remembered.forget(target)
+
+    def _copy_and_remove(self, source: str, target: str) -> None:
+        self._copy(source, target)
+        self.rm_file(source)
