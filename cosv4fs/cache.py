@@ -37,6 +37,7 @@ class PathCache:
         self._enabled = seconds > 0
         self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, max(seconds, 1e-9), timer=clock)
         self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
+        self._folders: TTLCache[str, bool] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
         self._lock = threading.Lock()
         self._generation = 0
 
@@ -60,11 +61,19 @@ class PathCache:
                 found = self._listings.get(_parent(path), {}).get(path)
             return None if found is None else dict(found)
 
+    def is_directory(self, path: str) -> bool:
+        """Tell whether the path is known to be a directory."""
+        with self._lock:
+            found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
+            if found is not None:
+                return bool(found["type"] == "directory")
+            return path in self._folders or path in self._listings
+
     def is_absent(self, path: str) -> bool:
         """Tell whether a fresh listing of the parent shows that the path does not exist."""
         with self._lock:
             listing = self._listings.get(_parent(path))
-            return listing is not None and path not in listing and path not in self._infos
+            return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
 
     def store_listing(self, path: str, infos: list[Info], generation: int) -> None:
         """Remember a complete listing that was asked for in `generation`."""
@@ -78,16 +87,22 @@ class PathCache:
             if self._enabled and generation == self._generation:
                 self._infos[info["name"]] = dict(info)
 
+    def store_directory(self, path: str, generation: int) -> None:
+        """Remember that a path is a directory, when no more than that is known."""
+        with self._lock:
+            if self._enabled and generation == self._generation:
+                self._folders[path] = True
+
     def forget(self, path: str | None = None) -> None:
         """Forget a path, its parents' listings and everything below it; everything without a path."""
         with self._lock:
             self._generation += 1
             if path is None:
-                self._listings.clear()
-                self._infos.clear()
+                for everything in (self._listings, self._infos, self._folders):
+                    everything.clear()
                 return
             below = path + "/"
-            for store in (self._listings, self._infos):
+            for store in (self._listings, self._infos, self._folders):
                 for name in [name for name in store if name == path or name.startswith(below)]:
                     store.pop(name, None)
             # writing a file may create the directories above it

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from fsspec.core import has_magic
+
 from cosv4fs import paths
 from cosv4fs.api import PathStatus
 from cosv4fs.base import BaseFileSystem
@@ -58,7 +60,11 @@ class Lookup(BaseFileSystem):
 
     def isdir(self, path: str) -> bool:
         """Tell whether there is a directory; any failure but "not found" is raised."""
-        return self._asked(lambda: self.room.tree.directory(self._strip_protocol(path), trust_absence=True)) is not None
+        return self.room.tree.is_directory(self._strip_protocol(path))
+
+    def _is_directory(self, path: str) -> bool:
+        """Tell the same, at the least cost: to explain an error."""
+        return self._asked(lambda: self.room.tree.directory(path)) is not None
 
     @staticmethod
     def _asked(question: Callable[[], Info]) -> Info | None:
@@ -143,7 +149,7 @@ class Lookup(BaseFileSystem):
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> list[str] | dict[str, Info]:
         """Find what matches a pattern; see fsspec. Only directories that can match are listed."""
         stripped = self._strip_protocol(path)
-        if "**" in stripped or not any(character in stripped for character in "*?["):
+        if "**" in stripped or not has_magic(stripped):
             found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
             return found
         detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
@@ -183,15 +189,18 @@ class Lookup(BaseFileSystem):
 
         A name that exists is taken literally even when it looks like a pattern.
         """
-        literal = isinstance(path, (str, os.PathLike)) and self._is_literal(self._strip_protocol(path))
+        literal = self.is_literal(path)
         expanded: list[str] = super().expand_path(
             [path] if literal else path, recursive, maxdepth, assume_literal=assume_literal or literal, **kwargs
         )
         return expanded
 
-    def _is_literal(self, path: str) -> bool:
-        """Tell whether a path that looks like a pattern is the name of something."""
-        return any(character in path for character in "*?[") and self.exists(path)
+    def is_literal(self, path: Any) -> bool:
+        """Tell whether a path that looks like a pattern is the name of something that exists."""
+        if not isinstance(path, (str, os.PathLike)):
+            return False
+        stripped = self._strip_protocol(path)
+        return has_magic(stripped) and self.exists(stripped)
 
     def created(self, path: str) -> datetime:
         """Return when a file was created, in UTC."""

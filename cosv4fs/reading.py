@@ -55,7 +55,7 @@ class Reading(Lookup):
         try:
             return action(Download(room.client, room.workers, bucket, key, self.config.range_size, *steps))
         except CosFileNotFoundError as error:
-            if self.isdir(path):
+            if self._is_directory(path):
                 raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
             raise
 
@@ -68,7 +68,7 @@ class Reading(Lookup):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
         if recursive:
-            found = [name for name in found if not self.isdir(name)]
+            found = [name for name in found if not self._is_directory(name)]
         if not isinstance(path, list) and found == [self._strip_protocol(path)]:
             return self.cat_file(found[0], **kwargs)
         results = self.workers.each(self._kept(lambda name: self.cat_file(name, **kwargs), on_error), found)
@@ -162,9 +162,9 @@ class Reading(Lookup):
         if sink is not None:
             self._download(path, lambda download: download.to_sink(sink), callback)
             return
-        known, target = self._remembered.info(path), Path(os.fspath(lpath))
+        target = Path(os.fspath(lpath))
         try:
-            if known is not None and known["type"] == "directory":
+            if self._remembered.is_directory(path):
                 target.mkdir(parents=True, exist_ok=True)
                 return
             target.parent.mkdir(parents=True, exist_ok=True)

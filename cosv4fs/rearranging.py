@@ -6,6 +6,8 @@ import errno
 import os
 from typing import Any
 
+from fsspec.core import has_magic
+
 from cosv4fs import bulk, paths, removal
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
@@ -63,7 +65,7 @@ class Rearranging(Writing):
         try:
             self.client.delete(bucket, key)
         except CosFileNotFoundError as error:
-            if self.isdir(path):
+            if self._is_directory(path):
                 raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path) from error
             raise
         finally:
@@ -107,14 +109,13 @@ class Rearranging(Writing):
             There is no source.
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        known = self._remembered.info(source)
         try:
-            if known is not None and known["type"] == "directory":
+            if self._remembered.is_directory(source):
                 self.makedirs(target, exist_ok=True)
             elif source != target:
                 self._copy(source, target)
         except CosFileNotFoundError:
-            if not self.isdir(source):
+            if not self._is_directory(source):
                 raise
             self.makedirs(target, exist_ok=True)
         finally:
@@ -170,13 +171,17 @@ class Rearranging(Writing):
         """
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)
-            if not any(character in source for character in "*?["):
-                into = str(path2).endswith("/") or self.isdir(path2)
-                name = source.rpartition("/")[2]
-                self._move(source, f"{self._strip_protocol(path2)}/{name}" if into else self._strip_protocol(path2))
+            if not has_magic(source) or self.is_literal(source):
+                self._move(source, self._into(path2, source))
                 return
         pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         removal.move_pairs(self, pairs)
+
+    def _into(self, target: Any, source: str) -> str:
+        """Return where a file goes: inside `target` when that is a directory, or ends like one."""
+        stripped: str = self._strip_protocol(target)
+        inside = str(target).endswith("/") or self.isdir(stripped)
+        return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
 
     def _move(self, source: str, target: str) -> None:
         if source == target:
@@ -190,7 +195,7 @@ class Rearranging(Writing):
             move = lambda: self.client.move(bucket, key, target_key, overwrite=True)  # noqa: E731
             with_parents(self.client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
-            if self.isdir(source):
+            if self._is_directory(source):
                 raise make_error(
                     errno.EISDIR, "this is a directory: mv moves it with recursive=True", source
                 ) from error

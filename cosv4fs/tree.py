@@ -94,6 +94,29 @@ class Tree:
         self._cache.store_info(info, generation)
         return info
 
+    def is_directory(self, path: str) -> bool:
+        """Tell whether there is a directory, by its first page of entries.
+
+        Who asks this usually lists the directory next, or asks for files in it: a page that is the whole listing is
+        remembered, at the price of one request either way.
+        """
+        if not path or self._cache.is_directory(path):
+            return True
+        if self._cache.info(path) is not None or self._cache.is_absent(path):
+            return False
+        generation = self._cache.generation
+        try:
+            entries, is_complete = self._client.list_first(*paths.directory_key(path))
+            if not entries:
+                # some servers list what does not exist as empty
+                self.directory(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        self._cache.store_directory(path, generation)
+        if is_complete:
+            self._cache.store_listing(path, _visible(path, entries), generation)
+        return True
+
     def _file_status(self, path: str) -> Info | None:
         bucket, rest = paths.split(path)
         if not rest:
@@ -126,7 +149,7 @@ class Tree:
         # a prefix of dots would be a relative URL
         prefix = "" if prefix in (".", "..") else prefix
         found = self.everything(path, prefix)
-        infos = [_info(f"{path}/{entry.name}", entry) for entry in found if _is_visible(entry)]
+        infos = _visible(path, found)
         if not prefix:
             if not found:
                 # some servers list what does not exist as empty
@@ -206,8 +229,10 @@ def missing(path: str) -> CosFileNotFoundError:
     return error
 
 
-def _is_visible(entry: Entry) -> bool:
-    return not entry.is_unfinished and not paths.is_sibling(entry.name)
+def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
+    """Return the infos of entries that users see: no unfinished uploads, no hidden siblings."""
+    shown = (entry for entry in entries if not entry.is_unfinished and not paths.is_sibling(entry.name))
+    return [_info(f"{path}/{entry.name}", entry) for entry in shown if entry.name]
 
 
 def _name(info: Info) -> str:

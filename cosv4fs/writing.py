@@ -147,7 +147,7 @@ class Writing(Reading):
             For a bucket: the API cannot create one.
         """
         path = self._strip_protocol(path)
-        if not create_parents and not self.isdir(paths.parent(path)):
+        if not create_parents and not self._is_directory(paths.parent(path)):
             raise make_error(errno.ENOENT, "the parent directory does not exist", path)
         self._make_directory(path, exist_ok=False)
 
@@ -166,19 +166,18 @@ class Writing(Reading):
         if key == "/" and exist_ok:
             # fsspec asks for this before every write into a bucket's root; a missing bucket shows at the write
             return
-        known = self._remembered.info(path)
-        is_there = known is not None and known["type"] == "directory"
+        is_there = self._remembered.is_directory(path)
         if not is_there and key == "/":
             is_there = self._bucket_exists(path)
         if not is_there and make_directory(self.client, bucket, key):
             self._remembered.forget(path)
-            self._remembered.store_info({"name": path, "size": 0, "type": "directory"}, self._remembered.generation)
+            self._remembered.store_directory(path, self._remembered.generation)
             return
-        if not exist_ok or not (is_there or self.isdir(path)):
+        if not exist_ok or not (is_there or self._is_directory(path)):
             raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
 
     def _bucket_exists(self, path: str) -> bool:
-        if not self.isdir(path):
+        if not self._is_directory(path):
             raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
         return True
 

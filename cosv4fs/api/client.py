@@ -13,6 +13,7 @@ failed for a passing reason is sent again; one whose reply was lost is recognise
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from urllib.parse import quote, urlencode
 from cosv4fs import paths
 from cosv4fs.api.bodies import Body, form_body, json_body
 from cosv4fs.api.download import Fetched, RangeRead, Version
-from cosv4fs.api.http import Request, Transport, read_json, refusal
+from cosv4fs.api.http import Request, Transport, content_length, read_json, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import (
     Entry,
@@ -38,7 +39,7 @@ from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.signing import Signer, encode_key
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config, resolve
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 
 __all__ = ["CosV4Client"]
 
@@ -343,6 +344,16 @@ class CosV4Client:
         """
         return self._pager.entries(bucket, key, prefix)
 
+    def list_first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
+        """Return a first page of at most 199 entries, and whether it is the whole directory.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.first(bucket, key)
+
     # -- metadata --------------------------------------------------------------------------------------------------
 
     def stat(self, bucket: str, key: str) -> PathStatus:
@@ -507,7 +518,9 @@ class CosV4Client:
             response.raw.read()
             response.raw.release_conn()
             headers = response.headers
-            size = int(headers.get("Content-Length", "0"))
+            size = content_length(response)
+            if size is None:
+                raise make_error(errno.EBADMSG, "the reply to HEAD has no Content-Length", request.path)
             return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
 
         return self._run(attempt)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.http import FAULTS, Request, Transport, fault_error, refusal
+from cosv4fs.api.http import FAULTS, Request, Transport, content_length, fault_error, refusal
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
@@ -134,7 +134,9 @@ class RangeRead:
             return f"bytes={self._start}"
         if not self._start and self._stop is None:
             return None
-        return f"bytes={self._start or 0}-{'' if self._stop is None else self._stop - 1}"
+        start = self._start or 0
+        # HTTP knows no empty range: one byte is asked for, and none kept
+        return f"bytes={start}-{'' if self._stop is None else max(start, self._stop - 1)}"
 
     def _receive(self, response: requests.Response, request: Request) -> None:
         status = response.status_code
@@ -188,10 +190,10 @@ class RangeRead:
 def _content_range(response: requests.Response, request: Request) -> tuple[int, int]:
     """Return (offset of the first byte sent, size of the whole object)."""
     if response.status_code == 200:
-        length = response.headers.get("Content-Length", "")
-        if not length.isdigit():
+        length = content_length(response)
+        if length is None:
             raise make_error(errno.EBADMSG, "the download's reply has no Content-Length", request.path)
-        return 0, int(length)
+        return 0, length
     found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip())
     if found is None or found[3] == "*":
         if response.status_code == 416:

@@ -29,7 +29,7 @@ from cosv4fs.codes import Retry
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
 
-__all__ = ["FAULTS", "Request", "Transport", "fault_error", "read_json", "refusal"]
+__all__ = ["FAULTS", "Request", "Transport", "content_length", "fault_error", "read_json", "refusal"]
 
 _USER_AGENT = f"cosv4fs/{__version__}"
 _MAX_JSON = 64 * 1024 * 1024
@@ -194,7 +194,7 @@ def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
         raise error_for_code(
             code, str(reply.get("message", "")), request.operation, request.path, _origin(response, reply)
         )
-    if response.status_code >= 400:
+    if response.status_code >= 300:
         raise _without_json(response, request, body)
     return reply
 
@@ -218,8 +218,8 @@ def read_body(response: requests.Response, request: Request) -> bytes:
         response.close()
         raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 64 MiB", request.path)
     response.raw.release_conn()
-    length = response.headers.get("Content-Length")
-    if request.method != "HEAD" and length is not None and length.isdigit() and int(length) != len(body):
+    length = content_length(response)
+    if request.method != "HEAD" and length not in (None, len(body)):
         raise make_error(
             errno.ECONNRESET,
             f"the reply to {request.operation} broke off after {len(body)} of {length} bytes",
@@ -227,6 +227,12 @@ def read_body(response: requests.Response, request: Request) -> bytes:
             Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
         )
     return body
+
+
+def content_length(response: requests.Response) -> int | None:
+    """Return the number in the Content-Length header; None when there is none, or no number."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if _is_number(text) else None
 
 
 def refusal(response: requests.Response, request: Request) -> CosError:
@@ -276,10 +282,17 @@ def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None)
     return Origin(
         request_id=str(request_id)[:200] if request_id else None,
         status=response.status_code,
-        retry_after=min(float(after), 60.0) if after.isdigit() else None,
+        retry_after=min(float(after), 60.0) if _is_number(after) else None,
         server_date=headers.get("Date"),
     )
 
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+_ANSWERED_BY_404 = ("download", "upload_slice_list")
+"""Operations for which a 404 says that nothing is there, whatever its body (spec sections 3 and 9)."""
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _TAGS = re.compile(rb"<[^>]{0,500}>")
@@ -307,7 +320,7 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
     number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
     if status >= 500 and status not in _STATUS:
         text = "the service is failing"
-    if status == 404 and (request.operation == "download" or name in ("NoSuchKey", "NoSuchBucket")):
+    if status == 404 and (request.operation in _ANSWERED_BY_404 or name in ("NoSuchKey", "NoSuchBucket")):
         number, text = errno.ENOENT, "no such file"
     if name == "InvalidRequest" and "Appid" in message:
         number, text = errno.ENOENT, "no such bucket for this appid"

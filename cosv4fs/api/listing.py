@@ -67,6 +67,11 @@ class Pager:
             seen.add(page.context)
             context, before = page.context, page
 
+    def first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
+        """Return the first page, of a size that every server allows, and whether it is certainly the whole listing."""
+        page = self._list_page(bucket, key, num=min(self._page_size, _SMALL_PAGE))
+        return page.entries, self._ends(page, "")
+
     def _page(self, bucket: str, key: str, context: str, prefix: str) -> Page:
         try:
             return self._list_page(bucket, key, num=self._page_size, context=context, prefix=prefix)

@@ -198,6 +198,8 @@ class UnfinishedUpload:
     def parse(cls, data: Fields, operation: str, path: str) -> UnfinishedUpload:
         """Read it from the reply's ``data``."""
         slice_size = data.number("slice_size")
+        if slice_size == 0:
+            raise data.bad("slice_size", 0)
         rows = [Fields(row, operation, path) for row in data.sequence("listparts")]
         parts = tuple(sorted((row.number("offset"), row.number("datalen", slice_size)) for row in rows))
         return cls(data.text("session"), slice_size, data.number("filesize"), parts, data.sha())

@@ -103,19 +103,18 @@ class Signer:
     def adopt_server_date(self, date: str | None) -> bool:
         """Follow the server's clock after it called a signature expired; return whether that changes anything.
 
+        What was signed before is forgotten in any case.
+
         Parameters
         ----------
         date : str or None
             The ``Date`` header of the reply.
         """
-        try:
-            said = parsedate_to_datetime(date or "")
-        except (ValueError, TypeError):
-            return False
-        # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
-        server = (said if said.tzinfo else said.replace(tzinfo=_BEIJING)).timestamp()
+        server = _seconds(date)
         with self._lock:
             self._cache.clear()
+            if server is None:
+                return False
             skew = server - self._clock()
             changed = abs(skew - self._skew) > 1
             self._skew = skew if abs(skew) > 1 else 0.0
@@ -136,3 +135,13 @@ class Signer:
             fileid=fileid,
         )
         return signature(plain, config.secret_key)
+
+
+def _seconds(date: str | None) -> float | None:
+    """Return the Unix seconds of a Date header; None when it is absent or no date."""
+    try:
+        said = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError):
+        return None
+    # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
+    return (said if said.tzinfo else said.replace(tzinfo=_BEIJING)).timestamp()

