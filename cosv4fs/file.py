@@ -84,21 +84,23 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             size=size,
         )
         if own:
-            self.cache = ReadAhead(self.blocksize, self._fetch_range, self.size, fs.workers, **(cache_options or {}))
+            self.cache = ReadAhead(self.blocksize, self._fill, self.size, fs.workers, **(cache_options or {}))
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        end = min(end, self.size)
-        if start >= end:
-            return b""
-        memory = bytearray(end - start)
-        view = memoryview(memory)
+        memory = bytearray(max(0, min(end, self.size) - start))
+        self._fill(start, memoryview(memory))
+        return bytes(memory)
+
+    def _fill(self, start: int, view: memoryview) -> None:
+        if not view:
+            return
+        stop = start + len(view)
         fetched = self.fs.client.fetch(
-            self._bucket, self._key, lambda length, _: view[:length], start, end, self._version
+            self._bucket, self._key, lambda length, _: view[:length], start, stop, self._version
         )
         self._check_version(fetched.version)
-        if fetched.length != len(memory):
+        if fetched.length != len(view):
             raise changed_error(self.path)
-        return bytes(memory)
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""
@@ -138,8 +140,8 @@ class CosV4Writer(io.BufferedIOBase):
         Moves the bytes.
     autocommit : bool
         False inside a transaction: `commit` publishes.
-    published : callable
-        Called after the object became visible.
+    changed : callable
+        Called after the service may have changed: the object became visible, or the upload was given up.
     """
 
     def __init__(
@@ -149,13 +151,13 @@ class CosV4Writer(io.BufferedIOBase):
         mode: str,
         writer: ObjectWriter,
         autocommit: bool,
-        published: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         super().__init__()
         self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
         self.blocksize = fs.config.slice_size
         self._writer = writer
-        self._published = published
+        self._changed = changed
         self._lock = threading.RLock()
         self._complete = False
         self._context = id(sys.exc_info()[1])
@@ -227,8 +229,7 @@ class CosV4Writer(io.BufferedIOBase):
                 raise
             finally:
                 super().close()
-        if self.autocommit:
-            self._published()
+                self._changed()
 
     def commit(self) -> None:
         """Make a file of a transaction visible; fsspec calls it when the transaction ends well."""
@@ -236,13 +237,14 @@ class CosV4Writer(io.BufferedIOBase):
         if not self._complete:
             raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
         self._writer.publish()
-        self._published()
+        self._changed()
 
     def discard(self) -> None:
         """Close the file without publishing anything."""
         with self._lock:
             super().close()
             self._writer.abort()
+            self._changed()
 
     def __enter__(self) -> Self:
         return self

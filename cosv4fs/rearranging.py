@@ -112,7 +112,9 @@ class Rearranging(Writing):
         try:
             if self._remembered.is_directory(source):
                 self.makedirs(target, exist_ok=True)
-            elif source != target:
+            elif source == target:
+                self.info(source, refresh=True)
+            else:
                 self._copy(source, target)
         except CosFileNotFoundError:
             if not self._is_directory(source):
@@ -185,6 +187,7 @@ class Rearranging(Writing):
 
     def _move(self, source: str, target: str) -> None:
         if source == target:
+            self.info(source, refresh=True)
             return
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_directory_names(paths.parent(target))

@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 20.0
-_AT_ONCE = frozenset({Retry.RESIGN})
+_MOST_RESIGNED = 2
+"""A fresh signature that is refused as used or expired again and again will never be taken."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class RetryPolicy:
         CosError
             The last error.
         """
-        started, tries, doubtful = self.clock(), 0, False
+        started, tries, resigned, doubtful = self.clock(), 0, 0, False
         while True:
             try:
                 return attempt()
@@ -78,8 +79,9 @@ class RetryPolicy:
                 doubtful = doubtful or error.doubtful
                 if error.progressed:
                     started, tries = self.clock(), 0
+                resigned += error.retry is Retry.RESIGN
                 pause = self._pause(error, tries, self.clock() - started)
-                if pause is None:
+                if pause is None or resigned > _MOST_RESIGNED:
                     raise
                 if on_error is not None:
                     on_error(error)
@@ -89,8 +91,8 @@ class RetryPolicy:
     def _pause(self, error: CosError, tries: int, elapsed: float) -> float | None:
         if error.retry in (Retry.NO, Retry.SESSION) or tries >= self.retries:
             return None
-        if error.retry in _AT_ONCE:
-            return 0.0 if tries < 2 else None
+        if error.retry is Retry.RESIGN:
+            return 0.0
         bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
         pause = self.uniform(0.0, bound)
         if error.retry is Retry.BACK_OFF:

@@ -49,9 +49,7 @@ def make_directory(client: CosV4Client, bucket: str, key: str, parents: bool = T
     return True
 
 
-def with_parents(
-    client: CosV4Client, bucket: str, key: str, action: Callable[[], T], source: str | None = None
-) -> T:
+def with_parents(client: CosV4Client, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
     """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
 
     Whether parents have to exist is disputed (spec section 15-12), so it is not asked beforehand.

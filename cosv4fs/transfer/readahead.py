@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fsspec.caching import BaseCache
 
-from cosv4fs.transfer.plan import ranges
+from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ReadAhead"]
@@ -21,11 +21,15 @@ _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Segment:
     start: int
     stop: int
-    data: Future[bytes]
+    memory: bytearray
+    done: Future[None]
+
+    def part(self, start: int, stop: int) -> memoryview:
+        return memoryview(self.memory)[start - self.start : stop - self.start]
 
 
 class ReadAhead(BaseCache):  # type: ignore[misc]
@@ -35,18 +39,19 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     ----------
     blocksize : int
         Bytes per range; objects up to this size are fetched whole.
-    fetcher : callable
-        Returns the bytes from one offset up to another; called from several threads.
+    fill : callable
+        Fills memory with the bytes from an offset on; called from several threads.
     size : int
         Bytes of the object.
     workers : Workers
-        Run the ranges.
+        Run the ranges and lend the memory.
     """
 
     name = "parallel"
 
-    def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int, workers: Workers) -> None:
-        super().__init__(blocksize, fetcher, size)
+    def __init__(self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, workers: Workers) -> None:
+        super().__init__(blocksize, None, size)
+        self._fill = fill
         self._workers = workers
         self._segments: list[_Segment] = []
         self._next = 0
@@ -68,15 +73,15 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def _forget(self, start: int, sequential: bool) -> None:
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
-        if sequential:
-            self._segments = [piece for piece in self._segments if piece.stop > start]
-            return
-        held = 0
-        for index in range(len(self._segments) - 1, -1, -1):
-            held += self._segments[index].stop - self._segments[index].start
-            if held > self._workers.concurrency * self.blocksize // 2:
-                del self._segments[: index + 1]
-                return
+        allowed = self._workers.concurrency * self.blocksize // 2
+        kept: list[_Segment] = []
+        for piece in reversed(self._segments):
+            allowed -= piece.stop - piece.start
+            if piece.stop > start if sequential else allowed >= 0:
+                kept.insert(0, piece)
+            elif piece.done.done():
+                self._workers.give_back(piece.memory)
+        self._segments = kept
 
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
@@ -91,7 +96,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             begin = 0 if self.size <= self.blocksize else position
             end = min(after, max(stop, position + least))
             for piece in ranges(begin, end, self.blocksize):
-                self._segments.append(_Segment(piece.offset, piece.stop, self._start(piece.offset, piece.stop)))
+                self._start(piece, wait=True)
             position = end
 
     def _fetch_ahead(self, position: int) -> None:
@@ -99,42 +104,50 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         end = max((piece.stop for piece in self._segments), default=position)
         ahead = sum(piece.stop > position for piece in self._segments)
         for piece in ranges(end, self.size, self.blocksize)[: max(0, self._window - ahead)]:
-            future = self._workers.transfer_if_free(self._task(piece.offset, piece.stop))
-            if future is None:
+            if not self._start(piece, wait=False):
                 return
-            self._segments.append(_Segment(piece.offset, piece.stop, future))
 
-    def _start(self, start: int, stop: int) -> Future[bytes]:
-        task = self._task(start, stop)
+    def _start(self, piece: Slice, wait: bool) -> bool:
+        """Start fetching a range; where no thread is free, do it at once, or not at all."""
+        memory = self._workers.borrow(piece.length)
+
+        def task() -> None:
+            self._fill(piece.offset, memoryview(memory)[: piece.length])
+
         future = self._workers.transfer_if_free(task)
-        if future is None:
-            # all threads are busy: the reader's own does it, so that it never waits for a place
-            future = Future()
-            try:
-                future.set_result(task())
-            except OSError as error:
-                future.set_exception(error)
-        return future
-
-    def _task(self, start: int, stop: int) -> Callable[[], bytes]:
-        return lambda: self.fetcher(start, stop)
+        if future is None and not wait:
+            self._workers.give_back(memory)
+            return False
+        self._segments.append(_Segment(piece.offset, piece.stop, memory, future or _done_here(task)))
+        return True
 
     def _at(self, position: int) -> _Segment | None:
         return next((piece for piece in self._segments if piece.start <= position < piece.stop), None)
 
     def _collect(self, start: int, stop: int) -> bytes:
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         while start < stop:
             piece = self._at(start)
             assert piece is not None  # _cover has seen to it
             try:
-                data = piece.data.result()
+                piece.done.result()
             except OSError:
                 # the next read may try again
                 self._segments.remove(piece)
                 raise
             end = min(stop, piece.stop)
-            whole = start == piece.start and end == piece.stop
-            parts.append(data if whole else data[start - piece.start : end - piece.start])
+            parts.append(piece.part(start, end))
             start = end
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
+
+
+def _done_here(task: Callable[[], None]) -> Future[None]:
+    """Do it in the reader's own thread, which must never wait for a place."""
+    future: Future[None] = Future()
+    try:
+        task()
+    except OSError as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
+    return future

@@ -128,18 +128,25 @@ class Workers:
 
     @contextmanager
     def buffer(self, size: int) -> Iterator[memoryview]:
-        """Lend `size` bytes of reusable memory: a fresh buffer per slice would cost a page fault per 4 KiB."""
-        try:
-            memory = self._buffers.pop()
-        except IndexError:
-            memory = bytearray(size)
-        if len(memory) < size:
-            memory = bytearray(size)
+        """Lend `size` bytes of reusable memory."""
+        memory = self.borrow(size)
         try:
             yield memoryview(memory)[:size]
         finally:
-            if len(self._buffers) < self.concurrency:
-                self._buffers.append(memory)
+            self.give_back(memory)
+
+    def borrow(self, size: int) -> bytearray:
+        """Return reusable memory of at least `size` bytes: fresh memory would cost a page fault per 4 KiB."""
+        try:
+            memory = self._buffers.pop()
+        except IndexError:
+            return bytearray(size)
+        return memory if len(memory) >= size else bytearray(size)
+
+    def give_back(self, memory: bytearray) -> None:
+        """Return borrowed memory that nobody uses any more."""
+        if len(self._buffers) < self.concurrency:
+            self._buffers.append(memory)
 
     def _task(self, function: Callable[[A], T], item: A) -> T:
         self._inside.task = True

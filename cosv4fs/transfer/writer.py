@@ -7,6 +7,7 @@ where it does not, they are kept in a spool and go out at the end (architecture:
 from __future__ import annotations
 
 import errno
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -28,7 +29,9 @@ from cosv4fs.transfer.upload import (
 )
 from cosv4fs.transfer.workers import Workers, pending
 
-__all__ = ["ObjectWriter", "abort_later"]
+__all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
+
+_log = logging.getLogger("cosv4fs")
 
 
 class _Strategy(Protocol):
@@ -131,9 +134,16 @@ class ObjectWriter:
         self._strategy.publish()
 
     def abort(self) -> None:
-        """Forget everything; the old object, if any, stays."""
+        """Forget everything; the old object, if any, stays.
+
+        What cannot be removed from the service now stays invisible; it is logged, not raised, because the error that
+        led here is the one to tell.
+        """
         self._failed = True
-        self._strategy.abort()
+        try:
+            self._strategy.abort()
+        except OSError as error:
+            _log.warning("an unfinished upload of %s could not be removed: %s", self._target.path, error)
 
     def _refuse_after_failure(self) -> None:
         if self._failed:

@@ -1,6 +1,7 @@
 """What exists: listings, infos and matches, caches and other writers."""
 
-import datetime
+import threading
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -44,9 +45,7 @@ def test_infos(tree):
     tree.invalidate_cache()
     assert tree.info(f"{BUCKET}/a/one") == listed[f"{BUCKET}/a/one"]
     for kind in ("created", "modified"):
-        assert abs(
-            getattr(tree, kind)(f"{BUCKET}/top") - datetime.datetime.now(datetime.timezone.utc)
-        ) < datetime.timedelta(minutes=5)
+        assert abs(getattr(tree, kind)(f"{BUCKET}/top") - datetime.now(timezone.utc)) < timedelta(minutes=5)
     assert tree.size(f"{BUCKET}/top") == 3
     assert tree.sizes(names("top", "a/one")) == [3, 5]
 
@@ -209,8 +208,6 @@ def test_own_writes_are_seen_at_once(fs):
 
 
 def test_a_listing_that_was_asked_for_before_a_write_is_not_kept(fs, emulator):
-    import threading
-
     folder = f"{BUCKET}/d"
     fs.pipe_file(f"{folder}/a", b"")
     released = threading.Event()

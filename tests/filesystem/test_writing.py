@@ -63,7 +63,7 @@ def test_an_existing_object_is_replaced_and_readable_until_the_end(small_fs, sec
     assert unfinished(emulator, second) == []
 
 
-class _Boom(Exception):
+class _BoomError(Exception):
     pass
 
 
@@ -80,9 +80,9 @@ def test_an_exception_leaves_the_old_object_or_none(small_fs, second, emulator, 
     else:
         opened = small_fs.open(PATH, mode, **options)
     data = content_of(size)
-    with pytest.raises(_Boom), opened as file:
+    with pytest.raises(_BoomError), opened as file:
         file.write(data.hex() if way == "text" else data)
-        raise _Boom
+        raise _BoomError
     assert second.exists(PATH) is (old is not None)
     if old is not None:
         assert second.cat_file(PATH) == old
@@ -104,8 +104,8 @@ def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, emulator
 
 def test_a_file_closed_in_a_handler_of_its_own_exception_is_published(fs):
     try:
-        raise _Boom
-    except _Boom:
+        raise _BoomError
+    except _BoomError:
         with fs.open(PATH, "wb") as file:
             file.write(b"written while handling")
     assert fs.cat_file(PATH) == b"written while handling"
@@ -254,11 +254,11 @@ def test_transactions_publish_at_the_end_or_never(small_fs, second, emulator):
         assert second.cat_file(names[0]) == b"old"
         assert not second.exists(names[1])
     assert {name: second.cat_file(name) for name in names} == contents
-    with pytest.raises(_Boom), small_fs.transaction:
+    with pytest.raises(_BoomError), small_fs.transaction:
         for name in names:
             with small_fs.open(name, "wb") as file:
                 file.write(b"never")
-        raise _Boom
+        raise _BoomError
     assert {name: second.cat_file(name) for name in names} == contents
     assert unfinished(emulator, second) == []
 
