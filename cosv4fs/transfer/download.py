@@ -12,8 +12,8 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,7 +22,7 @@ from cosv4fs.api import CosV4Client, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.workers import Workers, pending
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Download"]
 
@@ -179,17 +179,7 @@ class Download:
                 self._fetch(piece, view, version)
             self._announce(piece.length)
 
-        futures: list[Future[None]] = []
-        try:
-            for piece in pieces:
-                futures = pending(futures)
-                futures.append(self._workers.transfer(lambda piece=piece: fetch(piece)))  # type: ignore[misc]
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
+        self._workers.transfer_all(partial(fetch, piece) for piece in pieces)
 
     def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
         fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, piece.offset, piece.stop, version)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession, UploadedObject
@@ -19,7 +19,7 @@ from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, m
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.plan import Slice, SlicePlan
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.workers import Workers, pending
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["SliceUpload", "Target", "upload_single", "upload_source"]
 
@@ -292,55 +292,49 @@ def upload_source(
     return upload
 
 
-@dataclass
+def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
+    """Send what the plan says is missing; one slice after another where the server wants it so."""
+    sending = _Sending(upload, workers, source, progress)
+    if sending.plan.serial:
+        for task in sending.tasks():
+            task()
+    else:
+        workers.transfer_all(sending.tasks())
+
+
 class _Sending:
-    """The state of one parallel sending: the plan, and who may touch it."""
+    """One sending of all missing slices: the plan, and the lock around it."""
 
-    upload: SliceUpload
-    plan: SlicePlan
-    progress: Progress | None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
+        self.plan = upload.plan
+        self._upload, self._workers, self._source, self._progress = upload, workers, source, progress
+        self._lock = threading.Lock()
 
-    def send(self, piece: Slice, source: Source, workers: Workers) -> None:
+    def tasks(self) -> Iterator[Callable[[], None]]:
+        """Yield a task for every missing slice."""
+        self._announce(self.plan.done_bytes)
+        while True:
+            with self._lock:
+                piece = self.plan.next()
+            if piece is None:
+                return
+            yield partial(self._send, piece)
+
+    def _send(self, piece: Slice) -> None:
         try:
-            with source.slice(piece.offset, piece.length, workers) as view:
-                self.upload.send(piece, view)
+            with self._source.slice(piece.offset, piece.length, self._workers) as view:
+                self._upload.send(piece, view)
         except BaseException:
-            with self.lock:
+            with self._lock:
                 self.plan.failed(piece)
             raise
-        with self.lock:
+        with self._lock:
             self.plan.succeeded(piece)
-            if self.progress is not None:
-                self.progress(piece.length)
+            self._announce(piece.length)
 
-
-def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
-    sending = _Sending(upload, upload.plan, progress)
-    if progress is not None and sending.plan.done_bytes:
-        progress(sending.plan.done_bytes)
-    futures: list[Future[None]] = []
-    try:
-        while True:
-            with sending.lock:
-                piece = sending.plan.next()
-            if piece is None:
-                if sending.plan.serial and not sending.plan.is_complete:
-                    futures.pop().result()
-                    continue
-                break
-            futures = pending(futures)
-            futures.append(workers.transfer(_bound(sending, piece, source, workers)))
-        for future in futures:
-            future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-
-
-def _bound(sending: _Sending, piece: Slice, source: Source, workers: Workers) -> Callable[[], None]:
-    return lambda: sending.send(piece, source, workers)
+    def _announce(self, count: int) -> None:
+        if self._progress is not None and count:
+            self._progress(count)
 
 
 def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, sha: str | None) -> None:

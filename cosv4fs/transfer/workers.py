@@ -95,6 +95,23 @@ class Workers:
         self.window.acquire()
         return self._submit(task)
 
+    def transfer_all(self, tasks: Iterable[Callable[[], None]]) -> None:
+        """Run slices or ranges, several at once, taking each from `tasks` when there is a place for it.
+
+        The first error stops what has not started, and is raised once the rest has ended.
+        """
+        futures: list[Future[None]] = []
+        try:
+            for task in tasks:
+                futures = pending(futures)
+                futures.append(self.transfer(task))
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
     def transfer_if_free(self, task: Callable[[], T]) -> Future[T] | None:
         """Start a range if the window has a place right now; else return None."""
         return self._submit(task) if self.window.try_acquire() else None

@@ -57,7 +57,7 @@ def test_dask_reads_eight_csv_files_in_ten(fs, emulator, counter, frame):
     assert counter.total() <= 10
 
 
-@pytest.mark.filterwarnings("default")  # what dask and pandas say of each other
+@pytest.mark.filterwarnings("ignore")  # what dask and pandas say of each other
 def test_dask_writes_and_reads_eight_parts(emulator, counter, frame):
     url, options = f"cosv4://{BUCKET}/parts", emulator.storage_options
     table = dd.from_pandas(frame, npartitions=8)
