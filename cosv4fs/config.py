@@ -77,6 +77,8 @@ class Config:
         Bytes per range of a large download.
     spool_memory, spool_dir : int, str or None
         Bytes that a writer of unknown size keeps in memory; the folder for the temporary file beyond that.
+    journal_dir : str or None
+        The folder that remembers unfinished uploads of local files; None for the user's folder for state.
     sign_expiry : int
         Seconds that a signature for several requests is valid.
     page_size : int
@@ -106,6 +108,7 @@ class Config:
     range_size: int = 4 * MIB
     spool_memory: int = 16 * MIB
     spool_dir: str | None = None
+    journal_dir: str | None = None
     sign_expiry: int = 900
     page_size: int = 1000
     use_listings_cache: bool = True

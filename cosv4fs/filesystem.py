@@ -13,16 +13,16 @@ from fsspec.core import get_compression
 from cosv4fs.config import SLICE_SIZES, environment_token, resolve
 from cosv4fs.errors import make_error
 from cosv4fs.file import CompressedWriter, CosV4Reader, CosV4Writer, TextWriter
-from cosv4fs.rearranging import Rearranging
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
+from cosv4fs.uploads import Uploads
 
 __all__ = ["CosV4FileSystem"]
 
 _SECRETS = ("secret_id", "secret_key", "proxies")
 
 
-class CosV4FileSystem(Rearranging):
+class CosV4FileSystem(Uploads):
     """Buckets of Tencent Cloud COS behind the JSON API v4, as ``cosv4://bucket/dir/name``.
 
     Parameters

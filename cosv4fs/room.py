@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cosv4fs.api import CosV4Client
 from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
+from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.tree import Tree
 
@@ -33,12 +34,15 @@ class Room:
         Listings and statuses.
     tree : Tree
         What exists, asked through both.
+    journal : Journal
+        Uploads that a later process may continue.
     """
 
     client: CosV4Client
     workers: Workers
     cache: PathCache
     tree: Tree
+    journal: Journal
 
 
 _rooms: dict[tuple[int, Config], Room] = {}
@@ -61,7 +65,8 @@ def _build(config: Config) -> Room:
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     cache = PathCache(seconds)
-    return Room(client, workers, cache, Tree(client, workers, cache))
+    account = f"{config.api_root} {config.appid}"
+    return Room(client, workers, cache, Tree(client, workers, cache), Journal(config.journal_dir, account))
 
 
 def _after_fork() -> None:

@@ -14,8 +14,10 @@ from cosv4fs import bulk, paths
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.reading import Reading
 from cosv4fs.transfer.directories import make_directory
+from cosv4fs.transfer.journal import NO_ENTRY, Entry
+from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import FileSource, MemorySource
-from cosv4fs.transfer.upload import Target, upload_single, upload_source
+from cosv4fs.transfer.upload import upload_single, upload_source
 
 __all__ = ["Writing"]
 
@@ -54,10 +56,12 @@ class Writing(Reading):
         finally:
             self._remembered.forget(path)
 
-    def _store(self, target: Target, source: MemorySource | FileSource, callback: Callback | None) -> None:
+    def _store(
+        self, target: Target, source: MemorySource | FileSource, callback: Callback | None, entry: Entry = NO_ENTRY
+    ) -> None:
         _, progress = bulk.step_counter(callback)
         if source.size > self.config.single_upload_limit:
-            upload_source(self.client, self.workers, target, source, self.config.slice_size, progress)
+            upload_source(self.client, self.workers, target, source, self.config.slice_size, progress, entry)
             return
         with source.slice(0, source.size, self.workers) as view:
             upload_single(self.client, target, view)
@@ -80,6 +84,7 @@ class Writing(Reading):
         callback: Callback = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         content_type: str | None = None,
+        resume: bool = True,
     ) -> None:
         """Copy one local file to the service, whole or not at all; a local directory becomes a directory.
 
@@ -91,6 +96,9 @@ class Writing(Reading):
             Told the size and every slice that arrives.
         mode, content_type : str
             As for `pipe_file`.
+        resume : bool
+            Continue an upload of the same file that an earlier process began, and leave what is needed for it when
+            the connection fails for good.
         """
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
@@ -100,7 +108,8 @@ class Writing(Reading):
         try:
             with FileSource(lpath) as source:
                 callback.set_size(source.size)
-                self._store(target, source, callback)
+                entry = self.room.journal.entry(lpath, source.status, path) if resume else NO_ENTRY
+                self._store(target, source, callback, entry)
         finally:
             self._remembered.forget(path)
 

@@ -107,6 +107,11 @@ class _Adapter(requests.adapters.HTTPAdapter):
         response.request = req
         return response
 
+    def close(self) -> None:
+        # a pool closes its connections when nobody holds it any more
+        self._routes = {}
+        super().close()
+
     def _route(self, request: requests.PreparedRequest) -> tuple[Any, str | None]:
         url = request.url or ""
         origin = url[: url.index("/", 8)]

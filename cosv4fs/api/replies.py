@@ -142,11 +142,14 @@ class SliceSession:
         Bytes per slice, as the server decided.
     serial : bool
         Slices have to be sent one after another.
+    resumed : bool
+        The session existed before: the server may hold slices of it (spec section 6.2, ``data.offset``).
     """
 
     session: str = field(repr=False)
     slice_size: int = 0
     serial: bool = False
+    resumed: bool = False
 
     @classmethod
     def parse(cls, data: Fields) -> SliceSession:
@@ -154,7 +157,7 @@ class SliceSession:
         size = data.number("slice_size")
         if size == 0:
             raise data.bad("slice_size", 0)
-        return cls(data.text("session"), size, data.number("serial_upload", 0) == 1)
+        return cls(data.text("session"), size, data.number("serial_upload", 0) == 1, data.has("offset"))
 
 
 @dataclass(frozen=True)

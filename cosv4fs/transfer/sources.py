@@ -74,7 +74,8 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
         self._file: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
-        self.size = os.fstat(self._file.fileno()).st_size
+        self.status = os.fstat(self._file.fileno())
+        self.size = self.status.st_size
         self._lock = threading.Lock()
 
     def close(self) -> None:

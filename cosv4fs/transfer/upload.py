@@ -9,54 +9,29 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, SliceSession, UploadedObject
+from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
+from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.plan import Slice, SlicePlan
+from cosv4fs.transfer.publish import (
+    UNFINISHED,
+    Target,
+    discard_sibling,
+    publish_sibling,
+    refuse_taken,
+    remove_unfinished,
+)
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["SliceUpload", "Target", "upload_single", "upload_source"]
-
-_UNFINISHED = -4019
+__all__ = ["SliceUpload", "upload_single", "upload_source"]
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where an upload goes, and under which conditions.
-
-    Parameters
-    ----------
-    bucket, key : str
-        The object.
-    create : bool
-        Fail when it exists.
-    content_type : str or None
-        What downloads shall say, sent along with the content.
-    explicit_type : bool
-        The user named the content type: set it as an attribute as well, so that no server can miss it.
-    deferred : bool
-        Upload to a hidden sibling in any case, to be published later.
-    """
-
-    bucket: str
-    key: str
-    create: bool = False
-    content_type: str | None = None
-    explicit_type: bool = False
-    deferred: bool = False
-
-    @property
-    def path(self) -> str:
-        """``bucket/dir/name``, for messages."""
-        return paths.join(self.bucket, self.key)
 
 
 class SliceUpload:
@@ -74,10 +49,20 @@ class SliceUpload:
         Bytes per slice to ask for.
     sha : str, optional
         SHA-1 of the whole object in hex, when it is known beforehand: the server verifies it.
+    entry : Entry
+        The journal's page, for sources that a later process can read again.
     """
 
-    def __init__(self, client: CosV4Client, target: Target, size: int, slice_size: int, sha: str | None = None) -> None:
-        self._client, self._target = client, target
+    def __init__(
+        self,
+        client: CosV4Client,
+        target: Target,
+        size: int,
+        slice_size: int,
+        sha: str | None = None,
+        entry: Entry = NO_ENTRY,
+    ) -> None:
+        self._client, self._target, self._entry = client, target, entry
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
         self._place = paths.sibling(target.key) if target.deferred else target.key
         self._session: SliceSession | None = None
@@ -108,16 +93,22 @@ class SliceUpload:
         IsADirectoryError
             A directory has the target's name.
         """
+        record = self._entry.load()
+        if record is not None and self._continue(record):
+            return
         try:
             self._init()
         except CosFileExistsError as refusal:
-            if self._is_sibling or not self._adopt(refusal):
-                self._leave_target(refusal)
-                self._init()
+            if self._adopt_unfinished(refusal):
+                return
+            if self._is_sibling:
+                raise
+            self._leave_target(refusal)
+            self._init()
 
     def move_to_sibling(self) -> None:
         """Start again on a hidden sibling, after the session was lost to someone else."""
-        self._session, self._parts = None, ()
+        self._session, self._parts, self._stored = None, (), False
         self._place = paths.sibling(self._target.key)
         self._init()
 
@@ -147,6 +138,7 @@ class SliceUpload:
             self._client.update(target.bucket, self._place, custom_headers=headers)
         if not target.deferred:
             self.publish()
+            self._entry.remove()
 
     def publish(self) -> None:
         """Move a complete sibling into place. Does nothing when the object was uploaded in place."""
@@ -165,10 +157,9 @@ class SliceUpload:
         if self._is_sibling:
             discard_sibling(client, bucket, self._place)
         elif not self._stored:
-            found = client.upload_slice_list(bucket, self._place)
-            if found is not None and found.session in self._sessions:
-                _delete_quietly(client, bucket, self._place)
+            remove_unfinished(client, bucket, self._place, self._sessions)
         self._session, self._stored = None, False
+        self._entry.remove()
 
     @property
     def _is_sibling(self) -> bool:
@@ -180,12 +171,25 @@ class SliceUpload:
         return self._session
 
     def _init(self) -> None:
+        self._note(None)
         reply = with_parents(self._client, self._target.bucket, self._place, self._request_session)
         if isinstance(reply, UploadedObject):
             self._stored = True
-        else:
-            self._session = reply
-            self._sessions.add(reply.session)
+            return
+        self._take(reply)
+        if reply.resumed:
+            # the server handed out a session that exists: ask what it holds
+            found = self._client.upload_slice_list(self._target.bucket, self._place)
+            self._parts = found.parts if found is not None and found.session == reply.session else ()
+
+    def _take(self, session: SliceSession) -> None:
+        self._session = session
+        self._sessions.add(session.session)
+        self._note(session.session)
+
+    def _note(self, session: str | None) -> None:
+        if self._sha is not None:
+            self._entry.save(Record(self._place, session, self._sha))
 
     def _request_session(self) -> SliceSession | UploadedObject:
         return self._client.upload_slice_init(
@@ -197,20 +201,47 @@ class SliceUpload:
             sha=self._sha,
         )
 
-    def _adopt(self, refusal: CosFileExistsError) -> bool:
-        """Continue the unfinished session at the target when it is provably for the same content."""
-        if refusal.code != _UNFINISHED or self._sha is None:
+    def _continue(self, record: Record) -> bool:
+        """Take up what an earlier process left, where it is provably this content; return whether it could be."""
+        place, self._place = self._place, record.place
+        found = self._client.upload_slice_list(self._target.bucket, record.place)
+        if found is not None and self._adopt(found, record.session):
+            return True
+        if found is None and self._is_stored_here():
+            self._stored = True
+            return True
+        self._place = place
+        return False
+
+    def _adopt_unfinished(self, refusal: CosFileExistsError) -> bool:
+        if refusal.code != UNFINISHED:
             return False
         found = self._client.upload_slice_list(self._target.bucket, self._place)
-        if found is None or found.sha != self._sha or found.filesize != self._size:
+        return found is not None and self._adopt(found, None)
+
+    def _adopt(self, found: UnfinishedUpload, noted: str | None) -> bool:
+        """Continue an unfinished session if it is provably for the same content.
+
+        Proof is the declared SHA-1, the session's name in our journal, or a sibling's name, which nobody else knows.
+        """
+        ours = found.session == noted or self._is_sibling or (found.sha is not None and found.sha == self._sha)
+        if not ours or found.filesize != self._size:
             return False
-        self._session = SliceSession(found.session, found.slice_size)
-        self._sessions.add(found.session)
+        self._take(SliceSession(found.session, found.slice_size))
         self._parts = found.parts
         return True
 
+    def _is_stored_here(self) -> bool:
+        """Tell whether the place holds this content completely: the earlier process had only to finish."""
+        try:
+            status = self._client.stat(self._target.bucket, self._place)
+        except CosFileNotFoundError:
+            return False
+        same = status.sha == self._sha or (status.sha is None and self._is_sibling)
+        return not status.is_unfinished and status.size == self._size and same
+
     def _leave_target(self, refusal: CosFileExistsError) -> None:
-        if refusal.code != _UNFINISHED:
+        if refusal.code != UNFINISHED:
             refuse_taken(self._client, self._target, refusal)
         self._place = paths.sibling(self._target.key)
 
@@ -244,7 +275,7 @@ def upload_single(client: CosV4Client, target: Target, view: memoryview) -> str:
         put(target.key, target.create)
     except CosFileExistsError as refusal:
         # the server does not overwrite in one request, or an unfinished upload is in the way
-        if refusal.code != _UNFINISHED:
+        if refusal.code != UNFINISHED:
             refuse_taken(client, target, refusal)
         put(place, create=True)
         publish_sibling(client, target, place, len(view), None)
@@ -258,8 +289,12 @@ def upload_source(
     source: Source,
     slice_size: int,
     progress: Progress | None = None,
+    entry: Entry = NO_ENTRY,
 ) -> SliceUpload:
-    """Upload a source in slices, several at once; on failure nothing is left behind.
+    """Upload a source in slices, several at once.
+
+    On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays,
+    invisible, and the journal knows it.
 
     Parameters
     ----------
@@ -267,13 +302,16 @@ def upload_source(
         Bytes per slice to ask for; the server decides.
     progress : callable, optional
         Called with the number of bytes of each slice that has arrived; never from two threads at once.
+    entry : Entry
+        The journal's page for the source.
 
     Returns
     -------
     SliceUpload
         Finished; to be published when the target is deferred.
     """
-    upload = SliceUpload(client, target, source.size, slice_size, source.sha1())
+    record = entry.load()
+    upload = SliceUpload(client, target, source.size, slice_size, record.sha if record else source.sha1(), entry)
     try:
         upload.open()
         try:
@@ -286,10 +324,17 @@ def upload_source(
             upload.move_to_sibling()
             _send_all(upload, workers, source, None)
             upload.finish()
-    except BaseException:
-        _abort_quietly(upload)
+    except BaseException as error:
+        if not (entry.is_kept and _may_pass(error)):
+            _abort_quietly(upload)
         raise
     return upload
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether the same upload may succeed later."""
+    passing = isinstance(error, CosError) and error.retry in (Retry.YES, Retry.BACK_OFF)
+    return passing or isinstance(error, KeyboardInterrupt)
 
 
 def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
@@ -335,49 +380,6 @@ class _Sending:
     def _announce(self, count: int) -> None:
         if self._progress is not None and count:
             self._progress(count)
-
-
-def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, sha: str | None) -> None:
-    """Move a complete sibling to its target; on failure the sibling is removed and the old object stays.
-
-    Raises
-    ------
-    FileExistsError
-        The target exists by now, and the upload is to create it.
-    """
-
-    def action() -> None:
-        client.move(target.bucket, place, target.key, overwrite=not target.create, expected=(size, sha))
-
-    try:
-        with_parents(client, target.bucket, target.key, action, source=place)
-    except BaseException:
-        discard_sibling(client, target.bucket, place)
-        raise
-
-
-def discard_sibling(client: CosV4Client, bucket: str, place: str) -> None:
-    """Delete a hidden sibling, complete or not: its name is nobody else's."""
-    _delete_quietly(client, bucket, place)
-
-
-def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsError) -> None:
-    """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
-    if target.create:
-        raise refusal
-    try:
-        client.stat(target.bucket, target.key + "/")
-    except CosFileNotFoundError:
-        return
-    raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
-
-
-def _delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
-    try:
-        client.delete(bucket, key)
-    except OSError:
-        # what cannot be removed now stays invisible; the error that led here is the one to tell
-        return
 
 
 def _abort_quietly(upload: SliceUpload) -> None:

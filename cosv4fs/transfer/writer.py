@@ -18,15 +18,9 @@ from cosv4fs.api import CosV4Client
 from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.upload import (
-    SliceUpload,
-    Target,
-    discard_sibling,
-    publish_sibling,
-    upload_single,
-    upload_source,
-)
+from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
 from cosv4fs.transfer.workers import Workers, pending
 
 __all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]

@@ -1,0 +1,136 @@
+"""The journal: how an upload of a local file is continued by a later process.
+
+One small private file per local file and remote path says where the upload was going and which session was opened
+there. It is only believed for the same file: real path, size and time of change have to be what they were. Without the
+journal an upload starts afresh; it never makes one fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["NO_ENTRY", "Entry", "Journal", "Record", "default_folder"]
+
+_log = logging.getLogger("cosv4fs")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of an upload under way.
+
+    Parameters
+    ----------
+    place : str
+        The key that the slices go to: the target's, or a hidden sibling's.
+    session : str or None
+        The session there; None while it is being opened.
+    sha : str
+        SHA-1 of the file in hex.
+    """
+
+    place: str
+    session: str | None
+    sha: str
+
+
+class Entry:
+    """The journal's page for one local file and one remote path; this one remembers nothing.
+
+    It serves sources that a later process cannot read again.
+    """
+
+    def load(self) -> Record | None:
+        """Return what an earlier process noted, if it still fits."""
+        return None
+
+    def save(self, record: Record) -> None:
+        """Note where the upload stands."""
+
+    def remove(self) -> None:
+        """Forget it: the upload is complete or was given up."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a later process can continue."""
+        return False
+
+
+NO_ENTRY = Entry()
+
+
+class _FileEntry(Entry):
+    def __init__(self, page: Path, identity: dict[str, object]) -> None:
+        self._page, self._identity = page, identity
+
+    @property
+    def is_kept(self) -> bool:
+        return True
+
+    def load(self) -> Record | None:
+        try:
+            noted = json.loads(self._page.read_text("utf-8"))
+            if noted.pop("identity") != self._identity:
+                return None
+            return Record(**noted)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def save(self, record: Record) -> None:
+        text = json.dumps({"identity": self._identity, **asdict(record)})
+        temporary = self._page.with_suffix(f".{secrets.token_hex(4)}")
+        try:
+            self._page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary.touch(mode=0o600, exist_ok=False)
+            temporary.write_text(text, "utf-8")
+            temporary.replace(self._page)
+        except OSError as error:
+            _log.debug("no journal for this upload: %s", error)
+
+    def remove(self) -> None:
+        try:
+            self._page.unlink(missing_ok=True)
+        except OSError as error:
+            _log.debug("the journal's page stays: %s", error)
+
+
+class Journal:
+    """The folder of all pages.
+
+    Parameters
+    ----------
+    folder : str or None
+        Where; None for `default_folder`.
+    account : str
+        What tells one service and account from another.
+    """
+
+    def __init__(self, folder: str | None, account: str) -> None:
+        self._folder = Path(folder).expanduser() if folder else default_folder()
+        self._account = account
+
+    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Entry:
+        """Return the page for a local file and a remote path.
+
+        Parameters
+        ----------
+        path, status : path, os.stat_result
+            The local file, and its status when it was opened.
+        remote : str
+            ``bucket/dir/name``.
+        """
+        real = os.path.realpath(path)
+        name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
+        identity: dict[str, object] = {"path": real, "size": status.st_size, "changed": status.st_mtime_ns}
+        return _FileEntry(self._folder / f"{name[:32]}.json", identity)
+
+
+def default_folder() -> Path:
+    """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
+    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"

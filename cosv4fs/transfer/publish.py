@@ -1,0 +1,113 @@
+"""Making an object visible, and taking back what never became one: hidden siblings and unfinished uploads.
+
+New content for a taken path is uploaded to a hidden sibling and moved into place (architecture: "Replacing an object").
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Container
+from dataclasses import dataclass
+
+from cosv4fs import paths
+from cosv4fs.api import CosV4Client
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.transfer.directories import with_parents
+
+__all__ = ["UNFINISHED", "Target", "discard_sibling", "publish_sibling", "refuse_taken", "remove_unfinished"]
+
+UNFINISHED = -4019
+"""The code for "an unfinished upload stands at the path" (spec section 6.2)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an upload goes, and under which conditions.
+
+    Parameters
+    ----------
+    bucket, key : str
+        The object.
+    create : bool
+        Fail when it exists.
+    content_type : str or None
+        What downloads shall say, sent along with the content.
+    explicit_type : bool
+        The user named the content type: set it as an attribute as well, so that no server can miss it.
+    deferred : bool
+        Upload to a hidden sibling in any case, to be published later.
+    """
+
+    bucket: str
+    key: str
+    create: bool = False
+    content_type: str | None = None
+    explicit_type: bool = False
+    deferred: bool = False
+
+    @property
+    def path(self) -> str:
+        """``bucket/dir/name``, for messages."""
+        return paths.join(self.bucket, self.key)
+
+
+def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, sha: str | None) -> None:
+    """Move a complete sibling to its target; on failure the sibling is removed and the old object stays.
+
+    Raises
+    ------
+    FileExistsError
+        The target exists by now, and the upload is to create it.
+    """
+
+    def action() -> None:
+        client.move(target.bucket, place, target.key, overwrite=not target.create, expected=(size, sha))
+
+    try:
+        with_parents(client, target.bucket, target.key, action, source=place)
+    except BaseException:
+        discard_sibling(client, target.bucket, place)
+        raise
+
+
+def discard_sibling(client: CosV4Client, bucket: str, place: str) -> None:
+    """Delete a hidden sibling, complete or not: its name is nobody else's."""
+    delete_quietly(client, bucket, place)
+
+
+def remove_unfinished(client: CosV4Client, bucket: str, key: str, sessions: Container[str] | None = None) -> bool:
+    """Delete the unfinished upload at a key; return whether there was one.
+
+    Parameters
+    ----------
+    sessions : container of str, optional
+        Only if its session is one of these.
+
+    A complete object at the same key is never deleted, also not together with an upload that was to replace it.
+    """
+    found = client.upload_slice_list(bucket, key)
+    if found is None or (sessions is not None and found.session not in sessions):
+        return False
+    if not client.stat(bucket, key).is_unfinished:
+        return False
+    client.delete(bucket, key)
+    return True
+
+
+def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsError) -> None:
+    """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
+    if target.create:
+        raise refusal
+    try:
+        client.stat(target.bucket, target.key + "/")
+    except CosFileNotFoundError:
+        return
+    raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
+
+
+def delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
+    try:
+        client.delete(bucket, key)
+    except OSError:
+        # what cannot be removed now stays invisible; the error that led here is the one to tell
+        return
