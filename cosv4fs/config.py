@@ -77,6 +77,9 @@ class Config:
         Bytes per range of a large download.
     spool_memory, spool_dir : int, str or None
         Bytes that a writer of unknown size keeps in memory; the folder for the temporary file beyond that.
+    streaming : str
+        Whether objects of unknown size that outgrow `spool_memory` travel while they are written: ``auto`` asks each
+        bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
     journal_dir : str or None
         The folder that remembers unfinished uploads of local files; None for the user's folder for state.
     sign_expiry : int
@@ -108,6 +111,7 @@ class Config:
     range_size: int = 4 * MIB
     spool_memory: int = 16 * MIB
     spool_dir: str | None = None
+    streaming: str = "auto"
     journal_dir: str | None = None
     sign_expiry: int = 900
     page_size: int = 1000
@@ -215,6 +219,9 @@ def _check(config: Config) -> None:
     if not config.appid.isdigit():
         raise ValueError(f"appid must be a number, not {config.appid!r}")
     _check_numbers(config)
+
+    if config.streaming not in ("auto", "never", "always"):
+        raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
 
 
 def _check_numbers(config: Config) -> None:

@@ -198,7 +198,8 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
     print(f"local COS service, in this process, at {service.endpoint}\n")
     print(f"{Meter.header}\n{_RULE}")
     meter, options = Meter(service), service.storage_options
-    fs = fsspec.filesystem("cosv4", **options)
+    # nothing of the demo stays in the user's folders, the journal of uploads included
+    fs = fsspec.filesystem("cosv4", **options, journal_dir=str(folder / "journal"))
     same_tables = _tables(flights, meter, options)
     _files(fs, meter, local)
     print("\nrequests, slices and MB (bodies, both ways) are the service's own counts;")

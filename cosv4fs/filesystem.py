@@ -142,7 +142,7 @@ class CosV4FileSystem(Uploads):
             raise make_error(errno.EEXIST, "the file exists", path)
         target = self._target(path, mode == "xb", content_type, deferred=not autocommit)
         slice_size = max((valid for valid in SLICE_SIZES if valid <= (block_size or 0)), default=None)
-        writer = ObjectWriter(self.client, self.workers, self.config, target, size, slice_size)
+        writer = ObjectWriter(self.client, self.workers, self.config, target, size, slice_size, self.room.probe)
         return CosV4Writer(self, path, mode, writer, autocommit, lambda: self._remembered.forget(path))
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:

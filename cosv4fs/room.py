@@ -14,6 +14,7 @@ from cosv4fs.api import CosV4Client
 from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
 from cosv4fs.transfer.journal import Journal
+from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.tree import Tree
 
@@ -36,6 +37,8 @@ class Room:
         What exists, asked through both.
     journal : Journal
         Uploads that a later process may continue.
+    probe : StreamingProbe
+        Which buckets take objects of unknown size as a stream.
     """
 
     client: CosV4Client
@@ -43,6 +46,7 @@ class Room:
     cache: PathCache
     tree: Tree
     journal: Journal
+    probe: StreamingProbe
 
 
 _rooms: dict[tuple[int, Config], Room] = {}
@@ -66,7 +70,8 @@ def _build(config: Config) -> Room:
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     cache = PathCache(seconds)
     account = f"{config.api_root} {config.appid}"
-    return Room(client, workers, cache, Tree(client, workers, cache), Journal(config.journal_dir, account))
+    journal, probe = Journal(config.journal_dir, account), StreamingProbe(client, config.streaming, config.slice_size)
+    return Room(client, workers, cache, Tree(client, workers, cache), journal, probe)
 
 
 def _after_fork() -> None:

@@ -258,12 +258,14 @@ def fault_error(fault: BaseException, request: Request) -> CosError:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         text = f"the certificate of {host} is not trusted; verify= takes a CA bundle"
         return make_error(errno.ECONNABORTED, f"{text} ({request.operation})", request.path)
-    again = Origin(retry=Retry.YES, doubtful=True)
-    if any(isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
-        return make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({request.operation})", request.path, again)
+    # to urllib3 a refused connection is a kind of time-out: so it is asked about first
     if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
         text = f"cannot connect to {host}: check region, endpoint and network ({request.operation})"
         return make_error(errno.ECONNREFUSED, text, request.path, Origin(retry=Retry.YES))
+    unsent = any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
+    again = Origin(retry=Retry.YES, doubtful=not unsent)
+    if any(isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
+        return make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({request.operation})", request.path, again)
     numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
     number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
     return make_error(number, f"the connection to {host} broke ({request.operation})", request.path, again)

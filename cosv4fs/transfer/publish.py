@@ -65,8 +65,10 @@ def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, 
 
     try:
         with_parents(client, target.bucket, target.key, action, source=place)
-    except BaseException:
+    except BaseException as error:
         discard_sibling(client, target.bucket, place)
+        if isinstance(error, CosFileExistsError):
+            refuse_taken(client, target, error)
         raise
 
 

@@ -51,6 +51,8 @@ class SliceUpload:
         SHA-1 of the whole object in hex, when it is known beforehand: the server verifies it.
     entry : Entry
         The journal's page, for sources that a later process can read again.
+    hidden : bool
+        Upload to a hidden sibling in any case.
     """
 
     def __init__(
@@ -61,10 +63,11 @@ class SliceUpload:
         slice_size: int,
         sha: str | None = None,
         entry: Entry = NO_ENTRY,
+        hidden: bool = False,
     ) -> None:
         self._client, self._target, self._entry = client, target, entry
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
-        self._place = paths.sibling(target.key) if target.deferred else target.key
+        self._place = paths.sibling(target.key) if target.deferred or hidden else target.key
         self._session: SliceSession | None = None
         self._sessions: set[str] = set()
         self._parts: tuple[tuple[int, int], ...] = ()
@@ -126,19 +129,37 @@ class SliceUpload:
         )
         self._sessions.add(reply.session)
 
-    def finish(self) -> None:
-        """Finish the session, and publish the object unless it is deferred."""
+    def finish(self, size: int | None = None, sha: str | None = None) -> None:
+        """Finish the session, and publish the object unless it is deferred.
+
+        Parameters
+        ----------
+        size, sha : int, str, optional
+            Bytes and SHA-1 that came, where the size was not known when the session was opened: what the server
+            stored is compared with them.
+        """
         target = self._target
+        self._size = self._size if size is None else size
         if not self._stored:
             session = self._opened().session
             self._client.upload_slice_finish(target.bucket, self._place, session, self._size, sha=self._sha)
             self._session, self._stored = None, True
+        if size is not None:
+            self._verify(sha)
         if target.explicit_type and target.content_type:
             headers = {"Content-Type": target.content_type}
             self._client.update(target.bucket, self._place, custom_headers=headers)
         if not target.deferred:
             self.publish()
             self._entry.remove()
+
+    def _verify(self, sha: str | None) -> None:
+        status = self._client.stat(self._target.bucket, self._place)
+        known = sha is not None and status.sha is not None
+        if status.is_unfinished or status.size != self._size or (known and status.sha != sha):
+            raise make_error(
+                errno.EIO, "the service stored something else than was sent: nothing is published", self._target.path
+            )
 
     def publish(self) -> None:
         """Move a complete sibling into place. Does nothing when the object was uploaded in place."""

@@ -7,6 +7,7 @@ where it does not, they are kept in a spool and go out at the end (architecture:
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import queue
 import threading
@@ -16,8 +17,9 @@ from typing import Protocol
 
 from cosv4fs.api import CosV4Client
 from cosv4fs.config import Config
-from cosv4fs.errors import make_error
+from cosv4fs.errors import CosError, make_error
 from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
 from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
@@ -59,6 +61,8 @@ class ObjectWriter:
         Bytes that will come, exactly. With it slices are sent while the caller is writing.
     slice_size : int, optional
         Bytes per slice to ask for; from the configuration unless given.
+    probe : StreamingProbe, optional
+        Knows whether objects of unknown size may be streamed; without it they are spooled.
     """
 
     def __init__(
@@ -69,16 +73,20 @@ class ObjectWriter:
         target: Target,
         size: int | None = None,
         slice_size: int | None = None,
+        probe: StreamingProbe | None = None,
     ) -> None:
+        self._client, self._workers, self._config = client, workers, config
         self._target, self._size = target, size
+        self._slice_size = slice_size or config.slice_size
+        # only an object of unknown size may still have to change its way of travelling
+        self._probe = probe if size is None else None
         self._written = 0
         self._failed = False
-        slices = slice_size or config.slice_size
         self._strategy: _Strategy
         if size is not None and size > config.single_upload_limit:
-            self._strategy = _Stream(client, workers, target, size, slices)
+            self._strategy = _Stream(client, workers, target, size, self._slice_size)
         else:
-            self._strategy = _Collect(client, workers, config, target, slices)
+            self._strategy = _Collect(client, workers, config, target, self._slice_size)
 
     @property
     def written(self) -> int:
@@ -98,11 +106,24 @@ class ObjectWriter:
             self._failed = True
             raise self._wrong_size(f"more than the announced {self._size} bytes were written")
         try:
+            self._outgrow(len(view))
             self._strategy.append(view)
         except BaseException:
             self._failed = True
             raise
         self._written += len(view)
+
+    def _outgrow(self, count: int) -> None:
+        """Stream from here on, when the memory of the spool is full and the bucket can do it."""
+        probe, held = self._probe, self._strategy
+        room = max(self._config.spool_memory, self._config.single_upload_limit)
+        if probe is None or not isinstance(held, _Collect) or self._written + count <= room:
+            return
+        self._probe = None
+        if probe.allows(self._target):
+            stream = _Stream(self._client, self._workers, self._target, None, self._slice_size, probe)
+            self._strategy = stream
+            held.hand_over(stream)
 
     def finish(self) -> None:
         """Complete the object; visible at once unless its target is deferred.
@@ -162,6 +183,14 @@ class _Collect:
     def append(self, view: memoryview) -> None:
         self._spool.append(view)
 
+    def hand_over(self, stream: _Stream) -> None:
+        """Give what was kept so far to a stream."""
+        try:
+            with self._spool.slice(0, self._spool.size, self._workers) as view:
+                stream.append(view)
+        finally:
+            self._spool.close()
+
     def finish(self) -> None:
         spool, target = self._spool, self._target
         try:
@@ -188,12 +217,22 @@ class _Collect:
 
 
 class _Stream:
-    """Sends each slice as soon as it is full; the size is known."""
+    """Sends each slice as soon as it is full: the size is known, or may be told at the end."""
 
-    def __init__(self, client: CosV4Client, workers: Workers, target: Target, size: int, slice_size: int) -> None:
-        self._workers, self._size = workers, size
+    def __init__(
+        self,
+        client: CosV4Client,
+        workers: Workers,
+        target: Target,
+        size: int | None,
+        slice_size: int,
+        probe: StreamingProbe | None = None,
+    ) -> None:
+        self._workers, self._target, self._probe = workers, target, probe
+        self._size = DECLARED_SIZE if size is None else size
         self._slice_size = slice_size
-        self._upload = SliceUpload(client, target, size, slice_size)
+        self._upload = SliceUpload(client, target, self._size, slice_size, hidden=size is None)
+        self._digest = hashlib.sha1(usedforsecurity=False) if size is None else None
         self._serial = False
         self._buffer = bytearray(slice_size)
         self._filled = 0
@@ -202,6 +241,11 @@ class _Stream:
         self._free: list[bytearray] = []
 
     def append(self, view: memoryview) -> None:
+        if self._digest is not None:
+            self._digest.update(view)
+        self._append(view)
+
+    def _append(self, view: memoryview) -> None:
         while len(view):
             count = min(len(view), self._slice_size - self._filled)
             self._buffer[self._filled : self._filled + count] = view[:count]
@@ -215,7 +259,15 @@ class _Stream:
             self._flush()
         for future in self._futures:
             future.result()
-        self._upload.finish()
+        if self._digest is None:
+            self._upload.finish()
+            return
+        try:
+            self._upload.finish(self._offset, self._digest.hexdigest())
+        except CosError:
+            if self._probe is not None:
+                self._probe.disprove(self._target.bucket)
+            raise
 
     def publish(self) -> None:
         self._upload.publish()
@@ -251,7 +303,7 @@ class _Stream:
             self._slice_size, self._filled = plan.slice_size, 0
             self._buffer = bytearray(self._slice_size)
             self._free.clear()
-            self.append(held)
+            self._append(held)
 
     def _send(self, piece: Slice, buffer: bytearray) -> None:
         self._upload.send(piece, memoryview(buffer)[: piece.length])

@@ -1,0 +1,84 @@
+"""Asking a bucket whether an upload may be finished with another size than it was opened with.
+
+The record does not say (spec section 15-1). Where it holds, objects of unknown size travel while they are written;
+where it does not, they wait in a spool. The answer decides speed only: what was streamed is verified before it is
+published.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from cosv4fs import paths
+from cosv4fs.api import CosV4Client, SliceSession
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError
+from cosv4fs.transfer.directories import parent_key, with_parents
+from cosv4fs.transfer.publish import Target, discard_sibling
+
+__all__ = ["DECLARED_SIZE", "StreamingProbe"]
+
+DECLARED_SIZE = 2**40
+"""The size in bytes that an upload of unknown size is opened with; no object may become larger."""
+
+_CONTENT = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
+
+
+class StreamingProbe:
+    """Asks each bucket once per process and remembers the answer.
+
+    Parameters
+    ----------
+    client : CosV4Client
+        Sends the requests.
+    mode : str
+        ``auto`` asks, ``always`` and ``never`` answer without asking.
+    slice_size : int
+        Bytes per slice to ask for.
+    """
+
+    def __init__(self, client: CosV4Client, mode: str, slice_size: int) -> None:
+        self._client, self._mode, self._slice_size = client, mode, slice_size
+        self._answers: dict[str, bool] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, target: Target) -> bool:
+        """Tell whether uploads to the target's bucket may be streamed; asks beside the target the first time."""
+        if self._mode != "auto":
+            return self._mode == "always"
+        with self._lock:
+            known = self._answers.get(target.bucket)
+            if known is None:
+                known = self._ask(target)
+                if known is not None:
+                    self._answers[target.bucket] = known
+            return bool(known)
+
+    def disprove(self, bucket: str) -> None:
+        """Remember that streaming to a bucket failed after all."""
+        with self._lock:
+            self._answers[bucket] = False
+
+    def _ask(self, target: Target) -> bool | None:
+        """Try it on a hidden sibling; return None when a passing failure leaves it open."""
+        place = paths.sibling(parent_key(target.key) + "probe")
+        try:
+            return with_parents(self._client, target.bucket, place, lambda: self._try(target.bucket, place))
+        except CosError as error:
+            return None if error.retry in (Retry.YES, Retry.BACK_OFF) else False
+        finally:
+            discard_sibling(self._client, target.bucket, place)
+
+    def _try(self, bucket: str, place: str) -> bool:
+        client, size = self._client, len(_CONTENT)
+        session = client.upload_slice_init(bucket, place, filesize=DECLARED_SIZE, slice_size=self._slice_size)
+        if not isinstance(session, SliceSession):
+            return False
+        client.upload_slice_data(bucket, place, session.session, 0, memoryview(_CONTENT))
+        client.upload_slice_finish(bucket, place, session.session, size)
+        status = client.stat(bucket, place)
+        if status.is_unfinished or status.size != size:
+            return False
+        memory = bytearray(size)
+        client.fetch(bucket, place, lambda length, _: memoryview(memory)[:length])
+        return memory == _CONTENT
