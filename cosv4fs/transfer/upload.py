@@ -82,6 +82,11 @@ class SliceUpload:
         return SlicePlan(self._size, session.slice_size, session.serial, self._parts)
 
     @property
+    def session(self) -> SliceSession:
+        """The open session: how large slices have to be, and whether they go one after another."""
+        return self._opened()
+
+    @property
     def is_open(self) -> bool:
         """Whether a session exists, or the content is already stored."""
         return self._session is not None or self._stored

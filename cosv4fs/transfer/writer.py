@@ -297,10 +297,10 @@ class _Stream:
     def _open(self) -> None:
         """Open the session and cut what is held into slices of the size that the server decided."""
         self._upload.open()
-        plan = self._upload.plan
-        self._serial, held = plan.serial, memoryview(self._buffer)[: self._filled]
-        if plan.slice_size != self._slice_size:
-            self._slice_size, self._filled = plan.slice_size, 0
+        session = self._upload.session
+        self._serial, held = session.serial, memoryview(self._buffer)[: self._filled]
+        if session.slice_size != self._slice_size:
+            self._slice_size, self._filled = session.slice_size, 0
             self._buffer = bytearray(self._slice_size)
             self._free.clear()
             self._append(held)
