@@ -80,6 +80,8 @@ class Config:
     streaming : str
         Whether objects of unknown size that outgrow `spool_memory` travel while they are written: ``auto`` asks each
         bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
+    instant_upload : bool
+        Describe large contents to the service before sending them, so that what it has already is not sent again.
     journal_dir : str or None
         The folder that remembers unfinished uploads of local files; None for the user's folder for state.
     sign_expiry : int
@@ -112,6 +114,7 @@ class Config:
     spool_memory: int = 16 * MIB
     spool_dir: str | None = None
     streaming: str = "auto"
+    instant_upload: bool = False
     journal_dir: str | None = None
     sign_expiry: int = 900
     page_size: int = 1000

@@ -61,7 +61,16 @@ class Writing(Reading):
     ) -> None:
         _, progress = bulk.step_counter(callback)
         if source.size > self.config.single_upload_limit:
-            upload_source(self.client, self.workers, target, source, self.config.slice_size, progress, entry)
+            upload_source(
+                self.client,
+                self.workers,
+                target,
+                source,
+                self.config.slice_size,
+                progress,
+                entry,
+                self.config.instant_upload,
+            )
             return
         with source.slice(0, source.size, self.workers) as view:
             upload_single(self.client, target, view)

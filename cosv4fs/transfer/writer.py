@@ -173,7 +173,7 @@ class _Collect:
 
     def __init__(self, client: CosV4Client, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
         self._client, self._workers, self._target = client, workers, target
-        self._limit, self._slice_size = config.single_upload_limit, slice_size
+        self._limit, self._slice_size, self._instant = config.single_upload_limit, slice_size, config.instant_upload
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
@@ -198,7 +198,9 @@ class _Collect:
                 with spool.slice(0, spool.size, self._workers) as view:
                     self._place = upload_single(self._client, target, view)
             else:
-                self._upload = upload_source(self._client, self._workers, target, spool, self._slice_size)
+                self._upload = upload_source(
+                    self._client, self._workers, target, spool, self._slice_size, instant=self._instant
+                )
         finally:
             spool.close()
 
@@ -256,7 +258,7 @@ class _Stream:
 
     def finish(self) -> None:
         if self._filled:
-            self._flush()
+            self._flush(last=True)
         for future in self._futures:
             future.result()
         if self._digest is None:
@@ -278,11 +280,12 @@ class _Stream:
         wait(self._futures)
         self._upload.abort()
 
-    def _flush(self) -> None:
-        """Hand the full buffer over, opening the session at the first."""
+    def _flush(self, last: bool = False) -> None:
+        """Hand the buffer over, full or with the last bytes, opening the session at the first."""
         if not self._upload.is_open:
             self._open()
-            if self._filled < self._slice_size and self._offset + self._filled < self._size:
+            # other slices than asked for: the buffer may have more room now, or nothing left in it
+            if not self._filled or (self._filled < self._slice_size and not last):
                 return
         piece = Slice(self._offset, self._filled)
         buffer, self._buffer = self._buffer, self._next_buffer()
