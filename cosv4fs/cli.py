@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _emulator(arguments: list[str]) -> int:
     from cosv4fs.emulator.__main__ import main as run  # noqa: PLC0415  see above
 
-    return run(arguments)
+    return run(arguments, prog="cosv4fs emulator")
 
 
 def _demo(rows: int | None, keep: str | None) -> int:

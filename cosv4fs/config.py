@@ -216,18 +216,31 @@ def _check(config: Config) -> None:
     if missing:
         raise MissingCredentialsError(13, _how_to_set(missing), None)
     for name in ("endpoint", "download_endpoint"):
-        url = getattr(config, name)
-        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
-            raise ValueError(f"{name} must be a URL such as http://127.0.0.1:8080, not {url!r}")
+        _check_url(name, getattr(config, name))
     if not config.appid.isdigit():
         raise ValueError(f"appid must be a number, not {config.appid!r}")
-    _check_numbers(config)
-
     if config.streaming not in ("auto", "never", "always"):
         raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
+    _check_numbers(config)
+
+
+def _check_url(name: str, url: str) -> None:
+    if not url:
+        return
+    try:
+        parts = urlsplit(url.format(bucket="b", appid="1", region="r") if name == "download_endpoint" else url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, LookupError):
+        usable = False
+    if not usable:
+        raise ValueError(f"{name} must be a URL such as http://127.0.0.1:8080, not {url!r}")
 
 
 def _check_numbers(config: Config) -> None:
+    for name, kind in Config.__annotations__.items():
+        value = getattr(config, name)
+        if kind in ("int", "float") and not isinstance(value, int if kind == "int" else (int, float)):
+            raise ValueError(f"{name} must be a number, not {value!r}")
     if config.slice_size not in SLICE_SIZES:
         raise ValueError(f"slice_size must be one of {SLICE_SIZES} bytes, not {config.slice_size}")
     if not 0 <= config.single_upload_limit <= MAX_SINGLE_UPLOAD:

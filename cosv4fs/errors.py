@@ -11,6 +11,7 @@ A caller only ever needs the builtin names::
         ├── CosIsADirectoryError      + IsADirectoryError
         ├── CosNotADirectoryError     + NotADirectoryError
         ├── CosTimeoutError           + TimeoutError
+        ├── CosInterruptedError       + InterruptedError
         └── CosConnectionError        + ConnectionError
 
 Each has ``errno``, ``strerror`` and ``filename`` (``bucket/dir/name``) like any `OSError`, and ``code`` (the server's
@@ -29,6 +30,7 @@ __all__ = [
     "CosError",
     "CosFileExistsError",
     "CosFileNotFoundError",
+    "CosInterruptedError",
     "CosIsADirectoryError",
     "CosNotADirectoryError",
     "CosPermissionError",
@@ -95,6 +97,10 @@ class CosTimeoutError(CosError, TimeoutError):
     """The service did not answer in time."""
 
 
+class CosInterruptedError(CosError, InterruptedError):
+    """The transfer was stopped, by Ctrl-C or because its file was discarded."""
+
+
 class CosConnectionError(CosError, ConnectionError):
     """The service could not be reached, or the connection broke."""
 
@@ -107,6 +113,7 @@ _CLASSES: dict[int, type[CosError]] = {
     _errno.EISDIR: CosIsADirectoryError,
     _errno.ENOTDIR: CosNotADirectoryError,
     _errno.ETIMEDOUT: CosTimeoutError,
+    _errno.EINTR: CosInterruptedError,
     _errno.ECONNREFUSED: CosConnectionError,
     _errno.ECONNRESET: CosConnectionError,
     _errno.ECONNABORTED: CosConnectionError,

@@ -91,6 +91,18 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         self._fill(start, memoryview(memory))
         return bytes(memory)
 
+    def close(self) -> None:
+        """Close the file; what is being fetched ahead is stopped."""
+        if isinstance(getattr(self, "cache", None), ReadAhead):
+            self.cache.close()
+        super().close()
+
+    def __del__(self) -> None:
+        # the garbage collector may run in any thread: it must not wait for others
+        if isinstance(getattr(self, "cache", None), ReadAhead):
+            self.cache.close(wait=False)
+        super().__del__()
+
     def _fill(self, start: int, view: memoryview) -> None:
         if not view:
             return

@@ -38,8 +38,14 @@ def split(path: str) -> tuple[str, str]:
     Raises
     ------
     OSError
-        EINVAL when a part of the path is empty, ``.`` or ``..``: no URL can carry it, so no object can have it.
+        EINVAL when a part of the path is empty, ``.`` or ``..``, or cannot be written as UTF-8: no URL can carry it, so
+        no object can have it.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError as fault:
+        # the name of a local file that is not UTF-8 comes as such a text
+        raise make_error(errno.EINVAL, f"a path has to be UTF-8: {fault.reason}", ascii(path)) from fault
     bucket, _, rest = path.strip("/").partition("/")
     if rest and any(part in ("", ".", "..") for part in rest.split("/")):
         raise make_error(

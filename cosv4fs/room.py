@@ -65,7 +65,7 @@ def room_for(config: Config) -> Room:
 
 def _build(config: Config) -> Room:
     client = CosV4Client(config)
-    workers = Workers(config.max_concurrency, config.max_requests)
+    workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     cache = PathCache(seconds)

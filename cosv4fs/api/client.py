@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -53,6 +54,8 @@ _SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy
 _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
 """Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
 
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 _BAD_UPDATE_FLAG = -179
 _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 """The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
@@ -74,6 +77,8 @@ class CosV4Client:
     ----------
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
+    interrupts : Interrupts
+        Stops requests that other threads have under way.
     """
 
     def __init__(
@@ -82,7 +87,8 @@ class CosV4Client:
         self.config = config
         self._signer = Signer(config, clock)
         self._transport = Transport(config)
-        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline)
+        self.interrupts = self._transport.interrupts
+        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
         self._kinds = dict(_SIGNATURE_KINDS)
         self._pager = Pager(self.list_page, config.page_size)
         self._flag_needed = False
@@ -531,7 +537,7 @@ class CosV4Client:
         Whoever has the URL can read the object; the signature in it is good for nothing else.
         """
         config = self.config
-        root, host = config.download_root(bucket)
+        root, host = self._download_root(bucket, key)
         # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path
         prefix = f"/files/v2/{config.appid}/{bucket}" if host else ""
         sign = self._signer.download(bucket, key, seconds)
@@ -542,8 +548,15 @@ class CosV4Client:
     def _url(self, bucket: str, key: str) -> str:
         return f"{self.config.api_root}/files/v2/{self.config.appid}/{quote(bucket, safe='')}{encode_key(key)}"
 
+    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
+        if not _BUCKET.fullmatch(bucket):
+            # it becomes part of a host's name: nothing else may come of it
+            text = "no bucket can have this name: letters, digits and hyphens are allowed"
+            raise make_error(errno.ENOENT, text, paths.join(bucket, key))
+        return self.config.download_root(bucket)
+
     def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
-        root, host = self.config.download_root(bucket)
+        root, host = self._download_root(bucket, key)
         headers = {"Host": host} if host else {}
         if range_header:
             headers["Range"] = range_header

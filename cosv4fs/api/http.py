@@ -25,6 +25,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.bodies import Body
+from cosv4fs.api.interrupts import Interrupts, tracked
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
@@ -69,8 +70,8 @@ class Request:
 class _Adapter(requests.adapters.HTTPAdapter):
     """An adapter that decides TLS, proxy and pool once per origin."""
 
-    def __init__(self, config: Config, pool_size: int) -> None:
-        self._config = config
+    def __init__(self, config: Config, pool_size: int, interrupts: Interrupts) -> None:
+        self._config, self._interrupts = config, interrupts
         self._context: ssl.SSLContext | None = None
         self._routes: dict[str, tuple[Any, str | None]] = {}
         if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
@@ -121,7 +122,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
             known = dict(proxies) if proxies is not None else requests.utils.get_environ_proxies(url, no_proxy=None)
             proxy = requests.utils.select_proxy(url, known)
             manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
-            route = self._routes[origin] = (manager.connection_from_url(origin), proxy)
+            pool = manager.connection_from_url(origin)
+            pool.ConnectionCls = tracked(pool.ConnectionCls, self._interrupts)
+            route = self._routes[origin] = (pool, proxy)
         return route
 
 
@@ -135,7 +138,8 @@ class Transport:
     """
 
     def __init__(self, config: Config) -> None:
-        self._adapter = _Adapter(config, pool_size=config.max_concurrency + config.max_requests + 4)
+        self.interrupts = Interrupts()
+        self._adapter = _Adapter(config, config.max_concurrency + config.max_requests + 4, self.interrupts)
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
@@ -148,6 +152,7 @@ class Transport:
         TimeoutError, ConnectionError
             With errno and path; ``doubtful`` is set when the request may have reached the server.
         """
+        self.interrupts.check()
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
         headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}

@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emulator") -> int:
     """Run the emulator until SIGTERM or SIGINT.
 
     Parameters
     ----------
     argv : sequence of str, optional
         The arguments; None: those of the process.
+    prog : str
+        The command's name, for messages.
 
     Returns
     -------
     int
         0 after a clean stop, 2 when it cannot start.
     """
-    parser = _parser()
+    parser = _parser(prog)
     options = parser.parse_args(argv)
     try:
         emulator = _emulator(options)
@@ -97,10 +99,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     switches = "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in Dialect.choices().items())
     parser = argparse.ArgumentParser(
-        prog="python -m cosv4fs.emulator",
+        prog=prog,
         description="A local COS service: the JSON API v4 of a bucket, served from a folder.",
         epilog="Dialect switches: " + switches,
     )

@@ -112,7 +112,7 @@ class Download:
             From the service or the local disk; the file at `path`, if any, is as before.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+        temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
         try:
             with temporary.open("xb", buffering=0) as file:
                 self._fill(file)
@@ -141,11 +141,12 @@ class Download:
 
     def _fill(self, file: BinaryIO) -> None:
         write_at = _positioned_writer(file)
-        with self._workers.buffer(self._range_size) as buffer:
-            first = self._fetch_first(None, None, lambda length, _: buffer[:length])
+        with self._lent() as allocate:
+            first = self._fetch_first(None, None, allocate)
             self._announce_size(first.version.size)
-            file.truncate(first.version.size)
-            write_at(buffer[: first.length], 0)
+            if first.length < first.version.size:
+                file.truncate(first.version.size)
+            write_at(allocate.view, 0)
 
         @contextmanager
         def place(piece: Slice) -> Iterator[memoryview]:
@@ -154,6 +155,15 @@ class Download:
                 write_at(part, piece.offset)
 
         self._fetch_rest(first, first.version.size, place)
+
+    @contextmanager
+    def _lent(self) -> Iterator[_Lent]:
+        """Lend memory of a size that only the reply tells."""
+        lent = _Lent(self._workers)
+        try:
+            yield lent
+        finally:
+            lent.give_back()
 
     def _fetch_first(
         self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
@@ -215,6 +225,25 @@ class Download:
     @property
     def _path(self) -> str:
         return paths.join(self._bucket, self._key)
+
+
+class _Lent:
+    """Memory that is borrowed when the reply's head has told how much will come."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._memory: bytearray | None = None
+        self.view = memoryview(b"")
+
+    def __call__(self, length: int, version: Version) -> memoryview:
+        self._memory = self._workers.borrow(length)
+        self.view = memoryview(self._memory)[:length]
+        return self.view
+
+    def give_back(self) -> None:
+        self.view.release()
+        if self._memory is not None:
+            self._workers.give_back(self._memory)
 
 
 def _presized(memory: io.BytesIO, size: int) -> memoryview:

@@ -133,4 +133,8 @@ class Journal:
 def default_folder() -> Path:
     """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
     base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
+    except RuntimeError:
+        # a user without a home: nothing can be noted there, so no upload is continued
+        return Path(os.devnull) / "cosv4fs"

@@ -90,9 +90,20 @@ def remove_unfinished(client: CosV4Client, bucket: str, key: str, sessions: Cont
     found = client.upload_slice_list(bucket, key)
     if found is None or (sessions is not None and found.session not in sessions):
         return False
-    if not client.stat(bucket, key).is_unfinished:
+    if _is_complete(client, bucket, key):
         return False
     client.delete(bucket, key)
+    return True
+
+
+def _is_complete(client: CosV4Client, bucket: str, key: str) -> bool:
+    """Tell whether there is an object to be read: an upload that has all its slices only looks like one."""
+    if client.stat(bucket, key).is_unfinished:
+        return False
+    try:
+        client.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
+    except CosFileNotFoundError:
+        return False
     return True
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fsspec.caching import BaseCache
 
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["ReadAhead"]
 
@@ -53,9 +53,18 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         super().__init__(blocksize, None, size)
         self._fill = fill
         self._workers = workers
+        self._batch = Batch(workers)
         self._segments: list[_Segment] = []
         self._next = 0
         self._window = 1
+
+    def close(self, wait: bool = True) -> None:
+        """Stop what is being fetched ahead, and wait until it has ended."""
+        self._segments.clear()
+        if wait:
+            self._batch.end(at_once=True)
+        else:
+            self._batch.abandon()
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
@@ -114,7 +123,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         def task() -> None:
             self._fill(piece.offset, memoryview(memory)[: piece.length])
 
-        future = self._workers.transfer_if_free(task)
+        future = self._batch.start_if_free(task)
         if future is None and not wait:
             self._workers.give_back(memory)
             return False
@@ -132,13 +141,17 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             try:
                 piece.done.result()
             except OSError:
-                # the next read may try again
-                self._segments.remove(piece)
+                # the next read may try again what has failed
+                self._segments = [kept for kept in self._segments if not _has_failed(kept.done)]
                 raise
             end = min(stop, piece.stop)
             parts.append(piece.part(start, end))
             start = end
         return b"".join(parts)
+
+
+def _has_failed(future: Future[None]) -> bool:
+    return future.done() and future.exception() is not None
 
 
 def _done_here(task: Callable[[], None]) -> Future[None]:

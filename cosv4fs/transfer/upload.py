@@ -29,7 +29,7 @@ from cosv4fs.transfer.publish import (
 )
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.workers import Workers, is_stop
 
 __all__ = ["SliceUpload", "upload_single", "upload_source"]
 
@@ -381,7 +381,8 @@ def upload_source(
             upload.finish()
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):
-            _abort_quietly(upload)
+            with client.interrupts.working_for(None):
+                _abort_quietly(upload)
         raise
     return upload
 
@@ -395,7 +396,7 @@ def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:
 def _may_pass(error: BaseException) -> bool:
     """Tell whether the same upload may succeed later."""
     passing = isinstance(error, CosError) and error.retry in (Retry.YES, Retry.BACK_OFF)
-    return passing or isinstance(error, KeyboardInterrupt)
+    return passing or is_stop(error)
 
 
 def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:

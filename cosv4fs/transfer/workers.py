@@ -6,19 +6,36 @@ never multiply, and no set of transfers can block itself.
 
 from __future__ import annotations
 
+import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["Window", "Workers", "pending"]
+from cosv4fs.api.interrupts import Interrupts
+from cosv4fs.errors import make_error
+
+__all__ = ["Batch", "Window", "Workers", "is_stop"]
 
 T = TypeVar("T")
 A = TypeVar("A")
 
 _GROW_AFTER = 20
 """So many transfers have to succeed in a row before a narrowed window opens by one."""
+
+
+_LOOK_EVERY = 0.2
+"""Seconds between looks at whether a waiting thread was stopped."""
+
+
+_WORTH_KEEPING = 256 * 1024
+"""Memory of fewer bytes is cheap to get anew."""
+
+_MOMENT = 0.005
+"""Seconds between looks at threads that no future speaks for."""
 
 
 class Window:
@@ -41,11 +58,18 @@ class Window:
         """The number allowed now."""
         return self._limit
 
-    def acquire(self) -> None:
-        """Wait for a place and take it."""
+    def acquire(self, check: Callable[[], None] = lambda: None) -> None:
+        """Wait for a place and take it.
+
+        Parameters
+        ----------
+        check : callable
+            Called now and then while waiting; what it raises ends the wait.
+        """
         with self._changed:
             while self._used >= self._limit:
-                self._changed.wait()
+                self._changed.wait(_LOOK_EVERY)
+                check()
             self._used += 1
 
     def try_acquire(self) -> bool:
@@ -80,37 +104,39 @@ class Workers:
     ----------
     transfers, requests : int
         Slices or ranges in flight at once; other requests in flight at once.
+    interrupts : Interrupts, optional
+        Stops what threads have under way.
     """
 
-    def __init__(self, transfers: int, requests: int) -> None:
+    def __init__(self, transfers: int, requests: int, interrupts: Interrupts | None = None) -> None:
+        self.interrupts = interrupts or Interrupts()
         self.window = Window(transfers)
         self.concurrency = transfers
         self._transfers = ThreadPoolExecutor(transfers, thread_name_prefix="cosv4fs-transfer")
         self._requests = ThreadPoolExecutor(requests, thread_name_prefix="cosv4fs-request")
+        self._most = requests
         self._inside = threading.local()
         self._buffers: list[bytearray] = []
 
     def transfer(self, task: Callable[[], T]) -> Future[T]:
         """Start a slice or range as soon as the window has a place; blocks until then."""
-        self.window.acquire()
+        self.window.acquire(self.interrupts.check)
         return self._submit(task)
 
     def transfer_all(self, tasks: Iterable[Callable[[], None]]) -> None:
         """Run slices or ranges, several at once, taking each from `tasks` when there is a place for it.
 
-        The first error stops what has not started, and is raised once the rest has ended.
+        The first error stops what has not started, and is raised once the rest has ended. Ctrl-C stops also what is
+        under way.
         """
-        futures: list[Future[None]] = []
+        batch = Batch(self)
         try:
             for task in tasks:
-                futures = pending(futures)
-                futures.append(self.transfer(task))
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
+                batch.start(task)
+            batch.finish()
+        except BaseException as error:
+            batch.end(at_once=is_stop(error))
+            raise
 
     def transfer_if_free(self, task: Callable[[], T]) -> Future[T] | None:
         """Start a range if the window has a place right now; else return None."""
@@ -134,14 +160,25 @@ class Workers:
         todo = list(items)
         if len(todo) < 2 or getattr(self._inside, "task", False):
             return [function(item) for item in todo]
-        futures = [self._requests.submit(self._task, function, item) for item in todo]
+        results: list[Any] = [None] * len(todo)
+        # one task per thread that takes item after item: a task per item would cost more than a small request
+        rest = iter(enumerate(todo))
+        batch = Batch(self)
+
+        def work() -> None:
+            self._inside.task = True
+            for index, item in rest:
+                batch.check()
+                results[index] = function(item)
+
         try:
-            _raise_first(futures)
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
+            for _ in range(min(self._most, len(todo))):
+                batch.add(self._requests, work)
+            batch.finish()
+        except BaseException as error:
+            batch.end(at_once=is_stop(error))
+            raise
+        return results
 
     @contextmanager
     def buffer(self, size: int) -> Iterator[memoryview]:
@@ -153,7 +190,9 @@ class Workers:
             self.give_back(memory)
 
     def borrow(self, size: int) -> bytearray:
-        """Return reusable memory of at least `size` bytes: fresh memory would cost a page fault per 4 KiB."""
+        """Return memory of at least `size` bytes; large memory is reused: fresh costs a page fault per 4 KiB."""
+        if size < _WORTH_KEEPING:
+            return bytearray(size)
         try:
             memory = self._buffers.pop()
         except IndexError:
@@ -162,26 +201,96 @@ class Workers:
 
     def give_back(self, memory: bytearray) -> None:
         """Return borrowed memory that nobody uses any more."""
-        if len(self._buffers) < self.concurrency:
+        if len(memory) >= _WORTH_KEEPING and len(self._buffers) < self.concurrency:
             self._buffers.append(memory)
 
-    def _task(self, function: Callable[[A], T], item: A) -> T:
-        self._inside.task = True
-        return function(item)
+
+class Batch:
+    """Tasks that belong together: waited for, given up or stopped as one.
+
+    Parameters
+    ----------
+    workers : Workers
+        Run them.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._futures: list[Future[Any]] = []
+        self._ended = False
+
+    def start(self, task: Callable[[], None]) -> Future[None]:
+        """Start a transfer as soon as there is a place; raise the first failure of those before."""
+        for future in self._futures:
+            if future.done():
+                future.result()
+        self._futures = [future for future in self._futures if not future.done()]
+        return self._keep(self._workers.transfer(partial(self._run, task)))
+
+    def start_if_free(self, task: Callable[[], None]) -> Future[None] | None:
+        """Start a transfer if there is a place right now; who wants its failure has to look at the future."""
+        self._futures = [future for future in self._futures if not future.done()]
+        future = self._workers.transfer_if_free(partial(self._run, task))
+        return None if future is None else self._keep(future)
+
+    def add(self, pool: Executor, task: Callable[[], T]) -> Future[T]:
+        """Queue a task on a pool."""
+        return self._keep(pool.submit(partial(self._run, task)))
+
+    def check(self) -> None:
+        """Raise when nothing more may start.
+
+        Raises
+        ------
+        InterruptedError
+            The batch was ended.
+        """
+        if self._ended:
+            raise make_error(errno.EINTR, "given up before it began", None)
+
+    def finish(self) -> None:
+        """Wait until all are done, or raise as soon as one has failed."""
+        waiting = set(self._futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=_LOOK_EVERY, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            self._workers.interrupts.check()
+
+    def end(self, at_once: bool = False) -> None:
+        """Start nothing more, and wait for what is under way; `at_once` stops that too."""
+        self._cancel()
+        waiting = set(self._futures)
+        # Ctrl-C may come after a task was handed over and before it was noted: so the threads are asked as well
+        while waiting or self._workers.interrupts.is_busy(self):
+            if at_once:
+                self._workers.interrupts.stop(self)
+            waiting = wait(waiting, timeout=_LOOK_EVERY).not_done if waiting else self._after_a_moment()
+
+    def abandon(self) -> None:
+        """Start nothing more and stop what is under way, without waiting for that."""
+        self._cancel()
+        self._workers.interrupts.stop(self)
+
+    def _after_a_moment(self) -> set[Future[Any]]:
+        time.sleep(_MOMENT)
+        return set()
+
+    def _cancel(self) -> None:
+        self._ended = True
+        for future in self._futures:
+            future.cancel()
+
+    def _keep(self, future: Future[T]) -> Future[T]:
+        self._futures.append(future)
+        return future
+
+    def _run(self, task: Callable[[], T]) -> T:
+        with self._workers.interrupts.working_for(self):
+            self.check()
+            return task()
 
 
-def pending(futures: list[Future[None]]) -> list[Future[None]]:
-    """Raise the first failure among the futures; return those that are still under way."""
-    for future in futures:
-        if future.done():
-            future.result()
-    return [future for future in futures if not future.done()]
-
-
-def _raise_first(futures: list[Future[Any]]) -> None:
-    """Wait until all are done, or raise as soon as one has failed."""
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+def is_stop(error: BaseException) -> bool:
+    """Tell whether an error means that the user wants everything to end: Ctrl-C here, or in a waiting thread."""
+    return isinstance(error, InterruptedError) or not isinstance(error, Exception)

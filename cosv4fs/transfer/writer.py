@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from functools import partial
 from typing import Protocol
 
 from cosv4fs.api import CosV4Client
@@ -23,7 +23,7 @@ from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
 from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
-from cosv4fs.transfer.workers import Workers, pending
+from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
 
@@ -230,7 +230,7 @@ class _Stream:
         slice_size: int,
         probe: StreamingProbe | None = None,
     ) -> None:
-        self._workers, self._target, self._probe = workers, target, probe
+        self._target, self._probe = target, probe
         self._size = DECLARED_SIZE if size is None else size
         self._slice_size = slice_size
         self._upload = SliceUpload(client, target, self._size, slice_size, hidden=size is None)
@@ -239,7 +239,7 @@ class _Stream:
         self._buffer = bytearray(slice_size)
         self._filled = 0
         self._offset = 0
-        self._futures: list[Future[None]] = []
+        self._batch = Batch(workers)
         self._free: list[bytearray] = []
 
     def append(self, view: memoryview) -> None:
@@ -250,7 +250,8 @@ class _Stream:
     def _append(self, view: memoryview) -> None:
         while len(view):
             count = min(len(view), self._slice_size - self._filled)
-            self._buffer[self._filled : self._filled + count] = view[:count]
+            # into a view: assigning to a bytearray's slice would copy twice
+            memoryview(self._buffer)[self._filled : self._filled + count] = view[:count]
             self._filled += count
             view = view[count:]
             if self._filled == self._slice_size:
@@ -259,8 +260,7 @@ class _Stream:
     def finish(self) -> None:
         if self._filled:
             self._flush(last=True)
-        for future in self._futures:
-            future.result()
+        self._batch.finish()
         if self._digest is None:
             self._upload.finish()
             return
@@ -275,9 +275,7 @@ class _Stream:
         self._upload.publish()
 
     def abort(self) -> None:
-        for future in self._futures:
-            future.cancel()
-        wait(self._futures)
+        self._batch.end(at_once=True)
         self._upload.abort()
 
     def _flush(self, last: bool = False) -> None:
@@ -291,9 +289,7 @@ class _Stream:
         buffer, self._buffer = self._buffer, self._next_buffer()
         self._offset += self._filled
         self._filled = 0
-        self._futures = pending(self._futures)
-        future = self._workers.transfer(lambda: self._send(piece, buffer))
-        self._futures.append(future)
+        future = self._batch.start(partial(self._send, piece, buffer))
         if self._serial:
             future.result()
 

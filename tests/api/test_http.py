@@ -1,0 +1,338 @@
+"""Whatever comes back, and whatever breaks: the right exception, with errno, path, code and request id."""
+
+import errno
+import socket
+import threading
+import tracemalloc
+
+import pytest
+
+from cosv4fs.api.bodies import Body, form_body
+from cosv4fs.emulator import faults
+from cosv4fs.errors import CosError
+from tests.support import BUCKET, KIB, MIB, RawServer, content, http_reply, raw_client
+
+OK = http_reply(b'{"code":0,"message":"SUCCESS","data":{"ctime":1,"mtime":2}}')
+HTML = b"<html><head><title>404</title></head><body><h1>Not   here</h1></body></html>"
+XML = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>%s</Message></Error>"
+
+
+def stat(server, key="/dir/", **options):
+    client = raw_client(server, **options)
+    try:
+        return client.stat("b", key)
+    finally:
+        client.close()
+
+
+def error_of(reply, **options):
+    with RawServer(reply) as server, pytest.raises(OSError) as caught:
+        stat(server, **options)
+    assert isinstance(caught.value, CosError)
+    assert caught.value.filename == "b/dir"
+    assert caught.value.strerror
+    assert "stat" in str(caught.value)
+    return caught.value
+
+
+def test_the_raw_server_works():
+    with RawServer(OK) as server:
+        assert stat(server).modified == 2
+        assert server.requests[0].startswith(b"GET /files/v2/1250000000/b/dir/?op=stat HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "404 Not Found", "500 Oops"])
+def test_the_code_decides_whatever_the_status(status):
+    error = error_of(http_reply(b'{"code":-197,"message":"ERROR_CMD_FILE_NOTEXIST","request_id":"abc="}', status))
+    assert isinstance(error, FileNotFoundError)
+    assert (error.errno, error.code, error.request_id) == (errno.ENOENT, -197, "abc=")
+    assert error.status == int(status[:3])
+    assert "abc=" in str(error)
+
+
+def test_the_request_id_of_the_header():
+    error = error_of(http_reply(b'{"code":"-197"}', headers=["x-cos-request-id: xyz="]))
+    assert (error.code, error.request_id) == (-197, "xyz=")
+
+
+def test_an_unknown_code():
+    error = error_of(http_reply(b'{"code":-31337,"message":"ERROR_NEW"}', "400 Bad"))
+    assert (error.errno, error.code) == (errno.EIO, -31337)
+    assert "ERROR_NEW" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "number"),
+    [
+        ("400 Bad Request", OSError, errno.EINVAL),
+        ("401 Unauthorized", PermissionError, errno.EACCES),
+        ("403 Forbidden", PermissionError, errno.EACCES),
+        ("404 Not Found", ConnectionError, errno.EHOSTUNREACH),
+        ("405 Not Allowed", OSError, errno.ENOTSUP),
+        ("413 Too Large", OSError, errno.EFBIG),
+        ("429 Too Many", OSError, errno.EBUSY),
+        ("500 Oops", OSError, errno.EIO),
+        ("502 Bad Gateway", OSError, errno.EIO),
+        ("503 Unavailable", OSError, errno.EIO),
+        ("612 Missing", FileNotFoundError, errno.ENOENT),
+        ("631 Appid", PermissionError, errno.EACCES),
+        ("200 OK", OSError, errno.EIO),
+        ("418 Teapot", OSError, errno.EIO),
+    ],
+)
+@pytest.mark.parametrize("body", [HTML, b"", b"\xff\xfe\x00garbage"], ids=["html", "empty", "garbage"])
+def test_replies_without_json(status, kind, number, body):
+    error = error_of(http_reply(body, status))
+    assert isinstance(error, kind)
+    assert error.errno == number
+    assert (error.status, error.code) == (int(status[:3]), None)
+    assert status[:3] in str(error)
+    assert "<" not in error.strerror
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "kind"),
+    [
+        (b"InvalidRequest", b"Missing required header for this request: Appid", FileNotFoundError),
+        (b"NoSuchBucket", b"gone", FileNotFoundError),
+        (b"AccessDenied", b"no", OSError),
+    ],
+)
+def test_xml(name, message, kind):
+    error = error_of(http_reply(XML % (name, message), "404 Not" if name == b"NoSuchBucket" else "400 Bad"))
+    assert isinstance(error, kind)
+    assert name.decode() in str(error)
+    assert message.decode() in str(error)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent", "304 Not Modified"])
+@pytest.mark.parametrize("body", [b"", b'{"code":0,"data":{}}'], ids=["empty", "json"])
+def test_redirects_are_errors_and_not_followed(status, body):
+    with RawServer(OK) as elsewhere:
+        reply = http_reply(body if "304" not in status else b"", status, [f"Location: {elsewhere.endpoint}/x"])
+        error = error_of(reply)
+        assert elsewhere.requests == []
+    assert error.errno == errno.EIO
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"0",
+        b'"code"',
+        b"{}",
+        b'{"code":null}',
+        b'{"code":[]}',
+        b'{"code":0.5}',
+        b'{"code":"zero"}',
+        b'{"code":"' + b"9" * 5000 + b'"}',
+        b'{"code":0',
+        b'{"code":0}trailing',
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b"\xff" * 100,
+        b'{"code":' + b"9" * 5000 + b"}",
+        b'{"code":0,"data":[]}',
+        b'{"code":0,"data":"text"}',
+        b'{"code":0,"data":{"mtime":-1}}',
+        b'{"code":0,"data":{"mtime":true}}',
+        b'{"code":0,"data":{"mtime":1e400}}',
+        b'{"code":0,"data":{"mtime":"' + b"9" * 5000 + b'"}}',
+        b'{"code":0,"data":{"biz_attr":{}}}',
+        b'{"code":0,"data":{"custom_headers":[1]}}',
+    ],
+    ids=lambda body: body[:30].decode("latin-1"),
+)
+def test_nonsense(body):
+    assert error_of(http_reply(body)).errno in (errno.EIO, errno.EBADMSG)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Retry-After: \xb2", "Retry-After: soon", "Retry-After: -1", "Retry-After: " + "9" * 5000, "Date: \xb2\xb2"],
+)
+def test_hostile_headers(header):
+    error = error_of(http_reply(HTML, "503 Unavailable", [header]))
+    assert error.errno == errno.EIO
+    assert error.retry_after in (None, 60.0)
+
+
+def test_retry_after_is_bounded():
+    assert error_of(http_reply(HTML, "503 Unavailable", ["Retry-After: 7"])).retry_after == 7.0
+    assert error_of(http_reply(HTML, "503 Unavailable", ["Retry-After: 86400"])).retry_after == 60.0
+
+
+def test_a_huge_reply_is_not_read(monkeypatch):
+    monkeypatch.setattr("cosv4fs.api.http._MAX_JSON", 1000)
+    error = error_of(http_reply(b'{"code":0,"data":{"biz_attr":"%s"}}' % bytes(2000)))
+    assert error.errno == errno.EMSGSIZE
+
+
+@pytest.mark.parametrize("length", [100, 10_000])
+def test_a_body_that_breaks_off(length):
+    error = error_of(http_reply(b'{"code":0,"data":{}}', length=length))
+    assert isinstance(error, ConnectionError)
+    assert error.doubtful
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTT", b"nonsense\r\n\r\n"], ids=["none", "cut", "bad"])
+def test_no_http(reply):
+    error = error_of(reply)
+    assert isinstance(error, ConnectionError)
+    assert "127.0.0.1" in str(error)
+
+
+def test_a_length_that_is_no_number_does_not_matter_to_json():
+    assert stat_of(http_reply(b'{"code":0,"data":{"mtime":5}}', length="\xb2")).modified == 5
+
+
+def stat_of(reply):
+    with RawServer(reply) as server:
+        return stat(server)
+
+
+class TestNetwork:
+    def test_time_out(self, service):
+        release = threading.Event()
+        service.fault(faults.Stall(release), op="stat")
+        client = raw_client(service.emulator, **service.emulator.storage_options, read_timeout=0.05)
+        try:
+            with pytest.raises(TimeoutError, match=r"127\.0\.0\.1") as caught:
+                client.stat(BUCKET, "/x")
+            assert (caught.value.errno, caught.value.filename) == (errno.ETIMEDOUT, f"{BUCKET}/x")
+            assert caught.value.doubtful
+        finally:
+            release.set()
+            client.close()
+
+    def test_nobody_listens(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and never listens
+            place = f"127.0.0.1:{taken.getsockname()[1]}"
+            client = raw_client(_Place(f"http://{place}"))
+            with pytest.raises(ConnectionError, match=f"cannot connect to {place}") as caught:
+                client.stat("b", "/x")
+            client.close()
+        assert caught.value.errno == errno.ECONNREFUSED
+        assert not caught.value.doubtful
+
+    def test_https_where_http_is_spoken(self, service):
+        client = raw_client(_Place(service.emulator.endpoint.replace("http:", "https:")))
+        with pytest.raises(ConnectionError, match=r"127\.0\.0\.1") as caught:
+            client.stat("b", "/x")
+        client.close()
+        assert caught.value.filename == "b/x"
+
+    def test_a_ca_bundle_that_is_not_there(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="CA bundle"):
+            raw_client(_Place("https://127.0.0.1:9"), verify=str(tmp_path / "none.pem"))
+
+    def test_the_connection_is_kept(self, service):
+        for number in range(5):
+            service.put(f"/{number}", content(100 * KIB))
+            service.read(f"/{number}")
+            with pytest.raises(FileNotFoundError):
+                service.client.stat(BUCKET, "/no")
+        assert len({record.connection for record in service.emulator.requests}) == 1
+
+    def test_close_closes_it(self, service):
+        service.put("/x", b"x")
+        service.client.close()
+        service.put("/x", b"y")
+        assert len({record.connection for record in service.emulator.requests}) == 2
+
+    def test_a_dead_kept_connection_is_no_error(self, service):
+        service.put("/x", b"x")
+        service.emulator.restart()
+        assert service.read("/x") == b"x"
+
+    def test_nothing_but_the_signature_identifies(self):
+        with RawServer(OK) as server:
+            stat(server)
+        head = server.requests[0].decode().lower()
+        assert "user-agent: cosv4fs/" in head
+        assert "cookie" not in head
+        assert "accept-encoding: identity" in head
+
+
+class _Place:
+    """Anything with an endpoint."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+
+class TestProxies:
+    @pytest.fixture
+    def proxy(self):
+        with RawServer(OK) as server:
+            yield server
+
+    @pytest.fixture
+    def target(self):
+        return _Place("http://far.example:81")
+
+    def test_option(self, proxy, target):
+        assert stat(target, proxies={"http": proxy.endpoint}).modified == 2
+        assert proxy.requests[0].startswith(b"GET http://far.example:81/files/v2/1250000000/b/dir/?op=stat HTTP/1.1")
+
+    def test_environment(self, proxy, target, monkeypatch):
+        monkeypatch.setenv("http_proxy", proxy.endpoint)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert stat(target).modified == 2
+        assert proxy.requests[0].startswith(b"GET http://far.example:81/")
+
+    def test_the_environments_exceptions(self, proxy, monkeypatch):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert stat(proxy).modified == 2
+
+    def test_none_at_all(self, proxy, monkeypatch):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert stat(proxy, proxies={}).modified == 2
+
+    def test_downloads_name_the_bucket(self, target):
+        with RawServer(http_reply(b"content", headers=['ETag: "1"'])) as proxy:
+            client = raw_client(target, proxies={"http": proxy.endpoint})
+            fetched = client.fetch("b", "/x", lambda count, _: memoryview(bytearray(count)))
+            client.close()
+        assert fetched.length == 7
+        assert b"\r\nHost: b-1250000000.cosgz.myqcloud.com\r\n" in proxy.requests[0]
+
+
+class TestBodies:
+    def test_a_body_can_be_sent_again(self):
+        body = form_body({"op": "upload"}, memoryview(content(MIB)))
+        assert b"".join(body) == b"".join(body)
+        assert len(body) == len(b"".join(body))
+        assert body.payload() is body
+
+    def test_a_small_one_goes_in_one_piece(self):
+        body = form_body({"op": "upload"}, memoryview(b"content"))
+        assert isinstance(body.payload(), bytes)
+        assert body.payload() == b"".join(body)
+
+    def test_a_slice_is_never_copied(self):
+        data = memoryview(content(8 * MIB))
+        with RawServer(http_reply(b'{"code":0,"data":{"offset":0}}')) as server:
+            client = raw_client(server)
+            tracemalloc.start()
+            try:
+                client.upload_slice_data(BUCKET, "/x", "session", 0, data)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+                client.close()
+        assert peak < MIB
+
+    def test_no_boundary_comes_twice(self):
+        first, second = (form_body({"op": "x"}, memoryview(b"")).content_type for _ in range(2))
+        assert first != second
+
+    def test_lengths(self):
+        assert len(Body("text/plain", b"ab", memoryview(b"cde"))) == 5

@@ -1,0 +1,155 @@
+"""Paging under every reading of what the last page looks like."""
+
+import errno
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosv4fs.api.listing import Pager
+from cosv4fs.api.replies import Entry, Page
+from cosv4fs.errors import Origin, make_error
+from tests.support import BUCKET
+
+
+class Directory:
+    """A directory that answers as one of the readings has it; counts its pages."""
+
+    def __init__(self, size, *, limit=1000, clamp=False, more=False, kept=False, short=False, silent=False):
+        self.names = [f"{number:05}" for number in range(size)]
+        self.limit, self.clamp, self.more = limit, clamp, more
+        self.kept, self.short, self.silent = kept, short, silent
+        self.asked = []
+
+    def list_page(self, bucket, key, *, num, context="", prefix=""):
+        self.asked.append(num)
+        if num > self.limit:
+            if not self.clamp:
+                code = -165 if self.limit == 199 else -170
+                raise make_error(errno.EINVAL, "too many", f"{bucket}{key}", Origin(code=code))
+            num = self.limit
+        start = int(context or 0)
+        stop = start + max(1, num - self.short)
+        last = stop >= len(self.names)
+        following = (context if self.kept else "") if last else str(stop)
+        listover = None if self.silent else last != self.more
+        entries = tuple(Entry(name, is_directory=False) for name in self.names[start:stop])
+        return Page(entries, following, listover)
+
+    def list(self, pager=None, page_size=1000):
+        pager = pager or Pager(self.list_page, page_size)
+        return [entry.name for entry in pager.entries("b", "/dir/")]
+
+
+READINGS = st.fixed_dictionaries(
+    {
+        "limit": st.sampled_from([1000, 199]),
+        "clamp": st.booleans(),
+        "more": st.booleans(),
+        "kept": st.booleans(),
+        "short": st.booleans(),
+    }
+)
+SIZES = st.one_of(st.integers(0, 2500), st.sampled_from([0, 1, 197, 198, 199, 200, 398, 999, 1000, 1001, 1998, 2000]))
+
+
+@given(st.lists(SIZES, min_size=1, max_size=4), READINGS, st.sampled_from([1000, 199, 50]))
+@settings(deadline=None)
+def test_every_name_once_in_order(sizes, reading, page_size):
+    directory = Directory(0, **reading)
+    pager = Pager(directory.list_page, page_size)
+    for size in sizes:  # what was learnt from one holds for the next
+        directory.names = [f"{number:05}" for number in range(size)]
+        assert directory.list(pager) == directory.names
+
+
+@given(SIZES, READINGS)
+@settings(deadline=None)
+def test_hardly_a_request_too_many(size, reading):
+    directory = Directory(size, **reading)
+    directory.list()
+    per_page = (1000 if reading["limit"] == 1000 else 199) - reading["short"]
+    refused = reading["limit"] == 199 and not reading["clamp"]
+    assert len(directory.asked) <= max(1, math.ceil(size / per_page)) + refused + 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 150])
+def test_a_short_directory_costs_one_request(size, more, kept):
+    directory = Directory(size, more=more, kept=kept)
+    assert directory.list() == directory.names
+    assert len(directory.asked) == 1
+
+
+def test_a_page_size_that_is_refused_is_not_asked_for_again():
+    directory = Directory(300, limit=199)
+    pager = Pager(directory.list_page, 1000)
+    assert directory.list(pager) == directory.list(pager) == directory.names
+    assert directory.asked == [1000, 199, 199, 199, 199]
+
+
+def test_other_refusals_are_raised():
+    def list_page(bucket, key, **_):
+        raise make_error(errno.EINVAL, "no", "b/dir", Origin(code=-170))
+
+    with pytest.raises(OSError, match="no"):
+        list(Pager(list_page, 100).entries("b", "/dir/"))
+
+
+@pytest.mark.parametrize("size", [0, 5, 1000, 2500])
+def test_without_listover(size):
+    directory = Directory(size, silent=True)
+    assert directory.list() == directory.names
+
+
+def test_pages_in_circles():
+    pages = {
+        "": Page((Entry("a", False),) * 1000, "1", False),
+        "1": Page((Entry("b", False),) * 1000, "2", False),
+        "2": Page((Entry("c", False),) * 1000, "1", False),
+    }
+    pager = Pager(lambda bucket, key, *, num, context="", prefix="": pages[context], 1000)
+    with pytest.raises(OSError, match="circles") as caught:
+        list(pager.entries("b", "/dir/"))
+    assert (caught.value.errno, caught.value.filename) == (errno.EBADMSG, "b/dir")
+
+
+def test_a_failed_page_is_an_error():
+    directory = Directory(1500)
+
+    def list_page(*args, context="", **more):
+        if context:
+            raise make_error(errno.EIO, "broken", "b/dir")
+        return directory.list_page(*args, context=context, **more)
+
+    with pytest.raises(OSError, match="broken"):
+        list(Pager(list_page, 1000).entries("b", "/dir/"))
+
+
+@pytest.mark.parametrize("last_context", ["empty", "kept"])
+@pytest.mark.parametrize("listover", ["finished", "more"])
+@pytest.mark.parametrize("short_pages", [False, True])
+def test_over_http(make_service, listover, last_context, short_pages):
+    service = make_service(
+        listover=listover, last_context=last_context, short_pages=short_pages, options={"page_size": 4}
+    )
+    for size in range(10):
+        expected = [str(number) for number in range(size)]
+        assert service.names("/") == expected
+        before = service.emulator.count()["list"]
+        assert service.names("/") == expected
+        pages = max(1, math.ceil(size / (3 if short_pages else 4)))
+        assert service.emulator.count()["list"] - before <= pages + 1
+        service.put(f"/{size}", b"")
+
+
+@pytest.mark.parametrize("oversize_list", ["refuse", "clamp"])
+@pytest.mark.parametrize("listover", ["finished", "more"])
+def test_an_older_server_over_http(make_service, oversize_list, listover):
+    service = make_service(max_list=199, oversize_list=oversize_list, listover=listover)
+    for number in range(205):
+        service.put(f"/{number}", b"")
+    assert len(set(service.names())) == 205
+    assert len([entry.name for entry in service.client.list(BUCKET, "/", "1")]) == 111

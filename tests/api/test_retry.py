@@ -1,0 +1,204 @@
+"""When a request is sent again, without any request."""
+
+import errno
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.codes import Retry
+from cosv4fs.errors import Origin, make_error
+from tests.support import Clock
+
+
+def failure(retry=Retry.YES, *, progressed=False, **origin):
+    error = make_error(errno.EIO, "failed", "bucket/x", Origin(retry=retry, **origin))
+    error.progressed = progressed
+    return error
+
+
+class Script:
+    """Fails as told, then succeeds; remembers the pauses."""
+
+    def __init__(self, *errors, retries=5, deadline=120.0, uniform=max, takes=0.0):
+        self.clock = Clock(1000.0)
+        self.errors = list(errors)
+        self.attempts = 0
+        self.told = []
+        self.takes = takes
+        self.policy = RetryPolicy(retries, deadline, self.clock, self.clock.sleep, uniform)
+
+    def attempt(self):
+        self.attempts += 1
+        self.clock.now += self.takes
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    def run(self, settle=None):
+        return self.policy.run(self.attempt, settle, self.told.append)
+
+    @property
+    def pauses(self):
+        return self.clock.slept
+
+
+def test_success_needs_no_pause():
+    script = Script()
+    assert script.run() == "done"
+    assert (script.attempts, script.pauses, script.told) == (1, [], [])
+
+
+def test_the_bound_doubles_up_to_the_longest():
+    script = Script(*[failure() for _ in range(10)], retries=10, deadline=1e9)
+    assert script.run() == "done"
+    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0, 20.0]
+
+
+def test_full_jitter_uses_the_whole_width():
+    asked = []
+
+    def uniform(low, high):
+        asked.append((low, high))
+        return low
+
+    script = Script(failure(), failure(), uniform=uniform)
+    script.run()
+    assert asked == [(0.0, 0.2), (0.0, 0.4)]
+    assert script.pauses == [0.0, 0.0]
+
+
+@given(st.integers(0, 8), st.floats(0, 1))
+def test_pauses_of_the_real_policy_stay_in_bounds(failures, fraction):
+    script = Script(
+        *[failure() for _ in range(failures)], retries=8, uniform=lambda low, high: low + (high - low) * fraction
+    )
+    assert script.run() == "done"
+    assert all(0 <= pause <= 0.2 * 2**index for index, pause in enumerate(script.pauses))
+
+
+@pytest.mark.parametrize("retries", [0, 1, 4])
+def test_number_of_retries(retries):
+    last = failure()
+    script = Script(*[failure() for _ in range(retries)], last, retries=retries)
+    with pytest.raises(OSError, match="failed") as caught:
+        script.run()
+    assert caught.value is last
+    assert script.attempts == retries + 1
+    assert len(script.told) == retries
+
+
+def test_no_attempt_starts_after_the_deadline():
+    script = Script(*[failure() for _ in range(1000)], retries=1000, deadline=30, takes=7)
+    with pytest.raises(OSError, match="failed"):
+        script.run()
+    # 7, 14.2, 21.6, 29.4: the fifth would begin after 31 seconds
+    assert script.attempts == 4
+    assert script.clock.now - 1000 < 30
+
+
+def test_a_pause_over_the_deadline_is_not_waited_for():
+    script = Script(failure(retry_after=60), deadline=30)
+    with pytest.raises(OSError, match="failed"):
+        script.run()
+    assert script.pauses == []
+
+
+def test_progress_starts_the_count_and_the_clock_anew():
+    errors = [failure(progressed=True) for _ in range(50)]
+    script = Script(*errors, retries=1, deadline=10, takes=9)
+    assert script.run() == "done"
+    assert script.attempts == 51
+    assert set(script.pauses) == {0.2}
+
+
+def test_progress_does_not_excuse_what_comes_after():
+    script = Script(failure(progressed=True), failure(), failure(), retries=2)
+    with pytest.raises(OSError, match="failed"):
+        script.run()
+    assert script.attempts == 3
+
+
+def test_retry_after_is_the_least_pause():
+    script = Script(failure(retry_after=9.0), failure(retry_after=0.1))
+    script.run()
+    assert script.pauses == [9.0, 0.4]
+
+
+def test_backing_off_never_comes_at_once():
+    script = Script(failure(Retry.BACK_OFF), failure(Retry.BACK_OFF, retry_after=5.0), uniform=min)
+    script.run()
+    assert script.pauses == [0.1, 5.0]
+
+
+@pytest.mark.parametrize("retry", [Retry.NO, Retry.SESSION])
+def test_what_does_not_pass(retry):
+    script = Script(failure(retry))
+    with pytest.raises(OSError, match="failed"):
+        script.run()
+    assert (script.attempts, script.told) == (1, [])
+
+
+class TestSigningAfresh:
+    def test_at_once_and_twice_at_most(self):
+        script = Script(failure(Retry.RESIGN), failure(Retry.RESIGN))
+        assert script.run() == "done"
+        assert script.pauses == [0.0, 0.0]
+        assert [error.retry for error in script.told] == [Retry.RESIGN] * 2
+        with pytest.raises(OSError, match="failed"):
+            Script(*[failure(Retry.RESIGN) for _ in range(3)]).run()
+
+    def test_after_other_failures(self):
+        script = Script(failure(), failure(), failure(), failure(Retry.RESIGN))
+        assert script.run() == "done"
+        assert script.pauses[-1] == 0.0
+
+    def test_not_without_retries(self):
+        with pytest.raises(OSError, match="failed"):
+            Script(failure(Retry.RESIGN), retries=0).run()
+
+
+class TestSettling:
+    def test_only_after_a_doubtful_attempt(self):
+        refused = failure(Retry.NO)
+        with pytest.raises(OSError, match="failed") as caught:
+            Script(failure(), refused).run(settle=lambda _: "settled")
+        assert caught.value is refused
+        assert Script(failure(doubtful=True), failure(Retry.NO)).run(settle=lambda _: "settled") == "settled"
+
+    def test_never_at_the_doubtful_attempt_itself(self):
+        script = Script(failure(Retry.NO, doubtful=True))
+        with pytest.raises(OSError, match="failed"):
+            script.run(settle=lambda _: "settled")
+
+    def test_a_passing_fault_is_not_asked_about(self):
+        asked = []
+        script = Script(failure(doubtful=True), failure(), failure(Retry.NO))
+        assert script.run(settle=lambda error: asked.append(error.retry) or "settled") == "settled"
+        assert asked == [Retry.NO]
+
+    def test_doubt_stays(self):
+        script = Script(failure(doubtful=True), failure(), failure(Retry.RESIGN), failure(Retry.SESSION))
+        assert script.run(settle=lambda error: "settled" if error.retry is Retry.SESSION else None) == "settled"
+
+    def test_a_real_error_is_raised(self):
+        refused = failure(Retry.NO)
+        with pytest.raises(OSError, match="failed") as caught:
+            Script(failure(doubtful=True), refused).run(settle=lambda _: None)
+        assert caught.value is refused
+
+    def test_an_error_while_asking_is_raised(self):
+        def settle(error):
+            raise make_error(errno.ETIMEDOUT, "stat failed", "bucket/x")
+
+        with pytest.raises(TimeoutError, match="stat failed"):
+            Script(failure(doubtful=True), failure(Retry.NO)).run(settle)
+
+
+def test_other_exceptions_pass_through():
+    def attempt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RetryPolicy().run(attempt)

@@ -1,0 +1,200 @@
+"""What the sink answers: a little of the COS JSON API v4, a little of S3. Nothing is stored.
+
+An object whose name ends in ``-s<number>`` exists and has that many bytes; nothing else exists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Call", "Reply", "answer"]
+
+_SIZE = re.compile(r"-s(\d{1,15})$")
+_FIELD = re.compile(rb'name="(\w+)"(?:\r\n[^\r]+)*\r\n\r\n([^\r]*)')
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+_MODIFIED = "Thu, 01 Oct 2026 12:00:00 GMT"
+_ETAG = '"0123456789abcdef0123456789abcdef"'
+_PHRASES = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found", 416: "Range Not Satisfiable"}
+
+
+@dataclass
+class Call:
+    """One request; `prefix` holds the first bytes of its body."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    prefix: bytes = b""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return int(self.headers.get("content-length", "0"))
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the request is for the sink itself."""
+        return self.path == "/_control"
+
+
+@dataclass
+class Reply:
+    """An answer: a body, or a stretch (offset, length) of the pattern."""
+
+    operation: str
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    pattern: tuple[int, int] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content_length(self) -> int:
+        """Bytes of the body."""
+        return self.pattern[1] if self.pattern else len(self.body)
+
+    def head(self) -> bytes:
+        """Return status line and headers."""
+        lines = [
+            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}",
+            f"Content-Type: {self.content_type}",
+            f"Content-Length: {self.content_length}",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def answer(call: Call, sessions: Iterator[int]) -> Reply:
+    """Return the reply to a request of either dialect."""
+    host = call.headers.get("host", "")
+    if call.path.startswith("/files/v2/"):
+        if call.method == "POST" or "op" in call.query:
+            return _cos(call, sessions)
+        return _download(call, "download")
+    if "myqcloud.com" in host:
+        return _download(call, "download")
+    return _s3(call, sessions)
+
+
+# -- objects -----------------------------------------------------------------------------------------------------------
+
+
+def _size(path: str) -> int | None:
+    found = _SIZE.search(path)
+    return int(found[1]) if found else None
+
+
+def _download(call: Call, operation: str) -> Reply:
+    size = _size(call.path)
+    if size is None:
+        return Reply(operation, 404)
+    headers = {"ETag": _ETAG, "Last-Modified": _MODIFIED, "Accept-Ranges": "bytes"}
+    wanted = _RANGE.match(call.headers.get("range", ""))
+    if wanted is None:
+        return Reply(operation, 200, b"", "application/octet-stream", (0, size), headers)
+    start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
+    stop = min(size, int(wanted[2]) + 1) if wanted[1] and wanted[2] else size
+    if start >= size:
+        return Reply(operation, 416, headers={"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return Reply(operation, 206, b"", "application/octet-stream", (start, stop - start), headers)
+
+
+# -- COS ---------------------------------------------------------------------------------------------------------------
+
+
+def _cos(call: Call, sessions: Iterator[int]) -> Reply:
+    fields = _fields(call)
+    op = fields.get("op", "")
+    if op == "upload_slice_init":
+        data = {"session": f"session-{next(sessions)}", "slice_size": int(fields["slice_size"]), "serial_upload": 0}
+    elif op == "upload_slice_data":
+        data = {"session": fields["session"], "offset": int(fields["offset"])}
+    elif op == "stat":
+        return _cos_status(call)
+    elif op == "list":
+        data = {"context": "", "has_more": False, "listover": True, "infos": []}
+    elif op == "upload_slice_list":
+        return _envelope(op, {}, -197, 404)
+    else:
+        data = {"access_url": "http://localhost/", "resource_path": call.path, "url": "http://localhost/"}
+    return _envelope(op, data)
+
+
+def _fields(call: Call) -> dict[str, str]:
+    if call.prefix.startswith(b"{"):
+        return {name: str(value) for name, value in json.loads(call.prefix).items()}
+    found = {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(call.prefix)}
+    return {**call.query, **found}
+
+
+def _cos_status(call: Call) -> Reply:
+    size = _size(call.path)
+    if size is None:
+        return _envelope("stat", {}, -197, 404)
+    times = {"ctime": 1790000000, "mtime": 1790000000}
+    return _envelope("stat", {"filesize": size, "filelen": size, "sha": "0" * 39 + "1", "biz_attr": "", **times})
+
+
+def _envelope(op: str, data: dict[str, object], code: int = 0, status: int = 200) -> Reply:
+    message = "SUCCESS" if code == 0 else "ERROR_CMD_FILE_NOTEXIST"
+    body = {"code": code, "message": message, "request_id": "0", **({"data": data} if code == 0 else {})}
+    return Reply(op, status, json.dumps(body).encode())
+
+
+# -- S3 ----------------------------------------------------------------------------------------------------------------
+
+
+def _s3(call: Call, sessions: Iterator[int]) -> Reply:
+    if call.method in ("GET", "HEAD"):
+        if "list-type" in call.query or call.path.count("/") < 2:
+            return _xml("ListObjectsV2", _listing(call))
+        return _download(call, "HeadObject" if call.method == "HEAD" else "GetObject")
+    if call.method == "PUT":
+        name = "UploadPart" if "partNumber" in call.query else "PutObject"
+        return Reply(name, 200, headers={"ETag": _ETAG})
+    if call.method == "POST" and "uploads" in call.query:
+        return _xml("CreateMultipartUpload", _upload(call, f"upload-{next(sessions)}"))
+    if call.method == "POST" and "uploadId" in call.query:
+        return _xml("CompleteMultipartUpload", _completed(call))
+    if call.method == "POST":
+        return _xml("DeleteObjects", "<DeleteResult></DeleteResult>")
+    return Reply(f"S3-{call.method}", 204)
+
+
+def _xml(operation: str, body: str) -> Reply:
+    return Reply(operation, 200, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'.encode(), "application/xml")
+
+
+def _bucket_and_key(call: Call) -> tuple[str, str]:
+    bucket, _, key = call.path.lstrip("/").partition("/")
+    return bucket, key
+
+
+def _listing(call: Call) -> str:
+    bucket, _ = _bucket_and_key(call)
+    prefix = call.query.get("prefix", "")
+    return (
+        f"<ListBucketResult><Name>{bucket}</Name><Prefix>{prefix}</Prefix><KeyCount>0</KeyCount>"
+        "<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>"
+    )
+
+
+def _upload(call: Call, name: str) -> str:
+    bucket, key = _bucket_and_key(call)
+    return (
+        f"<InitiateMultipartUploadResult><Bucket>{bucket}</Bucket><Key>{key}</Key>"
+        f"<UploadId>{name}</UploadId></InitiateMultipartUploadResult>"
+    )
+
+
+def _completed(call: Call) -> str:
+    bucket, key = _bucket_and_key(call)
+    return (
+        f"<CompleteMultipartUploadResult><Location>http://localhost/</Location><Bucket>{bucket}</Bucket>"
+        f"<Key>{key}</Key><ETag>{_ETAG}</ETag></CompleteMultipartUploadResult>"
+    )

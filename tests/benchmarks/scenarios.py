@@ -1,0 +1,191 @@
+"""What is measured: which operation of which clients, at which size, over which network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.benchmarks.clients import Task
+
+__all__ = ["SCENARIOS", "Scale", "Scenario", "Variant"]
+
+KIB = 1024
+MIB = 1024 * KIB
+SLICE, RANGE = 3 * MIB, 4 * MIB
+WAN_RATE = 20.0
+"""Megabytes per second and connection on the pretended far links."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done: bytes of large objects, numbers of small ones, samples of each figure."""
+
+    large: tuple[int, ...]
+    wan: int
+    wan_slow: int
+    small: int
+    samples: int
+    emulator: int
+    memory: int
+
+    @classmethod
+    def full(cls) -> Scale:
+        """The figures that are published."""
+        sizes = (4 * KIB, MIB, 32 * MIB, 256 * MIB, 1024 * MIB)
+        return cls(sizes, 768 * MIB, 48 * MIB, 1000, 5, 256 * MIB, 1024 * MIB)
+
+    @classmethod
+    def quick(cls) -> Scale:
+        """A try-out in about two minutes; its ratios are not the published ones."""
+        return cls((4 * KIB, 32 * MIB), 96 * MIB, 24 * MIB, 200, 3, 32 * MIB, 32 * MIB)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One client doing one task; the warm-up opens its connections."""
+
+    client: str
+    task: Task
+    options: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return self.label or self.client
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Variants that are measured in turn, over one network.
+
+    Parameters
+    ----------
+    name, title : str
+        For ``--only`` and for tables.
+    variants : tuple of Variant
+        What is compared.
+    rtt_ms, rate_mbps : float
+        The pretended network.
+    on_emulator : bool
+        Against the package's local service instead of the sink.
+    samples : int
+        How often; 0: as the scale says.
+    """
+
+    name: str
+    title: str
+    variants: tuple[Variant, ...]
+    rtt_ms: float = 0.0
+    rate_mbps: float = 0.0
+    on_emulator: bool = False
+    samples: int = 0
+
+
+_PEERS = ("cosv4fs", "s3fs", "obstore.fsspec")
+_BARE = ("put_file", "write", "get_file", "cat_file")
+_LARGE = ("put_file", "write", "get_file", "cat_file", "read")
+_SMALL = ("put_many", "get_many", "cat_many", "info_many")
+
+
+def _size(number: int) -> str:
+    for unit, name in ((1024 * MIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if number >= unit:
+            return f"{number // unit} {name}"
+    return f"{number} B"
+
+
+def _raw(scale: Scale) -> list[Scenario]:
+    found = []
+    for operation, size in (("slices", SLICE), ("ranges", RANGE)):
+        for threads in (1, 4, 8):
+            task = Task(operation, size, scale.memory // size // 2 + threads, threads)
+            variants = tuple(Variant(client, task) for client in ("http.client", "cosv4fs"))
+            title = f"{operation} of {_size(size)}, {threads} thread{'s' * (threads > 1)}"
+            found.append(Scenario("raw", title, variants, samples=2 * scale.samples))
+    return found
+
+
+def _vendor(scale: Scale) -> list[Scenario]:
+    found = []
+    for operation in ("put_file", "get_file", "cat_file"):
+        task = Task(operation, scale.emulator)
+        variants = tuple(Variant(client, task) for client in ("cosv4fs (emulator)", "qcloud_cos_py3"))
+        title = f"{operation} {_size(scale.emulator)} on the local service"
+        found.append(Scenario("vendor", title, variants, on_emulator=True))
+    return found
+
+
+def _peers(scale: Scale) -> list[Scenario]:
+    found = []
+    for size in scale.large:
+        for operation in _LARGE:
+            task = Task(operation, size)
+            variants = [Variant(client, task) for client in _PEERS]
+            if operation in _BARE:
+                variants.append(Variant("obstore", task))
+            if operation == "write":
+                unsized = Task("write_unsized", size)
+                variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))
+            samples = max(3, scale.samples - 1) if size > 512 * MIB else 0
+            found.append(Scenario("peers", f"{operation} {_size(size)}", tuple(variants), samples=samples))
+    return found
+
+
+def _small(scale: Scale) -> list[Scenario]:
+    found = []
+    for operation in _SMALL:
+        task = Task(operation, 4 * KIB, scale.small)
+        variants = tuple(Variant(client, task) for client in _PEERS)
+        found.append(Scenario("small", f"{operation} {scale.small} x 4 KiB", variants))
+    return found
+
+
+def _concurrency(scale: Scale) -> list[Scenario]:
+    size = min(256 * MIB, scale.memory)
+    found = []
+    for operation in ("put_file", "get_file"):
+        variants = tuple(
+            Variant("cosv4fs", Task(operation, size), {"max_concurrency": number}, f"concurrency {number}")
+            for number in (1, 2, 4, 8, 12, 16, 32)
+        )
+        found.append(Scenario("concurrency", f"{operation} {_size(size)} by concurrency", variants))
+    return found
+
+
+def _wan(scale: Scale) -> list[Scenario]:
+    found = []
+    for rtt in (10.0, 30.0, 80.0):
+        for operation in ("put_file", "write", "get_file", "read") if rtt == 30.0 else ("put_file", "get_file"):
+            variants = [
+                Variant("cosv4fs", Task(operation, scale.wan), {"max_concurrency": number}, f"cosv4fs, {number}")
+                for number in (12, 16)
+            ]
+            if rtt == 30.0:
+                variants += [Variant(client, Task(operation, scale.wan_slow)) for client in _PEERS[1:]]
+            title = f"{operation} {_size(scale.wan)}, {rtt:.0f} ms"
+            found.append(Scenario("wan", title, tuple(variants), rtt, WAN_RATE, samples=max(2, scale.samples - 1)))
+    return found
+
+
+def _wan_small(scale: Scale) -> list[Scenario]:
+    found = []
+    for operation in ("put_many", "get_many", "cat_many"):
+        task = Task(operation, 4 * KIB, scale.small)
+        variants = tuple(Variant(client, task) for client in (_PEERS if operation == "put_many" else _PEERS[:2]))
+        title = f"{operation} {scale.small} x 4 KiB, 30 ms"
+        found.append(Scenario("wan-small", title, variants, 30.0, WAN_RATE, samples=max(2, scale.samples - 1)))
+    return found
+
+
+SCENARIOS: dict[str, Callable[[Scale], list[Scenario]]] = {
+    "raw": _raw,
+    "vendor": _vendor,
+    "peers": _peers,
+    "small": _small,
+    "concurrency": _concurrency,
+    "wan": _wan,
+    "wan-small": _wan_small,
+}
+"""What ``--only`` can name."""

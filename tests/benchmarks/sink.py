@@ -1,0 +1,257 @@
+"""A server that keeps nothing: it swallows uploads, serves a pattern, and can pretend to be far away.
+
+It speaks just enough of the COS JSON API v4 and of S3 that every measured client talks to the very same process, and
+it is made to cost as little as Python can: request bodies are discarded by the kernel (or received into one reused
+buffer), downloads leave by ``sendfile`` from memory.
+
+The injected network has a round-trip time (half of it passes before a body is read, half before the answer; a new
+connection costs one more) and a rate per connection. There is no slow start, no loss and no jitter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+from tests.benchmarks.dialects import Call, Reply, answer
+
+MIB = 1024 * 1024
+PATTERN_SIZE = 16 * MIB
+_HEAD_ROOM = 64 * 1024
+_PREFIX = 4096
+"""Bytes of a body that are looked at; the rest is discarded."""
+_WASTE = bytearray(MIB)
+"""Where all connections receive what nobody reads."""
+_PACED = 256 * 1024
+"""Bytes that move at once when the rate is limited."""
+_DISCARD = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
+_CORKED = getattr(socket, "MSG_MORE", 0)
+
+
+@dataclass
+class Network:
+    """What the pretended network is like: seconds per round trip, bytes per second and connection (0: no limit)."""
+
+    rtt: float = 0.0
+    rate: float = 0.0
+
+
+@dataclass
+class Counts:
+    """What the sink has seen since the last reset."""
+
+    connections: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    operations: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, operation: str, received: int, sent: int) -> None:
+        """Count one request."""
+        with self.lock:
+            self.operations[operation] += 1
+            self.bytes_in += received
+            self.bytes_out += sent
+
+    def reset(self) -> None:
+        """Begin again at nothing."""
+        with self.lock:
+            self.connections = self.bytes_in = self.bytes_out = 0
+            self.operations.clear()
+
+    def report(self) -> dict[str, object]:
+        """Return everything, for JSON."""
+        with self.lock:
+            return {
+                "requests": sum(self.operations.values()),
+                "operations": dict(self.operations),
+                "connections": self.connections,
+                "bytes_in": self.bytes_in,
+                "bytes_out": self.bytes_out,
+                "cpu": time.process_time(),
+            }
+
+
+class Sink:
+    """Accepts connections on loopback and serves each on a thread of its own.
+
+    Parameters
+    ----------
+    network : Network
+        What clients shall believe lies between.
+    """
+
+    def __init__(self, network: Network | None = None) -> None:
+        self.network = network or Network()
+        self.counts = Counts()
+        self.sessions = itertools.count(1)
+        self.pattern = _pattern_file()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port: int = self._listener.getsockname()[1]
+
+    def serve(self) -> None:
+        """Serve until the process ends."""
+        while True:
+            connected, _ = self._listener.accept()
+            with self.counts.lock:
+                self.counts.connections += 1
+            threading.Thread(target=_serve_connection, args=(self, connected), daemon=True).start()
+
+    def control(self, call: Call) -> Reply:
+        """Report, reset, or change the network; these requests are not counted."""
+        if "rtt_ms" in call.query:
+            self.network = Network(float(call.query["rtt_ms"]) / 1000, float(call.query["rate_mbps"]) * 1e6)
+        report = json.dumps(self.counts.report()).encode()
+        if "reset" in call.query:
+            self.counts.reset()
+        return Reply("control", body=report)
+
+
+class _Link:
+    """One connection: heads in, bodies dropped, replies out."""
+
+    def __init__(self, sink: Sink, connected: socket.socket) -> None:
+        self.sink, self._socket = sink, connected
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = bytearray(_HEAD_ROOM)
+        self._filled = 0
+        self._is_new = True
+
+    def serve_one(self) -> bool:
+        """Serve one request; False when the client has gone."""
+        end = self._receive_head()
+        if end < 0:
+            return False
+        call = _parse(bytes(self._buffer[:end]))
+        network = Network() if call.is_control else self.sink.network
+        if network.rtt:
+            time.sleep(network.rtt * (1.5 if self._is_new else 0.5))
+        self._is_new = self._is_new and call.is_control
+        self._receive_body(call, end + 4, network)
+        if network.rtt:
+            time.sleep(network.rtt * 0.5)
+        reply = self.sink.control(call) if call.is_control else answer(call, self.sink.sessions)
+        if not call.is_control:
+            self.sink.counts.add(reply.operation, call.length, reply.content_length)
+        self._send(call, reply, network)
+        return True
+
+    def _receive_head(self) -> int:
+        """Return where the head ends in the buffer, -1 at the end of the stream."""
+        while True:
+            end = self._buffer.find(b"\r\n\r\n", 0, self._filled)
+            if end >= 0:
+                return end
+            with memoryview(self._buffer)[self._filled :] as room:
+                count = self._socket.recv_into(room) if room else 0
+            if not count:
+                return -1
+            self._filled += count
+
+    def _receive_body(self, call: Call, start: int, network: Network) -> None:
+        if call.headers.get("expect"):
+            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        wanted = min(call.length, _PREFIX)
+        while self._filled - start < wanted:
+            with memoryview(self._buffer)[self._filled :] as room:
+                self._filled += _some(self._socket.recv_into(room))
+        call.prefix = bytes(self._buffer[start : start + wanted])
+        held = min(call.length, self._filled - start)
+        rest = self._filled - start - held
+        self._buffer[:rest] = self._buffer[start + held : self._filled]
+        self._filled = rest
+        self._drop(call.length - held, network.rate)
+
+    def _drop(self, length: int, rate: float) -> None:
+        began, done = time.perf_counter(), 0
+        step = _PACED if rate else len(_WASTE)
+        while done < length:
+            done += _some(self._socket.recv_into(_WASTE, min(step, length - done), _DISCARD))
+            if rate:
+                _sleep_until(began + done / rate)
+
+    def _send(self, call: Call, reply: Reply, network: Network) -> None:
+        head = reply.head()
+        if reply.pattern is None or call.method == "HEAD":
+            self._socket.sendall(head if call.method == "HEAD" else head + reply.body)
+            return
+        offset, length = reply.pattern
+        self._socket.sendall(head, _CORKED if length else 0)
+        began, done = time.perf_counter(), 0
+        while done < length:
+            place = (offset + done) % PATTERN_SIZE
+            count = min(length - done, PATTERN_SIZE - place, _PACED if network.rate else length)
+            if network.rate:
+                _sleep_until(began + (done + count) / network.rate)
+            done += _some(os.sendfile(self._socket.fileno(), self.sink.pattern, place, count))
+
+
+def _serve_connection(sink: Sink, connected: socket.socket) -> None:
+    with connected, contextlib.suppress(ConnectionError):
+        link = _Link(sink, connected)
+        while link.serve_one():
+            pass
+
+
+def _parse(head: bytes) -> Call:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    path, _, query = target.partition("?")
+    values = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    return Call(method, unquote(path), values, headers)
+
+
+def _some(count: int) -> int:
+    if not count:
+        raise ConnectionAbortedError
+    return count
+
+
+def _sleep_until(moment: float) -> None:
+    pause = moment - time.perf_counter()
+    if pause > 0:
+        time.sleep(pause)
+
+
+def _pattern_file() -> int:
+    """Return a descriptor of the bytes that every download repeats."""
+    descriptor = os.memfd_create("pattern")
+    block = pattern_block()
+    for _ in range(PATTERN_SIZE // len(block)):
+        os.write(descriptor, block)
+    return descriptor
+
+
+def pattern_block() -> bytes:
+    """Return the MiB that downloads consist of."""
+    return (bytes(range(256)) + bytes(reversed(range(256)))) * (MIB // 512)
+
+
+def main() -> None:
+    """Run the sink; prints its port."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rtt-ms", type=float, default=0.0, help="milliseconds per round trip")
+    parser.add_argument("--rate-mbps", type=float, default=0.0, help="megabytes per second and connection; 0: no limit")
+    options = parser.parse_args()
+    sink = Sink(Network(options.rtt_ms / 1000, options.rate_mbps * 1e6))
+    print(sink.port, flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        sink.serve()
+
+
+if __name__ == "__main__":
+    main()

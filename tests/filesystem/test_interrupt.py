@@ -1,0 +1,83 @@
+"""Ctrl-C: what is under way ends at once, and nothing is left running."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cosv4fs.emulator.faults import Stall
+
+BUCKET = "test-bucket"
+MIB = 1024 * 1024
+
+SCRIPT = """
+import os, sys, threading, fsspec
+fs = fsspec.filesystem("cosv4", **eval(sys.argv[1]))
+path, local = "test-bucket/dir/object", sys.argv[2]
+def write():
+    with fs.open(path, "wb", size=9_000_000) as file:
+        for _ in range(9):
+            file.write(bytes(1_000_000))
+def read():
+    with fs.open("test-bucket/large") as file:
+        while file.read(1_000_000):
+            pass
+actions = {
+    "put_file": lambda: fs.put_file(local, path, resume=False),
+    "put resumable": lambda: fs.put_file(local, path),
+    "put many": lambda: fs.put([local] * 4, [f"{path}{n}" for n in range(4)], resume=False),
+    "pipe many": lambda: fs.pipe({f"{path}{n}": b"x" for n in range(50)}),
+    "write": write,
+    "read": read,
+    "get_file": lambda: fs.get_file("test-bucket/large", local + ".back"),
+    "cat": lambda: fs.cat_file("test-bucket/large"),
+}
+try:
+    actions[sys.argv[3]]()
+except KeyboardInterrupt:
+    print("interrupted", list(fs.client.interrupts._owners))
+"""
+
+# what stalls, and how many requests do so before nothing more can happen
+STALLED = {
+    "put_file": ("upload_slice_data", 8),
+    "put resumable": ("upload_slice_data", 8),
+    "put many": ("upload_slice_data", 11),
+    "pipe many": ("upload", 31),
+    "write": ("upload_slice_data", 7),
+    "read": ("download", 3),
+    "get_file": ("download", 8),
+    "cat": ("download", 8),
+}
+
+
+@pytest.mark.parametrize("what", list(STALLED))
+def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what):
+    local = tmp_path / "local"
+    local.write_bytes(os.urandom(9 * MIB))
+    fs.put_file(local, f"{BUCKET}/large")
+    options = {**emulator.storage_options, "slice_size": MIB, "range_size": MIB, "journal_dir": str(tmp_path / "j")}
+    release = threading.Event()
+    stall = Stall(release)
+    operation, count = STALLED[what]
+    fault = emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
+    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while fault.hits < count and process.poll() is None:
+        release.wait(0.02)
+    process.send_signal(signal.SIGINT)
+    # every request stalls until the end of this test: the process could not end by itself
+    out, error = process.communicate(timeout=20)
+    release.set()
+    assert out == "interrupted []\n", error
+    assert process.returncode == 0
+    assert list(tmp_path.glob("*.part")) == []
+    emulator.faults.clear()
+    if what == "put resumable":
+        assert len(fs.uploads(BUCKET)) == 1
+    elif what != "pipe many":
+        assert fs.uploads(BUCKET) == []
+        assert not fs.exists(f"{BUCKET}/dir/object")

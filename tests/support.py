@@ -1,0 +1,190 @@
+"""What the tests of the lower floors share: services of their own, a clock, a server that says anything."""
+
+import random
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from cosv4fs.api import CosV4Client
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.config import resolve
+from cosv4fs.emulator import Dialect, Emulator, faults
+from cosv4fs.transfer.workers import Workers
+
+KIB = 1024
+MIB = 1024 * KIB
+BUCKET = "box"
+
+
+def content(size, seed=0):
+    """Return bytes that look like nothing else."""
+    return random.Random(seed).randbytes(size)
+
+
+class Clock:
+    """Seconds that pass only when somebody sleeps or a test says so."""
+
+    def __init__(self, now=0.0):
+        self.now = now
+        self.slept = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Service:
+    """An emulator and a client that wastes no time between attempts."""
+
+    def __init__(self, *, options=None, retries=5, emulator=None, clock=time.time, **dialect):
+        self.emulator = Emulator(buckets=(BUCKET,), dialect=Dialect(**dialect), **(emulator or {}))
+        self.emulator.start()
+        self.clock = Clock()
+        self.config = resolve({**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})})
+        self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
+        self.client = CosV4Client(self.config, self.policy, clock)
+        self.workers = Workers(self.config.max_concurrency, self.config.max_requests)
+
+    def close(self):
+        self.client.close()
+        self.emulator.close()
+
+    def fault(self, action, op=None, **rule):
+        return self.emulator.faults.add(action=action, op=op, **rule)
+
+    def codes(self):
+        return [record.code for record in self.emulator.requests]
+
+    def ops(self):
+        return [record.op for record in self.emulator.requests]
+
+    def watch(self, look, op=None):
+        """Call `look` with every request before the service acts on it."""
+
+        def match(call):
+            look(call)
+            return False
+
+        self.emulator.faults.add(action=None, op=op, match=match)
+
+    def put(self, key, data, **more):
+        return self.client.upload(BUCKET, key, data, insert_only=False, **more)
+
+    def read(self, key, start=None, stop=None):
+        """Return bytes as the client's own `fetch` brings them."""
+        memory = bytearray()
+
+        def allocate(length, version):
+            memory.extend(bytes(length))
+            return memoryview(memory)
+
+        fetched = self.client.fetch(BUCKET, key, allocate, start, stop)
+        assert fetched.length == len(memory)
+        return bytes(memory)
+
+    def names(self, key="/"):
+        return sorted(entry.name for entry in self.client.list(BUCKET, key))
+
+
+class Do(faults.Action):
+    """Do something when a request has come and nothing is done about it yet."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def before(self, call):
+        self.act()
+
+
+class RawServer:
+    """Sends prepared bytes for each request, whatever it was, and closes the connection."""
+
+    def __init__(self, *replies):
+        self.replies = list(replies)
+        self.requests = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        # close() alone does not wake a thread in accept()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(20)
+
+    @property
+    def port(self):
+        return self._listener.getsockname()[1]
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                self._answer(connection)
+
+    def _answer(self, connection):
+        try:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = connection.recv(65536)
+                if not more:
+                    return
+                head += more
+            head, _, body = head.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: *(\d+)", head)
+            missing = int(length[1]) - len(body) if length else 0
+            while missing > 0:
+                missing -= len(connection.recv(65536)) or missing
+            self.requests.append(head)
+            reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+            connection.sendall(reply)
+        except OSError:
+            return
+
+
+def http_reply(body=b"", status="200 OK", headers=(), length=None):
+    """Return the bytes of an HTTP reply."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def raw_client(server, **options):
+    """Return a client for a `RawServer` that tries once."""
+    given = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz", "endpoint": server.endpoint}
+    given |= {"max_retries": 0, "read_timeout": 20.0}
+    return CosV4Client(resolve({**given, **options}))
+
+
+@pytest.fixture
+def make_service():
+    """Start services that end with the test; keywords are switches of the dialect."""
+    running = []
+
+    def make(**dialect):
+        running.append(Service(**dialect))
+        return running[-1]
+
+    yield make
+    for service in running:
+        service.close()
+
+
+@pytest.fixture
+def service(make_service):
+    return make_service()

@@ -1,0 +1,119 @@
+"""The shape of the house: arrows point down, the wire has one door, and no module grows without end."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cosv4fs
+
+ROOT = Path(cosv4fs.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+MOST_LINES = 650
+
+LEAVES = {"codes", "errors", "paths", "config", "cache"}
+MAY_IMPORT = {
+    "codes": set(),
+    "errors": {"codes"},
+    "paths": {"errors"},
+    "config": {"errors"},
+    "cache": set(),
+    "api": {"api", "codes", "errors", "paths", "config", "_version"},
+    "transfer": {"transfer", "api", *LEAVES},
+    "emulator": {"emulator", "codes", "_version"},
+}
+"""What each part of the package may import of the package; the parts above may import all below them."""
+
+
+def name_of(path):
+    return ".".join(("cosv4fs", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imports(path, *, for_types=True):
+    """Return the full names of the modules that a module imports, also inside functions."""
+    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
+    tree = ast.parse(path.read_text("utf-8"))
+    hidden = set()
+    if not for_types:
+        guards = (
+            node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        )
+        hidden = {inner for guard in guards for statement in guard.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def inside(names):
+    """Return the parts of the package that are named: ``api``, ``paths``, …"""
+    parts = {name.split(".")[1] for name in names if name.startswith("cosv4fs.")}
+    return {part for part in parts if (ROOT / part).is_dir() or (ROOT / f"{part}.py").exists()}
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_arrows_point_down(part):
+    files = [path for path in MODULES if path.relative_to(ROOT).with_suffix("").parts[0] == part]
+    assert files
+    for path in files:
+        assert inside(imports(path)) <= MAY_IMPORT[part], path
+
+
+def test_nothing_but_the_command_line_knows_the_emulator():
+    allowed = {"cli", "demo"}
+    for path in MODULES:
+        part = path.relative_to(ROOT).with_suffix("").parts[0]
+        if part not in ("emulator", *allowed):
+            assert "emulator" not in inside(imports(path)), path
+
+
+def test_one_door_to_the_wire():
+    wire = {"requests", "urllib3", "http", "ssl"}
+    for path in MODULES:
+        if path.relative_to(ROOT).parts[0] == "emulator" or name_of(path) == "cosv4fs.api.http":
+            continue
+        used = {name.partition(".")[0] for name in imports(path, for_types=False)}
+        assert not used & wire, path
+
+
+def test_the_emulator_needs_nothing_of_others():
+    for path in (ROOT / "emulator").rglob("*.py"):
+        foreign = {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - {"cosv4fs"}
+        assert foreign <= ({"pytest"} if path.name == "pytest_plugin.py" else {"typing_extensions"}), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_large(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    ("imported", "unwanted"),
+    [
+        ("cosv4fs", ["pandas", "dask", "pyarrow", "numpy", "cosv4fs.emulator", "pytest"]),
+        ("cosv4fs.api", ["fsspec.implementations", "cosv4fs.transfer", "cosv4fs.emulator"]),
+        ("cosv4fs.emulator", ["requests", "cosv4fs.api", "cosv4fs.transfer"]),
+    ],
+)
+def test_importing_stays_light(imported, unwanted):
+    # the package's own __init__ brings the filesystem: leave it out to see what a floor needs by itself
+    program = f"""
+import sys, types
+if {imported!r} != "cosv4fs":
+    package = types.ModuleType("cosv4fs")
+    package.__path__ = [{str(ROOT)!r}]
+    sys.modules["cosv4fs"] = package
+import {imported}
+loaded = [name for name in {unwanted!r} if name in sys.modules]
+sys.exit(", ".join(loaded) or None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

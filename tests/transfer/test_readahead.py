@@ -1,0 +1,156 @@
+"""Read-ahead: the right bytes for any way of reading, several ranges at once, little memory."""
+
+import errno
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosv4fs.transfer import readahead
+from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.workers import Workers
+from tests.support import content
+
+BLOCK = 100
+DATA = content(2345)
+WORKERS = Workers(4, 2)
+
+
+class Remote:
+    """Bytes that come from somewhere; remembers what was asked for."""
+
+    def __init__(self, data=DATA, workers=WORKERS, block=BLOCK):
+        self.data = data
+        self.asked = []
+        self.failures = 0
+        self.cache = ReadAhead(block, self.fill, len(data), workers)
+
+    def fill(self, start, view):
+        self.asked.append((start, start + len(view)))
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EIO, "broken")
+        view[:] = self.data[start : start + len(view)]
+
+    def held(self):
+        return sum(piece.stop - piece.start for piece in self.cache._segments)
+
+
+@pytest.fixture(autouse=True)
+def small_least(monkeypatch):
+    monkeypatch.setattr(readahead, "_LEAST", 30)
+
+
+READS = st.lists(st.tuples(st.integers(0, len(DATA) + 20), st.integers(0, 700)), max_size=15)
+
+
+@given(READS, st.sampled_from([10, BLOCK, 1000, 5000]))
+@settings(deadline=None)
+def test_any_reads_give_the_bytes(reads, block):
+    remote = Remote(block=block)
+    for start, length in reads:
+        assert remote.cache._fetch(start, start + length) == DATA[start : start + length]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, len(DATA)), st.integers(1, 300)), max_size=25))
+@settings(deadline=None)
+def test_any_mixture_of_reading_on_and_jumping(steps):
+    remote, position = Remote(), 0
+    for jump, target, length in steps:
+        position = target if jump else position
+        assert remote.cache._fetch(position, position + length) == DATA[position : position + length]
+        position = min(position + length, len(DATA))
+        # a window ahead, or half of it left by jumps, and what was asked for last
+        assert remote.held() <= WORKERS.concurrency * BLOCK * 2 + length + BLOCK
+
+
+def test_in_order_every_byte_is_fetched_once():
+    remote = Remote()
+    got = b"".join(remote.cache._fetch(start, start + 70) for start in range(0, len(DATA), 70))
+    assert got == DATA
+    assert sorted(remote.asked) == [(start, min(start + BLOCK, len(DATA))) for start in range(0, len(DATA), BLOCK)]
+
+
+def test_a_small_object_comes_whole():
+    remote = Remote(DATA[:BLOCK])
+    assert remote.cache._fetch(50, 60) == DATA[50:60]
+    assert remote.cache._fetch(0, 10) == DATA[:10]
+    assert remote.asked == [(0, BLOCK)]
+
+
+def test_nothing_is_fetched_for_nothing():
+    remote = Remote()
+    assert remote.cache._fetch(10, 10) == remote.cache._fetch(len(DATA), len(DATA) + 5) == b""
+    assert remote.asked == []
+
+
+def test_none_means_the_ends():
+    remote = Remote()
+    assert remote.cache._fetch(None, None) == DATA
+
+
+def test_jumping_fetches_little_more_than_asked():
+    remote = Remote()
+    for start in (2000, 1000, 1500, 300):
+        assert remote.cache._fetch(start, start + 5) == DATA[start : start + 5]
+    assert sum(stop - start for start, stop in remote.asked) <= 4 * 30
+
+
+def test_reading_on_overlaps_with_fetching():
+    workers = Workers(4, 2)
+    barrier = threading.Barrier(3, timeout=20)
+
+    class Slow(Remote):
+        def fill(self, start, view):
+            super().fill(start, view)
+            if 200 <= start < 500:
+                barrier.wait()  # passes only when three ranges are under way at once
+
+    remote = Slow(workers=workers)
+    assert b"".join(remote.cache._fetch(start, start + BLOCK) for start in range(0, 1000, BLOCK)) == DATA[:1000]
+
+
+def test_a_reader_never_waits_for_a_place():
+    workers = Workers(1, 1)
+    release = threading.Event()
+    held = workers.transfer(release.wait)
+    remote = Remote(workers=workers)
+    assert remote.cache._fetch(0, 500) == DATA[:500]
+    release.set()
+    held.result(20)
+
+
+class TestFailures:
+    def test_is_raised_and_can_be_tried_again(self):
+        remote = Remote()
+        remote.failures = 1
+        with pytest.raises(OSError, match="broken"):
+            remote.cache._fetch(0, 50)
+        assert remote.cache._fetch(0, 50) == DATA[:50]
+
+    def test_several_at_once_are_forgotten_together(self):
+        remote = Remote()
+        remote.failures = 5
+        with pytest.raises(OSError, match="broken"):
+            remote.cache._fetch(0, 500)
+        for segment in remote.cache._segments:
+            segment.done.exception(20)
+        remote.failures = 0
+        assert remote.cache._fetch(0, 500) == DATA[:500]
+
+    def test_a_failure_ahead_disturbs_nobody_before_it(self):
+        remote = Remote()
+        assert remote.cache._fetch(0, 50) == DATA[:50]
+        for segment in remote.cache._segments:
+            segment.done.exception(20)
+        remote.failures = 1
+        assert remote.cache._fetch(50, 90) == DATA[50:90]
+
+
+def test_memory_that_was_given_back_is_not_read_any_more():
+    workers = Workers(2, 1)
+    first, second = Remote(workers=workers), Remote(DATA[::-1], workers=workers)
+    for start in range(0, 2000, 35):
+        assert first.cache._fetch(start, start + 35) == DATA[start : start + 35]
+        assert second.cache._fetch(start, start + 35) == DATA[::-1][start : start + 35]

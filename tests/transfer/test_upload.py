@@ -1,0 +1,384 @@
+"""Uploads: complete or not at all, and the old object readable until the new one is."""
+
+import errno
+import hashlib
+
+import pytest
+
+from cosv4fs.emulator import faults
+from cosv4fs.transfer.publish import Target, remove_unfinished
+from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
+from tests.support import BUCKET, KIB, MIB, Do, content
+
+HALF = MIB // 2
+DATA = content(2 * MIB + 7)
+SIZE = len(DATA)
+OLD = b"the old content"
+
+
+def send(service, data=DATA, key="/x", slice_size=HALF, progress=None, **target):
+    return upload_source(
+        service.client, service.workers, Target(BUCKET, key, **target), MemorySource(data), slice_size, progress
+    )
+
+
+def offsets(service):
+    return sorted(r.offset for r in service.emulator.requests if r.op == "upload_slice_data" and r.code == 0)
+
+
+class TestSliced:
+    def test_a_new_path_costs_slices_and_two(self, service):
+        send(service)
+        assert service.read("/x") == DATA
+        assert service.ops()[:1] == ["upload_slice_init"]
+        service.emulator.clear_requests()
+        send(service, key="/y", data=DATA[::-1])
+        assert service.emulator.count() == {
+            "upload_slice_init": 1,
+            "upload_slice_data": 5,
+            "upload_slice_finish": 1,
+        }
+
+    def test_progress(self, service):
+        steps = []
+        send(service, progress=steps.append)
+        assert sum(steps) == len(DATA)
+        assert sorted(steps) == [7, HALF, HALF, HALF, HALF]
+
+    def test_the_old_object_is_readable_until_the_end(self, service):
+        service.put("/x", OLD)
+        seen = []
+        for op in ("upload_slice_init", "upload_slice_data", "upload_slice_finish", "move"):
+            service.fault(Do(lambda: seen.append(service.read("/x"))), op=op, times=None)
+        send(service)
+        assert len(seen) >= 8
+        assert set(seen) == {OLD}
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    @pytest.mark.parametrize("slice_overwrite", ["at-finish", "at-init", "refuse"])
+    @pytest.mark.parametrize("exists_code", [-4018, -177, -178])
+    def test_overwriting_under_any_reading(self, make_service, slice_overwrite, exists_code):
+        service = make_service(slice_overwrite=slice_overwrite, exists_code=exists_code)
+        service.put("/x", OLD)
+        send(service)
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_serial(self, make_service):
+        service = make_service(serial_upload=True)
+        send(service)
+        assert service.read("/x") == DATA
+        sent = [r for r in service.emulator.requests if r.op == "upload_slice_data"]
+        assert [r.offset for r in sent] == sorted(r.offset for r in sent)
+        assert {r.code for r in sent} == {0}
+
+    @pytest.mark.parametrize("slice_size", [100_000, MIB, 3 * MIB])
+    def test_the_server_decides_the_slice_size(self, make_service, slice_size):
+        service = make_service(slice_size=slice_size)
+        send(service)
+        assert service.read("/x") == DATA
+        assert offsets(service) == list(range(0, len(DATA), slice_size))
+
+    def test_create(self, service):
+        send(service, create=True)
+        with pytest.raises(FileExistsError) as caught:
+            send(service, data=DATA[::-1], create=True)
+        assert caught.value.filename == f"{BUCKET}/x"
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    @pytest.mark.parametrize("create", [False, True])
+    def test_a_directory_has_the_name(self, service, create):
+        service.client.create(BUCKET, "/x/")
+        kind = FileExistsError if create else IsADirectoryError
+        with pytest.raises(kind) as caught:
+            send(service, create=create)
+        assert caught.value.filename == f"{BUCKET}/x"
+        assert service.client.stat(BUCKET, "/x/").is_directory
+        assert [entry.is_directory for entry in service.client.list(BUCKET, "/")] == [True]
+
+    def test_parents(self, make_service):
+        service = make_service(parents="required")
+        send(service, key="/a/b/x")
+        assert service.read("/a/b/x") == DATA
+
+    def test_content_type(self, make_service):
+        service = make_service(part_content_type="ignore")
+        send(service, content_type="image/png", explicit_type=True)
+        assert service.client.head(BUCKET, "/x")[1]["Content-Type"] == "image/png"
+
+    def test_content_that_is_already_stored(self, make_service):
+        service = make_service(instant_needs_parts=False)
+        service.put("/there", DATA)
+        send(service)
+        assert service.read("/x") == DATA
+        assert "upload_slice_data" not in service.emulator.count()
+
+
+class TestUnfinishedUploadsOfOthers:
+    def begin(self, service, size=SIZE, sha=None, key="/x"):
+        return service.client.upload_slice_init(BUCKET, key, filesize=size, slice_size=HALF, sha=sha).session
+
+    def test_a_strangers_is_left_alone(self, service):
+        session = self.begin(service, size=999_999)
+        alive = []
+
+        def look():
+            found = service.client.upload_slice_list(BUCKET, "/x")
+            alive.append(found is not None and found.session == session)
+
+        for op in ("upload_slice_data", "upload_slice_finish", "move"):
+            service.fault(Do(look), op=op, times=None)
+        send(service)
+        assert alive == [True] * 7
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_even_one_of_the_same_size(self, service):
+        session = self.begin(service)
+        service.client.upload_slice_data(BUCKET, "/x", session, 0, memoryview(bytes(HALF)))
+        send(service)
+        assert service.read("/x") == DATA
+
+    def test_the_same_content_is_continued(self, service):
+        sha = hashlib.sha1(DATA).hexdigest()
+        session = self.begin(service, sha=sha)
+        for offset in (HALF, 3 * HALF):
+            service.client.upload_slice_data(
+                BUCKET, "/x", session, offset, memoryview(DATA)[offset : offset + HALF], sha=sha
+            )
+        service.emulator.clear_requests()
+        steps = []
+        send(service, progress=steps.append)
+        assert offsets(service) == [0, 2 * HALF, 4 * HALF]
+        assert "move" not in service.emulator.count()
+        assert sum(steps) == len(DATA)
+        assert service.read("/x") == DATA
+
+    def test_the_same_sha_with_another_size_is_not(self, service):
+        self.begin(service, size=SIZE + 1, sha=hashlib.sha1(DATA).hexdigest())
+        send(service)
+        assert service.read("/x") == DATA
+
+    def test_our_own_whose_reply_was_lost(self, service):
+        service.fault(faults.DropReply(), op="upload_slice_init")
+        send(service)
+        assert service.read("/x") == DATA
+        assert "move" not in service.emulator.count()
+
+    def test_replacing_readings(self, make_service):
+        service = make_service(overwrite_unfinished="replace", reinit="matching")
+        self.begin(service)
+        send(service)
+        assert service.read("/x") == DATA
+
+    @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish"])
+    @pytest.mark.parametrize("code", [-94, -290, -4026])
+    def test_a_lost_session_starts_again_elsewhere(self, service, op, code):
+        service.fault(faults.Refuse(code), op=op, nth=1)
+        send(service)
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_a_session_that_someone_took_away(self, service):
+        service.fault(Do(lambda: service.client.delete(BUCKET, "/x")), op="upload_slice_finish")
+        send(service)
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_someone_elses_object_under_our_session(self, service):
+        def replace():
+            service.client.delete(BUCKET, "/x")
+            service.put("/x", OLD)
+
+        service.fault(Do(replace), op="upload_slice_finish")
+        send(service)
+        assert service.read("/x") == DATA
+
+
+class TestFailures:
+    @pytest.mark.parametrize("op", ["upload_slice_init", "upload_slice_data", "upload_slice_finish"])
+    def test_nothing_stays(self, service, op):
+        service.fault(faults.Refuse(-4002), op=op)
+        with pytest.raises(OSError, match="invalid"):
+            send(service)
+        assert service.names() == []
+
+    @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])
+    def test_the_old_object_stays(self, service, op):
+        service.put("/x", OLD)
+        service.fault(faults.Refuse(-4002), op=op)
+        with pytest.raises(OSError, match="invalid"):
+            send(service)
+        assert service.names() == ["x"]
+        assert service.read("/x") == OLD
+
+    @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()], ids=["error", "interrupt"])
+    def test_the_source_fails(self, service, error):
+        class Broken(MemorySource):
+            def slice(self, offset, length, workers):
+                if offset >= HALF:
+                    raise error
+                return super().slice(offset, length, workers)
+
+        with pytest.raises(type(error)):
+            upload_source(service.client, service.workers, Target(BUCKET, "/x"), Broken(DATA), HALF)
+        assert service.names() == []
+
+    def test_the_first_error_is_told_when_cleaning_fails_too(self, service):
+        service.fault(faults.Refuse(-4002), op="upload_slice_data")
+        service.fault(faults.Refuse(-97), op="delete", times=None)
+        with pytest.raises(OSError, match="invalid"):
+            send(service)
+
+    def test_content_that_changes_is_noticed(self, service):
+        class Changing(MemorySource):
+            def sha1(self):
+                return hashlib.sha1(b"before").hexdigest()
+
+        with pytest.raises(OSError, match="SHA-1"):
+            upload_source(service.client, service.workers, Target(BUCKET, "/x"), Changing(DATA), HALF)
+        assert service.names() == []
+
+    @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])
+    @pytest.mark.parametrize("action", [faults.DropReply(), faults.DropBefore(reset=True)], ids=["lost", "cut"])
+    def test_passing_faults(self, service, op, action):
+        service.put("/x", OLD)
+        fault = service.fault(action, op=op)
+        send(service)
+        assert fault.hits == 1
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+
+class TestDeferred:
+    def test_publish(self, service):
+        service.put("/x", OLD)
+        upload = send(service, deferred=True)
+        assert service.read("/x") == OLD
+        upload.publish()
+        assert service.read("/x") == DATA
+        upload.publish()
+        upload.abort()
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_abort(self, service):
+        service.put("/x", OLD)
+        upload = send(service, deferred=True)
+        upload.abort()
+        upload.abort()
+        assert service.read("/x") == OLD
+        assert service.names() == ["x"]
+
+
+class TestAbort:
+    def open(self, service):
+        upload = SliceUpload(service.client, Target(BUCKET, "/x"), len(DATA), HALF)
+        upload.open()
+        return upload
+
+    def test_removes_our_session(self, service):
+        self.open(service).abort()
+        assert service.names() == []
+
+    def test_spares_a_strangers_session(self, service):
+        upload = self.open(service)
+        service.client.delete(BUCKET, "/x")
+        theirs = service.client.upload_slice_init(BUCKET, "/x", filesize=5, slice_size=HALF).session
+        upload.abort()
+        assert service.client.upload_slice_list(BUCKET, "/x").session == theirs
+
+    def test_spares_a_complete_object(self, service):
+        upload = self.open(service)
+        service.client.delete(BUCKET, "/x")
+        service.put("/x", OLD)
+        upload.abort()
+        assert service.read("/x") == OLD
+
+    def test_spares_an_object_that_an_upload_was_to_replace(self, service):
+        service.put("/x", OLD)
+        session = service.client.upload_slice_init(BUCKET, "/x", filesize=5, slice_size=HALF, insert_only=False).session
+        assert not remove_unfinished(service.client, BUCKET, "/x", {session})
+        assert service.read("/x") == OLD
+
+    def test_of_nothing(self, service):
+        SliceUpload(service.client, Target(BUCKET, "/x"), 5, HALF).abort()
+        assert service.ops() == []
+
+
+def single(service, data=b"content", **target):
+    return upload_single(service.client, Target(BUCKET, "/x", **target), memoryview(data))
+
+
+class TestSingle:
+    def test_one_request(self, service):
+        assert single(service) == "/x"
+        single(service, b"newer")
+        assert service.read("/x") == b"newer"
+        assert service.ops()[:2] == ["upload", "upload"]
+
+    def test_create(self, service):
+        single(service, b"", create=True)
+        with pytest.raises(FileExistsError):
+            single(service, create=True)
+        assert service.read("/x") == b""
+
+    @pytest.mark.parametrize("code", [-4018, -177, -178])
+    def test_a_server_that_refuses_to_overwrite(self, make_service, code):
+        service = make_service(overwrite_upload="refuse", exists_code=code)
+        single(service, OLD)
+        seen = []
+        service.fault(Do(lambda: seen.append(service.read("/x"))), op="move")
+        single(service)
+        assert seen == [OLD]
+        assert service.read("/x") == b"content"
+        assert service.names() == ["x"]
+
+    def test_an_unfinished_upload_in_the_way(self, service):
+        service.client.upload_slice_init(BUCKET, "/x", filesize=MIB, slice_size=MIB)
+        single(service)
+        assert service.read("/x") == b"content"
+        assert service.names() == ["x"]
+
+    def test_a_directory_has_the_name(self, service):
+        service.client.create(BUCKET, "/x/")
+        with pytest.raises(IsADirectoryError) as caught:
+            single(service)
+        assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, f"{BUCKET}/x")
+
+    def test_deferred(self, service):
+        place = single(service, deferred=True)
+        assert place != "/x"
+        assert service.names() == [place[1:]]
+
+    @pytest.mark.parametrize("deferred", [False, True])
+    def test_no_sibling_stays_behind(self, make_service, deferred):
+        service = make_service(overwrite_upload="refuse")
+        service.put("/x", OLD)
+        service.fault(faults.Refuse(-97), op="update", times=None)
+        with pytest.raises(PermissionError):
+            single(service, deferred=deferred, content_type="image/png", explicit_type=True)
+        assert service.names() == ["x"]
+        assert service.read("/x") == OLD
+
+    def test_a_failed_publication(self, make_service):
+        service = make_service(overwrite_upload="refuse")
+        service.put("/x", OLD)
+        service.fault(faults.Refuse(-199), op="move")
+        with pytest.raises(OSError, match="move failed"):
+            single(service)
+        assert service.names() == ["x"]
+        assert service.read("/x") == OLD
+
+    def test_parents(self, make_service):
+        service = make_service(parents="required")
+        upload_single(service.client, Target(BUCKET, "/a/b/x"), memoryview(b"content"))
+        assert service.read("/a/b/x") == b"content"
+
+
+def test_small_slices_of_a_small_object(service):
+    send(service, data=content(100 * KIB))
+    assert service.read("/x") == content(100 * KIB)

@@ -1,0 +1,283 @@
+"""Writing bit by bit: what was announced is what must come, and a failure publishes nothing."""
+
+import errno
+import threading
+
+import pytest
+
+from cosv4fs.emulator import faults
+from cosv4fs.transfer.probe import StreamingProbe
+from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor, wait_for_aborts
+from tests.support import BUCKET, KIB, MIB, Do, content
+
+HALF = MIB // 2
+SMALL = {"single_upload_limit": 100 * KIB, "spool_memory": 200 * KIB, "slice_size": HALF}
+DATA = content(2 * MIB + 7)
+OLD = b"the old content"
+
+
+@pytest.fixture
+def service(make_service):
+    return make_service(options=SMALL)
+
+
+def writer(service, size=None, streaming=None, slice_size=None, **target):
+    probe = StreamingProbe(service.client, streaming, HALF) if streaming else None
+    return ObjectWriter(
+        service.client, service.workers, service.config, Target(BUCKET, "/x", **target), size, slice_size, probe
+    )
+
+
+def write(made, data=DATA, step=300_000):
+    for start in range(0, len(data), step):
+        made.write(memoryview(data)[start : start + step])
+
+
+@pytest.mark.parametrize("length", [0, 1, 100 * KIB, 100 * KIB + 1, 200 * KIB + 1, HALF, HALF + 1, MIB, len(DATA)])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("taken", [False, True])
+def test_any_length(service, length, known, taken):
+    if taken:
+        service.put("/x", OLD)
+    made = writer(service, length if known else None)
+    write(made, DATA[:length])
+    assert made.written == length
+    made.finish()
+    assert service.read("/x") == DATA[:length]
+    assert service.names() == ["x"]
+
+
+@pytest.mark.parametrize("length", [1, 100 * KIB, 200 * KIB + 1, 400 * KIB, HALF, HALF + 1, MIB, len(DATA)])
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("streaming", ["auto", "always"])
+def test_any_unknown_length_where_finish_names_the_size(make_service, length, taken, streaming):
+    service = make_service(options=SMALL, finish_size="any")
+    if taken:
+        service.put("/x", OLD)
+    made = writer(service, streaming=streaming)
+    write(made, DATA[:length])
+    made.finish()
+    assert service.read("/x") == DATA[:length]
+    assert service.names() == ["x"]
+
+
+@pytest.mark.parametrize("server_slice", [100_000, 200_000, MIB, 3 * MIB])
+@pytest.mark.parametrize("length", [150_000, 200_000, 300_000, HALF, 600_000, MIB, len(DATA)])
+@pytest.mark.parametrize("streaming", [None, "always"])
+def test_the_server_decides_the_slice_size(make_service, server_slice, length, streaming):
+    service = make_service(options=SMALL, slice_size=server_slice, finish_size="any")
+    made = writer(service, None if streaming else length, streaming)
+    write(made, DATA[:length], 70_001)
+    made.finish()
+    assert service.read("/x") == DATA[:length]
+    sent = [r for r in service.emulator.requests if r.op == "upload_slice_data"]
+    assert {r.code for r in sent} == {0} or length <= 100 * KIB
+    assert all(r.offset < length for r in sent)
+
+
+def test_a_bucket_that_insists_on_the_declared_size_is_asked_once(service):
+    probe = StreamingProbe(service.client, "auto", HALF)
+    for _ in range(2):
+        made = ObjectWriter(service.client, service.workers, service.config, Target(BUCKET, "/x"), None, None, probe)
+        write(made)
+        made.finish()
+        assert service.read("/x") == DATA
+    assert service.names() == ["x"]
+    asked = [r for r in service.emulator.requests if r.op == "upload_slice_init" and "probe" in r.path]
+    assert len(asked) == 1
+
+
+def test_slices_go_out_while_the_caller_writes(service):
+    arrived = threading.Semaphore(0)
+    service.fault(Do(arrived.release), op="upload_slice_data", times=2)
+    made = writer(service, len(DATA))
+    write(made, DATA[:MIB])
+    assert arrived.acquire(timeout=20)
+    assert arrived.acquire(timeout=20)
+    write(made, DATA[MIB:])
+    made.finish()
+    assert service.read("/x") == DATA
+
+
+def test_several_slices_at_once(service):
+    release = threading.Event()
+    stalls = [service.fault(faults.Stall(release), op="upload_slice_data", nth=1 + nth) for nth in range(3)]
+    made = writer(service, len(DATA))
+    write(made, DATA)
+    for stall in stalls:
+        assert stall.action.entered.wait(20)
+    release.set()
+    made.finish()
+    assert service.read("/x") == DATA
+
+
+def test_the_callers_memory_is_its_own_again(service):
+    made = writer(service, len(DATA))
+    buffer = bytearray(100_000)
+    for start in range(0, len(DATA), len(buffer)):
+        part = DATA[start : start + len(buffer)]
+        buffer[: len(part)] = part
+        made.write(memoryview(buffer)[: len(part)])
+    buffer[:] = bytes(len(buffer))
+    made.finish()
+    assert service.read("/x") == DATA
+
+
+def test_serial(make_service):
+    service = make_service(options=SMALL, serial_upload=True)
+    made = writer(service, len(DATA))
+    write(made)
+    made.finish()
+    assert service.read("/x") == DATA
+    assert {r.code for r in service.emulator.requests} == {0}
+
+
+class TestWrongSize:
+    @pytest.mark.parametrize("size", [10, len(DATA) - 1])
+    def test_too_many(self, service, size):
+        service.put("/x", OLD)
+        made = writer(service, size)
+        with pytest.raises(OSError, match=f"more than the announced {size} bytes") as caught:
+            write(made)
+        assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, f"{BUCKET}/x")
+        with pytest.raises(OSError, match="nothing will be published"):
+            made.finish()
+        made.abort()
+        assert service.read("/x") == OLD
+        assert service.names() == ["x"]
+
+    @pytest.mark.parametrize("size", [10, len(DATA)])
+    def test_too_few(self, service, size):
+        made = writer(service, size)
+        write(made, DATA[: size - 1])
+        with pytest.raises(OSError, match=f"only {size - 1} of the announced {size} bytes") as caught:
+            made.finish()
+        assert caught.value.errno == errno.EINVAL
+        made.abort()
+        assert service.names() == []
+
+
+class TestFailures:
+    @pytest.mark.parametrize("nth", [1, 3, 5])
+    @pytest.mark.parametrize("known", [False, True])
+    @pytest.mark.parametrize("taken", [False, True])
+    def test_a_slice_fails(self, service, nth, known, taken):
+        if taken:
+            service.put("/x", OLD)
+        service.fault(faults.Refuse(-4002), op="upload_slice_data", nth=nth)
+        made = writer(service, len(DATA) if known else None)
+        with pytest.raises(OSError, match="invalid"):
+            self.all_of(made)
+        with pytest.raises(OSError):
+            made.write(memoryview(b"more"))
+        with pytest.raises(OSError):
+            made.finish()
+        made.abort()
+        assert service.names() == (["x"] if taken else [])
+        if taken:
+            assert service.read("/x") == OLD
+
+    def all_of(self, made):
+        write(made)
+        made.finish()
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_abort_in_the_middle(self, service, known):
+        service.put("/x", OLD)
+        made = writer(service, len(DATA) if known else None)
+        write(made, DATA[:MIB])
+        made.abort()
+        made.abort()
+        assert service.names() == ["x"]
+        assert service.read("/x") == OLD
+
+    def test_abort_of_a_stream_of_unknown_size(self, make_service):
+        service = make_service(options=SMALL, finish_size="any")
+        made = writer(service, streaming="always")
+        write(made)
+        made.abort()
+        assert service.names() == []
+
+    def test_abort_while_a_slice_is_under_way(self, service):
+        release = threading.Event()
+        stall = service.fault(faults.Stall(release), op="upload_slice_data")
+        made = writer(service, len(DATA))
+        write(made, DATA[:MIB])
+        assert stall.action.entered.wait(20)
+        release.set()
+        made.abort()
+        assert service.names() == []
+
+    def test_a_server_that_keeps_less_than_it_was_sent(self, make_service):
+        service = make_service(options=SMALL, finish_size="any")
+        service.put("/x", OLD)
+        made = writer(service, streaming="always")
+        write(made)
+        service.fault(Do(lambda: service.put(service.names()[0], b"")), op="stat")
+        service.fault(faults.Refuse(-175), op="upload_slice_finish")
+        with pytest.raises(OSError):
+            made.finish()
+        made.abort()
+        assert service.read("/x") == OLD
+
+    def test_an_abort_that_fails_is_logged(self, service, caplog):
+        made = writer(service, len(DATA))
+        write(made, DATA[:MIB])
+        service.fault(faults.Refuse(-97), op="upload_slice_list", times=None)
+        made.abort()
+        assert f"{BUCKET}/x" in caplog.text
+
+
+class TestDeferred:
+    @pytest.mark.parametrize("length", [5, len(DATA)])
+    @pytest.mark.parametrize("known", [False, True])
+    def test_publish(self, service, length, known):
+        service.put("/x", OLD)
+        made = writer(service, length if known else None, deferred=True)
+        write(made, DATA[:length])
+        made.finish()
+        assert service.read("/x") == OLD
+        made.publish()
+        assert service.read("/x") == DATA[:length]
+        assert service.names() == ["x"]
+
+    @pytest.mark.parametrize("length", [5, len(DATA)])
+    @pytest.mark.parametrize("known", [False, True])
+    def test_abort(self, service, length, known):
+        made = writer(service, length if known else None, deferred=True)
+        write(made, DATA[:length])
+        made.finish()
+        made.abort()
+        assert service.names() == []
+        with pytest.raises(OSError, match="nothing will be published"):
+            made.publish()
+
+    def test_create(self, service):
+        made = writer(service, deferred=True, create=True)
+        write(made, b"new")
+        made.finish()
+        service.put("/x", OLD)
+        with pytest.raises(FileExistsError):
+            made.publish()
+        assert service.read("/x") == OLD
+        assert service.names() == ["x"]
+
+
+class TestJanitor:
+    def test_does_what_it_is_told(self):
+        done = threading.Event()
+        abort_later(done.set)
+        start_janitor()
+        wait_for_aborts()
+        assert done.is_set()
+
+    def test_survives_failures(self):
+        def fail():
+            raise OSError("failed")
+
+        done = threading.Event()
+        abort_later(fail)
+        abort_later(done.set)
+        wait_for_aborts()
+        assert done.is_set()
