@@ -535,7 +535,14 @@ class CosV4Client:
         """Return a URL that downloads one object without credentials, for `seconds` (spec section 4).
 
         Whoever has the URL can read the object; the signature in it is good for nothing else.
+
+        Raises
+        ------
+        ValueError
+            `seconds` is below 1: that would be a signature of another kind.
         """
+        if seconds < 1:
+            raise ValueError(f"a URL is valid for at least 1 second, not {seconds}")
         config = self.config
         root, host = self._download_root(bucket, key)
         # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path

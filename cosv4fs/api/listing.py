@@ -3,7 +3,7 @@
 ``listover`` is true on the last page, or on every page but the last: the vendor's texts disagree. The pager works
 under both. An empty page, and a context that is empty or does not change, always end the listing. Before it is known
 what ``listover`` means, a page that may have been cut off (close to a limit that some server has) is never believed
-to be the last; the page after it then shows which reading holds. It costs one request more, once.
+to be the last; the pages after such pages then show which reading holds. It costs a request more, twice at most.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ __all__ = ["Pager"]
 
 _SMALL_PAGE = 199
 """The page limit of older servers (spec section 15-15)."""
+
+_ENOUGH = 2
+"""So many more observations have to speak for one reading than for the other."""
 
 _TOO_MANY = (-165, -170)
 
@@ -42,7 +45,7 @@ class Pager:
     def __init__(self, list_page: _ListPage, page_size: int) -> None:
         self._list_page = list_page
         self._page_size = page_size
-        self._last_value: bool | None = None  # the value of listover that a last page carries; None: not known yet
+        self._seen = {True: 0, False: 0}  # how often the last page was seen to carry this value of listover
 
     def entries(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
         """Yield all entries of a directory whose names start with `prefix`.
@@ -95,7 +98,15 @@ class Pager:
         return len(page.entries) >= min(self._page_size, _SMALL_PAGE) - 1
 
     def _learn(self, page: Page, following: Page) -> None:
-        if page.listover is not None and following.entries:
-            self._last_value = not page.listover
-        elif page.listover is not None and self._last_value is None:
-            self._last_value = page.listover
+        if page.listover is not None:
+            self._seen[page.listover != bool(following.entries)] += 1
+
+    @property
+    def _last_value(self) -> bool | None:
+        """The value of listover that a last page carries; None while it is not known.
+
+        One observation is not enough: a directory may grow while it is listed.
+        """
+        if abs(self._seen[True] - self._seen[False]) < _ENOUGH:
+            return None
+        return self._seen[True] > self._seen[False]

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+_LARGEST_SLICE = 64 * 1024 * 1024
+"""A slice size beyond this many bytes makes no sense: the documented ones end at 3 MiB."""
+
+
 class Fields:
     """Typed access to one JSON object of a reply.
 
@@ -155,8 +159,8 @@ class SliceSession:
     def parse(cls, data: Fields) -> SliceSession:
         """Read it from the reply's ``data``."""
         size = data.number("slice_size")
-        if size == 0:
-            raise data.bad("slice_size", 0)
+        if not 0 < size <= _LARGEST_SLICE:
+            raise data.bad("slice_size", size)
         return cls(data.text("session"), size, data.number("serial_upload", 0) == 1, data.has("offset"))
 
 

@@ -112,7 +112,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._window = min(self._workers.concurrency, self._window * 2)
         end = max((piece.stop for piece in self._segments), default=position)
         ahead = sum(piece.stop > position for piece in self._segments)
-        for piece in ranges(end, self.size, self.blocksize)[: max(0, self._window - ahead)]:
+        for piece in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):
             if not self._start(piece, wait=False):
                 return
 
