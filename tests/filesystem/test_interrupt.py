@@ -78,6 +78,7 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what):
     emulator.faults.clear()
     if what == "put resumable":
         assert len(fs.uploads(BUCKET)) == 1
-    elif what != "pipe many":
+    elif "many" not in what:
+        # of many, one may be cut off while its session is being opened: then the session is nobody's, and invisible
         assert fs.uploads(BUCKET) == []
         assert not fs.exists(f"{BUCKET}/dir/object")
