@@ -47,7 +47,7 @@ def draw(figures: Figures, target: Path, machine: str) -> None:
         f"{large // MIB} MiB, no latency [MB/s]",
     )
     far = [it for it in figures if it["scenario"] == "wan" and it["rtt_ms"] == 30 and not it["variant"].endswith("16")]
-    _bars(axes[0][1], far, operations, "rate", "30 ms, 20 MB/s per connection [MB/s]")
+    _bars(axes[0][1], far, operations, "rate", "30 ms, 20 MB/s per connection, 12 in flight [MB/s]")
     small = [it for it in figures if it["scenario"] == "small"]
     _bars(axes[1][0], small, tuple(_LABELS)[5:], "per_second", "4 KiB objects, no latency [objects/s]")
     _by_size(axes[1][1], [it for it in figures if it["scenario"] == "peers"])

@@ -2,6 +2,7 @@
 
 import dask.dataframe as dd
 import pandas as pd
+import pyarrow.dataset
 import pytest
 
 BUCKET = "test-bucket"
@@ -67,6 +68,16 @@ def test_dask_writes_and_reads_eight_parts(emulator, counter, frame):
     counter.start()
     assert len(dd.read_parquet(url, storage_options=options).compute(scheduler="sync")) == 5000
     assert counter.total() <= 20
+
+
+def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counter, frame):
+    options = emulator.storage_options
+    for number in range(8):
+        frame.to_parquet(f"cosv4://{BUCKET}/set/{number}.parquet", storage_options=options)
+    counter.start()
+    table = pyarrow.dataset.dataset(f"{BUCKET}/set", filesystem=fs).to_table()
+    assert table.num_rows == 40000
+    assert counter.total() <= 13
 
 
 @pytest.mark.parametrize(("path", "most", "answer"), [("d/f", 1, True), ("d", 2, True), ("none", 2, False)])
