@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import TypeVar
+from urllib.parse import quote
 
 from cosv4fs import paths
-from cosv4fs.api.bodies import Body, form_body, json_body
+from cosv4fs.api.bodies import form_body, json_body
+from cosv4fs.api.caller import Caller, nothing
 from cosv4fs.api.download import Fetched, RangeRead, Version
-from cosv4fs.api.http import Request, Transport, content_length, read_json, refusal
+from cosv4fs.api.http import Request, content_length, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import (
     Entry,
@@ -37,31 +37,21 @@ from cosv4fs.api.replies import (
     UploadedObject,
 )
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.signing import Signer, encode_key
+from cosv4fs.api.signing import encode_key
 from cosv4fs.codes import Retry
-from cosv4fs.config import Config, resolve
+from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 
 __all__ = ["CosV4Client"]
 
 T = TypeVar("T")
 
-_SINGLE, _MULTI = "single", "multi"
-
-_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
-"""The kind of signature per operation (spec section 4, table); multi-effect for all others."""
-
-_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
-
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 _BAD_UPDATE_FLAG = -179
 _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 """The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
 
 
-class CosV4Client:
+class CosV4Client(Caller):
     """One account's access to the service.
 
     Parameters
@@ -84,38 +74,9 @@ class CosV4Client:
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self.config = config
-        self._signer = Signer(config, clock)
-        self._transport = Transport(config)
-        self.interrupts = self._transport.interrupts
-        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
-        self._kinds = dict(_SIGNATURE_KINDS)
+        super().__init__(config, policy, clock)
         self._pager = Pager(self.list_page, config.page_size)
         self._flag_needed = False
-        self.on_throttle: Callable[[], None] | None = None
-
-    @classmethod
-    def connect(cls, **options: Any) -> CosV4Client:
-        """Return a client for the given options, completed from the environment.
-
-        Parameters
-        ----------
-        **options
-            The fields of `cosv4fs.config.Config`: appid, secret_id, secret_key, region, endpoint, …
-
-        Raises
-        ------
-        MissingCredentialsError, ValueError, TypeError
-            See `cosv4fs.config.resolve`.
-        """
-        return cls(resolve(options))
-
-    def __repr__(self) -> str:
-        return f"<CosV4Client appid={self.config.appid} at {self.config.api_root}>"
-
-    def close(self) -> None:
-        """Close the pooled connections. The client stays usable."""
-        self._transport.close()
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
@@ -315,7 +276,7 @@ class CosV4Client:
         def settle(error: CosError) -> bool | None:
             return True if isinstance(error, CosFileExistsError) else None
 
-        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), _nothing, settle)
+        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
 
     def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
         """Return one page of a directory (``op=list``, spec section 7.2).
@@ -406,7 +367,7 @@ class CosV4Client:
             self._flag_needed = True
 
     def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
-        self._post("update", bucket, key, json_body({"op": "update", **values}), _nothing)
+        self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete a file, an unfinished upload, or an empty directory (``op=delete``, spec sections 7.5, 8.3).
@@ -422,7 +383,7 @@ class CosV4Client:
         def settle(error: CosError) -> bool | None:
             return True if isinstance(error, CosFileNotFoundError) else None
 
-        self._post("delete", bucket, key, json_body({"op": "delete"}), _nothing, settle)
+        self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
 
     def move(
         self,
@@ -458,7 +419,7 @@ class CosV4Client:
             return True if self._moved(bucket, key, target, expected) else None
 
         fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
-        self._post("move", bucket, key, form_body(fields), _nothing, settle)
+        self._post("move", bucket, key, form_body(fields), nothing, settle)
 
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
         """Copy a file inside its bucket (``op=copy``, spec section 8.5). Parameters and errors as for `move`."""
@@ -471,7 +432,7 @@ class CosV4Client:
             return True if ours else None
 
         fields = {"op": "copy", "dest_fileid": target, "to_over_write": str(int(overwrite))}
-        self._post("copy", bucket, key, form_body(fields), _nothing, settle)
+        self._post("copy", bucket, key, form_body(fields), nothing, settle)
 
     # -- downloads -------------------------------------------------------------------------------------------------
 
@@ -550,82 +511,7 @@ class CosV4Client:
         sign = self._signer.download(bucket, key, seconds)
         return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
 
-    # -- plumbing --------------------------------------------------------------------------------------------------
-
-    def _url(self, bucket: str, key: str) -> str:
-        return f"{self.config.api_root}/files/v2/{self.config.appid}/{quote(bucket, safe='')}{encode_key(key)}"
-
-    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
-        if not _BUCKET.fullmatch(bucket):
-            # it becomes part of a host's name: nothing else may come of it
-            text = "no bucket can have this name: letters, digits and hyphens are allowed"
-            raise make_error(errno.ENOENT, text, paths.join(bucket, key))
-        return self.config.download_root(bucket)
-
-    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
-        root, host = self._download_root(bucket, key)
-        headers = {"Host": host} if host else {}
-        if range_header:
-            headers["Range"] = range_header
-        return Request(
-            method,
-            root + encode_key(key),
-            "download",
-            paths.join(bucket, key),
-            lambda: self._signer.multi(bucket),
-            headers,
-        )
-
-    def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
-        url = f"{self._url(bucket, key)}?{urlencode(query)}"
-        request = Request("GET", url, operation, paths.join(bucket, key), lambda: self._signer.multi(bucket))
-        return self._run(lambda: read_json(self._transport.exchange(request), request))
-
-    def _post(
-        self,
-        operation: str,
-        bucket: str,
-        key: str,
-        body: Body,
-        parse: Callable[[Fields], T],
-        settle: Callable[[CosError], T | None] | None = None,
-    ) -> T:
-        path = paths.join(bucket, key)
-        request = Request(
-            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
-        )
-
-        def attempt() -> T:
-            reply = read_json(self._transport.exchange(request), request)
-            return parse(Fields(reply.get("data") or {}, operation, path))
-
-        kind = self._kinds.get(operation)
-        try:
-            return self._run(attempt, settle)
-        except CosError as error:
-            wanted = _WRONG_KIND.get(error.code or 0)
-            if operation not in ("move", "copy") or wanted is None or wanted == kind:
-                raise
-            self._kinds[operation] = wanted
-            return self._run(attempt, settle)
-
-    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
-        def sign() -> str:
-            # asked again at every attempt: a single-use signature is gone once the server has seen it
-            if self._kinds.get(operation) == _SINGLE:
-                return self._signer.single(bucket, key)
-            return self._signer.multi(bucket)
-
-        return sign
-
-    def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
-        return self._policy.run(attempt, settle, self._on_error)
-
-    def _on_error(self, error: CosError) -> None:
-        if error.retry is Retry.RESIGN:
-            self._signer.adopt_server_date(error.server_date)
-        elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
-            self.on_throttle()
+    # -- what became of a lost reply ----------------------------------------------------------------------------------
 
     def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
         """Tell whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
@@ -649,8 +535,3 @@ class CosV4Client:
             return not self.stat(bucket, target).is_unfinished
         except CosFileNotFoundError:
             return False
-
-
-def _nothing(data: Fields) -> bool:
-    """Parse a reply that carries nothing of interest."""
-    return True

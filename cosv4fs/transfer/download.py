@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -22,7 +23,7 @@ from cosv4fs.api import CosV4Client, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.workers import Batch, Workers, is_stop
 
 __all__ = ["Download"]
 
@@ -82,24 +83,22 @@ class Download:
         """
         memory = io.BytesIO()
         views: list[memoryview] = []
+        begin = start or 0
 
         def allocate(length: int, version: Version) -> memoryview:
             # the memory for everything that is wanted; the first range is its beginning
-            begin = start or 0
             end = version.size if stop is None else min(stop, version.size)
             views.append(_presized(memory, length if begin < 0 else max(length, end - begin)))
+            self._announce_size(len(views[0]))
             return views[0][:length]
 
-        first = self._fetch_first(start, stop, allocate)
-        with views[0] as view:
-            self._announce_size(len(view))
+        @contextmanager
+        def place(piece: Slice) -> Iterator[memoryview]:
+            with views[0][piece.offset - begin : piece.stop - begin] as part:
+                yield part
 
-            @contextmanager
-            def place(piece: Slice) -> Iterator[memoryview]:
-                with view[piece.offset - first.start : piece.stop - first.start] as part:
-                    yield part
-
-            self._fetch_rest(first, first.start + len(view), place)
+        self._fetch_all(start, stop, allocate, place)
+        views[0].release()
         # without exported views the buffer's bytes are shared, not copied
         return memory.getvalue()
 
@@ -141,12 +140,6 @@ class Download:
 
     def _fill(self, file: BinaryIO) -> None:
         write_at = _positioned_writer(file)
-        with self._lent() as allocate:
-            first = self._fetch_first(None, None, allocate)
-            self._announce_size(first.version.size)
-            if first.length < first.version.size:
-                file.truncate(first.version.size)
-            write_at(allocate.view, 0)
 
         @contextmanager
         def place(piece: Slice) -> Iterator[memoryview]:
@@ -154,7 +147,15 @@ class Download:
                 yield part
                 write_at(part, piece.offset)
 
-        self._fetch_rest(first, first.version.size, place)
+        with self._lent() as lent:
+
+            def allocate(length: int, version: Version) -> memoryview:
+                self._announce_size(version.size)
+                if length < version.size:
+                    file.truncate(version.size)
+                return lent.take(length)
+
+            self._fetch_all(None, None, allocate, place, lambda first: write_at(lent.view[: first.length], 0))
 
     @contextmanager
     def _lent(self) -> Iterator[_Lent]:
@@ -173,23 +174,60 @@ class Download:
             stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
         return self._client.fetch(self._bucket, self._key, allocate, begin, stop)
 
-    def _fetch_rest(self, first: Fetched, stop: int, place: Place) -> None:
-        """Fetch what lies behind the first range, several ranges at once."""
-        if first.start + first.length >= stop:
-            self._announce(first.length)
-            return
-        width = min(self._range_size, max(_SMALLEST_RANGE, -(-(stop - first.start) // self._workers.concurrency)))
-        with self._unchanged(first) as begin:
-            self._announce(begin)
-            self._in_parallel(ranges(first.start + begin, stop, width), first.version, place)
+    def _fetch_all(
+        self,
+        start: int | None,
+        stop: int | None,
+        allocate: Callable[[int, Version], memoryview],
+        place: Place,
+        received: Callable[[Fetched], object] = lambda first: None,
+    ) -> None:
+        """Fetch a first range and what lies behind it, which begins as soon as the first reply tells the size.
 
-    def _in_parallel(self, pieces: list[Slice], version: Version, place: Place) -> None:
-        def fetch(piece: Slice) -> None:
-            with place(piece) as view:
-                self._fetch(piece, view, version)
-            self._announce(piece.length)
+        Parameters
+        ----------
+        allocate, place : callables
+            Provide the memory for the first range, and for each further one.
+        received : callable
+            Called when the first range is complete.
+        """
+        begin, batch = start or 0, Batch(self._workers)
+        rest: deque[Slice] = deque()
 
-        self._workers.transfer_all(partial(fetch, piece) for piece in pieces)
+        def plan(offset: int, version: Version) -> list[Slice]:
+            end = version.size if stop is None else min(stop, version.size)
+            width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._workers.concurrency)))
+            return ranges(offset, end, width) if begin >= 0 else []
+
+        def first_memory(length: int, version: Version) -> memoryview:
+            view = allocate(length, version)
+            if version.is_certain:
+                rest.extend(plan(begin + length, version))
+                while rest and batch.start_if_free(partial(self._fetch_placed, rest[0], version, place)):
+                    rest.popleft()
+            return view
+
+        try:
+            first = self._fetch_first(start, stop, first_memory)
+            received(first)
+            if not plan(first.start + first.length, first.version):
+                self._announce(first.length)
+                return
+            with self._unchanged(first) as kept:
+                self._announce(kept)
+                if not first.version.is_certain:
+                    rest.extend(plan(first.start + kept, first.version))
+                while rest:
+                    batch.start(partial(self._fetch_placed, rest.popleft(), first.version, place))
+                batch.finish()
+        except BaseException as error:
+            batch.end(at_once=is_stop(error))
+            raise
+
+    def _fetch_placed(self, piece: Slice, version: Version, place: Place) -> None:
+        with place(piece) as view:
+            self._fetch(piece, view, version)
+        self._announce(piece.length)
 
     def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
         fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, piece.offset, piece.stop, version)
@@ -235,7 +273,7 @@ class _Lent:
         self._memory: bytearray | None = None
         self.view = memoryview(b"")
 
-    def __call__(self, length: int, version: Version) -> memoryview:
+    def take(self, length: int) -> memoryview:
         self._memory = self._workers.borrow(length)
         self.view = memoryview(self._memory)[:length]
         return self.view

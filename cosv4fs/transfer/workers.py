@@ -31,6 +31,15 @@ _LOOK_EVERY = 0.2
 """Seconds between looks at whether a waiting thread was stopped."""
 
 
+_REQUESTS = "cosv4fs-request"
+"""How the threads of the pool for requests are called."""
+
+_AT_FIRST = 8
+"""Threads that begin with the items of `Workers.each`; each item that waits long enough adds one."""
+
+_WAITING = 0.005
+"""Seconds for one item that mean: it waited for the server, not for the interpreter."""
+
 _WORTH_KEEPING = 256 * 1024
 """Memory of fewer bytes is cheap to get anew."""
 
@@ -113,9 +122,8 @@ class Workers:
         self.window = Window(transfers)
         self.concurrency = transfers
         self._transfers = ThreadPoolExecutor(transfers, thread_name_prefix="cosv4fs-transfer")
-        self._requests = ThreadPoolExecutor(requests, thread_name_prefix="cosv4fs-request")
+        self._requests = ThreadPoolExecutor(requests, thread_name_prefix=_REQUESTS)
         self._most = requests
-        self._inside = threading.local()
         self._buffers: list[bytearray] = []
 
     def transfer(self, task: Callable[[], T]) -> Future[T]:
@@ -158,27 +166,14 @@ class Workers:
         items are handled one after another: a pool that waits for itself would never end.
         """
         todo = list(items)
-        if len(todo) < 2 or getattr(self._inside, "task", False):
+        if len(todo) < 2 or self.is_inside:
             return [function(item) for item in todo]
-        results: list[Any] = [None] * len(todo)
-        # one task per thread that takes item after item: a task per item would cost more than a small request
-        rest = iter(enumerate(todo))
-        batch = Batch(self)
+        return _Round(self, self._requests, self._most, function, todo).run()
 
-        def work() -> None:
-            self._inside.task = True
-            for index, item in rest:
-                batch.check()
-                results[index] = function(item)
-
-        try:
-            for _ in range(min(self._most, len(todo))):
-                batch.add(self._requests, work)
-            batch.finish()
-        except BaseException as error:
-            batch.end(at_once=is_stop(error))
-            raise
-        return results
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling thread is one of the pool for requests."""
+        return threading.current_thread().name.startswith(_REQUESTS)
 
     @contextmanager
     def buffer(self, size: int) -> Iterator[memoryview]:
@@ -203,6 +198,40 @@ class Workers:
         """Return borrowed memory that nobody uses any more."""
         if len(memory) >= _WORTH_KEEPING and len(self._buffers) < self.concurrency:
             self._buffers.append(memory)
+
+
+class _Round:
+    """One call of `Workers.each`: a few threads that take item after item.
+
+    A task per item would cost more than a small request. Threads that mostly compute only wait for one another, so
+    there are few at first; every item that waited for the server adds one.
+    """
+
+    def __init__(
+        self, workers: Workers, pool: Executor, most: int, function: Callable[[Any], Any], items: list[Any]
+    ) -> None:
+        self._batch, self._pool, self._function = Batch(workers), pool, function
+        self._rest = iter(enumerate(items))
+        self._results: list[Any] = [None] * len(items)
+        self._most = min(most, len(items))
+
+    def run(self) -> list[Any]:
+        try:
+            for _ in range(min(_AT_FIRST, self._most)):
+                self._batch.add(self._pool, self._work)
+            self._batch.finish()
+        except BaseException as error:
+            self._batch.end(at_once=is_stop(error))
+            raise
+        return self._results
+
+    def _work(self) -> None:
+        for index, item in self._rest:
+            self._batch.check()
+            began = time.perf_counter()
+            self._results[index] = self._function(item)
+            if time.perf_counter() - began > _WAITING and self._batch.size < self._most:
+                self._batch.add(self._pool, self._work)
 
 
 class Batch:
@@ -248,14 +277,21 @@ class Batch:
         if self._ended:
             raise make_error(errno.EINTR, "given up before it began", None)
 
+    @property
+    def size(self) -> int:
+        """The number of tasks."""
+        return len(self._futures)
+
     def finish(self) -> None:
-        """Wait until all are done, or raise as soon as one has failed."""
-        waiting = set(self._futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=_LOOK_EVERY, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-            self._workers.interrupts.check()
+        """Wait until all are done, those that they add meanwhile too, or raise as soon as one has failed."""
+        seen: set[Future[Any]] = set()
+        while fresh := set(self._futures) - seen:
+            seen |= fresh
+            while fresh:
+                done, fresh = wait(fresh, timeout=_LOOK_EVERY, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                self._workers.interrupts.check()
 
     def end(self, at_once: bool = False) -> None:
         """Start nothing more, and wait for what is under way; `at_once` stops that too."""

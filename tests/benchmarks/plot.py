@@ -14,6 +14,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 __all__ = ["draw"]
 
@@ -51,8 +52,8 @@ def draw(figures: Figures, target: Path, machine: str) -> None:
     small = [it for it in figures if it["scenario"] == "small"]
     _bars(axes[1][0], small, tuple(_LABELS)[5:], "per_second", "4 KiB objects, no latency [objects/s]")
     _by_size(axes[1][1], [it for it in figures if it["scenario"] == "peers"])
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="upper center", ncols=3, frameon=False, fontsize=11)
+    handles = [Patch(color=_COLOURS[client]) for client in _CLIENTS]
+    picture.legend(handles, _CLIENTS, loc="upper center", ncols=3, frameon=False, fontsize=11)
     picture.text(0.5, 0.01, machine, ha="center", fontsize=6.5, color="#555555")
     picture.tight_layout(rect=(0, 0.025, 1, 0.96))
     picture.savefig(target, dpi=110)
@@ -60,11 +61,14 @@ def draw(figures: Figures, target: Path, machine: str) -> None:
 
 def _bars(axes: Axes, figures: Figures, operations: Sequence[str], value: str, title: str) -> None:
     shown = [name for name in operations if any(it["operation"] == name for it in figures)]
+    if not shown:
+        axes.set_axis_off()
+        return
     width = 0.8 / len(_CLIENTS)
     for number, client in enumerate(_CLIENTS):
         values = [_value(figures, client, name, value) for name in shown]
         places = [place + (number - 1) * width for place in range(len(shown))]
-        bars = axes.bar(places, values, width, label=client, color=_COLOURS[client])
+        bars = axes.bar(places, values, width, color=_COLOURS[client])
         axes.bar_label(bars, [f"{it:.0f}" if it else "" for it in values], fontsize=7.5, padding=1)
     axes.set_xticks(range(len(shown)), [_LABELS[name] for name in shown])
     _tidy(axes, title)
@@ -80,6 +84,9 @@ def _value(figures: Figures, client: str, operation: str, value: str) -> float:
 
 
 def _by_size(axes: Axes, figures: Figures) -> None:
+    if not figures:
+        axes.set_axis_off()
+        return
     for client in _CLIENTS:
         for operation, style in (("put_file", "-o"), ("get_file", "--s")):
             chosen = [it for it in figures if it["variant"] == client and it["operation"] == operation]

@@ -1,0 +1,175 @@
+"""How an operation becomes requests: its URL, the right kind of signature, the loop of retries, its reply.
+
+What the operations of a generation of the API have in common; `client` has the operations.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from cosv4fs import paths
+from cosv4fs.api.bodies import Body
+from cosv4fs.api.http import Request, Transport, read_json
+from cosv4fs.api.replies import Fields
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.signing import Signer, encode_key
+from cosv4fs.codes import Retry
+from cosv4fs.config import Config, resolve
+from cosv4fs.errors import CosError, make_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Caller", "nothing"]
+
+T = TypeVar("T")
+
+_SINGLE, _MULTI = "single", "multi"
+
+_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
+"""The kind of signature per operation (spec section 4, table); multi-effect for all others."""
+
+_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
+"""Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Caller:
+    """Sends the requests of one account.
+
+    Parameters
+    ----------
+    config : Config
+        From `cosv4fs.config.resolve`; or use `connect`.
+    policy : RetryPolicy, optional
+        When requests are sent again; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+
+    Attributes
+    ----------
+    on_throttle : callable or None
+        Called whenever the service asks for fewer requests.
+    interrupts : Interrupts
+        Stops requests that other threads have under way.
+    """
+
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.config = config
+        self._signer = Signer(config, clock)
+        self._transport = Transport(config)
+        self.interrupts = self._transport.interrupts
+        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
+        self._kinds = dict(_SIGNATURE_KINDS)
+        self.on_throttle: Callable[[], None] | None = None
+
+    @classmethod
+    def connect(cls, **options: Any) -> Self:
+        """Return a client for the given options, completed from the environment.
+
+        Parameters
+        ----------
+        **options
+            The fields of `cosv4fs.config.Config`: appid, secret_id, secret_key, region, endpoint, …
+
+        Raises
+        ------
+        MissingCredentialsError, ValueError, TypeError
+            See `cosv4fs.config.resolve`.
+        """
+        return cls(resolve(options))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} appid={self.config.appid} at {self.config.api_root}>"
+
+    def close(self) -> None:
+        """Close the pooled connections. The client stays usable."""
+        self._transport.close()
+
+    def _url(self, bucket: str, key: str) -> str:
+        return f"{self.config.api_root}/files/v2/{self.config.appid}/{quote(bucket, safe='')}{encode_key(key)}"
+
+    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
+        if not _BUCKET.fullmatch(bucket):
+            # it becomes part of a host's name: nothing else may come of it
+            text = "no bucket can have this name: letters, digits and hyphens are allowed"
+            raise make_error(errno.ENOENT, text, paths.join(bucket, key))
+        return self.config.download_root(bucket)
+
+    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
+        root, host = self._download_root(bucket, key)
+        headers = {"Host": host} if host else {}
+        if range_header:
+            headers["Range"] = range_header
+        return Request(
+            method,
+            root + encode_key(key),
+            "download",
+            paths.join(bucket, key),
+            lambda: self._signer.multi(bucket),
+            headers,
+        )
+
+    def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
+        url = f"{self._url(bucket, key)}?{urlencode(query)}"
+        request = Request("GET", url, operation, paths.join(bucket, key), lambda: self._signer.multi(bucket))
+        return self._run(lambda: read_json(self._transport.exchange(request), request))
+
+    def _post(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        body: Body,
+        parse: Callable[[Fields], T],
+        settle: Callable[[CosError], T | None] | None = None,
+    ) -> T:
+        path = paths.join(bucket, key)
+        request = Request(
+            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
+        )
+
+        def attempt() -> T:
+            reply = read_json(self._transport.exchange(request), request)
+            return parse(Fields(reply.get("data") or {}, operation, path))
+
+        kind = self._kinds.get(operation)
+        try:
+            return self._run(attempt, settle)
+        except CosError as error:
+            wanted = _WRONG_KIND.get(error.code or 0)
+            if operation not in ("move", "copy") or wanted is None or wanted == kind:
+                raise
+            self._kinds[operation] = wanted
+            return self._run(attempt, settle)
+
+    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
+        def sign() -> str:
+            # asked again at every attempt: a single-use signature is gone once the server has seen it
+            if self._kinds.get(operation) == _SINGLE:
+                return self._signer.single(bucket, key)
+            return self._signer.multi(bucket)
+
+        return sign
+
+    def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
+        return self._policy.run(attempt, settle, self._on_error)
+
+    def _on_error(self, error: CosError) -> None:
+        if error.retry is Retry.RESIGN:
+            self._signer.adopt_server_date(error.server_date)
+        elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
+            self.on_throttle()
+
+
+def nothing(data: Fields) -> bool:
+    """Parse a reply that carries nothing of interest."""
+    return True
