@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
@@ -30,53 +32,72 @@ _PLAIN = str.maketrans("\ue000\ue001\ue002", "*?[")
 class _Planner:
     """Stands in for a filesystem in a base method: answers questions, and notes transfers instead of making them.
 
+    Existing names that look like patterns travel through the base method in disguise.
+
     Parameters
     ----------
     fs : Lookup
         The filesystem that is asked.
-    literal : bool
-        The source is one existing name that looks like a pattern: it travels through the base method in disguise.
     """
 
-    def __init__(self, fs: Lookup, literal: bool) -> None:
-        self._fs, self._literal = fs, literal
+    def __init__(self, fs: Lookup) -> None:
+        self._fs = fs
+        self._disguises = False
         self.pairs: list[Pair] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
+    def disguised(self, path: Any, is_literal: Callable[[Any], bool]) -> Any:
+        """Return a path, or a list of them, in which names that are to be taken literally look like none."""
+        if isinstance(path, list):
+            return [self.disguised(item, is_literal) for item in path]
+        if not is_literal(path):
+            return stringify_path(path)
+        self._disguises = True
+        return stringify_path(path).translate(_MAGIC)
+
     def isdir(self, path: str) -> bool:
-        return self._fs.isdir(path.translate(_PLAIN))
+        return self._fs.isdir(self._bare(path))
 
     def expand_path(self, path: Any, **options: Any) -> list[str]:
-        if not self._literal:
+        if not self._disguises:
             return self._fs.expand_path(path, **options)
-        return [found.translate(_MAGIC) for found in self._fs.expand_path(path.translate(_PLAIN), **options)]
+        items = path if isinstance(path, list) else [path]
+        expanded: set[str] = set()
+        for item in items:
+            bare = self._bare(item)
+            found = self._fs.expand_path([bare], assume_literal=bare != item, **options)
+            expanded |= {name.translate(_MAGIC) if bare != item else name for name in found}
+        return sorted(expanded)
+
+    def _bare(self, path: str) -> str:
+        return path.translate(_PLAIN) if self._disguises else path
 
     def _note(self, source: str, target: str, **_: Any) -> None:
-        self.pairs.append((source.translate(_PLAIN), target.translate(_PLAIN)) if self._literal else (source, target))
+        self.pairs.append((self._bare(source), self._bare(target)))
 
     get_file = put_file = cp_file = _note
 
 
 def plan_get(fs: Lookup, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
     """Return the (remote, local) pairs of a ``get``, in fsspec's order."""
-    planner = _Planner(fs, fs.is_literal(rpath))
-    AbstractFileSystem.get(planner, _disguised(planner, rpath), _plain(lpath), **options)
+    planner = _Planner(fs)
+    AbstractFileSystem.get(planner, planner.disguised(rpath, fs.is_literal), _plain(lpath), **options)
     return planner.pairs
 
 
 def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
     """Return the (local, remote) pairs of a ``put``, in fsspec's order."""
-    planner = _Planner(fs, literal=False)
-    AbstractFileSystem.put(planner, _plain(lpath), _plain(rpath), **options)
+    planner = _Planner(fs)
+    AbstractFileSystem.put(planner, planner.disguised(lpath, _is_local_literal), _plain(rpath), **options)
     return planner.pairs
 
 
 def plan_copy(fs: Lookup, path1: Any, path2: Any, **options: Any) -> list[Pair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order."""
-    planner = _Planner(fs, fs.is_literal(path1))
-    AbstractFileSystem.copy(planner, _disguised(planner, path1), _plain(path2), **options)
+    planner = _Planner(fs)
+    AbstractFileSystem.copy(planner, planner.disguised(path1, fs.is_literal), _plain(path2), **options)
     return planner.pairs
 
 
@@ -84,8 +105,8 @@ def _plain(path: Any) -> Any:
     return [stringify_path(item) for item in path] if isinstance(path, list) else stringify_path(path)
 
 
-def _disguised(planner: _Planner, path: Any) -> Any:
-    return _plain(path).translate(_MAGIC) if planner._literal else _plain(path)
+def _is_local_literal(path: Any) -> bool:
+    return has_magic(stringify_path(path)) and Path(path).is_file()
 
 
 def each_pair(fs: Lookup, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:

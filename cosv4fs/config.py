@@ -6,7 +6,9 @@ process shares connections, caches and limits.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +34,8 @@ ENVIRONMENT = {
     "endpoint": "COSV4_ENDPOINT",
 }
 """The environment variable behind each option that has one."""
+
+_REGION = re.compile(r"[A-Za-z0-9-]+")
 
 REGIONS = {
     "tianjin": "tj",
@@ -80,6 +84,9 @@ class Config:
     streaming : str
         Whether objects of unknown size that outgrow `spool_memory` travel while they are written: ``auto`` asks each
         bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
+    checksum : bool
+        Hash files and memory before they are sent in slices, so that the server verifies them; spooled contents are
+        hashed on the way in any case. Costs half a second of processor time per GB.
     instant_upload : bool
         Describe large contents to the service before sending them, so that what it has already is not sent again.
     journal_dir : str or None
@@ -114,6 +121,7 @@ class Config:
     spool_memory: int = 16 * MIB
     spool_dir: str | None = None
     streaming: str = "auto"
+    checksum: bool = True
     instant_upload: bool = False
     journal_dir: str | None = None
     sign_expiry: int = 900
@@ -201,11 +209,20 @@ def _normalised(given: dict[str, Any]) -> dict[str, Any]:
     given["region"] = REGIONS.get(given["region"].lower(), given["region"])
     for name in ("endpoint", "download_endpoint"):
         given[name] = str(given.get(name, "")).rstrip("/")
-    if isinstance(given.get("proxies"), Mapping):
-        given["proxies"] = tuple(sorted(given["proxies"].items()))
+    if "proxies" in given:
+        given["proxies"] = _pairs(given["proxies"])
+    if isinstance(given.get("verify"), os.PathLike):
+        given["verify"] = os.fspath(given["verify"])
     if given.get("anon"):
         given["secret_id"] = given["secret_key"] = ""
     return given
+
+
+def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
+    items = list(proxies.items() if isinstance(proxies, Mapping) else proxies if isinstance(proxies, tuple) else [()])
+    if not all(isinstance(item, tuple) and [type(part) for part in item] == [str, str] for item in items):
+        raise ValueError("proxies must map a scheme to a URL, as in {'https': 'http://proxy:3128'}")
+    return tuple(sorted(items))
 
 
 def _check(config: Config) -> None:
@@ -221,12 +238,18 @@ def _check(config: Config) -> None:
         raise ValueError(f"appid must be a number, not {config.appid!r}")
     if config.streaming not in ("auto", "never", "always"):
         raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
+    if config.region and not _REGION.fullmatch(config.region):
+        raise ValueError(f"region must be a short code such as gz, not {config.region!r}: it becomes part of a host")
+    if not isinstance(config.verify, (bool, str)):
+        raise TypeError(f"verify must be True, False or the path of a CA bundle, not {config.verify!r}")
     _check_numbers(config)
 
 
 def _check_url(name: str, url: str) -> None:
     if not url:
         return
+    if "@" in url:
+        raise ValueError(f"{name} must not contain a user name or password")
     try:
         parts = urlsplit(url.format(bucket="b", appid="1", region="r") if name == "download_endpoint" else url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -239,7 +262,10 @@ def _check_url(name: str, url: str) -> None:
 def _check_numbers(config: Config) -> None:
     for name, kind in Config.__annotations__.items():
         value = getattr(config, name)
-        if kind in ("int", "float") and not isinstance(value, int if kind == "int" else (int, float)):
+        if kind not in ("int", "float"):
+            continue
+        is_number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, not {value!r}")
     if config.slice_size not in SLICE_SIZES:
         raise ValueError(f"slice_size must be one of {SLICE_SIZES} bytes, not {config.slice_size}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import sys
 import threading
 import warnings
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from cosv4fs.base import BaseFileSystem
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
-
-_log = logging.getLogger("cosv4fs")
 
 
 class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
@@ -119,6 +116,10 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         with self._version_lock:
             if self._version is None:
                 self._version = version
+            first = version is self._version
+        if first and self._status is None and version.size != self.size:
+            text = f"the file has {version.size} bytes, not the announced {self.size}: open it without size="
+            raise make_error(errno.EINVAL, text, self.path)
         if version.size != self.size or version.differs(self._version):
             raise changed_error(self.path)
         if not version.is_certain:
@@ -172,7 +173,8 @@ class CosV4Writer(io.BufferedIOBase):
         self._changed = changed
         self._lock = threading.RLock()
         self._complete = False
-        self._context = id(sys.exc_info()[1])
+        self._opened_during = sys.exc_info()[1]
+        self._discarded_for: str | None = None
         start_janitor()
 
     def __repr__(self) -> str:
@@ -228,9 +230,8 @@ class CosV4Writer(io.BufferedIOBase):
         if self.closed:
             return
         error = sys.exc_info()[1]
-        if error is not None and id(error) != self._context:
-            _log.warning("%s was closed while %s was being handled: discarded", self.path, type(error).__name__)
-            self.discard()
+        if error is not None and error is not self._opened_during:
+            self._discard_for(error)
             return
         with self._lock:
             try:
@@ -240,7 +241,7 @@ class CosV4Writer(io.BufferedIOBase):
                 self._writer.abort()
                 raise
             finally:
-                super().close()
+                self._shut()
                 self._changed()
 
     def commit(self) -> None:
@@ -254,9 +255,25 @@ class CosV4Writer(io.BufferedIOBase):
     def discard(self) -> None:
         """Close the file without publishing anything."""
         with self._lock:
-            super().close()
+            self._shut()
             self._writer.abort()
             self._changed()
+
+    def _discard_for(self, error: BaseException) -> None:
+        """Discard because an exception is under way; say so where its own traceback may not."""
+        self._discarded_for = type(error).__name__
+        self.discard()
+        if not _is_leaving_with(error):
+            warnings.warn(
+                f"{self.path} was closed while {self._discarded_for} was being handled, and was discarded: close it "
+                "outside the handler to keep it",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _shut(self) -> None:
+        self._opened_during = None
+        super().close()
 
     def __enter__(self) -> Self:
         return self
@@ -264,17 +281,36 @@ class CosV4Writer(io.BufferedIOBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self.discard()
+        elif self._discarded_for is not None:
+            text = f"the file was discarded when it was closed while {self._discarded_for} was being handled"
+            raise make_error(errno.EIO, text, self.path)
+        else:
+            self.close()
 
-    def __del__(self) -> None:
+    def _dealloc_warn(self, source: object = None) -> None:
+        """Discard a file that nobody closed; files of `io` on top of it call this from their finalizers."""
         if getattr(self, "_writer", None) is None or self.closed:
             return
-        super().close()
+        self._shut()
         abort_later(self._writer.abort)
         warnings.warn(f"{self.path} was never closed: discarded", ResourceWarning, stacklevel=2, source=self)
+
+    def __del__(self) -> None:
+        self._dealloc_warn()
+
+
+def _is_leaving_with(error: BaseException) -> bool:
+    """Tell whether the exception is just leaving a ``with`` block: its ``__exit__`` is among the callers."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "__exit__" and any(
+            value is error or (isinstance(value, tuple) and error in value) for value in frame.f_locals.values()
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class TextWriter(io.TextIOWrapper):
@@ -335,6 +371,14 @@ class CompressedWriter(io.BufferedIOBase):
         """Close the file without publishing anything."""
         self._inner.discard()
         super().close()
+
+    def _dealloc_warn(self, source: object = None) -> None:
+        if not self.closed:
+            self._inner._dealloc_warn(self)
+            super().close()
+
+    def __del__(self) -> None:
+        self._dealloc_warn()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

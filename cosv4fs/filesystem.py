@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Mapping
 from typing import Any
 
+from fsspec.caching import caches
 from fsspec.compression import compr
 from fsspec.config import conf
 from fsspec.core import get_compression
@@ -106,12 +108,14 @@ class CosV4FileSystem(Uploads):
         NotImplementedError
             The mode is ``ab`` or one for updating.
         """
+        _check_open(mode, block_size, kwargs)
         text = "b" not in mode
         names = ("encoding", "errors", "newline") if text else ()
         text_options = {name: kwargs.pop(name) for name in names if name in kwargs}
         binary = mode.replace("t", "") + "b" if text else mode
-        file = super().open(path, binary, block_size, cache_options, **kwargs)
+        # before anything is opened: a transaction would publish what a failure leaves
         codec = get_compression(self._strip_protocol(path), compression)
+        file = super().open(path, binary, block_size, cache_options, **kwargs)
         if codec is not None:
             outer = compr[codec](file, mode=mode[0].replace("x", "w"))
             file = outer if "r" in mode else CompressedWriter(outer, file)
@@ -149,7 +153,32 @@ class CosV4FileSystem(Uploads):
         """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`."""
         described: dict[str, Any] = super().to_dict(include_password=include_password)
         if not include_password:
+            account = zip(("region", "endpoint"), described["args"][3:], strict=False)
+            described |= {name: value for name, value in account if value is not None}
             described["args"] = described["args"][:1]
             for name in _SECRETS:
                 described.pop(name, None)
         return described
+
+
+def _check_open(mode: object, block_size: object, options: Mapping[str, Any]) -> None:
+    """Refuse arguments of `open` that cannot be meant, before anything is asked or sent.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument.
+    """
+    plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
+    if plain not in (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"]):
+        raise ValueError(f"mode must be one of rb, wb, xb, r, w and x, not {mode!r}")
+    for name, value, least in (("block_size", block_size, 1), ("size", options.get("size"), 0)):
+        if value is None or value == "default":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number of bytes, not {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    cache_type = options.get("cache_type", ReadAhead.name)
+    if cache_type != ReadAhead.name and cache_type not in caches:
+        raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -189,10 +190,22 @@ class Lookup(BaseFileSystem):
 
         A name that exists is taken literally even when it looks like a pattern.
         """
-        literal = self.is_literal(path)
-        expanded: list[str] = super().expand_path(
-            [path] if literal else path, recursive, maxdepth, assume_literal=assume_literal or literal, **kwargs
-        )
+        items = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        if assume_literal:
+            return self._expand(items, recursive, maxdepth, assume_literal=True, **kwargs)
+        literals = [item for item in items if self.is_literal(item)]
+        if not literals:
+            return self._expand(items, recursive, maxdepth, assume_literal=False, **kwargs)
+        out = set(self._expand(literals, recursive, maxdepth, assume_literal=True, **kwargs))
+        with suppress(FileNotFoundError):
+            patterns = [item for item in items if item not in literals]
+            out |= set(self._expand(patterns, recursive, maxdepth, assume_literal=False, **kwargs))
+        return sorted(out)
+
+    def _expand(
+        self, path: Any, recursive: bool, maxdepth: int | None, assume_literal: bool, **kwargs: Any
+    ) -> list[str]:
+        expanded: list[str] = super().expand_path(path, recursive, maxdepth, assume_literal=assume_literal, **kwargs)
         return expanded
 
     def is_literal(self, path: Any) -> bool:
@@ -200,7 +213,10 @@ class Lookup(BaseFileSystem):
         if not isinstance(path, (str, os.PathLike)):
             return False
         stripped = self._strip_protocol(path)
-        return has_magic(stripped) and self.exists(stripped)
+        if not has_magic(stripped):
+            return False
+        # a name with * or ? matches itself as a pattern; one with [ does not
+        return self.exists(stripped) if "[" in stripped else stripped in self.glob(stripped)
 
     def created(self, path: str) -> datetime:
         """Return when a file was created, in UTC."""
@@ -251,6 +267,8 @@ class Lookup(BaseFileSystem):
 
     def _attributes(self, path: str) -> tuple[str, PathStatus]:
         bucket, rest = paths.split(path)
+        if not bucket:
+            raise missing(path)
         for key in ("/" + rest, f"/{rest}/") if rest else ("/",):
             try:
                 status = self.client.stat(bucket, key)

@@ -16,6 +16,7 @@ from cosv4fs.errors import make_error
 __all__ = [
     "FORBIDDEN_IN_DIRECTORIES",
     "check_directory_names",
+    "check_new",
     "directory_key",
     "file_key",
     "is_sibling",
@@ -97,6 +98,19 @@ def check_directory_names(path: str) -> None:
         raise make_error(
             errno.EINVAL, f"the service allows none of {' '.join(bad)} in the name of a directory: rename it", path
         )
+
+
+def check_new(path: str) -> None:
+    """Refuse a path that must not be created: see `check_directory_names`, and names like a hidden sibling's.
+
+    Raises
+    ------
+    OSError
+        EINVAL, saying why.
+    """
+    check_directory_names(parent(path))
+    if any(is_sibling(part) for part in split(path)[1].split("/")):
+        raise make_error(errno.EINVAL, "names of the form .NAME.cosv4-TOKEN are kept for uploads under way", path)
 
 
 def sibling(key: str, token: str | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,12 +111,14 @@ class Reading(Lookup):
         """
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
-        first = starts if isinstance(starts, list) else [starts] * len(paths)
-        last = ends if isinstance(ends, list) else [ends] * len(paths)
+        if on_error not in ("raise", "return"):
+            raise ValueError(f"on_error must be raise or return, not {on_error!r}")
+        first = list(starts) if isinstance(starts, Sequence) else [starts] * len(paths)
+        last = list(ends) if isinstance(ends, Sequence) else [ends] * len(paths)
         if not len(first) == len(last) == len(paths):
             raise ValueError("paths, starts and ends must have the same length")
         wanted = list(zip(paths, first, last, strict=True))
-        if max_gap is None:
+        if max_gap is None or not wanted:
             return self.workers.each(self._kept(lambda item: self.cat_file(*item, **kwargs), on_error), wanted)
         return self._cat_merged(wanted, max_gap, on_error, kwargs)
 
@@ -164,9 +166,6 @@ class Reading(Lookup):
             return
         target = Path(os.fspath(lpath))
         try:
-            if self._remembered.is_directory(path):
-                target.mkdir(parents=True, exist_ok=True)
-                return
             target.parent.mkdir(parents=True, exist_ok=True)
             self._download(path, lambda download: download.to_file(target), callback)
         except CosIsADirectoryError:
@@ -183,9 +182,14 @@ class Reading(Lookup):
     ) -> None:
         """Copy files to the local disk, several at once; see fsspec for what goes where."""
         pairs = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        # what planning has just listed as a directory need not be tried as a file
+        folders = {source for source, _ in pairs if recursive and self._remembered.is_directory(source)}
 
         def one(source: str, target: str, child: Callback) -> None:
-            self.get_file(source, target, callback=child, **kwargs)
+            if source in folders:
+                Path(target).mkdir(parents=True, exist_ok=True)
+            else:
+                self.get_file(source, target, callback=child, **kwargs)
 
         bulk.each_pair(self, pairs, callback, one)
 

@@ -46,6 +46,8 @@ class Rearranging(Writing):
 
     def _removable(self, path: str) -> tuple[str, str]:
         bucket, key = paths.directory_key(path)
+        if not bucket:
+            raise NotImplementedError("the JSON API knows no buckets but by name: name one, as in bucket/dir")
         if key == "/":
             raise NotImplementedError(
                 f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
@@ -110,9 +112,7 @@ class Rearranging(Writing):
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         try:
-            if self._remembered.is_directory(source):
-                self.makedirs(target, exist_ok=True)
-            elif source == target:
+            if source == target:
                 self.info(source, refresh=True)
             else:
                 self._copy(source, target)
@@ -125,12 +125,12 @@ class Rearranging(Writing):
 
     def _copy(self, source: str, target: str) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
-        paths.check_directory_names(paths.parent(target))
+        paths.check_new(target)
         if bucket == target_bucket:
             copy = lambda: self.client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
             with_parents(self.client, bucket, target_key, copy, source=key)
             return
-        with self.open(source, "rb") as reader, self.open(target, "wb", size=reader.size) as writer:
+        with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
             while data := reader.read(self.config.slice_size):
                 writer.write(data)
 
@@ -151,10 +151,15 @@ class Rearranging(Writing):
         """
         on_error = on_error or ("ignore" if recursive else "raise")
         pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+        # what planning has just listed as a directory need not be tried as a file
+        folders = {source for source, _ in pairs if recursive and self._remembered.is_directory(source)}
 
         def one(pair: tuple[str, str]) -> None:
             try:
-                self.cp_file(*pair)
+                if pair[0] in folders:
+                    self.makedirs(pair[1], exist_ok=True)
+                else:
+                    self.cp_file(*pair)
             except FileNotFoundError:
                 if on_error == "raise":
                     raise
@@ -190,7 +195,7 @@ class Rearranging(Writing):
             self.info(source, refresh=True)
             return
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
-        paths.check_directory_names(paths.parent(target))
+        paths.check_new(target)
         try:
             if bucket != target_bucket:
                 self._copy_and_remove(source, target)

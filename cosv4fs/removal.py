@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from cosv4fs import paths
 from cosv4fs.api import Entry
-from cosv4fs.errors import CosFileNotFoundError
+from cosv4fs.errors import CosFileNotFoundError, make_error
 
 if TYPE_CHECKING:
     from cosv4fs.rearranging import Rearranging
@@ -85,7 +86,11 @@ def _remove_directory(fs: Rearranging, path: str, tolerant: bool) -> None:
 
 def move_pairs(fs: Rearranging, pairs: list[tuple[str, str]]) -> None:
     """Move files pair by pair, several at once; make target directories first and remove emptied sources last."""
+    pairs = [(source, target) for source, target in pairs if source != fs._strip_protocol(target)]
     folders = [pair for pair in pairs if fs.isdir(pair[0])]
+    for source, target in folders:
+        if fs._strip_protocol(target).startswith(source + "/"):
+            raise make_error(errno.EINVAL, "a directory cannot be moved into itself", source)
     known = {source for source, _ in folders}
     for _, target in folders:
         fs.makedirs(target, exist_ok=True)

@@ -231,8 +231,12 @@ def missing(path: str) -> CosFileNotFoundError:
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
     """Return the infos of entries that users see: no unfinished uploads, no hidden siblings."""
-    shown = (entry for entry in entries if not entry.is_unfinished and not paths.is_sibling(entry.name))
+    shown = (entry for entry in entries if entry.is_directory or not _is_hidden(entry))
     return [_info(f"{path}/{entry.name}", entry) for entry in shown if entry.name]
+
+
+def _is_hidden(entry: Entry) -> bool:
+    return entry.is_unfinished or paths.is_sibling(entry.name)
 
 
 def _name(info: Info) -> str:

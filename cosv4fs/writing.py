@@ -27,7 +27,7 @@ class Writing(Reading):
 
     def _target(self, path: str, create: bool, content_type: str | None, deferred: bool = False) -> Target:
         bucket, key = paths.file_key(path)
-        paths.check_directory_names(paths.parent(path))
+        paths.check_new(path)
         guessed = content_type or mimetypes.guess_type(path)[0]
         return Target(bucket, key, create, guessed, content_type is not None, deferred)
 
@@ -70,6 +70,7 @@ class Writing(Reading):
                 progress,
                 entry,
                 self.config.instant_upload,
+                self.config.checksum,
             )
             return
         with source.slice(0, source.size, self.workers) as view:
@@ -181,6 +182,7 @@ class Writing(Reading):
 
     def _make_directory(self, path: str, exist_ok: bool) -> None:
         bucket, key = paths.directory_key(path)
+        paths.check_new(path)
         if key == "/" and exist_ok:
             # fsspec asks for this before every write into a bucket's root; a missing bucket shows at the write
             return
@@ -192,6 +194,8 @@ class Writing(Reading):
             self._remembered.store_directory(path, self._remembered.generation)
             return
         if not exist_ok or not (is_there or self._is_directory(path)):
+            if not self.exists(path):
+                raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
             raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
 
     def _bucket_exists(self, path: str) -> bool:
@@ -227,6 +231,8 @@ class Writing(Reading):
         """
         path = self._strip_protocol(path)
         key, status = self._attributes(path)
+        if biz_attr is None and authority is None and custom_headers is None:
+            return
         headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
         self.client.update(paths.split(path)[0], key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
         self._remembered.forget(path)

@@ -30,13 +30,13 @@ class Record:
         The key that the slices go to: the target's, or a hidden sibling's.
     session : str or None
         The session there; None while it is being opened.
-    sha : str
-        SHA-1 of the file in hex.
+    sha : str or None
+        SHA-1 of the file in hex, where the session was opened with it.
     """
 
     place: str
     session: str | None
-    sha: str
+    sha: str | None
 
 
 class Entry:

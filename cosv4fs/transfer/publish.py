@@ -6,7 +6,8 @@ New content for a taken path is uploaded to a hidden sibling and moved into plac
 from __future__ import annotations
 
 import errno
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cosv4fs import paths
@@ -14,7 +15,15 @@ from cosv4fs.api import CosV4Client
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
 
-__all__ = ["UNFINISHED", "Target", "discard_sibling", "publish_sibling", "refuse_taken", "remove_unfinished"]
+__all__ = [
+    "UNFINISHED",
+    "Target",
+    "blocked_parent",
+    "discard_sibling",
+    "publish_sibling",
+    "refuse_taken",
+    "remove_unfinished",
+]
 
 UNFINISHED = -4019
 """The code for "an unfinished upload stands at the path" (spec section 6.2)."""
@@ -105,6 +114,24 @@ def _is_complete(client: CosV4Client, bucket: str, key: str) -> bool:
     except CosFileNotFoundError:
         return False
     return True
+
+
+@contextmanager
+def blocked_parent(target: Target) -> Iterator[None]:
+    """Tell a refused sibling for what it is: its name is new, so a file stands in the place of its directory.
+
+    Raises
+    ------
+    NotADirectoryError
+        Naming that file.
+    """
+    try:
+        yield
+    except CosFileExistsError as refusal:
+        if refusal.code == UNFINISHED:
+            raise
+        path = paths.parent(target.path)
+        raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", path) from refusal
 
 
 def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsError) -> None:

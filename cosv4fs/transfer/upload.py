@@ -22,6 +22,7 @@ from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
 from cosv4fs.transfer.publish import (
     UNFINISHED,
     Target,
+    blocked_parent,
     discard_sibling,
     publish_sibling,
     refuse_taken,
@@ -123,7 +124,8 @@ class SliceUpload:
             if self._is_sibling:
                 raise
             self._leave_target(refusal)
-            self._init()
+            with blocked_parent(self._target):
+                self._init()
 
     def move_to_sibling(self) -> None:
         """Start again on a hidden sibling, after the session was lost to someone else."""
@@ -225,8 +227,7 @@ class SliceUpload:
         self._note(session.session)
 
     def _note(self, session: str | None) -> None:
-        if self._sha is not None:
-            self._entry.save(Record(self._place, session, self._sha))
+        self._entry.save(Record(self._place, session, self._sha))
 
     def _request_session(self) -> SliceSession | UploadedObject:
         return self._client.upload_slice_init(
@@ -275,7 +276,8 @@ class SliceUpload:
             status = self._client.stat(self._target.bucket, self._place)
         except CosFileNotFoundError:
             return False
-        same = status.sha == self._sha or (status.sha is None and self._is_sibling)
+        known = self._sha is not None and status.sha is not None
+        same = status.sha == self._sha if known else self._is_sibling
         return not status.is_unfinished and status.size == self._size and same
 
     def _leave_target(self, refusal: CosFileExistsError) -> None:
@@ -308,7 +310,8 @@ def upload_single(client: CosV4Client, target: Target, view: memoryview) -> str:
     def put_sibling() -> str:
         place = paths.sibling(target.key)
         try:
-            put(place, create=True)
+            with blocked_parent(target):
+                put(place, create=True)
         except BaseException:
             discard_sibling(client, target.bucket, place)
             raise
@@ -335,6 +338,7 @@ def upload_source(
     progress: Progress | None = None,
     entry: Entry = NO_ENTRY,
     instant: bool = False,
+    checksum: bool = True,
 ) -> SliceUpload:
     """Upload a source in slices, several at once.
 
@@ -351,6 +355,8 @@ def upload_source(
         The journal's page for the source.
     instant : bool
         Tell the server enough of the content that it need not be sent when it is stored already.
+    checksum : bool
+        Tell the server the content's SHA-1, so that it verifies what it stores.
 
     Returns
     -------
@@ -359,11 +365,15 @@ def upload_source(
     """
     record = entry.load()
     known = upload_parts(_blocks(source, workers)) if instant else None
+    sha: str | None = None
+    parts: str | None = None
     if known is not None:
         # all recorded clients that send uploadparts also cut slices of 1 MiB (spec, wire traces, section 4)
         (sha, parts), slice_size = known, MIB
-    else:
-        sha, parts = record.sha if record else source.sha1(), None
+    elif record is not None:
+        sha = record.sha
+    elif checksum:
+        sha = source.sha1()
     upload = SliceUpload(client, target, source.size, slice_size, sha, entry, uploadparts=parts)
     try:
         upload.open()
