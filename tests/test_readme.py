@@ -77,9 +77,9 @@ def test_errors():
 
 
 def test_commands():
-    first, *_, last = blocks("sh")
+    first, *others = blocks("sh")
     assert first == "python3 -m venv .venv && .venv/bin/pip install -q '.[demo]' && .venv/bin/cosv4fs demo\n"
-    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] == last.rstrip()
+    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] + "\n" in others
     assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o111
 
 
