@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Body", "form_body", "json_body"]
+__all__ = ["Body", "Content", "form_body", "json_body"]
+
+Content = memoryview | Sequence[memoryview]
+"""The bytes of an upload, in one piece or in several that belong one after another."""
 
 _JOIN_BELOW = 64 * 1024
 """Bodies up to this many bytes are sent in one piece: one system call is cheaper than three."""
@@ -50,15 +53,15 @@ def json_body(values: Mapping[str, object]) -> Body:
     return Body("application/json", json.dumps(values, ensure_ascii=False).encode())
 
 
-def form_body(fields: Mapping[str, str], content: memoryview | None = None, content_type: str | None = None) -> Body:
+def form_body(fields: Mapping[str, str], content: Content | None = None, content_type: str | None = None) -> Body:
     """Return a multipart/form-data body.
 
     Parameters
     ----------
     fields : mapping of str to str
         The text fields, in order.
-    content : memoryview, optional
-        The bytes of the ``filecontent`` part, sent as they are.
+    content : memoryview or sequence of memoryview, optional
+        The bytes of the ``filecontent`` part, sent as they are, in order.
     content_type : str, optional
         The type of the content, as a header of its part: the only place at upload that the recorded clients use for
         it (spec, wire traces, section 3).
@@ -76,4 +79,5 @@ def form_body(fields: Mapping[str, str], content: memoryview | None = None, cont
         'Content-Disposition: form-data; name="filecontent"; filename="filecontent"\r\n'
         f"Content-Type: {content_type or 'application/octet-stream'}\r\n\r\n"
     )
-    return Body(form_type, head.encode(), content, f"\r\n--{boundary}--\r\n".encode())
+    pieces = [content] if isinstance(content, memoryview) else content
+    return Body(form_type, head.encode(), *pieces, f"\r\n--{boundary}--\r\n".encode())

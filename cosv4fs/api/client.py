@@ -21,7 +21,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from cosv4fs import paths
-from cosv4fs.api.bodies import form_body, json_body
+from cosv4fs.api.bodies import Content, form_body, json_body
 from cosv4fs.api.caller import Caller, nothing
 from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.http import Request, content_length, refusal
@@ -182,7 +182,7 @@ class CosV4Client(Caller):
         key: str,
         session: str,
         offset: int,
-        content: memoryview,
+        content: Content,
         *,
         sha: str | None = None,
         content_type: str | None = None,
@@ -195,8 +195,8 @@ class CosV4Client(Caller):
             From `upload_slice_init` or `upload_slice_list`.
         offset : int
             Where the slice starts, in bytes.
-        content : memoryview
-            The slice; it must not change until the method returns.
+        content : memoryview or sequence of memoryview
+            The slice, in one piece or several; it must not change until the method returns.
         sha : str, optional
             The whole object's SHA-1, when the session was opened with it.
         content_type : str, optional
@@ -211,11 +211,13 @@ class CosV4Client(Caller):
         if sha is not None:
             fields["sha"] = sha
 
+        length = len(content) if isinstance(content, memoryview) else sum(map(len, content))
+
         def parse(data: Fields) -> ReceivedSlice:
             slice_ = ReceivedSlice.parse(data, session)
             if slice_.offset != offset:
                 raise data.bad("offset", slice_.offset)
-            if slice_.length not in (None, len(content)):
+            if slice_.length not in (None, length):
                 raise data.bad("datalen", slice_.length)
             return slice_
 

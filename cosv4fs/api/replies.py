@@ -250,6 +250,9 @@ class Entry:
     def parse(cls, data: Fields) -> Entry:
         """Read it from one element of ``infos``."""
         name = data.text("name")
+        if name.strip("/") in (".", ".."):
+            # it would name something else once it is part of a path
+            raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
         size = 0 if is_directory else data.number("filesize")
         return cls(

@@ -13,6 +13,7 @@ from functools import partial
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
+from cosv4fs.api.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
@@ -133,7 +134,7 @@ class SliceUpload:
         self._place = paths.sibling(self._target.key)
         self._init()
 
-    def send(self, piece: Slice, view: memoryview) -> None:
+    def send(self, piece: Slice, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
         session = self._opened().session
         reply = self._client.upload_slice_data(
@@ -141,7 +142,7 @@ class SliceUpload:
             self._place,
             session,
             piece.offset,
-            view,
+            content,
             sha=self._sha,
             content_type=self._target.content_type,
         )

@@ -18,6 +18,7 @@ from typing import Protocol
 from cosv4fs.api import CosV4Client
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.transfer.gather import Gathered
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
@@ -236,11 +237,10 @@ class _Stream:
         self._upload = SliceUpload(client, target, self._size, slice_size, hidden=size is None)
         self._digest = hashlib.sha1(usedforsecurity=False) if size is None else None
         self._serial = False
-        self._buffer = bytearray(slice_size)
-        self._filled = 0
+        self._workers = workers
+        self._gathered = Gathered(slice_size, workers)
         self._offset = 0
         self._batch = Batch(workers)
-        self._free: list[bytearray] = []
 
     def append(self, view: memoryview) -> None:
         if self._digest is not None:
@@ -249,16 +249,12 @@ class _Stream:
 
     def _append(self, view: memoryview) -> None:
         while len(view):
-            count = min(len(view), self._slice_size - self._filled)
-            # into a view: assigning to a bytearray's slice would copy twice
-            memoryview(self._buffer)[self._filled : self._filled + count] = view[:count]
-            self._filled += count
-            view = view[count:]
-            if self._filled == self._slice_size:
+            view = view[self._gathered.take(view) :]
+            if self._gathered.is_full:
                 self._flush()
 
     def finish(self) -> None:
-        if self._filled:
+        if self._gathered.length:
             self._flush(last=True)
         self._batch.finish()
         if self._digest is None:
@@ -282,14 +278,13 @@ class _Stream:
         """Hand the buffer over, full or with the last bytes, opening the session at the first."""
         if not self._upload.is_open:
             self._open()
-            # other slices than asked for: the buffer may have more room now, or nothing left in it
-            if not self._filled or (self._filled < self._slice_size and not last):
+            # other slices than asked for: there may be room for more now, or nothing left
+            if not self._gathered.length or not (self._gathered.is_full or last):
                 return
-        piece = Slice(self._offset, self._filled)
-        buffer, self._buffer = self._buffer, self._next_buffer()
-        self._offset += self._filled
-        self._filled = 0
-        future = self._batch.start(partial(self._send, piece, buffer))
+        gathered, self._gathered = self._gathered, Gathered(self._slice_size, self._workers)
+        piece = Slice(self._offset, gathered.length)
+        self._offset += gathered.length
+        future = self._batch.start(partial(self._send, piece, gathered))
         if self._serial:
             future.result()
 
@@ -297,19 +292,16 @@ class _Stream:
         """Open the session and cut what is held into slices of the size that the server decided."""
         self._upload.open()
         session = self._upload.session
-        self._serial, held = session.serial, memoryview(self._buffer)[: self._filled]
+        self._serial = session.serial
         if session.slice_size != self._slice_size:
-            self._slice_size, self._filled = session.slice_size, 0
-            self._buffer = bytearray(self._slice_size)
-            self._free.clear()
-            self._append(held)
+            self._slice_size, held = session.slice_size, self._gathered
+            self._gathered = Gathered(self._slice_size, self._workers)
+            for part in list(held.pieces):
+                self._append(part)
 
-    def _send(self, piece: Slice, buffer: bytearray) -> None:
-        self._upload.send(piece, memoryview(buffer)[: piece.length])
-        self._free.append(buffer)
-
-    def _next_buffer(self) -> bytearray:
-        return self._free.pop() if self._free else bytearray(self._slice_size)
+    def _send(self, piece: Slice, gathered: Gathered) -> None:
+        self._upload.send(piece, gathered.pieces)
+        gathered.release()
 
 
 # An abandoned writer is aborted by the garbage collector, which may run inside any lock of this process: so it only
