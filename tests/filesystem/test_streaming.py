@@ -124,7 +124,8 @@ def test_what_the_server_stored_is_compared(emulator, second, monkeypatch):
     original = fs.client.upload_slice_data
 
     def damaged(bucket, key, session, offset, view, **options):
-        return original(bucket, key, session, offset, memoryview(bytes(sum(map(len, view)))) if offset else view, **options)
+        sent = memoryview(bytes(sum(map(len, view)))) if offset else view
+        return original(bucket, key, session, offset, sent, **options)
 
     monkeypatch.setattr(fs.client, "upload_slice_data", damaged)
     with pytest.raises(OSError, match="something else"):
