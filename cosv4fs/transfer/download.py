@@ -23,7 +23,7 @@ from cosv4fs.api import CosV4Client, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.workers import Batch, Workers, is_stop
+from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["Download"]
 
@@ -191,7 +191,8 @@ class Download:
         received : callable
             Called when the first range is complete.
         """
-        begin, batch = start or 0, Batch(self._workers)
+        begin = start or 0
+        batch = Batch(self._workers)
         rest: deque[Slice] = deque()
 
         def plan(offset: int, version: Version) -> list[Slice]:
@@ -207,7 +208,7 @@ class Download:
                     rest.popleft()
             return view
 
-        try:
+        with batch:
             first = self._fetch_first(start, stop, first_memory)
             received(first)
             if not plan(first.start + first.length, first.version):
@@ -220,9 +221,6 @@ class Download:
                 while rest:
                     batch.start(partial(self._fetch_placed, rest.popleft(), first.version, place))
                 batch.finish()
-        except BaseException as error:
-            batch.end(at_once=is_stop(error))
-            raise
 
     def _fetch_placed(self, piece: Slice, version: Version, place: Place) -> None:
         with place(piece) as view:

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cosv4fs.api.interrupts import Interrupts
 from cosv4fs.errors import make_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Batch", "Window", "Workers", "is_stop"]
 
@@ -137,14 +140,10 @@ class Workers:
         The first error stops what has not started, and is raised once the rest has ended. Ctrl-C stops also what is
         under way.
         """
-        batch = Batch(self)
-        try:
+        with Batch(self) as batch:
             for task in tasks:
                 batch.start(task)
             batch.finish()
-        except BaseException as error:
-            batch.end(at_once=is_stop(error))
-            raise
 
     def transfer_if_free(self, task: Callable[[], T]) -> Future[T] | None:
         """Start a range if the window has a place right now; else return None."""
@@ -216,13 +215,10 @@ class _Round:
         self._most = min(most, len(items))
 
     def run(self) -> list[Any]:
-        try:
+        with self._batch:
             for _ in range(min(_AT_FIRST, self._most)):
                 self._batch.add(self._pool, self._work)
             self._batch.finish()
-        except BaseException as error:
-            self._batch.end(at_once=is_stop(error))
-            raise
         return self._results
 
     def _work(self) -> None:
@@ -247,6 +243,14 @@ class Batch:
         self._workers = workers
         self._futures: list[Future[Any]] = []
         self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the tasks when the block fails, at once for Ctrl-C."""
+        if error is not None:
+            self.end(at_once=is_stop(error))
 
     def start(self, task: Callable[[], None]) -> Future[None]:
         """Start a transfer as soon as there is a place; raise the first failure of those before."""
