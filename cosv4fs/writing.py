@@ -118,7 +118,9 @@ class Writing(Reading):
         try:
             with FileSource(lpath) as source:
                 callback.set_size(source.size)
-                entry = self.room.journal.entry(lpath, source.status, path) if resume else NO_ENTRY
+                # what goes up in one request is never continued
+                resumable = resume and source.size > self.config.single_upload_limit
+                entry = self.room.journal.entry(lpath, source.status, path) if resumable else NO_ENTRY
                 self._store(target, source, callback, entry)
         finally:
             self._remembered.forget(path)

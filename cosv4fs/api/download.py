@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.http import FAULTS, Request, Transport, content_length, fault_error, refusal
+from cosv4fs.api.http import FAULTS, Request, Transport, content_length, fault_error, read_some, refusal
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "RangeRead", "Version", "changed_error"]
 
 _STEP = 1024 * 1024
-"""Bytes per read from the socket: larger ones pay for page faults, smaller ones for the interpreter."""
+"""Bytes per read from the socket: smaller ones pay for the interpreter, larger ones delay nothing but Ctrl-C."""
 
 _CONTENT_RANGE = re.compile(r"^bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)$")
 
@@ -178,7 +178,7 @@ class RangeRead:
             raise fault_error(fault, request) from fault
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
-        count = int(response.raw.readinto(view))
+        count = read_some(response, view)
         if count <= 0:
             raise make_error(
                 errno.ECONNRESET, "the connection broke in the middle of the object (download)", request.path,

@@ -8,6 +8,7 @@ and requests are handed to it ready-made.
 from __future__ import annotations
 
 import errno
+import http.client
 import json
 import re
 import ssl
@@ -30,13 +31,13 @@ from cosv4fs.codes import Retry
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
 
-__all__ = ["FAULTS", "Request", "Transport", "content_length", "fault_error", "read_json", "refusal"]
+__all__ = ["FAULTS", "Request", "Transport", "content_length", "fault_error", "read_json", "read_some", "refusal"]
 
 _USER_AGENT = f"cosv4fs/{__version__}"
 _MAX_JSON = 64 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
 
-FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
 
 
@@ -237,6 +238,28 @@ def read_body(response: requests.Response, request: Request) -> bytes:
             Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
         )
     return body
+
+
+def read_some(response: requests.Response, view: memoryview) -> int:
+    """Read a part of a large body straight into `view`; return how many bytes came, 0 at the end.
+
+    urllib3's own ``readinto`` reads into a buffer of its own first, and copies. The reply of `http.client` below it
+    does not; where there is none, urllib3's serves.
+
+    Raises
+    ------
+    HTTPError, HTTPException, OSError
+        One of `FAULTS`; the response has to be closed then.
+    """
+    raw = response.raw
+    inner = getattr(raw, "_fp", None)
+    if not isinstance(inner, http.client.HTTPResponse):
+        return int(raw.readinto(view))
+    count = inner.readinto(view)
+    if count and inner.isclosed():
+        # what urllib3 does at the end of a body: the connection serves the next request
+        raw.release_conn()
+    return count
 
 
 def content_length(response: requests.Response) -> int | None:

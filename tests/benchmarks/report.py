@@ -35,7 +35,7 @@ def table(figures: Sequence[Figure]) -> str:
     """Return the figures of one scenario for a terminal, at most 100 columns wide."""
     best = max(figure.rate for figure in figures)
     rows = [HEADINGS, *(figure_row(figure, best) for figure in figures)]
-    widths = (22, 7, 7, 7, 11, 10, 8, 7)
+    widths = (28, 7, 7, 7, 11, 10, 8, 7)
     lines = [f"{figures[0].title}"]
     for row in rows:
         cells = [cell.ljust(widths[0]) if not place else cell.rjust(widths[place]) for place, cell in enumerate(row)]
@@ -56,7 +56,7 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]
 def outcome_table(outcomes: Sequence[Outcome]) -> str:
     """Return the table of targets for a terminal."""
     rows = [_OUTCOME_HEADINGS, *outcome_rows(outcomes)]
-    return "\n".join(f"{name:58} {wanted:>8} {measured:>9}   {reached}" for name, wanted, measured, reached in rows)
+    return "\n".join(f"{name:64} {wanted:>8} {measured:>9}   {reached}" for name, wanted, measured, reached in rows)
 
 
 def markdown(figures: Sequence[Figure], outcomes: Sequence[Outcome]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.clients import Task
 
-__all__ = ["SCENARIOS", "Scale", "Scenario", "Variant"]
+__all__ = ["SCENARIOS", "UNCHECKED", "Scale", "Scenario", "Variant"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -86,6 +86,8 @@ class Scenario:
     samples: int = 0
 
 
+UNCHECKED = "cosv4fs (checksum=False)"
+"""Without hashing a file before it is sent; the other clients do not hash it as a whole either."""
 _PEERS = ("cosv4fs", "s3fs", "obstore.fsspec")
 _BARE = ("put_file", "write", "get_file", "cat_file")
 _LARGE = ("put_file", "write", "get_file", "cat_file", "read")
@@ -114,9 +116,11 @@ def _vendor(scale: Scale) -> list[Scenario]:
     found = []
     for operation in ("put_file", "get_file", "cat_file"):
         task = Task(operation, scale.emulator)
-        variants = tuple(Variant(client, task) for client in ("cosv4fs (emulator)", "qcloud_cos_py3"))
+        variants = [Variant(client, task) for client in ("cosv4fs (emulator)", "qcloud_cos_py3")]
+        if operation == "put_file":
+            variants.append(Variant("cosv4fs (emulator)", task, {"checksum": False}, UNCHECKED))
         title = f"{operation} {_size(scale.emulator)} on the local service"
-        found.append(Scenario("vendor", title, variants, on_emulator=True))
+        found.append(Scenario("vendor", title, tuple(variants), on_emulator=True))
     return found
 
 
@@ -128,6 +132,8 @@ def _peers(scale: Scale) -> list[Scenario]:
             variants = [Variant(client, task) for client in _PEERS]
             if operation in _BARE:
                 variants.append(Variant("obstore", task))
+            if operation == "put_file":
+                variants.append(Variant("cosv4fs", task, {"checksum": False}, UNCHECKED))
             if operation == "write":
                 unsized = Task("write_unsized", size)
                 variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))
@@ -165,6 +171,13 @@ def _wan(scale: Scale) -> list[Scenario]:
                 Variant("cosv4fs", Task(operation, scale.wan), {"max_concurrency": number}, f"cosv4fs, {number}")
                 for number in (12, 16)
             ]
+            if operation == "put_file":
+                variants += [
+                    Variant(
+                        "cosv4fs", it.task, {**it.options, "checksum": False}, it.name.replace("cosv4fs", UNCHECKED)
+                    )
+                    for it in variants
+                ]
             if rtt == 30.0:
                 # the peers read one piece after the other: their rate does not depend on the size
                 size = scale.wan_slow if operation == "read" else scale.wan
