@@ -166,7 +166,8 @@ class Reading(Lookup):
             return
         target = Path(os.fspath(lpath))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
             self._download(path, lambda download: download.to_file(target), callback)
         except CosIsADirectoryError:
             target.mkdir(parents=True, exist_ok=True)

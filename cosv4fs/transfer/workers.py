@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cosv4fs.api.interrupts import Interrupts
 from cosv4fs.errors import make_error
+from cosv4fs.transfer.pace import Pace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,12 +37,6 @@ _LOOK_EVERY = 0.2
 
 _REQUESTS = "cosv4fs-request"
 """How the threads of the pool for requests are called."""
-
-_AT_FIRST = 8
-"""Threads that begin with the items of `Workers.each`; each item that waits long enough adds one."""
-
-_WAITING = 0.005
-"""Seconds for one item that mean: it waited for the server, not for the interpreter."""
 
 _WORTH_KEEPING = 256 * 1024
 """Memory of fewer bytes is cheap to get anew."""
@@ -126,7 +121,7 @@ class Workers:
         self.concurrency = transfers
         self._transfers = ThreadPoolExecutor(transfers, thread_name_prefix="cosv4fs-transfer")
         self._requests = ThreadPoolExecutor(requests, thread_name_prefix=_REQUESTS)
-        self._most = requests
+        self.pace = Pace(requests)
         self._buffers: list[bytearray] = []
 
     def transfer(self, task: Callable[[], T]) -> Future[T]:
@@ -167,7 +162,7 @@ class Workers:
         todo = list(items)
         if len(todo) < 2 or self.is_inside:
             return [function(item) for item in todo]
-        return _Round(self, self._requests, self._most, function, todo).run()
+        return _Round(self, self._requests, function, todo).run()
 
     @property
     def is_inside(self) -> bool:
@@ -200,34 +195,47 @@ class Workers:
 
 
 class _Round:
-    """One call of `Workers.each`: a few threads that take item after item.
+    """One call of `Workers.each`: some threads that take item after item, as many as the pace says.
 
-    A task per item would cost more than a small request. Threads that mostly compute only wait for one another, so
-    there are few at first; every item that waited for the server adds one.
+    A task per item would cost more than a small request.
     """
 
-    def __init__(
-        self, workers: Workers, pool: Executor, most: int, function: Callable[[Any], Any], items: list[Any]
-    ) -> None:
-        self._batch, self._pool, self._function = Batch(workers), pool, function
+    def __init__(self, workers: Workers, pool: Executor, function: Callable[[Any], Any], items: list[Any]) -> None:
+        self._batch, self._pool, self._pace, self._function = Batch(workers), pool, workers.pace, function
         self._rest = iter(enumerate(items))
         self._results: list[Any] = [None] * len(items)
-        self._most = min(most, len(items))
+        self._most, self._threads = len(items), 0
+        self._lock = threading.Lock()
 
     def run(self) -> list[Any]:
         with self._batch:
-            for _ in range(min(_AT_FIRST, self._most)):
-                self._batch.add(self._pool, self._work)
+            self._start_more()
             self._batch.finish()
         return self._results
+
+    def _start_more(self) -> None:
+        while True:
+            with self._lock:
+                if self._threads >= min(self._pace.wanted, self._most):
+                    return
+                self._threads += 1
+            self._batch.add(self._pool, self._work)
+
+    def _is_superfluous(self) -> bool:
+        with self._lock:
+            ends = self._pace.too_many(self._threads)
+            self._threads -= ends
+            return ends
 
     def _work(self) -> None:
         for index, item in self._rest:
             self._batch.check()
-            began = time.perf_counter()
+            began, before = time.perf_counter(), time.thread_time()
             self._results[index] = self._function(item)
-            if time.perf_counter() - began > _WAITING and self._batch.size < self._most:
-                self._batch.add(self._pool, self._work)
+            self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+            self._start_more()
+            if self._is_superfluous():
+                return
 
 
 class Batch:
@@ -280,11 +288,6 @@ class Batch:
         """
         if self._ended:
             raise make_error(errno.EINTR, "given up before it began", None)
-
-    @property
-    def size(self) -> int:
-        """The number of tasks."""
-        return len(self._futures)
 
     def finish(self) -> None:
         """Wait until all are done, those that they add meanwhile too, or raise as soon as one has failed."""
