@@ -6,10 +6,14 @@ down in fsspec's base class. Instead of repeating it, the base method is run aga
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
@@ -21,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["each_pair", "plan_copy", "plan_get", "plan_put", "step_counter"]
 
+T = TypeVar("T")
 Pair = tuple[str, str]
+Step = Callable[[int], None]
 
 
 # What fsspec takes for a pattern, and what stands for it while a literal name is planned.
@@ -109,22 +115,54 @@ def _is_local_literal(path: Any) -> bool:
     return has_magic(stringify_path(path)) and Path(path).is_file()
 
 
+class _Telling:
+    """How threads tell callbacks something: one at a time, and in the context of the thread that began it all.
+
+    fsspec's own filesystems call callbacks from a single thread, so those of many files may add to one sum without a
+    lock; and notebooks print what a callback prints below the cell whose context it is in.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._context = threading.Lock(), copy_context()
+
+    def tell(self, function: Callable[..., T], *arguments: Any) -> T:
+        with self._lock:
+            return self._context.run(function, *arguments)
+
+    @contextmanager
+    def branched(self, callback: Callback, pair: Pair) -> Iterator[Callback]:
+        branch = self.tell(callback.branched, *pair)
+        child = self.tell(branch.__enter__)
+        try:
+            yield child
+        finally:
+            self.tell(branch.__exit__, *sys.exc_info())
+
+
+_telling: ContextVar[_Telling | None] = ContextVar("_telling", default=None)
+"""In a thread that handles one file of many: how all of them tell their callbacks something."""
+
+
 def each_pair(fs: Lookup, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:
     """Do something for every pair, several at once; tell `callback` of every file, and its branches of every byte."""
-    lock = threading.Lock()
+    telling = _Telling()
     callback.set_size(len(pairs))
 
     def one(pair: Pair) -> None:
-        with callback.branched(*pair) as child:
-            action(*pair, child)
-        with lock:
-            callback.relative_update(1)
+        token = _telling.set(telling)
+        try:
+            with telling.branched(callback, pair) as child:
+                action(*pair, child)
+        finally:
+            _telling.reset(token)
+        telling.tell(callback.relative_update, 1)
 
     fs.workers.each(one, pairs)
 
 
-def step_counter(callback: Callback | None) -> tuple[Callable[[int], None] | None, Callable[[int], None] | None]:
+def step_counter(callback: Callback | None) -> tuple[Step | None, Step | None]:
     """Return functions that announce a size and bytes to `callback`; None for the callback that ignores everything."""
     if callback is None or callback is DEFAULT_CALLBACK:
         return None, None
-    return callback.set_size, callback.relative_update
+    telling = _telling.get() or _Telling()
+    return partial(telling.tell, callback.set_size), partial(telling.tell, callback.relative_update)

@@ -57,9 +57,8 @@ class Writing(Reading):
             self._remembered.forget(path)
 
     def _store(
-        self, target: Target, source: MemorySource | FileSource, callback: Callback | None, entry: Entry = NO_ENTRY
+        self, target: Target, source: MemorySource | FileSource, progress: bulk.Step | None, entry: Entry = NO_ENTRY
     ) -> None:
-        _, progress = bulk.step_counter(callback)
         if source.size > self.config.single_upload_limit:
             upload_source(
                 self.client,
@@ -115,13 +114,15 @@ class Writing(Reading):
             self.makedirs(path, exist_ok=True)
             return
         target = self._target(path, _is_create(mode), content_type)
+        set_size, progress = bulk.step_counter(callback)
         try:
             with FileSource(lpath) as source:
-                callback.set_size(source.size)
+                if set_size is not None:
+                    set_size(source.size)
                 # what goes up in one request is never continued
                 resumable = resume and source.size > self.config.single_upload_limit
                 entry = self.room.journal.entry(lpath, source.status, path) if resumable else NO_ENTRY
-                self._store(target, source, callback, entry)
+                self._store(target, source, progress, entry)
         finally:
             self._remembered.forget(path)
 

@@ -364,6 +364,7 @@ def upload_source(
     SliceUpload
         Finished; to be published when the target is deferred.
     """
+    counted = None if progress is None else _Counted(progress)
     record = entry.load()
     known = upload_parts(_blocks(source, workers)) if instant else None
     sha: str | None = None
@@ -378,17 +379,19 @@ def upload_source(
     upload = SliceUpload(client, target, source.size, slice_size, sha, entry, uploadparts=parts)
     try:
         upload.open()
-        if upload.is_stored and progress is not None:
-            progress(source.size)
+        if upload.is_stored and counted is not None:
+            counted.add(source.size)
         try:
-            _send_all(upload, workers, source, progress)
+            _send_all(upload, workers, source, counted)
             upload.finish()
         except CosError as error:
             if error.retry is not Retry.SESSION:
                 raise
             # someone else replaced the path under our session: start again where nobody else is
             upload.move_to_sibling()
-            _send_all(upload, workers, source, None)
+            if counted is not None:
+                counted.begin_again()
+            _send_all(upload, workers, source, counted)
             upload.finish()
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):
@@ -410,9 +413,34 @@ def _may_pass(error: BaseException) -> bool:
     return passing or is_stop(error)
 
 
-def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
+class _Counted:
+    """Announces bytes; of a second sending only those beyond what the first had announced.
+
+    Parameters
+    ----------
+    progress : callable
+        Called with a number of bytes.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._sent = self._announced = 0
+
+    def add(self, count: int) -> None:
+        """Count bytes that have arrived."""
+        self._sent += count
+        if self._sent > self._announced:
+            self._progress(self._sent - self._announced)
+            self._announced = self._sent
+
+    def begin_again(self) -> None:
+        """Everything is sent anew."""
+        self._sent = 0
+
+
+def _send_all(upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
     """Send what the plan says is missing; one slice after another where the server wants it so."""
-    sending = _Sending(upload, workers, source, progress)
+    sending = _Sending(upload, workers, source, counted)
     if sending.plan.serial:
         for task in sending.tasks():
             task()
@@ -423,9 +451,9 @@ def _send_all(upload: SliceUpload, workers: Workers, source: Source, progress: P
 class _Sending:
     """One sending of all missing slices: the plan, and the lock around it."""
 
-    def __init__(self, upload: SliceUpload, workers: Workers, source: Source, progress: Progress | None) -> None:
+    def __init__(self, upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
         self.plan = upload.plan
-        self._upload, self._workers, self._source, self._progress = upload, workers, source, progress
+        self._upload, self._workers, self._source, self._counted = upload, workers, source, counted
         self._lock = threading.Lock()
 
     def tasks(self) -> Iterator[Callable[[], None]]:
@@ -451,8 +479,8 @@ class _Sending:
             self._announce(piece.length)
 
     def _announce(self, count: int) -> None:
-        if self._progress is not None and count:
-            self._progress(count)
+        if self._counted is not None and count:
+            self._counted.add(count)
 
 
 def _abort_quietly(upload: SliceUpload) -> None:

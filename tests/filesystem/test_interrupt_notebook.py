@@ -1,0 +1,121 @@
+"""Interrupting a cell of a notebook: the cell ends, nothing goes on behind it, and the next cell works."""
+
+import os
+import queue
+import threading
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from cosv4fs.emulator.faults import Stall
+
+BUCKET = "test-bucket"
+MIB = 1024 * 1024
+PATIENCE = 60
+"""Seconds to wait for what has to come; a stall lasts longer."""
+
+BEGIN = """
+import os, threading, fsspec
+from fsspec.callbacks import TqdmCallback
+os.chdir({folder!r})
+path, MIB = "test-bucket/dir/object", 1024 * 1024
+fs = fsspec.filesystem("cosv4", **{options!r})
+"""
+NOTHING_RUNS = """
+assert not fs.client.interrupts._owners, fs.client.interrupts._owners
+assert not fs.workers.window._used, fs.workers.window._used
+"""
+NEXT = """
+fs.pipe_file(path, bytes(9_000_000))
+assert fs.cat_file(path) == bytes(9_000_000)
+"""
+
+# what stalls, and the cell that is interrupted
+CELLS = {
+    "put_file": ("upload_slice_data", "fs.put_file('local', path, resume=False)"),
+    "put_file with a bar": (
+        "upload_slice_data",
+        "with TqdmCallback() as bar:\n    fs.put_file('local', path, resume=False, callback=bar)",
+    ),
+    "put": ("upload_slice_data", "fs.put(['local'] * 4, [f'{path}{n}' for n in range(4)], resume=False)"),
+    "get_file": ("download", "fs.get_file('test-bucket/large', 'back')"),
+    "get": ("download", "fs.get(['test-bucket/large'] * 2, ['back', 'back2'])"),
+    "cat": ("download", "fs.cat('test-bucket/large')"),
+    "read": ("download", "with fs.open('test-bucket/large') as file:\n    file.read()"),
+    "write": (
+        "upload_slice_data",
+        "with fs.open(path, 'wb') as file:\n    for _ in range(30):\n        file.write(b'x' * MIB)",
+    ),
+    "write of known size": (
+        "upload_slice_data",
+        "with fs.open(path, 'wb', size=9 * MIB) as file:\n    for _ in range(9):\n        file.write(b'x' * MIB)",
+    ),
+}
+
+
+class Kernel:
+    """A running kernel, one cell after another."""
+
+    def __init__(self):
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    def stop(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+    def start(self, code):
+        return self.client.execute(code)
+
+    def finish(self, cell):
+        """Wait for the end of a cell; return the name of its exception, and the exception's text."""
+        while True:
+            try:
+                reply = self.client.get_shell_msg(timeout=PATIENCE)
+            except queue.Empty:
+                pytest.fail("the cell does not end")
+            if reply["parent_header"].get("msg_id") == cell:
+                return reply["content"].get("ename"), reply["content"].get("evalue")
+
+    def run(self, code):
+        assert self.finish(self.start(code)) == (None, None)
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    running = Kernel()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("what", list(CELLS))
+def test_interrupt_ends_the_cell(kernel, fs, emulator, tmp_path, what):
+    local = tmp_path / "local"
+    local.write_bytes(os.urandom(9 * MIB))
+    fs.put_file(local, f"{BUCKET}/large", resume=False)
+    options = {**emulator.storage_options, "slice_size": MIB, "range_size": MIB, "journal_dir": str(tmp_path / "j")}
+    kernel.run(BEGIN.format(folder=str(tmp_path), options=options))
+    operation, code = CELLS[what]
+    release = threading.Event()
+    stall = Stall(release, timeout=3 * PATIENCE)
+    emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
+    try:
+        cell = kernel.start(code)
+        assert stall.entered.wait(PATIENCE)
+        kernel.manager.interrupt_kernel()
+        # all of this happens while every request stalls: nothing could end by itself
+        assert kernel.finish(cell)[0] == "KeyboardInterrupt"
+        kernel.run(NOTHING_RUNS)
+    finally:
+        release.set()
+        emulator.faults.clear()
+    assert list(tmp_path.glob("*.part")) == []
+    kernel.run(NEXT)
+    assert fs.cat_file(f"{BUCKET}/dir/object") == bytes(9_000_000)
+    if what != "put":
+        # of many, one may be cut off while its session is being opened: then the session is nobody's, and invisible
+        assert fs.uploads(BUCKET) == []
