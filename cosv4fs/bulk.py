@@ -6,6 +6,8 @@ down in fsspec's base class. Instead of repeating it, the base method is run aga
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,8 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
+from fsspec.implementations.local import make_path_posix
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
+
+from cosv4fs.errors import make_error
 
 if TYPE_CHECKING:
     from cosv4fs.lookup import Lookup
@@ -90,7 +95,28 @@ def plan_get(fs: Lookup, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
     """Return the (remote, local) pairs of a ``get``, in fsspec's order."""
     planner = _Planner(fs)
     AbstractFileSystem.get(planner, planner.disguised(rpath, fs.is_literal), _plain(lpath), **options)
+    if not isinstance(lpath, list):
+        check_contained(make_path_posix(stringify_path(lpath)), [target for _, target in planner.pairs])
     return planner.pairs
+
+
+def check_contained(root: str, targets: list[str]) -> None:
+    """Refuse local paths outside the folder that the user named; the names below it come from the service.
+
+    fsspec does the same since 2026, and not before. Where a backslash or a drive's letter leads, only the local
+    system knows.
+
+    Raises
+    ------
+    OSError
+        EINVAL, naming the path.
+    """
+    # links are the user's own, and followed: only what the names say counts
+    top = os.path.normcase(os.path.abspath(root))  # noqa: PTH100
+    for target in targets:
+        place = os.path.normcase(os.path.abspath(target))  # noqa: PTH100
+        if place != top and not place.startswith(top.rstrip(os.sep) + os.sep):
+            raise make_error(errno.EINVAL, f"it would be written outside {root}: get it by its name", target)
 
 
 def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError
 
-__all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "environment_token", "resolve"]
+__all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "Secret", "environment_token", "resolve"]
 
 MIB = 1024 * 1024
 
@@ -34,6 +34,19 @@ ENVIRONMENT = {
     "endpoint": "COSV4_ENDPOINT",
 }
 """The environment variable behind each option that has one."""
+
+
+class Secret(str):
+    """A text that shows itself to nobody who only looks: debuggers, tracebacks with variables, reprs of dicts.
+
+    Whoever uses it as a text gets the text.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(secret)'"
+
 
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 
@@ -84,6 +97,10 @@ class Config:
     streaming : str
         Whether objects of unknown size that outgrow `spool_memory` travel while they are written: ``auto`` asks each
         bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
+    verify_downloads : str
+        Whether whole objects that were read are compared with their SHA-1: ``known`` where a listing or status that is
+        remembered tells it, ``always`` asks for it, ``never`` trusts what comes. Hashing costs half a second of
+        processor time per GB.
     checksum : bool
         Hash files and memory before they are sent in slices, so that the server verifies them; spooled contents are
         hashed on the way in any case. Costs half a second of processor time per GB.
@@ -121,6 +138,7 @@ class Config:
     spool_memory: int = 16 * MIB
     spool_dir: str | None = None
     streaming: str = "auto"
+    verify_downloads: str = "known"
     checksum: bool = True
     instant_upload: bool = False
     journal_dir: str | None = None
@@ -206,6 +224,7 @@ def _normalised(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("appid", "secret_id", "secret_key", "region"):
         # fsspec parses values of its config files as JSON: an appid arrives as an int
         given[name] = str(given.get(name, "")).strip()
+    given["secret_key"] = Secret(given["secret_key"])
     given["region"] = REGIONS.get(given["region"].lower(), given["region"])
     for name in ("endpoint", "download_endpoint"):
         given[name] = str(given.get(name, "")).rstrip("/")
@@ -214,7 +233,7 @@ def _normalised(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(given.get("verify"), os.PathLike):
         given["verify"] = os.fspath(given["verify"])
     if given.get("anon"):
-        given["secret_id"] = given["secret_key"] = ""
+        given["secret_id"], given["secret_key"] = "", Secret()
     return given
 
 
@@ -222,6 +241,16 @@ def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
     items = list(proxies.items() if isinstance(proxies, Mapping) else proxies if isinstance(proxies, tuple) else [()])
     if not all(isinstance(item, tuple) and [type(part) for part in item] == [str, str] for item in items):
         raise ValueError("proxies must map a scheme to a URL, as in {'https': 'http://proxy:3128'}")
+    for scheme, proxy in items:
+        try:
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            # asking for the port checks it
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not proxy.isprintable() or " " in proxy:
+            # not shown: it may hold a password
+            raise ValueError(f"the proxies' URL for {scheme!r} cannot be used: it must be like http://proxy:3128")
     return tuple(sorted(items))
 
 
@@ -234,10 +263,16 @@ def _check(config: Config) -> None:
         raise MissingCredentialsError(13, _how_to_set(missing), None)
     for name in ("endpoint", "download_endpoint"):
         _check_url(name, getattr(config, name))
-    if not config.appid.isdigit():
+    for name in ("secret_id", "secret_key"):
+        # not shown: it is the value that is secret
+        if not getattr(config, name).isprintable():
+            raise ValueError(f"{name} has characters that no key has, such as line breaks or control characters")
+    if not (config.appid.isascii() and config.appid.isdigit()):
         raise ValueError(f"appid must be a number, not {config.appid!r}")
     if config.streaming not in ("auto", "never", "always"):
         raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
+    if config.verify_downloads not in ("known", "always", "never"):
+        raise ValueError(f"verify_downloads must be known, always or never, not {config.verify_downloads!r}")
     if config.region and not _REGION.fullmatch(config.region):
         raise ValueError(f"region must be a short code such as gz, not {config.region!r}: it becomes part of a host")
     if not isinstance(config.verify, (bool, str)):
@@ -248,6 +283,8 @@ def _check(config: Config) -> None:
 def _check_url(name: str, url: str) -> None:
     if not url:
         return
+    if not url.isprintable() or " " in url:
+        raise ValueError(f"{name} must be a URL without blanks and control characters, not {url!r}")
     if "@" in url:
         raise ValueError(f"{name} must not contain a user name or password")
     try:

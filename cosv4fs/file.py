@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import sys
 import threading
@@ -17,6 +18,7 @@ from cosv4fs import paths
 from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
+from cosv4fs.transfer.integrity import SequentialCheck, check_content
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
 
@@ -80,6 +82,8 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             cache_options=None if own else cache_options,
             size=size,
         )
+        self._sha: str | None = fs.known_sha(path)
+        self._check = SequentialCheck(self.size, self._compare)
         if own:
             self.cache = ReadAhead(self.blocksize, self._fill, self.size, fs.workers, **(cache_options or {}))
 
@@ -87,6 +91,24 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         memory = bytearray(max(0, min(end, self.size) - start))
         self._fill(start, memoryview(memory))
         return bytes(memory)
+
+    def read(self, length: int = -1) -> bytes:
+        """Return the next bytes, all that are left when negative.
+
+        Raises
+        ------
+        OSError
+            EIO when the whole object was read from its beginning to its end and its SHA-1 is another.
+        """
+        offset = self.loc
+        data: bytes = super().read(length)
+        if self._sha is not None:
+            self._check.add(offset, data)
+        return data
+
+    def _compare(self, found: str) -> None:
+        if self._sha is not None:
+            check_content(self.fs.client, self._bucket, self._key, self._sha, found)
 
     def close(self) -> None:
         """Close the file; what is being fetched ahead is stopped."""
@@ -110,6 +132,10 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         self._check_version(fetched.version)
         if fetched.length != len(view):
             raise changed_error(self.path)
+        if self._sha is not None and len(view) == self.size:
+            # a small object comes whole, in whatever order it is read then
+            self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
+            self._sha = None
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""

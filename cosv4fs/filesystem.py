@@ -51,6 +51,10 @@ class CosV4FileSystem(Uploads):
 
     protocol = "cosv4"
     root_marker = ""
+    takes_size = True
+    """`open` for writing takes ``size``, the bytes that will come; for who copies between any two filesystems."""
+    keeps_sha1 = True
+    """``sha`` in an info is the SHA-1 of the content; for who compares any two filesystems."""
     # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _environment = environment_token
@@ -71,6 +75,11 @@ class CosV4FileSystem(Uploads):
         }  # fmt: skip
         config = resolve({**account, **options}, conf.get("cosv4", {}))
         super().__init__(config, asynchronous=asynchronous, loop=loop)
+
+    @property
+    def service(self) -> str:
+        """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
+        return f"{self.config.appid} at {self.config.endpoint or self.config.region}"
 
     def __repr__(self) -> str:
         where = self.config.endpoint or self.config.region

@@ -50,6 +50,19 @@ class Lookup(BaseFileSystem):
             self._remembered.forget(path)
         return self.room.tree.info(path)
 
+    def known_sha(self, path: str) -> str | None:
+        """Return the SHA-1 that what is read of a file is to be compared with (option `verify_downloads`).
+
+        None where it is not remembered, unless the option is ``always``; and where the service tells none.
+        """
+        mode = self.config.verify_downloads
+        if mode == "never":
+            return None
+        path = self._strip_protocol(path)
+        info = self.room.tree.info(path) if mode == "always" else self._remembered.info(path)
+        sha: str | None = (info or {}).get("sha")
+        return sha
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or directory; any failure but "not found" is raised."""
         return self._asked(lambda: self.room.tree.info(self._strip_protocol(path), trust_absence=True)) is not None
@@ -205,7 +218,15 @@ class Lookup(BaseFileSystem):
     def _expand(
         self, path: Any, recursive: bool, maxdepth: int | None, assume_literal: bool, **kwargs: Any
     ) -> list[str]:
-        expanded: list[str] = super().expand_path(path, recursive, maxdepth, assume_literal=assume_literal, **kwargs)
+        try:
+            expanded: list[str] = super().expand_path(
+                path, recursive, maxdepth, assume_literal=assume_literal, **kwargs
+            )
+        except FileNotFoundError as error:
+            if error.errno is not None or not path:
+                raise
+            # fsspec's own has no errno and no filename
+            raise missing(self._strip_protocol(path[0])) from None
         return expanded
 
     def is_literal(self, path: Any) -> bool:

@@ -8,6 +8,7 @@ the bucket's root; spec section 2: the trailing slash decides the type).
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 import secrets
 
@@ -22,6 +23,7 @@ __all__ = [
     "is_sibling",
     "join",
     "parent",
+    "shortened",
     "sibling",
     "sibling_target",
     "split",
@@ -29,6 +31,9 @@ __all__ = [
 
 FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
 """Characters that the service refuses in directory names (spec section 2; for file names it decides itself)."""
+
+_LONGEST_IN_SIBLING = 255 - len(".") - len(".cosv4-") - 16
+"""Bytes of a name that a hidden sibling's can hold without being longer than 255, where many services end."""
 
 _SIBLING = re.compile(r"^\.(?P<name>.+)\.cosv4-(?P<token>[0-9a-f]{16})$", re.DOTALL)
 
@@ -118,8 +123,19 @@ def sibling(key: str, token: str | None = None) -> str:
 
     New content for a taken path is uploaded there and moved into place, so that readers never see a part of it.
     """
-    folder, _, name = key.rpartition("/")
+    folder, _, name = shortened(key).rpartition("/")
     return f"{folder}/.{name}.cosv4-{token or secrets.token_hex(8)}"
+
+
+def shortened(path: str) -> str:
+    """Return a path (or key) as the names of its hidden siblings tell it: a name beyond 231 bytes is cut and hashed."""
+    folder, slash, name = path.rpartition("/")
+    whole = name.encode()
+    if len(whole) <= _LONGEST_IN_SIBLING:
+        return path
+    digest = hashlib.sha1(whole, usedforsecurity=False).hexdigest()[:16]
+    begin = whole[: _LONGEST_IN_SIBLING - len(digest) - 1].decode(errors="ignore")
+    return f"{folder}{slash}{begin}~{digest}"
 
 
 def is_sibling(name: str) -> bool:
@@ -128,7 +144,7 @@ def is_sibling(name: str) -> bool:
 
 
 def sibling_target(path: str) -> str | None:
-    """Return the path that a sibling was to become; None when `path` is not a sibling's."""
+    """Return the path that a sibling was to become, as `shortened` tells it; None when `path` is not a sibling's."""
     folder, slash, name = path.rpartition("/")
     found = _SIBLING.match(name)
     return f"{folder}{slash}{found['name']}" if found else None

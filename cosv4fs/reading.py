@@ -53,7 +53,8 @@ class Reading(Lookup):
         bucket, key = paths.file_key(path)
         room, steps = self.room, bulk.step_counter(callback)
         try:
-            return action(Download(room.client, room.workers, bucket, key, self.config.range_size, *steps))
+            sha = self.known_sha(path)
+            return action(Download(room.client, room.workers, bucket, key, self.config.range_size, *steps, sha))
         except CosFileNotFoundError as error:
             if self._is_directory(path):
                 raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
@@ -195,7 +196,18 @@ class Reading(Lookup):
         bulk.each_pair(self, pairs, callback, one)
 
     def sign(self, path: str, expiration: int = 100) -> str:
-        """Return a URL that reads one file without credentials, for `expiration` seconds."""
+        """Return a URL that reads one file without credentials, for `expiration` seconds (at most 92 days).
+
+        It also reads files whose paths go on after this one's: so the service compares signatures. It cannot be used
+        to write, list or delete.
+
+        Raises
+        ------
+        ValueError
+            `expiration` is no whole number, or out of range.
+        IsADirectoryError
+            The path is a bucket.
+        """
         return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
 
     def url(self, path: str, expiration: int = 100) -> str:

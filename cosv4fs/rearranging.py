@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths, removal
-from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.writing import Writing
 
@@ -116,7 +116,8 @@ class Rearranging(Writing):
                 self.info(source, refresh=True)
             else:
                 self._copy(source, target)
-        except CosFileNotFoundError:
+        except (CosFileNotFoundError, CosIsADirectoryError):
+            # between buckets the source is opened, which tells a directory for what it is
             if not self._is_directory(source):
                 raise
             self.makedirs(target, exist_ok=True)

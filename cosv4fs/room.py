@@ -1,7 +1,9 @@
 """One machine room per configuration and process: connections, threads and caches that all instances share.
 
 fsspec makes one instance of a synchronous filesystem per thread. What is expensive or has to be bounded for the whole
-process lives here instead, keyed by the configuration, and is made anew in a forked child.
+process lives here instead, keyed by the configuration, and is made anew in a forked child. A room lasts as long as a
+filesystem that uses it: with the last one its threads end and its connections are closed, so that a process that goes
+through many accounts or credentials does not collect them.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from cosv4fs.api import CosV4Client
 from cosv4fs.cache import PathCache
@@ -49,12 +52,12 @@ class Room:
     probe: StreamingProbe
 
 
-_rooms: dict[tuple[int, Config], Room] = {}
+_rooms: WeakValueDictionary[tuple[int, Config], Room] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
 def room_for(config: Config) -> Room:
-    """Return the room of this process for a configuration; made at the first call."""
+    """Return the room of this process for a configuration; made when nobody has it yet."""
     key = (os.getpid(), config)
     with _lock:
         room = _rooms.get(key)

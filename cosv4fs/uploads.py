@@ -33,9 +33,29 @@ class Uploads(Rearranging):
         except CosFileNotFoundError:
             folder = paths.parent(path)
         try:
-            return [found for found in self._uploads_in(folder)[0] if found["name"] == path]
+            return [found for found in self._uploads_in(folder)[0] if _is_for(found, path)]
         except CosFileNotFoundError:
             return []
+
+    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
+
+        Parameters
+        ----------
+        path : str
+            Only those of this file, or below this directory; all of the account when empty.
+
+        Returns
+        -------
+        list of dict
+            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
+        """
+        path = self._strip_protocol(path)
+        return [
+            {"source": found.source, "name": found.remote, "size": found.size}
+            for found in self.room.journal.interrupted()
+            if not path or found.remote == path or found.remote.startswith(path + "/")
+        ]
 
     def abort_upload(self, path: str) -> None:
         """Give up the unfinished uploads of one file: they are removed, a complete object stays.
@@ -47,7 +67,7 @@ class Uploads(Rearranging):
         """
         path = self._strip_protocol(path)
         found = [
-            upload for upload in self._uploads_in(paths.parent(path))[0] if path in (upload["name"], upload["place"])
+            upload for upload in self._uploads_in(paths.parent(path))[0] if _is_for(upload, path)
         ]
         if not found:
             raise missing(path)
@@ -95,6 +115,10 @@ class Uploads(Rearranging):
         files = [entry for entry in entries if not entry.is_directory]
         uploads = [_describe(path, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
         return uploads, [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
+
+def _is_for(upload: dict[str, Any], path: str) -> bool:
+    return upload["place"] == path or upload["name"] in (path, paths.shortened(path))
 
 
 def _describe(folder: str, entry: Entry) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from cosv4fs import bulk, paths
+from cosv4fs.api.bodies import check_plain
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.reading import Reading
 from cosv4fs.transfer.directories import make_directory
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
-from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.upload import upload_single, upload_source
 
@@ -28,6 +29,7 @@ class Writing(Reading):
     def _target(self, path: str, create: bool, content_type: str | None, deferred: bool = False) -> Target:
         bucket, key = paths.file_key(path)
         paths.check_new(path)
+        check_plain(content_type=content_type)
         guessed = content_type or mimetypes.guess_type(path)[0]
         return Target(bucket, key, create, guessed, content_type is not None, deferred)
 
@@ -52,7 +54,8 @@ class Writing(Reading):
         target = self._target(path, _is_create(mode), content_type)
         source = MemorySource(value)
         try:
-            self._store(target, source, None)
+            with naming(target):
+                self._store(target, source, None)
         finally:
             self._remembered.forget(path)
 
@@ -116,7 +119,7 @@ class Writing(Reading):
         target = self._target(path, _is_create(mode), content_type)
         set_size, progress = bulk.step_counter(callback)
         try:
-            with FileSource(lpath) as source:
+            with naming(target), FileSource(lpath) as source:
                 if set_size is not None:
                     set_size(source.size)
                 # what goes up in one request is never continued
@@ -192,14 +195,24 @@ class Writing(Reading):
         is_there = self._remembered.is_directory(path)
         if not is_there and key == "/":
             is_there = self._bucket_exists(path)
-        if not is_there and make_directory(self.client, bucket, key):
-            self._remembered.forget(path)
+        if not is_there and self._made_directory(bucket, key, path):
             self._remembered.store_directory(path, self._remembered.generation)
             return
         if not exist_ok or not (is_there or self._is_directory(path)):
             if not self.exists(path):
                 raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
             raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
+
+    def _made_directory(self, bucket: str, key: str, path: str) -> bool:
+        """Create a directory with its parents; return False when it existed already."""
+        changed = True
+        try:
+            changed = make_directory(self.client, bucket, key)
+        finally:
+            # also after a failure: it, or a parent, may have been made although the reply was lost
+            if changed:
+                self._remembered.forget(path)
+        return changed
 
     def _bucket_exists(self, path: str) -> bool:
         if not self._is_directory(path):
@@ -237,8 +250,11 @@ class Writing(Reading):
         if biz_attr is None and authority is None and custom_headers is None:
             return
         headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
-        self.client.update(paths.split(path)[0], key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
-        self._remembered.forget(path)
+        bucket = paths.split(path)[0]
+        try:
+            self.client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
+        finally:
+            self._remembered.forget(path)
 
 
 def _is_create(mode: str) -> bool:

@@ -6,16 +6,39 @@ A slice is never copied: a form is a prefix, the caller's memory and a suffix, a
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Body", "Content", "form_body", "json_body"]
+__all__ = ["Body", "Content", "check_plain", "form_body", "json_body"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Content = memoryview | Sequence[memoryview]
 """The bytes of an upload, in one piece or in several that belong one after another."""
 
 _JOIN_BELOW = 64 * 1024
 """Bodies up to this many bytes are sent in one piece: one system call is cheaper than three."""
+
+
+def check_plain(**texts: str | None) -> None:
+    """Refuse texts that would be more than one line of a head: that of a form's part, or that of a download.
+
+    Others, such as ``biz_attr``, may have line breaks: they travel in JSON, or between boundaries nobody can guess.
+
+    Parameters
+    ----------
+    **texts : str or None
+        The texts by their names.
+
+    Raises
+    ------
+    ValueError
+        Naming the one with a control character.
+    """
+    for name, text in texts.items():
+        if text is not None and _CONTROL.search(text):
+            raise ValueError(f"{name} must not have line breaks or other control characters: {text[:80]!r}")
 
 
 class Body:
@@ -66,6 +89,7 @@ def form_body(fields: Mapping[str, str], content: Content | None = None, content
         The type of the content, as a header of its part: the only place at upload that the recorded clients use for
         it (spec, wire traces, section 3).
     """
+    check_plain(content_type=content_type)
     boundary = f"cosv4fs-{secrets.token_hex(16)}"
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

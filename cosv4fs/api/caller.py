@@ -10,11 +10,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import Body
-from cosv4fs.api.http import Request, Transport, read_json
+from cosv4fs.api.http import Request, Transport, read_body, read_json
 from cosv4fs.api.replies import Fields
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.signing import Signer, encode_key
@@ -94,14 +94,32 @@ class Caller:
         """Close the pooled connections. The client stays usable."""
         self._transport.close()
 
+    def clock_difference(self, bucket: str) -> float | None:
+        """Return by how many seconds the server's clock is ahead of this machine's; None when it tells no time.
+
+        One request is sent; whether the server grants or refuses it does not matter.
+
+        Raises
+        ------
+        ConnectionError, TimeoutError
+            There was no reply.
+        """
+        url = f"{self._url(bucket, '/')}?op=stat"
+        request = Request("GET", url, "stat", bucket, lambda: self._signer.multi(bucket))
+
+        def attempt() -> float | None:
+            response = self._transport.exchange(request)
+            read_body(response, request)
+            return self._signer.difference(response.headers.get("Date"))
+
+        return self._run(attempt)
+
     def _url(self, bucket: str, key: str) -> str:
-        return f"{self.config.api_root}/files/v2/{self.config.appid}/{quote(bucket, safe='')}{encode_key(key)}"
+        _check_bucket(bucket, key)
+        return f"{self.config.api_root}/files/v2/{self.config.appid}/{bucket}{encode_key(key)}"
 
     def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
-        if not _BUCKET.fullmatch(bucket):
-            # it becomes part of a host's name: nothing else may come of it
-            text = "no bucket can have this name: letters, digits and hyphens are allowed"
-            raise make_error(errno.ENOENT, text, paths.join(bucket, key))
+        _check_bucket(bucket, key)
         return self.config.download_root(bucket)
 
     def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
@@ -168,6 +186,13 @@ class Caller:
             self._signer.adopt_server_date(error.server_date)
         elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
             self.on_throttle()
+
+
+def _check_bucket(bucket: str, key: str) -> None:
+    """Refuse what is no bucket's name: it becomes part of a host's name, a URL and a signed text, and nothing else."""
+    if not _BUCKET.fullmatch(bucket):
+        text = "no bucket can have this name: letters, digits and hyphens are allowed"
+        raise make_error(errno.ENOENT, text, paths.join(bucket, key))
 
 
 def nothing(data: Fields) -> bool:

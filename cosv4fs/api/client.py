@@ -21,12 +21,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from cosv4fs import paths
-from cosv4fs.api.bodies import Content, form_body, json_body
+from cosv4fs.api.bodies import Content, check_plain, form_body, json_body
 from cosv4fs.api.caller import Caller, nothing
 from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.http import Request, content_length, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import (
+    LARGEST_OBJECT,
     Entry,
     Fields,
     Page,
@@ -45,6 +46,9 @@ from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, m
 __all__ = ["CosV4Client"]
 
 T = TypeVar("T")
+
+_LONGEST_URL = 92 * 86400
+"""Seconds: signatures end at most three months ahead (spec section 4)."""
 
 _BAD_UPDATE_FLAG = -179
 _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
@@ -172,7 +176,12 @@ class CosV4Client(Caller):
         fields |= {name: value for name, value in optional.items() if value is not None}
 
         def parse(data: Fields) -> SliceSession | UploadedObject:
-            return SliceSession.parse(data) if data.has("session") else UploadedObject.parse(data)
+            if data.has("session"):
+                return SliceSession.parse(data)
+            if not data.has("access_url"):
+                # neither a session nor a stored object: to believe that nothing has to be sent would lose the content
+                raise data.bad("session", None)
+            return UploadedObject.parse(data)
 
         return self._post("upload_slice_init", bucket, key, form_body(fields), parse)
 
@@ -234,7 +243,12 @@ class CosV4Client(Caller):
         path = paths.join(bucket, key)
 
         def parse(data: Fields) -> tuple[UnfinishedUpload | None]:
-            return (UnfinishedUpload.parse(data, "upload_slice_list", path) if data.has("session") else None,)
+            if data.has("session"):
+                return (UnfinishedUpload.parse(data, "upload_slice_list", path),)
+            if not data.has("access_url"):
+                # neither an upload nor a complete object
+                raise data.bad("session", None)
+            return (None,)
 
         try:
             return self._post("upload_slice_list", bucket, key, form_body({"op": "upload_slice_list"}), parse)[0]
@@ -359,6 +373,8 @@ class CosV4Client(Caller):
         """
         given = {"biz_attr": biz_attr, "authority": authority, "custom_headers": custom_headers}
         values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        for name, value in (custom_headers or {}).items():
+            check_plain(custom_headers=f"{name}: {value}")
         flag = sum(_UPDATE_FLAGS[name] for name in values)
         try:
             self._update(bucket, key, {**values, "flag": flag} if self._flag_needed else values)
@@ -488,8 +504,8 @@ class CosV4Client(Caller):
             response.raw.release_conn()
             headers = response.headers
             size = content_length(response)
-            if size is None:
-                raise make_error(errno.EBADMSG, "the reply to HEAD has no Content-Length", request.path)
+            if size is None or size > LARGEST_OBJECT:
+                raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
             return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
 
         return self._run(attempt)
@@ -497,15 +513,23 @@ class CosV4Client(Caller):
     def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
         """Return a URL that downloads one object without credentials, for `seconds` (spec section 4).
 
-        Whoever has the URL can read the object; the signature in it is good for nothing else.
+        Whoever has the URL can read the object. The signature in it is good for downloads only; but the service
+        compares its binding by prefix, so it also opens objects whose names go on after this one's.
 
         Raises
         ------
         ValueError
-            `seconds` is below 1: that would be a signature of another kind.
+            `seconds` is no whole number, below 1 (that would be a signature of another kind) or above 92 days (the
+            service takes none).
+        IsADirectoryError
+            The key is that of a directory: the URL would open everything in it.
         """
-        if seconds < 1:
-            raise ValueError(f"a URL is valid for at least 1 second, not {seconds}")
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= _LONGEST_URL:
+            raise ValueError(f"a URL is valid for a whole number of seconds, 1 to {_LONGEST_URL}, not {seconds!r}")
+        if not key.startswith("/") or key.endswith("/"):
+            raise make_error(
+                errno.EISDIR, "only an object has a URL: name one in this directory", paths.join(bucket, key)
+            )
         config = self.config
         root, host = self._download_root(bucket, key)
         # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.http import FAULTS, Request, Transport, content_length, fault_error, read_some, refusal
+from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, read_some, refusal
+from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
@@ -22,6 +23,10 @@ __all__ = ["Fetched", "RangeRead", "Version", "changed_error"]
 
 _STEP = 1024 * 1024
 """Bytes per read from the socket: smaller ones pay for the interpreter, larger ones delay nothing but Ctrl-C."""
+
+_LEAST_PROGRESS = 8 * 1024
+"""A connection that breaks after fewer bytes than this counts as a failed attempt: else a large object would take a
+million of them."""
 
 _CONTENT_RANGE = re.compile(r"^bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)$")
 
@@ -112,7 +117,7 @@ class RangeRead:
         Raises
         ------
         OSError
-            ``progressed`` is set when bytes arrived before the connection broke.
+            ``progressed`` is set when enough bytes arrived before the connection broke.
         """
         before = self._filled
         request = self._make_request(self._range_header())
@@ -120,7 +125,7 @@ class RangeRead:
         try:
             self._receive(response, request)
         except CosError as error:
-            error.progressed = self._filled > before
+            error.progressed = self._filled - before >= _LEAST_PROGRESS
             raise
         finally:
             response.close()
@@ -143,6 +148,8 @@ class RangeRead:
         if status not in (200, 206, 416):
             raise refusal(response, request)
         sent, total = _content_range(response, request)
+        if total > LARGEST_OBJECT:
+            raise make_error(errno.EBADMSG, f"the server says that the object has {total} bytes", request.path)
         version = Version(total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
         if self._version is not None and version.differs(self._version):
             raise changed_error(request.path)
@@ -174,7 +181,7 @@ class RangeRead:
                 skip -= self._some(response, request, scratch[:skip])
             while self._filled < len(self._view):
                 self._filled += self._some(response, request, self._view[self._filled : self._filled + _STEP])
-        except FAULTS as fault:
+        except BODY_FAULTS as fault:
             raise fault_error(fault, request) from fault
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:

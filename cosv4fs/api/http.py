@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 import requests.adapters
@@ -31,14 +31,31 @@ from cosv4fs.codes import Retry
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
 
-__all__ = ["FAULTS", "Request", "Transport", "content_length", "fault_error", "read_json", "read_some", "refusal"]
+__all__ = [
+    "BODY_FAULTS",
+    "FAULTS",
+    "Request",
+    "Transport",
+    "content_length",
+    "fault_error",
+    "read_body",
+    "read_json",
+    "read_some",
+    "refusal",
+]
 
 _USER_AGENT = f"cosv4fs/{__version__}"
-_MAX_JSON = 64 * 1024 * 1024
+_CALLERS = 64
+"""So many threads of the program itself may ask at once, beside the pools', before connections are closed after use."""
+
+_MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
 
 FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
+
+BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
+"""What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,14 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self._routes = {}
         super().close()
 
+    def _proxy_manager(self, proxy: str) -> Any:
+        try:
+            return self.proxy_manager_for(proxy)
+        except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, ValueError) as fault:
+            # neither the URL nor what quotes it is shown: it may hold a password
+            text = f"the URL of the proxy cannot be used ({type(fault).__name__}): it must be like http://proxy:3128"
+            raise make_error(errno.EINVAL, text, None) from None
+
     def _route(self, request: requests.PreparedRequest) -> tuple[Any, str | None]:
         url = request.url or ""
         origin = url[: url.index("/", 8)]
@@ -122,7 +147,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
             proxies = self._config.proxies
             known = dict(proxies) if proxies is not None else requests.utils.get_environ_proxies(url, no_proxy=None)
             proxy = requests.utils.select_proxy(url, known)
-            manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+            proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+            manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             pool = manager.connection_from_url(origin)
             pool.ConnectionCls = tracked(pool.ConnectionCls, self._interrupts)
             route = self._routes[origin] = (pool, proxy)
@@ -140,7 +166,8 @@ class Transport:
 
     def __init__(self, config: Config) -> None:
         self.interrupts = Interrupts()
-        self._adapter = _Adapter(config, config.max_concurrency + config.max_requests + 4, self.interrupts)
+        kept = config.max_concurrency + config.max_requests + _CALLERS
+        self._adapter = _Adapter(config, kept, self.interrupts)
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
@@ -170,6 +197,9 @@ class Transport:
         try:
             return self._adapter.send(prepared, stream=True, timeout=self._timeout)  # type: ignore[arg-type]
         except FAULTS as fault:
+            # the frames of the libraries below hold what was sent: signature and content
+            for cause in _causes(fault):
+                cause.__traceback__ = None
             raise fault_error(fault, request) from fault
 
     def close(self) -> None:
@@ -195,16 +225,15 @@ def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
         reply = json.loads(body)
     except (ValueError, RecursionError):
         raise _without_json(response, request, body) from None
-    if not isinstance(reply, dict) or not isinstance(reply.get("code"), (int, str)):
+    if not isinstance(reply, dict) or not isinstance(reply.get("code"), (int, str)) or isinstance(reply["code"], bool):
         raise _without_json(response, request, body)
     try:
         code = int(reply["code"])
     except ValueError:
         raise _without_json(response, request, body) from None
     if code != 0:
-        raise error_for_code(
-            code, str(reply.get("message", "")), request.operation, request.path, _origin(response, reply)
-        )
+        message = _quoted(str(reply.get("message", "")), response)
+        raise error_for_code(code, message, request.operation, request.path, _origin(response, reply))
     if response.status_code >= 300:
         raise _without_json(response, request, body)
     return reply
@@ -222,12 +251,12 @@ def read_body(response: requests.Response, request: Request) -> bytes:
     """
     try:
         body: bytes = response.raw.read(_MAX_JSON + 1)
-    except FAULTS as fault:
+    except BODY_FAULTS as fault:
         response.close()
         raise fault_error(fault, request) from fault
     if len(body) > _MAX_JSON:
         response.close()
-        raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 64 MiB", request.path)
+        raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 16 MiB", request.path)
     response.raw.release_conn()
     length = content_length(response)
     if request.method != "HEAD" and length not in (None, len(body)):
@@ -249,7 +278,7 @@ def read_some(response: requests.Response, view: memoryview) -> int:
     Raises
     ------
     HTTPError, HTTPException, OSError
-        One of `FAULTS`; the response has to be closed then.
+        One of `BODY_FAULTS`; the response has to be closed then.
     """
     raw = response.raw
     inner = getattr(raw, "_fp", None)
@@ -280,6 +309,7 @@ def refusal(response: requests.Response, request: Request) -> CosError:
 def fault_error(fault: BaseException, request: Request) -> CosError:
     """Return the error for a failure below HTTP: no connection, a time-out, a connection that broke."""
     if isinstance(fault, CosError):
+        fault.filename = fault.filename or request.path
         return fault
     host = urlsplit(request.url).netloc
     causes = list(_causes(fault))
@@ -315,7 +345,7 @@ def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None)
     request_id = (reply or {}).get("request_id") or headers.get("x-cos-request-id")
     after = headers.get("Retry-After", "")
     return Origin(
-        request_id=str(request_id)[:200] if request_id else None,
+        request_id=_quoted(str(request_id), response)[:200] if request_id else None,
         status=response.status_code,
         retry_after=min(float(after), 60.0) if _is_number(after) else None,
         server_date=headers.get("Date"),
@@ -331,6 +361,8 @@ _ANSWERED_BY_404 = ("download", "upload_slice_list")
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _TAGS = re.compile(rb"<[^>]{0,500}>")
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
+"""Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
 
 _STATUS: dict[int, tuple[int, str]] = {
     400: (errno.EINVAL, "the service refused the request"),
@@ -350,21 +382,41 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
     """Return the error for a reply that is XML, HTML or nothing (spec section 3)."""
     status, origin = response.status_code, vars(_origin(response))
     said = dict(_XML.findall(body[:65536]))
-    name, message = (said.get(part, b"").decode("utf-8", "replace") for part in (b"Code", b"Message"))
-    detail = f"{name}: {message}" if name else _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace").strip()[:200]
+    name, message = (
+        _quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message")
+    )
+    page = _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace")
+    detail = f"{name}: {message}" if name else _quoted(page, response).strip()[:200]
     number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
+    if 300 <= status < 400:
+        text = "the server points to another place, where no signature is sent: check region, endpoint and proxies"
     if status >= 500 and status not in _STATUS:
         text = "the service is failing"
     if status == 404 and (request.operation in _ANSWERED_BY_404 or name in ("NoSuchKey", "NoSuchBucket")):
         number, text = errno.ENOENT, "no such file"
     if name == "InvalidRequest" and "Appid" in message:
         number, text = errno.ENOENT, "no such bucket for this appid"
+    if status < 300 and (not body.strip() or body.lstrip()[:1] == b"{"):
+        # a reply of the service that was damaged on its way, unlike a page of something else: send the request again
+        origin |= {"retry": Retry.YES, "doubtful": True}
     if status >= 500 or status == 429:
         origin |= {"retry": Retry.BACK_OFF if status in (429, 503) else Retry.YES, "doubtful": status != 429}
     return make_error(
         number, f"{text} ({request.operation}: HTTP {status}{f', {detail}' if detail else ''})", request.path,
         Origin(**origin),
     )  # fmt: skip
+
+
+def _quoted(text: str, response: requests.Response) -> str:
+    """Return what a server said, fit for a message: on one line, and without what it may repeat of our request.
+
+    Error pages of proxies and gateways show the request with all its headers.
+    """
+    signature = str(response.request.headers.get("Authorization", ""))
+    for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
+        text = text.replace(secret, "(signature)")
+    text = _LONG_TOKEN.sub("(...)", text)
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _tls_context(config: Config) -> ssl.SSLContext:

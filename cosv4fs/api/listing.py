@@ -24,6 +24,9 @@ _SMALL_PAGE = 199
 _ENOUGH = 2
 """So many more observations have to speak for one reading than for the other."""
 
+_MOST_PAGES = 100_000
+"""No directory has more pages: a server that always has another one would be asked for ever."""
+
 _TOO_MANY = (-165, -170)
 
 
@@ -65,8 +68,14 @@ class Pager:
             yield from page.entries
             if self._ends(page, context):
                 return
-            if page.context in seen:
-                raise make_error(errno.EBADMSG, "the pages of the listing go round in circles", join(bucket, key))
+            if (
+                page.context in seen
+                or len(seen) > _MOST_PAGES
+                or (before is not None and page.entries == before.entries)
+            ):
+                raise make_error(
+                    errno.EBADMSG, "the pages of the listing go round in circles or never end", join(bucket, key)
+                )
             seen.add(page.context)
             context, before = page.context, page
 

@@ -15,6 +15,7 @@ from typing import Any
 from cosv4fs.errors import make_error
 
 __all__ = [
+    "LARGEST_OBJECT",
     "Entry",
     "Fields",
     "Page",
@@ -28,6 +29,9 @@ __all__ = [
 
 _LARGEST_SLICE = 64 * 1024 * 1024
 """A slice size beyond this many bytes makes no sense: the documented ones end at 3 MiB."""
+
+LARGEST_OBJECT = 2**40
+"""A size beyond this many bytes makes no sense: planning to read it would take more memory than machines have."""
 
 
 class Fields:
@@ -49,7 +53,9 @@ class Fields:
 
     def bad(self, name: str, value: object) -> OSError:
         """Return the error for a field that makes no sense."""
-        text = f"the reply to {self._operation} makes no sense: {name} is {repr(value)[:80]}"
+        # a session is as good as a key to the upload, and "data" may hold one
+        shown = f" a {type(value).__name__}" if name in ("session", "data") else f" {repr(value)[:80]}"
+        text = f"the reply to {self._operation} makes no sense: {name} is{shown}"
         return make_error(errno.EBADMSG, text, self._path)
 
     def has(self, name: str) -> bool:
@@ -76,6 +82,20 @@ class Fields:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
             raise self.bad(name, value)
+        return value
+
+    def size(self, name: str, default: int | None = None) -> int:
+        """Return the size of an object in bytes; one that no object can have is an error."""
+        value = self.number(name, default)
+        if value > LARGEST_OBJECT:
+            raise self.bad(name, value)
+        return value
+
+    def slice_size(self) -> int:
+        """Return the bytes per slice; none, or more than memory should be lent for, is an error."""
+        value = self.number("slice_size")
+        if not 0 < value <= _LARGEST_SLICE:
+            raise self.bad("slice_size", value)
         return value
 
     def flag(self, name: str) -> bool | None:
@@ -158,10 +178,7 @@ class SliceSession:
     @classmethod
     def parse(cls, data: Fields) -> SliceSession:
         """Read it from the reply's ``data``."""
-        size = data.number("slice_size")
-        if not 0 < size <= _LARGEST_SLICE:
-            raise data.bad("slice_size", size)
-        return cls(data.text("session"), size, data.number("serial_upload", 0) == 1, data.has("offset"))
+        return cls(data.text("session"), data.slice_size(), data.number("serial_upload", 0) == 1, data.has("offset"))
 
 
 @dataclass(frozen=True)
@@ -204,12 +221,10 @@ class UnfinishedUpload:
     @classmethod
     def parse(cls, data: Fields, operation: str, path: str) -> UnfinishedUpload:
         """Read it from the reply's ``data``."""
-        slice_size = data.number("slice_size")
-        if slice_size == 0:
-            raise data.bad("slice_size", 0)
+        slice_size = data.slice_size()
         rows = [Fields(row, operation, path) for row in data.sequence("listparts")]
         parts = tuple(sorted((row.number("offset"), row.number("datalen", slice_size)) for row in rows))
-        return cls(data.text("session"), slice_size, data.number("filesize"), parts, data.sha())
+        return cls(data.text("session"), slice_size, data.size("filesize"), parts, data.sha())
 
 
 @dataclass(frozen=True)
@@ -250,13 +265,17 @@ class Entry:
     def parse(cls, data: Fields) -> Entry:
         """Read it from one element of ``infos``."""
         name = data.text("name")
-        if name.strip("/") in (".", ".."):
-            # it would name something else once it is part of a path
+        last = name.strip("/").rpartition("/")[2]
+        if last in (".", "..") or "\0" in last:
+            # it would name something else once it is part of a path; nothing on any disk has a NUL in its name
+            raise data.bad("name", name)
+        if not _is_utf8(last):
+            # JSON can say half a character, but no URL can ask for it
             raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
-        size = 0 if is_directory else data.number("filesize")
+        size = 0 if is_directory else data.size("filesize")
         return cls(
-            name.strip("/").rpartition("/")[2],
+            last,
             is_directory,
             size,
             0 if is_directory else data.number("filelen", size),
@@ -265,6 +284,14 @@ class Entry:
             data.sha(),
             data.text("authority", ""),
         )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -320,7 +347,7 @@ class PathStatus:
     @classmethod
     def parse(cls, data: Fields, is_directory: bool) -> PathStatus:
         """Read it from the reply's ``data``."""
-        size = 0 if is_directory else data.number("filesize")
+        size = 0 if is_directory else data.size("filesize")
         return cls(
             is_directory,
             size,

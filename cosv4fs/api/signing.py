@@ -10,6 +10,7 @@ bound to exactly one path) and *download* (multi-effect, for a URL, bound to the
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import secrets
@@ -22,7 +23,9 @@ from urllib.parse import quote
 
 from cachetools import TTLCache
 
-from cosv4fs.config import Config
+from cosv4fs.config import Config, Secret
+from cosv4fs.errors import make_error
+from cosv4fs.paths import join
 
 __all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
@@ -52,11 +55,11 @@ def plain_text(*, appid: str, secret_id: str, bucket: str, expires: int, now: in
     return f"a={appid}&k={secret_id}&e={expires}&t={now}&r={nonce}&f={fileid}&b={bucket}"
 
 
-def signature(plain: str, secret_key: str) -> str:
+def signature(plain: str, secret_key: str) -> Secret:
     """Return the signature of a plain text, standard base64 on one line (spec section 4)."""
     text = plain.encode()
     digest = hmac.new(secret_key.encode(), text, hashlib.sha1).digest()
-    return base64.b64encode(digest + text).decode("ascii")
+    return Secret(base64.b64encode(digest + text), "ascii")
 
 
 class Signer:
@@ -76,12 +79,12 @@ class Signer:
         self._skew = 0.0
         self._lock = threading.Lock()
         # renewed after three quarters of its life, so that none expires under way
-        self._cache: TTLCache[str, str] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
+        self._cache: TTLCache[str, Secret] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
 
     def __repr__(self) -> str:
         return f"<Signer appid={self._config.appid}>"
 
-    def multi(self, bucket: str) -> str:
+    def multi(self, bucket: str) -> Secret:
         """Return an unbound multi-effect signature for `bucket`; the same one for many requests."""
         with self._lock:
             found = self._cache.get(bucket)
@@ -89,16 +92,32 @@ class Signer:
                 found = self._cache[bucket] = self._sign(bucket, self._config.sign_expiry, "")
             return found
 
-    def single(self, bucket: str, key: str) -> str:
+    def single(self, bucket: str, key: str) -> Secret:
         """Return a fresh single-use signature, bound to ``/<appid>/<bucket><key>``."""
         return self._sign(bucket, 0, f"/{self._config.appid}/{bucket}{encode_key(key)}")
 
-    def download(self, bucket: str, key: str, seconds: int) -> str:
+    def download(self, bucket: str, key: str, seconds: int) -> Secret:
         """Return a download signature bound to one object, valid for `seconds`.
 
-        The binding is the encoded key without appid and bucket, as the vendor's clients send it (spec section 4).
+        The binding is the encoded key without appid and bucket, as the vendor's clients send it (spec section 4): so
+        it is good for nothing but downloads.
+
+        Raises
+        ------
+        OSError
+            EINVAL where that does not hold: the service matches bindings by prefix, so a key that looks like the
+            beginning of ``/<appid>/<bucket>/``, or begins with it, would be one for the API, writing included.
         """
-        return self._sign(bucket, seconds, encode_key(key))
+        root, fileid = f"/{self._config.appid}/{bucket}/", encode_key(key)
+        if root.startswith(fileid) or fileid.startswith(root):
+            text = "there is no safe URL for a name that looks like the account's number: rename the object"
+            raise make_error(errno.EINVAL, text, join(bucket, key))
+        return self._sign(bucket, seconds, fileid)
+
+    def difference(self, date: str | None) -> float | None:
+        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
+        server = _seconds(date)
+        return None if server is None else server - self._clock()
 
     def adopt_server_date(self, date: str | None) -> bool:
         """Follow the server's clock after it called a signature expired; return whether that changes anything.
@@ -110,20 +129,19 @@ class Signer:
         date : str or None
             The ``Date`` header of the reply.
         """
-        server = _seconds(date)
+        skew = self.difference(date)
         with self._lock:
             self._cache.clear()
-            if server is None:
+            if skew is None:
                 return False
-            skew = server - self._clock()
             changed = abs(skew - self._skew) > 1
             self._skew = skew if abs(skew) > 1 else 0.0
             return changed
 
-    def _sign(self, bucket: str, seconds: int, fileid: str) -> str:
+    def _sign(self, bucket: str, seconds: int, fileid: str) -> Secret:
         config = self._config
         if config.anon:
-            return ""
+            return Secret()
         now = int(self._clock() + self._skew)
         plain = plain_text(
             appid=config.appid,
@@ -141,7 +159,7 @@ def _seconds(date: str | None) -> float | None:
     """Return the Unix seconds of a Date header; None when it is absent or no date."""
     try:
         said = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError):
+        # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
+        return (said if said.tzinfo else said.replace(tzinfo=_BEIJING)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
-    return (said if said.tzinfo else said.replace(tzinfo=_BEIJING)).timestamp()

@@ -81,6 +81,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         dialect=Dialect.parse(options.dialect or []),
         fsync=options.fsync,
         listener=_print_request if options.verbose else None,
+        keep_requests=0,  # nobody can look at them in a process of its own
     )
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .errors import ApiError, UnknownBucketError
 from .forms import Parameters, read_query
 from .paths import CosPath, decode_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Call", "Head", "Place", "locate"]
 
@@ -96,6 +100,12 @@ class Call:
         Where the URL points, when that could be told.
     parameters : Parameters
         Of query and body.
+    restart : callable
+        Restarts the emulator soon, from a thread of its own.
+    skew : float
+        How many seconds the service's clock is ahead, for this request only (a fault).
+    disk_full : bool
+        Whether there is no room for what this request writes (a fault).
     """
 
     head: Head
@@ -104,6 +114,9 @@ class Call:
     op: str = ""
     place: Place | None = None
     parameters: Parameters = field(default_factory=Parameters)
+    restart: Callable[[], None] = lambda: None
+    skew: float = 0.0
+    disk_full: bool = False
 
     @property
     def path(self) -> CosPath:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import itertools
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -21,7 +23,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Self
 
@@ -63,11 +65,15 @@ class Emulator:
         Whether acknowledged writes survive a loss of power; without it they survive the death of the process.
     listener : callable, optional
         Called with every `RequestRecord`.
+    keep_requests : int
+        How many of the latest requests are kept to be looked at; about 1.2 KB each.
 
     Attributes
     ----------
     faults : Faults
         What shall go wrong.
+    clock_offset : float
+        Seconds by which the service's clock is ahead; may be changed at any time.
     """
 
     def __init__(
@@ -86,8 +92,10 @@ class Emulator:
         clock: Callable[[], float] = time.time,
         fsync: bool = False,
         listener: Callable[[RequestRecord], None] | None = None,
+        keep_requests: int = 100_000,
     ) -> None:
         self.faults = Faults()
+        self.clock_offset = 0.0
         self.appid = appid
         self.region = region
         self.dialect = dialect or Dialect()
@@ -97,9 +105,10 @@ class Emulator:
         self._port = port
         self._buckets = dict.fromkeys(buckets, False) | dict.fromkeys(public_buckets, True)
         self._clock = clock
+        self._life = threading.RLock()
         self._fsync = fsync
         self._listener = listener
-        self._log = RequestLog()
+        self._log = RequestLog(keep_requests)
         self._numbers = itertools.count(1)
         self._server: Server | None = None
         self._store: Store | None = None
@@ -176,8 +185,11 @@ class Emulator:
         EmulatorError
             The folder is in use or unusable, or the port is taken.
         """
-        if self._server is not None:
-            return
+        with self._life:
+            if self._server is None:
+                self._start(self._port if port is None else port)
+
+    def _start(self, port: int) -> None:
         store = Store(self._root, fsync=self._fsync)
         try:
             service = Service(
@@ -188,16 +200,23 @@ class Emulator:
                 region=self.region,
                 buckets=self._buckets,
                 dialect=self.dialect,
-                clock=self._clock,
+                clock=self._now,
             )
-            server = self._listen(service, self._port if port is None else port)
+            server = self._bind(service, port)
         except BaseException:
             store.close()
             raise
         self._store, self._server, self._port = store, server, server.port
-        server.start()
+        try:
+            server.start()
+        except OSError as error:
+            self.stop()
+            raise self._cannot_listen(port, error) from None
 
-    def _listen(self, service: Service, port: int) -> Server:
+    def _now(self) -> float:
+        return self._clock() + self.clock_offset
+
+    def _bind(self, service: Service, port: int) -> Server:
         try:
             return Server(
                 service,
@@ -205,24 +224,62 @@ class Emulator:
                 faults=self.faults,
                 log=self._log,
                 numbers=self._numbers,
+                restart=self._restart_soon,
                 listener=self._listener,
             )
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise EmulatorError(f"cannot listen on {self._host}:{port}: {reason}") from None
+            raise self._cannot_listen(port, error) from None
+
+    def _cannot_listen(self, port: int, error: Exception) -> EmulatorError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return EmulatorError(f"cannot listen on {self._host}:{port}: {reason}")
 
     def stop(self) -> None:
         """Close all connections and stop listening; what is stored stays. Nothing happens when it is stopped."""
-        if self._server is None or self._store is None:
-            return
-        self._server.stop()
-        self._store.close()
-        self._server = self._store = None
+        with self._life:
+            if self._server is None or self._store is None:
+                return
+            self._server.stop()
+            self._store.close()
+            self._server = self._store = None
 
     def restart(self) -> None:
-        """Stop and start again, on the same port."""
-        self.stop()
-        self.start()
+        """Stop and start again, on the same port; connections break off, what is stored stays."""
+        with self._life:
+            self.stop()
+            self.start()
+
+    def _restart_soon(self) -> None:
+        # Not from the thread of a request: stopping waits for requests.
+        server = self._server
+        threading.Thread(target=self._restart_once, args=(server,), name="cos-emulator-restart", daemon=True).start()
+
+    def _restart_once(self, server: Server | None) -> None:
+        with self._life:
+            if server is not None and self._server is server:
+                self.restart()
+
+    @contextlib.contextmanager
+    def unreachable(self, *, hang_up: bool = True) -> Iterator[None]:
+        """Refuse all connections for the time of the block, as a service does that is not there.
+
+        Parameters
+        ----------
+        hang_up : bool
+            Whether the connections that are there are closed; otherwise they may be used on.
+        """
+        with self._life:
+            server = self._server
+            if server is not None:
+                server.mute()
+                if hang_up:
+                    server.hang_up()
+        try:
+            yield
+        finally:
+            with self._life:
+                if server is not None and self._server is server:
+                    server.start()
 
     def close(self) -> None:
         """Stop, and remove the folder if it is a temporary one."""

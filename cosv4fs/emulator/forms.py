@@ -10,11 +10,12 @@ from urllib.parse import unquote, unquote_plus
 
 from .errors import ApiError
 
-__all__ = ["Parameters", "read_body", "read_query"]
+__all__ = ["Parameters", "read_body", "read_op", "read_query"]
 
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
+_EARLY_OP = re.compile(rb';\s*name="op"[^\r]*(?:\r\n[^\r]+)*\r\n\r\n(\w+)\r\n|"op"\s*:\s*"(\w+)"')
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
 _HEADERS_MAX = 16384
 
@@ -112,6 +113,12 @@ def read_query(raw: str) -> dict[str, str]:
         except UnicodeError:
             raise ApiError(-147) from None
     return values
+
+
+def read_op(beginning: bytes) -> str:
+    """Return the operation, if the beginning of a form or of a JSON body tells it already, else an empty text."""
+    match = _EARLY_OP.search(beginning)
+    return (match[1] or match[2]).decode() if match else ""
 
 
 def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dict[str, str]) -> Parameters:

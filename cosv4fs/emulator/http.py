@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
+import resource
 import socket
 import struct
 import sys
+import termios
+import threading
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -19,8 +24,9 @@ from .replies import FileBody, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedReader
 
-__all__ = ["BadHeadError", "Connection", "HttpServer"]
+__all__ = ["BadHeadError", "Connection", "HttpServer", "read_length"]
 
 LARGEST_BODY = 24 * 1024 * 1024
 """Bytes of a body that are taken in: the largest upload and room for its form."""
@@ -31,6 +37,10 @@ _KEPT_BUFFER = 4 * 1024 * 1024
 _GRAIN = 65536
 _INLINE = 65536
 _SERVER = "tencent-cos"
+_RESET = struct.pack("ii", 1, 0)
+_PATIENCE = 5.0
+_SILENCE = struct.pack("ll", 600, 0)
+"""Seconds (and microseconds) after which a client that says nothing is left."""
 _EXPOSED = "ETag, Content-Length, Content-Range, Accept-Ranges, Last-Modified, Date, x-cos-request-id"
 
 
@@ -57,21 +67,66 @@ class HttpServer(ThreadingHTTPServer):
         Host and port.
     serve : callable
         Called with a `Connection`; serves its requests until it returns.
+    accept : callable
+        Asked for every connection that comes; False: it is reset at once.
     """
 
     daemon_threads = True
     request_queue_size = 256
     allow_reuse_address = True
+    most_connections = 2048
+    """More at once are reset: each has a thread, a descriptor and memory."""
+    most_large_bodies = 32
+    """Bodies that are too large to be kept (`_KEPT_BUFFER`) and are in memory at once; others wait for their turn."""
 
-    def __init__(self, address: tuple[str, int], serve: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, address: tuple[str, int], serve: Callable[[Connection], None], accept: Callable[[], bool]
+    ) -> None:
         self.serve = serve
+        self.accept = accept
+        self.large_bodies = threading.Semaphore(self.most_large_bodies)
+        self._places = threading.Semaphore(min(self.most_connections, _half_of_descriptors()))
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, Connection)
+        super().__init__(address, Connection, bind_and_activate=False)
+        try:
+            self.server_bind()
+        except BaseException:
+            self.server_close()
+            raise
 
     def server_bind(self) -> None:
         """Bind, without asking the name service for the host's name."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Let a connection in, or reset it."""
+        accepted = self.accept() and self._places.acquire(blocking=False)
+        if not accepted:
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        return accepted
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the connection's thread."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection: with a reset, if that was ordered, which must not begin with an orderly end."""
+        with contextlib.suppress(OSError):
+            if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) != _RESET:
+                request.shutdown(socket.SHUT_WR)
+        self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent about clients that go away."""
@@ -89,8 +144,10 @@ class Connection(StreamRequestHandler):
     def setup(self) -> None:
         """Prepare the buffer that all bodies of the connection share."""
         super().setup()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SILENCE)
         self.buffer = bytearray()
         self._continue = False
+        self._is_large = False
 
     def handle(self) -> None:
         """Serve the connection's requests."""
@@ -99,6 +156,7 @@ class Connection(StreamRequestHandler):
 
     def finish(self) -> None:
         """Close the streams; the client may be gone already."""
+        self.forget_body()
         with contextlib.suppress(OSError):
             super().finish()
 
@@ -142,7 +200,10 @@ class Connection(StreamRequestHandler):
                 raise BadHeadError(431)
             if not colon:
                 raise BadHeadError
-            headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+            key, text = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
+            if key == "content-length" and headers.get(key, text) != text:
+                raise BadHeadError  # nobody can tell where the next request begins
+            headers[key] = text
         return headers
 
     def read_body(self, head: Head) -> memoryview:
@@ -155,24 +216,53 @@ class Connection(StreamRequestHandler):
         ConnectionError
             The client went away within it.
         """
-        if "transfer-encoding" in head.headers:
-            raise BadHeadError(411)
-        text = head.headers.get("content-length", "0")
-        if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise BadHeadError
-        length = int(text)
+        length = read_length(head)
         if length > LARGEST_BODY:
             if not self._continue and length <= _DRAINED:
                 self._drain(length)  # so that the client, busy sending, gets to read the answer
             raise BadHeadError(413)
-        if self._continue:
-            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if length > _KEPT_BUFFER:
+            self._is_large = self.server.large_bodies.acquire()
+        self._go_on()
         if len(self.buffer) < length or len(self.buffer) > max(_KEPT_BUFFER, length + _GRAIN):
             self.buffer = bytearray(-(-length // _GRAIN) * _GRAIN)
         body = memoryview(self.buffer)[:length]
-        if length and self.rfile.readinto(body) != length:
-            raise ConnectionAbortedError
+        self._fill(body)
         return body
+
+    def forget_body(self) -> None:
+        """Give up the memory of a large body, which waits for nothing any more."""
+        if self._is_large:
+            self._is_large = False
+            self.buffer = bytearray()
+            self.server.large_bodies.release()
+
+    def _fill(self, room: memoryview) -> None:
+        # What came with the head is in the stream's buffer; the kernel gathers the rest in one call, without a fight
+        # for the interpreter after every packet.
+        count = cast("BufferedReader", self.rfile).readinto1(room) if room else 0
+        rest = room[count:]
+        while count and rest:
+            count = self.socket.recv_into(rest, 0, socket.MSG_WAITALL)
+            rest = rest[count:]
+        if rest:
+            raise ConnectionAbortedError
+
+    def _go_on(self) -> None:
+        if self._continue:
+            self._continue = False
+            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def preview(self) -> bytes:
+        """Return what has come of a body so far, at least its first packet, without taking it."""
+        self._go_on()
+        return cast("BufferedReader", self.rfile).peek()
+
+    def read_part(self, count: int) -> int:
+        """Read the first bytes of a body and forget them; return how many there were."""
+        if count:
+            self._go_on()
+        return len(self.rfile.read(count))
 
     def _drain(self, length: int) -> None:
         room = memoryview(bytearray(1 << 20))
@@ -182,7 +272,7 @@ class Connection(StreamRequestHandler):
                 raise ConnectionAbortedError
             length -= count
 
-    def send(self, reply: Reply, request_id: str, *, with_body: bool, close: bool) -> int:
+    def send(self, reply: Reply, request_id: str, *, now: float, with_body: bool, close: bool) -> int:
         """Send a reply and return how many bytes of its body were sent.
 
         Parameters
@@ -191,17 +281,22 @@ class Connection(StreamRequestHandler):
             What is sent; its file is closed.
         request_id : str
             For the header.
+        now : float
+            Unix seconds, for the header.
         with_body : bool
             False for HEAD.
         close : bool
             Whether to announce that the connection ends here.
         """
-        head = _head(reply, request_id, close=close)
-        count = reply.length if reply.cut is None else min(reply.cut, reply.length)
+        head = _head(reply, request_id, now, close=close)
+        count = reply.planned
         try:
             if not with_body:
                 self.socket.sendall(head)
                 return 0
+            if reply.pieces is not None:
+                self.socket.sendall(head)
+                return self._send_pieces(reply, count)
             body = reply.body
             if not isinstance(body, FileBody):
                 self.socket.sendall(head + body[:count])
@@ -214,6 +309,13 @@ class Connection(StreamRequestHandler):
             reply.discard()
         return count
 
+    def _send_pieces(self, reply: Reply, count: int) -> int:
+        sent = 0
+        for size in reply.pieces(count) if reply.pieces is not None else ():
+            self.socket.sendall(reply.read(sent, min(size, count - sent)))
+            sent += size
+        return sent
+
     def _send_file(self, body: FileBody, count: int) -> None:
         offset, target = body.offset, self.socket.fileno()
         while count:
@@ -224,36 +326,53 @@ class Connection(StreamRequestHandler):
             count -= sent
 
     def reset(self) -> None:
-        """Make the end of the connection a reset."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """Make the end of the connection a reset, after all that was sent has arrived."""
+        end = time.monotonic() + _PATIENCE
+        with contextlib.suppress(OSError):
+            while any(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))) and time.monotonic() < end:
+                time.sleep(0.001)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-_date: tuple[int, str] = (0, "")
+def _half_of_descriptors() -> int:
+    """Return how many connections leave enough files to be opened; at least 64."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(64, soft // 2) if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
-def _http_date() -> str:
-    global _date  # noqa: PLW0603  formatting a date costs more than the rest of a head
-    now = int(time.time())
-    if _date[0] != now:
-        _date = (now, formatdate(now, usegmt=True))
-    return _date[1]
+def read_length(head: Head) -> int:
+    """Return the length of the body that follows a head; raise `BadHeadError` when it cannot be told."""
+    if "transfer-encoding" in head.headers:
+        raise BadHeadError(411)
+    text = head.headers.get("content-length", "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadHeadError
+    return int(text)
 
 
-def _head(reply: Reply, request_id: str, *, close: bool) -> bytes:
+@functools.lru_cache(maxsize=16)
+def _http_date(now: int) -> str:
+    return formatdate(now, usegmt=True)
+
+
+def _head(reply: Reply, request_id: str, now: float, *, close: bool) -> bytes:
     try:
         reason = HTTPStatus(reply.status).phrase
     except ValueError:
         reason = "Unknown"
-    lines = [
-        f"HTTP/1.1 {reply.status} {reason}",
-        f"Server: {_SERVER}",
-        f"Date: {_http_date()}",
-        f"Content-Type: {reply.content_type}",
-        f"Content-Length: {reply.length}",
-        f"Connection: {'close' if close else 'keep-alive'}",
-        f"x-cos-request-id: {request_id}",
-        "Access-Control-Allow-Origin: *",
-        f"Access-Control-Expose-Headers: {_EXPOSED}",
+    headers: list[tuple[str, str]] = [
+        ("Server", _SERVER),
+        ("Date", _http_date(int(now))),
+        ("Content-Type", reply.content_type),
+        ("Content-Length", str(reply.length)),
+        ("Connection", "close" if close else "keep-alive"),
+        ("x-cos-request-id", request_id),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", _EXPOSED),
+        *reply.headers,
     ]
-    lines += [f"{name}: {text}" for name, text in reply.headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    if reply.overrides:
+        headers = [pair for pair in headers if pair[0].lower() not in reply.overrides]
+        headers += [(name.title(), text) for name, text in reply.overrides.items() if text is not None]
+    lines = "".join(f"{name}: {text}\r\n" for name, text in headers)
+    return f"HTTP/1.1 {reply.status} {reason}\r\n{lines}\r\n".encode()

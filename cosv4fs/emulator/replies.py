@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .errors import ApiError
 
 __all__ = ["FileBody", "Reply", "RequestIds", "error_reply", "json_reply", "unknown_bucket_reply"]
@@ -67,6 +69,13 @@ class Reply:
         Whether the connection is closed afterwards.
     cut : int, optional
         Send only so many bytes of the body and close (a fault).
+    reset : bool
+        Whether that close is a reset (a fault).
+    overrides : dict
+        Headers that are sent otherwise, by lower-case name; None: left out (a fault).
+    pieces : callable, optional
+        Called with the number of bytes of the body; gives the lengths in which they are sent, and may take its time
+        (a fault).
     """
 
     status: int = 200
@@ -76,11 +85,26 @@ class Reply:
     headers: list[tuple[str, str]] = field(default_factory=list)
     close: bool = False
     cut: int | None = None
+    reset: bool = False
+    overrides: dict[str, str | None] = field(default_factory=dict)
+    pieces: Callable[[int], Iterator[int]] | None = None
 
     @property
     def length(self) -> int:
         """The number of bytes of the body."""
         return self.body.count if isinstance(self.body, FileBody) else len(self.body)
+
+    @property
+    def planned(self) -> int:
+        """The number of bytes of the body that are to be sent."""
+        return self.length if self.cut is None else min(self.cut, self.length)
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return a part of the body."""
+        body = self.body
+        if isinstance(body, FileBody):
+            return os.pread(body.descriptor, min(count, body.count - offset), body.offset + offset)
+        return body[offset : offset + count]
 
     def discard(self) -> None:
         """Close what the reply holds, when it will not be sent."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -14,12 +16,13 @@ from typing import TYPE_CHECKING
 from .call import Call, Head, locate
 from .downloads import download
 from .errors import ApiError, UnknownBucketError
-from .faults import Disconnect, Faults
-from .forms import read_body
-from .http import BadHeadError, Connection, HttpServer
+from .faults import CutRequest, Disconnect, Faults
+from .forms import read_body, read_op
+from .http import BadHeadError, Connection, HttpServer, read_length
 from .log import RequestLog, RequestRecord
 from .operations import perform
 from .replies import FileBody, Reply, error_reply, unknown_bucket_reply
+from .store import disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 _HEAD_CODES = {405: -5996, 411: -5992, 413: -5991, 414: -187, 431: -5999}
+_STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
 
 class Server:
@@ -46,6 +50,8 @@ class Server:
         Where requests are recorded.
     numbers : iterator
         Gives the requests their numbers.
+    restart : callable
+        Restarts the emulator soon, from a thread of its own.
     listener : callable, optional
         Called with every record, for a log that a person reads.
     """
@@ -58,20 +64,20 @@ class Server:
         faults: Faults,
         log: RequestLog,
         numbers: itertools.count[int],
+        restart: Callable[[], None],
         listener: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self._service = service
         self._faults = faults
         self._log = log
         self._numbers = numbers
+        self._restart = restart
         self._listener = listener
         self._connections: dict[int, Connection] = {}
         self._connection_numbers = itertools.count(1)
         self._changed = threading.Condition()
-        self._http = HttpServer(address, self._serve)
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, name="cos-emulator", daemon=True
-        )
+        self._http = HttpServer(address, self._serve, self._accept)
+        self._thread: threading.Thread | None = None
 
     @property
     def port(self) -> int:
@@ -80,18 +86,42 @@ class Server:
 
     def start(self) -> None:
         """Begin to accept connections."""
+        self._http.server_activate()
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, name="cos-emulator", daemon=True
+        )
         self._thread.start()
+
+    def mute(self) -> None:
+        """Refuse new connections, but keep the port; `start` ends that."""
+        if self._thread is None:
+            return
+        self._http.shutdown()
+        self._thread.join()
+        self._thread = None
+        address = self._http.server_address[:2]
+        self._http.server_close()
+        self._http = HttpServer((str(address[0]), int(address[1])), self._serve, self._accept)
+
+    def hang_up(self) -> None:
+        """Close the connections that are there."""
+        with self._changed:
+            for connection in self._connections.values():
+                _shut(connection)
 
     def stop(self) -> None:
         """Close every connection and wait for the requests that are under way."""
         self._service.stopping.set()
-        self._http.shutdown()
-        self._thread.join()
+        if self._thread is not None:
+            self._http.shutdown()
+            self._thread.join()
         self._http.server_close()
+        self.hang_up()
         with self._changed:
-            for connection in self._connections.values():
-                _shut(connection)
             self._changed.wait_for(lambda: not self._connections, timeout=10)
+
+    def _accept(self) -> bool:
+        return not self._faults.actions(None, "connection")
 
     def _serve(self, connection: Connection) -> None:
         number = next(self._connection_numbers)
@@ -116,11 +146,13 @@ class Server:
             return False
         started = time.time()
         try:
+            if self._faults.wait_for("body") and self._cut_request(connection, number, head):
+                return False
             body = connection.read_body(head)
         except BadHeadError as error:
             self._refuse_head(connection, number, head, error.status)
             return False
-        call = Call(head, self._service.request_ids.next(self._service.clock()), self._service.stopping)
+        call = self._call(head)
         exchange = _Exchange(self, connection, number, call, started, len(body))
         try:
             reply = self._answer(connection, call, body)
@@ -131,10 +163,30 @@ class Server:
             return False
         finally:
             call.parameters.content = None  # the next request overwrites it
+            connection.forget_body()
         return exchange.send(reply)
 
+    def _call(self, head: Head) -> Call:
+        service = self._service
+        return Call(head, service.request_ids.next(service.clock()), service.stopping, restart=self._restart)
+
+    def _cut_request(self, connection: Connection, number: int, head: Head) -> bool:
+        """Break off within the body of a request, if that is ordered; what is known of it may be little."""
+        length = read_length(head)
+        call = self._call(head)
+        with contextlib.suppress(ApiError, UnknownBucketError):
+            call.place = locate(head, self._service.appid, frozenset(self._service.buckets))
+            call.op = call.place.query.get("op", "") or (read_op(connection.preview()) if length else "")
+        cuts = [cut for cut in self._faults.actions(call, "body") if isinstance(cut, CutRequest)]
+        if not cuts:
+            return False
+        count = connection.read_part(min(length, *(cut.count for cut in cuts)))
+        _Exchange(self, connection, number, call, time.time(), count).record(0, 0, 0)
+        connection.reset()
+        return True
+
     def _refuse_head(self, connection: Connection, number: int, head: Head, status: int) -> None:
-        call = Call(head, self._service.request_ids.next(self._service.clock()), self._service.stopping)
+        call = self._call(head)
         reply = error_reply(call.request_id, ApiError(_HEAD_CODES.get(status, -5999), status=status))
         reply.close = True
         _Exchange(self, connection, number, call, time.time(), 0).send(reply)
@@ -171,6 +223,7 @@ class Server:
             call.op = call.parameters.text("op") or ""
 
     def _act(self, call: Call) -> Reply:
+        disk_full.set(call.disk_full)
         try:
             if call.op == "options":
                 return _preflight(call)
@@ -179,7 +232,9 @@ class Server:
             return perform(self._service, call)
         except (ApiError, UnknownBucketError) as error:
             return self._error(call, error)
-        except Exception:  # noqa: BLE001  a fault of the emulator must not leave the client without an answer
+        except Exception as error:  # noqa: BLE001  a fault of the emulator must not leave the client without an answer
+            if _storage_failed(error):
+                return self._error(call, ApiError(-6993))
             traceback.print_exc(file=sys.stderr)
             return error_reply(call.request_id, ApiError(-9999, status=500))
 
@@ -220,16 +275,17 @@ class _Exchange:
         with_body = call.head.method != "HEAD" and reply.status not in {204, 304}
         close = reply.close or not call.head.keep_alive
         # Recorded before it is sent: whoever has the answer finds the record.
-        planned = reply.length if reply.cut is None else min(reply.cut, reply.length)
         streamed = isinstance(reply.body, FileBody)
-        self.record(reply.status, reply.code, planned if with_body else 0)
-        sent = 0
+        self.record(reply.status, reply.code, reply.planned if with_body else 0)
+        sent, now = 0, self._server._service.clock() + call.skew
         try:
-            sent = self._connection.send(reply, call.request_id, with_body=with_body, close=close)
+            sent = self._connection.send(reply, call.request_id, now=now, with_body=with_body, close=close)
         finally:
             if streamed:
                 log = self._server._log
                 log.amend(self._number, bytes_out=sent, finished=time.time())
+        if reply.reset:
+            self._connection.reset()
         return not close and reply.cut is None
 
     def record(self, status: int, code: int, bytes_out: int) -> None:
@@ -265,6 +321,12 @@ class _Exchange:
 def _short_text(call: Call, name: str) -> str | None:
     value = call.parameters.values.get(name)
     return str(value)[:256] if isinstance(value, (str, int)) else None
+
+
+def _storage_failed(error: Exception) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return "full" in str(error) or "disk I/O" in str(error)
+    return isinstance(error, OSError) and error.errno in _STORAGE_ERRORS
 
 
 def _preflight(call: Call) -> Reply:

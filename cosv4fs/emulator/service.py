@@ -63,7 +63,7 @@ class Service:
         self.gate = Gate()
         self.hashes = PrefixHashes()
         self.stopping = threading.Event()
-        self._checker = SignatureChecker(appid, secret_id, secret_key, clock=clock, dialect=dialect)
+        self._checker = SignatureChecker(appid, secret_id, secret_key, dialect=dialect)
         with store.writing() as db:
             for name in buckets:
                 db.execute("INSERT OR IGNORE INTO buckets VALUES (?, ?)", (name, self.now()))
@@ -80,9 +80,9 @@ class Service:
         ApiError
             The first check that fails; −77 for a single-use signature that was used before.
         """
-        path = call.path
+        path, now = call.path, self.clock() + call.skew
         signature = self._checker.check(
-            call.signature, path.bucket, path.text, kind=kind, bound=bound, download=download
+            call.signature, path.bucket, path.text, now=now, kind=kind, bound=bound, download=download
         )
         if signature.single:
             until = signature.signed + LONGEST_VALIDITY

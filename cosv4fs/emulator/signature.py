@@ -15,8 +15,6 @@ from urllib.parse import unquote
 from .errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .dialect import Dialect
 
 __all__ = ["LONGEST_VALIDITY", "Kind", "Signature", "SignatureChecker", "read_signature"]
@@ -118,23 +116,18 @@ class SignatureChecker:
     ----------
     appid, secret_id, secret_key : str
         The account.
-    clock : callable
-        Returns the time in Unix seconds.
     dialect : Dialect
         The reading of the disputed points.
     """
 
-    def __init__(
-        self, appid: str, secret_id: str, secret_key: str, *, clock: Callable[[], float], dialect: Dialect
-    ) -> None:
+    def __init__(self, appid: str, secret_id: str, secret_key: str, *, dialect: Dialect) -> None:
         self._appid = appid
         self._secret_id = secret_id
         self._key = secret_key.encode()
-        self._clock = clock
         self._dialect = dialect
 
     def check(
-        self, text: str, bucket: str, path: str, *, kind: Kind, bound: bool = True, download: bool = False
+        self, text: str, bucket: str, path: str, *, now: float, kind: Kind, bound: bool = True, download: bool = False
     ) -> Signature:
         """Check the signature of one request; whether a single-use one was used before is for the caller to ask.
 
@@ -144,6 +137,8 @@ class SignatureChecker:
             The signature as received.
         bucket, path : str
             What the URL names, decoded; the path begins with ``/``.
+        now : float
+            Unix seconds.
         kind : Kind
             What the operation asks for.
         bound : bool
@@ -171,7 +166,7 @@ class SignatureChecker:
         if signature.bucket != bucket:
             raise ApiError(-61)
         self._check_kind(signature, kind)
-        self._check_time(signature)
+        self._check_time(signature, now)
         self._check_fileid(signature, bucket, path, bound=bound, download=download)
         return signature
 
@@ -181,8 +176,7 @@ class SignatureChecker:
         if not signature.single and kind is Kind.SINGLE:
             raise ApiError(-73)
 
-    def _check_time(self, signature: Signature) -> None:
-        now = self._clock()
+    def _check_time(self, signature: Signature, now: float) -> None:
         if signature.single:
             # The record names no age limit. This one lets used signatures be forgotten without making them good again.
             if signature.signed + LONGEST_VALIDITY < now:

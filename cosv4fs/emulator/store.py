@@ -8,11 +8,13 @@ an orphan, and is removed at the next start.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 import sqlite3
 import threading
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
-__all__ = ["Store"]
+__all__ = ["Store", "disk_full"]
+
+disk_full: ContextVar[bool] = ContextVar("disk_full", default=False)
+"""Whether writing fails in this thread, as if there were no room on the disk (a fault)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;
@@ -99,7 +104,9 @@ class Store:
         self._blobs = root / "blobs"
         self._mutex = threading.RLock()
         try:
-            self._blobs.mkdir(parents=True, exist_ok=True)
+            # what is made here is for this user alone; a folder that is there stays as open as it is
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._blobs.mkdir(mode=0o700, exist_ok=True)
             self._lock = self._take_lock()
         except OSError as error:
             raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
@@ -111,7 +118,9 @@ class Store:
         self._remove_orphans()
 
     def _take_lock(self) -> IO[bytes]:
-        lock = (self.root / "emulator.lock").open("ab")
+        path = self.root / "emulator.lock"
+        path.touch(mode=0o600)
+        lock = path.open("ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,6 +130,7 @@ class Store:
 
     def _open_database(self) -> sqlite3.Connection:
         path = self.root / "emulator.sqlite"
+        path.touch(mode=0o600)  # the files that SQLite puts beside it are as private
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
             db.row_factory = sqlite3.Row
@@ -154,6 +164,8 @@ class Store:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the database for one transaction: committed at the end of the block, undone by an exception."""
+        if disk_full.get():
+            raise _no_room()
         with self._mutex:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -188,9 +200,13 @@ class Store:
         """Write a new content and return its name; no row refers to it yet."""
         blob = secrets.token_hex(16)
         temporary = self._blobs / f"{blob}.part"
-        with temporary.open("xb", buffering=0) as file:
-            self._write(file.fileno(), content, 0)
-        temporary.rename(self._blobs / blob)
+        try:
+            with temporary.open("xb", buffering=0) as file:
+                self._write(file.fileno(), content, 0)
+            temporary.rename(self._blobs / blob)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         self._sync_folder()
         return blob
 
@@ -225,12 +241,15 @@ class Store:
 
     def _write(self, descriptor: int, content: bytes | memoryview, offset: int) -> None:
         view = memoryview(content)
+        if disk_full.get():
+            os.pwrite(descriptor, view[: view.nbytes // 2], offset)
+            raise _no_room()
         while view.nbytes:
             written = os.pwrite(descriptor, view, offset)
             view = view[written:]
             offset += written
         if self._fsync:
-            os.fsync(descriptor)
+            _sync_content(descriptor)
 
     def _sync_folder(self) -> None:
         if self._fsync:
@@ -239,3 +258,10 @@ class Store:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+_sync_content = getattr(os, "fdatasync", os.fsync)
+
+
+def _no_room() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -61,30 +61,45 @@ class Gate:
 
 
 class _Running:
+    """The hash of one upload's beginning. Whoever brings the next slice carries it on; nobody waits for that."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.state = hashlib.sha1(usedforsecurity=False)
-        self.length = 0
+        self.length = 0  # hashed, or being hashed
         self.waiting: dict[int, int] = {}
+        self.busy = False
+        self.spoiled = False
 
     def add(self, content: memoryview, offset: int, path: Path) -> None:
-        if offset < self.length:
-            # A slice came again, perhaps with other bytes: finish reads the whole file.
-            self.state = hashlib.sha1(usedforsecurity=False)
-            self.length = 0
-            self.waiting.clear()
-        elif offset > self.length:
+        with self.lock:
+            if offset < self.length:
+                # A slice came again, perhaps with other bytes: finish reads the whole file.
+                self.spoiled = True
+            if self.spoiled:
+                return
             self.waiting[offset] = len(content)
-        else:
-            self.state.update(content)
-            self.length += len(content)
-            self._catch_up(path)
+            if self.busy:
+                return
+            self.busy = True
+        try:
+            while (start := self._claim()) is not None:
+                if start == offset:
+                    self.state.update(content)
+                else:
+                    hash_file(path, self.state, start, self.length)
+        except OSError:
+            self.spoiled = True  # given up by somebody meanwhile; if not, finish reads the whole file
 
-    def _catch_up(self, path: Path) -> None:
-        while self.length in self.waiting:
-            end = self.length + self.waiting.pop(self.length)
-            hash_file(path, self.state, self.length, end)
-            self.length = end
+    def _claim(self) -> int | None:
+        """Take on the next slice and return where it begins; None when it is not there yet."""
+        with self.lock:
+            count = None if self.spoiled else self.waiting.pop(self.length, None)
+            if count is None:
+                self.busy = False
+                return None
+            self.length += count
+            return self.length - count
 
 
 class PrefixHashes:
@@ -101,8 +116,7 @@ class PrefixHashes:
         """Take a slice into account that was just written into `path`."""
         with self._lock:
             running = self._running.setdefault(session, _Running())
-        with running.lock:
-            running.add(content, offset, path)
+        running.add(content, offset, path)
 
     def drop(self, session: str) -> None:
         """Forget an upload."""
@@ -123,7 +137,7 @@ class PrefixHashes:
         """
         with self._lock:
             running = self._running.pop(session, None)
-        if running is None or running.length > size:
+        if running is None or running.spoiled or running.length > size:
             running = _Running()
         return hash_file(path, running.state, running.length, size)
 

@@ -6,10 +6,11 @@ The first request asks for one range and learns the size with it; an object that
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import secrets
-import shutil
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from cosv4fs import paths
 from cosv4fs.api import CosV4Client, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
+from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.workers import Batch, Workers
 
@@ -32,6 +34,10 @@ Place = Callable[[Slice], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
+
+
+_STEP = 1024 * 1024
+"""Bytes per read of a local file."""
 
 
 class _Sink(Protocol):
@@ -50,6 +56,8 @@ class Download:
         The object.
     range_size : int
         Bytes of the first request, and at most of each further one.
+    sha : str, optional
+        The object's SHA-1 in hex, when it is known: the whole object is compared with it.
     set_size, progress : callable, optional
         Called once with the number of bytes that will come; and with the bytes of each range that has come, never
         from two threads at once.
@@ -64,11 +72,12 @@ class Download:
         range_size: int,
         set_size: Progress | None = None,
         progress: Progress | None = None,
+        sha: str | None = None,
     ) -> None:
         self._client, self._workers = client, workers
         self._bucket, self._key = bucket, key
         self._range_size = range_size
-        self._set_size, self._progress = set_size, progress
+        self._set_size, self._progress, self._sha = set_size, progress, sha
         self._lock = threading.Lock()
 
     def to_bytes(self, start: int | None = None, stop: int | None = None) -> bytes:
@@ -79,7 +88,7 @@ class Download:
         FileNotFoundError
             There is no such object.
         OSError
-            ESTALE when the object was replaced between two ranges.
+            ESTALE when the object was replaced between two ranges; EIO when its SHA-1 is another.
         """
         memory = io.BytesIO()
         views: list[memoryview] = []
@@ -88,7 +97,7 @@ class Download:
         def allocate(length: int, version: Version) -> memoryview:
             # the memory for everything that is wanted; the first range is its beginning
             end = version.size if stop is None else min(stop, version.size)
-            views.append(_presized(memory, length if begin < 0 else max(length, end - begin)))
+            views.append(_presized(memory, length if begin < 0 else max(length, end - begin), self._path))
             self._announce_size(len(views[0]))
             return views[0][:length]
 
@@ -98,6 +107,8 @@ class Download:
                 yield part
 
         self._fetch_all(start, stop, allocate, place)
+        if begin == 0 and stop is None and self._sha is not None:
+            self._compare(hashlib.sha1(views[0], usedforsecurity=False))
         views[0].release()
         # without exported views the buffer's bytes are shared, not copied
         return memory.getvalue()
@@ -113,10 +124,11 @@ class Download:
         target = Path(path)
         temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
         try:
-            with temporary.open("xb", buffering=0) as file:
+            mode = _mode_of(target)
+            with open(temporary, "x+b", buffering=0, opener=partial(os.open, mode=mode or 0o666)) as file:
                 self._fill(file)
-            if target.exists():
-                shutil.copymode(target, temporary)
+            if mode is not None:
+                temporary.chmod(mode)
             temporary.replace(target)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -125,18 +137,25 @@ class Download:
 
     def to_sink(self, sink: _Sink) -> None:
         """Write the object to something that has ``write``, in order, range by range."""
+        digest = hashlib.sha1(usedforsecurity=False)
+
+        def take(data: memoryview) -> None:
+            if self._sha is not None:
+                digest.update(data)
+            sink.write(data)
+            self._announce(len(data))
+
         with self._workers.buffer(self._range_size) as buffer:
             first = self._fetch_first(None, None, lambda length, _: buffer[:length])
             self._announce_size(first.version.size)
             with self._unchanged(first) as begin:
                 if begin:
-                    sink.write(buffer[:begin])
-                    self._announce(begin)
+                    take(buffer[:begin])
                 for piece in ranges(begin, first.version.size, self._range_size):
                     part = buffer[: piece.length]
                     self._fetch(piece, part, first.version)
-                    sink.write(part)
-                    self._announce(piece.length)
+                    take(part)
+        self._compare(digest)
 
     def _fill(self, file: BinaryIO) -> None:
         write_at = _positioned_writer(file)
@@ -156,6 +175,10 @@ class Download:
                 return lent.take(length)
 
             self._fetch_all(None, None, allocate, place, lambda first: write_at(lent.view[: first.length], 0))
+        if self._sha is not None:
+            file.seek(0)
+            # read again, from the system's memory: the ranges came in any order
+            self._compare(_hashed(file))
 
     @contextmanager
     def _lent(self) -> Iterator[_Lent]:
@@ -232,6 +255,10 @@ class Download:
         if fetched.length != piece.length:
             raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._path)
 
+    def _compare(self, digest: hashlib._Hash) -> None:
+        if self._sha is not None:
+            check_content(self._client, self._bucket, self._key, self._sha, digest.hexdigest())
+
     @contextmanager
     def _unchanged(self, first: Fetched) -> Iterator[int]:
         """Guard a read of several ranges; yield how many bytes of the first range may be kept.
@@ -263,6 +290,25 @@ class Download:
         return paths.join(self._bucket, self._key)
 
 
+def _mode_of(target: Path) -> int | None:
+    """Return the permissions of the file that will be replaced; None when there is none.
+
+    What a symbolic link points to is not replaced; and new content is never run with its owner's rights.
+    """
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(status.st_mode) & 0o777 if stat.S_ISREG(status.st_mode) else None
+
+
+def _hashed(file: BinaryIO) -> hashlib._Hash:
+    digest, view = hashlib.sha1(usedforsecurity=False), memoryview(bytearray(_STEP))
+    while count := file.readinto(view):  # type: ignore[attr-defined]  # a raw file has it
+        digest.update(view[:count])
+    return digest
+
+
 class _Lent:
     """Memory that is borrowed when the reply's head has told how much will come."""
 
@@ -282,10 +328,13 @@ class _Lent:
             self._workers.give_back(self._memory)
 
 
-def _presized(memory: io.BytesIO, size: int) -> memoryview:
-    if size:
-        memory.seek(size - 1)
-        memory.write(b"\0")
+def _presized(memory: io.BytesIO, size: int, path: str) -> memoryview:
+    try:
+        if size:
+            memory.seek(size - 1)
+            memory.write(b"\0")
+    except (MemoryError, OverflowError):
+        raise make_error(errno.ENOMEM, f"there is no memory for {size} bytes: read parts", path) from None
     return memory.getbuffer()
 
 

@@ -12,10 +12,12 @@ import json
 import logging
 import os
 import secrets
-from dataclasses import asdict, dataclass
+import stat
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["NO_ENTRY", "Entry", "Journal", "Record", "default_folder"]
+__all__ = ["NO_ENTRY", "Entry", "Interrupted", "Journal", "Record", "default_folder"]
 
 _log = logging.getLogger("cosv4fs")
 
@@ -35,8 +37,17 @@ class Record:
     """
 
     place: str
-    session: str | None
+    session: str | None = field(repr=False)
     sha: str | None
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """An upload that an earlier process left: the local file, ``bucket/dir/name``, and its size in bytes."""
+
+    source: str
+    remote: str
+    size: int
 
 
 class Entry:
@@ -74,11 +85,13 @@ class _FileEntry(Entry):
 
     def load(self) -> Record | None:
         try:
+            if not _is_private(self._page.lstat()):
+                return None
             noted = json.loads(self._page.read_text("utf-8"))
             if noted.pop("identity") != self._identity:
                 return None
             return Record(**noted)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def save(self, record: Record) -> None:
@@ -91,12 +104,24 @@ class _FileEntry(Entry):
             temporary.replace(self._page)
         except OSError as error:
             _log.debug("no journal for this upload: %s", error)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
         try:
             self._page.unlink(missing_ok=True)
+            # what a process left that was killed while it saved
+            for left in self._page.parent.glob(f"{self._page.stem}.*"):
+                left.unlink(missing_ok=True)
         except OSError as error:
             _log.debug("the journal's page stays: %s", error)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Tell whether a page can only be this user's own: what it says decides what is moved and removed."""
+    if not hasattr(os, "geteuid"):
+        return stat.S_ISREG(status.st_mode)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 class Journal:
@@ -127,7 +152,27 @@ class Journal:
         real = os.path.realpath(path)
         name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
         identity: dict[str, object] = {"path": real, "size": status.st_size, "changed": status.st_mtime_ns}
+        identity |= {"account": self._account, "remote": remote}
         return _FileEntry(self._folder / f"{name[:32]}.json", identity)
+
+    def interrupted(self) -> list[Interrupted]:
+        """Return the uploads that can be continued: noted for this account, of files that are as they were."""
+        found = (self._interrupted(page) for page in sorted(self._folder.glob("*.json")))
+        return [upload for upload in found if upload is not None]
+
+    def _interrupted(self, page: Path) -> Interrupted | None:
+        try:
+            if not _is_private(page.lstat()):
+                return None
+            noted = json.loads(page.read_text("utf-8"))["identity"]
+            if noted["account"] != self._account:
+                return None
+            status = Path(noted["path"]).stat()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if (status.st_size, status.st_mtime_ns) != (noted["size"], noted["changed"]):
+            return None
+        return Interrupted(noted["path"], noted["remote"], status.st_size)
 
 
 def default_folder() -> Path:

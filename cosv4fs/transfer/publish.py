@@ -6,6 +6,7 @@ New content for a taken path is uploaded to a hidden sibling and moved into plac
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ __all__ = [
     "Target",
     "blocked_parent",
     "discard_sibling",
+    "naming",
     "publish_sibling",
     "refuse_taken",
     "remove_unfinished",
 ]
+
+_log = logging.getLogger("cosv4fs")
 
 UNFINISHED = -4019
 """The code for "an unfinished upload stands at the path" (spec section 6.2)."""
@@ -134,6 +138,17 @@ def blocked_parent(target: Target) -> Iterator[None]:
         raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", path) from refusal
 
 
+@contextmanager
+def naming(target: Target) -> Iterator[None]:
+    """Have errors about a hidden sibling name the path that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str) and paths.is_sibling(error.filename):
+            error.filename = target.path
+        raise
+
+
 def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsError) -> None:
     """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
     if target.create:
@@ -148,6 +163,6 @@ def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsErro
 def delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
     try:
         client.delete(bucket, key)
-    except OSError:
+    except OSError as error:
         # what cannot be removed now stays invisible; the error that led here is the one to tell
-        return
+        _log.warning("an unfinished upload could not be removed: %s", error)

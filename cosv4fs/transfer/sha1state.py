@@ -36,8 +36,9 @@ class _State(ctypes.Structure):
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL | None:
     """Return the libcrypto that `hashlib` uses, or another one; None when none has the symbols."""
-    names = [getattr(_hashlib, "__file__", None), ctypes.util.find_library("crypto")]
-    for name in names:
+    # find_library runs programs of the system: only where the first one does not serve
+    for find in (lambda: getattr(_hashlib, "__file__", None), lambda: ctypes.util.find_library("crypto")):
+        name = find()
         if not name:
             continue
         try:

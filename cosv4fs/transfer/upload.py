@@ -37,6 +37,9 @@ __all__ = ["SliceUpload", "upload_single", "upload_source"]
 
 Progress = Callable[[int], None]
 
+_MOST_SLICES = 2**22
+"""More slices of one object than this are not planned: their list alone would take a gigabyte."""
+
 
 class SliceUpload:
     """One upload session on the service, from `open` to `publish` or `abort`.
@@ -87,6 +90,9 @@ class SliceUpload:
         if self._stored:
             return SlicePlan(0, 1)
         session = self._opened()
+        if self._size // session.slice_size > _MOST_SLICES:
+            text = f"the service wants {self._size} bytes in slices of {session.slice_size}: more than can be planned"
+            raise make_error(errno.EBADMSG, text, self._target.path)
         return SlicePlan(self._size, session.slice_size, session.serial, self._parts)
 
     @property
@@ -123,10 +129,18 @@ class SliceUpload:
             if self._adopt_unfinished(refusal):
                 return
             if self._is_sibling:
-                raise
+                with blocked_parent(self._target):
+                    raise
             self._leave_target(refusal)
             with blocked_parent(self._target):
                 self._init()
+
+    def was_finished(self) -> bool:
+        """Tell whether the lost session had become our object: another process finished it, or a dead one's request."""
+        # an upload that only lacks its end looks complete to stat, but is listed
+        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        self._stored = found is None and self._is_stored_here()
+        return self._stored
 
     def move_to_sibling(self) -> None:
         """Start again on a hidden sibling, after the session was lost to someone else."""
@@ -183,7 +197,11 @@ class SliceUpload:
     def publish(self) -> None:
         """Move a complete sibling into place. Does nothing when the object was uploaded in place."""
         if self._is_sibling:
-            publish_sibling(self._client, self._target, self._place, self._size, self._sha)
+            try:
+                publish_sibling(self._client, self._target, self._place, self._size, self._sha)
+            except CosFileNotFoundError:
+                if not self._was_published():
+                    raise
             self._place = self._target.key
 
     def abort(self) -> None:
@@ -243,12 +261,18 @@ class SliceUpload:
 
     def _continue(self, record: Record) -> bool:
         """Take up what an earlier process left, where it is provably this content; return whether it could be."""
+        if record.place != self._target.key and paths.sibling_target(record.place) != paths.shortened(self._target.key):
+            # not a place that this upload can have chosen
+            return False
         place, self._place = self._place, record.place
         found = self._client.upload_slice_list(self._target.bucket, record.place)
         if found is not None and self._adopt(found, record.session):
             return True
         if found is None and self._is_stored_here():
             self._stored = True
+            return True
+        if found is None and self._is_sibling and self._was_published():
+            self._place, self._stored = self._target.key, True
             return True
         self._place = place
         return False
@@ -271,14 +295,21 @@ class SliceUpload:
         self._parts = found.parts
         return True
 
+    def _was_published(self) -> bool:
+        """Tell whether the target provably has this content: the sibling was moved, and nobody lived to hear of it."""
+        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
+
     def _is_stored_here(self) -> bool:
         """Tell whether the place holds this content completely: the earlier process had only to finish."""
+        return self._is_stored_at(self._place)
+
+    def _is_stored_at(self, key: str) -> bool:
         try:
-            status = self._client.stat(self._target.bucket, self._place)
+            status = self._client.stat(self._target.bucket, key)
         except CosFileNotFoundError:
             return False
         known = self._sha is not None and status.sha is not None
-        same = status.sha == self._sha if known else self._is_sibling
+        same = status.sha == self._sha if known else paths.is_sibling(key)
         return not status.is_unfinished and status.size == self._size and same
 
     def _leave_target(self, refusal: CosFileExistsError) -> None:
@@ -387,11 +418,12 @@ def upload_source(
         except CosError as error:
             if error.retry is not Retry.SESSION:
                 raise
-            # someone else replaced the path under our session: start again where nobody else is
-            upload.move_to_sibling()
-            if counted is not None:
-                counted.begin_again()
-            _send_all(upload, workers, source, counted)
+            if not upload.was_finished():
+                # someone else replaced the path under our session: start again where nobody else is
+                upload.move_to_sibling()
+                if counted is not None:
+                    counted.begin_again()
+                _send_all(upload, workers, source, counted)
             upload.finish()
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):

@@ -11,17 +11,18 @@ import hashlib
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
 from cosv4fs.api import CosV4Client
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, make_error
+from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.transfer.gather import Gathered
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
-from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
+from cosv4fs.transfer.publish import Target, discard_sibling, naming, publish_sibling
 from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
 from cosv4fs.transfer.workers import Batch, Workers
@@ -29,6 +30,9 @@ from cosv4fs.transfer.workers import Batch, Workers
 __all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
 
 _log = logging.getLogger("cosv4fs")
+
+_WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
+"""Codes with which a service may refuse an upload that declares another size than it has in the end."""
 
 
 class _Strategy(Protocol):
@@ -107,8 +111,9 @@ class ObjectWriter:
             self._failed = True
             raise self._wrong_size(f"more than the announced {self._size} bytes were written")
         try:
-            self._outgrow(len(view))
-            self._strategy.append(view)
+            with naming(self._target):
+                self._outgrow(len(view))
+                self._strategy.append(view)
         except BaseException:
             self._failed = True
             raise
@@ -139,7 +144,8 @@ class ObjectWriter:
             self._failed = True
             raise self._wrong_size(f"only {self._written} of the announced {self._size} bytes were written")
         try:
-            self._strategy.finish()
+            with naming(self._target):
+                self._strategy.finish()
         except BaseException:
             self._failed = True
             raise
@@ -147,7 +153,8 @@ class ObjectWriter:
     def publish(self) -> None:
         """Make a deferred object visible."""
         self._refuse_after_failure()
-        self._strategy.publish()
+        with naming(self._target):
+            self._strategy.publish()
 
     def abort(self) -> None:
         """Forget everything; the old object, if any, stays.
@@ -234,7 +241,8 @@ class _Stream:
         self._target, self._probe = target, probe
         self._size = DECLARED_SIZE if size is None else size
         self._slice_size = slice_size
-        self._upload = SliceUpload(client, target, self._size, slice_size, hidden=size is None)
+        # at the target itself another writer could take the session away, and the bytes cannot be had again
+        self._upload = SliceUpload(client, target, self._size, slice_size, hidden=True)
         self._digest = hashlib.sha1(usedforsecurity=False) if size is None else None
         self._serial = False
         self._workers = workers
@@ -245,7 +253,8 @@ class _Stream:
     def append(self, view: memoryview) -> None:
         if self._digest is not None:
             self._digest.update(view)
-        self._append(view)
+        with self._undeclared():
+            self._append(view)
 
     def _append(self, view: memoryview) -> None:
         while len(view):
@@ -254,18 +263,37 @@ class _Stream:
                 self._flush()
 
     def finish(self) -> None:
-        if self._gathered.length:
-            self._flush(last=True)
-        self._batch.finish()
-        if self._digest is None:
-            self._upload.finish()
-            return
+        with self._undeclared():
+            if self._gathered.length:
+                self._flush(last=True)
+            self._batch.finish()
+            if self._digest is None:
+                self._upload.finish()
+                return
+            try:
+                self._upload.finish(self._offset, self._digest.hexdigest())
+            except CosError:
+                if self._probe is not None:
+                    self._probe.disprove(self._target.bucket)
+                raise
+
+    @contextmanager
+    def _undeclared(self) -> Iterator[None]:
+        """Tell the refusal of a stream of unknown size for what it is.
+
+        Raises
+        ------
+        OSError
+            ENOTSUP, saying what to do.
+        """
         try:
-            self._upload.finish(self._offset, self._digest.hexdigest())
-        except CosError:
-            if self._probe is not None:
-                self._probe.disprove(self._target.bucket)
-            raise
+            yield
+        except CosError as error:
+            if self._digest is None or error.code not in _WRONG_SIZE:
+                raise
+            text = "the service takes no object whose size it is not told first: name the size, or leave streaming at"
+            origin = Origin(error.code, error.request_id, error.status)
+            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", self._target.path, origin) from error
 
     def publish(self) -> None:
         self._upload.publish()

@@ -41,16 +41,17 @@ except KeyboardInterrupt:
     print("interrupted", list(fs.client.interrupts._owners))
 """
 
-# what stalls, and how many requests do so before nothing more can happen
+# what stalls, from which on, and how many requests do so before nothing more can happen; small items begin with eight
+# threads
 STALLED = {
-    "put_file": ("upload_slice_data", 8),
-    "put resumable": ("upload_slice_data", 8),
-    "put many": ("upload_slice_data", 11),
-    "pipe many": ("upload", 7),
-    "write": ("upload_slice_data", 7),
-    "read": ("download", 3),
-    "get_file": ("download", 8),
-    "cat": ("download", 8),
+    "put_file": ("upload_slice_data", 2, 8),
+    "put resumable": ("upload_slice_data", 2, 8),
+    "put many": ("upload_slice_data", 2, 11),
+    "pipe many": ("upload", 1, 8),
+    "write": ("upload_slice_data", 2, 7),
+    "read": ("download", 2, 3),
+    "get_file": ("download", 2, 8),
+    "cat": ("download", 2, 8),
 }
 
 
@@ -62,8 +63,8 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what):
     options = {**emulator.storage_options, "slice_size": MIB, "range_size": MIB, "journal_dir": str(tmp_path / "j")}
     release = threading.Event()
     stall = Stall(release)
-    operation, count = STALLED[what]
-    fault = emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
+    operation, first, count = STALLED[what]
+    fault = emulator.faults.add(op=operation, nth=first, times=1000, action=stall)
     command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(1500):

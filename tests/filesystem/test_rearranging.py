@@ -164,6 +164,18 @@ def test_between_buckets(fs):
     assert not fs.exists(f"{BUCKET}/x")
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_trees_between_buckets(tree, second, cached):
+    # without a cache, only opening a directory tells that it is none of the files
+    source = tree if cached else second
+    source.cp(f"{BUCKET}/d", "other/e", recursive=True)
+    assert second.find("other") == [f"other/e/{name}" for name in ("one", "sub/deep/four", "sub/three", "two")]
+    assert second.cat_file("other/e/sub/three") == f"{BUCKET}/d/sub/three".encode()
+    assert len(second.find(BUCKET)) == 4
+    with pytest.raises(IsADirectoryError):
+        source.cp_file(f"{BUCKET}/d/one", "other/e/sub")
+
+
 def test_touching(fs):
     path = f"{BUCKET}/f"
     fs.touch(path)

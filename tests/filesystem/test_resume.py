@@ -1,16 +1,15 @@
 """Uploads of local files that a later process continues, and those that nobody does."""
 
 import random
-import signal
-import subprocess
-import sys
-import threading
 
 import fsspec
 import pytest
 
 from cosv4fs.emulator import Dialect
-from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse, Stall
+from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse
+from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
+from tests.crash.scenarios import Plan
+from tests.crash.uploads import uploads
 
 BUCKET = "test-bucket"
 PATH = f"{BUCKET}/dir/object"
@@ -161,41 +160,52 @@ def test_seeing_and_removing_uploads(fs, second):
     assert second.find(BUCKET) == [f"{BUCKET}/dir/taken"]
 
 
-SCRIPT = """
-import sys, fsspec
-fs = fsspec.filesystem("cosv4", **eval(sys.argv[1]))
-fs.put_file(sys.argv[2], sys.argv[3])
-"""
+def crash(folder, *, seed=1, moments=1, old=None):
+    """Return the plan of a small crash."""
+    said = []
+    return Plan(folder, seed, moments, 9 * MIB + 5, MIB // 2, old=old, say=said.append)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_killed_process_is_continued(emulator, options, second, local, tmp_path, seed):
-    chance = random.Random(seed)
-    second.pipe_file(PATH, b"old") if seed % 2 else None
-    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), PATH]
-    for _ in range(3):
-        release = threading.Event()
-        stall = Stall(release, acted=chance.random() < 0.5)
-        operation = chance.choice(
-            ["upload_slice_init", "upload_slice_data", "upload_slice_data", "upload_slice_finish"]
-        )
-        fault = emulator.faults.add(op=operation, nth=chance.randint(1, 6) if "data" in operation else 1, action=stall)
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        while not stall.entered.wait(0.05) and process.poll() is None:
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        emulator.faults.remove(fault)
-        release.set()
-        if process.returncode == 0:
-            break
-        if seed % 2:
-            assert second.cat_file(PATH) in (b"old", local.read_bytes())
-    else:
-        subprocess.run(command, check=True)
-    assert second.cat_file(PATH) == local.read_bytes()
-    # what was under way when the process died may have arrived unseen: at most a window's slices per kill
-    received = [(r.session, r.offset) for r in emulator.requests if r.op == "upload_slice_data" and r.status == 200]
-    assert len(received) - len(set(received)) <= 3 * 3
-    assert len({session for session, _ in received}) == 1
-    assert nothing_is_left(fsspec.filesystem("cosv4", **options), tmp_path)
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_killed_process_is_continued(tmp_path, seed, old):
+    summary = uploads(crash(tmp_path, seed=seed, moments=3, old=old), spread=on_the_way_only, again=near_the_end)
+    assert summary.failures == []
+    assert summary.moments == 3
+    assert summary.kills >= 1
+
+
+def on_the_way_only(chance, count, slices):
+    half = slices // 2
+    return [on_the_way(chance, chance.randint(1, half), half) for _ in range(count)]
+
+
+def near_the_end(chance, missing):
+    return Moment(chance.choice((LIST, FINISH)), 1, chance.choice(("held", "acted")))
+
+
+@pytest.mark.parametrize(
+    ("moment", "old"),
+    [
+        (Moment("", 1, "called"), None),
+        (Moment("", 1, "replace"), None),
+        (Moment(INIT, 1, "held"), None),
+        (Moment(INIT, 1, "held", late=INIT), None),
+        (Moment(INIT, 1, "acted"), b"old"),
+        (Moment("", 2, "replace"), b"old"),
+        (Moment(SLICE, 5, "held", frozen=True, late=FINISH), None),
+        (Moment(FINISH, 1, "held"), None),
+        (Moment(FINISH, 1, "acted"), b"old"),
+        (Moment(FINISH, 1, "held", late=FINISH), None),
+        (Moment(FINISH, 1, "held", late=FINISH), b"old"),
+        (Moment("move", 1, "held"), b"old"),
+        (Moment("move", 1, "acted"), b"old"),
+        (Moment("move", 1, "held", late="move"), b"old"),
+        (Moment("", 1, "unlink"), None),
+    ],
+    ids=str,
+)
+def test_a_process_killed_at_a_certain_moment_is_continued(tmp_path, moment, old):
+    summary = uploads(crash(tmp_path, old=old), spread=lambda *_: [moment], again=lambda *_: None)
+    assert summary.failures == []
+    assert summary.kills == 1

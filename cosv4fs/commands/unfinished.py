@@ -1,0 +1,76 @@
+"""The commands about uploads that were never finished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cosv4fs.commands.failures import Group
+from cosv4fs.commands.session import Counting, Session, human_size
+
+__all__ = ["COMMANDS"]
+
+_DAY = 86400.0
+
+
+@click.group(cls=Group)
+def uploads() -> None:
+    """See, continue and give up uploads that were never finished."""
+
+
+@uploads.command("ls")
+@click.argument("url")
+@click.pass_obj
+def list_(session: Session, url: str) -> None:
+    """List the unfinished uploads of a file, or below a directory."""
+    fs, path = session.ours(url)
+    session.show(fs.uploads(path), _line)
+
+
+@uploads.command()
+@click.argument("url", required=False)
+@click.pass_obj
+def resume(session: Session, url: str | None) -> None:
+    """Continue what interrupted `cp` or `put` of this user left, everywhere or below URL.
+
+    Only uploads of local files can be continued; a file that has changed since is left alone.
+    """
+    fs, path = session.ours(url or "cosv4://")
+    pending = fs.interrupted_uploads(path)
+    with session.bar(sum(upload["size"] for upload in pending), "uploading") as advance:
+        for upload in pending:
+            fs.put_file(upload["source"], upload["name"], callback=Counting(advance))
+    session.show(pending, lambda row: f"uploaded {row['source']} to cosv4://{row['name']}")
+
+
+@uploads.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.pass_obj
+def abort(session: Session, urls: tuple[str, ...]) -> None:
+    """Give up the unfinished uploads of files; complete files stay."""
+    for url in urls:
+        fs, path = session.ours(url)
+        fs.abort_upload(path)
+
+
+@uploads.command()
+@click.argument("url")
+@click.option(
+    "--older-than", type=click.FloatRange(0), default=_DAY, show_default=True,
+    help="Seconds: younger uploads may be under way.",
+)  # fmt: skip
+@click.pass_obj
+def clean(session: Session, url: str, older_than: float) -> None:
+    """Remove old unfinished uploads below a directory."""
+    fs, path = session.ours(url)
+    session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(row)}")
+
+
+COMMANDS = (uploads,)
+
+
+def _line(row: dict[str, Any]) -> str:
+    there = f"{human_size(row['stored'])} of {human_size(row['size'])}"
+    hidden = "" if row["place"] == row["name"] else f"  (hidden as cosv4://{row['place']})"
+    return f"cosv4://{row['name']}  {there}{hidden}"

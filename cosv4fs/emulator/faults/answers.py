@@ -1,0 +1,129 @@
+"""Faults that answer something else than the service would: refusals, pages of other machines, a wrong clock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.replies import Reply, error_reply
+
+from .rules import Action
+
+if TYPE_CHECKING:
+    from cosv4fs.emulator.call import Call
+
+__all__ = ["ClockSkew", "DiskFull", "HttpError", "Refuse"]
+
+_HTML = "<html><head><title>error</title></head><body><center><h1>error</h1></center></body></html>\r\n"
+_XML = (
+    "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n\t<Code>{name}</Code>\n\t<Message>{name}</Message>\n"
+    "\t<RequestId>{request_id}</RequestId>\n</Error>\n"
+)
+_TYPES = {"html": "text/html", "xml": "application/xml", "json": "application/json", "empty": "text/plain"}
+
+
+@dataclass(frozen=True)
+class Refuse(Action):
+    """Answer with an error code of the service and do nothing.
+
+    Parameters
+    ----------
+    code : int
+        The code.
+    retry_after : int, optional
+        Seconds for a ``Retry-After`` header.
+    status : int, optional
+        Another HTTP status than the code table's.
+    """
+
+    code: int
+    retry_after: int | None = None
+    status: int | None = None
+
+    def before(self, call: Call) -> Reply:
+        """Answer with the code."""
+        return error_reply(call.request_id, ApiError(self.code, status=self.status, retry_after=self.retry_after))
+
+
+@dataclass(frozen=True)
+class HttpError(Action):
+    """Answer with an HTTP status and not in the API's words, as a machine in front of the service would.
+
+    Parameters
+    ----------
+    status : int
+        For example 500, 502, 503, 504.
+    body : str, optional
+        The body; None: one that fits `kind`.
+    retry_after : int, optional
+        Seconds for a ``Retry-After`` header.
+    acted : bool
+        Whether the request is acted on all the same.
+    kind : {"html", "xml", "json", "empty"}
+        The body's form. The JSON one has the three fields of old download errors, not the API's.
+    """
+
+    status: int
+    body: str | None = None
+    retry_after: int | None = None
+    acted: bool = False
+    kind: Literal["html", "xml", "json", "empty"] = "html"
+
+    def before(self, call: Call) -> Reply | None:
+        """Answer at once, unless the request shall be acted on."""
+        return None if self.acted else self._page(call)
+
+    def after(self, call: Call, reply: Reply) -> Reply:
+        """Answer with the page in place of the real answer."""
+        if not self.acted:
+            return reply
+        reply.discard()
+        return self._page(call)
+
+    def _page(self, call: Call) -> Reply:
+        reply = Reply(self.status, self._text(call).encode(), -1, _TYPES[self.kind])
+        if self.retry_after is not None:
+            reply.headers.append(("Retry-After", str(self.retry_after)))
+        return reply
+
+    def _text(self, call: Call) -> str:
+        if self.body is not None:
+            return self.body
+        if self.kind == "xml":
+            name = {503: "SlowDown", 504: "GatewayTimeout"}.get(self.status, "InternalError")
+            return _XML.format(name=name, request_id=call.request_id)
+        if self.kind == "json":
+            return json.dumps({"errorcode": -self.status, "errormsg": "internal error", "retcode": -self.status})
+        return _HTML if self.kind == "html" else ""
+
+
+@dataclass(frozen=True)
+class ClockSkew(Action):
+    """Act with a wrong clock: signatures are judged by it, and the ``Date`` header shows it.
+
+    To put the clock of the whole service wrong, use ``Emulator.clock_offset``.
+
+    Parameters
+    ----------
+    seconds : float
+        How far the clock is ahead; behind when negative.
+    """
+
+    seconds: float
+
+    def before(self, call: Call) -> Reply | None:
+        """Put the clock wrong for this request."""
+        call.skew = self.seconds
+        return None
+
+
+@dataclass(frozen=True)
+class DiskFull(Action):
+    """Act on a full disk: writing fails half-way, and the service answers −6993. Reading works."""
+
+    def before(self, call: Call) -> Reply | None:
+        """Take away the room for this request."""
+        call.disk_full = True
+        return None

@@ -1,0 +1,183 @@
+"""Rules: which connection or request goes wrong, and what an action may do about it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cosv4fs.emulator.call import Call
+    from cosv4fs.emulator.replies import Reply
+
+__all__ = ["Action", "Disconnect", "Fault", "Faults", "Stage"]
+
+Stage = Literal["connection", "body", "request"]
+"""When an action is asked: as a connection comes, before a request's body is read, or when the request is read."""
+
+
+class Disconnect(Exception):  # noqa: N818  an order, not an error
+    """Close the connection without an answer.
+
+    Parameters
+    ----------
+    reset : bool
+        Whether the client sees a reset instead of an orderly end.
+    """
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__("the connection is closed without an answer")
+        self.reset = reset
+
+
+class Action:
+    """What a fault does. Subclasses override one or both methods."""
+
+    stage: ClassVar[Stage] = "request"
+
+    def before(self, call: Call) -> Reply | None:
+        """Step in when the request is read and nothing is done yet.
+
+        Returns
+        -------
+        Reply or None
+            An answer in place of acting; None lets the request through.
+
+        Raises
+        ------
+        Disconnect
+            The connection is closed.
+        """
+        return None
+
+    def after(self, call: Call, reply: Reply) -> Reply:
+        """Step in when the request was acted on; return the answer to send, or raise `Disconnect`."""
+        return reply
+
+
+@dataclass(eq=False)
+class Fault:
+    """A rule with its action, as `Faults.add` returned it.
+
+    Parameters
+    ----------
+    op, path : str, optional
+        Only requests of this operation and path (as in the request log); None: any.
+    nth : int
+        The first request of those that fit which goes wrong, counted from 1.
+    times : int, optional
+        How many in a row go wrong; None: all from then on.
+    action : Action
+        What happens.
+    match : callable, optional
+        A further condition on the request.
+    seen, hits : int
+        How many requests fitted, and how many went wrong.
+    """
+
+    op: str | None
+    path: str | None
+    nth: int
+    times: int | None
+    action: Action
+    match: Callable[[Call], bool] | None = None
+    seen: int = 0
+    hits: int = 0
+
+    @property
+    def stage(self) -> Stage:
+        """When the rule is asked."""
+        return getattr(self.action, "stage", "request")
+
+    def fits(self, call: Call | None) -> bool:
+        """Whether the rule speaks of this request; None stands for a connection that comes."""
+        if call is None:
+            return True
+        if self.op not in {None, call.op} or self.path not in {None, call.path.text}:
+            return False
+        return self.match is None or self.match(call)
+
+    def takes(self) -> bool:
+        """Count a request that fits, and tell whether it goes wrong."""
+        self.seen += 1
+        hit = self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
+        self.hits += hit
+        return hit
+
+
+class Faults:
+    """The faults of an emulator, safe to change from any thread."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        *,
+        action: Action,
+        op: str | None = None,
+        path: str | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+        match: Callable[[Call], bool] | None = None,
+    ) -> Fault:
+        """Order a fault.
+
+        Parameters
+        ----------
+        action : Action
+            What happens.
+        op : str, optional
+            Only this operation: the API's names, ``download`` or ``head``.
+        path : str, optional
+            Only this path, decoded, beginning with ``/``.
+        nth : int
+            The first request that goes wrong, counted from now on and from 1. Of an action for connections: the first
+            connection.
+        times : int, optional
+            How many in a row go wrong; None: all.
+        match : callable, optional
+            A further condition on the request.
+
+        Returns
+        -------
+        Fault
+            Its ``hits`` tells how often it happened.
+
+        Raises
+        ------
+        ValueError
+            A condition on requests for an action that is about connections, of which nothing is known yet.
+        """
+        fault = Fault(op, path, nth, times, action, match)
+        if fault.stage == "connection" and (op, path, match) != (None, None, None):
+            raise ValueError("a connection that comes has no operation and no path yet: leave op, path and match out")
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def remove(self, fault: Fault) -> None:
+        """Take a fault back; nothing happens when it is not there."""
+        with self._lock:
+            if fault in self._faults:
+                self._faults.remove(fault)
+
+    def clear(self) -> None:
+        """Take all faults back."""
+        with self._lock:
+            self._faults.clear()
+
+    def wait_for(self, stage: Stage) -> bool:
+        """Whether there are rules that are asked at this stage."""
+        return any(fault.stage == stage for fault in tuple(self._faults))
+
+    def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
+        """Return what shall go wrong with a request at a stage, in the order in which it was ordered."""
+        if not self._faults:
+            return []
+        with self._lock:
+            fitting = [fault for fault in self._faults if fault.stage == stage and fault.fits(call)]
+            return [fault.action for fault in fitting if fault.takes()]

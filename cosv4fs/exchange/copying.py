@@ -1,0 +1,152 @@
+"""Copying one file between two places, in the best way that the two filesystems have."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.spec import AbstractBufferedFile
+
+from cosv4fs.exchange.places import Place
+
+__all__ = ["BLOCK", "copy_file", "read_sha1", "recorded_sha1", "sha1_of", "stream"]
+
+BLOCK = 4 * 1024 * 1024
+"""Bytes that are read at once."""
+
+_SHA1 = re.compile("[0-9a-f]{40}")
+
+
+def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBACK) -> None:
+    """Copy one file, replacing what is there.
+
+    From and to the local disk the filesystems' own ``get_file`` and ``put_file`` serve, within one filesystem its
+    ``cp_file``; else the bytes stream through this machine.
+
+    Parameters
+    ----------
+    source, target : Place
+        Two files; the target's directory is made where the filesystem wants that.
+    callback : Callback
+        Told the size and the bytes.
+
+    Raises
+    ------
+    OSError
+        From either side. What was at the target is as before where that filesystem replaces files as a whole.
+    """
+    if target.is_local:
+        target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
+    if source.is_local and not target.is_local:
+        target.fs.put_file(source.path, target.path, callback=callback)
+    elif target.is_local and not source.is_local:
+        source.fs.get_file(source.path, target.path, callback=callback)
+    elif source.fs == target.fs:
+        source.fs.cp_file(source.path, target.path)
+        callback.relative_update(int(source.fs.size(source.path) or 0))
+    else:
+        stream(source, target, callback)
+
+
+def stream(
+    source: Place,
+    target: Place,
+    callback: Callback = DEFAULT_CALLBACK,
+    *,
+    hashes: Iterable[Any] = (),
+    accept: Callable[[int, str], None] | None = None,
+) -> tuple[int, str]:
+    """Copy one file through this machine's memory, piece by piece.
+
+    Parameters
+    ----------
+    source, target : Place
+        Two files.
+    callback : Callback
+        Told the size and the bytes.
+    hashes : iterable of hash objects
+        Updated with all bytes, too.
+    accept : callable, optional
+        Called with what is returned, before anything is published; what it raises keeps that from happening.
+
+    Returns
+    -------
+    tuple of (int, str)
+        How many bytes went through, and their SHA-1 in hex.
+
+    Raises
+    ------
+    OSError
+        From either side; also when the source was cut short. Nothing is published then, where the target can help it.
+    """
+    digest, count = hashlib.sha1(usedforsecurity=False), 0
+    with source.fs.open(source.path, "rb") as reader:
+        size = getattr(reader, "size", None)
+        if size is not None:
+            callback.set_size(size)
+        with _whole(target.fs.open(target.path, "wb", **_size_option(target, size))) as writer:
+            while block := reader.read(BLOCK):
+                writer.write(block)
+                for one in (digest, *hashes):
+                    one.update(block)
+                count += len(block)
+                callback.relative_update(len(block))
+            if size is not None and count != size:
+                raise OSError(errno.EIO, f"{count} bytes came instead of {size}", source.url)
+            if accept is not None:
+                accept(count, digest.hexdigest())
+    return count, digest.hexdigest()
+
+
+@contextmanager
+def _whole(writer: Any) -> Iterator[Any]:
+    """Close a file that is written, or discard it when the block fails.
+
+    fsspec's own buffered files would publish on leaving their block what was written before a failure.
+    """
+    if not isinstance(writer, AbstractBufferedFile):
+        with writer:
+            yield writer
+        return
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        # without this its finalizer would close, and so publish it
+        writer.closed = True
+        with suppress(Exception):
+            writer.discard()
+        raise
+
+
+def _size_option(target: Place, size: int | None) -> dict[str, Any]:
+    """Tell a filesystem that can make use of it how many bytes will come."""
+    return {"size": size} if size is not None and getattr(target.fs, "takes_size", False) else {}
+
+
+def sha1_of(place: Place) -> str:
+    """Return the SHA-1 of a file in hex: from its status where the service keeps one, else by reading it."""
+    return recorded_sha1(place, place.fs.info(place.path)) or read_sha1(place)
+
+
+def recorded_sha1(place: Place, info: Mapping[str, Any]) -> str | None:
+    """Return the SHA-1 in hex that a service keeps of a file's content, or None.
+
+    Only filesystems that say so mean this by ``sha``: with others it may be a version, or git's hash.
+    """
+    known = str(info.get("sha") or "").lower()
+    return known if getattr(place.fs, "keeps_sha1", False) and _SHA1.fullmatch(known) else None
+
+
+def read_sha1(place: Place) -> str:
+    """Return the SHA-1 of a file in hex, by reading it."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    with place.fs.open(place.path, "rb") as reader:
+        while block := reader.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,95 @@
+"""A URL as the two things that every operation needs: a filesystem, and a path on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import get_protocol
+
+__all__ = ["Options", "Place", "open_place"]
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Options of filesystems by protocol."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path on a filesystem.
+
+    Parameters
+    ----------
+    fs : AbstractFileSystem
+        The filesystem.
+    path : str
+        Without protocol, and without a slash at the end.
+    is_folder : bool
+        Whether it was written with a slash at the end: it is to be a directory.
+    """
+
+    fs: AbstractFileSystem
+    path: str
+    is_folder: bool = False
+
+    @property
+    def url(self) -> str:
+        """The path with its protocol; local paths as they are."""
+        return self.path if self.is_local else str(self.fs.unstrip_protocol(self.path))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's disk."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    def at(self, path: str) -> Place:
+        """Return another path of the same filesystem."""
+        return replace(self, path=path, is_folder=False)
+
+    def below(self, relative: str) -> Place:
+        """Return a path below this one.
+
+        Raises
+        ------
+        ValueError
+            `relative` would lead elsewhere: a listing is not to be believed then.
+        """
+        parts = relative.split("/")
+        if any(part in ("", ".", "..") for part in parts) or (self.is_local and _escapes(parts)):
+            raise ValueError(f"the name {relative!r} cannot be used below {self.url}")
+        return self.at(f"{self.path.rstrip('/')}/{relative}")
+
+
+def _escapes(parts: list[str]) -> bool:
+    return any("\0" in part or (os.sep != "/" and (os.sep in part or ":" in part)) for part in parts)
+
+
+def open_place(url: str, options: Options | None = None) -> Place:
+    """Return the place of a URL, or of a local path.
+
+    Parameters
+    ----------
+    url : str
+        ``cosv4://bucket/dir``, ``s3://…``, ``dir/file``, a chain of fsspec such as ``zip://*::cosv4://…``.
+    options : mapping, optional
+        Options of filesystems by protocol.
+
+    Raises
+    ------
+    ValueError, ImportError
+        The protocol is unknown, or its package is not installed.
+    """
+    protocols = {get_protocol(part) for part in url.split("::")}
+    given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
+    single = given.pop(get_protocol(url), {}) if "::" not in url else {}
+    fs, path = url_to_fs(url, **single, **given)
+    return Place(fs, path.rstrip("/") or path, url.endswith("/"))

@@ -1,0 +1,217 @@
+"""The two kinds of process of a crash: the service, with all that it was asked, and its clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+PATIENCE = 120.0
+"""Seconds after which a wait for something that has to happen is a failure."""
+
+Event = dict[str, Any]
+
+
+class _Lines:
+    """A process whose lines of JSON are collected by a thread."""
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        changed: threading.Condition | None = None,
+    ) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=REPOSITORY,
+            env={**inherited, **(environment or {})},
+        )
+        self.changed = changed or threading.Condition()
+        self.events: list[Event] = []
+        self.ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if not line.endswith(b"\n"):
+                break
+            event = json.loads(line)
+            with self.changed:
+                self.events.append(event)
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def tell(self, **message: Any) -> None:
+        """Send it a line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, condition: Callable[[], bool]) -> bool:
+        """Wait until something holds, which is looked at after every event; False when the process ended before."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: condition() or self.ended, PATIENCE):
+                raise TimeoutError("a process of the crash test stands still")
+            return condition()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self.process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        self.process.wait(PATIENCE)
+        self._thread.join(PATIENCE)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+class Server(_Lines):
+    """The emulator in a process of its own, on a folder that outlives it.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    fsync : bool
+        Whether what it acknowledges survives more than the death of the process.
+    port : int
+        0 for a free one.
+    dialect : sequence of str
+        As for the emulator's command.
+    """
+
+    def __init__(self, root: Path, *, fsync: bool = False, port: int = 0, dialect: Sequence[str] = ()) -> None:
+        switches = [f"--dialect={value}" for value in dialect]
+        durable = ["--fsync"] if fsync else []
+        super().__init__("tests.crash.server", str(root), "--port", str(port), *durable, *switches)
+        if not self.wait_for(lambda: bool(self.events)):
+            raise RuntimeError("the service did not start")
+        self.options: dict[str, Any] = self.events[0]["options"]
+        self.port: int = self.events[0]["port"]
+
+    def clear(self) -> None:
+        """Forget the events so far."""
+        with self.changed:
+            self.events.clear()
+
+    def wait_for_either(self, client: Client, condition: Callable[[], bool]) -> bool:
+        """Wait until something holds or a client's task is over; tell whether it holds."""
+
+        def over() -> bool:
+            return client.ended or client.has_said("outcome")
+
+        if not self.wait_for(lambda: condition() or over()):
+            raise RuntimeError("the service has ended")
+        with self.changed:
+            return condition()
+
+    def mark(self, kind: str, **more: Any) -> int:
+        """Put an event of one's own between the others; return its position."""
+        with self.changed:
+            self.events.append({"kind": kind, **more})
+            return len(self.events) - 1
+
+    def log(self, start: int = 0) -> list[Event]:
+        """Return the events since a position."""
+        with self.changed:
+            return self.events[start:]
+
+    def hold(self, name: str, op: str, *, nth: int = 1, times: int | None = 1, acted: bool = False) -> None:
+        """Have requests wait: the nth of an operation, counted from now on, and those after it."""
+        self._command(do="hold", name=name, op=op, nth=nth, times=times, acted=acted)
+
+    def release(self, name: str) -> None:
+        """Let go what is held under a name, and hold nothing more."""
+        self._command(do="release", name=name)
+
+    def close(self, name: str) -> None:
+        """Hold nothing more under a name; what is held stays."""
+        self._command(do="close", name=name)
+
+    def filesystem(self) -> Any:
+        """Return a filesystem that knows nothing yet."""
+        fs = fsspec.filesystem("cosv4", **self.options, use_listings_cache=False, skip_instance_cache=True)
+        fs.invalidate_cache()
+        return fs
+
+    def _command(self, **command: Any) -> None:
+        start = self.mark("command")
+        self.tell(**command)
+        if not self.wait_for(lambda: any(event["kind"] == "done" for event in self.events[start:])):
+            raise RuntimeError("the service has ended")
+
+
+class Client(_Lines):
+    """A process that works with a filesystem.
+
+    Parameters
+    ----------
+    options : dict
+        Of the filesystem.
+    folder : Path
+        For its temporary files.
+    changed : threading.Condition, optional
+        The service's, so that one may wait for both.
+    """
+
+    def __init__(self, options: dict[str, Any], folder: Path, changed: threading.Condition | None = None) -> None:
+        environment = {"TMPDIR": str(folder)}
+        super().__init__("tests.crash.child", json.dumps(options), environment=environment, changed=changed)
+
+    def prepare(self, action: str, *arguments: Any, halt: tuple[str, int] | None = None, **keywords: Any) -> None:
+        """Name the next task, and wait until it could begin."""
+        with self.changed:
+            self.events.clear()
+        self.tell(action=action, arguments=arguments, keywords=keywords, halt=halt)
+        self._expect("ready")
+
+    def go(self) -> None:
+        """Have it begin."""
+        self.tell(go=True)
+
+    def outcome(self) -> dict[str, Any]:
+        """Wait for the end of the task and return what became of it."""
+        self._expect("outcome")
+        with self.changed:
+            found: dict[str, Any] = next(event["outcome"] for event in self.events if "outcome" in event)
+        return found
+
+    def has_said(self, word: str) -> bool:
+        """Tell whether it has come to a point of the task."""
+        with self.changed:
+            return any(word in event for event in self.events)
+
+    def _expect(self, word: str) -> None:
+        if not self.wait_for(lambda: any(word in event for event in self.events)):
+            raise RuntimeError(f"a client ended, with {self.process.wait()}, before it was {word}")
