@@ -28,7 +28,7 @@ from cosv4fs.errors import make_error
 if TYPE_CHECKING:
     from cosv4fs.lookup import Lookup
 
-__all__ = ["each_pair", "plan_copy", "plan_get", "plan_put", "step_counter"]
+__all__ = ["each_pair", "is_one_of_many", "plan_copy", "plan_get", "plan_put", "step_counter"]
 
 T = TypeVar("T")
 Pair = tuple[str, str]
@@ -184,6 +184,11 @@ def each_pair(fs: Lookup, pairs: list[Pair], callback: Callback, action: Callabl
         telling.tell(callback.relative_update, 1)
 
     fs.workers.each(one, pairs)
+
+
+def is_one_of_many() -> bool:
+    """Tell whether the calling thread handles one file of many, whose caller is told of all of them."""
+    return _telling.get() is not None
 
 
 def step_counter(callback: Callback | None) -> tuple[Step | None, Step | None]:

@@ -112,6 +112,8 @@ class Config:
         Seconds that a signature for several requests is valid.
     page_size : int
         Entries asked for per listing page.
+    progress : bool
+        Whether ``put``, ``get``, ``put_file`` and ``get_file`` show a bar (tqdm's), where no callback is given.
     use_listings_cache, listings_expiry_time : bool, float
         Whether listings and statuses are remembered, and for how many seconds.
     """
@@ -144,6 +146,7 @@ class Config:
     journal_dir: str | None = None
     sign_expiry: int = 900
     page_size: int = 1000
+    progress: bool = False
     use_listings_cache: bool = True
     listings_expiry_time: float = 10.0
 

@@ -13,6 +13,7 @@ from fsspec.config import conf
 from fsspec.core import get_compression
 
 from cosv4fs.config import SLICE_SIZES, environment_token, resolve
+from cosv4fs.display import filesystem_html
 from cosv4fs.errors import make_error
 from cosv4fs.file import CompressedWriter, CosV4Reader, CosV4Writer, TextWriter
 from cosv4fs.transfer.readahead import ReadAhead
@@ -84,6 +85,9 @@ class CosV4FileSystem(Uploads):
     def __repr__(self) -> str:
         where = self.config.endpoint or self.config.region
         return f"<{type(self).__name__} appid={self.config.appid} at {where}>"
+
+    def _repr_html_(self) -> str:
+        return filesystem_html(type(self).__name__, self.config)
 
     def open(
         self,

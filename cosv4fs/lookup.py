@@ -15,6 +15,7 @@ from fsspec.core import has_magic
 from cosv4fs import paths
 from cosv4fs.api import PathStatus
 from cosv4fs.base import BaseFileSystem
+from cosv4fs.display import Listing
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.tree import Info, missing
 
@@ -88,7 +89,7 @@ class Lookup(BaseFileSystem):
             return None
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
-        """List a directory, or one file.
+        """List a directory, or one file; a notebook shows the list as a table.
 
         Parameters
         ----------
@@ -114,7 +115,7 @@ class Lookup(BaseFileSystem):
         except FileNotFoundError:
             infos = [self.room.tree.info(path)]
         infos.sort(key=lambda info: info["name"])
-        return infos if detail else [info["name"] for info in infos]
+        return Listing(infos if detail else (info["name"] for info in infos))
 
     def walk(
         self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any

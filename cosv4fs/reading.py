@@ -12,6 +12,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
+from cosv4fs.display import with_progress
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.lookup import Lookup
 from cosv4fs.transfer.download import Download
@@ -146,6 +147,7 @@ class Reading(Lookup):
         """Return the last `size` bytes of a file, in one request."""
         return self.cat_file(path, -size) if size else b""
 
+    @with_progress("B")
     def get_file(
         self, rpath: str, lpath: Any = None, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None
     ) -> None:
@@ -173,6 +175,7 @@ class Reading(Lookup):
         except CosIsADirectoryError:
             target.mkdir(parents=True, exist_ok=True)
 
+    @with_progress("file")
     def get(
         self,
         rpath: Any,

@@ -12,6 +12,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from cosv4fs import bulk, paths
 from cosv4fs.api.bodies import check_plain
+from cosv4fs.display import with_progress
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.reading import Reading
 from cosv4fs.transfer.directories import make_directory
@@ -89,6 +90,7 @@ class Writing(Reading):
         else:
             raise TypeError("path must be a str or a dict")
 
+    @with_progress("B")
     def put_file(
         self,
         lpath: Any,
@@ -129,6 +131,7 @@ class Writing(Reading):
         finally:
             self._remembered.forget(path)
 
+    @with_progress("file")
     def put(
         self,
         lpath: Any,

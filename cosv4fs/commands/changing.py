@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cosv4fs.commands.failures import Problems
-from cosv4fs.commands.session import Counting, Session, each, human_size
+from cosv4fs.commands.session import Counting, Session, each
+from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import copy_file
 from cosv4fs.exchange.places import Place
 from cosv4fs.exchange.plan import Difference, Pair, compare, matches, pairs_of

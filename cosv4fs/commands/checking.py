@@ -12,8 +12,9 @@ import click
 
 from cosv4fs import paths
 from cosv4fs.commands.failures import DIFFERENT, describe
-from cosv4fs.commands.session import Session, human_size
+from cosv4fs.commands.session import Session
 from cosv4fs.config import ENVIRONMENT
+from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
 from cosv4fs.filesystem import CosV4FileSystem
 

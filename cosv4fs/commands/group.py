@@ -8,7 +8,7 @@ import sys
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.commands import changing, checking, serving, showing, unfinished
+from cosv4fs.commands import changing, checking, migrating, serving, showing, unfinished
 from cosv4fs.commands.failures import Group
 from cosv4fs.commands.session import Session, options_from
 
@@ -48,6 +48,6 @@ def cli(
     context.obj = Session(options, as_json, shown and not as_json)
 
 
-for family in (showing, changing, unfinished, checking, serving):
+for family in (showing, changing, migrating, unfinished, checking, serving):
     for command in family.COMMANDS:
         cli.add_command(command)

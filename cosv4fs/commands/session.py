@@ -18,7 +18,7 @@ from cosv4fs.commands.failures import Problems
 from cosv4fs.exchange.places import Place, open_place
 from cosv4fs.filesystem import CosV4FileSystem
 
-__all__ = ["Session", "human_size", "options_from"]
+__all__ = ["Counting", "Session", "each", "options_from"]
 
 A = TypeVar("A")
 _OURS = "cosv4"
@@ -151,12 +151,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def human_size(count: float) -> str:
-    """Return bytes as people read them: ``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("the loop returns")

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from cosv4fs.commands.session import Session, human_size
+from cosv4fs.commands.session import Session
+from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import BLOCK
 from cosv4fs.exchange.places import Place
 from cosv4fs.exchange.plan import matches, modified

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from cosv4fs.commands.failures import Group
-from cosv4fs.commands.session import Counting, Session, human_size
+from cosv4fs.commands.session import Counting, Session
+from cosv4fs.display import human_size
 
 __all__ = ["COMMANDS"]
 

@@ -1,0 +1,107 @@
+"""How filesystems, listings and transfers show themselves in notebooks."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from html import escape
+from typing import Any, TypeVar, cast
+
+from cosv4fs import bulk
+from cosv4fs.config import Config
+
+__all__ = ["Listing", "filesystem_html", "human_size", "with_progress"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SHOWN = 50
+"""Rows of a listing that a notebook shows."""
+
+_HIDDEN = {"secret_id", "secret_key", "proxies", "appid", "region", "endpoint"}
+"""Options that are secret, or shown in a line of their own."""
+
+
+class Listing(list[Any]):
+    """What `ls` returns: a list like any other, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [_row(item) for item in self[:_SHOWN]]
+        more = [(f"… and {len(self) - _SHOWN} more", "", "")] if len(self) > _SHOWN else []
+        return _table(("name", "size", "changed"), [*rows, *more])
+
+
+def _row(item: object) -> tuple[str, str, str]:
+    if not isinstance(item, dict):
+        return str(item), "", ""
+    if item.get("type") == "directory":
+        return f"{item['name']}/", "", ""
+    return str(item["name"]), human_size(item.get("size") or 0), _time(item.get("mtime"))
+
+
+def filesystem_html(name: str, config: Config) -> str:
+    """Return a table that tells where a filesystem goes, and which options are not the defaults; never a secret."""
+    account = [
+        ("API", config.api_root),
+        ("appid", config.appid),
+        ("access", "anonymous" if config.anon else "signed"),
+    ]
+    changed = [
+        (field.name, str(getattr(config, field.name)))
+        for field in dataclasses.fields(config)
+        if field.name not in _HIDDEN and getattr(config, field.name) != field.default
+    ]
+    return f"<b>{escape(name)}</b>" + _table((), [*account, *changed])
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str], tag: str) -> str:
+        style = ' style="text-align: left"'
+        return "<tr>" + "".join(f"<{tag}{style}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    head = line(headings, "th")
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _time(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
+
+
+def human_size(count: float) -> str:
+    """Return a number of bytes as people read it: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def with_progress(unit: str) -> Callable[[F], F]:
+    """Let a method with a `callback` show a bar of its own, where the option `progress` asks for it.
+
+    Parameters
+    ----------
+    unit : str
+        What the callback counts: ``B`` or ``file``.
+    """
+
+    def decorate(method: F) -> F:
+        place = list(inspect.signature(method).parameters).index("callback") - 1
+
+        @functools.wraps(method)
+        def shown(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self.config.progress or "callback" in kwargs or len(args) > place or bulk.is_one_of_many():
+                return method(self, *args, **kwargs)
+            from fsspec.callbacks import TqdmCallback  # noqa: PLC0415 - tqdm is optional
+            from tqdm.auto import tqdm  # noqa: PLC0415
+
+            kind = {"unit": unit, "unit_scale": unit == "B", "desc": method.__name__}
+            with TqdmCallback(tqdm_kwargs=kind, tqdm_cls=tqdm) as callback:
+                return method(self, *args, callback=callback, **kwargs)
+
+        return cast("F", shown)
+
+    return decorate

@@ -1,0 +1,89 @@
+"""What notebooks show of filesystems, listings and transfers."""
+
+import io
+import pickle
+from contextlib import redirect_stderr
+
+import fsspec
+import pytest
+
+from cosv4fs.display import Listing, human_size
+from cosv4fs.emulator import Emulator
+
+
+@pytest.fixture
+def options():
+    with Emulator(buckets=("shown",)) as emulator:
+        yield emulator.storage_options
+
+
+@pytest.fixture
+def fs(options):
+    return fsspec.filesystem("cosv4", **options)
+
+
+def test_a_filesystem_tells_where_it_goes_and_no_secret(options):
+    fs = fsspec.filesystem("cosv4", **options, proxies={"https": "http://user:hidden@proxy:3128"}, slice_size=1024**2)
+    html = fs._repr_html_()
+    assert options["endpoint"] in html
+    assert options["appid"] in html
+    assert "slice_size" in html
+    for secret in (options["secret_id"], options["secret_key"], "hidden"):
+        assert secret not in html
+
+
+def test_a_listing_is_a_list_and_a_table(fs):
+    fs.pipe({"shown/dir/a<b>.csv": b"x" * 1536, "shown/dir/sub/c": b""})
+    found = fs.ls("shown/dir")
+    assert isinstance(found, list)
+    assert pickle.loads(pickle.dumps(found)) == found
+    html = found._repr_html_()
+    assert "shown/dir/sub/<" in html
+    assert "a&lt;b&gt;.csv" in html
+    assert "1.5 KiB" in html
+    assert fs.ls("shown/dir", detail=False) == [info["name"] for info in found]
+    assert "shown/dir/sub" in fs.ls("shown/dir", detail=False)._repr_html_()
+
+
+def test_a_long_listing_is_cut():
+    html = Listing([{"name": f"b/{number}", "type": "file", "size": 1} for number in range(60)])._repr_html_()
+    assert "b/49" in html
+    assert "b/50" not in html
+    assert "10 more" in html
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 2**30, "3.0 GiB"), (2**50, "1024.0 TiB")],
+)
+def test_sizes(count, text):
+    assert human_size(count) == text
+
+
+def shown(action):
+    out = io.StringIO()
+    with redirect_stderr(out):
+        action()
+    return out.getvalue()
+
+
+def test_bars_are_off_unless_wanted(options, tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 2000)
+    quiet = fsspec.filesystem("cosv4", **options)
+    assert shown(lambda: quiet.put_file(tmp_path / "a", "shown/a")) == ""
+    fs = fsspec.filesystem("cosv4", **options, progress=True)
+    assert "2.00k/2.00k" in shown(lambda: fs.put_file(tmp_path / "a", "shown/a"))
+    assert "2.00k/2.00k" in shown(lambda: fs.get_file("shown/a", tmp_path / "b"))
+    many = shown(lambda: fs.put([str(tmp_path / "a"), str(tmp_path / "b")], "shown/many/"))
+    assert "2/2" in many
+    # one bar for all, none for each
+    assert "put_file" not in many
+
+
+def test_a_callback_of_ones_own_is_the_only_one(options, tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 2000)
+    fs = fsspec.filesystem("cosv4", **options, progress=True)
+    callback = fsspec.callbacks.Callback()
+    assert shown(lambda: fs.put_file(tmp_path / "a", "shown/a", callback=callback)) == ""
+    assert shown(lambda: fs.put_file(tmp_path / "a", "shown/a", callback)) == ""
+    assert callback.value == 4000
