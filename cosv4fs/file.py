@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import sys
 import threading
 import warnings
@@ -73,6 +74,9 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             if self._status["type"] == "directory":
                 raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
             size = self._status["size"]
+        # some of fsspec's caches read at once
+        self._sha: str | None = fs.known_sha(path)
+        self._check = SequentialCheck(size, self._compare)
         super().__init__(
             fs,
             path,
@@ -82,10 +86,21 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             cache_options=None if own else cache_options,
             size=size,
         )
-        self._sha: str | None = fs.known_sha(path)
-        self._check = SequentialCheck(self.size, self._compare)
+        self._pid = os.getpid()
         if own:
-            self.cache = ReadAhead(self.blocksize, self._fill, self.size, fs.workers, **(cache_options or {}))
+            self._ahead_options = cache_options or {}
+            self.cache = self._read_ahead()
+
+    def _read_ahead(self) -> ReadAhead:
+        return ReadAhead(self.blocksize, self._fill, self.size, self.fs.workers, **self._ahead_options)
+
+    def _enter_process(self) -> None:
+        """Make anew, in a forked child, what belongs to threads of the parent: they do not exist here."""
+        if self._pid == os.getpid():
+            return
+        self._pid, self._version_lock = os.getpid(), threading.Lock()
+        if isinstance(self.cache, ReadAhead):
+            self.cache = self._read_ahead()
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         memory = bytearray(max(0, min(end, self.size) - start))
@@ -100,6 +115,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         OSError
             EIO when the whole object was read from its beginning to its end and its SHA-1 is another.
         """
+        self._enter_process()
         offset = self.loc
         data: bytes = super().read(length)
         if self._sha is not None:
@@ -113,12 +129,13 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
     def close(self) -> None:
         """Close the file; what is being fetched ahead is stopped."""
         if isinstance(getattr(self, "cache", None), ReadAhead):
+            self._enter_process()
             self.cache.close()
         super().close()
 
     def __del__(self) -> None:
         # the garbage collector may run in any thread: it must not wait for others
-        if isinstance(getattr(self, "cache", None), ReadAhead):
+        if isinstance(getattr(self, "cache", None), ReadAhead) and self._pid == os.getpid():
             self.cache.close(wait=False)
         super().__del__()
 

@@ -252,7 +252,11 @@ class Lookup(BaseFileSystem):
         info = self.info(path)
         if field not in info:
             raise make_error(errno.ENOTSUP, "the service tells no time for this path", info["name"])
-        return datetime.fromtimestamp(info[field], timezone.utc)
+        try:
+            return datetime.fromtimestamp(info[field], timezone.utc)
+        except (ValueError, OverflowError, OSError) as fault:
+            text = f"the service tells a time that no calendar has: {info[field]:.0f} seconds"
+            raise make_error(errno.EBADMSG, text, info["name"]) from fault
 
     def ukey(self, path: str) -> str:
         """Return a hash that changes when the file's size, time or content changes."""

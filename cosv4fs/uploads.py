@@ -66,9 +66,7 @@ class Uploads(Rearranging):
             There is no unfinished upload.
         """
         path = self._strip_protocol(path)
-        found = [
-            upload for upload in self._uploads_in(paths.parent(path))[0] if _is_for(upload, path)
-        ]
+        found = [upload for upload in self._uploads_in(paths.parent(path))[0] if _is_for(upload, path)]
         if not found:
             raise missing(path)
         for upload in found:

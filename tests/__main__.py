@@ -1,4 +1,4 @@
-"""All checks: ``python -m tests`` runs lint, types and tests; further arguments go to pytest.
+"""All checks: ``python -m tests`` runs lint, types, tests and packaging; further arguments go to pytest.
 
 Every check runs, whatever became of the others; the exit code is that of the first that failed.
 """
@@ -21,6 +21,7 @@ def checks(pytest_arguments: Sequence[str]) -> dict[str, list[str]]:
         "format": ["ruff", "format", "--check"],
         "types": ["mypy"],
         "tests": ["pytest", "-n", "auto", *pytest_arguments],
+        "package": ["tests.packaging"],
     }
 
 

@@ -202,5 +202,14 @@ class SignatureChecker:
         raise ApiError(-63)
 
     def _readings(self, fileid: str) -> tuple[str, ...]:
-        once = unquote(fileid)
-        return (once,) if self._dialect.double_encoding == "strict" else (once, fileid, unquote(once))
+        once = _decoded(fileid)
+        readings = [once] if self._dialect.double_encoding == "strict" else [once, fileid, _decoded(once)]
+        return tuple(reading for reading in readings if reading)
+
+
+def _decoded(text: str) -> str:
+    """Return a text percent-decoded; the empty text when that is not UTF-8, which names no path."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return ""
