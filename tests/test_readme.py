@@ -1,6 +1,7 @@
 """What the README says is so: its programs run, its tables are those of the code, its commands are the real ones."""
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosv4fs import errors
+from cosv4fs.commands.failures import EXIT_CODES
 from cosv4fs.config import ENVIRONMENT, MIB, Config
 from cosv4fs.emulator import Emulator
 
@@ -49,6 +51,24 @@ def test_python(number, account, tmp_path):
     assert done.stderr == ""
     for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", program.read_text(), re.MULTILINE):
         assert said in done.stdout, line
+
+
+def test_command_line(account, tmp_path):
+    (block,) = (block for block in blocks("sh") if "cosv4fs ls" in block)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "index.csv").write_text("name,taken\n")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "-e", "-c", block]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PROBLEM" not in done.stdout
+    assert "1 file " in done.stdout
+    assert account.count()["move"] >= 1
+
+
+def test_exit_codes():
+    rows = table("On the command line")
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
 
 
 def test_credentials():
@@ -109,6 +129,6 @@ def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, fai
 
     monkeypatch.setattr(checks, "run", run)
     assert checks.main(["-k", "demo"]) == code
-    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
-    assert ran[-1][-2:] == ["-k", "demo"]
+    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest", "tests.packaging"]
+    assert ran[3][-2:] == ["-k", "demo"]
     assert ("FAILED" in capsys.readouterr().out) == bool(code)
