@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
@@ -13,6 +14,7 @@ from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
 from cosv4fs.room import Room, room_for
 from cosv4fs.transfer.workers import Workers
+from cosv4fs.travel import arrive, token
 
 __all__ = ["BaseFileSystem"]
 
@@ -34,6 +36,14 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.blocksize = config.range_size
         self._room = room_for(config)
         self._pid = os.getpid()
+
+    @cached_property
+    def _fs_token(self) -> str:
+        # fsspec's own is another one in every process and thread: equal work would have many names in dask
+        return token(type(self), self.config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return arrive, (type(self), self.storage_args, self.storage_options)
 
     @property
     def room(self) -> Room:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError
+from cosv4fs.profiles import FILE_VARIABLE, PROFILE_VARIABLE, profile_options
 
 __all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "Secret", "environment_token", "resolve"]
 
@@ -72,6 +73,9 @@ class Config:
     ----------
     appid, secret_id, secret_key, region : str
         The account; `region` is a short code such as ``gz``. The secrets are empty when `anon`.
+    credentials : callable, optional
+        Returns a mapping with ``secret_id``, ``secret_key`` and perhaps ``expires`` (Unix seconds or a datetime); asked
+        at first use and again before they expire. Takes the place of `secret_id` and `secret_key`.
     anon : bool
         Send no signatures; only public objects can be read.
     endpoint : str
@@ -99,8 +103,8 @@ class Config:
         bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
     verify_downloads : str
         Whether whole objects that were read are compared with their SHA-1: ``known`` where a listing or status that is
-        remembered tells it, ``always`` asks for it, ``never`` trusts what comes. Hashing costs half a second of
-        processor time per GB.
+        remembered tells it, ``always`` asks for it, ``never`` trusts what comes. It costs about a second of processor
+        time per GB.
     checksum : bool
         Hash files and memory before they are sent in slices, so that the server verifies them; spooled contents are
         hashed on the way in any case. Costs half a second of processor time per GB.
@@ -122,6 +126,7 @@ class Config:
     secret_id: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
     region: str = ""
+    credentials: Callable[[], Mapping[str, Any]] | None = field(default=None, repr=False)
     anon: bool = False
     endpoint: str = ""
     download_endpoint: str = ""
@@ -180,7 +185,7 @@ class _EnvironmentToken:
     """The environment's part of the configuration, read anew at each access."""
 
     def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
-        return tuple(os.environ.get(name) for name in ENVIRONMENT.values())
+        return tuple(os.environ.get(name) for name in (*ENVIRONMENT.values(), PROFILE_VARIABLE, FILE_VARIABLE))
 
 
 environment_token = _EnvironmentToken()
@@ -193,7 +198,9 @@ def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = Non
     Parameters
     ----------
     options : mapping
-        Fields of `Config`; a value of None counts as not given.
+        Fields of `Config`, ``endpoint_url`` for ``endpoint``, and ``profile``, the name of a profile (see
+        `cosv4fs.profiles`); a value of None counts as not given. What is given wins over the profile that is named
+        here, that over the environment, that over the profile that the environment names.
     fallback : mapping, optional
         Values from a configuration file. fsspec mixes them into the options before anyone sees them, so an option
         that equals its fallback gives way to the environment.
@@ -207,17 +214,30 @@ def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = Non
     TypeError
         An option is unknown.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    fallback = fallback or {}
-    for name, variable in ENVIRONMENT.items():
-        value = os.environ.get(variable)
-        if value and (name not in given or (name in fallback and fallback[name] == given[name])):
-            given[name] = value
-    for name, value in fallback.items():
-        given.setdefault(name, value)
-    config = Config(**_normalised(given))
+    fallback = _renamed(fallback or {})
+    given = _renamed(options)
+    own = {name: value for name, value in given.items() if fallback.get(name) != value or name not in fallback}
+    named = own.pop("profile", None)
+    environment = {name: os.environ[variable] for name, variable in ENVIRONMENT.items() if os.environ.get(variable)}
+    usual = os.environ.get(PROFILE_VARIABLE) or fallback.pop("profile", None)
+    layers = [own, profile_options(named)] if named else [own]
+    layers += [environment, *([profile_options(usual)] if usual and not named else []), fallback]
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged |= _renamed(layer)
+    config = Config(**_normalised(merged))
     _check(config)
     return config
+
+
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are given, under their own names."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if "endpoint_url" in given:
+        url = given.pop("endpoint_url")
+        if given.setdefault("endpoint", url) != url:
+            raise ValueError("endpoint and endpoint_url mean the same, and have different values")
+    return given
 
 
 def _normalised(given: dict[str, Any]) -> dict[str, Any]:
@@ -258,7 +278,8 @@ def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
 
 
 def _check(config: Config) -> None:
-    needed = ["appid"] if config.anon else ["appid", "secret_id", "secret_key"]
+    given_later = config.anon or config.credentials is not None
+    needed = ["appid"] if given_later else ["appid", "secret_id", "secret_key"]
     if not config.endpoint:
         needed.append("region")
     missing = [name for name in needed if not getattr(config, name)]
@@ -278,6 +299,8 @@ def _check(config: Config) -> None:
         raise ValueError(f"verify_downloads must be known, always or never, not {config.verify_downloads!r}")
     if config.region and not _REGION.fullmatch(config.region):
         raise ValueError(f"region must be a short code such as gz, not {config.region!r}: it becomes part of a host")
+    if config.credentials is not None and not callable(config.credentials):
+        raise TypeError("credentials must be a callable that returns secret_id, secret_key and expires")
     if not isinstance(config.verify, (bool, str)):
         raise TypeError(f"verify must be True, False or the path of a CA bundle, not {config.verify!r}")
     _check_numbers(config)
@@ -326,5 +349,5 @@ def _how_to_set(missing: list[str]) -> str:
     ways = [f"{name} (option {name}= or environment variable {ENVIRONMENT[name]})" for name in missing]
     return (
         f"missing {', '.join(ways)}; storage_options= of pandas and dask pass options on, and an fsspec configuration "
-        "file may set them under 'cosv4'"
+        "file may set them under 'cosv4'; profile= names a section of the profile file"
     )

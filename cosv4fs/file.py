@@ -337,7 +337,16 @@ class CosV4Writer(io.BufferedIOBase):
         if getattr(self, "_writer", None) is None or self.closed:
             return
         self._shut()
-        abort_later(self._writer.abort)
+        writer, changed = self._writer, self._changed
+
+        def abort() -> None:
+            try:
+                writer.abort()
+            finally:
+                # its directory may have been made for it
+                changed()
+
+        abort_later(abort)
         warnings.warn(f"{self.path} was never closed: discarded", ResourceWarning, stacklevel=2, source=self)
 
     def __del__(self) -> None:

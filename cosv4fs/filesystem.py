@@ -22,7 +22,7 @@ from cosv4fs.uploads import Uploads
 
 __all__ = ["CosV4FileSystem"]
 
-_SECRETS = ("secret_id", "secret_key", "proxies")
+_SECRETS = ("secret_id", "secret_key", "credentials", "proxies")
 
 
 class CosV4FileSystem(Uploads):
@@ -52,6 +52,7 @@ class CosV4FileSystem(Uploads):
 
     protocol = "cosv4"
     root_marker = ""
+    storage_options: dict[str, Any]
     takes_size = True
     """`open` for writing takes ``size``, the bytes that will come; for who copies between any two filesystems."""
     keeps_sha1 = True
@@ -163,8 +164,22 @@ class CosV4FileSystem(Uploads):
         return CosV4Writer(self, path, mode, writer, autocommit, lambda: self._remembered.forget(path))
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
-        """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`."""
-        described: dict[str, Any] = super().to_dict(include_password=include_password)
+        """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`.
+
+        Raises
+        ------
+        TypeError
+            The keys come from a function, which a text cannot hold; a pickle can.
+        """
+        options = self.storage_options
+        if "credentials" in options:
+            if include_password:
+                raise TypeError("credentials=function cannot be written as JSON: pickle the filesystem instead")
+            self.storage_options = {name: value for name, value in options.items() if name != "credentials"}
+        try:
+            described: dict[str, Any] = super().to_dict(include_password=include_password)
+        finally:
+            self.storage_options = options
         if not include_password:
             account = zip(("region", "endpoint"), described["args"][3:], strict=False)
             described |= {name: value for name, value in account if value is not None}

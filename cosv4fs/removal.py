@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cosv4fs import paths
@@ -96,7 +97,9 @@ def move_pairs(fs: Rearranging, pairs: list[tuple[str, str]]) -> None:
         fs.makedirs(target, exist_ok=True)
     fs.workers.each(lambda pair: fs._move(*pair), [pair for pair in pairs if pair[0] not in known])
     for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
-        fs.rmdir(source)
+        # some servers let a directory go with the last thing in it (spec section 15-12)
+        with suppress(CosFileNotFoundError):
+            fs.rmdir(source)
 
 
 def _flat(lists: list[list[str]]) -> list[str]:

@@ -70,10 +70,22 @@ class TestSiblings:
         key = "/" + "/".join(parts)
         sibling = paths.sibling(key)
         assert paths.is_sibling(sibling)
-        assert paths.sibling_target(sibling) == key
+        assert paths.sibling_target(sibling) == paths.shortened(key)
         assert sibling.rpartition("/")[0] == key.rpartition("/")[0]
         assert paths.sibling(key) != sibling
         assert paths.sibling(key, "0" * 16).endswith(".cosv4-" + "0" * 16)
+
+    @pytest.mark.parametrize("letter", ["x", "é", "中", "\N{GRINNING FACE}"])
+    def test_no_longer_than_names_may_be(self, letter):
+        for count in range(1, 256 // len(letter.encode()) + 1):
+            key = f"/dir/{letter * count}"
+            name = paths.sibling(key).rpartition("/")[2]
+            assert len(name.encode()) <= 255
+            assert paths.is_sibling(name)
+            assert paths.sibling_target(f"/dir/{name}") == paths.shortened(key)
+            # what begins alike is still told apart
+            assert paths.shortened(key) != paths.shortened(key + letter)
+        assert paths.shortened("/dir/short") == "/dir/short"
 
     @given(NAME)
     def test_other_names_are_none(self, name):

@@ -1,8 +1,8 @@
 """The service's words: sign, send, retry, parse. One typed method per operation; knows nothing of filesystems.
 
-Modules: `client` (the operations), `caller` (how each becomes requests), `signing`, `http` (the only user of
-`requests`), `retry`, `interrupts` (stopping what is under way), `bodies`, `replies`, `listing` (paging), `download`
-(ranges).
+Modules: `client` (the operations), `caller` (how each becomes requests), `signing`, `credentials`, `http` (the only
+user of `requests`), `retry`, `interrupts` (stopping what is under way), `bodies`, `replies`, `listing` (paging),
+`download` (ranges).
 """
 
 from cosv4fs.api.client import CosV4Client

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from cachetools import TTLCache
 
+from cosv4fs.api.credentials import KeyRing, Keys
 from cosv4fs.config import Config, Secret
 from cosv4fs.errors import make_error
 from cosv4fs.paths import join
@@ -76,20 +77,22 @@ class Signer:
     def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._clock = clock
+        self._keys = KeyRing(config, clock)
         self._skew = 0.0
         self._lock = threading.Lock()
         # renewed after three quarters of its life, so that none expires under way
-        self._cache: TTLCache[str, Secret] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
+        self._cache: TTLCache[tuple[str, str], Secret] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
 
     def __repr__(self) -> str:
         return f"<Signer appid={self._config.appid}>"
 
     def multi(self, bucket: str) -> Secret:
         """Return an unbound multi-effect signature for `bucket`; the same one for many requests."""
+        keys = self._keys.current()
         with self._lock:
-            found = self._cache.get(bucket)
+            found = self._cache.get((bucket, keys.secret_id))
             if found is None:
-                found = self._cache[bucket] = self._sign(bucket, self._config.sign_expiry, "")
+                found = self._cache[bucket, keys.secret_id] = self._sign(bucket, self._config.sign_expiry, "", keys)
             return found
 
     def single(self, bucket: str, key: str) -> Secret:
@@ -138,21 +141,21 @@ class Signer:
             self._skew = skew if abs(skew) > 1 else 0.0
             return changed
 
-    def _sign(self, bucket: str, seconds: int, fileid: str) -> Secret:
-        config = self._config
-        if config.anon:
+    def _sign(self, bucket: str, seconds: int, fileid: str, keys: Keys | None = None) -> Secret:
+        if self._config.anon:
             return Secret()
+        keys = keys or self._keys.current()
         now = int(self._clock() + self._skew)
         plain = plain_text(
-            appid=config.appid,
-            secret_id=config.secret_id,
+            appid=self._config.appid,
+            secret_id=keys.secret_id,
             bucket=bucket,
             expires=now + seconds if seconds else 0,
             now=now,
             nonce=secrets.randbelow(_RANDOM_LIMIT),
             fileid=fileid,
         )
-        return signature(plain, config.secret_key)
+        return signature(plain, keys.secret_key)
 
 
 def _seconds(date: str | None) -> float | None:

@@ -71,7 +71,8 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
     """Add up the sizes of files."""
 
     def line(row: dict[str, Any]) -> str:
-        return f"{human_size(row['size']) if human else row['size']:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
+        size = human_size(row["size"]) if human else str(row["size"])
+        return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
 
     session.show((row for url in urls for row in _sums(session.place(url), summarize)), line)
 

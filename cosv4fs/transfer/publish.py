@@ -163,6 +163,9 @@ def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsErro
 def delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
     try:
         client.delete(bucket, key)
+    except CosFileNotFoundError:
+        # a clean-up was faster
+        return
     except OSError as error:
         # what cannot be removed now stays invisible; the error that led here is the one to tell
         _log.warning("an unfinished upload could not be removed: %s", error)

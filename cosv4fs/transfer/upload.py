@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from cosv4fs import paths
@@ -39,6 +40,10 @@ Progress = Callable[[int], None]
 
 _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
+
+
+_RECOVERIES = 2
+"""How often an upload goes on in another way when its session is refused: in order, then at another place."""
 
 
 class SliceUpload:
@@ -82,7 +87,8 @@ class SliceUpload:
         self._session: SliceSession | None = None
         self._sessions: set[str] = set()
         self._parts: tuple[tuple[int, int], ...] = ()
-        self._stored = False
+        self._stored = self._adopted = False
+        self._asked = self._left = False
 
     @property
     def plan(self) -> SlicePlan:
@@ -133,7 +139,21 @@ class SliceUpload:
                     raise
             self._leave_target(refusal)
             with blocked_parent(self._target):
-                self._init()
+                self._init_or_adopt()
+
+    def continue_in_order(self) -> bool:
+        """Go on one slice after another with a session that was taken up; return whether there is one.
+
+        The list of an unfinished upload does not tell that its slices have to come in order: their refusal does.
+        """
+        session = self._session
+        if session is None or session.serial or not self._adopted:
+            return False
+        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        if found is None or found.session != session.session:
+            return False
+        self._session, self._parts = replace(session, serial=True), found.parts
+        return True
 
     def was_finished(self) -> bool:
         """Tell whether the lost session had become our object: another process finished it, or a dead one's request."""
@@ -144,9 +164,13 @@ class SliceUpload:
 
     def move_to_sibling(self) -> None:
         """Start again on a hidden sibling, after the session was lost to someone else."""
-        self._session, self._parts, self._stored = None, (), False
+        self._session, self._parts, self._stored, self._adopted = None, (), False, False
+        if self._is_sibling:
+            discard_sibling(self._client, self._target.bucket, self._place)
+        else:
+            self._left = True
         self._place = paths.sibling(self._target.key)
-        self._init()
+        self._init_or_adopt()
 
     def send(self, piece: Slice, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
@@ -210,12 +234,13 @@ class SliceUpload:
         A complete object at the target is never touched.
         """
         client, bucket = self._client, self._target.bucket
-        if not self.is_open:
-            return
-        if self._is_sibling:
+        if self._is_sibling and (self._asked or self.is_open):
+            # also without a session: the reply that named it may have been lost
             discard_sibling(client, bucket, self._place)
-        elif not self._stored:
-            remove_unfinished(client, bucket, self._place, self._sessions)
+        if not self.is_open and not self._left:
+            return
+        if self._left or not (self._is_sibling or self._stored):
+            remove_unfinished(client, bucket, self._target.key, self._sessions)
         self._session, self._stored = None, False
         self._entry.remove()
 
@@ -228,17 +253,29 @@ class SliceUpload:
             raise make_error(errno.EIO, "the upload session is not open", self._target.path)
         return self._session
 
+    def _init_or_adopt(self) -> None:
+        """Open the session; take up the one that an attempt has opened whose reply was lost."""
+        try:
+            self._init()
+        except CosFileExistsError as refusal:
+            if not self._adopt_unfinished(refusal):
+                raise
+
     def _init(self) -> None:
         self._note(None)
+        self._asked = True
         reply = with_parents(self._client, self._target.bucket, self._place, self._request_session)
         if isinstance(reply, UploadedObject):
             self._stored = True
             return
-        self._take(reply)
-        if reply.resumed:
-            # the server handed out a session that exists: ask what it holds
-            found = self._client.upload_slice_list(self._target.bucket, self._place)
-            self._parts = found.parts if found is not None and found.session == reply.session else ()
+        if not reply.resumed:
+            self._take(reply)
+            return
+        # the server handed out a session that exists, for whatever it takes to be the same upload
+        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        if found is None or found.session != reply.session or not self._adopt(found, None):
+            self._place = paths.sibling(self._target.key)
+            self._init()
 
     def _take(self, session: SliceSession) -> None:
         self._session = session
@@ -292,7 +329,7 @@ class SliceUpload:
         if not ours or found.filesize != self._size:
             return False
         self._take(SliceSession(found.session, found.slice_size))
-        self._parts = found.parts
+        self._parts, self._adopted = found.parts, True
         return True
 
     def _was_published(self) -> bool:
@@ -412,25 +449,35 @@ def upload_source(
         upload.open()
         if upload.is_stored and counted is not None:
             counted.add(source.size)
-        try:
-            _send_all(upload, workers, source, counted)
-            upload.finish()
-        except CosError as error:
-            if error.retry is not Retry.SESSION:
-                raise
-            if not upload.was_finished():
-                # someone else replaced the path under our session: start again where nobody else is
-                upload.move_to_sibling()
-                if counted is not None:
-                    counted.begin_again()
-                _send_all(upload, workers, source, counted)
-            upload.finish()
+        _complete(upload, workers, source, counted)
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):
             with client.interrupts.working_for(None):
                 _abort_quietly(upload)
         raise
     return upload
+
+
+def _complete(upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
+    """Send what is missing and finish; where the session is refused, go on in order, or start again elsewhere."""
+    for _ in range(_RECOVERIES):
+        try:
+            _send_all(upload, workers, source, counted)
+            upload.finish()
+        except CosError as error:
+            if error.retry is not Retry.SESSION:
+                raise
+        else:
+            return
+        if not upload.continue_in_order():
+            if upload.was_finished():
+                break
+            # someone else replaced the path under our session: start again where nobody else is
+            upload.move_to_sibling()
+        if counted is not None:
+            counted.begin_again()
+    _send_all(upload, workers, source, counted)
+    upload.finish()
 
 
 def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:

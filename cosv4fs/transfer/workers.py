@@ -269,8 +269,8 @@ class Batch:
         return self._keep(self._workers.transfer(partial(self._run, task)))
 
     def start_if_free(self, task: Callable[[], None]) -> Future[None] | None:
-        """Start a transfer if there is a place right now; who wants its failure has to look at the future."""
-        self._futures = [future for future in self._futures if not future.done()]
+        """Start a transfer if there is a place right now; `finish` raises its failure, at the latest."""
+        self._futures = [future for future in self._futures if not _has_succeeded(future)]
         future = self._workers.transfer_if_free(partial(self._run, task))
         return None if future is None else self._keep(future)
 
@@ -332,6 +332,10 @@ class Batch:
         with self._workers.interrupts.working_for(self):
             self.check()
             return task()
+
+
+def _has_succeeded(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def is_stop(error: BaseException) -> bool:

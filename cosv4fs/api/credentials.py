@@ -1,0 +1,87 @@
+"""Whose signature: the keys of the configuration, or those that a provider hands out for a while."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cosv4fs.config import Config, Secret
+from cosv4fs.errors import CosError, make_error
+
+__all__ = ["KeyRing", "Keys"]
+
+_BEFORE = 60.0
+"""Seconds before they expire that keys are renewed; of short-lived ones at most a tenth of their life."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A key with its name.
+
+    Parameters
+    ----------
+    secret_id, secret_key : str, Secret
+        The key.
+    expires : float or None
+        Unix seconds from which on it is worth nothing; None: never.
+    """
+
+    secret_id: str
+    secret_key: Secret
+    expires: float | None = None
+
+
+class KeyRing:
+    """Has the keys that are good now; asks the provider again when the last ones are about to expire.
+
+    Parameters
+    ----------
+    config : Config
+        With keys, or with `credentials`, a callable that returns a mapping with ``secret_id``, ``secret_key`` and
+        perhaps ``expires`` (Unix seconds, or a datetime).
+    clock : callable
+        Returns Unix seconds.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._provider, self._clock = config.credentials, clock
+        self._lock = threading.Lock()
+        self._keys = Keys(config.secret_id, Secret(config.secret_key))
+        self._renew_at = float("-inf") if config.credentials is not None else float("inf")
+
+    def current(self) -> Keys:
+        """Return keys that are good now.
+
+        Raises
+        ------
+        PermissionError
+            The provider failed, or what it returned is of no use.
+        """
+        with self._lock:
+            if self._clock() >= self._renew_at and self._provider is not None:
+                self._keys = _ask(self._provider)
+                self._renew_at = self._time_to_renew(self._keys)
+            return self._keys
+
+    def _time_to_renew(self, keys: Keys) -> float:
+        if keys.expires is None:
+            return float("inf")
+        return keys.expires - min(_BEFORE, max(0.0, keys.expires - self._clock()) / 10)
+
+
+def _ask(provider: Callable[[], Mapping[str, Any]]) -> Keys:
+    try:
+        answer = provider()
+        expires = answer.get("expires")
+        when = expires.timestamp() if isinstance(expires, datetime) else None if expires is None else float(expires)
+        return Keys(str(answer["secret_id"]), Secret(answer["secret_key"]), when)
+    except CosError:
+        raise
+    except Exception as error:
+        # its text may hold anything, also what it got from a server
+        text = f"the provider of credentials failed: {type(error).__name__}"
+        raise make_error(errno.EACCES, f"{text}; it has to return secret_id, secret_key and expires", None) from error

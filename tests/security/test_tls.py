@@ -1,0 +1,105 @@
+"""Certificates are checked, through proxies too, unless the user says otherwise."""
+
+import pytest
+from urllib3.exceptions import InsecureRequestWarning
+
+from tests.security.servers import Certificate, TlsServer, TunnelProxy, http_reply
+from tests.support import raw_client
+
+OK = http_reply(b'{"code":0,"data":{"mtime":2}}')
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("good"), "IP:127.0.0.1", "DNS:localhost")
+
+
+@pytest.fixture(scope="module")
+def of_another_host(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("other"), "DNS:cos.example", "IP:127.0.0.2")
+
+
+def ask(server, **options):
+    client = raw_client(server, **options)
+    try:
+        return client.stat("b", "/dir/").modified
+    finally:
+        client.close()
+
+
+def refused(server, **options):
+    """Return the error of a refused certificate; nothing was sent."""
+    with pytest.raises(ConnectionError, match="certificate") as caught:
+        ask(server, **options)
+    assert server.requests == []
+    assert caught.value.filename == "b/dir"
+    assert not caught.value.doubtful
+    return str(caught.value)
+
+
+def test_an_unknown_certificate_is_refused_and_the_error_says_what_to_do(certificate):
+    with TlsServer(certificate, OK) as server:
+        text = refused(server)
+        assert f"127.0.0.1:{server.port}" in text
+    assert "not trusted" in text
+    assert "verify=" in text
+
+
+def test_its_own_bundle_makes_it_good(certificate, monkeypatch):
+    with TlsServer(certificate, OK) as server:
+        assert ask(server, verify=str(certificate.path)) == 2
+        assert ask(server, verify=certificate.path) == 2
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+        assert ask(server) == 2
+    assert all(b"Authorization: " in head for head in server.requests)
+
+
+def test_without_checking_it_is_taken_with_a_warning(certificate, of_another_host):
+    for each in (certificate, of_another_host):
+        with TlsServer(each, OK) as server, pytest.warns(InsecureRequestWarning, match=r"127\.0\.0\.1"):
+            assert ask(server, verify=False) == 2
+
+
+def test_the_certificate_of_another_host_is_refused(of_another_host):
+    with TlsServer(of_another_host, OK) as server:
+        assert "not trusted" in refused(server, verify=str(of_another_host.path))
+
+
+def test_downloads_are_checked_as_well(certificate):
+    with TlsServer(certificate, http_reply(b"content", headers=['ETag: "1"'])) as server:
+        with pytest.raises(ConnectionError, match="not trusted"):
+            raw_client(server).fetch("b", "/x", lambda count, _: memoryview(bytearray(count)))
+        assert server.requests == []
+
+
+def test_only_what_is_meant_turns_checking_off(certificate):
+    with TlsServer(certificate, OK) as server:
+        for wrong in (0, None, "", "false", [], "no"):
+            with pytest.raises((OSError, TypeError)):
+                ask(server, verify=wrong)
+        assert server.requests == []
+
+
+class TestTunnels:
+    def test_what_a_proxy_sees(self, certificate):
+        with TlsServer(certificate, OK) as server, TunnelProxy(server.port) as proxy:
+            proxies = {"https": f"http://user:pass-word@127.0.0.1:{proxy.port}"}
+            assert ask(server, proxies=proxies, verify=str(certificate.path)) == 2
+            [head] = proxy.requests
+            assert head.startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.".encode())
+        assert b"Proxy-Authorization: Basic" in head
+        assert b"\r\nAuthorization:" not in head
+        assert b"files/v2" not in head
+        [inner] = server.requests
+        assert b"\r\nAuthorization: " in inner
+        assert b"Proxy-Authorization" not in inner
+
+    def test_a_proxy_cannot_show_another_certificate(self, certificate, of_another_host):
+        with TlsServer(certificate, OK) as server, TlsServer(of_another_host, OK) as thief:
+            with TunnelProxy(thief.port) as proxy:
+                proxies = {"https": proxy.endpoint}
+                for bundle in (certificate.path, of_another_host.path):
+                    with pytest.raises(ConnectionError, match="not trusted"):
+                        ask(server, proxies=proxies, verify=str(bundle))
+            assert len(proxy.requests) == 2
+            assert thief.requests == []

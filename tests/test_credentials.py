@@ -1,0 +1,185 @@
+"""Where an account comes from: options, profiles, the environment, fsspec's configuration, a function that is asked."""
+
+import os
+import subprocess
+import sys
+import traceback
+from datetime import datetime, timedelta, timezone
+
+import fsspec
+import pytest
+
+from cosv4fs.api.credentials import KeyRing
+from cosv4fs.config import ENVIRONMENT, resolve
+from cosv4fs.emulator import Emulator
+
+ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch, tmp_path):
+    for name in (*ENVIRONMENT.values(), "COSV4_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
+
+
+@pytest.fixture
+def profiles(tmp_path):
+    def write(text):
+        (tmp_path / "profiles.ini").write_text(text, encoding="utf-8")
+
+    return write
+
+
+ARCHIVE = """
+[archive]
+appid = 0125
+secret_id = profile%id
+secret_key = profile=key
+region = shanghai
+max_concurrency = 24
+use_ssl = false
+"""
+
+
+class TestProfiles:
+    def test_a_named_one(self, profiles):
+        profiles(ARCHIVE)
+        config = resolve({"profile": "archive"})
+        assert (config.appid, config.secret_id, config.secret_key) == ("0125", "profile%id", "profile=key")
+        assert (config.region, config.max_concurrency, config.use_ssl) == ("sh", 24, False)
+
+    def test_the_environment_names_one(self, profiles, monkeypatch):
+        profiles(ARCHIVE)
+        monkeypatch.setenv("COSV4_PROFILE", "archive")
+        assert resolve({}).appid == "0125"
+        assert resolve({"appid": "7"}).appid == "7"
+
+    def test_who_wins(self, profiles, monkeypatch):
+        profiles(ARCHIVE)
+        monkeypatch.setenv("COSV4_APPID", "9")
+        assert resolve({"profile": "archive", "appid": "7"}).appid == "7"
+        assert resolve({"profile": "archive"}).appid == "0125"
+        monkeypatch.setenv("COSV4_PROFILE", "archive")
+        assert resolve({}, {"appid": "3"}).appid == "9"
+        monkeypatch.delenv("COSV4_APPID")
+        assert resolve({}, {"appid": "3"}).appid == "0125"
+
+    def test_fsspecs_configuration_names_one(self, profiles):
+        profiles(ARCHIVE)
+        assert resolve({}, {"profile": "archive"}).appid == "0125"
+        assert resolve({"profile": "archive"}, {"profile": "archive"}).appid == "0125"
+
+    def test_missing(self, profiles, tmp_path):
+        with pytest.raises(ValueError, match=r"no profile 'archive'.*profiles.ini does not exist"):
+            resolve({"profile": "archive"})
+        profiles("[one]\n[two]\n")
+        with pytest.raises(ValueError, match="there are: one, two"):
+            resolve({"profile": "archive"})
+
+    @pytest.mark.parametrize("text", ["no section = 1", "[a]\nsecret_key hidden\n", "[a]\nx=1\nx=hidden\n"])
+    def test_a_broken_file_shows_no_secret(self, profiles, text):
+        profiles(text)
+        with pytest.raises(ValueError, match="cannot be read") as caught:
+            resolve({"profile": "a"})
+        assert "hidden" not in "".join(traceback.format_exception(caught.value))
+
+    def test_an_unknown_option(self, profiles):
+        profiles("[a]\nnonsense = 1\n")
+        with pytest.raises(TypeError, match="nonsense"):
+            resolve({"profile": "a"})
+
+
+def test_endpoint_url():
+    assert resolve({**ACCOUNT, "endpoint_url": "http://localhost:1"}).endpoint == "http://localhost:1"
+    with pytest.raises(ValueError, match="endpoint_url"):
+        resolve({**ACCOUNT, "endpoint_url": "http://localhost:1", "endpoint": "http://localhost:2"})
+
+
+def test_variables_of_fsspec():
+    program = "import fsspec; print(fsspec.filesystem('cosv4').config)"
+    names = {f"FSSPEC_COSV4_{name.upper()}": value for name, value in ACCOUNT.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **names}, capture_output=True, text=True, check=False
+    )
+    assert "appid='1250000000'" in done.stdout, done.stderr
+    assert "key" not in done.stdout.replace("secret_key", "")
+
+
+class Provider:
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), 0
+
+    def __call__(self):
+        self.asked += 1
+        answer = self.answers[min(self.asked, len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def ring(provider, clock):
+    config = resolve({"appid": "1", "region": "gz", "credentials": provider})
+    return KeyRing(config, lambda: clock[0])
+
+
+def keys(number, expires=None):
+    return {"secret_id": f"id{number}", "secret_key": f"key{number}", "expires": expires}
+
+
+class TestProvider:
+    def test_keys_that_never_expire_are_asked_for_once(self):
+        provider, clock = Provider(keys(1)), [0.0]
+        found = ring(provider, clock)
+        assert provider.asked == 0
+        assert found.current().secret_key == "key1"
+        clock[0] = 1e9
+        assert found.current().secret_id == "id1"
+        assert provider.asked == 1
+
+    def test_keys_are_renewed_before_they_expire(self):
+        provider, clock = Provider(keys(1, 3600), keys(2, datetime.fromtimestamp(7200, timezone.utc))), [0.0]
+        found = ring(provider, clock)
+        assert found.current().secret_id == "id1"
+        clock[0] = 3500.0
+        assert found.current().secret_id == "id1"
+        clock[0] = 3541.0
+        assert found.current().secret_id == "id2"
+        clock[0] = 7000.0
+        assert found.current().secret_id == "id2"
+        assert provider.asked == 2
+
+    @pytest.mark.parametrize(
+        "answer", [RuntimeError("hidden"), None, {}, {"secret_id": "hidden"}, keys(1, "hidden"), "hidden"]
+    )
+    def test_a_provider_that_fails(self, answer):
+        with pytest.raises(PermissionError, match="provider of credentials failed") as caught:
+            ring(Provider(answer), [0.0]).current()
+        assert "hidden" not in str(caught.value)
+
+    def test_it_is_asked_again_after_a_failure(self):
+        found = ring(Provider(RuntimeError(), keys(2)), [0.0])
+        with pytest.raises(PermissionError):
+            found.current()
+        assert found.current().secret_id == "id2"
+
+    def test_no_callable(self):
+        with pytest.raises(TypeError, match="callable"):
+            resolve({"appid": "1", "region": "gz", "credentials": {"secret_id": "x"}})
+
+    def test_requests_are_signed_with_what_it_says(self):
+        with Emulator(buckets=["box"]) as emulator:
+            account = dict(emulator.storage_options)
+            good = {name: account.pop(name) for name in ("secret_id", "secret_key")}
+            soon = datetime.now(timezone.utc) + timedelta(hours=1)
+            provider = Provider({**good, "expires": soon})
+            fs = fsspec.filesystem("cosv4", **account, credentials=provider)
+            fs.pipe_file("box/a", b"a")
+            fs.rm_file("box/a")
+            assert provider.asked == 1
+            with pytest.raises(TypeError, match="pickle"):
+                fs.to_json()
+            assert good["secret_key"] not in repr(fs.config) + repr(fs) + str(fs.to_dict(include_password=False))
+            wrong = fsspec.filesystem("cosv4", **account, credentials=Provider(keys(1)))
+            with pytest.raises(PermissionError, match="secret_id"):
+                wrong.ls("box")
