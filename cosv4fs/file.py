@@ -218,6 +218,7 @@ class CosV4Writer(io.BufferedIOBase):
         self._complete = False
         self._opened_during = sys.exc_info()[1]
         self._discarded_for: str | None = None
+        self._pid = os.getpid()
         start_janitor()
 
     def __repr__(self) -> str:
@@ -337,6 +338,9 @@ class CosV4Writer(io.BufferedIOBase):
         if getattr(self, "_writer", None) is None or self.closed:
             return
         self._shut()
+        if self._pid != os.getpid():
+            # the upload is the parent's, who goes on with it
+            return
         writer, changed = self._writer, self._changed
 
         def abort() -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import threading
 import traceback
 
@@ -12,6 +13,7 @@ import pytest
 from fsspec.config import conf
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
+from cosv4fs.transfer.writer import wait_for_aborts
 
 BUCKET = "test-bucket"
 SECRET = "the-secret-key-nobody-may-see"
@@ -202,3 +204,19 @@ def test_threads_share_a_filesystem(small_fs):
         thread.join()
     assert errors == []
     assert small_fs.ls(BUCKET, refresh=True) == []
+
+
+def test_a_forked_child_leaves_the_parents_upload_alone(fs, emulator):
+    size = 6 * 1024 * 1024
+    with fs.open(f"{BUCKET}/large", "wb", size=size) as file:
+        file.write(bytes(size // 2))
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            # a writer whose last reference is lost gives its upload up
+            file._dealloc_warn()
+            wait_for_aborts()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        file.write(bytes(size // 2))
+    assert fs.info(f"{BUCKET}/large")["size"] == size

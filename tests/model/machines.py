@@ -1,0 +1,125 @@
+"""What hypothesis drives: one filesystem alone, or eight threads on one."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from cosv4fs.emulator import Dialect, Emulator
+from tests.model.runner import Tally, run, run_all, settle
+from tests.model.steps import Step, steps
+from tests.model.trouble import Trouble, troubles
+from tests.model.world import BUCKET, OPTIONS, World, hurry, look_in_from_outside
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Site", "machine", "programs", "run_together"]
+
+_EXAMPLE_SECONDS = 120
+
+
+class Site:
+    """A local service, a local folder, and the count of what was done there; directories in it are used once.
+
+    Parameters
+    ----------
+    settings : list of str
+        Switches of the service's dialect, as NAME=VALUE.
+    """
+
+    def __init__(self, *settings: str) -> None:
+        self.dialect = Dialect.parse(list(settings))
+        self.emulator = Emulator(buckets=(BUCKET,), dialect=self.dialect)
+        self.tally = Tally()
+        self.folder = Path(tempfile.mkdtemp(prefix="cosv4fs-model-"))
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        self.emulator.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.emulator.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the tested filesystem is made of."""
+        return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.folder / "journal")}
+
+    def filesystem(self) -> Any:
+        return hurry(fsspec.filesystem("cosv4", **self.options, skip_instance_cache=True))
+
+    def second(self) -> Any:
+        return look_in_from_outside(self.emulator.storage_options)
+
+    def world(self, fs: Any = None) -> World:
+        """Return a directory that was never used."""
+        self.emulator.faults.clear()
+        number = next(self._numbers)
+        return World(
+            fs or self.filesystem(),
+            self.second(),
+            f"{BUCKET}/{number}",
+            self.folder / str(number),
+            exact_folders=self.dialect.parents != "virtual",
+        )
+
+
+def machine(site: Site) -> type[RuleBasedStateMachine]:
+    """Return a state machine whose examples take place at a site."""
+
+    class Model(RuleBasedStateMachine):
+        """Steps one after another, each perhaps with a fault."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.world = site.world()
+
+        @rule(step=steps(), trouble=troubles(), look=st.booleans())
+        def do(self, step: Step, trouble: Trouble | None, look: bool) -> None:
+            run(self.world, step, trouble, site.emulator, site.tally, look=look)
+
+        def teardown(self) -> None:
+            site.emulator.faults.clear()
+            settle(self.world)
+            shutil.rmtree(self.world.scratch, ignore_errors=True)
+
+    return Model
+
+
+Program = list[tuple[Step, "Trouble | None"]]
+
+
+def programs(length: int) -> st.SearchStrategy[Program]:
+    """Return a strategy for steps with faults that threads may do beside each other, on one instance."""
+    return st.lists(st.tuples(steps(alone=False), troubles(shared=True)), min_size=length, max_size=length)
+
+
+def run_together(site: Site, work: list[Program]) -> None:
+    """Let threads do one program each, on one instance and in one bucket, every thread in its own directory."""
+    fs = site.filesystem()
+    worlds = [site.world(fs) for _ in work]
+    tallies = [Tally() for _ in work]
+    start = threading.Barrier(len(work))
+
+    def thread(number: int) -> None:
+        start.wait(_EXAMPLE_SECONDS)
+        run_all(worlds[number], work[number], site.emulator, tallies[number])
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        futures = [pool.submit(thread, number) for number in range(len(work))]
+    for tally in tallies:
+        site.tally.add(tally)
+    for future in futures:
+        future.result(_EXAMPLE_SECONDS)

@@ -1,0 +1,240 @@
+"""One step: it succeeds and everything is as the model says, or raises one clear error and nothing is in between."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+
+from cosv4fs.emulator import Emulator
+from tests.model import looking, reading, rearranging, writing
+from tests.model.state import State, parents
+from tests.model.steps import Plan, Step, plan
+from tests.model.trouble import Trouble, ordered
+from tests.model.world import World
+
+__all__ = ["LostError", "Tally", "run", "run_all", "settle"]
+
+OPERATIONS = (looking, reading, rearranging, writing)
+"""Importing them registers the steps."""
+
+
+class LostError(AssertionError):
+    """The filesystem is not what the model says: the count of these has to be zero."""
+
+
+@dataclass
+class Tally:
+    """What was done: steps by operation, and how those ended that met a fault.
+
+    Parameters
+    ----------
+    steps : Counter
+        Steps by operation.
+    injected : Counter
+        Steps that met a fault, by its kind.
+    survived, reported, lost : int
+        How these ended: with the right result, with one error and a legal state, or wrong.
+    mended : int
+        Uploads that died between their last slice and their end and were written anew.
+    """
+
+    steps: Counter[str] = field(default_factory=Counter)
+    injected: Counter[str] = field(default_factory=Counter)
+    survived: int = 0
+    reported: int = 0
+    lost: int = 0
+    mended: int = 0
+
+    def add(self, other: Tally) -> None:
+        self.steps += other.steps
+        self.injected += other.injected
+        self.survived += other.survived
+        self.reported += other.reported
+        self.lost += other.lost
+        self.mended += other.mended
+
+    def lines(self) -> list[str]:
+        """Return the numbers as text."""
+        by_name = ", ".join(f"{name} {count}" for name, count in sorted(self.steps.items()))
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.injected.items()))
+        return [
+            f"steps {self.steps.total()}: {by_name}",
+            f"faults {self.injected.total()}: {faults}",
+            f"survived {self.survived}, reported {self.reported}, lost {self.lost}; uploads mended {self.mended}",
+        ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended: whether it met a fault, failed, and failed in another way than it would have without."""
+
+    hit: bool
+    failed: bool = False
+    reported: bool = False
+
+
+def run(
+    world: World, step: Step, trouble: Trouble | None, emulator: Emulator | None, tally: Tally, *, look: bool = True
+) -> None:
+    """Do a step, perhaps with a fault, and compare.
+
+    Parameters
+    ----------
+    look : bool
+        Compare also what the tested filesystem shows, from its caches.
+
+    Raises
+    ------
+    LostError
+        Saying what is wrong.
+    """
+    planned = plan(world, step)
+    if planned is None:
+        return
+    world.latest.append((step, trouble))
+    tally.steps[step.name] += 1
+    try:
+        outcome = _attempt(world, planned, trouble, emulator)
+        tally.mended += _adopt(world, planned, outcome)
+        world.compare(world.second)
+        if look:
+            world.compare(world.fs)
+        if trouble is not None and trouble.tidy:
+            world.fs.clean_uploads(world.root, older_than=0)
+            assert world.hidden() == set(), "clean_uploads left something"
+    except Exception as error:
+        tally.lost += 1
+        before = "".join(f"\n  after {earlier} with {what}" for earlier, what in list(world.latest)[-2::-1])
+        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{before}") from error
+    if outcome.hit and trouble is not None:
+        tally.injected[trouble.kind] += 1
+        tally.survived += not outcome.reported
+        tally.reported += outcome.reported
+
+
+def _attempt(world: World, planned: Plan, trouble: Trouble | None, emulator: Emulator | None) -> Outcome:
+    """Do what is planned, and judge what it returned or raised."""
+    error: Exception | None = None
+    result = None
+    with ordered(emulator, trouble, world.root) as fault:
+        try:
+            result = planned.act()
+        except AssertionError:
+            raise
+        except Exception as raised:  # it is judged below
+            error = raised
+    world.disturbed = fault.hits > 0
+    if error is None:
+        fine = not planned.errors or planned.may_succeed or (world.disturbed and planned.unclear)
+        assert fine, f"it succeeded instead of {planned.errors}"
+        if planned.check is not None and (not planned.errors or planned.may_succeed):
+            planned.check(result)
+        return Outcome(fault.hits > 0)
+    expected = isinstance(error, planned.errors or ())
+    _check_error(error, planned.errors, disturbed=world.disturbed)
+    if planned.aftermath is not None:
+        planned.aftermath()
+    return Outcome(fault.hits > 0, failed=True, reported=not expected)
+
+
+def _check_error(error: Exception, expected: tuple[type[BaseException], ...], *, disturbed: bool) -> None:
+    """Assert that an error was to come, or is about a fault; and that it says what it has to say."""
+    text = "".join(traceback.format_exception(error))
+    assert disturbed or isinstance(error, expected or ()), f"unexpected, instead of {expected}: {text}"
+    if not isinstance(error, OSError):
+        assert isinstance(error, expected or ()), f"no OSError: {text}"
+        return
+    assert error.errno, f"an error without errno: {text}"
+    assert error.strerror, f"an error without text: {text}"
+    assert isinstance(error.filename, str), f"an error without a path: {text}"
+
+
+def _adopt(world: World, planned: Plan, outcome: Outcome) -> int:
+    """Make the model what the service shows, where that is legal; return how many dead uploads were written anew."""
+    before, change, mended = world.state, planned.change, {}
+    refused = bool(planned.errors) and not planned.may_succeed and not outcome.failed
+    wanted = before if refused else before.after(change)
+    if world.disturbed:
+        mended = _mend(world, change.uploads)
+    if outcome.failed or change.given_up:
+        legal = [before, wanted, State({**before.files, **mended})]
+        world.state = _observed(world, legal, before.folders - change.drops, before.folders | change.may_come)
+        _check_moves(world, planned)
+    elif not world.exact_folders:
+        world.state = _observed(world, [wanted], _implied(wanted), wanted.folders)
+    else:
+        world.state = wanted
+    for name in change.uploads.keys() | change.writes.keys():
+        assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
+    return len(mended)
+
+
+def _observed(world: World, legal: list[State], least: set[str], most: set[str]) -> State:
+    """Return the state that the second filesystem shows; each file has to be as in one of the legal states."""
+    files, folders = world.seen(world.second)
+    found: dict[str, bytes] = {}
+    for name in {*files, *(name for state in legal for name in state.files)}:
+        choices = [state.files.get(name) for state in legal]
+        data = choices[0] if all(choice == choices[0] for choice in choices) else world.bytes_of(name)
+        assert any(data == choice for choice in choices), f"neither the old nor the new content at {name}"
+        if data is not None:
+            found[name] = data
+    assert files.keys() == found.keys(), f"listed are {sorted(files)}, there are {sorted(found)}"
+    assert world.exact_folders is False or least <= folders, f"directories are gone: {sorted(least - folders)}"
+    assert _implied(State(found)) <= folders <= most, f"directories are {sorted(folders)}, at most {sorted(most)}"
+    return State(found, folders)
+
+
+def _implied(state: State) -> set[str]:
+    return {folder for name in state.files for folder in parents(name)}
+
+
+def _check_moves(world: World, planned: Plan) -> None:
+    for source, target in planned.change.moves:
+        arrived = world.state.files.get(target) == planned.change.writes[target]
+        assert source in world.state.files or arrived, f"{source} is gone and not at {target}"
+
+
+def _mend(world: World, uploads: dict[str, bytes]) -> dict[str, bytes]:
+    """Write anew what is listed and cannot be read: an upload that died between its last slice and its end.
+
+    That is a documented limit: the service shows no difference between that and a complete object.
+    """
+    shown = world.seen(world.second)[0]
+    dead = {name: data for name, data in uploads.items() if name in shown and world.bytes_of(name) is None}
+    for name, data in dead.items():
+        assert name not in world.state.files, f"{name} is lost"
+        assert shown[name]["size"] <= len(data) + 1
+        world.fs.pipe_file(world.path(name), data)
+        assert world.bytes_of(name) == data, f"{name} could not be mended"
+    return dead
+
+
+def run_all(world: World, program: list[tuple[Step, Trouble | None]], emulator: Emulator | None, tally: Tally) -> None:
+    """Do steps one after another, and compare everything at the end."""
+    for number, (step, trouble) in enumerate(program):
+        run(world, step, trouble, emulator, tally, look=number % 3 == 0)
+    settle(world)
+
+
+def settle(world: World) -> None:
+    """Compare all contents through both filesystems, and assert that everything left behind can be removed.
+
+    Raises
+    ------
+    LostError
+        Saying what is wrong.
+    """
+    try:
+        world.compare(world.fs, thoroughly=True)
+        world.fs.clean_uploads(world.root, older_than=0)
+        world.compare(world.second, thoroughly=True)
+        assert world.hidden() == set(), "clean_uploads left something"
+        everything = [world.root, *map(world.path, world.state.folders)]
+        shown = {world.path(name) for name in [*world.state.files, *world.state.folders]}
+        for folder in everything:
+            names = {f"{folder}/{entry.name}" for entry in world.second.room.tree.everything(folder)}
+            assert names <= shown, f"left behind: {sorted(names - shown)}"
+    except Exception as error:
+        raise LostError(f"at the end: {type(error).__name__}: {error}") from error

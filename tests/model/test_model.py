@@ -1,0 +1,156 @@
+"""A few examples of each kind; ``python -m tests.model`` runs as many as one likes."""
+
+import multiprocessing
+import os
+import signal
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machines import Site, machine, programs, run_together
+from tests.model.processes import process_programs, run_processes
+from tests.model.runner import LostError, Tally, run
+from tests.model.state import Content
+from tests.model.steps import Step
+from tests.model.trouble import Trouble
+
+EVERYTHING = list(HealthCheck)
+
+
+def few(examples, **more):
+    return settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=EVERYTHING, **more
+    )
+
+
+@pytest.fixture
+def site(request):
+    with Site(*getattr(request, "param", ())) as running:
+        yield running
+
+
+@pytest.mark.parametrize("site", [(), ("slice_size=65536", "finish_size=any")], indirect=True, ids=["plain", "small"])
+def test_steps_with_faults(site):
+    run_state_machine_as_test(machine(site), settings=few(8, stateful_step_count=25))
+    assert site.tally.steps.total() > 100
+    assert site.tally.injected.total() > 5
+    assert site.tally.lost == 0
+
+
+def test_eight_threads_on_one_filesystem(site):
+    @few(1)
+    @given(st.lists(programs(12), min_size=8, max_size=8))
+    def together(work):
+        run_together(site, work)
+
+    together()
+    assert site.tally.steps.total() > 20
+    assert site.tally.lost == 0
+
+
+def test_a_parent_a_forked_child_and_a_spawned_one(site):
+    @few(1)
+    @given(process_programs(10))
+    def processes(work):
+        run_processes(site, work)
+
+    processes()
+    assert site.tally.steps.total() > 5
+
+
+def read_on(end, file, expected):
+    try:
+        with file:
+            end.send(file.read() == expected)
+    except BaseException as error:
+        end.send(repr(error))
+    finally:
+        os._exit(0)
+
+
+def test_an_open_file_is_read_on_in_a_forked_child(site):
+    """The threads that fetch ahead do not exist in the child."""
+    world, data = site.world(), Content(3, 300_000).data
+    world.fs.pipe_file(world.path("a"), data)
+    here, there = multiprocessing.Pipe(duplex=False)
+    with world.fs.open(world.path("a"), block_size=50_000) as file:
+        assert file.read(60_000) == data[:60_000]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            read_on(there, file, data[60_000:])
+        try:
+            assert here.poll(60), "the child hangs"
+            assert here.recv() is True
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert file.read() == data[60_000:]
+    here.close()
+    there.close()
+
+
+def write(name, data):
+    return Step("pipe_file", (("name", name), ("content", Content(1, data)), ("create", False)))
+
+
+def test_a_wrong_byte_is_found(site):
+    """The comparison itself can fail: a content that changed behind the model's back is a loss."""
+    world, tally = site.world(), Tally()
+    run(world, write("a", 100), None, None, tally)
+    world.second.pipe_file(world.path("a"), bytes(100))
+    with pytest.raises(LostError, match="another content"):
+        run(world, write("b", 1), None, None, tally)
+
+
+@pytest.mark.parametrize("what", ["missing", "surplus", "stale"])
+def test_wrong_listings_are_found(site, what):
+    world, tally = site.world(), Tally()
+    run(world, write("a", 100), None, None, tally)
+    if what == "missing":
+        world.second.rm_file(world.path("a"))
+    elif what == "surplus":
+        world.second.pipe_file(world.path("dir/b"), b"")
+    else:
+        world.state.files["a"] = b"x" * 101
+    with pytest.raises(LostError):
+        run(world, write("b", 1), None, None, tally)
+    assert tally.lost == 1
+
+
+def test_a_half_replaced_file_is_found(site, monkeypatch):
+    """After a fault the old and the new content are legal, and nothing else."""
+    world, tally = site.world(), Tally()
+    run(world, write("a", 100), None, None, tally)
+    pipe_file = type(world.fs).pipe_file
+
+    def breaking(fs, path, value, **options):
+        pipe_file(fs, path, value[: len(value) // 2])
+        fs.ls("no-such-bucket/at/all", refresh=True)
+
+    monkeypatch.setattr(type(world.fs), "pipe_file", breaking)
+    with pytest.raises(LostError, match="neither the old nor the new"):
+        run(world, write("a", 1000), Trouble("reply lost", 1, 1, tidy=False), site.emulator, tally)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_directory_whose_reply_was_lost_is_seen(site, again):
+    """A directory may have been made although the request for it failed: listings from before are forgotten."""
+    world, tally = site.world(), Tally()
+    assert world.fs.ls(world.root) == []
+    step = Step("makedirs", (("folder", "dir/sub" if again else "dir"), ("exist_ok", True)))
+    run(world, step, Trouble("reply lost", 1, 40, tidy=False), site.emulator, tally)
+    assert tally.reported == 1
+    assert world.state.folders
+
+
+def test_a_directory_made_for_a_lost_writer_is_seen(site):
+    world, tally = site.world(), Tally()
+    assert world.fs.ls(world.root) == []
+    arguments = {"name": "dir/b", "content": Content(2, 600_000), "sized": True, "piece": 200_000, "how": "lose"}
+    run(world, Step("fail_to_write", tuple(arguments.items())), None, None, tally)
+    assert world.state.folders == {"dir"}

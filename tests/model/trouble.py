@@ -1,0 +1,99 @@
+"""What may go wrong during a step: a kind of fault of the local service, from the how-manieth request on, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from cosv4fs.emulator import Emulator
+from cosv4fs.emulator import faults as kinds
+
+__all__ = ["Trouble", "ordered", "troubles"]
+
+SLOW = {name for name in kinds.ALL if name.startswith(("stall", "slow"))} | {"JSON huge"}
+"""They cost time and show nothing here: tests of the transport have them."""
+
+SILENT = {"first byte corrupted", "last byte corrupted", "length too short"}
+"""Downloads carry no digest: in the bytes of an object nobody could notice these, so they meet only the API's JSON."""
+
+KINDS = tuple(name for name in kinds.ALL if name not in SLOW)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One fault.
+
+    Parameters
+    ----------
+    kind : str
+        A name of `cosv4fs.emulator.faults.ALL`.
+    nth, times : int
+        The first request that goes wrong, and how many in a row do.
+    tidy : bool
+        Remove at once what a failure has left.
+    """
+
+    kind: str
+    nth: int
+    times: int
+    tidy: bool
+
+
+def troubles(*, shared: bool = False) -> st.SearchStrategy[Trouble | None]:
+    """Return a strategy in which three of five steps go undisturbed.
+
+    Parameters
+    ----------
+    shared : bool
+        Only faults that can be told to meet the requests of one directory.
+    """
+    some = [
+        name
+        for name in KINDS
+        if not shared or (kinds.ALL[name].stage == "request" and not isinstance(kinds.ALL[name], kinds.Restart))
+    ]
+    trouble = st.builds(
+        Trouble,
+        st.sampled_from(some),
+        st.sampled_from([1, 1, 2, 3, 4, 6]),
+        st.sampled_from([1, 2, 5, 40]),
+        st.booleans(),
+    )
+    return st.one_of(st.none(), st.none(), st.none(), trouble, trouble)
+
+
+class _NoFault:
+    hits = 0
+
+
+@contextmanager
+def ordered(emulator: Emulator | None, trouble: Trouble | None, root: str) -> Iterator[Any]:
+    """Order a fault for the time of the block; yield what counts its hits.
+
+    Parameters
+    ----------
+    root : str
+        ``bucket/dir``: only requests below it go wrong.
+    """
+    if emulator is None or trouble is None:
+        yield _NoFault()
+        return
+    action = kinds.ALL[trouble.kind]
+    below = f"/{root.partition('/')[2]}/"
+
+    def match(call: Any) -> bool:
+        inside = f"{call.path.text}/".startswith(below)
+        return inside and not (trouble.kind in SILENT and call.op == "download")
+
+    condition = match if action.stage == "request" else None
+    fault = emulator.faults.add(action=action, nth=trouble.nth, times=trouble.times, match=condition)
+    try:
+        yield fault
+    finally:
+        emulator.faults.remove(fault)
+        # does nothing, but waits for the end of a restart that is under way
+        emulator.start()
