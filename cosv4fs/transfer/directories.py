@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TypeVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 
 __all__ = ["make_directory", "parent_key", "with_parents"]
 
@@ -58,6 +59,11 @@ def with_parents(client: CosV4Client, bucket: str, key: str, action: Callable[[]
     ----------
     source : str, optional
         The key that is moved or copied: when it is that which is missing, no directory is made.
+
+    Raises
+    ------
+    NotADirectoryError
+        A file stands where a directory is needed; it is named.
     """
     try:
         return action()
@@ -66,6 +72,23 @@ def with_parents(client: CosV4Client, bucket: str, key: str, action: Callable[[]
             raise
         if source is not None:
             client.stat(bucket, source)
-    # another thread may have made it meanwhile: what counts is that it is there now
-    make_directory(client, bucket, parent_key(key))
-    return action()
+    try:
+        # another thread may have made it meanwhile: what counts is that it is there now
+        make_directory(client, bucket, parent_key(key))
+        return action()
+    except CosFileNotFoundError as error:
+        blocking = _file_above(client, bucket, key)
+        if blocking is None:
+            raise
+        raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", blocking) from error
+
+
+def _file_above(client: CosV4Client, bucket: str, key: str) -> str | None:
+    """Return the path of the file that stands where a directory above `key` would have to."""
+    while (key := parent_key(key)) != "/":
+        try:
+            client.stat(bucket, key.rstrip("/"))
+        except CosFileNotFoundError:
+            continue
+        return paths.join(bucket, key)
+    return None

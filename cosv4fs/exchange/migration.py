@@ -1,0 +1,403 @@
+"""Many files from one filesystem to another, over as many runs as it takes.
+
+A run lists the source into the manifest, copies what is not yet there, checks it, and can be killed at any moment: the
+next goes on. Without `cosv4fs.commands` it is used as ``migrate("cosv4://bucket/dir", "s3://bucket/dir")``.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fsspec.callbacks import Callback
+
+from cosv4fs.exchange.copying import recorded_sha1
+from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
+from cosv4fs.exchange.moving import FLAT, Mover, Stopped, protocols
+from cosv4fs.exchange.places import Options, Place, open_place
+from cosv4fs.exchange.plan import modified
+
+__all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
+
+_WHERE = ("account_name", "endpoint", "endpoint_url", "host", "port", "project", "region", "region_name")
+"""Options that say where a service is. All others may be secret, or have nothing to do with it."""
+
+_MOST_FAILURES = 1000
+"""How many failures a report names; the manifest has all."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a migration has come to.
+
+    Parameters
+    ----------
+    source, target, manifest : str
+        What was moved where, and where that is noted.
+    files, bytes : int
+        All that the source has.
+    copied, copied_bytes : int
+        What this run copied.
+    found : int
+        Files that this run found complete at the target, whoever had copied them.
+    before : int
+        Files that were done when this run began, and have not changed.
+    verified : int
+        Files whose content was compared, by this run or an earlier one.
+    failed : int
+        Files that could not be brought over; `failures` names them, a thousand at most, with the reasons.
+    vanished : int
+        Files that an earlier run listed, and the source has no more. What was copied of them stays.
+    empty_folders, empty_folders_kept : int
+        Directories without anything in them, and how many of them the target has now.
+    seconds : float
+        How long this run took.
+    """
+
+    source: str
+    target: str
+    manifest: str
+    files: int
+    bytes: int
+    copied: int
+    copied_bytes: int
+    found: int
+    before: int
+    verified: int
+    failed: int
+    failures: tuple[tuple[str, str], ...]
+    vanished: int
+    empty_folders: int
+    empty_folders_kept: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        failures = [{"path": path, "error": error} for path, error in self.failures]
+        return {**asdict(self), "failures": failures, "seconds": round(self.seconds, 3)}
+
+
+class Watcher:
+    """Is told how a migration goes on; this one does nothing. Methods are called from several threads."""
+
+    def listed(self, count: int) -> None:
+        """Be told that so many more files are listed."""
+
+    def planned(self, files: int, size: int) -> None:
+        """Be told that so many files, of so many bytes together, have to be worked on."""
+
+    def moved(self, size: int) -> None:
+        """Be told that so many more bytes went through, or need not."""
+
+    def done(self, outcome: Outcome) -> None:
+        """Be told of a file that is done, which is noted in the manifest."""
+
+
+def migrate(
+    source: str,
+    target: str,
+    *,
+    options: Options | None = None,
+    manifest: str | os.PathLike[str] | None = None,
+    verify: bool = False,
+    overwrite: bool = True,
+    jobs: int = 8,
+    scheduler: str | None = None,
+    watcher: Watcher | None = None,
+    rows: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Copy all files below a directory to another filesystem; call it again to go on, to retry, or to refresh.
+
+    Parameters
+    ----------
+    source, target : str
+        URLs of directories, of any protocol that fsspec knows.
+    options : mapping, optional
+        Options of filesystems by protocol.
+    manifest : path, optional
+        The file that remembers; None for one in the user's folder for state, named by source and target.
+    verify : bool
+        Compare the target's content with what was read, by SHA-1, or by what the service computed of it.
+    overwrite : bool
+        Replace files of the target that have another content; if not, they are failures. Equal ones are never copied.
+    jobs : int
+        Files at once, on threads of this process or on a local cluster.
+    scheduler : str, optional
+        The address of a dask scheduler whose workers do the copying, or ``local`` for a cluster on this machine. Needs
+        ``distributed``.
+    watcher : Watcher, optional
+        Told of the progress.
+    rows : path, optional
+        A file to write what is known of every file to, at the end; see `write_rows`.
+
+    Returns
+    -------
+    Report
+        What was done. Failures of single files are in it, and not raised.
+
+    Raises
+    ------
+    OSError
+        The source cannot be listed, or the target's bucket is not there; `BlockingIOError` when another run is
+        working with the manifest.
+    ValueError
+        The target is within the source, or the manifest that of another migration.
+    """
+    begin = time.monotonic()
+    watcher = watcher or Watcher()
+    here, there = open_place(source, options), open_place(target, options)
+    _check(here, there)
+    path = Path(manifest) if manifest is not None else default_manifest(here, there)
+    with Manifest(path, _identity(here), _identity(there)) as book:
+        _list(book, here, jobs, watcher)
+        before = _done(book, verify=verify)
+        watcher.planned(*book.work(verify=verify))
+        count = _Count(book, watcher)
+        todo = book.jobs(verify=verify)
+        if scheduler is None:
+            mover = Mover(here, there, verify=verify, overwrite=overwrite, begin=book.begin)
+            _on_threads(mover, todo, jobs, count)
+        else:
+            from cosv4fs.exchange.cluster import Work, on_cluster  # noqa: PLC0415 - needs distributed
+
+            work = Work(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
+            on_cluster(scheduler, work, todo, jobs, count.note)
+        kept = _make_folders(book, there)
+        if rows is not None:
+            write_rows(book.rows(), Path(rows))
+        return _report(book, (here.url, there.url), count, before, kept, time.monotonic() - begin)
+
+
+def default_manifest(source: Place, target: Place) -> Path:
+    """Return the file in the user's folder for state that belongs to a source and a target."""
+    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    folder = Path(base) if base else Path.home() / ".local" / "state"
+    both = _identity(source) + _identity(target)
+    names = "-to-".join(re.sub(r"[^A-Za-z0-9]+", "-", place.url).strip("-")[:40] for place in (source, target))
+    return folder / "cosv4fs" / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
+    """Write the rows of a manifest: as CSV where the file's name ends so, else one JSON object per line."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        if file.suffix.lower() != ".csv":
+            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            return
+        writer = csv.writer(out)
+        for number, row in enumerate(rows):
+            if not number:
+                writer.writerow(row)
+            writer.writerow(row.values())
+
+
+def _check(source: Place, target: Place) -> None:
+    """Refuse what cannot go well, before anything is listed or written."""
+    if source.fs.info(source.path)["type"] != "directory":
+        raise NotADirectoryError(errno.ENOTDIR, "a directory is migrated: copy a file with cp", source.url)
+    one, other = source.path.rstrip("/") + "/", target.path.rstrip("/") + "/"
+    if _identity(source.at("")) == _identity(target.at("")) and (one.startswith(other) or other.startswith(one)):
+        raise ValueError(f"{target.url} and {source.url} are within one another")
+    if FLAT & protocols(target):
+        bucket = target.at(target.path.partition("/")[0])
+        if not target.fs.exists(bucket.path):
+            raise FileNotFoundError(errno.ENOENT, "there is no such bucket, or it may not be seen", bucket.url)
+
+
+def _identity(place: Place) -> str:
+    given = {**place.fs.storage_options, **(place.fs.storage_options.get("client_kwargs") or {})}
+    where = {name: given[name] for name in _WHERE if given.get(name)}
+    if "s3" in protocols(place) and "endpoint_url" not in where:
+        where["endpoint_url"] = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    # who knows better than its options, says it
+    service = getattr(place.fs, "service", None)
+    return identity(place.url, {"service": service} if isinstance(service, str) else where)
+
+
+def _done(book: Manifest, *, verify: bool) -> int:
+    totals = book.totals()
+    return sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
+
+
+def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
+    """Bring the manifest up to date, directory by directory; several at once."""
+    source.fs.invalidate_cache()
+    book.begin_listing()
+    with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-list") as pool:
+        running: dict[Future[tuple[list[Listed], list[str]]], str] = {}
+        try:
+            while True:
+                under_way = set(running.values())
+                for folder in book.folders_to_list(jobs + len(running)):
+                    if folder not in under_way and len(running) < jobs:
+                        running[pool.submit(_entries, source, folder)] = folder
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    watcher.listed(book.list_folder(running.pop(future), *future.result()))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    book.end_listing()
+
+
+def _entries(source: Place, folder: str) -> tuple[list[Listed], list[str]]:
+    """Return the files and directories in a directory, by paths relative to the source."""
+    place = source.at(f"{source.path.rstrip('/')}/{folder}") if folder else source
+    try:
+        found = place.fs.ls(place.path, detail=True)
+    except FileNotFoundError:
+        if not folder:
+            raise
+        return [], []
+    files: dict[str, Listed] = {}
+    folders: list[str] = []
+    for entry in found:
+        name = str(entry["name"]).rstrip("/")
+        if name.strip("/") == place.path.strip("/"):
+            # stores of keys list a directory's own entry
+            continue
+        relative = f"{folder}/{name.rpartition('/')[2]}" if folder else name.rpartition("/")[2]
+        kind, info = _kind(place, entry)
+        if kind == "directory":
+            folders.append(_text(relative))
+        else:
+            files[relative] = _listed(place, relative, info, kind)
+    return list(files.values()), folders
+
+
+def _kind(place: Place, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Tell what something is: ``file``, ``directory``, or why it cannot be copied."""
+    if info.get("islink"):
+        try:
+            info = place.fs.info(info["name"])
+        except OSError:
+            return "a link that leads nowhere", info
+        if info["type"] == "directory":
+            return "a link to a directory, which is not followed", info
+    return (info["type"] if info["type"] in ("file", "directory") else "neither a file nor a directory"), info
+
+
+def _listed(place: Place, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
+    if _text(relative) != relative:
+        kind = "a file whose name is no text"
+    size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
+    return Listed(_text(relative), size, modified(info), recorded_sha1(place, info), error)
+
+
+def _text(name: str) -> str:
+    """Return a name as a text that can be stored, whatever bytes it has."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class _Count:
+    """Notes outcomes in the manifest, and counts them."""
+
+    def __init__(self, book: Manifest, watcher: Watcher) -> None:
+        self._book, self.watcher = book, watcher
+        self.copied = self.copied_bytes = self.found = 0
+
+    def note(self, outcomes: Iterable[Outcome], *, began: bool = True) -> None:
+        """Note what became of files."""
+        outcomes = list(outcomes)
+        self._book.note(outcomes, began=began)
+        for outcome in outcomes:
+            is_done = outcome.state != FAILED
+            self.copied += is_done and outcome.is_begun
+            self.copied_bytes += outcome.size
+            self.found += is_done and not outcome.is_begun
+            if not began:
+                # what a cluster moves is known when it is done
+                self.watcher.moved(outcome.size)
+            self.watcher.done(outcome)
+
+
+class _Moving(Callback):  # type: ignore[misc]
+    """Counts the bytes of one file, and ends its copy when all work has to end."""
+
+    def __init__(self, watcher: Watcher, stop: threading.Event) -> None:
+        super().__init__()
+        self._watcher, self._stop = watcher, stop
+
+    def relative_update(self, inc: int = 1) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        self._watcher.moved(inc)
+
+
+def _on_threads(mover: Mover, jobs: Iterator[Job], count: int, counter: _Count) -> None:
+    stop = threading.Event()
+    with _pool(count, stop) as pool:
+        running: set[Future[Outcome]] = set()
+
+        def feed() -> None:
+            while len(running) < count and (job := next(jobs, None)) is not None:
+                running.add(pool.submit(mover.move, job, _Moving(counter.watcher, stop)))
+
+        feed()
+        while running:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            running -= done
+            counter.note(future.result() for future in done)
+            feed()
+
+
+@contextmanager
+def _pool(count: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
+    """Lend threads; when the block fails, as by Ctrl-C, what they do is given up."""
+    with ThreadPoolExecutor(count, thread_name_prefix="cosv4fs-migrate") as pool:
+        try:
+            yield pool
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _make_folders(book: Manifest, target: Place) -> int:
+    """Make the empty directories at the target, where there can be such; return how many it has then."""
+    if FLAT & protocols(target):
+        return 0
+    return sum(_is_made(target, folder) for folder in book.empty_folders())
+
+
+def _is_made(target: Place, folder: str) -> bool:
+    try:
+        place = target.below(folder)
+        place.fs.makedirs(place.path, exist_ok=True)
+        return bool(place.fs.isdir(place.path))
+    except (OSError, ValueError):
+        # the report says how many are missing
+        return False
+
+
+def _report(book: Manifest, urls: tuple[str, str], count: _Count, before: int, kept: int, seconds: float) -> Report:
+    totals = book.totals()
+    gone = totals.pop("gone", (0, 0))[0]
+    return Report(
+        *urls,
+        manifest=str(book.path),
+        files=sum(number for number, _ in totals.values()),
+        bytes=sum(size for _, size in totals.values()),
+        copied=count.copied,
+        copied_bytes=count.copied_bytes,
+        found=count.found,
+        before=before,
+        verified=totals.get(VERIFIED, (0, 0))[0],
+        failed=totals.get(FAILED, (0, 0))[0],
+        failures=tuple(book.failures(_MOST_FAILURES)),
+        vanished=gone,
+        empty_folders=len(book.empty_folders()),
+        empty_folders_kept=kept,
+        seconds=seconds,
+    )

@@ -1,0 +1,345 @@
+"""One run: a service, many threads, a look at both processes every few seconds, and the questions at the end."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cosv4fs import CosV4FileSystem
+from cosv4fs.transfer.writer import wait_for_aborts
+from tests.load import changes, reads, writes
+from tests.load.client import MOST_BYTES, SHARED, Client
+from tests.load.complaints import Complaints
+from tests.load.contents import LARGEST, Contents, Piece
+from tests.load.operations import OPERATIONS, choose
+from tests.load.processes import Service, verified_elsewhere
+from tests.load.rooms import BUCKETS, ROOMS, filesystem
+from tests.load.sampling import (
+    ALLOWED,
+    REST_ALLOWED,
+    Held,
+    Sample,
+    count_files,
+    growth,
+    held_by,
+    stored_bytes,
+    trim_memory,
+)
+
+__all__ = ["Outcome", "Plan", "Run"]
+
+MIB = 1024 * 1024
+MODULES = (writes, reads, changes)
+"""Importing them registers the operations."""
+
+_SHARED_SIZES = (0, 1, 1000, 65536, 300_000, 512 * 1024 + 1, 2 * MIB, 5 * MIB + 7)
+_PATIENCE = 300.0
+"""Seconds that the last operations, and what ends by itself, may take."""
+
+_LEAST_JUDGED = 180.0
+"""Seconds of a run of which the first quarter is enough for all pools and caches to fill."""
+
+_ROUNDS = 3
+"""How often all threads ask at once, per room, before the time begins."""
+
+_WARM = 3 * MIB + MIB // 2
+"""Bytes of the largest body for which the service keeps a connection's memory."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Parameters
+    ----------
+    threads, seed : int
+        How many clients, and what decides all that they do.
+    seconds : float or None
+        How long; None: until every thread has done `operations`.
+    operations : int or None
+        How many operations each thread does; None: until the time is over.
+    every : float
+        Seconds between looks.
+    patience : float
+        Seconds after which what was closed has to be let go of.
+    say : callable
+        Takes the lines that tell of the progress.
+    """
+
+    threads: int
+    seed: int
+    seconds: float | None
+    operations: int | None = None
+    every: float = 2.0
+    patience: float = 30.0
+    say: Callable[[str], None] = print
+
+
+@dataclass
+class Outcome:
+    """What a run came to; see `tests.load.report`."""
+
+    complaints: Complaints
+    clients: list[Client] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    baseline: Sample | None = None
+    closed: Sample | None = None
+    seconds: float = 0.0
+    verified: int = 0
+    verified_bytes: int = 0
+    judged: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.complaints.count)
+
+
+class Run:
+    """One run in an empty folder.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run.
+    folder : Path
+        Empty; everything is below it.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        self._contents = Contents(plan.seed)
+        self._complaints = Complaints()
+        self._out = Outcome(self._complaints)
+        self._over = threading.Event()
+        self._local = folder / "client"
+        self._watched = [self._local / name for name in ("tmp", "spool", "journal")]
+        for place in self._watched:
+            place.mkdir(parents=True)
+
+    def go(self) -> Outcome:
+        """Run it; what is wrong is in the outcome's complaints."""
+        before, tempfile.tempdir = tempfile.tempdir, str(self._watched[0])
+        gc.collect()  # what others left is not this run's
+        try:
+            with self._complaints.listening(), Service(self._folder / "service") as service:
+                self._with(service)
+                code = service.stop()
+                if code or service.complaints:
+                    self._complaints.add(f"the service ended with {code} and said: {service.complaints[-4000:]}")
+        finally:
+            tempfile.tempdir = before
+        return self._out
+
+    def _with(self, service: Service) -> None:
+        untouched = self._look(service, 0.0)
+        shared = self._share(service)
+        self._close()
+        # the service may need a moment to notice that its connections are closed
+        self._out.baseline = replace(self._look(service, 0.0), service=untouched.service)
+        began = self._work(service, shared)
+        self._out.seconds = time.monotonic() - began
+        self._verify(service, shared)
+        self._close()
+        self._out.closed = self._settled(service)
+        self._judge()
+
+    def _share(self, service: Service) -> dict[str, Piece]:
+        """Write what all threads read; and touch every room once, so that all modules are loaded."""
+        chance = Client(0, self._plan.seed, {}, self._local / "shared", self._contents, {}).chance
+        shared = {
+            f"{SHARED}/s{number}": self._contents.piece(number, chance, size)
+            for number, size in enumerate(_SHARED_SIZES)
+        }
+        for room in ROOMS:
+            fs = filesystem(room, service.storage_options, self._local)
+            for path, piece in shared.items():
+                fs.pipe_file(path, self._contents.bytes_of(piece))
+                with fs.open(path) as file:
+                    file.read(1)
+            with fs.open(f"{SHARED}/extra", "wb") as file:
+                file.write(bytes(LARGEST))
+            fs.rm(f"{SHARED}/extra")
+        return shared
+
+    def _work(self, service: Service, shared: dict[str, Piece]) -> float:
+        """Let all threads work; return when they began."""
+        plan, everybody = self._plan, threading.Barrier(self._plan.threads + 1)
+        self._out.clients = [
+            Client(index, plan.seed, service.storage_options, self._local, self._contents, shared)
+            for index in range(plan.threads)
+        ]
+        threads = [
+            threading.Thread(target=self._live, args=(client, everybody), name=f"load-{client.index}", daemon=True)
+            for client in self._out.clients
+        ]
+        for thread in threads:
+            thread.start()
+        with suppress(threading.BrokenBarrierError):
+            for _ in range(_ROUNDS * len(ROOMS) + 1):
+                everybody.wait(_PATIENCE)
+        began = time.monotonic()
+        self._watch(service, threads, began)
+        self._over.set()
+        end = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        for thread in threads:
+            if thread.is_alive():
+                frame = sys._current_frames().get(thread.ident or 0)
+                self._complaints.add(f"{thread.name} stands still:\n" + "".join(traceback.format_stack(frame)))
+        return began
+
+    def _watch(self, service: Service, threads: list[threading.Thread], began: float) -> None:
+        """Look until the time is over, or all threads have ended; say something each half minute."""
+        plan, said = self._plan, began
+        limit = plan.seconds if plan.seconds is not None else 2 * _PATIENCE
+        while (left := began + limit - time.monotonic()) > 0 and any(thread.is_alive() for thread in threads):
+            # whoever is still at work: all of them are until the time is over, unless one fails
+            next((thread for thread in threads if thread.is_alive()), threads[0]).join(min(left, plan.every))
+            sample = self._look(service, time.monotonic() - began)
+            self._out.samples.append(sample)
+            if time.monotonic() - said >= 30:
+                said = time.monotonic()
+                plan.say(self._progress(sample))
+
+    def _progress(self, sample: Sample) -> str:
+        done = sum(client.done.total() for client in self._out.clients)
+        both = (f"{held.rss / MIB:.0f} MiB {held.fds} fds {held.threads} threads" for held in _both(sample))
+        text = f"{sample.seconds:6.0f} s  {done:9,} operations  {self._complaints.count} errors"
+        return f"{text}  client {next(both)}  service {next(both)}  disk {sample.disk / MIB:.0f} MiB"
+
+    def _warm_up(self, client: Client, everybody: threading.Barrier) -> None:
+        """Open as many connections as there are threads, in every room, and send a large body through each.
+
+        What both processes keep for a connection is then there from the beginning, and whatever grows later leaks.
+        """
+        path = f"{client.homes[0]}/warm"
+        for room in ROOMS:
+            fs = client.fs_of(room)
+            data = bytes(min(fs.config.single_upload_limit, _WARM))
+            for _ in range(_ROUNDS):
+                everybody.wait(_PATIENCE)
+                fs.pipe_file(path, data)
+            fs.rm_file(path)
+        everybody.wait(_PATIENCE)
+
+    def _live(self, client: Client, everybody: threading.Barrier) -> None:
+        """Be one client. The first error ends it: what its files hold is not known any more."""
+        try:
+            self._warm_up(client, everybody)
+        except BaseException as error:
+            everybody.abort()
+            self._complaints.add_error(f"thread {client.index}, warming up", error)
+            return
+        most = self._plan.operations
+        count = 0
+        while not self._over.is_set() and (most is None or count < most):
+            name = choose(client)
+            try:
+                OPERATIONS[name][1](client)
+            except BaseException as error:
+                self._complaints.add_error(f"thread {client.index}, operation {count}, {name}", error)
+                return
+            client.done[name] += 1
+            count += 1
+
+    def _look(self, service: Service, seconds: float) -> Sample:
+        own, other = held_by(_own_pid()), held_by(service.process.pid)
+        return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(service.root))
+
+    def _verify(self, service: Service, shared: dict[str, Piece]) -> None:
+        wait_for_aborts()
+        files = dict(shared)
+        for client in self._out.clients:
+            files |= client.files
+        answer = verified_elsewhere(
+            self._folder,
+            {"options": service.storage_options, "seed": self._plan.seed, "buckets": BUCKETS, "files": files},
+        )
+        self._out.verified, self._out.verified_bytes = answer["files"], answer["bytes"]
+        for failure in answer["failures"]:
+            self._complaints.add(failure)
+        contents = sum(1 for _ in (service.root / "blobs").iterdir())
+        if contents != len(files):
+            self._complaints.add(f"the service keeps {contents} contents for {len(files)} objects")
+
+    def _close(self) -> None:
+        """Let go of every filesystem of this process."""
+        CosV4FileSystem.clear_instance_cache()
+        gc.collect()
+        wait_for_aborts()
+        trim_memory()
+
+    def _settled(self, service: Service) -> Sample:
+        """Wait until both processes hold no more than at the beginning, or say what they keep."""
+        assert self._out.baseline is not None
+        end = time.monotonic() + self._plan.patience
+        while True:
+            sample = self._look(service, self._out.seconds)
+            kept = _kept(self._out.baseline, sample)
+            if not kept:
+                return sample
+            if time.monotonic() > end:
+                self._complaints.add(f"not let go of: {'; '.join(kept)}; threads {_names()}")
+                return sample
+            gc.collect()
+            time.sleep(0.05)
+
+    def _judge(self) -> None:
+        """Say what grew, and what was left on the local disk."""
+        plan, out = self._plan, self._out
+        most = plan.threads * (MOST_BYTES + 3 * LARGEST) + 64 * MIB
+        peak = max((sample.disk for sample in out.samples), default=0)
+        if peak > most:
+            self._complaints.add(f"the service used {peak:,} bytes of disk, {most:,} are the most there can be")
+        left = [str(path) for path in self._local.rglob("*") if path.is_file()]
+        if left:
+            self._complaints.add(f"left on the local disk: {left[:10]}")
+        if len(out.samples) < 24 or out.seconds < _LEAST_JUDGED:
+            return
+        out.judged = True
+        for process in ("client", "service"):
+            for name, allowed in ALLOWED.items():
+                found = growth([getattr(getattr(sample, process), name) for sample in out.samples], allowed)
+                if found:
+                    self._complaints.add(f"{name} of the {process} grows {found}")
+            self._judge_rest(process)
+
+    def _judge_rest(self, process: str) -> None:
+        """Say what memory a process keeps when everything is closed."""
+        assert self._out.baseline is not None
+        assert self._out.closed is not None
+        before, after = (getattr(sample, process).rss for sample in (self._out.baseline, self._out.closed))
+        if after - before > REST_ALLOWED:
+            self._complaints.add(f"the {process} keeps {after:,} bytes of memory, at the beginning {before:,}")
+
+
+def _own_pid() -> int:
+    return int(Path("/proc/self").resolve().name)
+
+
+def _both(sample: Sample) -> tuple[Held, Held]:
+    return sample.client, sample.service
+
+
+def _kept(before: Sample, now: Sample) -> list[str]:
+    """Say what is held that was not; memory is not given back in full by any allocator, so it does not count."""
+    kept = [f"{now.files} files"] if now.files else []
+    for whose, old, new in zip(("client", "service"), _both(before), _both(now), strict=True):
+        old, new = replace(old, rss=0), replace(new, rss=0)
+        if new.threads > old.threads or new.fds > old.fds or new.sockets > old.sockets:
+            kept.append(f"{whose} {new}, at the beginning {old}")
+    return kept
+
+
+def _names() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate())[:40]

@@ -1,0 +1,110 @@
+"""A small load, and whether a large one would notice what is wrong."""
+
+import subprocess
+import sys
+
+import fsspec
+import pytest
+
+from cosv4fs.emulator import Emulator
+from tests.load.contents import Contents, Piece
+from tests.load.operations import OPERATIONS
+from tests.load.processes import REPOSITORY
+from tests.load.rooms import BUCKETS
+from tests.load.runner import Plan, Run
+from tests.load.sampling import growth
+from tests.load.verify import verify
+
+ALLOWED = (10, 0.1)
+SEED = 5
+
+
+def test_a_small_load(tmp_path):
+    command = [sys.executable, "-m", "tests.load", "--threads", "8", "--operations", "30", "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "errors 0", "")
+    assert "operations 240," in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(tmp_path, monkeypatch, act, threads):
+    """Run threads that do nothing but `act`, once."""
+    monkeypatch.setattr("tests.load.operations.OPERATIONS", {"act": (1, act)})
+    monkeypatch.setattr("tests.load.runner.OPERATIONS", {"act": (1, act)})
+    return Run(Plan(threads, SEED, None, 1, patience=0.2, say=str), tmp_path).go()
+
+
+def test_every_operation_leaves_what_it_should(tmp_path, monkeypatch):
+    every = {name: function for name, (_, function) in OPERATIONS.items()}
+
+    def act(client):
+        for name, function in every.items():
+            function(client)
+            client.done[name] += 1
+
+    outcome = run(tmp_path, monkeypatch, act, 2)
+    assert outcome.complaints.failures == []
+    assert all(client.done[name] == 1 for client in outcome.clients for name in every)
+    assert len(every) > 35
+
+
+def leave_upload(client, path):
+    bucket, _, rest = path.partition("/")
+    client.fs().client.upload_slice_init(bucket, f"/{rest}.more", filesize=2_000_000, slice_size=1024 * 1024)
+
+
+def test_what_is_wrong_is_noticed(tmp_path, monkeypatch):
+    kept = []
+    wrongs = [
+        (lambda client, path: client.fs().pipe_file(path, bytes(1000)), "1000 bytes came that are not"),
+        (lambda client, path: client.fs().rm_file(path), "missing:"),
+        (lambda client, path: client.fs().pipe_file(path + "x", b""), "nobody wrote"),
+        (leave_upload, "left behind:"),
+        (lambda client, path: client.compare(path, b"a", b"b", "a look"), "first difference at 0"),
+        (lambda client, path: kept.append(client.fs()), "not let go of"),
+        (lambda client, path: (client.local / "kept").touch(), "left on the local disk"),
+    ]
+
+    def act(client):
+        path, piece = client.fresh(), client.piece(1000)
+        client.fs().pipe_file(path, client.bytes_of(piece))
+        client.stored(path, piece)
+        wrongs[client.index][0](client, path)
+
+    outcome = run(tmp_path, monkeypatch, act, len(wrongs))
+    kept.clear()
+    assert outcome.failed
+    for _, text in wrongs:
+        assert any(text in failure for failure in outcome.complaints.failures), (text, outcome.complaints.failures)
+    # and the number of contents, because of the third and the fourth
+    assert outcome.complaints.count == len(wrongs) + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "grows"),
+    [
+        ([100, 101] * 20, False),
+        (range(40), True),
+        ([*range(10), *[100] * 30], False),
+        ([100, 100, 100, 100, 9000, 100, 100, 100] * 3, False),
+        ([1000 + 3 * n for n in range(40)], False),
+        ([1000 + 10 * n for n in range(40)], True),
+    ],
+)
+def test_growth_is_told_from_noise(values, grows):
+    assert (growth(list(values), ALLOWED) is not None) is grows
+
+
+def test_a_few_values_say_nothing():
+    with pytest.raises(ValueError, match="eight"):
+        growth([1] * 7, ALLOWED)
+
+
+def test_another_process_sees_the_sizes_and_sums():
+    contents, right = Contents(SEED), Piece(1, 0, 100_000)
+    with Emulator(buckets=BUCKETS) as emulator:
+        options = emulator.storage_options
+        fsspec.filesystem("cosv4", **options).pipe_file("data/a", contents.bytes_of(right))
+        plan = {"options": options, "seed": SEED, "buckets": BUCKETS, "files": {"data/a": right}}
+        assert verify(plan) == {"files": 1, "bytes": 100_000, "failures": []}
+        assert len(verify({**plan, "files": {"data/a": Piece(2, 0, 100_000)}})["failures"]) == 1

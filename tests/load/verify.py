@@ -1,0 +1,70 @@
+"""A process of its own that reads what a run left behind: ``python -m tests.load.verify MANIFEST``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from tests.load.contents import Contents, Piece
+
+__all__ = ["verify"]
+
+_AT_ONCE = 32
+
+
+def verify(plan: dict[str, Any]) -> dict[str, Any]:
+    """Read every object of a plan and look for what should not be there.
+
+    Parameters
+    ----------
+    plan : dict
+        ``options`` of the filesystem, ``seed``, ``buckets``, and ``files``: the three numbers of a `Piece` by path.
+
+    Returns
+    -------
+    dict
+        ``files`` and ``bytes`` that were right, and ``failures``, a list of texts.
+    """
+    fs = fsspec.filesystem("cosv4", **plan["options"])
+    contents, expected = Contents(plan["seed"]), {path: Piece(*numbers) for path, numbers in plan["files"].items()}
+    infos: dict[str, Any] = {}
+    failures: list[str] = []
+    for bucket in plan["buckets"]:
+        infos |= fs.find(bucket, detail=True)
+        failures += [f"left behind: {upload}" for upload in fs.uploads(bucket)]
+    failures += [f"missing: {path}" for path in expected if path not in infos]
+    failures += [f"nobody wrote {path}" for path in infos if path not in expected]
+    right, size = 0, 0
+    wanted = sorted(expected.keys() & infos.keys())
+    for start in range(0, len(wanted), _AT_ONCE):
+        names = wanted[start : start + _AT_ONCE]
+        for name, data in fs.cat(names, on_error="return").items():
+            fault = _fault(data, contents.bytes_of(expected[name]), infos[name])
+            if fault is None:
+                right, size = right + 1, size + len(data)
+            else:
+                failures.append(f"{name}: {fault}")
+    return {"files": right, "bytes": size, "failures": failures}
+
+
+def _fault(data: bytes | Exception, expected: bytes, info: dict[str, Any]) -> str | None:
+    """Say what is wrong with an object; None when nothing is."""
+    if isinstance(data, Exception):
+        return repr(data)
+    if data != expected:
+        return f"{len(data)} bytes came that are not the {len(expected)} that were written last"
+    if info["size"] != len(expected):
+        return f"the listing says {info['size']} bytes, it has {len(expected)}"
+    # the service shows the SHA-1 of nothing as zeros
+    if expected and info["sha"] != hashlib.sha1(expected).hexdigest():
+        return f"the listing says SHA-1 {info['sha']}"
+    return None
+
+
+if __name__ == "__main__":
+    print(json.dumps(verify(json.loads(Path(sys.argv[1]).read_text("utf-8")))))
