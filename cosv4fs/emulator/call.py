@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Head", "Place", "locate"]
 
-_API = re.compile(r"/files/v2/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
+_API = re.compile(r"/files/(v[12])/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
 _VIRTUAL_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
 
 
@@ -74,12 +74,15 @@ class Place:
         The signature of the query.
     download_host : bool
         Whether the host is a bucket's download host, where there are no operations.
+    version : str
+        The generation of the API in the URL: ``v2``, or ``v1`` for the predecessor (spec section 11).
     """
 
     path: CosPath
     query: dict[str, str]
     sign: str | None
     download_host: bool
+    version: str = "v2"
 
 
 @dataclass
@@ -124,6 +127,11 @@ class Call:
         return self.place.path if self.place is not None else CosPath("", "")
 
     @property
+    def is_predecessor(self) -> bool:
+        """Whether the predecessor of the API is asked (spec section 11)."""
+        return self.place is not None and self.place.version == "v1"
+
+    @property
     def signature(self) -> str:
         """The signature from wherever it was sent: the query or the header (spec section 3)."""
         if self.place is not None and self.place.sign is not None:
@@ -134,7 +142,7 @@ class Call:
 def locate(head: Head, appid: str, buckets: frozenset[str]) -> Place:
     """Tell where a request's URL points.
 
-    Two forms: ``/files/v2/<appid>/<bucket>/<path>`` on any host, and ``/<path>`` on a download host
+    Two forms: ``/files/v2/<appid>/<bucket>/<path>`` (or ``v1``) on any host, and ``/<path>`` on a download host
     ``<bucket>-<appid>.…``, split at its last hyphen (spec section 1, wire traces 0.18).
 
     Parameters
@@ -151,7 +159,7 @@ def locate(head: Head, appid: str, buckets: frozenset[str]) -> Place:
     UnknownBucketError
         Appid or bucket are not served here.
     ApiError
-        −5994 for a path of no known form, −78 for the predecessor's, −147 when the URL is not UTF-8.
+        −5994 for a path of no known form, −147 when the URL is not UTF-8.
     """
     raw_path, raw_query = head.split_target()
     query = read_query(raw_query)
@@ -164,18 +172,18 @@ def locate(head: Head, appid: str, buckets: frozenset[str]) -> Place:
     host = _VIRTUAL_HOST.match(head.host)
     download_host = host is not None and (host[2] == appid or not path.startswith("/files/"))
     if host is not None and download_host:
-        bucket, named = host[1], host[2]
+        version, bucket, named = "v2", host[1], host[2]
     else:
-        named, bucket, path = _read_api_path(path)
+        version, named, bucket, path = _read_api_path(path)
     # Host names know no case; buckets do.
     match = next((name for name in buckets if name == bucket or (download_host and name.lower() == bucket)), None)
     if named != appid or match is None:
         raise UnknownBucketError
-    return Place(CosPath(match, path), query, sign, download_host)
+    return Place(CosPath(match, path), query, sign, download_host, version)
 
 
-def _read_api_path(path: str) -> tuple[str, str, str]:
+def _read_api_path(path: str) -> tuple[str, str, str, str]:
     match = _API.match(path)
     if match is None:
-        raise ApiError(-78 if path.startswith("/files/v1/") else -5994)
-    return match[1], match[2], match[3] or "/"
+        raise ApiError(-5994)
+    return match[1], match[2], match[3], match[4] or "/"

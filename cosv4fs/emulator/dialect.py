@@ -113,6 +113,21 @@ class Dialect:
         [26] The longest name of a file or directory in UTF-8 bytes; −180 above. None: no limit.
     part_content_type : {"keep", "ignore"}
         [wire traces 3] The Content-Type of the uploaded part becomes the object's; or is ignored.
+    v1_reply_offset : {"next", "echo"}
+        [20] The predecessor answers a slice with the offset of the next one (the sample); or with its own (the table).
+    v1_order : {"strict", "any"}
+        [11] The predecessor refuses a slice behind a gap with −290; or takes slices in any order, says so with
+        ``serial_upload: 0``, and the one that fills the last gap completes the file.
+    v1_again : {"accept", "refuse"}
+        [11] A slice that the predecessor has already is taken again; or refused with −4024.
+    v1_stat : {"bare", "filelen"}
+        [11] The predecessor's stat of a file has no ``filelen`` (the table); or has it as a list has.
+    v1_resource_path : {"short", "full"}
+        [21] ``resource_path`` and the path in ``url`` are ``/path`` (the sample); or
+        ``/appid/bucket/path`` (the table).
+    v1_reinit : {"new", "matching"}
+        [11] A control request without a session, at an unfinished upload of the same sha and size, begins anew; or
+        answers the session that there is, with the offset to go on from.
     """
 
     finish_size: Literal["declared", "any"] = "declared"
@@ -157,6 +172,12 @@ class Dialect:
     max_object_size: int | None = None
     max_name: int | None = None
     part_content_type: Literal["keep", "ignore"] = "keep"
+    v1_reply_offset: Literal["next", "echo"] = "next"
+    v1_order: Literal["strict", "any"] = "strict"
+    v1_again: Literal["accept", "refuse"] = "accept"
+    v1_stat: Literal["bare", "filelen"] = "bare"
+    v1_resource_path: Literal["short", "full"] = "short"
+    v1_reinit: Literal["new", "matching"] = "new"
 
     def __post_init__(self) -> None:
         hints = _hints()

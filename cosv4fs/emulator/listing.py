@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import namespace
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .service import Service
 
-__all__ = ["list_page"]
+__all__ = ["Listed", "list_page", "read_page"]
 
 _LAST_CHARACTER = "\U0010ffff"
 _PATTERNS = {"elistboth": (0, 1), "elistdironly": (1, 1), "elistfileonly": (0, 0)}
@@ -38,6 +39,16 @@ _UPLOADS = (
 )
 
 
+@dataclass
+class Listed:
+    """One page: the directory, the context for the next page, whether there is one, and the entries as shown."""
+
+    directory: CosPath
+    context: str
+    more: bool
+    infos: list[dict[str, Any]]
+
+
 def list_page(service: Service, call: Call) -> dict[str, Any]:
     """Return one page of a directory: what stands directly in it, names in byte order.
 
@@ -46,10 +57,26 @@ def list_page(service: Service, call: Call) -> dict[str, Any]:
     ApiError
         −157, −165, −170 for the page size, −182 for a malformed context, −197 when the directory does not exist.
     """
+    page = read_page(service, call, service.dialect.max_list)
+    return {
+        "context": page.context,
+        "listover": page.more if service.dialect.listover == "more" else not page.more,
+        "infos": page.infos,
+    }
+
+
+def read_page(service: Service, call: Call, most: int) -> Listed:
+    """Return a page as both generations of the API know it, of at most so many entries.
+
+    Raises
+    ------
+    ApiError
+        As for `list_page`.
+    """
     directory = CosPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
     prefix = call.path.text.rpartition("/")[2]
     context = call.parameters.text("context") or ""
-    count = _page_size(service, call)
+    count = _page_size(service, call, most)
     after = _read_context(context)
     with service.store.reading() as db:
         if not namespace.directory_exists(db, directory):
@@ -60,22 +87,18 @@ def list_page(service: Service, call: Call) -> dict[str, Any]:
     following = _make_context(rows[-1]["name"]) if more else ""
     if not more and service.dialect.last_context == "kept":
         following = context
-    return {
-        "context": following,
-        "listover": more if service.dialect.listover == "more" else not more,
-        "infos": [_entry(service, directory, row) for row in rows],
-    }
+    return Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
 
 
-def _page_size(service: Service, call: Call) -> int:
+def _page_size(service: Service, call: Call, most: int) -> int:
     count = call.parameters.whole("num", missing=-182, bad=-157)
     dialect = service.dialect
     if count < 1:
         raise ApiError(-157)
-    if count > dialect.max_list:
+    if count > most:
         if dialect.oversize_list == "refuse":
-            raise ApiError(-170 if dialect.max_list == 1000 else -165)
-        count = dialect.max_list
+            raise ApiError(-170 if most == 1000 else -165)
+        count = most
     return max(1, count - 1) if dialect.short_pages else count
 
 

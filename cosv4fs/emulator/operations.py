@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import namespace, uploads
+from . import namespace, predecessor, uploads
 from .attributes import read_update
 from .errors import ApiError
 from .listing import list_page
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .service import Service
 
-__all__ = ["OPERATIONS", "perform"]
+__all__ = ["OPERATIONS", "PREDECESSOR", "perform"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def perform(service: Service, call: Call) -> Reply:
     ApiError
         It is refused.
     """
-    operation = OPERATIONS.get(call.op)
+    operation = (PREDECESSOR if call.is_predecessor else OPERATIONS).get(call.op)
     if operation is None:
         raise ApiError(-299 if call.op else -5980)
     if call.head.method not in operation.methods:
@@ -203,3 +203,12 @@ OPERATIONS: dict[str, Operation] = {
     "upload_slice_finish": Operation(uploads.slice_finish),
 }
 """Every operation by the name that ``op`` carries."""
+
+PREDECESSOR: dict[str, Operation] = {
+    **{name: OPERATIONS[name] for name in ("create", "delete", "move", "upload")},
+    "stat": Operation(predecessor.stat(_stat), methods=("GET",), place="any", bound=True),
+    "list": Operation(predecessor.list_page, methods=("GET",), place="any", bound=True),
+    "update": Operation(predecessor.only_biz_attr(_update), Kind.SINGLE, place="either"),
+    "upload_slice": Operation(predecessor.upload_slice),
+}
+"""Those of the predecessor (spec section 11): no copy, and one operation for slices."""

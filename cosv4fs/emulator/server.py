@@ -13,7 +13,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from .call import Call, Head, locate
+from . import predecessor
+from .call import Call, Head, Place, locate
 from .downloads import download
 from .errors import ApiError, UnknownBucketError
 from .faults import CutRequest, Disconnect, Faults
@@ -207,6 +208,8 @@ class Server:
             reply = self._error(call, error) if error is not None else self._act(call)
         for action in actions:
             reply = action.after(call, reply)
+        if call.is_predecessor:
+            predecessor.dress(reply)
         return reply
 
     def _understand(self, connection: Connection, call: Call, body: memoryview) -> None:
@@ -215,12 +218,14 @@ class Server:
         method = call.head.method
         if method == "OPTIONS":
             call.op = "options"
-        elif call.place.download_host or (method in {"GET", "HEAD"} and "op" not in call.place.query):
+        elif call.place.download_host or (method in {"GET", "HEAD"} and not _named(call.place)):
             call.op = "head" if method == "HEAD" else "download"
         else:
             content_type = call.head.headers.get("content-type", "")
             call.parameters = read_body(body, connection.buffer, content_type, call.place.query)
-            call.op = call.parameters.text("op") or ""
+            call.op = call.parameters.text("op") or (
+                predecessor.implied(method, call.parameters.values) if call.is_predecessor else ""
+            )
 
     def _act(self, call: Call) -> Reply:
         disk_full.set(call.disk_full)
@@ -316,6 +321,11 @@ class _Exchange:
         server._log.add(record)
         if server._listener is not None:
             server._listener(record)
+
+
+def _named(place: Place) -> str:
+    """Return the operation that a URL names, or means where the predecessor need not be told."""
+    return place.query.get("op") or (predecessor.implied("GET", place.query) if place.version == "v1" else "")
 
 
 def _short_text(call: Call, name: str) -> str | None:

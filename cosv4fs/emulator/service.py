@@ -93,22 +93,27 @@ class Service:
         """Return a time as replies show it."""
         return seconds if self.dialect.times == "number" else str(seconds)
 
-    def source_url(self, path: CosPath) -> str:
-        """Return the URL of a file on the origin host (spec section 1)."""
-        return f"http://{path.bucket}-{self.appid}.cos{self.region}.myqcloud.com{encode_path(path.text)}"
+    def source_url(self, path: CosPath, *, predecessor: bool = False) -> str:
+        """Return the URL of a file on the origin host, which names no region for the predecessor (spec section 1)."""
+        region = "" if predecessor else self.region
+        return f"http://{path.bucket}-{self.appid}.cos{region}.myqcloud.com{encode_path(path.text)}"
 
     def access_url(self, path: CosPath) -> str:
         """Return the URL of a file on the CDN host (spec section 1)."""
         return f"http://{path.bucket}-{self.appid}.file.myqcloud.com{encode_path(path.text)}"
 
-    def links(self, path: CosPath) -> dict[str, Any]:
-        """Return what a finished upload answers: where the file is (spec section 6.1)."""
+    def links(self, call: Call) -> dict[str, Any]:
+        """Return what a finished upload answers: where the file is (spec sections 6.1 and 11)."""
+        path, dialect, old = call.path, self.dialect, call.is_predecessor
         full = f"/{self.appid}/{path.bucket}{path.text}"
+        resource = full if (dialect.v1_resource_path if old else dialect.resource_path) == "full" else path.text
+        # the predecessor's sample leaves appid and bucket out of both
+        url = f"web.file.myqcloud.com/files/v1{encode_path(resource)}" if old else ""
         return {
             "access_url": self.access_url(path),
-            "resource_path": full if self.dialect.resource_path == "full" else path.text,
-            "source_url": self.source_url(path),
-            "url": f"http://{self.region}.file.myqcloud.com/files/v2{encode_path(full)}",
+            "resource_path": resource,
+            "source_url": self.source_url(path, predecessor=old),
+            "url": f"http://{url or f'{self.region}.file.myqcloud.com/files/v2{encode_path(full)}'}",
         }
 
     def public(self, path: CosPath, node: sqlite3.Row | None) -> bool:

@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGEST_UPLOAD",
+    "SLICE_SIZES",
+    "check_size",
+    "check_slice",
+    "check_target",
+    "content_sha",
     "discard",
+    "find_session",
+    "first_gap",
     "forget_expired",
+    "open_session",
+    "publish",
     "received",
     "slice_data",
     "slice_finish",
     "slice_init",
     "slice_list",
+    "store_instantly",
     "upload",
+    "write_slice",
 ]
 
 LARGEST_UPLOAD = 20 * 1024 * 1024
 """Bytes that op=upload takes at most (spec section 2)."""
 
-_SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
+SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
+"""The slice sizes in bytes that a client may ask for (spec section 6.2)."""
 _DEFAULT_SLICE = 1048576
 _EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
 _HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
@@ -61,12 +73,12 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
         content = memoryview(b"")
     if len(content) > LARGEST_UPLOAD:
         raise ApiError(-285)
-    _check_size(service, len(content))
+    check_size(service, len(content))
     sha = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     if declared not in {None, sha}:
         raise ApiError(-174)
     with service.store.reading() as db:
-        _check_target(service, db, call.path, insert_only=insert_only, sliced=False)
+        check_target(service, db, call.path, insert_only=insert_only, sliced=False)
     blob = service.store.new_blob(content)
     values = {
         "size": len(content),
@@ -77,7 +89,7 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
         "blob": blob,
     }
     _store_new(service, call.path, values, insert_only=insert_only, sliced=False)
-    return service.links(call.path)
+    return service.links(call)
 
 
 def slice_init(service: Service, call: Call) -> dict[str, Any]:
@@ -91,7 +103,7 @@ def slice_init(service: Service, call: Call) -> dict[str, Any]:
     parameters, dialect = call.parameters, service.dialect
     check_new_path(call.path, dialect)
     size = parameters.whole("filesize", missing=-5971, bad=-5995)
-    _check_size(service, size)
+    check_size(service, size)
     sha = parameters.sha()
     insert_only = parameters.flag("insertOnly", default=True)
     parts = parameters.text("uploadparts") or ""
@@ -103,11 +115,11 @@ def slice_init(service: Service, call: Call) -> dict[str, Any]:
         resumed = _resumable(service, db, call.path, values)
         if resumed is not None:
             return resumed
-        _check_target(service, db, call.path, insert_only=insert_only, sliced=True)
+        check_target(service, db, call.path, insert_only=insert_only, sliced=True)
     provable = sha is not None and (parts.strip() or not dialect.instant_needs_parts)
-    if provable and _store_instantly(service, call, values, insert_only=insert_only):
-        return service.links(call.path)
-    session = _open_session(service, call.path, values, insert_only=insert_only)
+    if provable and store_instantly(service, call, values, insert_only=insert_only):
+        return service.links(call)
+    session = open_session(service, call.path, secrets.token_hex(48), values, insert_only=insert_only)
     reply: dict[str, Any] = {"session": session, "slice_size": slice_size}
     if dialect.serial_upload:
         reply["serial_upload"] = 1
@@ -129,17 +141,17 @@ def slice_data(service: Service, call: Call) -> dict[str, Any]:
         raise ApiError(-95)
     offset = parameters.whole("offset", missing=-5992, bad=-5992)
     with service.gate.writing(session):
-        upload_row = _find_session(service, call.path, session)
+        upload_row = find_session(service, call, session)
         if content is None:
             raise ApiError(-5990)
-        _check_slice(service, upload_row, offset, content)
+        check_slice(service, upload_row, offset, content)
         declared = parameters.sha()
         if declared is not None and upload_row["sha"] not in {None, declared}:
             raise ApiError(-174)
         md5 = (parameters.text("datamd5") or "").strip()
         if md5 and md5.lower() != hashlib.md5(content, usedforsecurity=False).hexdigest():
             raise ApiError(-174)
-        _write_slice(service, call, upload_row, offset, content)
+        write_slice(service, call, upload_row, offset, content)
     reply = {"datalen": len(content), "offset": offset, "session": session}
     if md5:
         reply["datamd5"] = md5
@@ -160,7 +172,7 @@ def slice_list(service: Service, call: Call) -> dict[str, Any]:
         if row is None:
             if node is None or node["directory"]:
                 raise ApiError(-197)
-            return service.links(call.path)
+            return service.links(call)
         slices = db.execute(
             "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
         ).fetchall()
@@ -191,7 +203,7 @@ def slice_finish(service: Service, call: Call) -> dict[str, Any]:
     if not session:
         raise ApiError(-95)
     with service.gate.closing(session):
-        row = _find_session(service, call.path, session)
+        row = find_session(service, call, session)
         size = call.parameters.whole("filesize", missing=-5971, bad=-5995)
         declared = call.parameters.sha()
         if row["sha"] is not None and declared is None:
@@ -199,15 +211,27 @@ def slice_finish(service: Service, call: Call) -> dict[str, Any]:
         if row["sha"] is not None and declared != row["sha"]:
             raise ApiError(-174)
         _check_complete(service, row, size)
-        sha = _content_sha(service, row, size, declared)
-        _publish(service, call.path, row, size, sha, declared)
-    return service.links(call.path)
+        sha = content_sha(service, row, size, declared)
+        publish(service, call.path, row, size, sha, declared)
+    return service.links(call)
 
 
 def received(db: sqlite3.Connection, row: sqlite3.Row) -> int:
     """Return how many bytes of an unfinished upload are there."""
     total = db.execute("SELECT coalesce(sum(length), 0) FROM slices WHERE session = ?", (row["session"],))
     return int(total.fetchone()[0])
+
+
+def first_gap(db: sqlite3.Connection, row: sqlite3.Row) -> int:
+    """Return how many bytes of an unfinished upload are there without a gap."""
+    end = 0
+    for part in db.execute(
+        "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
+    ):
+        if part["position"] != end:
+            break
+        end += part["length"]
+    return end
 
 
 def discard(service: Service, db: sqlite3.Connection, row: sqlite3.Row) -> str:
@@ -234,13 +258,15 @@ def _place(row: sqlite3.Row) -> CosPath:
     return CosPath(row["bucket"], row["parent"] + row["name"])
 
 
-def _check_size(service: Service, size: int) -> None:
+def check_size(service: Service, size: int) -> None:
+    """Refuse a file that is larger than the dialect lets files be."""
     limit = service.dialect.max_object_size
     if limit is not None and size > limit:
         raise ApiError(-285)
 
 
-def _check_target(service: Service, db: sqlite3.Connection, path: CosPath, *, insert_only: bool, sliced: bool) -> None:
+def check_target(service: Service, db: sqlite3.Connection, path: CosPath, *, insert_only: bool, sliced: bool) -> None:
+    """Refuse an upload to a path that is taken, or whose directory is missing where it has to be there."""
     dialect = service.dialect
     node = namespace.find_node(db, path)
     if node is not None and node["directory"]:
@@ -264,7 +290,7 @@ def _store_new(service: Service, path: CosPath, values: dict[str, object], *, in
     blob = values["blob"]
     try:
         with service.store.writing() as db:
-            _check_target(service, db, path, insert_only=insert_only, sliced=sliced)
+            check_target(service, db, path, insert_only=insert_only, sliced=sliced)
             row = namespace.find_upload(db, path)
             if row is not None:
                 freed.append(discard(service, db, row))
@@ -289,7 +315,7 @@ def _slice_size(service: Service, call: Call) -> int:
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
     wish = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
-    return wish if wish in _SLICE_SIZES else _DEFAULT_SLICE
+    return wish if wish in SLICE_SIZES else _DEFAULT_SLICE
 
 
 def _check_parts(text: str, size: int, sha: str) -> None:
@@ -315,17 +341,11 @@ def _resumable(
         return None
     if any(row[name] != values[name] for name in ("size", "slice_size", "sha")):
         return None
-    end = 0
-    for part in db.execute(
-        "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
-    ):
-        if part["position"] != end:
-            break
-        end += part["length"]
-    return {"session": row["session"], "slice_size": row["slice_size"], "offset": end}
+    return {"session": row["session"], "slice_size": row["slice_size"], "offset": first_gap(db, row)}
 
 
-def _store_instantly(service: Service, call: Call, values: dict[str, Any], *, insert_only: bool) -> bool:
+def store_instantly(service: Service, call: Call, values: dict[str, Any], *, insert_only: bool) -> bool:
+    """Store a file whose content is known already; return whether it is."""
     scope = service.dialect.instant
     if scope == "off":
         return False
@@ -348,13 +368,13 @@ def _store_instantly(service: Service, call: Call, values: dict[str, Any], *, in
     return True
 
 
-def _open_session(service: Service, path: CosPath, values: dict[str, Any], *, insert_only: bool) -> str:
-    session = secrets.token_hex(48)
+def open_session(service: Service, path: CosPath, session: str, values: dict[str, Any], *, insert_only: bool) -> str:
+    """Begin an unfinished upload under a name that nobody has yet; return that name."""
     blob = service.store.new_blob()
     freed: list[str | None] = [blob]
     try:
         with service.store.writing() as db:
-            _check_target(service, db, path, insert_only=insert_only, sliced=True)
+            check_target(service, db, path, insert_only=insert_only, sliced=True)
             old = namespace.find_upload(db, path)
             replaced: list[str | None] = [discard(service, db, old)] if old is not None else []
             if service.dialect.slice_overwrite == "at-init":
@@ -379,15 +399,17 @@ def _open_session(service: Service, path: CosPath, values: dict[str, Any], *, in
     return session
 
 
-def _find_session(service: Service, path: CosPath, session: str) -> sqlite3.Row:
+def find_session(service: Service, call: Call, session: str) -> sqlite3.Row:
+    """Return the unfinished upload of a session; −94 when it is another's, or one of another generation."""
     with service.store.reading() as db:
-        row = namespace.find_upload(db, path)
-    if row is None or row["session"] != session:
+        row = namespace.find_upload(db, call.path)
+    if row is None or row["session"] != session or ("-" in session) != call.is_predecessor:
         raise ApiError(-94)
     return row
 
 
-def _check_slice(service: Service, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+def check_slice(service: Service, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+    """Refuse a slice that is not one of the upload's: −284 and −5991, or −290 where the dialect wants order."""
     slice_size, end = row["slice_size"], offset + len(content)
     if offset % slice_size:
         raise ApiError(-284)
@@ -402,7 +424,8 @@ def _check_slice(service: Service, row: sqlite3.Row, offset: int, content: memor
                 raise ApiError(-290)
 
 
-def _write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+def write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+    """Keep a slice, in place of what was sent before for the same bytes."""
     session, slice_size = row["session"], row["slice_size"]
     pieces = [
         (session, start, min(slice_size, offset + len(content) - start))
@@ -454,7 +477,8 @@ def _sha_wanted(service: Service, row: sqlite3.Row) -> bool:
     return row["sha"] is not None or service.dialect.slice_sha in {"real", "suffixed"}
 
 
-def _content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
+def content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
+    """Return the SHA-1 of a complete upload, if anybody wants to know; −174 when it is not the declared one."""
     if declared is None and not _sha_wanted(service, row):
         return None
     try:
@@ -466,9 +490,10 @@ def _content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | 
     return sha
 
 
-def _publish(
+def publish(
     service: Service, path: CosPath, row: sqlite3.Row, size: int, sha: str | None, declared: str | None
 ) -> None:
+    """Make a complete upload the file at its path."""
     shown = sha
     if declared is None:
         shown = {"absent": None, "zeros": "0" * 40, "suffixed": f"{sha}_1234"}.get(service.dialect.slice_sha, sha)

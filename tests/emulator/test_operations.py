@@ -287,7 +287,7 @@ def test_unknown_places(client):
     answer = client.raw("GET", "/x", headers={"Host": f"nobody-{APPID}.cosgz.myqcloud.com"})
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/xml")
     assert client.raw("GET", "/x").code == -5994
-    assert client.raw("GET", f"/files/v1/{APPID}/b/x").code == -78
+    assert client.raw("GET", f"/files/v3/{APPID}/b/x").code == -5994
     assert client.raw("GET", f"/files/v2/{APPID}/b/%ff?op=stat").code == -147
 
 
