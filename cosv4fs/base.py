@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient
 from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
 from cosv4fs.room import Room, room_for
@@ -53,7 +53,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self._room
 
     @property
-    def client(self) -> CosV4Client:
+    def client(self) -> CosClient:
         """The typed client of the API, for what a filesystem cannot express."""
         return self.room.client
 

@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.profiles import FILE_VARIABLE, PROFILE_VARIABLE, profile_options
+from cosv4fs.generation import V4, Generation
+from cosv4fs.profiles import FILE_VARIABLE, profile_options
 
-__all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "Secret", "environment_token", "resolve"]
+__all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "EnvironmentToken", "Secret", "resolve"]
 
 MIB = 1024 * 1024
 
@@ -27,14 +28,8 @@ SLICE_SIZES = (MIB // 2, MIB, 2 * MIB, 3 * MIB)
 MAX_SINGLE_UPLOAD = 20 * MIB
 """The largest object, in bytes, that one request may upload (spec section 2)."""
 
-ENVIRONMENT = {
-    "appid": "COSV4_APPID",
-    "secret_id": "COSV4_SECRET_ID",
-    "secret_key": "COSV4_SECRET_KEY",
-    "region": "COSV4_REGION",
-    "endpoint": "COSV4_ENDPOINT",
-}
-"""The environment variable behind each option that has one."""
+ENVIRONMENT = V4.environment
+"""The environment variable behind each option of ``cosv4`` that has one."""
 
 
 class Secret(str):
@@ -120,6 +115,8 @@ class Config:
         Whether ``put``, ``get``, ``put_file`` and ``get_file`` show a bar (tqdm's), where no callback is given.
     use_listings_cache, listings_expiry_time : bool, float
         Whether listings and statuses are remembered, and for how many seconds.
+    generation : Generation
+        Which generation of the API is spoken; no option, but decided by the protocol.
     """
 
     appid: str = ""
@@ -154,6 +151,7 @@ class Config:
     progress: bool = False
     use_listings_cache: bool = True
     listings_expiry_time: float = 10.0
+    generation: Generation = V4
 
     @property
     def scheme(self) -> str:
@@ -162,12 +160,12 @@ class Config:
 
     @property
     def api_root(self) -> str:
-        """The URL before ``/files/v2/…`` (spec section 1)."""
-        return self.endpoint or f"{self.scheme}://{self.region}.file.myqcloud.com"
+        """The URL before ``/files/…`` (spec section 1)."""
+        return self.endpoint or f"{self.scheme}://{self.generation.api_host.format(region=self.region)}"
 
     def download_host(self, bucket: str) -> str:
         """Return the name of a bucket's origin download host (spec section 1)."""
-        return f"{bucket}-{self.appid}.cos{self.region}.myqcloud.com"
+        return self.generation.download_host.format(bucket=bucket, appid=self.appid, region=self.region)
 
     def download_root(self, bucket: str) -> tuple[str, str | None]:
         """Return (URL before the object's key, Host header or None) for downloads from `bucket`.
@@ -181,18 +179,22 @@ class Config:
         return f"{self.scheme}://{self.download_host(bucket)}", None
 
 
-class _EnvironmentToken:
-    """The environment's part of the configuration, read anew at each access."""
+class EnvironmentToken:
+    """The environment's part of the configuration, read anew at each access.
+
+    A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem. Its
+    class says by ``generation`` which variables count.
+    """
 
     def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
-        return tuple(os.environ.get(name) for name in (*ENVIRONMENT.values(), PROFILE_VARIABLE, FILE_VARIABLE))
+        generation: Generation = getattr(owner, "generation", V4)
+        names = (*generation.environment.values(), generation.profile_variable, FILE_VARIABLE)
+        return tuple(os.environ.get(name) for name in names)
 
 
-environment_token = _EnvironmentToken()
-"""A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem."""
-
-
-def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None) -> Config:
+def resolve(
+    options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None, generation: Generation = V4
+) -> Config:
     """Return the configuration for `options`, completed from the environment and `fallback`.
 
     Parameters
@@ -204,6 +206,8 @@ def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = Non
     fallback : mapping, optional
         Values from a configuration file. fsspec mixes them into the options before anyone sees them, so an option
         that equals its fallback gives way to the environment.
+    generation : Generation
+        Which generation of the API is meant, and so which environment variables.
 
     Raises
     ------
@@ -218,14 +222,15 @@ def resolve(options: Mapping[str, Any], fallback: Mapping[str, Any] | None = Non
     given = _renamed(options)
     own = {name: value for name, value in given.items() if fallback.get(name) != value or name not in fallback}
     named = own.pop("profile", None)
-    environment = {name: os.environ[variable] for name, variable in ENVIRONMENT.items() if os.environ.get(variable)}
-    usual = os.environ.get(PROFILE_VARIABLE) or fallback.pop("profile", None)
+    variables = generation.environment.items()
+    environment = {name: os.environ[variable] for name, variable in variables if os.environ.get(variable)}
+    usual = os.environ.get(generation.profile_variable) or fallback.pop("profile", None)
     layers = [own, profile_options(named)] if named else [own]
     layers += [environment, *([profile_options(usual)] if usual and not named else []), fallback]
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
         merged |= _renamed(layer)
-    config = Config(**_normalised(merged))
+    config = Config(**_normalised(merged), generation=generation)
     _check(config)
     return config
 
@@ -241,9 +246,10 @@ def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _normalised(given: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(Config.__dataclass_fields__))
+    known = [name for name in Config.__dataclass_fields__ if name != "generation"]
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise TypeError(f"unknown option {', '.join(unknown)}; known are {', '.join(Config.__dataclass_fields__)}")
+        raise TypeError(f"unknown option {', '.join(unknown)}; known are {', '.join(known)}")
     for name in ("appid", "secret_id", "secret_key", "region"):
         # fsspec parses values of its config files as JSON: an appid arrives as an int
         given[name] = str(given.get(name, "")).strip()
@@ -280,11 +286,11 @@ def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
 def _check(config: Config) -> None:
     given_later = config.anon or config.credentials is not None
     needed = ["appid"] if given_later else ["appid", "secret_id", "secret_key"]
-    if not config.endpoint:
+    if config.generation.has_regions and not config.endpoint:
         needed.append("region")
     missing = [name for name in needed if not getattr(config, name)]
     if missing:
-        raise MissingCredentialsError(13, _how_to_set(missing), None)
+        raise MissingCredentialsError(13, _how_to_set(missing, config.generation), None)
     for name in ("endpoint", "download_endpoint"):
         _check_url(name, getattr(config, name))
     for name in ("secret_id", "secret_key"):
@@ -345,9 +351,9 @@ def _check_numbers(config: Config) -> None:
             raise ValueError(f"{name} must be a positive number of seconds, not {getattr(config, name)}")
 
 
-def _how_to_set(missing: list[str]) -> str:
-    ways = [f"{name} (option {name}= or environment variable {ENVIRONMENT[name]})" for name in missing]
+def _how_to_set(missing: list[str], generation: Generation) -> str:
+    ways = [f"{name} (option {name}= or environment variable {generation.environment[name]})" for name in missing]
     return (
         f"missing {', '.join(ways)}; storage_options= of pandas and dask pass options on, and an fsspec configuration "
-        "file may set them under 'cosv4'; profile= names a section of the profile file"
+        f"file may set them under {generation.name!r}; profile= names a section of the profile file"
     )

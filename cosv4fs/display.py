@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 50
 """Rows of a listing that a notebook shows."""
 
-_HIDDEN = {"secret_id", "secret_key", "proxies", "appid", "region", "endpoint"}
+_HIDDEN = {"secret_id", "secret_key", "proxies", "appid", "region", "endpoint", "generation"}
 """Options that are secret, or shown in a line of their own."""
 
 

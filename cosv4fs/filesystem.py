@@ -1,4 +1,4 @@
-"""`CosV4FileSystem`: what fsspec sees. Paths in, info dicts and bytes out; no HTTP and no threads of its own."""
+"""`CosV4FileSystem` and `CosV3FileSystem`: what fsspec sees. Paths in, infos and bytes out; no HTTP, no threads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from fsspec.compression import compr
 from fsspec.config import conf
 from fsspec.core import get_compression
 
-from cosv4fs.config import SLICE_SIZES, environment_token, resolve
+from cosv4fs import paths
+from cosv4fs.config import SLICE_SIZES, Config, EnvironmentToken, resolve
 from cosv4fs.display import filesystem_html
 from cosv4fs.errors import make_error
 from cosv4fs.file import CompressedWriter, CosV4Reader, CosV4Writer, TextWriter
+from cosv4fs.generation import V3, V4, Generation
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.uploads import Uploads
 
-__all__ = ["CosV4FileSystem"]
+__all__ = ["CosV3FileSystem", "CosV4FileSystem"]
 
 _SECRETS = ("secret_id", "secret_key", "credentials", "proxies")
 
@@ -51,6 +53,8 @@ class CosV4FileSystem(Uploads):
     """
 
     protocol = "cosv4"
+    generation: Generation = V4
+    """Which generation of the API is spoken."""
     root_marker = ""
     storage_options: dict[str, Any]
     takes_size = True
@@ -59,7 +63,7 @@ class CosV4FileSystem(Uploads):
     """``sha`` in an info is the SHA-1 of the content; for who compares any two filesystems."""
     # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
-    _environment = environment_token
+    _environment = EnvironmentToken()
 
     def __init__(
         self,
@@ -75,17 +79,16 @@ class CosV4FileSystem(Uploads):
         account = {
             "appid": appid, "secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint,
         }  # fmt: skip
-        config = resolve({**account, **options}, conf.get("cosv4", {}))
+        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.generation)
         super().__init__(config, asynchronous=asynchronous, loop=loop)
 
     @property
     def service(self) -> str:
         """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
-        return f"{self.config.appid} at {self.config.endpoint or self.config.region}"
+        return f"{self.config.appid} at {_where(self.config)}"
 
     def __repr__(self) -> str:
-        where = self.config.endpoint or self.config.region
-        return f"<{type(self).__name__} appid={self.config.appid} at {where}>"
+        return f"<{type(self).__name__} appid={self.config.appid} at {_where(self.config)}>"
 
     def _repr_html_(self) -> str:
         return filesystem_html(type(self).__name__, self.config)
@@ -187,6 +190,29 @@ class CosV4FileSystem(Uploads):
             for name in _SECRETS:
                 described.pop(name, None)
         return described
+
+
+class CosV3FileSystem(CosV4FileSystem):
+    """Buckets of the predecessor, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
+
+    It is used as `CosV4FileSystem` is, with the same options; the account may also come from ``COSV3_APPID``,
+    ``COSV3_SECRET_ID``, ``COSV3_SECRET_KEY`` and ``COSV3_ENDPOINT``, or from fsspec's configuration under ``cosv3``.
+    There are no regions.
+
+    Slices travel one after another, after the whole content is known: what is written bit by bit waits in the spool
+    until it is closed. Copies travel through this machine, and of the attributes only ``biz_attr`` can be changed.
+    """
+
+    protocol = "cosv3"
+    generation = V3
+
+    def _copy(self, source: str, target: str) -> None:
+        paths.check_new(target)
+        self._copy_through(source, target)
+
+
+def _where(config: Config) -> str:
+    return config.endpoint or config.region or config.api_root
 
 
 def _check_open(mode: object, block_size: object, options: Mapping[str, Any]) -> None:

@@ -131,6 +131,10 @@ class Rearranging(Writing):
             copy = lambda: self.client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
             with_parents(self.client, bucket, target_key, copy, source=key)
             return
+        self._copy_through(source, target)
+
+    def _copy_through(self, source: str, target: str) -> None:
+        """Copy a file through this machine."""
         with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
             while data := reader.read(self.config.slice_size):
                 writer.write(data)

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient, client_for
 from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
 from cosv4fs.transfer.journal import Journal
@@ -30,7 +30,7 @@ class Room:
 
     Parameters
     ----------
-    client : CosV4Client
+    client : CosClient
         Connections and signatures.
     workers : Workers
         Threads and buffers.
@@ -44,7 +44,7 @@ class Room:
         Which buckets take objects of unknown size as a stream.
     """
 
-    client: CosV4Client
+    client: CosClient
     workers: Workers
     cache: PathCache
     tree: Tree
@@ -67,12 +67,12 @@ def room_for(config: Config) -> Room:
 
 
 def _build(config: Config) -> Room:
-    client = CosV4Client(config)
+    client = client_for(config)
     workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     cache = PathCache(seconds)
-    account = f"{config.api_root} {config.appid}"
+    account = f"{config.api_root}{config.generation.prefix} {config.appid}"
     journal, probe = Journal(config.journal_dir, account), StreamingProbe(client, config.streaming, config.slice_size)
     return Room(client, workers, cache, Tree(client, workers, cache), journal, probe)
 

@@ -14,7 +14,7 @@ from typing import Any
 from fsspec.utils import glob_translate
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, Entry, PathStatus
+from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.transfer.workers import Workers
@@ -45,11 +45,11 @@ class Tree:
 
     Parameters
     ----------
-    client, workers, cache : CosV4Client, Workers, PathCache
+    client, workers, cache : CosClient, Workers, PathCache
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CosV4Client, workers: Workers, cache: PathCache) -> None:
+    def __init__(self, client: CosClient, workers: Workers, cache: PathCache) -> None:
         self._client, self._workers, self._cache = client, workers, cache
 
     def info(self, path: str, trust_absence: bool = False) -> Info:

@@ -42,13 +42,14 @@ class Clock:
 class Service:
     """An emulator and a client that wastes no time between attempts."""
 
-    def __init__(self, *, options=None, retries=5, emulator=None, clock=time.time, **dialect):
+    def __init__(self, *, options=None, retries=5, emulator=None, clock=time.time, kind=CosV4Client, **dialect):
         self.emulator = Emulator(buckets=(BUCKET,), dialect=Dialect(**dialect), **(emulator or {}))
         self.emulator.start()
         self.clock = Clock()
-        self.config = resolve({**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})})
+        given = {**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})}
+        self.config = resolve(given, generation=kind.generation)
         self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
-        self.client = CosV4Client(self.config, self.policy, clock)
+        self.client = kind(self.config, self.policy, clock)
         self.workers = Workers(self.config.max_concurrency, self.config.max_requests)
 
     def close(self):
@@ -164,11 +165,11 @@ def http_reply(body=b"", status="200 OK", headers=(), length=None):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def raw_client(server, **options):
+def raw_client(server, kind=CosV4Client, **options):
     """Return a client for a `RawServer` that tries once."""
     given = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz", "endpoint": server.endpoint}
     given |= {"max_retries": 0, "read_timeout": 20.0}
-    return CosV4Client(resolve({**given, **options}))
+    return kind(resolve({**given, **options}, generation=kind.generation))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """How an operation becomes requests: its URL, the right kind of signature, the loop of retries, its reply.
 
-What the operations of a generation of the API have in common; `client` has the operations.
+What the operations of a generation of the API have in common; `operations` has them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cosv4fs.api.signing import Signer, encode_key
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config, resolve
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.generation import V4, Generation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,6 +61,9 @@ class Caller:
         Stops requests that other threads have under way.
     """
 
+    generation: Generation = V4
+    """What `connect` makes a configuration for."""
+
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
@@ -85,7 +89,7 @@ class Caller:
         MissingCredentialsError, ValueError, TypeError
             See `cosv4fs.config.resolve`.
         """
-        return cls(resolve(options))
+        return cls(resolve(options, generation=cls.generation))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} appid={self.config.appid} at {self.config.api_root}>"
@@ -116,7 +120,11 @@ class Caller:
 
     def _url(self, bucket: str, key: str) -> str:
         _check_bucket(bucket, key)
-        return f"{self.config.api_root}/files/v2/{self.config.appid}/{bucket}{encode_key(key)}"
+        return f"{self.config.api_root}{self._prefix(bucket)}{encode_key(key)}"
+
+    def _prefix(self, bucket: str) -> str:
+        """Return the path of a bucket on the API's host."""
+        return f"{self.config.generation.prefix}/{self.config.appid}/{bucket}"
 
     def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
         _check_bucket(bucket, key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cosv4fs.errors import make_error
@@ -168,12 +168,30 @@ class SliceSession:
         Slices have to be sent one after another.
     resumed : bool
         The session existed before: the server may hold slices of it (spec section 6.2, ``data.offset``).
+    offset : int
+        Bytes from the beginning that need not be sent, where the predecessor says so (spec section 11).
     """
 
     session: str = field(repr=False)
     slice_size: int = 0
     serial: bool = False
     resumed: bool = False
+    offset: int = 0
+
+    @classmethod
+    def parse_predecessor(cls, data: Fields, wanted: int) -> SliceSession:
+        """Read it from the ``data`` of the predecessor's reply (spec section 11).
+
+        Parameters
+        ----------
+        wanted : int
+            Bytes per slice where the reply tells none.
+        """
+        slice_size = data.slice_size() if data.has("slice_size") else wanted
+        # in order, unless the service says that this does not matter
+        serial = data.number("serial_upload", 1) != 0
+        offset = data.number("offset", 0)
+        return cls(data.text("session"), slice_size, serial, offset > 0, offset)
 
     @classmethod
     def parse(cls, data: Fields) -> SliceSession:
@@ -343,6 +361,10 @@ class PathStatus:
     def is_unfinished(self) -> bool:
         """Whether this is an upload that was never finished."""
         return self.stored < self.size
+
+    def received(self, size: int, stored: int) -> PathStatus:
+        """Return the same with what another reply tells of its size and of the bytes that the server has."""
+        return replace(self, size=size, stored=stored)
 
     @classmethod
     def parse(cls, data: Fields, is_directory: bool) -> PathStatus:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 
 __all__ = ["make_directory", "parent_key", "with_parents"]
@@ -20,7 +20,7 @@ def parent_key(key: str) -> str:
     return key.rstrip("/").rpartition("/")[0] + "/"
 
 
-def make_directory(client: CosV4Client, bucket: str, key: str, parents: bool = True) -> bool:
+def make_directory(client: CosClient, bucket: str, key: str, parents: bool = True) -> bool:
     """Create a directory, and its parents where they are missing.
 
     Returns
@@ -50,7 +50,7 @@ def make_directory(client: CosV4Client, bucket: str, key: str, parents: bool = T
     return True
 
 
-def with_parents(client: CosV4Client, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
+def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
     """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
 
     Whether parents have to exist is disputed (spec section 15-12), so it is not asked beforehand.
@@ -83,7 +83,7 @@ def with_parents(client: CosV4Client, bucket: str, key: str, action: Callable[[]
         raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", blocking) from error
 
 
-def _file_above(client: CosV4Client, bucket: str, key: str) -> str | None:
+def _file_above(client: CosClient, bucket: str, key: str) -> str | None:
     """Return the path of the file that stands where a directory above `key` would have to."""
     while (key := parent_key(key)) != "/":
         try:

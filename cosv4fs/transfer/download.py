@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, Fetched, Version
+from cosv4fs.api import CosClient, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.integrity import check_content
@@ -50,7 +50,7 @@ class Download:
 
     Parameters
     ----------
-    client, workers : CosV4Client, Workers
+    client, workers : CosClient, Workers
         Send the requests.
     bucket, key : str
         The object.
@@ -65,7 +65,7 @@ class Download:
 
     def __init__(
         self,
-        client: CosV4Client,
+        client: CosClient,
         workers: Workers,
         bucket: str,
         key: str,

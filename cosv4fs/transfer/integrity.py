@@ -11,14 +11,14 @@ import hashlib
 from collections.abc import Callable
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosFileNotFoundError, make_error
 
 __all__ = ["SequentialCheck", "check_content"]
 
 
-def check_content(client: CosV4Client, bucket: str, key: str, known: str, found: str) -> None:
+def check_content(client: CosClient, bucket: str, key: str, known: str, found: str) -> None:
     """Compare the SHA-1 of what was read with the one that a listing or a status had told.
 
     A difference costs one request: what was told may be older than what was read.

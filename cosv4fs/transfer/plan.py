@@ -43,18 +43,23 @@ class SlicePlan:
         Only one slice may be under way, in order (spec section 6.2, ``serial_upload``).
     done : iterable of (int, int)
         Offset and length of stretches that the server already has. Only whole slices of this plan count.
+    start : int
+        So many bytes at the beginning are not to be sent at all: the server has them.
     """
 
-    def __init__(self, size: int, slice_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = ()) -> None:
-        if size < 0 or slice_size < 1:
+    def __init__(
+        self, size: int, slice_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = (), start: int = 0
+    ) -> None:
+        if not 0 <= start <= size or slice_size < 1:
             raise ValueError(f"a size of {size} bytes cannot be cut into slices of {slice_size} bytes")
         self.size, self.slice_size, self.serial = size, slice_size, serial
         known = set(done)
-        every = ranges(0, size, slice_size)
+        every = ranges(start, size, slice_size)
         self._done = {piece.offset for piece in every if (piece.offset, piece.length) in known}
         self._pending = deque(piece for piece in every if piece.offset not in self._done)
         self._under_way: dict[int, Slice] = {}
         self._count = len(every)
+        self._start = start
 
     @property
     def is_complete(self) -> bool:
@@ -63,8 +68,8 @@ class SlicePlan:
 
     @property
     def done_bytes(self) -> int:
-        """Bytes of the slices that are done."""
-        return sum(min(self.slice_size, self.size - offset) for offset in self._done)
+        """Bytes of the slices that are done, and of those before them."""
+        return self._start + sum(min(self.slice_size, self.size - offset) for offset in self._done)
 
     def next(self) -> Slice | None:
         """Return the next slice to send and count it as under way; None when none may start now."""

@@ -8,9 +8,10 @@ published.
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, SliceSession
+from cosv4fs.api import CosClient, CosV4Client, SliceSession
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.directories import parent_key, with_parents
@@ -29,7 +30,7 @@ class StreamingProbe:
 
     Parameters
     ----------
-    client : CosV4Client
+    client : CosClient
         Sends the requests.
     mode : str
         ``auto`` asks, ``always`` and ``never`` answer without asking.
@@ -37,7 +38,7 @@ class StreamingProbe:
         Bytes per slice to ask for.
     """
 
-    def __init__(self, client: CosV4Client, mode: str, slice_size: int) -> None:
+    def __init__(self, client: CosClient, mode: str, slice_size: int) -> None:
         self._client, self._mode, self._slice_size = client, mode, slice_size
         self._answers: dict[str, bool] = {}
         self._lock = threading.Lock()
@@ -70,7 +71,8 @@ class StreamingProbe:
             discard_sibling(self._client, target.bucket, place)
 
     def _try(self, bucket: str, place: str) -> bool:
-        client, size = self._client, len(_CONTENT)
+        # nothing is streamed, and so nobody asks, where slices need the SHA-1 first
+        client, size = cast(CosV4Client, self._client), len(_CONTENT)
         session = client.upload_slice_init(bucket, place, filesize=DECLARED_SIZE, slice_size=self._slice_size)
         if not isinstance(session, SliceSession):
             return False

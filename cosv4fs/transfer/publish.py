@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient, CosV4Client
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
 
@@ -24,6 +24,7 @@ __all__ = [
     "naming",
     "publish_sibling",
     "refuse_taken",
+    "remove_session",
     "remove_unfinished",
 ]
 
@@ -64,7 +65,7 @@ class Target:
         return paths.join(self.bucket, self.key)
 
 
-def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, sha: str | None) -> None:
+def publish_sibling(client: CosClient, target: Target, place: str, size: int, sha: str | None) -> None:
     """Move a complete sibling to its target; on failure the sibling is removed and the old object stays.
 
     Raises
@@ -85,31 +86,28 @@ def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, 
         raise
 
 
-def discard_sibling(client: CosV4Client, bucket: str, place: str) -> None:
+def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
     """Delete a hidden sibling, complete or not: its name is nobody else's."""
     delete_quietly(client, bucket, place)
 
 
-def remove_unfinished(client: CosV4Client, bucket: str, key: str, sessions: Container[str] | None = None) -> bool:
-    """Delete the unfinished upload at a key; return whether there was one.
-
-    Parameters
-    ----------
-    sessions : container of str, optional
-        Only if its session is one of these.
+def remove_unfinished(client: CosClient, bucket: str, key: str) -> None:
+    """Delete the unfinished upload at a key, if there is one.
 
     A complete object at the same key is never deleted, also not together with an upload that was to replace it.
     """
+    if client.is_uploading(bucket, key) and not _is_complete(client, bucket, key):
+        client.delete(bucket, key)
+
+
+def remove_session(client: CosV4Client, bucket: str, key: str, sessions: Container[str]) -> None:
+    """Delete the unfinished upload at a key only if its session is one of these; a complete object stays as well."""
     found = client.upload_slice_list(bucket, key)
-    if found is None or (sessions is not None and found.session not in sessions):
-        return False
-    if _is_complete(client, bucket, key):
-        return False
-    client.delete(bucket, key)
-    return True
+    if found is not None and found.session in sessions and not _is_complete(client, bucket, key):
+        client.delete(bucket, key)
 
 
-def _is_complete(client: CosV4Client, bucket: str, key: str) -> bool:
+def _is_complete(client: CosClient, bucket: str, key: str) -> bool:
     """Tell whether there is an object to be read: an upload that has all its slices only looks like one."""
     if client.stat(bucket, key).is_unfinished:
         return False
@@ -149,7 +147,7 @@ def naming(target: Target) -> Iterator[None]:
         raise
 
 
-def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsError) -> None:
+def refuse_taken(client: CosClient, target: Target, refusal: CosFileExistsError) -> None:
     """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
     if target.create:
         raise refusal
@@ -160,7 +158,7 @@ def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsErro
     raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
 
 
-def delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
+def delete_quietly(client: CosClient, bucket: str, key: str) -> None:
     try:
         client.delete(bucket, key)
     except CosFileNotFoundError:

@@ -13,14 +13,17 @@ from dataclasses import replace
 from functools import partial
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
+from cosv4fs.api import CosClient, CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, make_error
+from cosv4fs.generation import V3, V4, Generation
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
+from cosv4fs.transfer.ordered import OrderedUpload
+from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.publish import (
     UNFINISHED,
     Target,
@@ -28,46 +31,22 @@ from cosv4fs.transfer.publish import (
     discard_sibling,
     publish_sibling,
     refuse_taken,
-    remove_unfinished,
+    remove_session,
 )
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.workers import Workers, is_stop
 
-__all__ = ["SliceUpload", "upload_single", "upload_source"]
+__all__ = ["SliceUpload", "upload_kind", "upload_single", "upload_source"]
 
 Progress = Callable[[int], None]
-
-_MOST_SLICES = 2**22
-"""More slices of one object than this are not planned: their list alone would take a gigabyte."""
-
 
 _RECOVERIES = 2
 """How often an upload goes on in another way when its session is refused: in order, then at another place."""
 
 
-class SliceUpload:
-    """One upload session on the service, from `open` to `publish` or `abort`.
-
-    Parameters
-    ----------
-    client : CosV4Client
-        Sends the requests.
-    target : Target
-        Where the object shall be in the end.
-    size : int
-        Bytes of the whole object.
-    slice_size : int
-        Bytes per slice to ask for.
-    sha : str, optional
-        SHA-1 of the whole object in hex, when it is known beforehand: the server verifies it.
-    entry : Entry
-        The journal's page, for sources that a later process can read again.
-    hidden : bool
-        Upload to a hidden sibling in any case.
-    uploadparts : str, optional
-        Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
-    """
+class SliceUpload(PlacedUpload):
+    """An upload session of v4: slices in any order, at the target or on a hidden sibling; see `PlacedUpload`."""
 
     def __init__(
         self,
@@ -80,41 +59,10 @@ class SliceUpload:
         hidden: bool = False,
         uploadparts: str | None = None,
     ) -> None:
-        self._client, self._target, self._entry = client, target, entry
-        self._uploadparts = uploadparts
-        self._size, self._wanted_slice, self._sha = size, slice_size, sha
-        self._place = paths.sibling(target.key) if target.deferred or hidden else target.key
-        self._session: SliceSession | None = None
+        super().__init__(client, target, size, slice_size, sha, entry, hidden, uploadparts)
+        self._client = client
         self._sessions: set[str] = set()
-        self._parts: tuple[tuple[int, int], ...] = ()
-        self._stored = self._adopted = False
-        self._asked = self._left = False
-
-    @property
-    def plan(self) -> SlicePlan:
-        """A fresh plan of the slices that the open session still wants."""
-        if self._stored:
-            return SlicePlan(0, 1)
-        session = self._opened()
-        if self._size // session.slice_size > _MOST_SLICES:
-            text = f"the service wants {self._size} bytes in slices of {session.slice_size}: more than can be planned"
-            raise make_error(errno.EBADMSG, text, self._target.path)
-        return SlicePlan(self._size, session.slice_size, session.serial, self._parts)
-
-    @property
-    def session(self) -> SliceSession:
-        """The open session: how large slices have to be, and whether they go one after another."""
-        return self._opened()
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether nothing has to be sent: the server has the content."""
-        return self._stored
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a session exists, or the content is already stored."""
-        return self._session is not None or self._stored
+        self._adopted = self._left = False
 
     def open(self) -> None:
         """Open the session: at the target, or on a hidden sibling when the target is taken.
@@ -141,7 +89,7 @@ class SliceUpload:
             with blocked_parent(self._target):
                 self._init_or_adopt()
 
-    def continue_in_order(self) -> bool:
+    def go_on(self) -> bool:
         """Go on one slice after another with a session that was taken up; return whether there is one.
 
         The list of an unfinished upload does not tell that its slices have to come in order: their refusal does.
@@ -203,12 +151,9 @@ class SliceUpload:
             self._session, self._stored = None, True
         if size is not None:
             self._verify(sha)
-        if target.explicit_type and target.content_type:
-            headers = {"Content-Type": target.content_type}
-            self._client.update(target.bucket, self._place, custom_headers=headers)
-        if not target.deferred:
-            self.publish()
-            self._entry.remove()
+        content_type = target.content_type if target.explicit_type else None
+        self._client.set_content_type(target.bucket, self._place, content_type)
+        self._publish_unless_deferred()
 
     def _verify(self, sha: str | None) -> None:
         status = self._client.stat(self._target.bucket, self._place)
@@ -217,16 +162,6 @@ class SliceUpload:
             raise make_error(
                 errno.EIO, "the service stored something else than was sent: nothing is published", self._target.path
             )
-
-    def publish(self) -> None:
-        """Move a complete sibling into place. Does nothing when the object was uploaded in place."""
-        if self._is_sibling:
-            try:
-                publish_sibling(self._client, self._target, self._place, self._size, self._sha)
-            except CosFileNotFoundError:
-                if not self._was_published():
-                    raise
-            self._place = self._target.key
 
     def abort(self) -> None:
         """Remove what is there of the upload: a session that is provably ours, or our own sibling.
@@ -240,18 +175,9 @@ class SliceUpload:
         if not self.is_open and not self._left:
             return
         if self._left or not (self._is_sibling or self._stored):
-            remove_unfinished(client, bucket, self._target.key, self._sessions)
+            remove_session(client, bucket, self._target.key, self._sessions)
         self._session, self._stored = None, False
         self._entry.remove()
-
-    @property
-    def _is_sibling(self) -> bool:
-        return self._place != self._target.key
-
-    def _opened(self) -> SliceSession:
-        if self._session is None:
-            raise make_error(errno.EIO, "the upload session is not open", self._target.path)
-        return self._session
 
     def _init_or_adopt(self) -> None:
         """Open the session; take up the one that an attempt has opened whose reply was lost."""
@@ -282,9 +208,6 @@ class SliceUpload:
         self._sessions.add(session.session)
         self._note(session.session)
 
-    def _note(self, session: str | None) -> None:
-        self._entry.save(Record(self._place, session, self._sha))
-
     def _request_session(self) -> SliceSession | UploadedObject:
         return self._client.upload_slice_init(
             self._target.bucket,
@@ -298,8 +221,7 @@ class SliceUpload:
 
     def _continue(self, record: Record) -> bool:
         """Take up what an earlier process left, where it is provably this content; return whether it could be."""
-        if record.place != self._target.key and paths.sibling_target(record.place) != paths.shortened(self._target.key):
-            # not a place that this upload can have chosen
+        if not self._may_have_chosen(record.place):
             return False
         place, self._place = self._place, record.place
         found = self._client.upload_slice_list(self._target.bucket, record.place)
@@ -332,30 +254,21 @@ class SliceUpload:
         self._parts, self._adopted = found.parts, True
         return True
 
-    def _was_published(self) -> bool:
-        """Tell whether the target provably has this content: the sibling was moved, and nobody lived to hear of it."""
-        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
-
-    def _is_stored_here(self) -> bool:
-        """Tell whether the place holds this content completely: the earlier process had only to finish."""
-        return self._is_stored_at(self._place)
-
-    def _is_stored_at(self, key: str) -> bool:
-        try:
-            status = self._client.stat(self._target.bucket, key)
-        except CosFileNotFoundError:
-            return False
-        known = self._sha is not None and status.sha is not None
-        same = status.sha == self._sha if known else paths.is_sibling(key)
-        return not status.is_unfinished and status.size == self._size and same
-
     def _leave_target(self, refusal: CosFileExistsError) -> None:
         if refusal.code != UNFINISHED:
             refuse_taken(self._client, self._target, refusal)
         self._place = paths.sibling(self._target.key)
 
 
-def upload_single(client: CosV4Client, target: Target, view: memoryview) -> str:
+_UPLOADS: dict[Generation, type[PlacedUpload]] = {V4: SliceUpload, V3: OrderedUpload}
+
+
+def upload_kind(client: CosClient) -> type[PlacedUpload]:
+    """Return how objects go up in slices in the generation of the API that the client speaks."""
+    return _UPLOADS[client.config.generation]
+
+
+def upload_single(client: CosClient, target: Target, view: memoryview) -> str:
     """Upload an object of at most 20 MiB in one request; return the key where it is now.
 
     That key is a hidden sibling's when the target is deferred, else the target's.
@@ -373,8 +286,7 @@ def upload_single(client: CosV4Client, target: Target, view: memoryview) -> str:
             return client.upload(target.bucket, key, view, insert_only=create, content_type=target.content_type)
 
         with_parents(client, target.bucket, key, action)
-        if target.explicit_type and target.content_type:
-            client.update(target.bucket, key, custom_headers={"Content-Type": target.content_type})
+        client.set_content_type(target.bucket, key, target.content_type if target.explicit_type else None)
 
     def put_sibling() -> str:
         place = paths.sibling(target.key)
@@ -399,7 +311,7 @@ def upload_single(client: CosV4Client, target: Target, view: memoryview) -> str:
 
 
 def upload_source(
-    client: CosV4Client,
+    client: CosClient,
     workers: Workers,
     target: Target,
     source: Source,
@@ -408,7 +320,7 @@ def upload_source(
     entry: Entry = NO_ENTRY,
     instant: bool = False,
     checksum: bool = True,
-) -> SliceUpload:
+) -> PlacedUpload:
     """Upload a source in slices, several at once.
 
     On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays,
@@ -429,12 +341,13 @@ def upload_source(
 
     Returns
     -------
-    SliceUpload
+    PlacedUpload
         Finished; to be published when the target is deferred.
     """
     counted = None if progress is None else _Counted(progress)
     record = entry.load()
-    known = upload_parts(_blocks(source, workers)) if instant else None
+    kind = upload_kind(client)
+    known = upload_parts(_blocks(source, workers)) if instant and not kind.needs_sha else None
     sha: str | None = None
     parts: str | None = None
     if known is not None:
@@ -442,9 +355,9 @@ def upload_source(
         (sha, parts), slice_size = known, MIB
     elif record is not None:
         sha = record.sha
-    elif checksum:
+    elif checksum or kind.needs_sha:
         sha = source.sha1()
-    upload = SliceUpload(client, target, source.size, slice_size, sha, entry, uploadparts=parts)
+    upload = kind(client, target, source.size, slice_size, sha, entry, uploadparts=parts)
     try:
         upload.open()
         if upload.is_stored and counted is not None:
@@ -458,7 +371,7 @@ def upload_source(
     return upload
 
 
-def _complete(upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
+def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
     """Send what is missing and finish; where the session is refused, go on in order, or start again elsewhere."""
     for _ in range(_RECOVERIES):
         try:
@@ -469,7 +382,7 @@ def _complete(upload: SliceUpload, workers: Workers, source: Source, counted: _C
                 raise
         else:
             return
-        if not upload.continue_in_order():
+        if not upload.go_on():
             if upload.was_finished():
                 break
             # someone else replaced the path under our session: start again where nobody else is
@@ -517,7 +430,7 @@ class _Counted:
         self._sent = 0
 
 
-def _send_all(upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
+def _send_all(upload: PlacedUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
     """Send what the plan says is missing; one slice after another where the server wants it so."""
     sending = _Sending(upload, workers, source, counted)
     if sending.plan.serial:
@@ -530,7 +443,7 @@ def _send_all(upload: SliceUpload, workers: Workers, source: Source, counted: _C
 class _Sending:
     """One sending of all missing slices: the plan, and the lock around it."""
 
-    def __init__(self, upload: SliceUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
+    def __init__(self, upload: PlacedUpload, workers: Workers, source: Source, counted: _Counted | None) -> None:
         self.plan = upload.plan
         self._upload, self._workers, self._source, self._counted = upload, workers, source, counted
         self._lock = threading.Lock()
@@ -562,7 +475,7 @@ class _Sending:
             self._counted.add(count)
 
 
-def _abort_quietly(upload: SliceUpload) -> None:
+def _abort_quietly(upload: PlacedUpload) -> None:
     try:
         upload.abort()
     except OSError:

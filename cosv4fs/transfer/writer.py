@@ -16,15 +16,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CosClient
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.transfer.gather import Gathered
+from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import Target, discard_sibling, naming, publish_sibling
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
+from cosv4fs.transfer.upload import upload_kind, upload_single, upload_source
 from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
@@ -56,7 +57,7 @@ class ObjectWriter:
 
     Parameters
     ----------
-    client, workers : CosV4Client, Workers
+    client, workers : CosClient, Workers
         Send the requests.
     config : Config
         Limits and sizes.
@@ -72,7 +73,7 @@ class ObjectWriter:
 
     def __init__(
         self,
-        client: CosV4Client,
+        client: CosClient,
         workers: Workers,
         config: Config,
         target: Target,
@@ -84,11 +85,12 @@ class ObjectWriter:
         self._target, self._size = target, size
         self._slice_size = slice_size or config.slice_size
         # only an object of unknown size may still have to change its way of travelling
-        self._probe = probe if size is None else None
+        streams = not upload_kind(client).needs_sha
+        self._probe = probe if size is None and streams else None
         self._written = 0
         self._failed = False
         self._strategy: _Strategy
-        if size is not None and size > config.single_upload_limit:
+        if streams and size is not None and size > config.single_upload_limit:
             self._strategy = _Stream(client, workers, target, size, self._slice_size)
         else:
             self._strategy = _Collect(client, workers, config, target, self._slice_size)
@@ -179,13 +181,13 @@ class ObjectWriter:
 class _Collect:
     """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
 
-    def __init__(self, client: CosV4Client, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
+    def __init__(self, client: CosClient, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
         self._client, self._workers, self._target = client, workers, target
         self._limit, self._slice_size, self._instant = config.single_upload_limit, slice_size, config.instant_upload
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
-        self._upload: SliceUpload | None = None
+        self._upload: PlacedUpload | None = None
         self._place = target.key
 
     def append(self, view: memoryview) -> None:
@@ -231,7 +233,7 @@ class _Stream:
 
     def __init__(
         self,
-        client: CosV4Client,
+        client: CosClient,
         workers: Workers,
         target: Target,
         size: int | None,
@@ -242,7 +244,7 @@ class _Stream:
         self._size = DECLARED_SIZE if size is None else size
         self._slice_size = slice_size
         # at the target itself another writer could take the session away, and the bytes cannot be had again
-        self._upload = SliceUpload(client, target, self._size, slice_size, hidden=True)
+        self._upload = upload_kind(client)(client, target, self._size, slice_size, hidden=True)
         self._digest = hashlib.sha1(usedforsecurity=False) if size is None else None
         self._serial = False
         self._workers = workers

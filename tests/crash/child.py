@@ -76,7 +76,8 @@ def run(fs: Any, task: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Do tasks until standard input ends."""
-    fs = fsspec.filesystem("cosv4", **json.loads(sys.argv[1]))
+    options = json.loads(sys.argv[1])
+    fs = fsspec.filesystem(options.pop("protocol", "cosv4"), **options)
     for line in sys.stdin:
         task = json.loads(line)
         if task.get("halt"):

@@ -29,6 +29,8 @@ class Plan:
         What is at the path before.
     say : callable
         Takes the line of every moment.
+    protocol : str
+        By which generation of the API the processes upload.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Plan:
     fsync: bool = False
     old: bytes | None = None
     say: Callable[[str], None] = print
+    protocol: str = "cosv4"
 
 
 @dataclass

@@ -11,12 +11,14 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from cosv4fs.emulator import Dialect, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
+from tests.crash.moments import INIT, LIST, SLICE
 
 
 def say(kind: str, **more: Any) -> None:
@@ -57,7 +59,12 @@ class Holds:
     def hold(self, name: str, op: str, nth: int, times: int | None, acted: bool) -> None:
         """Hold the nth request of an operation, counted from now on, and as many after it as `times` says."""
         action = Hold(name, acted)
-        self._known[name] = self._emulator.faults.add(op=op, nth=nth, times=times, action=action), action
+        self._known[name] = (
+            self._emulator.faults.add(
+                match=lambda call: _named(call.op, call.parameters.values) == op, nth=nth, times=times, action=action
+            ),
+            action,
+        )
 
     def close(self, name: str) -> None:
         """Hold nothing more."""
@@ -70,13 +77,22 @@ class Holds:
         action.released.set()
 
 
+def _named(op: str, values: Mapping[str, Any]) -> str:
+    """Return what a request is called here: the predecessor's one operation by what it is used for."""
+    if op != "upload_slice":
+        return op
+    if values.get("offset") is not None:
+        return SLICE
+    return INIT if values.get("session") is None else LIST
+
+
 def _arrived(call: Call) -> bool:
     content = call.parameters.content
     values = call.parameters.values
     say(
         "arrived",
         request=call.request_id,
-        op=call.op,
+        op=_named(call.op, values),
         path=call.path.text,
         session=values.get("session"),
         offset=int(values["offset"]) if str(values.get("offset", "")).isdigit() else None,
@@ -89,7 +105,7 @@ def _answered(record: RequestRecord) -> None:
     say(
         "answered",
         request=record.request_id,
-        op=record.op,
+        op=_named(record.op, {"offset": record.offset, "session": record.session}),
         path=record.path,
         session=record.session,
         offset=record.offset,

@@ -102,6 +102,7 @@ class Upload:
         self._slices = -(-plan.size // plan.slice_size)
         self._journal, self._temporary = plan.folder / "journal", plan.folder / "temporary"
         self._options = {**server.options, "slice_size": plan.slice_size, "journal_dir": str(self._journal)}
+        self._options["protocol"] = plan.protocol
         self._names = (f"hold {number}" for number in itertools.count())
         # what the service still holds of a dead process, and the request of the next one that it meets
         self._late: tuple[str, str] | None = None
@@ -142,7 +143,7 @@ class Upload:
         begun = self._received()
         with Client(self._options, self._temporary, server.changed) as client:
             halt = (moment.how, moment.nth) if moment is not None and moment.how in ("replace", "unlink") else None
-            client.prepare("put", str(self._local), f"cosv4://{PATH}", halt=halt)
+            client.prepare("put", str(self._local), f"{self._plan.protocol}://{PATH}", halt=halt)
             start = server.mark("process")
             meeting = self._hold(late[1]) if late is not None else None
             held = None

@@ -1,4 +1,6 @@
-"""One emulator per test, and a filesystem on it."""
+"""One emulator per test, and a filesystem on it, by either generation of the API where a module says so."""
+
+from dataclasses import dataclass
 
 import fsspec
 import pytest
@@ -6,6 +8,14 @@ import pytest
 from cosv4fs.emulator import Dialect, Emulator
 
 BUCKET = "test-bucket"
+
+
+def pytest_generate_tests(metafunc):
+    """Run the tests of modules that have `GENERATIONS` once for each, unless a test is for one of them."""
+    if "generation" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("generation")
+        chosen = marked.args if marked else getattr(metafunc.module, "GENERATIONS", ("cosv4",))
+        metafunc.parametrize("generation", chosen, scope="class")
 
 
 @pytest.fixture
@@ -21,21 +31,67 @@ def emulator(dialect):
 
 
 @pytest.fixture
-def fs(emulator):
-    return fsspec.filesystem("cosv4", **emulator.storage_options)
+def fs(emulator, generation):
+    return fsspec.filesystem(generation, **emulator.storage_options)
 
 
 @pytest.fixture
-def second(emulator):
+def second(emulator, generation):
     """A filesystem that shares nothing with `fs`: what another process would see."""
-    return fsspec.filesystem("cosv4", **emulator.storage_options, use_listings_cache=False)
+    return fsspec.filesystem(generation, **emulator.storage_options, use_listings_cache=False)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What tests have to know of a generation's slices: names of operations in the request log, and of methods.
+
+    Parameters
+    ----------
+    slice : str
+        The operation that carries slices.
+    before : int
+        How many requests of that operation come before the first slice.
+    opens : str
+        The client's method that opens an upload.
+    """
+
+    slice: str
+    before: int
+    opens: str
+
+    def slices(self, emulator):
+        """Return the requests that carried a slice."""
+        return [request for request in emulator.requests if request.op == self.slice and request.offset is not None]
+
+    def leave(self, fs, key, size, slice_size, data=b""):
+        """Leave an unfinished upload in the test's bucket, with the first slice when there is one."""
+        client = fs.client
+        if self.before:
+            session = client.open_slices(BUCKET, key, filesize=size, slice_size=slice_size, sha="1" * 40).session
+            send = client.send_slice
+        else:
+            session = client.upload_slice_init(BUCKET, key, filesize=size, slice_size=slice_size).session
+            send = client.upload_slice_data
+        if data:
+            send(BUCKET, key, session, 0, memoryview(data))
+
+
+WIRES = {
+    "cosv4": Wire("upload_slice_data", 0, "upload_slice_init"),
+    "cosv3": Wire("upload_slice", 1, "open_slices"),
+}
 
 
 @pytest.fixture
-def small_fs(emulator):
+def wire(generation):
+    return WIRES[generation]
+
+
+@pytest.fixture
+def small_fs(emulator, generation):
     """A filesystem whose objects are sliced from 512 KiB on, and spooled to disk beyond 1 MiB."""
     return fsspec.filesystem(
-        "cosv4",
+        generation,
         **emulator.storage_options,
         slice_size=512 * 1024,
         single_upload_limit=512 * 1024,

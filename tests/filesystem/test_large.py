@@ -10,7 +10,7 @@ GIB = 1024**3
 COMMON = """
 import hashlib, io, os, sys, fsspec
 options, path, size, local = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
-fs = fsspec.filesystem("cosv4", **options)
+fs = fsspec.filesystem(options.pop("protocol", "cosv4"), **options)
 block = hashlib.sha512(b"seed").digest() * 16384
 
 
@@ -107,8 +107,8 @@ def service(tmp_path_factory):
     process.stdout.close()
 
 
-def _run(script, service, local):
-    command = [sys.executable, "-c", COMMON + script + TELL, repr(service), "large/object", str(GIB), str(local)]
+def _run(script, service, local, size=GIB):
+    command = [sys.executable, "-c", COMMON + script + TELL, repr(service), "large/object", str(size), str(local)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     found, grown = result.stdout.split()
@@ -160,3 +160,24 @@ def test_a_gibibyte_is_read_whole_in_bounded_memory(service, local, way):
     assert found == digest
     # cat_ranges returns what it reads: two batches of 64 MiB may be alive at once
     assert grown < BOUND + (128 * 1024 * 1024 if way == "cat_ranges" else 0)
+
+
+@pytest.mark.parametrize("way", ["open", "open with size"])
+def test_three_hundred_mebibytes_by_the_predecessor(service, tmp_path, way):
+    import hashlib
+
+    import fsspec
+
+    size, total = 300 * 1024 * 1024, hashlib.sha1()
+    block = hashlib.sha512(b"seed").digest() * 16384
+    for number in range(size // len(block)):
+        total.update(number.to_bytes(8, "big") + block[8:])
+    options = {"protocol": "cosv3", **service}
+    _, grown = _run(WRITE[way], options, tmp_path, size)
+    assert grown < BOUND
+    found, grown = _run(READ["open"], options, tmp_path, size)
+    assert found == total.hexdigest()
+    assert grown < BOUND
+    fs = fsspec.filesystem("cosv3", **service)
+    assert fs.info("large/object", refresh=True)["sha"] == found
+    fs.rm_file("large/object")

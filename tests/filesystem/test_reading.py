@@ -12,6 +12,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import CutReply, Refuse
 
 BUCKET = "test-bucket"
+GENERATIONS = ("cosv4", "cosv3")
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
 CONTENT = os.urandom(1300 * KIB + 11)

@@ -1,11 +1,14 @@
 """Removing, copying, moving, making directories."""
 
+import errno
+
 import pytest
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import Refuse
 
 BUCKET = "test-bucket"
+GENERATIONS = ("cosv4", "cosv3")
 
 
 def at(*parts):
@@ -190,6 +193,28 @@ def test_touching(fs):
     assert fs.exists(path + "2")
 
 
+@pytest.mark.generation("cosv3")
+def test_the_predecessor_keeps_one_attribute(fs):
+    path = f"{BUCKET}/d/f"
+    fs.pipe_file(path, b"x", content_type="text/x-mine")
+    fs.update_attributes(path, biz_attr="mine")
+    assert fs.attributes(path)["biz_attr"] == "mine"
+    with pytest.raises(OSError, match="biz_attr only") as caught:
+        fs.update_attributes(path, authority="eWPrivateRPublic")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOTSUP, path)
+
+
+@pytest.mark.generation("cosv3")
+def test_copies_by_the_predecessor_travel_through_this_machine(fs, second, emulator):
+    content = bytes(range(256)) * 40_000
+    fs.pipe({f"{BUCKET}/a/large": content, f"{BUCKET}/a/small": b"x"})
+    fs.copy(f"{BUCKET}/a", f"{BUCKET}/b", recursive=True)
+    assert second.cat_file(f"{BUCKET}/b/large") == content
+    assert second.cat_file(f"{BUCKET}/b/small") == b"x"
+    assert "copy" not in emulator.count()
+
+
+@pytest.mark.generation("cosv4")
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(custom_headers="replace"), Dialect(update_flag="required")])
 def test_attributes(fs):
     path = f"{BUCKET}/d/f"
@@ -210,7 +235,7 @@ def test_signed_urls_read_one_object(fs, emulator):
     import requests
 
     fs.pipe({f"{BUCKET}/a b+c": b"mine", f"{BUCKET}/other": b"not mine"})
-    url = fs.sign(f"cosv4://{BUCKET}/a b+c", expiration=60)
+    url = fs.sign(f"{fs.protocol}://{BUCKET}/a b+c", expiration=60)
     assert requests.get(url, timeout=10).content == b"mine"
     assert requests.get(url.replace("a%20b%2Bc", "other"), timeout=10).status_code == 403
     assert emulator.storage_options["secret_key"] not in url

@@ -26,10 +26,16 @@ def server(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
-def writers(server, tmp_path_factory):
+@pytest.fixture(scope="module", params=["cosv4", "cosv3"])
+def writers(request, server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("writers")
-    options = {**server.options, "slice_size": MIB, "max_concurrency": 3, "journal_dir": str(folder / "journal")}
+    options = {
+        "protocol": request.param,
+        **server.options,
+        "slice_size": MIB,
+        "max_concurrency": 3,
+        "journal_dir": str(folder / "journal"),
+    }
     with Client(options, folder) as first, Client(options, folder) as second:
         yield first, second
 

@@ -13,6 +13,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.transfer.writer import wait_for_aborts
 
 BUCKET = "test-bucket"
+GENERATIONS = ("cosv4", "cosv3")
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
 
@@ -76,7 +77,7 @@ def test_an_exception_leaves_the_old_object_or_none(small_fs, second, emulator, 
     options = {"size": size + 1} if way == "sized" else {"compression": "gzip"} if "gzip" in way else {}
     mode = "w" if way == "text" else "wb"
     if way.startswith("fsspec.open"):
-        opened = fsspec.open(f"cosv4://{PATH}", mode, **small_fs.storage_options, **options)
+        opened = fsspec.open(f"{small_fs.protocol}://{PATH}", mode, **small_fs.storage_options, **options)
     else:
         opened = small_fs.open(PATH, mode, **options)
     data = content_of(size)
@@ -202,7 +203,7 @@ def test_a_full_disk_in_the_spool_is_told_and_loses_nothing(emulator, second):
     script = f"""
 import resource, fsspec, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-fs = fsspec.filesystem("cosv4", **{emulator.storage_options!r}, spool_memory=0, single_upload_limit=0)
+fs = fsspec.filesystem({second.protocol!r}, **{emulator.storage_options!r}, spool_memory=0, single_upload_limit=0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 try:
     with fs.open({PATH!r}, "wb") as file:
@@ -236,6 +237,7 @@ def test_the_content_type_is_guessed_kept_and_settable(small_fs, emulator):
 
 
 @pytest.mark.parametrize("dialect", [Dialect(part_content_type="ignore")])
+@pytest.mark.generation("cosv4")
 def test_an_explicit_content_type_needs_no_goodwill(small_fs):
     for size in (10, 1500 * KIB):
         small_fs.pipe_file(PATH, content_of(size), content_type="text/x-mine")
@@ -274,16 +276,16 @@ def test_writers_take_any_buffer(fs):
     assert fs.cat_file(PATH) == numbers.tobytes() + b"acdef"
 
 
-def test_put_file_refuses_a_file_that_shrinks(small_fs, second, emulator, tmp_path, monkeypatch):
+def test_put_file_refuses_a_file_that_shrinks(small_fs, second, emulator, tmp_path, monkeypatch, wire):
     local = tmp_path / "local"
     local.write_bytes(content_of(2000 * KIB))
-    original = small_fs.client.upload_slice_init
+    original = getattr(small_fs.client, wire.opens)
 
     def shrink(*args, **kwargs):
         os.truncate(local, 600 * KIB)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(small_fs.client, "upload_slice_init", shrink)
+    monkeypatch.setattr(small_fs.client, wire.opens, shrink)
     with pytest.raises(OSError, match="shorter"):
         small_fs.put_file(local, PATH)
     assert not second.exists(PATH)

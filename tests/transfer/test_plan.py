@@ -95,3 +95,22 @@ def test_the_end_of_a_slice_that_never_began():
     plan = SlicePlan(10, 10)
     with pytest.raises(KeyError):
         plan.succeeded(Slice(0, 10))
+
+
+def test_bytes_at_the_beginning_need_not_be_sent():
+    plan = SlicePlan(25, 10, serial=True, start=7)
+    assert plan.done_bytes == 7
+    pieces = []
+    while piece := plan.next():
+        pieces.append((piece.offset, piece.length))
+        plan.succeeded(piece)
+    assert pieces == [(7, 10), (17, 8)]
+    assert plan.is_complete
+    assert plan.done_bytes == 25
+    assert SlicePlan(25, 10, start=25).is_complete
+
+
+@pytest.mark.parametrize("start", [-1, 26])
+def test_a_beginning_that_cannot_be(start):
+    with pytest.raises(ValueError, match="cannot be cut"):
+        SlicePlan(25, 10, start=start)

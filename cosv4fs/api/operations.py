@@ -1,0 +1,397 @@
+"""The operations that both generations of the API have, one typed method each (spec sections 6.1, 7-9 and 11).
+
+`client` and `predecessor` add what they do otherwise: mainly uploads in slices.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+from urllib.parse import quote
+
+from cosv4fs import paths
+from cosv4fs.api.bodies import check_plain, form_body, json_body
+from cosv4fs.api.caller import Caller, nothing
+from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.http import Request, content_length, refusal
+from cosv4fs.api.listing import Pager
+from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.signing import encode_key
+from cosv4fs.config import Config
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+
+__all__ = ["CosClient"]
+
+T = TypeVar("T")
+
+_LONGEST_URL = 92 * 86400
+"""Seconds: signatures end at most three months ahead (spec section 4)."""
+
+_BAD_UPDATE_FLAG = -179
+_UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
+"""The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
+
+
+class CosClient(Caller):
+    """One account's access to the service, whichever generation of the API it speaks.
+
+    Parameters
+    ----------
+    config : Config
+        From `cosv4fs.config.resolve`; or use `connect`.
+    policy : RetryPolicy, optional
+        When requests are sent again; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+
+    Attributes
+    ----------
+    on_throttle : callable or None
+        Called whenever the service asks for fewer requests.
+    interrupts : Interrupts
+        Stops requests that other threads have under way.
+    """
+
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(config, policy, clock)
+        self._pager = Pager(self.list_page, min(config.page_size, config.generation.page_size))
+        self._flag_needed = False
+
+    @abstractmethod
+    def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
+        """Copy a file inside its bucket, where the generation can. Parameters and errors as for `move`."""
+
+    @abstractmethod
+    def is_uploading(self, bucket: str, key: str) -> bool:
+        """Tell whether an unfinished upload stands at a key, beside a complete object or alone."""
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes | bytearray | memoryview,
+        *,
+        insert_only: bool = True,
+        sha: str | None = None,
+        biz_attr: str | None = None,
+        content_type: str | None = None,
+    ) -> UploadedObject:
+        """Upload an object of at most 20 MiB in one request (``op=upload``, spec section 6.1).
+
+        Parameters
+        ----------
+        content : bytes-like
+            The whole content.
+        insert_only : bool
+            Fail when the object exists; else replace it.
+        sha : str, optional
+            SHA-1 in hex, checked by the server; computed when not given.
+        biz_attr : str, optional
+            A free attribute.
+        content_type : str, optional
+            What downloads shall say.
+
+        Raises
+        ------
+        FileExistsError
+            With `insert_only`, or where an unfinished upload holds the path (code -4019).
+        FileNotFoundError
+            The directory does not exist, where the service wants it to.
+        """
+        view = memoryview(content).cast("B")
+        digest = sha or hashlib.sha1(view, usedforsecurity=False).hexdigest()
+        fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only))}
+        if biz_attr is not None:
+            fields["biz_attr"] = biz_attr
+
+        def settle(error: CosError) -> UploadedObject | None:
+            # the lost attempt may have been the one that created the object
+            ours = isinstance(error, CosFileExistsError) and self._is_complete(bucket, key, len(view), digest)
+            return UploadedObject() if ours else None
+
+        body = form_body(fields, view, content_type)
+        return self._post("upload", bucket, key, body, UploadedObject.parse, settle)
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def create(self, bucket: str, key: str, biz_attr: str = "") -> None:
+        """Create a directory (``op=create``, spec section 7.1).
+
+        Raises
+        ------
+        FileExistsError
+            Something exists at the key.
+        """
+
+        def settle(error: CosError) -> bool | None:
+            return True if isinstance(error, CosFileExistsError) else None
+
+        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
+
+    def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
+        """Return one page of a directory (``op=list``, spec section 7.2).
+
+        Parameters
+        ----------
+        num : int
+            Entries wanted, at most 1000; some servers allow 199.
+        context : str
+            Empty for the first page, then from the page before.
+        prefix : str
+            Only entries whose name starts with it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        path = paths.join(bucket, key)
+        query = {"op": "list", "num": str(num), "context": context}
+        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", path)
+        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.sequence("infos"))
+        return Page(entries, data.text("context", ""), data.flag("listover"))
+
+    def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
+        """Yield all entries of a directory, page by page; unfinished uploads too.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.entries(bucket, key, prefix)
+
+    def list_first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
+        """Return a first page of at most 199 entries, and whether it is the whole directory.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.first(bucket, key)
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    def stat(self, bucket: str, key: str) -> PathStatus:
+        """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``, spec sections 7.3, 8.1).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing of that type at the key.
+        """
+        reply = self._get("stat", bucket, key, {"op": "stat"})
+        return PathStatus.parse(Fields(reply.get("data"), "stat", paths.join(bucket, key)), key.endswith("/"))
+
+    def update(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change attributes (``op=update``, spec sections 7.4 and 8.2). What is None stays as it is.
+
+        Parameters
+        ----------
+        biz_attr : str, optional
+            A free attribute.
+        authority : str, optional
+            ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+        custom_headers : mapping, optional
+            What downloads are answered with. Some servers merge them into those set before, some replace those
+            (spec section 15-10): send the whole set.
+        """
+        given = {"biz_attr": biz_attr, "authority": authority, "custom_headers": custom_headers}
+        values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        for name, value in (custom_headers or {}).items():
+            check_plain(custom_headers=f"{name}: {value}")
+        flag = sum(_UPDATE_FLAGS[name] for name in values)
+        try:
+            self._update(bucket, key, {**values, "flag": flag} if self._flag_needed else values)
+        except CosError as error:
+            if error.code != _BAD_UPDATE_FLAG or self._flag_needed:
+                raise
+            self._update(bucket, key, {**values, "flag": flag})
+            self._flag_needed = True
+
+    def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
+        """Set what downloads say of an object beyond what its upload said; nothing for None."""
+        if content_type is not None:
+            self.update(bucket, key, custom_headers={"Content-Type": content_type})
+
+    def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
+        self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete a file, an unfinished upload, or an empty directory (``op=delete``, spec sections 7.5, 8.3).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing at the key.
+        OSError
+            ENOTEMPTY for a directory that is not empty (some servers say nothing then, spec section 15-13).
+        """
+
+        def settle(error: CosError) -> bool | None:
+            return True if isinstance(error, CosFileNotFoundError) else None
+
+        self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
+
+    def move(
+        self,
+        bucket: str,
+        key: str,
+        target: str,
+        *,
+        overwrite: bool = False,
+        expected: tuple[int, str | None] | None = None,
+    ) -> None:
+        """Move a file inside its bucket (``op=move``, spec section 8.4).
+
+        Parameters
+        ----------
+        target : str
+            The new key, from the bucket's root.
+        overwrite : bool
+            Replace a file at `target`; else its existence is an error.
+        expected : tuple of (int, str or None), optional
+            Size and SHA-1 of the file, to recognise at `target` a move whose reply was lost.
+
+        Raises
+        ------
+        FileNotFoundError
+            No such file, or no such target directory.
+        FileExistsError
+            Something exists at `target`.
+        """
+
+        def settle(error: CosError) -> bool | None:
+            if not isinstance(error, (CosFileNotFoundError, CosFileExistsError)):
+                return None
+            return True if self._moved(bucket, key, target, expected) else None
+
+        fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
+        self._post("move", bucket, key, form_body(fields), nothing, settle)
+
+    # -- downloads -------------------------------------------------------------------------------------------------
+
+    def fetch(
+        self,
+        bucket: str,
+        key: str,
+        allocate: Callable[[int, Version], memoryview],
+        start: int | None = None,
+        stop: int | None = None,
+        expected: Version | None = None,
+    ) -> Fetched:
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (spec section 9).
+
+        A broken connection continues at the byte that was reached.
+
+        Parameters
+        ----------
+        allocate : callable
+            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
+        start, stop : int, optional
+            A negative `start` counts from the end; ends beyond the object are cut.
+        expected : Version, optional
+            From an earlier `fetch` or `head`: an object that is provably another one is an error.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object.
+        OSError
+            ESTALE when the object changed.
+        """
+
+        def request(range_header: str | None) -> Request:
+            return self._download_request("GET", bucket, key, range_header)
+
+        return self._run(RangeRead(self._transport, request, start, stop, allocate, expected).attempt)
+
+    def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
+        """Return version and headers of an object by a HEAD request to the download host (spec section 9).
+
+        Not every server answers HEAD (spec section 15-24); `stat` is the documented way.
+        """
+        request = self._download_request("HEAD", bucket, key, None)
+
+        def attempt() -> tuple[Version, dict[str, str]]:
+            response = self._transport.exchange(request)
+            if response.status_code != 200:
+                raise refusal(response, request)
+            response.raw.read()
+            response.raw.release_conn()
+            headers = response.headers
+            size = content_length(response)
+            if size is None or size > LARGEST_OBJECT:
+                raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
+            return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
+
+        return self._run(attempt)
+
+    def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
+        """Return a URL that downloads one object without credentials, for `seconds` (spec section 4).
+
+        Whoever has the URL can read the object. The signature in it is good for downloads only; but the service
+        compares its binding by prefix, so it also opens objects whose names go on after this one's.
+
+        Raises
+        ------
+        ValueError
+            `seconds` is no whole number, below 1 (that would be a signature of another kind) or above 92 days (the
+            service takes none).
+        IsADirectoryError
+            The key is that of a directory: the URL would open everything in it.
+        """
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= _LONGEST_URL:
+            raise ValueError(f"a URL is valid for a whole number of seconds, 1 to {_LONGEST_URL}, not {seconds!r}")
+        if not key.startswith("/") or key.endswith("/"):
+            raise make_error(
+                errno.EISDIR, "only an object has a URL: name one in this directory", paths.join(bucket, key)
+            )
+        root, host = self._download_root(bucket, key)
+        # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path
+        prefix = self._prefix(bucket) if host else ""
+        sign = self._signer.download(bucket, key, seconds)
+        return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
+
+    # -- what became of a lost reply ----------------------------------------------------------------------------------
+
+    def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
+        """Tell whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
+        try:
+            status = self.stat(bucket, key)
+        except CosFileNotFoundError:
+            return False
+        same = sha is None or status.sha is None or status.sha == sha
+        return not status.is_unfinished and status.size == size and same
+
+    def _moved(self, bucket: str, key: str, target: str, expected: tuple[int, str | None] | None) -> bool:
+        try:
+            self.stat(bucket, key)
+        except CosFileNotFoundError:
+            pass
+        else:
+            return False
+        if expected is not None:
+            return self._is_complete(bucket, target, *expected)
+        try:
+            return not self.stat(bucket, target).is_unfinished
+        except CosFileNotFoundError:
+            return False

@@ -1,0 +1,195 @@
+"""Uploading by the predecessor of the API: slices in order, the SHA-1 first, the last slice completes the object.
+
+It always goes to a hidden sibling and is moved into place: the record does not say what the predecessor does with the
+object that stands at the path meanwhile, and a listing of what it has of an unfinished upload there is not. Whoever
+knows the session asks how far it has come, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from cosv4fs import paths
+from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
+from cosv4fs.api.bodies import Content
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.transfer.directories import with_parents
+from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
+from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.publish import Target, blocked_parent, discard_sibling
+
+__all__ = ["OrderedUpload"]
+
+
+class OrderedUpload(PlacedUpload):
+    """An upload by the predecessor; see `PlacedUpload` for the parameters. It needs `sha`."""
+
+    needs_sha = True
+
+    def __init__(
+        self,
+        client: CosV3Client,
+        target: Target,
+        size: int,
+        slice_size: int,
+        sha: str | None = None,
+        entry: Entry = NO_ENTRY,
+        hidden: bool = False,
+        uploadparts: str | None = None,
+    ) -> None:
+        if sha is None:
+            raise ValueError("COS v3 takes no slice without the SHA-1 of the whole content")
+        super().__init__(client, target, size, slice_size, sha, entry, hidden=True)
+        self._client, self._digest = client, sha
+
+    def open(self) -> None:
+        """Open the session on a hidden sibling, or go on with the noted one.
+
+        Raises
+        ------
+        FileExistsError
+            The target exists, and the upload is to create it.
+        """
+        record = self._entry.load()
+        if record is not None and self._may_have_chosen(record.place) and self._continue(record):
+            return
+        self._refuse_early()
+        self._begin()
+
+    def go_on(self) -> bool:
+        """Ask how far the session has come, to go on from there; return whether there still is one."""
+        if self._session is None:
+            return False
+        try:
+            self._take(self._ask(self._session.session))
+        except CosError as error:
+            if not _is_gone(error):
+                raise
+            return False
+        return True
+
+    def was_finished(self) -> bool:
+        """Tell whether the place holds the whole content: the reply that told it was lost."""
+        self._stored = self._is_stored_here()
+        return self._stored
+
+    def move_to_sibling(self) -> None:
+        """Start again on another sibling."""
+        discard_sibling(self._client, self._target.bucket, self._place)
+        self._place = paths.sibling(self._target.key)
+        self._session, self._stored = None, False
+        self._begin()
+
+    def send(self, piece: Slice, content: Content) -> None:
+        """Send one slice. Where it is refused, ask whether it had arrived before."""
+        session = self._opened().session
+        try:
+            done = self._client.send_slice(
+                self._target.bucket,
+                self._place,
+                session,
+                piece.offset,
+                content,
+                content_type=self._target.content_type,
+            )
+        except CosError as error:
+            if not _is_gone(error) or not self._arrived(piece):
+                raise
+            return
+        self._stored = self._stored or done is not None
+
+    def finish(self, size: int | None = None, sha: str | None = None) -> None:
+        """See to it that the object is complete, and publish it unless it is deferred.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the service still wants slices.
+        """
+        if not self._stored and not (self.go_on() and self._stored) and not self.was_finished():
+            text = "the service has not completed the object with its last slice"
+            raise make_error(errno.ESTALE, text, self._target.path, Origin(retry=Retry.SESSION))
+        self._session = None
+        self._publish_unless_deferred()
+
+    def abort(self) -> None:
+        """Remove the sibling, also where the reply that named the session was lost."""
+        if self._is_sibling and (self._asked or self.is_open):
+            discard_sibling(self._client, self._target.bucket, self._place)
+        self._session, self._stored = None, False
+        self._entry.remove()
+
+    def _arrived(self, piece: Slice) -> bool:
+        """Tell whether the service has a slice that it refused: it came before, and the reply was lost."""
+        session = self._session
+        if not self.go_on():
+            return self.was_finished()
+        arrived = self._stored or self._opened().offset >= piece.stop
+        if arrived and not self._stored:
+            self._session = session
+        return arrived
+
+    def _begin(self) -> None:
+        self._note(None)
+        self._asked = True
+        with blocked_parent(self._target):
+            self._take(with_parents(self._client, self._target.bucket, self._place, lambda: self._ask(None)))
+
+    def _ask(self, session: str | None) -> SliceSession | UploadedObject:
+        return self._client.open_slices(
+            self._target.bucket,
+            self._place,
+            filesize=self._size,
+            sha=self._digest,
+            slice_size=self._wanted_slice,
+            session=session,
+        )
+
+    def _take(self, reply: SliceSession | UploadedObject) -> None:
+        if isinstance(reply, UploadedObject):
+            self._stored = True
+            return
+        self._session = reply
+        self._note(reply.session)
+
+    def _continue(self, record: Record) -> bool:
+        """Take up what an earlier process left at the noted place; return whether it could be."""
+        fresh, self._place = self._place, record.place
+        if not self._is_sibling:
+            self._place = fresh
+            return False
+        try:
+            if record.session is not None:
+                self._asked = True
+                self._take(self._ask(record.session))
+                return True
+        except CosError as error:
+            if not _is_gone(error):
+                raise
+        if self._is_stored_here():
+            self._stored = True
+            return True
+        if self._was_published():
+            self._place, self._stored = self._target.key, True
+            return True
+        # whatever stands there has no session that anybody knows
+        discard_sibling(self._client, self._target.bucket, self._place)
+        self._place = fresh
+        return False
+
+    def _refuse_early(self) -> None:
+        """Refuse to create what exists before anything is sent; the move in the end decides."""
+        if not self._target.create or self._target.deferred:
+            return
+        try:
+            status = self._client.stat(self._target.bucket, self._target.key)
+        except CosFileNotFoundError:
+            return
+        if not status.is_unfinished:
+            raise make_error(errno.EEXIST, "the file exists", self._target.path)
+
+
+def _is_gone(error: CosError) -> bool:
+    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)
