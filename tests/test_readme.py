@@ -13,6 +13,7 @@ from cosv4fs import errors
 from cosv4fs.commands.failures import EXIT_CODES
 from cosv4fs.config import ENVIRONMENT, MIB, Config
 from cosv4fs.emulator import Emulator
+from cosv4fs.generation import V3
 
 from . import __main__ as checks
 
@@ -35,8 +36,9 @@ def table(title):
 def account(monkeypatch):
     """Put a running service's account into the environment."""
     with Emulator(buckets=["data"]) as emulator:
-        for name, variable in ENVIRONMENT.items():
-            monkeypatch.setenv(variable, emulator.storage_options[name])
+        for variables in (ENVIRONMENT, V3.environment):
+            for name, variable in variables.items():
+                monkeypatch.setenv(variable, emulator.storage_options[name])
         yield emulator
 
 

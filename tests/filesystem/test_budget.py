@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 GENERATIONS = ("cosv4", "cosv3")
 
 STATUS = {"cosv4": 0, "cosv3": 1}
-"""Requests beyond one for the status of a file: the predecessor's does not tell whether it is complete, a listing does."""
+"""Requests for the status of a file beyond one: the predecessor's does not tell whether the file is complete."""
 
 
 class Counter:

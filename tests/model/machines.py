@@ -35,9 +35,12 @@ class Site:
     ----------
     settings : list of str
         Switches of the service's dialect, as NAME=VALUE.
+    protocol : str
+        By which generation of the API the tested filesystem speaks.
     """
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, protocol: str = "cosv4") -> None:
+        self._protocol = protocol
         self.dialect = Dialect.parse(list(settings))
         self.emulator = Emulator(buckets=(BUCKET,), dialect=self.dialect)
         self.tally = Tally()
@@ -58,7 +61,7 @@ class Site:
         return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.folder / "journal")}
 
     def filesystem(self) -> Any:
-        return hurry(fsspec.filesystem("cosv4", **self.options, skip_instance_cache=True))
+        return hurry(fsspec.filesystem(self._protocol, **self.options, skip_instance_cache=True))
 
     def second(self) -> Any:
         return look_in_from_outside(self.emulator.storage_options)

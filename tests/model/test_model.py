@@ -28,11 +28,18 @@ def few(examples, **more):
 
 @pytest.fixture
 def site(request):
-    with Site(*getattr(request, "param", ())) as running:
+    settings, protocol = getattr(request, "param", ((), "cosv4"))
+    with Site(*settings, protocol=protocol) as running:
         yield running
 
 
-@pytest.mark.parametrize("site", [(), ("slice_size=65536", "finish_size=any")], indirect=True, ids=["plain", "small"])
+SITES = {
+    "plain": ((), "cosv4"),
+    "small": (("slice_size=65536", "finish_size=any"), "cosv4"),
+}
+
+
+@pytest.mark.parametrize("site", SITES.values(), indirect=True, ids=SITES)
 def test_steps_with_faults(site):
     run_state_machine_as_test(machine(site), settings=few(8, stateful_step_count=25))
     assert site.tally.steps.total() > 100
