@@ -396,7 +396,8 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
         number, text = errno.ENOENT, "no such file"
     if name == "InvalidRequest" and "Appid" in message:
         number, text = errno.ENOENT, "no such bucket for this appid"
-    if status < 300 and (not body.strip() or body.lstrip()[:1] == b"{"):
+    bare = body.strip()
+    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
         # a reply of the service that was damaged on its way, unlike a page of something else: send the request again
         origin |= {"retry": Retry.YES, "doubtful": True}
     if status >= 500 or status == 429:

@@ -34,15 +34,20 @@ class _Lines:
         changed: threading.Condition | None = None,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        self._command_line = [sys.executable, "-m", module, *arguments]
+        self._environment = {**inherited, **(environment or {})}
+        self.changed = changed or threading.Condition()
+        self.events: list[Event] = []
+        self._start()
+
+    def _start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            self._command_line,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=REPOSITORY,
-            env={**inherited, **(environment or {})},
+            env=self._environment,
         )
-        self.changed = changed or threading.Condition()
-        self.events: list[Event] = []
         self.ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -119,6 +124,15 @@ class Server(_Lines):
             raise RuntimeError("the service did not start")
         self.options: dict[str, Any] = self.events[0]["options"]
         self.port: int = self.events[0]["port"]
+        # the same one when it starts again
+        self._command_line[self._command_line.index("--port") + 1] = str(self.port)
+
+    def restart(self) -> None:
+        """Start it again on the same folder and port after it was killed; its log goes on."""
+        begun = self.mark("restart")
+        self._start()
+        if not self.wait_for(lambda: any(event["kind"] == "ready" for event in self.events[begun:])):
+            raise RuntimeError("the service did not start again")
 
     def clear(self) -> None:
         """Forget the events so far."""
@@ -158,6 +172,14 @@ class Server(_Lines):
     def close(self, name: str) -> None:
         """Hold nothing more under a name; what is held stays."""
         self._command(do="close", name=name)
+
+    def stall(self, name: str, place: str, nth: int, how: str) -> None:
+        """Have it stand still for ever in its store (see `tests.crash.server.stall`)."""
+        self._command(do="stall", name=name, place=place, nth=nth, how=how)
+
+    def unstall(self) -> None:
+        """Take that back, where it has not happened."""
+        self._command(do="unstall")
 
     def filesystem(self) -> Any:
         """Return a filesystem that knows nothing yet."""
