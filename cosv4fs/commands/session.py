@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import click
 from fsspec.callbacks import Callback
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.commands.failures import Problems
+from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
 from cosv4fs.filesystem import CosV4FileSystem
 
-__all__ = ["Counting", "Session", "each", "options_from"]
+__all__ = ["Counting", "Crew", "Session", "options_from"]
 
 A = TypeVar("A")
 _OURS = "cosv4"
+_LOOK_EVERY = 0.1
+"""Seconds between attempts to stop what is under way."""
 
 
 @dataclass
@@ -65,20 +70,31 @@ class Session:
             self.show_json(list(rows))
             return
         for row in rows:
-            click.echo(line(row))
+            self.say(line(row))
+
+    def say(self, text: str) -> None:
+        """Print lines; on a terminal without characters that would command it."""
+        if sys.stdout.isatty():
+            text = "\n".join(map(printable, text.split("\n")))
+        click.echo(text)
 
     def show_json(self, value: Any) -> None:
         """Print anything as JSON."""
         click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
     @contextmanager
-    def bar(self, total: int, title: str) -> Iterator[Callable[[int], None]]:
-        """Show a bar for `total` bytes on stderr, where progress is wanted; lend the function that advances it."""
+    def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
+        """Show a bar for bytes on stderr, where progress is wanted, and lend what advances it.
+
+        `total` is None where nobody knows it.
+        """
         if not self.progress:
             yield lambda _count: None
             return
-        from tqdm import tqdm  # noqa: PLC0415 - only needed here
-
+        try:
+            from tqdm import tqdm  # noqa: PLC0415 - only needed here
+        except ImportError as error:
+            raise ImportError("tqdm is not installed; pip install 'cosv4fs[cli]' brings it") from error
         lock = threading.Lock()
         with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
 
@@ -90,14 +106,24 @@ class Session:
 
 
 class Counting(Callback):  # type: ignore[misc]
-    """A callback of fsspec that hands on how many bytes have come."""
+    """A callback of fsspec that hands on how many bytes have come.
 
-    def __init__(self, advance: Callable[[int], None]) -> None:
+    Parameters
+    ----------
+    advance : callable
+        Told of bytes.
+    stopped : threading.Event, optional
+        Ends what reports here, once it is set.
+    """
+
+    def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
         super().__init__()
-        self._advance = advance
+        self._advance, self._stopped = advance, stopped
 
     def relative_update(self, inc: int = 1) -> None:
         """Hand on `inc` bytes."""
+        if self._stopped is not None and self._stopped.is_set():
+            raise InterruptedError(errno.EINTR, "interrupted")
         self._advance(inc)
         super().relative_update(inc)
 
@@ -107,23 +133,77 @@ class Counting(Callback):  # type: ignore[misc]
         super().absolute_update(value)
 
 
-def each(action: Callable[[A], None], items: Iterable[A], jobs: int, problems: Problems) -> None:
-    """Do something with every item on `jobs` threads; note failures and go on.
+class Crew:
+    """Does something with many items on several threads, until all are done or Ctrl-C stops it.
 
-    Ctrl-C starts nothing more and waits for what is under way to stop.
+    Parameters
+    ----------
+    jobs : int
+        Items at once.
+    filesystems : iterable of AbstractFileSystem
+        What the work is done with; requests to ours are broken off by Ctrl-C.
     """
-    rest = iter(items)
-    with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-command") as pool:
-        running = {pool.submit(action, item) for _, item in zip(range(jobs), rest, strict=False)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                error = future.exception()
-                if isinstance(error, Exception):
-                    problems.note(error)
-                elif error is not None:
-                    raise error
-                running |= {pool.submit(action, item) for _, item in zip(range(1), rest, strict=False)}
+
+    def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
+        self._jobs = jobs
+        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, CosV4FileSystem)}
+        self.stopped = threading.Event()
+
+    def each(self, action: Callable[[A], None], items: Iterable[A], problems: Problems) -> None:
+        """Do something with every item; note failures and go on.
+
+        Ctrl-C starts nothing more, breaks off what is under way, and is raised when that has ended.
+        """
+        rest = iter(items)
+        first = list(islice(rest, 2))
+        if len(first) < 2:
+            # in this thread Ctrl-C needs no help
+            for item in first:
+                self._guarded(action, item, problems)
+            return
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
+            running: dict[Future[None], A] = {}
+            try:
+                for item in chain(first, rest):
+                    running[pool.submit(self._work, action, item)] = item
+                    if len(running) >= self._jobs:
+                        self._collect(running, problems)
+                while running:
+                    self._collect(running, problems)
+            except BaseException:
+                self._stop(running)
+                raise
+
+    def _guarded(self, action: Callable[[A], None], item: A, problems: Problems) -> None:
+        try:
+            action(item)
+        except Exception as error:  # noqa: BLE001 - the other items go on
+            problems.note(error, item)
+
+    def _work(self, action: Callable[[A], None], item: A) -> None:
+        with ExitStack() as stack:
+            for interrupts in self._interrupts:
+                stack.enter_context(interrupts.working_for(self))
+            if not self.stopped.is_set():
+                action(item)
+
+    def _collect(self, running: dict[Future[None], A], problems: Problems) -> None:
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            error, item = future.exception(), running.pop(future)
+            if isinstance(error, Exception):
+                problems.note(error, item)
+            elif error is not None:
+                raise error
+
+    def _stop(self, running: Iterable[Future[None]]) -> None:
+        self.stopped.set()
+        waiting = set(running)
+        while waiting:
+            # again and again: a thread may have been between two requests
+            for interrupts in self._interrupts:
+                interrupts.stop(self)
+            waiting = wait(waiting, timeout=_LOOK_EVERY).not_done
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -79,6 +79,13 @@ class Confirmed:
         for session, (place, _) in self._sessions.items():
             if place == key:
                 self._sure.pop(session, None)
+        if None not in contents:
+            # directories come with what is in them
+            for parent in _parents(key):
+                self._known[parent] = {()} if sure else self._known.get(parent, {None}) | {()}
+        if not sure and key.endswith("/") and key not in self._known:
+            # it came with what is in it, before the log began
+            return
         before = set() if sure else self._known.get(key, {None})
         self._known[key] = before | contents
 
@@ -96,6 +103,11 @@ class Confirmed:
             lost = sorted(offsets - has.keys())
             wrong += [f"slices {lost} of {key} had been confirmed, and are lost"] if lost else []
         return wrong
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.rstrip("/").split("/")[1:-1]
+    return ["/" + "/".join(parts[:count]) + "/" for count in range(1, len(parts) + 1)]
 
 
 def _is_one_of(fs: Any, path: str, key: str, contents: set[Content | None]) -> bool:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
+from tests.crash.zygote import Forked
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -34,23 +36,26 @@ class _Lines:
         changed: threading.Condition | None = None,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        self._command_line = [sys.executable, "-m", module, *arguments]
+        self._module, self._arguments = module, list(arguments)
         self._environment = {**inherited, **(environment or {})}
         self.changed = changed or threading.Condition()
         self.events: list[Event] = []
         self._start()
 
     def _start(self) -> None:
-        self.process = subprocess.Popen(
-            self._command_line,
+        self.process = self._make()
+        self.ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _make(self) -> subprocess.Popen[bytes] | Forked:
+        return subprocess.Popen(
+            [sys.executable, "-m", self._module, *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=REPOSITORY,
             env=self._environment,
         )
-        self.ended = False
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -84,7 +89,7 @@ class _Lines:
         self._reap()
 
     def _reap(self) -> None:
-        self.process.wait(PATIENCE)
+        self.process.wait()
         self._thread.join(PATIENCE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -101,7 +106,12 @@ class _Lines:
         self.kill()
 
 
-class Server(_Lines):
+class _ForkedLines(_Lines):
+    def _make(self) -> Forked:
+        return Forked(self._module, self._arguments, self._environment)
+
+
+class Server(_ForkedLines):
     """The emulator in a process of its own, on a folder that outlives it.
 
     Parameters
@@ -125,7 +135,7 @@ class Server(_Lines):
         self.options: dict[str, Any] = self.events[0]["options"]
         self.port: int = self.events[0]["port"]
         # the same one when it starts again
-        self._command_line[self._command_line.index("--port") + 1] = str(self.port)
+        self._arguments[self._arguments.index("--port") + 1] = str(self.port)
 
     def restart(self) -> None:
         """Start it again on the same folder and port after it was killed; its log goes on."""
@@ -194,7 +204,7 @@ class Server(_Lines):
             raise RuntimeError("the service has ended")
 
 
-class Client(_Lines):
+class Client(_ForkedLines):
     """A process that works with a filesystem.
 
     Parameters
