@@ -77,17 +77,32 @@ def files_below(place: Place) -> dict[str, dict[str, Any]]:
     if place.is_local:
         return dict(sorted((relative, info) for relative, info in _local(place) if info["type"] != "directory"))
     prefix = place.path.rstrip("/") + "/"
-    found = place.fs.find(place.path, detail=True, **_strict(place.fs))
+    found = _found(place)
     if not found:
         # many filesystems find nothing in what is not there
         place.fs.invalidate_cache(place.path)
         place.fs.info(place.path)
-    return {name[len(prefix) :]: dict(info) for name, info in sorted(found.items()) if name.startswith(prefix)}
+    return {
+        name[len(prefix) :]: dict(info)
+        for name, info in sorted(found.items())
+        if name.startswith(prefix) and info["type"] != "directory"
+    }
 
 
-def _strict(fs: AbstractFileSystem) -> dict[str, str]:
-    """Return the argument that keeps fsspec's own `find` from leaving out what cannot be listed."""
-    return {"on_error": "raise"} if type(fs).find is AbstractFileSystem.find else {}
+def _found(place: Place) -> dict[str, dict[str, Any]]:
+    """Return what is known of files and directories below a directory, by path."""
+    if type(place.fs).find is not AbstractFileSystem.find:
+        return dict(place.fs.find(place.path, detail=True, withdirs=True))
+    # fsspec's own way leaves out what cannot be listed, whatever it is told
+    found: dict[str, dict[str, Any]] = {}
+    folders = [place.path]
+    while folders:
+        folder = folders.pop()
+        inside = {str(info["name"]).rstrip("/"): info for info in place.fs.ls(folder, detail=True)}
+        inside.pop(folder, None)
+        found |= inside
+        folders += [name for name, info in inside.items() if info["type"] == "directory"]
+    return found
 
 
 def _local(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -129,7 +144,7 @@ def _empty_folders(place: Place) -> list[str]:
         found = [relative for relative, info in _local(place) if info["type"] == "directory"]
         return found or ([] if any(Path(place.path).iterdir()) else [""])
     prefix = place.path.rstrip("/") + "/"
-    listed = place.fs.find(place.path, detail=True, withdirs=True, **_strict(place.fs))
+    listed = _found(place)
     names = {str(name).rstrip("/") for name in listed}
     folders = {str(name).rstrip("/") for name, info in listed.items() if info["type"] == "directory"} | {place.path}
     return sorted((name + "/")[len(prefix) : -1] for name in folders - {name.rpartition("/")[0] for name in names})

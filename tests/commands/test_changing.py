@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -357,8 +358,13 @@ def await_hits(fault, count, process):
 def interrupted(process):
     process.send_signal(signal.SIGINT)
     # what is under way stalls until the end of the test: it could not end by itself
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    try:
+        out, err = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        # faulthandler tells where it hangs
+        process.send_signal(signal.SIGABRT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err.decode()
     assert out == b""
     return err.decode()
 

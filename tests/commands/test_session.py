@@ -15,9 +15,11 @@ HELP_WIDTH = 80
 
 
 def every_command(command=cli, path=("cosv4fs",)):
+    """Yield the commands with their names; the local service has a help text of its own."""
     yield path, command
     for name, inner in getattr(command, "commands", {}).items():
-        yield from every_command(inner, (*path, name))
+        if name != "emulator":
+            yield from every_command(inner, (*path, name))
 
 
 def test_missing_credentials(run, monkeypatch):
@@ -67,7 +69,7 @@ def test_debug_logs_requests_without_secrets(run, fs, emulator):
     fs.pipe_file("data/a", b"hello")
     done = run("--debug", "cat", "cosv4://data/a")
     assert (done.code, done.out) == (0, "hello")
-    assert re.search(r'urllib3\.connectionpool: http://127\.0\.0\.1:\d+ "GET /a\S* HTTP/1\.1" 200', done.err)
+    assert re.search(r'urllib3\.connectionpool: http://127\.0\.0\.1:\d+ "GET /a\S* HTTP/1\.1" 20[06]', done.err)
     done = run("--debug", "ls", "cosv4://data/none")
     assert done.code == 3
     assert "Traceback" in done.err
@@ -146,7 +148,7 @@ def test_a_crew_does_everything_once_and_goes_on_after_failures(count, capsys):
 
 
 def test_a_stopped_crew_ends_what_reports():
-    crew, problems, begun, seen = Crew(2, []), Problems(), threading.Barrier(3, timeout=30), []
+    crew, problems, begun, seen = Crew(3, []), Problems(), threading.Barrier(3, timeout=30), []
 
     def action(_item):
         callback = Counting(lambda _count: None, crew.stopped)
@@ -164,7 +166,7 @@ def test_a_stopped_crew_ends_what_reports():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Crew.each(crew, action, items(), problems)
+        crew.each(action, items(), problems)
     assert len(seen) == 2
 
 
@@ -172,12 +174,7 @@ def test_a_stopped_crew_ends_what_reports():
     ("path", "command"), list(every_command()), ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
 )
 def test_help_fits_a_terminal(path, command):
-    if "emulator" in path:
-        pytest.skip("it has a help text of its own")
-    context = None
-    for name in path:
-        context = click.Context(command if name == path[-1] else cli, context, name, terminal_width=HELP_WIDTH)
-    text = command.get_help(context)
+    text = command.get_help(click.Context(command, info_name=" ".join(path), terminal_width=HELP_WIDTH))
     assert max(map(len, text.splitlines())) <= HELP_WIDTH
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))

@@ -89,7 +89,7 @@ class _Lines:
         self._reap()
 
     def _reap(self) -> None:
-        self.process.wait()
+        self.process.wait(PATIENCE)
         self._thread.join(PATIENCE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -190,6 +190,10 @@ class Server(_ForkedLines):
     def unstall(self) -> None:
         """Take that back, where it has not happened."""
         self._command(do="unstall")
+
+    def catch_up(self) -> None:
+        """Wait until the log has everything that was answered so far."""
+        self._command(do="nothing")
 
     def filesystem(self) -> Any:
         """Return a filesystem that knows nothing yet."""

@@ -199,7 +199,7 @@ def main() -> None:
                 stall(**command)
             elif do == "unstall":
                 _unstall(plain)
-            else:
+            elif do != "nothing":
                 getattr(holds, do)(**command)
             say("done")
 

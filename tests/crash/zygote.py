@@ -25,6 +25,8 @@ __all__ = ["Forked"]
 MODULES = ("tests.crash.child", "tests.crash.server")
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _LONGEST = 65536
+PATIENCE = 120.0
+"""Seconds after which an answer that does not come is a failure."""
 
 
 class _Zygote:
@@ -49,6 +51,7 @@ class _Zygote:
 
     def _start(self) -> None:
         self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(PATIENCE)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.crash.zygote", str(theirs.fileno())],
@@ -90,8 +93,11 @@ class Forked:
         if self._status is None:
             os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self) -> int:
-        """Wait for its end, which has to come; return its status as `os.waitpid` does."""
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for its end, which has to come; return its status as `os.waitpid` does.
+
+        `timeout` is there for the likeness with others: it is `PATIENCE` for all.
+        """
         if self._status is None:
             self._status = _zygote.ask({"wait": self.pid})
         return self._status
