@@ -6,11 +6,13 @@ import errno
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import click
@@ -26,7 +28,7 @@ __all__ = ["Counting", "Crew", "Session", "options_from"]
 A = TypeVar("A")
 _OURS = "cosv4"
 _LOOK_EVERY = 0.1
-"""Seconds between attempts to stop what is under way."""
+"""Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
 
 @dataclass
@@ -148,6 +150,9 @@ class Crew:
         self._jobs = jobs
         self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, CosV4FileSystem)}
         self.stopped = threading.Event()
+        self._busy: set[int] = set()
+        # not futures: Ctrl-C can come after a task was handed over and before its future is known
+        self._ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
     def each(self, action: Callable[[A], None], items: Iterable[A], problems: Problems) -> None:
         """Do something with every item; note failures and go on.
@@ -161,17 +166,18 @@ class Crew:
             for item in first:
                 self._guarded(action, item, problems)
             return
+        running = 0
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
-            running: dict[Future[None], A] = {}
             try:
                 for item in chain(first, rest):
-                    running[pool.submit(self._work, action, item)] = item
-                    if len(running) >= self._jobs:
-                        self._collect(running, problems)
+                    pool.submit(self._work, action, item)
+                    running += 1
+                    if running >= self._jobs:
+                        running -= self._collect(problems)
                 while running:
-                    self._collect(running, problems)
+                    running -= self._collect(problems)
             except BaseException:
-                self._stop(running)
+                self._stop()
                 raise
 
     def _guarded(self, action: Callable[[A], None], item: A, problems: Problems) -> None:
@@ -181,29 +187,42 @@ class Crew:
             problems.note(error, item)
 
     def _work(self, action: Callable[[A], None], item: A) -> None:
-        with ExitStack() as stack:
-            for interrupts in self._interrupts:
-                stack.enter_context(interrupts.working_for(self))
-            if not self.stopped.is_set():
-                action(item)
+        failure: BaseException | None = None
+        ident = threading.get_ident()
+        self._busy.add(ident)
+        try:
+            with ExitStack() as stack:
+                for interrupts in self._interrupts:
+                    stack.enter_context(interrupts.working_for(self))
+                # looked at after telling that this thread is busy: so it is stopped, or sees that it is to stop
+                if not self.stopped.is_set():
+                    action(item)
+        except BaseException as error:  # noqa: BLE001 - it is told in the thread that waits
+            failure = error
+        finally:
+            self._busy.discard(ident)
+            self._ended.put((item, failure))
 
-    def _collect(self, running: dict[Future[None], A], problems: Problems) -> None:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            error, item = future.exception(), running.pop(future)
-            if isinstance(error, Exception):
-                problems.note(error, item)
-            elif error is not None:
-                raise error
+    def _collect(self, problems: Problems) -> int:
+        """Wait for one item to end; return 1."""
+        while True:
+            # never without a limit: a signal that comes just before the wait is seen only when it is over
+            with suppress(Empty):
+                item, failure = self._ended.get(timeout=_LOOK_EVERY)
+                break
+        if isinstance(failure, Exception):
+            problems.note(failure, item)
+        elif failure is not None:
+            raise failure
+        return 1
 
-    def _stop(self, running: Iterable[Future[None]]) -> None:
+    def _stop(self) -> None:
         self.stopped.set()
-        waiting = set(running)
-        while waiting:
+        while self._busy:
             # again and again: a thread may have been between two requests
             for interrupts in self._interrupts:
                 interrupts.stop(self)
-            waiting = wait(waiting, timeout=_LOOK_EVERY).not_done
+            time.sleep(_LOOK_EVERY)
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
