@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from cosv4fs.commands.failures import Problems
-from cosv4fs.commands.session import Counting, Crew, Session
+from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
-from cosv4fs.exchange.copying import copy_file, receive
+from cosv4fs.exchange.copying import Counting, copy_file, receive
 from cosv4fs.exchange.places import Place
 from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, matches, pairs_of
 from cosv4fs.filesystem import CosV4FileSystem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import threading
@@ -16,14 +15,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import click
-from fsspec.callbacks import Callback
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
 from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.profiles import option_value
 
-__all__ = ["Counting", "Crew", "Session", "options_from"]
+__all__ = ["Crew", "Session", "options_from"]
 
 A = TypeVar("A")
 _OURS = "cosv4"
@@ -105,34 +104,6 @@ class Session:
                     bar.update(count)
 
             yield advance
-
-
-class Counting(Callback):  # type: ignore[misc]
-    """A callback of fsspec that hands on how many bytes have come.
-
-    Parameters
-    ----------
-    advance : callable
-        Told of bytes.
-    stopped : threading.Event, optional
-        Ends what reports here, once it is set.
-    """
-
-    def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
-        super().__init__()
-        self._advance, self._stopped = advance, stopped
-
-    def relative_update(self, inc: int = 1) -> None:
-        """Hand on `inc` bytes."""
-        if self._stopped is not None and self._stopped.is_set():
-            raise InterruptedError(errno.EINTR, "interrupted")
-        self._advance(inc)
-        super().relative_update(inc)
-
-    def absolute_update(self, value: int) -> None:
-        """Hand on how many bytes `value` is beyond what was known."""
-        self._advance(value - self.value)
-        super().absolute_update(value)
 
 
 class Crew:
@@ -228,7 +199,7 @@ class Crew:
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
 
-    Values are JSON where they can be read as such, else texts.
+    Values are read as in a profile.
 
     Raises
     ------
@@ -241,12 +212,5 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         if not sign or not name:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
-        found.setdefault(protocol if dot else _OURS, {})[option] = _value(text)
+        found.setdefault(protocol if dot else _OURS, {})[option] = option_value(text)
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

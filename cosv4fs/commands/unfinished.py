@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from cosv4fs.commands.failures import Group, Problems
-from cosv4fs.commands.session import Counting, Session
+from cosv4fs.commands.session import Session
 from cosv4fs.display import human_size
+from cosv4fs.exchange.copying import Counting
 from cosv4fs.filesystem import CosV4FileSystem
 
 __all__ = ["COMMANDS"]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import re
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,12 +17,40 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.exchange.places import Place
 
-__all__ = ["BLOCK", "copy_file", "read_sha1", "receive", "recorded_sha1", "stream"]
+__all__ = ["BLOCK", "Counting", "copy_file", "read_sha1", "receive", "recorded_sha1", "stream"]
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read at once."""
 
 _SHA1 = re.compile("[0-9a-f]{40}")
+
+
+class Counting(Callback):  # type: ignore[misc]
+    """A callback of fsspec that hands on how many bytes have come.
+
+    Parameters
+    ----------
+    advance : callable
+        Told of bytes.
+    stopped : threading.Event, optional
+        Ends what reports here, once it is set.
+    """
+
+    def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
+        super().__init__()
+        self._advance, self._stopped = advance, stopped
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Hand on `inc` bytes."""
+        if self._stopped is not None and self._stopped.is_set():
+            raise InterruptedError(errno.EINTR, "interrupted")
+        self._advance(inc)
+        super().relative_update(inc)
+
+    def absolute_update(self, value: int) -> None:
+        """Hand on how many bytes `value` is beyond what was known."""
+        self._advance(value - self.value)
+        super().absolute_update(value)
 
 
 def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBACK) -> None:

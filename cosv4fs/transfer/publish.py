@@ -87,7 +87,14 @@ def publish_sibling(client: CosV4Client, target: Target, place: str, size: int, 
 
 def discard_sibling(client: CosV4Client, bucket: str, place: str) -> None:
     """Delete a hidden sibling, complete or not: its name is nobody else's."""
-    delete_quietly(client, bucket, place)
+    try:
+        client.delete(bucket, place)
+    except CosFileNotFoundError:
+        # a clean-up was faster
+        return
+    except OSError as error:
+        # what cannot be removed now stays invisible; the error that led here is the one to tell
+        _log.warning("an unfinished upload could not be removed: %s", error)
 
 
 def remove_unfinished(client: CosV4Client, bucket: str, key: str, sessions: Container[str] | None = None) -> bool:
@@ -158,14 +165,3 @@ def refuse_taken(client: CosV4Client, target: Target, refusal: CosFileExistsErro
     except CosFileNotFoundError:
         return
     raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
-
-
-def delete_quietly(client: CosV4Client, bucket: str, key: str) -> None:
-    try:
-        client.delete(bucket, key)
-    except CosFileNotFoundError:
-        # a clean-up was faster
-        return
-    except OSError as error:
-        # what cannot be removed now stays invisible; the error that led here is the one to tell
-        _log.warning("an unfinished upload could not be removed: %s", error)

@@ -8,8 +8,9 @@ import pytest
 
 from cosv4fs.commands import cli
 from cosv4fs.commands.failures import EXIT_CODES, Problems, describe, exit_code
-from cosv4fs.commands.session import Counting, Crew, options_from
+from cosv4fs.commands.session import Crew, options_from
 from cosv4fs.errors import make_error
+from cosv4fs.exchange.copying import Counting
 
 HELP_WIDTH = 80
 
