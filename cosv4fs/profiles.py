@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FILE_VARIABLE", "PROFILE_VARIABLE", "profile_file", "profile_options"]
+__all__ = ["FILE_VARIABLE", "PROFILE_VARIABLE", "option_value", "profile_file", "profile_options"]
 
 PROFILE_VARIABLE = "COSV4_PROFILE"
 """The environment variable that names a profile."""
@@ -61,10 +61,11 @@ def profile_options(name: str) -> dict[str, Any]:
         raise ValueError(f"the profile file {file} cannot be read ({type(error).__name__})") from None
     if name not in parser.sections():
         raise ValueError(f"there is no profile {name!r} in {file}; there are: {', '.join(parser.sections()) or 'none'}")
-    return {option: text if option in _TEXTS else _value(text) for option, text in parser[name].items()}
+    return {option: text if option in _TEXTS else option_value(text) for option, text in parser[name].items()}
 
 
-def _value(text: str) -> Any:
+def option_value(text: str) -> Any:
+    """Return the value that a text stands for: JSON where it can be read as such, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:

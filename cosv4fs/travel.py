@@ -1,8 +1,8 @@
 """How a filesystem travels to another process: as the options it was made with, and never as an error on the way.
 
-Whoever unpickles is often not who wants to use the filesystem: a scheduler passes it on, and a worker of dask that fails
-while it reads its messages ends itself, so that a job waits for ever. What is missing, such as credentials that were
-taken from the environment, is therefore told when the filesystem is used.
+Whoever unpickles is often not who wants to use the filesystem: a scheduler passes it on, and a worker of dask that
+fails while it reads its messages ends itself, so that a job waits for ever. What is missing, such as credentials that
+were taken from the environment, is therefore told when the filesystem is used.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def arrive(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mappin
 
 
 class Expected:
-    """Stands for a filesystem that could not be made here; it is tried again at every use, and then the error is raised.
+    """Stands for a filesystem that could not be made here; every use tries again to make it, and raises the error.
 
     Parameters
     ----------

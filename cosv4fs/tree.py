@@ -119,7 +119,8 @@ class Tree:
 
     def _file_status(self, path: str) -> Info | None:
         bucket, rest = paths.split(path)
-        if not rest:
+        if not rest or paths.is_sibling(rest):
+            # a sibling may be complete already, where it waits for its transaction to end
             return None
         generation = self._cache.generation
         try:

@@ -162,8 +162,17 @@ class Writing(Reading):
         except CosFileExistsError as error:
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 
-    def mkdir(self, path: str, create_parents: bool = True) -> None:
+    def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None) -> None:
         """Create a directory.
+
+        Parameters
+        ----------
+        path : str
+            The directory.
+        create_parents : bool
+            Create the directories above it, too.
+        mode : int, optional
+            Taken because others hand it over, and of no effect: the service has no such permissions.
 
         Raises
         ------

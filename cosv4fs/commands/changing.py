@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
 from cosv4fs.commands.failures import Problems
-from cosv4fs.commands.session import Counting, Session, each
+from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
-from cosv4fs.exchange.copying import copy_file
+from cosv4fs.exchange.copying import Counting, copy_file, receive
 from cosv4fs.exchange.places import Place
-from cosv4fs.exchange.plan import Difference, Pair, compare, matches, pairs_of
+from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, matches, pairs_of
+from cosv4fs.filesystem import CosV4FileSystem
 
 __all__ = ["COMMANDS"]
 
-_jobs = click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Files at once.")
+_jobs = click.option(
+    "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files at once."
+)
+
+_CP_EXAMPLES = """\b
+Examples:
+  cosv4fs cp report.csv cosv4://data/reports/
+  cosv4fs cp 'cosv4://data/reports/*.csv' .
+  cosv4fs cp -r photos cosv4://data/          makes cosv4://data/photos
+  cosv4fs cp -r photos/ cosv4://data/2024     copies what is in photos
+  pg_dump shop | cosv4fs cp - cosv4://data/shop.sql
+"""
+
+_SYNC_EXAMPLES = """\b
+Examples:
+  cosv4fs sync photos cosv4://data/photos
+  cosv4fs sync --delete --dry-run cosv4://data/photos photos
+"""
 
 
-@click.command()
+@click.command(epilog=_CP_EXAMPLES, short_help="Copy files between any two filesystems, in both directions.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
@@ -29,52 +53,69 @@ _jobs = click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show
 def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool, dry_run: bool, jobs: int) -> None:
     """Copy files, in both directions and between any two URLs that fsspec knows.
 
-    A directory with a slash at its end means what is in it. An upload that was interrupted continues where it stopped.
+    A directory with a slash at its end means what is in it. Existing files are replaced. The source - is standard
+    input. An upload that was interrupted continues where it stopped.
     """
+    if "-" in sources:
+        _copy_input(session, sources, session.place(target), dry_run)
+        return
     pairs = pairs_of(map(session.place, sources), session.place(target), recursive=recursive)
-    problems = Problems(_complain)
+    problems = Problems()
     if not dry_run:
         _copy(session, pairs, jobs, problems)
-    _tell(session, pairs, "would copy" if dry_run else "copied", problems)
+    _tell(session, [pair for pair in pairs if not pair.is_folder], dry_run, problems)
+
+
+@click.command(short_help="Move files and directories within one filesystem.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("target")
+@click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
+@click.pass_obj
+def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool) -> None:
+    """Move files within one filesystem; a directory is moved file by file.
+
+    Into the target when that is a directory or ends with a slash. Existing files are replaced, directories are not.
+    """
+    new = session.place(target)
+    places = [place for source in sources for place in matches(session.place(source))]
+    into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
+    moves = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
+    for old, goal in moves:
+        _check_move(old, goal, recursive)
+    problems = Problems()
+    moved = []
+    for old, goal in moves:
+        with problems.noting():
+            old.fs.mv(old.path, goal.path, recursive=recursive)
+            moved.append({"source": old.url, "target": goal.url})
+    if session.as_json:
+        session.show_json(moved)
     problems.leave()
 
 
-@click.command()
-@click.argument("source")
-@click.argument("target")
-@click.option("-r", "-R", "--recursive", is_flag=True, help="A directory, with everything below it.")
-@click.pass_obj
-def mv(session: Session, source: str, target: str, recursive: bool) -> None:
-    """Move files within one filesystem; a directory is moved file by file."""
-    old, new = session.place(source), session.place(target)
-    if old.fs != new.fs:
-        raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
-    goal = new.below(old.name) if new.is_folder or new.fs.isdir(new.path) else new
-    if old.fs.isdir(old.path) and not recursive:
-        raise IsADirectoryError(21, "it is a directory: move it with -r", old.url)
-    old.fs.mv(old.path, goal.path, recursive=recursive)
-    if session.as_json:
-        session.show_json({"source": old.url, "target": goal.url})
-
-
-@click.command()
+@click.command(short_help="Remove files, and directories with -r.")
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
 @click.option("-f", "--force", is_flag=True, help="It is no error when there is nothing.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.pass_obj
 def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool) -> None:
-    """Remove files, and directories with -r. Patterns work, too."""
-    problems = Problems(_complain)
+    """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' work, too."""
+    problems = Problems()
     removed: list[Place] = []
+    for place in map(session.place, urls):
+        _check_removable(place)
     for url in urls:
-        removed += _removed(session, url, recursive, force, dry_run, problems)
+        with problems.noting(), suppress(*([FileNotFoundError] if force else [])):
+            for place in matches(session.place(url)):
+                _remove(place, recursive, dry_run)
+                removed.append(place)
     if session.as_json or dry_run:
         session.show(({"url": place.url} for place in removed), lambda row: f"would remove {row['url']}")
     problems.leave()
 
 
-@click.command()
+@click.command(epilog=_SYNC_EXAMPLES, short_help="Make one directory like another.")
 @click.argument("source")
 @click.argument("target")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
@@ -93,82 +134,163 @@ def sync(
     checksum: bool,
     jobs: int,
 ) -> None:
-    """Make one directory like another: copy what is new, of another size, or changed after it was copied."""
+    """Make one directory like another: copy what is new, of another size, or changed after it was copied.
+
+    With --delete nothing is removed unless every copy went well. Local copies get the times of their sources.
+    """
+    if size_only and checksum:
+        raise click.UsageError("--size-only and --checksum contradict each other")
     old, new = session.place(source), session.place(target)
     if old.fs.info(old.path)["type"] != "directory":
-        raise NotADirectoryError(20, "sync compares directories: copy a file with cp", old.url)
+        raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
+    check_apart(old, new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     gone = difference.deletions if delete else ()
-    problems = Problems(_complain)
+    problems = Problems()
     if not dry_run:
-        _copy(session, [pair for pair, _ in difference.copies], jobs, problems)
-        # what could not be copied may be all that is left of it
-        if not problems.code:
-            each(lambda place: place.fs.rm_file(place.path), gone, jobs, problems)
+        _copy(session, [pair for pair, _ in difference.copies], jobs, problems, keep_times=True)
+        if problems.code:
+            # what could not be copied may be all that is left of it
+            gone = ()
+        Crew(jobs, [new.fs]).each(lambda place: place.fs.rm_file(place.path), gone, problems)
     _tell_sync(session, difference, gone, dry_run, problems)
-    problems.leave()
+    failed = "nothing was deleted, because " if delete and difference.deletions and not gone else ""
+    problems.leave(f"{failed}not everything was copied" if failed else "not everything was done")
 
 
 COMMANDS = (cp, mv, rm, sync)
 
 
-def _complain(text: str) -> None:
-    click.echo(text, err=True)
+def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems, *, keep_times: bool = False) -> None:
+    crew = Crew(jobs, {place.fs for pair in pairs[:1] for place in (pair.source, pair.target)})
+    with (
+        _hint_at_resuming(session, pairs),
+        session.bar(sum(pair.size for pair in pairs), "copying") as advance,
+    ):
+        crew.each(lambda pair: _copy_one(pair, advance, crew.stopped, keep_times), pairs, problems)
 
 
-def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems) -> None:
-    with session.bar(sum(pair.size for pair in pairs), "copying") as advance:
-        each(lambda pair: copy_file(pair.source, pair.target, Counting(advance)), pairs, jobs, problems)
+def _copy_one(pair: Pair, advance: Any, stopped: threading.Event, keep_times: bool) -> None:
+    if pair.refusal:
+        raise OSError(errno.EINVAL, pair.refusal, pair.source.url)
+    if pair.is_folder:
+        pair.target.fs.makedirs(pair.target.path, exist_ok=True)
+        return
+    copy_file(pair.source, pair.target, Counting(advance, stopped))
+    if keep_times and pair.target.is_local and pair.modified is not None:
+        os.utime(pair.target.path, (pair.modified, pair.modified))
 
 
-def _removed(
-    session: Session, url: str, recursive: bool, force: bool, dry_run: bool, problems: Problems
-) -> list[Place]:
+def _copy_input(session: Session, sources: tuple[str, ...], target: Place, dry_run: bool) -> None:
+    """Copy standard input to a file."""
+    if len(sources) > 1:
+        raise click.UsageError("standard input, -, is copied alone")
+    if target.is_folder or target.fs.isdir(target.path):
+        raise IsADirectoryError(
+            errno.EISDIR, "it is a directory: name the file that standard input becomes", target.url
+        )
+    size = 0
+    if not dry_run:
+        with session.bar(None, "copying") as advance:
+            size = receive(sys.stdin.buffer, target, Counting(advance))
+    rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
+    if session.as_json:
+        session.show_json({"files": rows, "failed": 0, "dry_run": dry_run})
+    elif dry_run:
+        session.say(f"would copy standard input to {target.url}")
+    else:
+        click.echo(f"copied {human_size(size)}", err=True)
+
+
+@contextmanager
+def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
+    """Say after Ctrl-C how to go on with uploads that have begun."""
     try:
-        return [one for place in matches(session.place(url)) for one in _remove(place, recursive, dry_run)]
-    except OSError as error:
-        if not (force and isinstance(error, FileNotFoundError)):
-            problems.note(error)
-        return []
+        yield
+    except KeyboardInterrupt:
+        fs = pairs[0].target.fs
+        goals = {pair.target.path for pair in pairs}
+        if isinstance(fs, CosV4FileSystem) and any(known["name"] in goals for known in fs.interrupted_uploads()):
+            click.echo("cosv4fs: the same command, or cosv4fs uploads resume, continues where it stopped", err=True)
+        raise
 
 
-def _remove(place: Place, recursive: bool, dry_run: bool) -> list[Place]:
+def _check_move(old: Place, goal: Place, recursive: bool) -> None:
+    """Refuse what would not be a move, before anything is changed."""
+    if old.fs != goal.fs:
+        raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
+    _check_removable(old)
+    if old.is_same(goal):
+        raise OSError(errno.EINVAL, "source and target are the same", old.url)
+    is_folder = old.fs.info(old.path)["type"] == "directory"
+    if is_folder and not recursive:
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: move it with -r", old.url)
+    if is_folder and goal.is_within(old):
+        raise OSError(errno.EINVAL, f"a directory cannot be moved into itself, as {goal.url}", old.url)
+    if goal.fs.isdir(goal.path):
+        raise IsADirectoryError(errno.EISDIR, "a directory of that name exists, and would be replaced", goal.url)
+    if is_folder and goal.fs.exists(goal.path):
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a directory would replace it", goal.url)
+
+
+def _check_removable(place: Place) -> None:
+    """Refuse what holds everything.
+
+    Raises
+    ------
+    click.UsageError
+        It is a bucket, or the root of a disk.
+    """
+    if isinstance(place.fs, CosV4FileSystem) and "/" not in place.path:
+        ways = (
+            f"use the web console; to empty it: cosv4fs rm -r '{place.url}/*'" if place.path else "name a path in one"
+        )
+        raise click.UsageError(f"{place.url}: a bucket cannot be moved or removed through this API: {ways}")
+    if place.is_local and place.exact == Path(place.exact).anchor:
+        raise click.UsageError(f"{place.url}: everything on this machine is neither moved nor removed")
+
+
+def _remove(place: Place, recursive: bool, dry_run: bool) -> None:
     is_folder = place.fs.info(place.path)["type"] == "directory"
     if is_folder and not recursive:
-        raise IsADirectoryError(21, "it is a directory: remove it with -r", place.url)
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", place.url)
     if not dry_run:
         place.fs.rm(place.path, recursive=is_folder)
-    return [place]
 
 
-def _tell(session: Session, pairs: Iterable[Pair], verb: str, problems: Problems) -> None:
-    rows = [_described(pair) for pair in pairs]
+def _tell(session: Session, pairs: list[Pair], dry_run: bool, problems: Problems) -> None:
+    rows = [_described(pair, problems) for pair in pairs]
+    size = human_size(sum(row["size"] for row in rows if row["error"] is None))
+    done = f"{sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
     if session.as_json:
-        session.show_json({"files": rows, "failed": problems.count})
-        return
-    if verb.startswith("would"):
+        session.show_json({"files": rows, "failed": problems.count, "dry_run": dry_run})
+    elif dry_run:
         for row in rows:
-            click.echo(f"{verb} {row['source']} to {row['target']}")
-    done = len(rows) - problems.count
-    click.echo(f"{verb} {done} of {len(rows)} files, {human_size(sum(row['size'] for row in rows))} in all", err=True)
+            session.say(f"would copy {row['source']} to {row['target']}")
+        click.echo(f"would copy {done}", err=True)
+    elif not problems.count:
+        click.echo(f"copied {done}", err=True)
+    problems.leave(f"copied {done}")
 
 
 def _tell_sync(
     session: Session, difference: Difference, gone: Iterable[Place], dry_run: bool, problems: Problems
 ) -> None:
-    copies = [_described(pair) | {"reason": reason} for pair, reason in difference.copies]
-    deletions = [place.url for place in gone]
+    copies = [_described(pair, problems) | {"reason": reason} for pair, reason in difference.copies]
+    deletions = [place.url for place in gone if problems.why(place) is None]
     if session.as_json:
         found = {"copies": copies, "deletions": deletions, "same": difference.same, "failed": problems.count}
         session.show_json(found | {"dry_run": dry_run})
         return
-    prefix = "would " if dry_run else ""
-    for row in copies:
-        click.echo(f"{prefix}copy {row['source']} to {row['target']} ({row['reason']})")
+    done = [row for row in copies if row["error"] is None]
+    copy, delete = ("would copy", "would delete") if dry_run else ("copied", "deleted")
+    for row in done:
+        session.say(f"{copy} {row['source']} to {row['target']} ({row['reason']})")
     for url in deletions:
-        click.echo(f"{prefix}delete {url}")
-    click.echo(f"{len(copies)} to copy, {len(deletions)} to delete, {difference.same} alike", err=True)
+        session.say(f"{delete} {url}")
+    click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} alike", err=True)
 
 
-def _described(pair: Pair) -> dict[str, Any]:
-    return {"source": pair.source.url, "target": pair.target.url, "size": pair.size}
+def _described(pair: Pair, problems: Problems) -> dict[str, Any]:
+    error = problems.why(pair)
+    return {"source": pair.source.url, "target": pair.target.url, "size": pair.size, "error": error}

@@ -35,7 +35,7 @@ class Finding:
     text: str
 
 
-@click.command()
+@click.command(short_help="Say in words what is wrong with credentials, clock or bucket.")
 @click.argument("url")
 @click.option("--write", is_flag=True, help="Also try to write, move and delete a small file below URL.")
 @click.pass_obj
@@ -46,7 +46,7 @@ def doctor(session: Session, url: str, write: bool) -> None:
         findings.append(finding)
         if not session.as_json:
             mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[finding.state]
-            click.echo(f"{mark}  {finding.subject}: {finding.text}")
+            session.say(f"{mark}  {finding.subject}: {finding.text}")
     if session.as_json:
         session.show_json([vars(finding) for finding in findings])
     if any(finding.state == "problem" for finding in findings):
@@ -70,7 +70,7 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
         finding = check(fs, bucket, path)
         if finding is not None:
             yield finding
-        if finding is not None and finding.state == "problem" and check in (_clock, _credentials):
+        if finding is not None and finding.state == "problem" and check in (_clock, _credentials, _listing):
             # without these nothing else can work: more lines would only hide the cause
             return
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unicodedata import category
 
 import click
 
-__all__ = ["DIFFERENT", "EXIT_CODES", "Group", "Problems", "describe", "exit_code"]
+from cosv4fs.errors import CosError, MissingCredentialsError
+
+__all__ = ["DIFFERENT", "EPILOG", "EXIT_CODES", "Group", "Problems", "describe", "exit_code", "printable"]
 
 FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -23,78 +28,121 @@ EXIT_CODES = {
 }
 """What each exit code means."""
 
-_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
+"""The exit codes as a part of a help text."""
 
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code that an error stands for."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    if type(error) is PermissionError and error.filename is not None:
+        # of this machine's files: no account was refused
+        return FAILED
     kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
         (KeyboardInterrupt, INTERRUPTED),
         (FileNotFoundError, NOT_FOUND),
         (PermissionError, REFUSED),
         (OSError, FAILED),
-        ((ValueError, TypeError, ImportError), USAGE),
+        ((ValueError, TypeError, ImportError, NotImplementedError), USAGE),
     )
     return next((code for kind, code in kinds if isinstance(error, kind)), FAILED)
 
 
 def describe(error: BaseException) -> str:
     """Return an error as one line: the path, the cause, what the server said."""
+    if isinstance(error, MissingCredentialsError):
+        return f"{str(error.strerror).partition(';')[0]}; -o NAME=VALUE before the subcommand sets an option, too"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    text = str(error) or type(error).__name__
-    return " ".join(text.split())
+        name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else error.filename
+        if name and isinstance(error, CosError) and "://" not in str(name):
+            name = f"cosv4://{name}"
+        return printable(f"{name}: {error.strerror}" if name else error.strerror)
+    return printable(" ".join(str(error).split()) or type(error).__name__)
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that could command a terminal: names are anybody's."""
+    hidden = ("C", "Zl", "Zp")
+    return "".join(ascii(char)[1:-1] if category(char).startswith(hidden) else char for char in text)
 
 
 class Problems:
-    """Collects the failures of single files, so that the others go on.
-
-    Parameters
-    ----------
-    echo : callable
-        Told of each failure at once.
+    """Collects the failures of single items, so that the others go on; each is told at once.
 
     Attributes
     ----------
-    code, count : int
-        The exit code so far, and how many failures there were.
+    code : int
+        The exit code so far.
+    failures : list of (object, str)
+        The items that failed, and why.
     """
 
-    def __init__(self, echo: Callable[[str], Any]) -> None:
-        self._echo = echo
-        self.code = self.count = 0
+    def __init__(self) -> None:
+        self.code = 0
+        self.failures: list[tuple[object, str]] = []
 
-    def note(self, error: Exception) -> None:
+    @property
+    def count(self) -> int:
+        """How many items failed."""
+        return len(self.failures)
+
+    def why(self, item: object) -> str | None:
+        """Return why an item failed, or None."""
+        return next((text for failed, text in self.failures if failed is item), None)
+
+    def note(self, error: Exception, item: object = None) -> None:
         """Tell of a failure and go on."""
-        self._echo(describe(error))
-        self.count += 1
+        text = describe(error)
+        _tell(text)
+        self.failures.append((item, text))
         self.code = max(self.code, exit_code(error))
 
-    def leave(self) -> None:
-        """End the command, with the exit code of the worst failure."""
+    @contextmanager
+    def noting(self, item: object = None) -> Iterator[None]:
+        """Note what fails in a block, and go on; Ctrl-C is passed on."""
+        try:
+            yield
+        except InterruptedError:
+            raise
+        except OSError as error:
+            self.note(error, item)
+
+    def leave(self, summary: str = "") -> None:
+        """End the command if something failed, with the exit code of the worst failure.
+
+        Parameters
+        ----------
+        summary : str
+            What was done; told with the first failure as the last line.
+        """
+        if summary and self.failures:
+            _tell(f"{summary}, {self.count} failed; the first: {self.failures[0][1]}")
         if self.code:
             sys.exit(self.code)
 
 
+def _tell(text: str) -> None:
+    """Print a line on stderr that begins with the command's name."""
+    context = click.get_current_context(silent=True)
+    click.echo(f"{context.command_path if context else 'cosv4fs'}: {text}", err=True)
+
+
 class Group(click.Group):
     """A group of commands whose failures are told in one line; ``--debug`` shows the traceback."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("epilog", _EPILOG)
-        super().__init__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and turn what it raises into a line and an exit code."""
         try:
             return super().invoke(ctx)
         except (OSError, ValueError, TypeError, ImportError, NotImplementedError, KeyboardInterrupt) as error:
-            if ctx.parent is not None or (ctx.params.get("debug") and not isinstance(error, KeyboardInterrupt)):
-                raise
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError) and not error.filename:
                 # the reader of our output has gone, as with `| head`
                 sys.stdout = None
                 sys.exit(0)
-            name = f"cosv4fs {ctx.invoked_subcommand}" if ctx.invoked_subcommand else "cosv4fs"
+            if ctx.find_root().params.get("debug") and not isinstance(error, KeyboardInterrupt):
+                traceback.print_exc()
+            name = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()
             text = "interrupted" if isinstance(error, KeyboardInterrupt) else describe(error)
             click.echo(f"{name}: {text}", err=True)
             sys.exit(exit_code(error))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from functools import partial
 
 import click
 
 from cosv4fs._version import __version__
 from cosv4fs.commands import changing, checking, migrating, serving, showing, unfinished
-from cosv4fs.commands.failures import Group
+from cosv4fs.commands.failures import EPILOG, Group
 from cosv4fs.commands.session import Session, options_from
 
 __all__ = ["cli"]
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+_SECRET = re.compile(
+    r"([?&][^=&\s\"]*(?:sign|sig|token|key|secret|credential|auth)[^=&\s\"]*=)[^&\s\"]+", re.IGNORECASE
+)
+"""What in a URL opens something to whoever reads it."""
+
+
+@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
 @click.option(
     "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
@@ -40,12 +48,34 @@ def cli(
     fsspec knows can be the other side of cp and sync: local paths, s3://, gs://, sftp://.
     """
     if debug:
-        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(name)s: %(message)s")
+        _log_requests(context)
     options = options_from(settings)
     if endpoint:
         options.setdefault("cosv4", {})["endpoint"] = endpoint
     shown = sys.stderr.isatty() if progress is None else progress
     context.obj = Session(options, as_json, shown and not as_json)
+
+
+def _log_requests(context: click.Context) -> None:
+    """Let requests and this package's remarks be logged on stderr while the command runs.
+
+    Other loggers stay quiet: those of other filesystems' packages tell whole headers, with signatures.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    handler.addFilter(_without_secrets)
+    for name in ("urllib3.connectionpool", "cosv4fs"):
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        context.call_on_close(partial(logger.setLevel, before))
+        context.call_on_close(partial(logger.removeHandler, handler))
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _SECRET.sub(r"\1…", record.getMessage()), ()
+    return True
 
 
 for family in (showing, changing, migrating, unfinished, checking, serving):

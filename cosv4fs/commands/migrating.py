@@ -28,7 +28,7 @@ _INTERVAL = 10.0
 _MOST_FAILURES = 20
 
 
-@click.command("migrate")
+@click.command("migrate", short_help="Move the data of a bucket to any other filesystem.")
 @click.argument("source")
 @click.argument("target")
 @click.option("--verify", is_flag=True, help="Compare every file at the target with what was read, by its content.")

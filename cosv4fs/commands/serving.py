@@ -18,16 +18,18 @@ def emulator(arguments: tuple[str, ...]) -> None:
     sys.exit(main(list(arguments), prog="cosv4fs emulator"))
 
 
-@click.command()
+@click.command(short_help="Send a data set to a local service and back, through pandas.")
 @click.option("--rows", type=click.IntRange(1), help="Use the first N rows only (default: all 336,776).", metavar="N")
 @click.option("--keep", metavar="DIR", help="Folder for what the service stores (default: a temporary one).")
 def demo(rows: int | None, keep: str | None) -> None:
     """Send a public data set through pandas and dask to a local service and back, and compare checksums."""
     try:
         from cosv4fs.demo import run  # noqa: PLC0415 - needs pandas and dask
+
+        # some packages are asked for only when they are needed
+        sys.exit(run(rows, keep))
     except ImportError as error:
         raise ImportError(f"{error.name} is not installed; pip install 'cosv4fs[demo]' brings it") from error
-    sys.exit(run(rows, keep))
 
 
 COMMANDS = (emulator, demo)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import click
-from fsspec.callbacks import Callback
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.commands.failures import Problems
+from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
 from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.profiles import option_value
 
-__all__ = ["Counting", "Session", "each", "options_from"]
+__all__ = ["Crew", "Session", "options_from"]
 
 A = TypeVar("A")
 _OURS = "cosv4"
+_LOOK_EVERY = 0.1
+"""Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
 
 @dataclass
@@ -65,20 +71,31 @@ class Session:
             self.show_json(list(rows))
             return
         for row in rows:
-            click.echo(line(row))
+            self.say(line(row))
+
+    def say(self, text: str) -> None:
+        """Print lines; on a terminal without characters that would command it."""
+        if sys.stdout.isatty():
+            text = "\n".join(map(printable, text.split("\n")))
+        click.echo(text)
 
     def show_json(self, value: Any) -> None:
         """Print anything as JSON."""
         click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
     @contextmanager
-    def bar(self, total: int, title: str) -> Iterator[Callable[[int], None]]:
-        """Show a bar for `total` bytes on stderr, where progress is wanted; lend the function that advances it."""
+    def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
+        """Show a bar for bytes on stderr, where progress is wanted, and lend what advances it.
+
+        `total` is None where nobody knows it.
+        """
         if not self.progress:
             yield lambda _count: None
             return
-        from tqdm import tqdm  # noqa: PLC0415 - only needed here
-
+        try:
+            from tqdm import tqdm  # noqa: PLC0415 - only needed here
+        except ImportError as error:
+            raise ImportError("tqdm is not installed; pip install 'cosv4fs[cli]' brings it") from error
         lock = threading.Lock()
         with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
 
@@ -89,47 +106,100 @@ class Session:
             yield advance
 
 
-class Counting(Callback):  # type: ignore[misc]
-    """A callback of fsspec that hands on how many bytes have come."""
+class Crew:
+    """Does something with many items on several threads, until all are done or Ctrl-C stops it.
 
-    def __init__(self, advance: Callable[[int], None]) -> None:
-        super().__init__()
-        self._advance = advance
-
-    def relative_update(self, inc: int = 1) -> None:
-        """Hand on `inc` bytes."""
-        self._advance(inc)
-        super().relative_update(inc)
-
-    def absolute_update(self, value: int) -> None:
-        """Hand on how many bytes `value` is beyond what was known."""
-        self._advance(value - self.value)
-        super().absolute_update(value)
-
-
-def each(action: Callable[[A], None], items: Iterable[A], jobs: int, problems: Problems) -> None:
-    """Do something with every item on `jobs` threads; note failures and go on.
-
-    Ctrl-C starts nothing more and waits for what is under way to stop.
+    Parameters
+    ----------
+    jobs : int
+        Items at once.
+    filesystems : iterable of AbstractFileSystem
+        What the work is done with; requests to ours are broken off by Ctrl-C.
     """
-    rest = iter(items)
-    with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-command") as pool:
-        running = {pool.submit(action, item) for _, item in zip(range(jobs), rest, strict=False)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                error = future.exception()
-                if isinstance(error, Exception):
-                    problems.note(error)
-                elif error is not None:
-                    raise error
-                running |= {pool.submit(action, item) for _, item in zip(range(1), rest, strict=False)}
+
+    def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
+        self._jobs = jobs
+        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, CosV4FileSystem)}
+        self.stopped = threading.Event()
+        self._busy: set[int] = set()
+        # not futures: Ctrl-C can come after a task was handed over and before its future is known
+        self._ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def each(self, action: Callable[[A], None], items: Iterable[A], problems: Problems) -> None:
+        """Do something with every item; note failures and go on.
+
+        Ctrl-C starts nothing more, breaks off what is under way, and is raised when that has ended.
+        """
+        rest = iter(items)
+        first = list(islice(rest, 2))
+        if len(first) < 2:
+            # in this thread Ctrl-C needs no help
+            for item in first:
+                self._guarded(action, item, problems)
+            return
+        running = 0
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
+            try:
+                for item in chain(first, rest):
+                    pool.submit(self._work, action, item)
+                    running += 1
+                    if running >= self._jobs:
+                        running -= self._collect(problems)
+                while running:
+                    running -= self._collect(problems)
+            except BaseException:
+                self._stop()
+                raise
+
+    def _guarded(self, action: Callable[[A], None], item: A, problems: Problems) -> None:
+        try:
+            action(item)
+        except Exception as error:  # noqa: BLE001 - the other items go on
+            problems.note(error, item)
+
+    def _work(self, action: Callable[[A], None], item: A) -> None:
+        failure: BaseException | None = None
+        ident = threading.get_ident()
+        self._busy.add(ident)
+        try:
+            with ExitStack() as stack:
+                for interrupts in self._interrupts:
+                    stack.enter_context(interrupts.working_for(self))
+                # looked at after telling that this thread is busy: so it is stopped, or sees that it is to stop
+                if not self.stopped.is_set():
+                    action(item)
+        except BaseException as error:  # noqa: BLE001 - it is told in the thread that waits
+            failure = error
+        finally:
+            self._busy.discard(ident)
+            self._ended.put((item, failure))
+
+    def _collect(self, problems: Problems) -> int:
+        """Wait for one item to end; return 1."""
+        while True:
+            # never without a limit: a signal that comes just before the wait is seen only when it is over
+            with suppress(Empty):
+                item, failure = self._ended.get(timeout=_LOOK_EVERY)
+                break
+        if isinstance(failure, Exception):
+            problems.note(failure, item)
+        elif failure is not None:
+            raise failure
+        return 1
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        while self._busy:
+            # again and again: a thread may have been between two requests
+            for interrupts in self._interrupts:
+                interrupts.stop(self)
+            time.sleep(_LOOK_EVERY)
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
 
-    Values are JSON where they can be read as such, else texts.
+    Values are read as in a profile.
 
     Raises
     ------
@@ -142,12 +212,5 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         if not sign or not name:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
-        found.setdefault(protocol if dot else _OURS, {})[option] = _value(text)
+        found.setdefault(protocol if dot else _OURS, {})[option] = option_value(text)
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -44,22 +44,23 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
 
 @click.command()
 @click.argument("url")
-@click.option("-L", "--level", type=click.IntRange(1), help="At most so many levels.")
+@click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="At most so many levels.")
 @click.pass_obj
 def tree(session: Session, url: str, level: int | None) -> None:
     """Show a directory with everything below it."""
     place = session.place(url)
     if place.fs.info(place.path)["type"] != "directory":
-        raise NotADirectoryError(20, "it is a file", place.url)
+        raise NotADirectoryError(20, "it is a file: ls or stat shows it", place.url)
     if session.as_json:
         session.show_json(_nested(place, level))
         return
-    click.echo(place.url)
+    session.say(place.url)
     counts = {"directory": 0, "file": 0}
     for text, kind in _branches(place, "", level):
         counts["directory" if kind == "directory" else "file"] += 1
-        click.echo(text)
-    click.echo(f"\n{counts['directory']} directories, {counts['file']} files")
+        session.say(text)
+    directories = f"{counts['directory']} director{'y' if counts['directory'] == 1 else 'ies'}"
+    session.say(f"\n{directories}, {counts['file']} file{'' if counts['file'] == 1 else 's'}")
 
 
 @click.command()
@@ -82,8 +83,13 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
 @click.pass_obj
 def stat(session: Session, urls: tuple[str, ...]) -> None:
     """Show everything that is known about files or directories."""
-    infos = [place.fs.info(place.path) | {"url": place.url} for place in map(session.place, urls)]
-    session.show(infos, lambda info: "\n".join(f"{name}: {value}" for name, value in info.items()) + "\n")
+    places = [place for url in urls for place in matches(session.place(url))]
+    infos = [{"url": place.url} | place.fs.info(place.path) for place in places]
+    if session.as_json:
+        session.show_json(infos)
+        return
+    for number, info in enumerate(infos):
+        session.say(("\n" if number else "") + "\n".join(f"{name}: {_told(name, info[name])}" for name in info))
 
 
 @click.command()
@@ -104,20 +110,30 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     out.flush()
 
 
-@click.command()
+@click.command(short_help="Print a URL that downloads one file without credentials.")
 @click.argument("url")
-@click.option("--expires", type=click.IntRange(1), default=3600, show_default=True, help="Seconds that it is valid.")
+@click.option(
+    "--expires",
+    type=click.IntRange(1),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is valid.",
+)
 @click.pass_obj
 def sign(session: Session, url: str, expires: int) -> None:
     """Print an http(s) URL that downloads one file without credentials.
 
-    Whoever has it can read the file until it expires; it is good for nothing else.
+    Whoever has it can read the file until it expires, and also files whose paths begin with this file's path.
     """
     place = session.place(url)
     info = place.fs.info(place.path)
     if info["type"] == "directory":
         raise IsADirectoryError(21, "only files can be signed", place.url)
-    signed = place.fs.sign(place.path, expiration=expires)
+    try:
+        signed = place.fs.sign(place.path, expiration=expires)
+    except NotImplementedError as error:
+        raise click.UsageError(f"{url}: this filesystem has no URLs that could be signed") from error
     if session.as_json:
         session.show_json({"url": place.url, "signed": signed, "expires": expires})
     else:
@@ -131,7 +147,7 @@ def _listed(place: Place, recursive: bool, itself: bool) -> list[dict[str, Any]]
     if itself:
         return [_row(place, place.fs.info(place.path))]
     if not recursive:
-        return [_row(place, info) for info in place.fs.ls(place.path, detail=True)]
+        return [_row(place, info) for info in _children(place)]
     found = place.fs.find(place.path, withdirs=True, detail=True)
     return [_row(place, info) for name, info in found.items() if name.rstrip("/") != place.path]
 
@@ -145,6 +161,12 @@ def _time(seconds: float | None) -> str:
     if not seconds:
         return ""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _told(name: str, value: Any) -> str:
+    """Return a value as people read it: times of day instead of seconds since 1970."""
+    is_time = name in ("created", "mtime", "modified", "ctime", "atime") and isinstance(value, (int, float))
+    return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds") if is_time else str(value)
 
 
 def _children(place: Place) -> list[dict[str, Any]]:

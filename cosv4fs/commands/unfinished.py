@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import click
 
-from cosv4fs.commands.failures import Group
-from cosv4fs.commands.session import Counting, Session
+from cosv4fs.commands.failures import Group, Problems
+from cosv4fs.commands.session import Session
 from cosv4fs.display import human_size
+from cosv4fs.exchange.copying import Counting
+from cosv4fs.filesystem import CosV4FileSystem
 
 __all__ = ["COMMANDS"]
 
@@ -29,20 +32,26 @@ def list_(session: Session, url: str) -> None:
     session.show(fs.uploads(path), _line)
 
 
-@uploads.command()
+@uploads.command(short_help="Continue what an interrupted cp or put left.")
 @click.argument("url", required=False)
 @click.pass_obj
 def resume(session: Session, url: str | None) -> None:
-    """Continue what interrupted `cp` or `put` of this user left, everywhere or below URL.
+    """Continue what an interrupted cp or put of this user left, everywhere or below URL.
 
     Only uploads of local files can be continued; a file that has changed since is left alone.
     """
     fs, path = session.ours(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
+    problems = Problems()
     with session.bar(sum(upload["size"] for upload in pending), "uploading") as advance:
         for upload in pending:
-            fs.put_file(upload["source"], upload["name"], callback=Counting(advance))
-    session.show(pending, lambda row: f"uploaded {row['source']} to cosv4://{row['name']}")
+            with problems.noting(upload):
+                fs.put_file(upload["source"], upload["name"], callback=Counting(advance))
+    done = [upload for upload in pending if problems.why(upload) is None]
+    session.show(done, lambda row: f"uploaded {row['source']} to cosv4://{row['name']}")
+    if not pending and not session.as_json:
+        click.echo("there is nothing to continue", err=True)
+    problems.leave()
 
 
 @uploads.command()
@@ -50,16 +59,24 @@ def resume(session: Session, url: str | None) -> None:
 @click.pass_obj
 def abort(session: Session, urls: tuple[str, ...]) -> None:
     """Give up the unfinished uploads of files; complete files stay."""
+    problems = Problems()
+    aborted = []
     for url in urls:
         fs, path = session.ours(url)
-        fs.abort_upload(path)
+        if "/" not in path:
+            raise click.UsageError(f"{url}: name the file whose upload is to be given up; clean is for directories")
+        with problems.noting():
+            _abort(fs, path, url)
+            aborted.append({"name": path})
+    session.show(aborted, lambda row: f"gave up cosv4://{row['name']}")
+    problems.leave()
 
 
 @uploads.command()
 @click.argument("url")
 @click.option(
-    "--older-than", type=click.FloatRange(0), default=_DAY, show_default=True,
-    help="Seconds: younger uploads may be under way.",
+    "--older-than", type=click.FloatRange(0), default=_DAY, metavar="SECONDS",
+    help="Leave younger ones, which may be under way; default: 86400, a day.",
 )  # fmt: skip
 @click.pass_obj
 def clean(session: Session, url: str, older_than: float) -> None:
@@ -69,6 +86,13 @@ def clean(session: Session, url: str, older_than: float) -> None:
 
 
 COMMANDS = (uploads,)
+
+
+def _abort(fs: CosV4FileSystem, path: str, url: str) -> None:
+    try:
+        fs.abort_upload(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
 def _line(row: dict[str, Any]) -> str:

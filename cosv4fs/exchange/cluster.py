@@ -133,9 +133,11 @@ def _client(distributed: Any, address: str, count: int, stack: ExitStack) -> Any
     if address == LOCAL:
         processes = max(1, min(count, os.cpu_count() or 1))
         cluster = distributed.LocalCluster(
-            n_workers=processes, threads_per_worker=-(-count // processes), dashboard_address=None, protocol="tcp",
+            n_workers=processes,
+            threads_per_worker=-(-count // processes),
             host="127.0.0.1",
-        )  # fmt: skip
+            dashboard_address="127.0.0.1:0",
+        )
         return stack.enter_context(distributed.Client(stack.enter_context(cluster), set_as_default=False))
     return stack.enter_context(distributed.Client(address, timeout=_PATIENCE, set_as_default=False))
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
+import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
@@ -14,12 +17,40 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.exchange.places import Place
 
-__all__ = ["BLOCK", "copy_file", "read_sha1", "recorded_sha1", "sha1_of", "stream"]
+__all__ = ["BLOCK", "Counting", "copy_file", "read_sha1", "receive", "recorded_sha1", "stream"]
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read at once."""
 
 _SHA1 = re.compile("[0-9a-f]{40}")
+
+
+class Counting(Callback):  # type: ignore[misc]
+    """A callback of fsspec that hands on how many bytes have come.
+
+    Parameters
+    ----------
+    advance : callable
+        Told of bytes.
+    stopped : threading.Event, optional
+        Ends what reports here, once it is set.
+    """
+
+    def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
+        super().__init__()
+        self._advance, self._stopped = advance, stopped
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Hand on `inc` bytes."""
+        if self._stopped is not None and self._stopped.is_set():
+            raise InterruptedError(errno.EINTR, "interrupted")
+        self._advance(inc)
+        super().relative_update(inc)
+
+    def absolute_update(self, value: int) -> None:
+        """Hand on how many bytes `value` is beyond what was known."""
+        self._advance(value - self.value)
+        super().absolute_update(value)
 
 
 def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBACK) -> None:
@@ -42,7 +73,10 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
     """
     if target.is_local:
         target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
-    if source.is_local and not target.is_local:
+    if source.is_local and _is_pipe(source.path):
+        with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size
+            receive(reader, target, callback)
+    elif source.is_local and not target.is_local:
         target.fs.put_file(source.path, target.path, callback=callback)
     elif target.is_local and not source.is_local:
         source.fs.get_file(source.path, target.path, callback=callback)
@@ -103,6 +137,41 @@ def stream(
     return count, digest.hexdigest()
 
 
+def receive(reader: Any, target: Place, callback: Callback = DEFAULT_CALLBACK) -> int:
+    """Write what comes from a file-like object of unknown size, such as a pipe, to a file; return how much it was.
+
+    Parameters
+    ----------
+    reader : file-like
+        Gives bytes.
+    target : Place
+        A file; replaced when all has come.
+    callback : Callback
+        Told the bytes.
+
+    Raises
+    ------
+    OSError
+        From either side.
+    """
+    count = 0
+    with _whole(target.fs.open(target.path, "wb")) as writer:
+        while block := reader.read(BLOCK):
+            writer.write(block)
+            count += len(block)
+            callback.relative_update(len(block))
+    return count
+
+
+def _is_pipe(path: str) -> bool:
+    """Tell whether a local path is a pipe or a device, which have no size: ``/dev/stdin``, ``<(command)`` of shells."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
 @contextmanager
 def _whole(writer: Any) -> Iterator[Any]:
     """Close a file that is written, or discard it when the block fails.
@@ -127,11 +196,6 @@ def _whole(writer: Any) -> Iterator[Any]:
 def _size_option(target: Place, size: int | None) -> dict[str, Any]:
     """Tell a filesystem that can make use of it how many bytes will come."""
     return {"size": size} if size is not None and getattr(target.fs, "takes_size", False) else {}
-
-
-def sha1_of(place: Place) -> str:
-    """Return the SHA-1 of a file in hex: from its status where the service keeps one, else by reading it."""
-    return recorded_sha1(place, place.fs.info(place.path)) or read_sha1(place)
 
 
 def recorded_sha1(place: Place, info: Mapping[str, Any]) -> str | None:

@@ -21,9 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fsspec.callbacks import Callback
-
-from cosv4fs.exchange.copying import recorded_sha1
+from cosv4fs.exchange.copying import Counting, recorded_sha1
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
 from cosv4fs.exchange.moving import FLAT, Mover, Stopped, protocols
 from cosv4fs.exchange.places import Options, Place, open_place
@@ -322,17 +320,15 @@ class _Count:
             self.watcher.done(outcome)
 
 
-class _Moving(Callback):  # type: ignore[misc]
-    """Counts the bytes of one file, and ends its copy when all work has to end."""
+def _counting(watcher: Watcher, stop: threading.Event) -> Counting:
+    """Count the bytes of one file, and end its copy when all work has to end."""
 
-    def __init__(self, watcher: Watcher, stop: threading.Event) -> None:
-        super().__init__()
-        self._watcher, self._stop = watcher, stop
-
-    def relative_update(self, inc: int = 1) -> None:
-        if self._stop.is_set():
+    def advance(count: int) -> None:
+        if stop.is_set():
             raise Stopped
-        self._watcher.moved(inc)
+        watcher.moved(count)
+
+    return Counting(advance)
 
 
 def _on_threads(mover: Mover, jobs: Iterator[Job], count: int, counter: _Count) -> None:
@@ -342,7 +338,7 @@ def _on_threads(mover: Mover, jobs: Iterator[Job], count: int, counter: _Count) 
 
         def feed() -> None:
             while len(running) < count and (job := next(jobs, None)) is not None:
-                running.add(pool.submit(mover.move, job, _Moving(counter.watcher, stop)))
+                running.add(pool.submit(mover.move, job, _counting(counter.watcher, stop)))
 
         feed()
         while running:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
@@ -13,6 +15,8 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
 __all__ = ["Options", "Place", "open_place"]
+
+_MEANT_EMPTY = "an empty path: a variable without a value, perhaps? The working directory is ."
 
 Options = Mapping[str, Mapping[str, Any]]
 """Options of filesystems by protocol."""
@@ -51,6 +55,25 @@ class Place:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def exact(self) -> str:
+        """The path by which two places of one filesystem are compared; of local ones without symbolic links."""
+        return os.path.realpath(self.path) if self.is_local else self.path
+
+    def is_same(self, other: Place) -> bool:
+        """Tell whether both are one file or directory."""
+        if self.fs != other.fs:
+            return False
+        if self.is_local:
+            with suppress(OSError):
+                # two names of one file, too
+                return Path(self.path).samefile(other.path)
+        return self.exact == other.exact
+
+    def is_within(self, other: Place) -> bool:
+        """Tell whether this one lies below the other."""
+        return bool(self.fs == other.fs) and self.exact.startswith(other.exact.rstrip("/") + "/")
+
     def at(self, path: str) -> Place:
         """Return another path of the same filesystem."""
         return replace(self, path=path, is_folder=False)
@@ -86,8 +109,10 @@ def open_place(url: str, options: Options | None = None) -> Place:
     Raises
     ------
     ValueError, ImportError
-        The protocol is unknown, or its package is not installed.
+        The URL is empty, the protocol is unknown, or its package is not installed.
     """
+    if not url:
+        raise ValueError(_MEANT_EMPTY)
     protocols = {get_protocol(part) for part in url.split("::")}
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from fsspec.core import has_magic
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.exchange.copying import sha1_of
+from cosv4fs.exchange.copying import read_sha1, recorded_sha1
+from cosv4fs.exchange.moving import FLAT, protocols
 from cosv4fs.exchange.places import Place
 
-__all__ = ["Difference", "Pair", "compare", "files_below", "matches", "modified", "pairs_of"]
+__all__ = ["Difference", "Pair", "check_apart", "compare", "files_below", "matches", "modified", "pairs_of"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A file and where it goes."""
+    """A file and where it goes.
+
+    Parameters
+    ----------
+    source, target : Place
+        Two paths.
+    size : int
+        Bytes.
+    modified : float, optional
+        When the source was changed, in Unix seconds.
+    is_folder : bool
+        Whether it is a directory without anything in it, to be made at the target.
+    refusal : str
+        Why it cannot be copied, if so: links to directories, sockets and the like, found below a directory.
+    """
 
     source: Place
     target: Place
     size: int
+    modified: float | None = None
+    is_folder: bool = False
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,17 +67,95 @@ class Difference:
 
 
 def files_below(place: Place) -> dict[str, dict[str, Any]]:
-    """Return what is known of all files below a directory, by path relative to it."""
+    """Return what is known of all files below a directory, by path relative to it.
+
+    Raises
+    ------
+    OSError
+        A directory cannot be listed: a part of a tree must never look like the whole.
+    """
+    if place.is_local:
+        return dict(sorted((relative, info) for relative, info in _local(place) if info["type"] != "directory"))
     prefix = place.path.rstrip("/") + "/"
-    found = place.fs.find(place.path, detail=True)
-    return {name[len(prefix) :]: dict(info) for name, info in sorted(found.items()) if name.startswith(prefix)}
+    found = _found(place)
+    if not found:
+        # many filesystems find nothing in what is not there
+        place.fs.invalidate_cache(place.path)
+        place.fs.info(place.path)
+    return {
+        name[len(prefix) :]: dict(info)
+        for name, info in sorted(found.items())
+        if name.startswith(prefix) and info["type"] != "directory"
+    }
+
+
+def _found(place: Place) -> dict[str, dict[str, Any]]:
+    """Return what is known of files and directories below a directory, by path."""
+    if type(place.fs).find is not AbstractFileSystem.find:
+        return dict(place.fs.find(place.path, detail=True, withdirs=True))
+    # fsspec's own way leaves out what cannot be listed, whatever it is told
+    found: dict[str, dict[str, Any]] = {}
+    folders = [place.path]
+    while folders:
+        folder = folders.pop()
+        inside = {str(info["name"]).rstrip("/"): info for info in place.fs.ls(folder, detail=True)}
+        inside.pop(folder, None)
+        found |= inside
+        folders += [name for name, info in inside.items() if info["type"] == "directory"]
+    return found
+
+
+def _local(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield paths relative to a local directory, and what is known of them.
+
+    fsspec leaves out directories that cannot be read, and tells the time of a link, not of the file it leads to.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(place.path, onerror=fail):
+        inside = Path(folder).relative_to(place.path).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        for name in (*files, *(name for name in folders if Path(folder, name).is_symlink())):
+            yield prefix + name, _status(Path(folder, name))
+        if prefix and not folders and not files:
+            yield prefix[:-1], {"type": "directory", "size": 0}
+
+
+def _status(path: Path) -> dict[str, Any]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        # a link that leads nowhere, or a file that has just gone: copying it tells
+        return {"type": "file", "size": 0}
+    refusal = ""
+    if stat.S_ISDIR(found.st_mode):
+        refusal = "a link to a directory is not followed: copy what it leads to by its own name"
+    elif not stat.S_ISREG(found.st_mode):
+        refusal = "it is no file with content, but a pipe, socket or device"
+    size = 0 if refusal else found.st_size
+    return {"type": "file", "size": size, "mtime": found.st_mtime, "refusal": refusal}
+
+
+def _empty_folders(place: Place) -> list[str]:
+    """Return the directories without anything in them below a directory, relative to it; "" is itself."""
+    if place.is_local:
+        found = [relative for relative, info in _local(place) if info["type"] == "directory"]
+        return found or ([] if any(Path(place.path).iterdir()) else [""])
+    prefix = place.path.rstrip("/") + "/"
+    listed = _found(place)
+    names = {str(name).rstrip("/") for name in listed}
+    folders = {str(name).rstrip("/") for name, info in listed.items() if info["type"] == "directory"} | {place.path}
+    return sorted((name + "/")[len(prefix) : -1] for name in folders - {name.rpartition("/")[0] for name in names})
 
 
 def pairs_of(sources: Iterable[Place], target: Place, *, recursive: bool) -> list[Pair]:
     """Return the files to copy, by the rules of ``cp``.
 
     Several sources, a target with a slash at its end and a target that is a directory mean: into it. A directory
-    with a slash at its end means what is in it.
+    with a slash at its end means what is in it. Directories without anything in them are pairs of their own, where
+    both sides can have such.
 
     Raises
     ------
@@ -63,10 +163,30 @@ def pairs_of(sources: Iterable[Place], target: Place, *, recursive: bool) -> lis
         A source is not there, or a pattern matches nothing.
     IsADirectoryError
         A source is a directory and the copy is not `recursive`.
+    NotADirectoryError
+        The target is a file, and something is to go into it.
+    OSError
+        EINVAL: a file onto itself, a directory into itself, or two files to one path.
     """
     expanded = [place for source in sources for place in matches(source)]
     into = target.is_folder or len(expanded) > 1 or target.fs.isdir(target.path)
-    return [pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive)]
+    _check_target(expanded, target, into=into)
+    pairs = [pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive)]
+    taken: dict[str, Pair] = {}
+    for pair in pairs:
+        other = taken.setdefault(pair.target.path, pair)
+        if other is not pair and not (other.is_folder and pair.is_folder):
+            text = f"{other.source.url} and {pair.source.url} would both become this file"
+            raise OSError(errno.EINVAL, text, pair.target.url)
+        if pair.source.is_same(pair.target):
+            raise OSError(errno.EINVAL, "source and target are the same file", pair.source.url)
+    return pairs
+
+
+def _check_target(sources: list[Place], target: Place, *, into: bool) -> None:
+    into = into or any(source.fs.isdir(source.path) for source in sources)
+    if into and target.fs.exists(target.path) and not target.fs.isdir(target.path):
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a directory is needed to copy into", target.url)
 
 
 def matches(source: Place) -> list[Place]:
@@ -88,13 +208,40 @@ def matches(source: Place) -> list[Place]:
 def _pairs(source: Place, target: Place, *, into: bool, recursive: bool) -> Iterator[Pair]:
     info = source.fs.info(source.path)
     if info["type"] != "directory":
-        yield Pair(source, target.below(source.name) if into else target.at(target.path), int(info["size"] or 0))
+        goal = target.below(source.name) if into else target.at(target.path)
+        yield Pair(source, goal, int(info["size"] or 0), modified(info))
         return
     if not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: copy it with -r", source.url)
     root = target.below(source.name) if into and not source.is_folder else target
+    if root.is_within(source):
+        raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {root.url}", source.url)
     for relative, found in files_below(source).items():
-        yield Pair(source.below(relative), root.below(relative), int(found["size"] or 0))
+        yield _pair(source.below(relative), root.below(relative), found)
+    if not FLAT & (protocols(source) | protocols(target)):
+        for relative in _empty_folders(source):
+            old, new = (place.below(relative) if relative else place for place in (source, root))
+            yield Pair(old, new.at(new.path), 0, is_folder=True)
+
+
+def _pair(source: Place, target: Place, info: Mapping[str, Any]) -> Pair:
+    return Pair(source, target, int(info["size"] or 0), modified(info), refusal=str(info.get("refusal") or ""))
+
+
+def check_apart(source: Place, target: Place) -> None:
+    """Refuse to make a directory like itself, like one in it, or like one that it is in.
+
+    Raises
+    ------
+    OSError
+        EINVAL.
+    """
+    if source.is_same(target):
+        raise OSError(errno.EINVAL, "source and target are the same directory", source.url)
+    if target.is_within(source):
+        raise OSError(errno.EINVAL, f"the target lies in the source, {source.url}", target.url)
+    if source.is_within(target):
+        raise OSError(errno.EINVAL, f"the source lies in the target, {target.url}", source.url)
 
 
 def compare(source: Place, target: Place, *, by_time: bool = True, by_content: bool = False) -> Difference:
@@ -103,15 +250,21 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
     Parameters
     ----------
     by_time : bool
-        A file that changed after its copy was made is copied again.
+        A file that changed after its copy was made is copied again, unless a service keeps its SHA-1, the other side
+        is local, and both have the same content.
     by_content : bool
         Files of equal size are compared by SHA-1, whatever their times.
+
+    Raises
+    ------
+    OSError
+        A directory cannot be listed, or the target is a file.
     """
-    theirs = files_below(target) if target.fs.exists(target.path) else {}
     ours = files_below(source)
+    theirs = files_below(target) if _is_directory(target) else {}
     copies: list[tuple[Pair, str]] = []
     for relative, info in ours.items():
-        pair = Pair(source.below(relative), target.below(relative), int(info["size"] or 0))
+        pair = _pair(source.below(relative), target.below(relative), info)
         reason = _reason(pair, info, theirs.get(relative), by_time=by_time, by_content=by_content)
         if reason:
             copies.append((pair, reason))
@@ -119,18 +272,41 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
     return Difference(tuple(copies), gone, len(ours) - len(copies))
 
 
+def _is_directory(place: Place) -> bool:
+    try:
+        kind = place.fs.info(place.path)["type"]
+    except FileNotFoundError:
+        return False
+    if kind != "directory":
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a directory is needed", place.url)
+    return True
+
+
 def _reason(
     pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any] | None, *, by_time: bool, by_content: bool
 ) -> str:
     if theirs is None:
         return "new"
+    if pair.refusal:
+        # never alike: copying it tells why
+        return "content"
     if int(theirs["size"] or 0) != pair.size:
         return "size"
+    known = recorded_sha1(pair.source, ours), recorded_sha1(pair.target, theirs)
     if by_content:
-        return "" if sha1_of(pair.source) == sha1_of(pair.target) else "content"
-    mine, other = modified(ours), modified(theirs)
+        return "" if _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]) else "content"
+    mine, other = pair.modified, modified(theirs)
     # a service may keep whole seconds only
-    return "newer" if by_time and mine is not None and other is not None and int(mine) > int(other) else ""
+    if not by_time or mine is None or other is None or int(mine) <= int(other):
+        return ""
+    cheap = all(sha or place.is_local for sha, place in zip(known, (pair.source, pair.target), strict=True))
+    if cheap and any(known) and _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]):
+        return ""
+    return "newer"
+
+
+def _sha1(place: Place, known: str | None) -> str:
+    return known or read_sha1(place)
 
 
 def modified(info: Mapping[str, Any]) -> float | None:

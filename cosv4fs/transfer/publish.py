@@ -88,7 +88,14 @@ def publish_sibling(client: CosClient, target: Target, place: str, size: int, sh
 
 def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
     """Delete a hidden sibling, complete or not: its name is nobody else's."""
-    delete_quietly(client, bucket, place)
+    try:
+        client.delete(bucket, place)
+    except CosFileNotFoundError:
+        # a clean-up was faster
+        return
+    except OSError as error:
+        # what cannot be removed now stays invisible; the error that led here is the one to tell
+        _log.warning("an unfinished upload could not be removed: %s", error)
 
 
 def remove_unfinished(client: CosClient, bucket: str, key: str) -> None:
@@ -156,14 +163,3 @@ def refuse_taken(client: CosClient, target: Target, refusal: CosFileExistsError)
     except CosFileNotFoundError:
         return
     raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
-
-
-def delete_quietly(client: CosClient, bucket: str, key: str) -> None:
-    try:
-        client.delete(bucket, key)
-    except CosFileNotFoundError:
-        # a clean-up was faster
-        return
-    except OSError as error:
-        # what cannot be removed now stays invisible; the error that led here is the one to tell
-        _log.warning("an unfinished upload could not be removed: %s", error)

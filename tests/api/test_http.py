@@ -1,9 +1,11 @@
 """Whatever comes back, and whatever breaks: the right exception, with errno, path, code and request id."""
 
 import errno
+import gc
 import socket
 import threading
 import tracemalloc
+import warnings
 
 import pytest
 
@@ -336,3 +338,17 @@ class TestBodies:
 
     def test_lengths(self):
         assert len(Body("text/plain", b"ab", memoryview(b"cde"))) == 5
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 200 OK\r\n\r\n<html>", b"HTTP/1.1 500 Oh\r\n\r\n<html>"])
+def test_bodies_without_a_length_leave_no_connection_open(reply):
+    with RawServer(reply) as server, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        client = raw_client(server)
+        with pytest.raises(OSError, match="stat") as caught:
+            client.stat("bucket", "/x")
+        # as exceptions are kept that refer to themselves: collected with all that their frames hold
+        caught.value.itself = caught.value
+        del caught
+        gc.collect()
+    assert [str(warning.message) for warning in told if warning.category is ResourceWarning] == []

@@ -5,12 +5,16 @@ An object whose name ends in ``-s<number>`` exists and has that many bytes; noth
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-__all__ = ["Call", "Reply", "answer"]
+__all__ = ["Call", "Reply", "answer", "pattern_block"]
+
+MIB = 1024 * 1024
 
 _SIZE = re.compile(r"-s(\d{1,15})$")
 _FIELD = re.compile(rb'name="(\w+)"(?:\r\n[^\r]+)*\r\n\r\n([^\r]*)')
@@ -125,6 +129,20 @@ def _cos(call: Call, sessions: Iterator[int]) -> Reply:
     return _envelope(op, data)
 
 
+def pattern_block() -> bytes:
+    """Return the MiB that downloads consist of."""
+    return (bytes(range(256)) + bytes(reversed(range(256)))) * (MIB // 512)
+
+
+@lru_cache(maxsize=32)
+def pattern_sha1(size: int) -> str:
+    """Return the SHA-1 of an object that is downloaded, in hex."""
+    digest, block = hashlib.sha1(usedforsecurity=False), memoryview(pattern_block())
+    for offset in range(0, size, MIB):
+        digest.update(block[: size - offset])
+    return digest.hexdigest()
+
+
 def _fields(call: Call) -> dict[str, str]:
     if call.prefix.startswith(b"{"):
         return {name: str(value) for name, value in json.loads(call.prefix).items()}
@@ -137,7 +155,7 @@ def _cos_status(call: Call) -> Reply:
     if size is None:
         return _envelope("stat", {}, -197, 404)
     times = {"ctime": 1790000000, "mtime": 1790000000}
-    return _envelope("stat", {"filesize": size, "filelen": size, "sha": "0" * 39 + "1", "biz_attr": "", **times})
+    return _envelope("stat", {"filesize": size, "filelen": size, "sha": pattern_sha1(size), "biz_attr": "", **times})
 
 
 def _envelope(op: str, data: dict[str, object], code: int = 0, status: int = 200) -> Reply:

@@ -32,10 +32,10 @@ def figure_row(figure: Figure, best: float) -> tuple[str, ...]:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Return the figures of one scenario for a terminal, at most 100 columns wide."""
+    """Return the figures of one scenario for a terminal, at most 110 columns wide."""
     best = max(figure.rate for figure in figures)
     rows = [HEADINGS, *(figure_row(figure, best) for figure in figures)]
-    widths = (28, 7, 7, 7, 11, 10, 8, 7)
+    widths = (34, 7, 7, 7, 11, 10, 8, 7)
     lines = [f"{figures[0].title}"]
     for row in rows:
         cells = [cell.ljust(widths[0]) if not place else cell.rjust(widths[place]) for place, cell in enumerate(row)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.clients import Task
 
-__all__ = ["SCENARIOS", "UNCHECKED", "Scale", "Scenario", "Variant"]
+__all__ = ["SCENARIOS", "UNCHECKED", "UNVERIFIED", "Scale", "Scenario", "Variant"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -88,6 +88,8 @@ class Scenario:
 
 UNCHECKED = "cosv4fs (checksum=False)"
 """Without hashing a file before it is sent; the other clients do not hash it as a whole either."""
+UNVERIFIED = "cosv4fs (verify_downloads='never')"
+"""Without comparing what was read with its SHA-1, as the other clients do."""
 _PEERS = ("cosv4fs", "s3fs", "obstore.fsspec")
 _BARE = ("put_file", "write", "get_file", "cat_file")
 _LARGE = ("put_file", "write", "get_file", "cat_file", "read")
@@ -134,6 +136,8 @@ def _peers(scale: Scale) -> list[Scenario]:
                 variants.append(Variant("obstore", task))
             if operation == "put_file":
                 variants.append(Variant("cosv4fs", task, {"checksum": False}, UNCHECKED))
+            if operation == "read":
+                variants.append(Variant("cosv4fs", task, {"verify_downloads": "never"}, UNVERIFIED))
             if operation == "write":
                 unsized = Task("write_unsized", size)
                 variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))

@@ -23,9 +23,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from tests.benchmarks.dialects import Call, Reply, answer
+from tests.benchmarks.dialects import MIB, Call, Reply, answer, pattern_block
 
-MIB = 1024 * 1024
 PATTERN_SIZE = 16 * MIB
 _HEAD_ROOM = 64 * 1024
 _PREFIX = 4096
@@ -234,11 +233,6 @@ def _pattern_file() -> int:
     for _ in range(PATTERN_SIZE // len(block)):
         os.write(descriptor, block)
     return descriptor
-
-
-def pattern_block() -> bytes:
-    """Return the MiB that downloads consist of."""
-    return (bytes(range(256)) + bytes(reversed(range(256)))) * (MIB // 512)
 
 
 def main() -> None:

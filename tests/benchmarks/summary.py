@@ -10,12 +10,13 @@ from pathlib import Path
 
 from tests.benchmarks.report import outcome_rows
 from tests.benchmarks.runner import Figure
-from tests.benchmarks.scenarios import MIB, UNCHECKED
+from tests.benchmarks.scenarios import MIB, UNCHECKED, UNVERIFIED
 from tests.benchmarks.targets import formula, outcomes
 
 __all__ = ["summary"]
 
 _MARKS = ("<!-- benchmarks: made by python -m tests.benchmarks.summary -->", "<!-- end of benchmarks -->")
+_VARIANTS = {"cosv4fs": "", UNCHECKED: ", `checksum=False`", UNVERIFIED: ", `verify_downloads='never'`"}
 _NAMES = {
     "put_file": "`put_file`",
     "write": '`open("wb", size=n)`',
@@ -61,11 +62,10 @@ def summary(figures: Sequence[Figure], machine: str) -> str:
 def _large(figures: Sequence[Figure], size: int) -> Iterable[Sequence[str]]:
     for operation in ("put_file", "write", "get_file", "cat_file", "read"):
         group = _by_variant(figures, "peers", operation, size)
-        for variant in ("cosv4fs", UNCHECKED):
+        for variant, note in _VARIANTS.items():
             ours = group.get(variant)
             if ours is None:
                 continue
-            note = ", `checksum=False`" if variant == UNCHECKED else ""
             memory = f"{group['s3fs'].growth / MIB:.0f} MiB" if "s3fs" in group else ""
             ratios = [_ratio(ours.rate, group.get(peer)) for peer in ("s3fs", "obstore.fsspec")]
             cells = (f"{ours.rate:.0f}", *ratios, f"{ours.cpu_per_gb:.2f}", f"{ours.growth / MIB:.0f} MiB", memory)
@@ -75,10 +75,9 @@ def _large(figures: Sequence[Figure], size: int) -> Iterable[Sequence[str]]:
 def _far(figures: Sequence[Figure]) -> Iterable[Sequence[str]]:
     for operation in ("put_file", "write", "get_file", "read"):
         group = {it.variant: it for it in figures if (it.scenario, it.rtt_ms, it.operation) == ("wan", 30.0, operation)}
-        for variant in ("cosv4fs", UNCHECKED):
+        for variant, note in _VARIANTS.items():
             ours = group.get(f"{variant}, 12")
             if ours is not None:
-                note = ", `checksum=False`" if variant == UNCHECKED else ""
                 ratios = [_ratio(ours.rate, group.get(peer)) for peer in ("s3fs", "obstore.fsspec")]
                 yield (_NAMES[operation] + note, f"{ours.rate:.0f}", f"{ours.rate / formula(ours):.2f}", *ratios)
 

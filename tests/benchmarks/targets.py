@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tests.benchmarks.runner import Figure
-from tests.benchmarks.scenarios import MIB, RANGE, SLICE, UNCHECKED
+from tests.benchmarks.scenarios import MIB, RANGE, SLICE, UNCHECKED, UNVERIFIED
 
 __all__ = ["Outcome", "formula", "outcomes"]
 
 _OURS = "cosv4fs"
-_VARIANTS = ((_OURS, ""), (UNCHECKED, " without checksum"))
+_VARIANTS = ((_OURS, ""), (UNCHECKED, " without checksum"), (UNVERIFIED, " unverified"))
 _ACCOUNT_LARGE = 256 * MIB
 _IN_FLIGHT = 32
 

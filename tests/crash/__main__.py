@@ -9,13 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash import uploads
+from tests.crash import dying, migration, uploads
 from tests.crash.scenarios import SCENARIOS, Plan
 
-MODULES = (uploads,)
+MODULES = (uploads, migration, dying)
 """Importing them registers the scenarios."""
 
 MIB = 1024 * 1024
+SIZES = {"client": 3, "emulator": 3}
+"""MiB of a large object, where it is not 300."""
 
 
 def main() -> int:
@@ -28,9 +30,10 @@ def main() -> int:
     add("scenario", choices=list(SCENARIOS))
     add("--seed", type=int, default=1, help="the same seed gives the same moments (default: %(default)s)")
     add("--moments", type=int, default=30, help="how many (default: %(default)s)")
-    add("--size", type=int, default=300, metavar="MIB", help="of a large object (default: %(default)s)")
+    add("--size", type=int, metavar="MIB", help="of a large object (default: 300, of client and emulator 3)")
     add("--folder", metavar="DIR", help="where all files go (default: the system's choice)")
     given = parser.parse_args()
+    size = given.size or SIZES.get(given.scenario, 300)
     # an ordered end, so that no process and no file stays behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="cosv4fs-crash-", dir=given.folder) as folder:
@@ -38,12 +41,12 @@ def main() -> int:
             Path(folder),
             given.seed,
             given.moments,
-            given.size * MIB,
+            size * MIB,
             fsync=True,
             say=lambda line: print(line, flush=True),
         )
         summary = SCENARIOS[given.scenario](plan)
-    print(f"{given.scenario}, seed {given.seed}, {given.size} MiB: {summary.line()}")
+    print(f"{given.scenario}, seed {given.seed}, {size} MiB: {summary.line()}")
     return 1 if summary.failures else 0
 
 

@@ -36,7 +36,18 @@ def _pipe_file(fs: Any, local: str, path: str, mode: str = "overwrite") -> None:
     fs.pipe_file(path, Path(local).read_bytes(), mode=mode)
 
 
-ACTIONS: dict[str, Callable[..., None]] = {"write": _write, "write sized": _write_sized, "pipe_file": _pipe_file}
+def _transaction(fs: Any, tasks: list[tuple[str, str, bool]]) -> None:
+    with fs.transaction:
+        for local, path, sized in tasks:
+            (_write_sized if sized else _write)(fs, local, path)
+
+
+ACTIONS: dict[str, Callable[..., None]] = {
+    "write": _write,
+    "write sized": _write_sized,
+    "pipe_file": _pipe_file,
+    "transaction": _transaction,
+}
 """What can be done beside the filesystem's own methods: called with the filesystem and the task's arguments."""
 
 
@@ -70,8 +81,10 @@ def run(fs: Any, task: dict[str, Any]) -> dict[str, Any]:
             getattr(fs, task["action"])(*task["arguments"], **task["keywords"])
     except Exception as error:
         number = errno.errorcode.get(getattr(error, "errno", 0) or 0)
-        return {"error": type(error).__name__, "errno": number, "trace": traceback.format_exc()}
-    return {"error": None, "errno": None, "trace": ""}
+        named = getattr(error, "filename", None)
+        trace = traceback.format_exc()
+        return {"error": type(error).__name__, "errno": number, "filename": named, "trace": trace}
+    return {"error": None, "errno": None, "filename": None, "trace": ""}
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
+from tests.crash.zygote import Forked
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -34,18 +36,26 @@ class _Lines:
         changed: threading.Condition | None = None,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-            env={**inherited, **(environment or {})},
-        )
+        self._module, self._arguments = module, list(arguments)
+        self._environment = {**inherited, **(environment or {})}
         self.changed = changed or threading.Condition()
         self.events: list[Event] = []
+        self._start()
+
+    def _start(self) -> None:
+        self.process = self._make()
         self.ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+
+    def _make(self) -> subprocess.Popen[bytes] | Forked:
+        return subprocess.Popen(
+            [sys.executable, "-m", self._module, *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=REPOSITORY,
+            env=self._environment,
+        )
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -96,7 +106,12 @@ class _Lines:
         self.kill()
 
 
-class Server(_Lines):
+class _ForkedLines(_Lines):
+    def _make(self) -> Forked:
+        return Forked(self._module, self._arguments, self._environment)
+
+
+class Server(_ForkedLines):
     """The emulator in a process of its own, on a folder that outlives it.
 
     Parameters
@@ -119,6 +134,15 @@ class Server(_Lines):
             raise RuntimeError("the service did not start")
         self.options: dict[str, Any] = self.events[0]["options"]
         self.port: int = self.events[0]["port"]
+        # the same one when it starts again
+        self._arguments[self._arguments.index("--port") + 1] = str(self.port)
+
+    def restart(self) -> None:
+        """Start it again on the same folder and port after it was killed; its log goes on."""
+        begun = self.mark("restart")
+        self._start()
+        if not self.wait_for(lambda: any(event["kind"] == "ready" for event in self.events[begun:])):
+            raise RuntimeError("the service did not start again")
 
     def clear(self) -> None:
         """Forget the events so far."""
@@ -159,6 +183,18 @@ class Server(_Lines):
         """Hold nothing more under a name; what is held stays."""
         self._command(do="close", name=name)
 
+    def stall(self, name: str, place: str, nth: int, how: str) -> None:
+        """Have it stand still for ever in its store (see `tests.crash.server.stall`)."""
+        self._command(do="stall", name=name, place=place, nth=nth, how=how)
+
+    def unstall(self) -> None:
+        """Take that back, where it has not happened."""
+        self._command(do="unstall")
+
+    def catch_up(self) -> None:
+        """Wait until the log has everything that was answered so far."""
+        self._command(do="nothing")
+
     def filesystem(self) -> Any:
         """Return a filesystem that knows nothing yet."""
         fs = fsspec.filesystem("cosv4", **self.options, use_listings_cache=False, skip_instance_cache=True)
@@ -172,7 +208,7 @@ class Server(_Lines):
             raise RuntimeError("the service has ended")
 
 
-class Client(_Lines):
+class Client(_ForkedLines):
     """A process that works with a filesystem.
 
     Parameters

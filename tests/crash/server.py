@@ -7,18 +7,27 @@ service goes on with the request, so that the parent has them all, whatever beco
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
+import itertools
 import json
 import os
+import sqlite3
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cosv4fs.emulator import Dialect, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
+from cosv4fs.emulator.store import Store
 from tests.crash.moments import INIT, LIST, SLICE
+from tests.crash.operations import ANY_CHANGE, CHANGING
+
+PLACES = ("new_blob", "copy_blob", "write_blob", "_write", "resize_blob", "remove_blobs", "writing")
+"""The methods of the store where the service can be told to stand still."""
 
 
 def say(kind: str, **more: Any) -> None:
@@ -57,11 +66,18 @@ class Holds:
         self._known: dict[str, tuple[Fault, Hold]] = {}
 
     def hold(self, name: str, op: str, nth: int, times: int | None, acted: bool) -> None:
-        """Hold the nth request of an operation, counted from now on, and as many after it as `times` says."""
+        """Hold the nth request of an operation, or of all that change something, and as many after it as `times` says.
+
+        They are counted from now on.
+        """
         action = Hold(name, acted)
+        any_change = op == ANY_CHANGE
         self._known[name] = (
             self._emulator.faults.add(
-                match=lambda call: _named(call.op, call.parameters.values) == op, nth=nth, times=times, action=action
+                nth=nth,
+                times=times,
+                action=action,
+                match=lambda call: call.op in CHANGING if any_change else _named(call.op, call.parameters.values) == op,
             ),
             action,
         )
@@ -86,6 +102,53 @@ def _named(op: str, values: Mapping[str, Any]) -> str:
     return INIT if values.get("session") is None else LIST
 
 
+def stall(name: str, place: str, nth: int, how: str) -> None:
+    """Have the thread that makes the nth call of a method of `Store` stand still, for ever.
+
+    Parameters
+    ----------
+    place : str
+        The method.
+    how : str
+        ``before`` or ``after`` the call; of `writing`: before or after its transaction is committed. ``half``, of
+        `_write`: when half of the bytes are written.
+    """
+    original, calls = getattr(Store, place), itertools.count(1)
+
+    def stand() -> None:
+        say("stalled", name=name)
+        threading.Event().wait()
+
+    @contextlib.contextmanager
+    def writing(store: Store) -> Iterator[sqlite3.Connection]:
+        is_it = next(calls) == nth
+        with original(store) as database:
+            yield database
+            if is_it and how == "before":
+                stand()
+        if is_it:
+            stand()
+
+    def method(store: Store, *arguments: Any) -> Any:
+        is_it = next(calls) == nth
+        if is_it and how == "half":
+            descriptor, content, offset = arguments
+            original(store, descriptor, memoryview(content)[: len(content) // 2], offset)
+        if is_it and how != "after":
+            stand()
+        result = original(store, *arguments)
+        if is_it:
+            stand()
+        return result
+
+    setattr(Store, place, writing if place == "writing" else method)
+
+
+def _unstall(plain: dict[str, Any]) -> None:
+    for place, method in plain.items():
+        setattr(Store, place, method)
+
+
 def _arrived(call: Call) -> bool:
     content = call.parameters.content
     values = call.parameters.values
@@ -97,6 +160,8 @@ def _arrived(call: Call) -> bool:
         session=values.get("session"),
         offset=int(values["offset"]) if str(values.get("offset", "")).isdigit() else None,
         length=len(content) if content is not None else 0,
+        sha=hashlib.sha1(content or b"", usedforsecurity=False).hexdigest() if call.op in CHANGING else None,
+        target=values.get("dest_fileid"),
     )
     return False
 
@@ -134,11 +199,17 @@ def main() -> None:
     # `match` sees every request when it has come and nothing is done about it yet
     emulator.faults.add(action=Action(), times=None, match=_arrived)
     with emulator:
-        holds = Holds(emulator)
+        holds, plain = Holds(emulator), {place: getattr(Store, place) for place in PLACES}
         say("ready", options=emulator.storage_options, port=emulator.port)
         for line in sys.stdin:
             command = json.loads(line)
-            getattr(holds, command.pop("do"))(**command)
+            do = command.pop("do")
+            if do == "stall":
+                stall(**command)
+            elif do == "unstall":
+                _unstall(plain)
+            elif do != "nothing":
+                getattr(holds, do)(**command)
             say("done")
 
 

@@ -31,10 +31,12 @@ def test_a_room_ends_with_its_last_filesystem(options):
     workers = fs.workers
     threads = [*workers._transfers._threads, *workers._requests._threads]
     assert {thread.name.rpartition("_")[0] for thread in threads} == {"cosv4fs-transfer", "cosv4fs-request"}
-    room = weakref.ref(fs.room)
+    gone = threading.Event()
+    weakref.finalize(fs.room, gone.set)
     del fs, workers
     gc.collect()
-    assert room() is None
+    # a thread lets go of its last task only after it has told of its end
+    assert gone.wait(30)
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()

@@ -1,0 +1,191 @@
+"""What all commands share: accounts, options, exit codes, logs, help."""
+
+import re
+import threading
+
+import click
+import pytest
+
+from cosv4fs.commands import cli
+from cosv4fs.commands.failures import EXIT_CODES, Problems, describe, exit_code
+from cosv4fs.commands.session import Crew, options_from
+from cosv4fs.errors import make_error
+from cosv4fs.exchange.copying import Counting
+
+HELP_WIDTH = 80
+
+
+def every_command(command=cli, path=("cosv4fs",)):
+    """Yield the commands with their names; the local service has a help text of its own."""
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        if name != "emulator":
+            yield from every_command(inner, (*path, name))
+
+
+def test_missing_credentials(run, monkeypatch):
+    monkeypatch.delenv("COSV4_SECRET_KEY")
+    done = run("ls", "cosv4://data")
+    assert done.code == 4
+    assert done.err == (
+        "cosv4fs ls: missing secret_key (option secret_key= or environment variable COSV4_SECRET_KEY); "
+        "-o NAME=VALUE before the subcommand sets an option, too\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "said"),
+    [
+        ("secret_key=wrong", 4, "cosv4://data: the signature is wrong: check secret_id and secret_key"),
+        ("secret_id=wrong", 4, "cosv4://data: the secret_id is unknown"),
+        ("appid=999", 3, "cosv4://data: no such bucket for this appid"),
+        ("appid=abc", 2, "appid must be a number, not 'abc'"),
+        ("nonsense=1", 2, "unknown option nonsense"),
+        ("nonsense", 2, "'nonsense' is not NAME=VALUE"),
+        ("max_retries=many", 2, "max_retries must be a number"),
+        ("endpoint=127.0.0.1:1", 2, "endpoint must be a URL"),
+    ],
+)
+def test_wrong_options(run, option, code, said):
+    done = run("-o", option, "ls", "cosv4://data")
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_nobody_answers(run):
+    done = run("-o", "max_retries=0", "--endpoint", "http://127.0.0.1:1", "ls", "cosv4://data")
+    assert done.code == 1
+    assert "cosv4://data: cannot connect to 127.0.0.1:1: check region, endpoint and network" in done.err
+
+
+def test_options_by_protocol():
+    found = options_from(["region=gz", "s3.anon=true", "s3.key=a=b", "appid=125", "proxies={}"])
+    assert found == {"cosv4": {"region": "gz", "appid": 125, "proxies": {}}, "s3": {"anon": True, "key": "a=b"}}
+    with pytest.raises(click.BadParameter, match="NAME=VALUE"):
+        options_from(["=x"])
+
+
+def test_debug_logs_requests_without_secrets(run, fs, emulator):
+    fs.pipe_file("data/a", b"hello")
+    done = run("--debug", "cat", "cosv4://data/a")
+    assert (done.code, done.out) == (0, "hello")
+    assert re.search(r'urllib3\.connectionpool: http://127\.0\.0\.1:\d+ "GET /a\S* HTTP/1\.1" 20[06]', done.err)
+    done = run("--debug", "ls", "cosv4://data/none")
+    assert done.code == 3
+    assert "Traceback" in done.err
+    assert done.err.splitlines()[-1].startswith("cosv4fs ls: cosv4://data/none: no such file")
+    assert not re.search(r"sign=(?!…)|Authorization", done.err)
+    assert emulator.storage_options["secret_key"] not in done.err
+    assert run("cat", "cosv4://data/a").err == ""
+
+
+def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
+    import logging
+
+    from cosv4fs.commands import showing
+
+    def log(_place):
+        logger = logging.getLogger("urllib3.connectionpool")
+        logger.debug('"GET /x?sign=%s&part=1&access_token=T0K HTTP/1.1" 200', "S1GN")
+        logging.getLogger("botocore.auth").debug("Authorization: S1GN")
+        return []
+
+    monkeypatch.setattr(showing, "matches", log)
+    done = run("--debug", "ls", "cosv4://data")
+    assert "/x?sign=…&part=1&access_token=… HTTP/1.1" in done.err
+    assert "S1GN" not in done.err
+
+
+def test_errors_and_exit_codes():
+    local = PermissionError(13, "Permission denied", "/root/x")
+    cases = {
+        KeyboardInterrupt(): 130,
+        FileNotFoundError(2, "no", "x"): 3,
+        make_error(13, "refused", "data/x"): 4,
+        PermissionError("Access Denied"): 4,
+        local: 1,
+        OSError(28, "full"): 1,
+        ValueError("what"): 2,
+        NotImplementedError("cannot"): 2,
+        click.UsageError("x"): 2,
+    }
+    assert [exit_code(error) for error in cases] == list(cases.values())
+    assert set(cases.values()) <= set(EXIT_CODES)
+    assert describe(make_error(13, "refused", "data/x")) == "cosv4://data/x: refused"
+    assert describe(local) == "/root/x: Permission denied"
+    assert describe(ValueError("two\nlines\x1b")) == "two lines\\x1b"
+
+
+def test_problems_end_with_the_worst_code(capsys):
+    problems = Problems()
+    problems.leave("nothing happened")
+    first, second = object(), object()
+    problems.note(OSError(5, "broken", "a"), first)
+    problems.note(FileNotFoundError(2, "gone", "b"), second)
+    assert (problems.why(first), problems.why(object())) == ("a: broken", None)
+    with pytest.raises(SystemExit) as caught:
+        problems.leave("did 1 of 3")
+    assert caught.value.code == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "cosv4fs: a: broken",
+        "cosv4fs: b: gone",
+        "cosv4fs: did 1 of 3, 2 failed; the first: a: broken",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 20])
+def test_a_crew_does_everything_once_and_goes_on_after_failures(count, capsys):
+    done, problems = [], Problems()
+
+    def action(item):
+        done.append(item)
+        if item % 5 == 3:
+            raise OSError(5, "broken", str(item))
+
+    Crew(3, []).each(action, iter(range(count)), problems)
+    assert sorted(done) == list(range(count))
+    assert sorted(item for item, _ in problems.failures) == [item for item in range(count) if item % 5 == 3]
+
+
+def test_a_stopped_crew_ends_what_reports():
+    crew, problems, begun, seen = Crew(3, []), Problems(), threading.Barrier(3, timeout=30), []
+
+    def action(_item):
+        callback = Counting(lambda _count: None, crew.stopped)
+        begun.wait()
+        assert crew.stopped.wait(30)
+        try:
+            callback.relative_update(1)
+        except InterruptedError as error:
+            seen.append(error)
+            raise
+
+    def items():
+        yield from (1, 2)
+        begun.wait()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crew.each(action, items(), problems)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(every_command()), ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
+)
+def test_help_fits_a_terminal(path, command):
+    text = command.get_help(click.Context(command, info_name=" ".join(path), terminal_width=HELP_WIDTH))
+    assert max(map(len, text.splitlines())) <= HELP_WIDTH
+    assert command.help
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    # another family's text is not judged here
+    told = [line for line in text.splitlines() if not line.startswith("  migrate ")]
+    assert not any(line.rstrip().endswith("...") and not line.startswith("Usage") for line in told)
+
+
+def test_a_bar_on_a_terminal_only(run, here):
+    (here / "a").write_text("hello")
+    assert run("cp", "a", "cosv4://data/a").err == "copied 1 of 1 files, 5 B\n"
+    assert "copying: 100%" in run("--progress", "cp", "a", "cosv4://data/a").err
+    assert run("--progress", "--json", "cp", "a", "cosv4://data/a").err == ""

@@ -1,0 +1,145 @@
+"""What a service has confirmed: its log played again, to be compared with what it has after it died."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cosv4fs import paths
+from tests.crash.looking import read
+from tests.crash.operations import CHANGING
+from tests.crash.processes import Event
+
+__all__ = ["Confirmed", "inconsistent"]
+
+Content = tuple[tuple[int, int, str], ...]
+"""Offset, length and SHA-1 of the pieces that an object was sent in; empty for a directory."""
+
+
+class Confirmed:
+    """What may be at every path that a request has named.
+
+    A request that was answered has had its effect, one that the service did not live to answer may have had it.
+
+    Parameters
+    ----------
+    events : iterable of dict
+        The log, of one bucket.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._known: dict[str, set[Content | None]] = {}
+        self._sessions: dict[str, tuple[str, dict[int, tuple[int, str]]]] = {}
+        self._sure: dict[str, set[int]] = {}
+        waiting: dict[str, Event] = {}
+        for event in events:
+            if event["kind"] == "restart":
+                self._give_up(waiting)
+            if event.get("op") not in CHANGING:
+                continue
+            if event["kind"] == "arrived":
+                waiting[event["request"]] = event
+            elif event["kind"] == "answered":
+                arrived = waiting.pop(event["request"])
+                if event["ok"]:
+                    self._act(arrived, sure=True)
+        self._give_up(waiting)
+
+    def _give_up(self, waiting: dict[str, Event]) -> None:
+        for event in waiting.values():
+            self._act(event, sure=False)
+        waiting.clear()
+
+    def _act(self, event: Event, sure: bool) -> None:
+        op, key, session = event["op"], event["path"], event["session"]
+        if op == "upload":
+            self._set(key, {((0, event["length"], event["sha"]),)}, sure)
+        elif op == "create":
+            self._set(key, {()}, sure)
+        elif op == "delete":
+            self._set(key, {None}, sure)
+        elif op == "upload_slice_data":
+            self._sessions.setdefault(session, (key, {}))[1][event["offset"]] = event["length"], event["sha"]
+            if sure:
+                self._sure.setdefault(session, set()).add(event["offset"])
+        elif op == "upload_slice_finish":
+            slices = self._sessions.get(session, (key, {}))[1]
+            self._set(key, {tuple((offset, *slices[offset]) for offset in sorted(slices))}, sure)
+        elif op in ("copy", "move"):
+            # nothing is known of a source that no request has named
+            self._set(event["target"], self._known.get(key, set()), sure)
+            if op == "move":
+                self._set(key, {None}, sure)
+
+    def _set(self, key: str, contents: set[Content | None], sure: bool) -> None:
+        # what was unfinished here is no longer certain to be there
+        for session, (place, _) in self._sessions.items():
+            if place == key:
+                self._sure.pop(session, None)
+        if None not in contents:
+            # directories come with what is in them
+            for parent in _parents(key):
+                self._known[parent] = {()} if sure else self._known.get(parent, {None}) | {()}
+        if not sure and key.endswith("/") and key not in self._known:
+            # it came with what is in it, before the log began
+            return
+        before = set() if sure else self._known.get(key, {None})
+        self._known[key] = before | contents
+
+    def missing(self, fs: Any, bucket: str) -> list[str]:
+        """Return what was confirmed, and is not so."""
+        wrong = [
+            f"{key} is not what the service had confirmed"
+            for key, contents in self._known.items()
+            if not _is_one_of(fs, paths.join(bucket, key), key, contents)
+        ]
+        for session, offsets in self._sure.items():
+            key = self._sessions[session][0]
+            upload = fs.client.upload_slice_list(bucket, key)
+            has = {} if upload is None or upload.session != session else dict(upload.parts)
+            lost = sorted(offsets - has.keys())
+            wrong += [f"slices {lost} of {key} had been confirmed, and are lost"] if lost else []
+        return wrong
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.rstrip("/").split("/")[1:-1]
+    return ["/" + "/".join(parts[:count]) + "/" for count in range(1, len(parts) + 1)]
+
+
+def _is_one_of(fs: Any, path: str, key: str, contents: set[Content | None]) -> bool:
+    if key.endswith("/"):
+        return (() if fs.isdir(path.rstrip("/")) else None) in contents
+    content = read(fs, path)
+    if content is None:
+        return None in contents
+    return any(pieces is not None and _fits(content, pieces) for pieces in contents)
+
+
+def _fits(content: bytes, pieces: Content) -> bool:
+    end = 0
+    for offset, length, sha in pieces:
+        piece = content[offset : offset + length]
+        if offset != end or hashlib.sha1(piece, usedforsecurity=False).hexdigest() != sha:
+            return False
+        end += length
+    return end == len(content)
+
+
+def inconsistent(root: Path) -> list[str]:
+    """Return what is wrong with the folder of a service that has nothing to do: rows without bytes, and the reverse."""
+    database = sqlite3.connect(f"file:{root / 'emulator.sqlite'}?mode=ro", uri=True)
+    try:
+        wrong = [str(row) for (row,) in database.execute("PRAGMA integrity_check") if row != "ok"]
+        objects = dict(database.execute("SELECT blob, size FROM nodes WHERE blob IS NOT NULL"))
+        uploads = {blob for (blob,) in database.execute("SELECT blob FROM uploads")}
+    finally:
+        database.close()
+    there = {path.name: path.stat().st_size for path in (root / "blobs").iterdir()}
+    wrong += [f"content {blob} has {there.get(blob)} bytes of {size}" for blob, size in objects.items()
+              if there.get(blob) != size]  # fmt: skip
+    wrong += [f"the content {blob} of an upload is missing" for blob in uploads - there.keys()]
+    return wrong + [f"nobody needs content {blob}" for blob in there.keys() - objects.keys() - uploads]

@@ -1,0 +1,113 @@
+"""Small versions of the scenarios `client` and `emulator`; and those who judge them notice what is wrong."""
+
+import fsspec
+import pytest
+
+from cosv4fs.emulator import Emulator
+from tests.crash.confirmed import Confirmed, inconsistent
+from tests.crash.dying import client, emulator
+from tests.crash.looking import look
+from tests.crash.operations import Operation
+from tests.crash.processes import Server
+from tests.crash.scenarios import Plan
+
+MIB = 1024 * 1024
+BUCKET = "bucket"
+OLD, NEW = b"old content", b"the new one"
+
+
+@pytest.mark.parametrize(("scenario", "seed"), [(client, 5), (emulator, 6)])
+def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, tmp_path):
+    lines = []
+    summary = scenario(Plan(tmp_path, seed, 6, 2 * MIB, fsync=True, say=lines.append))
+    assert summary.failures == [], lines
+    assert summary.moments == 6
+    assert summary.kills >= 4, lines
+
+
+def test_a_complete_sibling_exists_for_nobody():
+    with Emulator(buckets=(BUCKET,)) as service:
+        fs = fsspec.filesystem("cosv4", **service.storage_options)
+        reader = fsspec.filesystem("cosv4", **service.storage_options, use_listings_cache=False)
+        with fs.transaction:
+            with fs.open(f"{BUCKET}/dir/name", "wb") as file:
+                file.write(NEW)
+            [upload] = reader.uploads(BUCKET)
+            place = upload["place"]
+            assert upload["stored"] == len(NEW)
+            assert not reader.exists(place)
+            assert not reader.isfile(place)
+            with pytest.raises(FileNotFoundError) as caught:
+                reader.info(place)
+            assert caught.value.filename == place
+            assert reader.glob(f"{BUCKET}/dir/*") == reader.ls(f"{BUCKET}/dir") == []
+        assert reader.cat_file(f"{BUCKET}/dir/name") == NEW
+
+
+@pytest.fixture
+def fs():
+    with Emulator(buckets=(BUCKET,)) as service:
+        yield fsspec.filesystem("cosv4", **service.storage_options, use_listings_cache=False)
+
+
+def operation(before, after, **more):
+    return Operation("", f"{BUCKET}/dir", "", (), before, after, 1, (), **more)
+
+
+def test_readers_notice(fs):
+    path, other = f"{BUCKET}/dir/path", f"{BUCKET}/dir/other"
+    fs.pipe_file(path, OLD[:5])
+    [read, size] = look(fs, operation({path: OLD}, {path: NEW}))
+    assert "a reader of" in read
+    assert "is listed, with 5 bytes" in size
+    fs.pipe_file(path, NEW)
+    assert look(fs, operation({path: OLD}, {path: NEW})) == []
+    assert "not listed" in look(fs, operation({path: NEW, other: OLD}, {path: NEW, other: OLD}))[-1]
+    moved = look(fs, operation({other: OLD}, {path: OLD}, moves={other: path}))
+    assert moved[0] == f"{other} is neither there nor at {path}"
+    assert "is listed" in look(fs, operation({}, {}))[0]
+
+
+def events_of(server, act):
+    start = server.mark("test")
+    act()
+    server.catch_up()
+    return server.log(start)
+
+
+def test_what_was_confirmed_is_missed(tmp_path):
+    path, key = f"{BUCKET}/dir/path", "/dir/path"
+    with Server(tmp_path) as server:
+        fs = server.filesystem()
+        stored = events_of(server, lambda: fs.pipe_file(path, NEW))
+        assert Confirmed(stored).missing(fs, BUCKET) == []
+        fs.pipe_file(path, OLD)
+        assert Confirmed(stored).missing(fs, BUCKET) == [f"{key} is not what the service had confirmed"]
+        fs.rm_file(path)
+        assert Confirmed(stored).missing(fs, BUCKET) == [f"{key} is not what the service had confirmed"]
+        unanswered = [event for event in stored if event["kind"] != "answered"]
+        assert Confirmed(unanswered).missing(fs, BUCKET) == []
+
+
+def test_slices_that_were_confirmed_are_missed(tmp_path):
+    key = "/dir/path"
+    with Server(tmp_path) as server:
+        fs = server.filesystem()
+        session = fs.client.upload_slice_init(BUCKET, key, filesize=2 * MIB, slice_size=MIB, insert_only=True)
+        data = memoryview(bytes(MIB))
+        sent = events_of(server, lambda: fs.client.upload_slice_data(BUCKET, key, session.session, 0, data))
+        assert Confirmed(sent).missing(fs, BUCKET) == []
+        fs.client.delete(BUCKET, key)
+        assert Confirmed(sent).missing(fs, BUCKET) == [f"slices [0] of {key} had been confirmed, and are lost"]
+
+
+def test_a_folder_that_is_out_of_order_is_noticed(tmp_path):
+    with Server(tmp_path) as server:
+        server.filesystem().pipe_file(f"{BUCKET}/a", NEW)
+        assert inconsistent(tmp_path) == []
+        [blob] = (tmp_path / "blobs").iterdir()
+        blob.rename(blob.with_name("orphan"))
+        assert inconsistent(tmp_path) == [
+            f"content {blob.name} has None bytes of {len(NEW)}",
+            "nobody needs content orphan",
+        ]

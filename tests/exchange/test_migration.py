@@ -1,0 +1,270 @@
+"""Migrations: what is copied, what is not copied again, what is refused, and what failures leave."""
+
+import csv
+import io
+import json
+import os
+
+import pytest
+from fsspec.callbacks import Callback
+
+from cosv4fs.emulator import Emulator, faults
+from cosv4fs.exchange.copying import stream
+from cosv4fs.exchange.manifest import FAILED, PENDING, Job
+from cosv4fs.exchange.migration import default_manifest, migrate
+from cosv4fs.exchange.moving import Mover
+from cosv4fs.exchange.places import Place, open_place
+from tests.support import MIB, content
+
+FILES = {
+    "a.bin": content(70_000, 1),
+    "empty": b"",
+    "sub/b.bin": content(5_000, 2),
+    "sub/deep/c é [1] #%.bin": content(900, 3),
+}
+
+
+@pytest.fixture
+def source(fs):
+    fs.pipe({f"data/in/{path}": value for path, value in FILES.items()})
+    fs.makedirs("data/in/nothing/in it")
+    return "cosv4://data/in"
+
+
+@pytest.fixture
+def run(source, options, tmp_path):
+    """Migrate the source to a local folder, or as the keywords say."""
+
+    def run(target=None, **more):
+        given = {"options": options, "manifest": tmp_path / "manifest.sqlite"} | more
+        return migrate(source, target or str(tmp_path / "out"), **given)
+
+    return run
+
+
+def below(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def counts(report):
+    return report.copied, report.found, report.before, report.verified, report.failed
+
+
+def test_all_files_arrive_in_a_local_folder(run, fs, tmp_path):
+    fs.client.upload_slice_init("data", "/in/half", filesize=5 * MIB, slice_size=MIB)
+    report = run(verify=True)
+    assert below(tmp_path / "out") == FILES
+    assert counts(report) == (4, 0, 0, 4, 0)
+    assert (report.files, report.bytes, report.copied_bytes) == (4, 75_900, 75_900)
+    assert (report.empty_folders, report.empty_folders_kept) == (1, 1)
+    assert (tmp_path / "out/nothing/in it").is_dir()
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_all_files_arrive_in_s3(run, s3, bucket, verify):
+    report = run(f"s3://{bucket}/pre/fix", verify=verify)
+    assert {path: s3.cat_file(path) for path in s3.find(bucket)} == {
+        f"{bucket}/pre/fix/{path}": value for path, value in FILES.items()
+    }
+    assert counts(report) == (4, 0, 0, 4 if verify else 0, 0)
+    assert report.empty_folders_kept == 0
+
+
+def test_a_second_run_reads_nothing(run, emulator):
+    run()
+    before = emulator.count().get("download", 0)
+    assert counts(run()) == (0, 0, 4, 0, 0)
+    assert emulator.count().get("download", 0) == before
+
+
+def test_verification_of_what_was_copied_earlier_copies_nothing_but_what_differs(run, tmp_path, emulator):
+    run()
+    (tmp_path / "out/a.bin").write_bytes(content(70_000, 9))
+    before = emulator.count()["download"]
+    report = run(verify=True)
+    assert counts(report) == (1, 3, 0, 4, 0)
+    assert emulator.count()["download"] == before + 1
+    assert below(tmp_path / "out") == FILES
+
+
+def test_an_object_of_several_parts_is_read_back(run, fs, s3, bucket, options):
+    fs.pipe_file("data/in/large", content(11 * MIB))
+    options["s3"] |= {"default_block_size": 5 * MIB}
+    report = run(f"s3://{bucket}", verify=True)
+    assert "-" in s3.info(f"{bucket}/large")["ETag"]
+    assert counts(report) == (5, 0, 0, 5, 0)
+    assert s3.cat_file(f"{bucket}/large") == content(11 * MIB)
+
+
+def test_changes_of_the_source_are_taken_over(run, fs, tmp_path):
+    run()
+    fs.pipe_file("data/in/sub/b.bin", b"other")
+    fs.pipe_file("data/in/new", b"new")
+    fs.rm_file("data/in/a.bin")
+    report = run()
+    assert counts(report)[:3] == (2, 0, 2)
+    assert report.vanished == 1
+    changed = {"sub/b.bin": b"other", "new": b"new"}
+    assert below(tmp_path / "out") == FILES | changed, "what vanished stays at the target"
+    fs.pipe_file("data/in/a.bin", FILES["a.bin"])
+    assert run().vanished == 0
+
+
+def test_equal_files_are_found_and_others_replaced(run, tmp_path):
+    (tmp_path / "out/sub").mkdir(parents=True)
+    (tmp_path / "out/a.bin").write_bytes(FILES["a.bin"])
+    (tmp_path / "out/sub/b.bin").write_bytes(content(5_000, 99))
+    report = run()
+    assert counts(report) == (3, 1, 0, 1, 0)
+    assert below(tmp_path / "out") == FILES
+
+
+def test_without_overwriting_other_contents_are_failures_and_stay(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.bin").write_bytes(b"mine")
+    (tmp_path / "out/empty").write_bytes(b"")
+    report = run(overwrite=False)
+    assert counts(report) == (2, 1, 0, 1, 1)
+    assert report.failures[0][0] == "a.bin"
+    assert "another content" in report.failures[0][1]
+    assert (tmp_path / "out/a.bin").read_bytes() == b"mine"
+
+
+def test_a_failure_lets_others_go_on_and_is_tried_again(run, tmp_path):
+    (tmp_path / "out/a.bin").mkdir(parents=True)
+    report = run()
+    assert counts(report) == (3, 0, 0, 0, 1)
+    (tmp_path / "out/a.bin").rmdir()
+    assert counts(run()) == (1, 0, 3, 0, 0)
+    assert below(tmp_path / "out") == FILES
+
+
+@pytest.mark.parametrize("target", ["local", "s3"])
+def test_damage_on_the_way_publishes_nothing(run, emulator, target, s3, bucket, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.bin").write_bytes(b"old")
+    s3.pipe_file(f"{bucket}/a.bin", b"old")
+    emulator.faults.add(op="download", path="/in/a.bin", action=faults.Corrupt(), times=None)
+    report = run(f"s3://{bucket}" if target == "s3" else None)
+    assert [path for path, _ in report.failures] == ["a.bin"]
+    assert "SHA-1" in report.failures[0][1]
+    left = s3.cat_file(f"{bucket}/a.bin") if target == "s3" else (tmp_path / "out/a.bin").read_bytes()
+    assert left == b"old"
+    assert not [name for name in os.listdir(tmp_path / "out") if name.endswith("part")]
+    emulator.faults.clear()
+    assert counts(run(f"s3://{bucket}" if target == "s3" else None))[:3] == (1, 0, 3)
+
+
+@pytest.mark.parametrize("size", [1000, 6 * MIB])
+def test_streaming_publishes_nothing_when_the_block_fails(fs, s3, bucket, s3_options, size):
+    fs.pipe_file("data/in/x", content(size))
+    s3.pipe_file(f"{bucket}/x", b"old")
+    target = open_place(f"s3://{bucket}/x", {"s3": s3_options | {"default_block_size": 5 * MIB}})
+
+    def refuse(count, sha):
+        assert count == size
+        raise OSError(5, "refused")
+
+    with pytest.raises(OSError, match="refused"):
+        stream(Place(fs, "data/in/x"), target, accept=refuse)
+    assert s3.cat_file(f"{bucket}/x") == b"old"
+    assert s3.list_multipart_uploads(bucket) == []
+
+
+def test_names_that_s3_cannot_have_fail_alone(run, fs, bucket):
+    fs.pipe_file("data/in/" + "/".join(["x" * 200] * 5) + "/" + "y" * 100, b"deep")
+    report = run(f"s3://{bucket}")
+    assert counts(report) == (4, 0, 0, 0, 1)
+    assert "1024 bytes" in report.failures[0][1]
+
+
+def test_what_cannot_be_read_or_stored_is_named(tmp_path):
+    here = tmp_path / "in"
+    (here / "folder").mkdir(parents=True)
+    (here / "file").write_bytes(b"1")
+    (here / "link").symlink_to("file")
+    (here / "loop").symlink_to(".")
+    (here / "broken").symlink_to("nowhere")
+    os.mkfifo(here / "pipe")
+    report = migrate(str(here), str(tmp_path / "out"), manifest=tmp_path / "m")
+    assert dict(report.failures) == {
+        "loop": "it is a link to a directory, which is not followed",
+        "broken": "it is a link that leads nowhere",
+        "pipe": "it is neither a file nor a directory",
+    }
+    assert below(tmp_path / "out") == {"file": b"1", "link": b"1"}
+    assert report.empty_folders_kept == 1
+
+
+def test_what_cannot_go_well_is_refused(run, source, options, tmp_path):
+    def refused(kind, source, target):
+        with pytest.raises(kind):
+            migrate(source, target, options=options, manifest=tmp_path / "none")
+
+    refused(ValueError, source, f"{source}/sub")
+    refused(ValueError, f"{source}/sub", source)
+    refused(ValueError, source, source)
+    refused(NotADirectoryError, f"{source}/a.bin", str(tmp_path / "out"))
+    refused(FileNotFoundError, "cosv4://data/not there", str(tmp_path / "out"))
+    refused(FileNotFoundError, source, "s3://no-such-bucket-anywhere/x")
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_service_has_another_manifest(run, source, options, tmp_path, monkeypatch):
+    run()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Emulator(buckets=("data",)) as other:
+        elsewhere = {"cosv4": other.storage_options}
+        open_place(source, elsewhere).fs.pipe_file("data/in/a.bin", b"x")
+        with pytest.raises(ValueError, match="another migration"):
+            migrate(source, str(tmp_path / "out"), options=elsewhere, manifest=tmp_path / "manifest.sqlite")
+        target = open_place(str(tmp_path / "out"))
+        one = default_manifest(open_place(source, options), target)
+        assert one == default_manifest(open_place(source, options), target)
+        assert one != default_manifest(open_place(source, elsewhere), target)
+        assert one.parent == tmp_path / "state/cosv4fs"
+
+
+def test_no_secret_is_in_the_manifest_or_its_name(run, options, source, bucket, tmp_path):
+    report = run(f"s3://{bucket}", rows=tmp_path / "rows")
+    noted = b"".join(path.read_bytes() for path in tmp_path.glob("manifest*")) + (tmp_path / "rows").read_bytes()
+    noted += repr(report).encode()
+    assert b"a.bin" in noted
+    assert options["cosv4"]["secret_key"].encode() not in noted
+    assert options["cosv4"]["secret_id"].encode() not in noted
+
+
+def test_rows_are_written_as_lines_of_json_or_as_csv(run, tmp_path):
+    run(rows=tmp_path / "rows.csv")
+    run(rows=tmp_path / "rows.jsonl")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text("utf-8"))))
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    for rows in (table, lines):
+        assert {row["path"]: int(row["size"]) for row in rows} == {path: len(value) for path, value in FILES.items()}
+        assert {(row["state"], row["how"], int(row["attempts"])) for row in rows} == {("copied", "copied", 1)}
+
+
+def test_a_listing_that_fails_loses_nothing_that_was_listed(run, emulator, tmp_path):
+    fault = emulator.faults.add(op="list", path="/in/sub/deep/", action=faults.Refuse(-96), times=None)
+    with pytest.raises(OSError):
+        run()
+    assert fault.hits
+    assert not (tmp_path / "out").exists()
+    emulator.faults.clear()
+    before = len([1 for record in emulator.requests if record.op == "list"])
+    assert counts(run())[0] == 4
+    listed = [record.path for record in emulator.requests if record.op == "list"][before:]
+    assert "/in/" not in listed
+    assert any("deep" in path for path in listed)
+
+
+@pytest.mark.parametrize(("size", "sha", "said"), [(3, "0" * 40, "SHA-1"), (4, None, "4 were listed")])
+def test_what_is_not_as_listed_is_not_published(tmp_path, size, sha, said):
+    for folder, value in (("in", b"new"), ("out", b"old")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_bytes(value)
+    mover = Mover(open_place(str(tmp_path / "in")), open_place(str(tmp_path / "out")), verify=False)
+    outcome = mover.move(Job("x", size, sha, PENDING), Callback())
+    assert (outcome.state, outcome.is_begun) == (FAILED, True)
+    assert said in outcome.error
+    assert below(tmp_path / "out") == {"x": b"old"}

@@ -1,0 +1,240 @@
+"""What goes where in a copy, and what makes two trees alike: rules for all trees, and cases."""
+
+import os
+import uuid
+from datetime import datetime, timedelta, timezone
+from functools import partial
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosv4fs.exchange.copying import copy_file
+from cosv4fs.exchange.places import Place, open_place
+from cosv4fs.exchange.plan import check_apart, compare, files_below, modified, pairs_of
+
+# names of files and of folders differ, so that any set of paths is a tree
+FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
+FOLDERS = st.sampled_from(["d", "e f", "目录"])
+PATHS = st.builds(lambda folders, name: "/".join([*folders, name]), st.lists(FOLDERS, max_size=3), FILES)
+TREES = st.dictionaries(PATHS, st.binary(max_size=3), min_size=1, max_size=8)
+FEW = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def planted(tree, name="tree"):
+    """Return a new folder in memory with the files of a tree, and what removes it."""
+    fs = fsspec.filesystem("memory")
+    top = f"/{uuid.uuid4().hex}"
+    fs.makedirs(f"{top}/{name}")
+    fs.pipe({f"{top}/{name}/{relative}": data for relative, data in tree.items()})
+    return Place(fs, f"{top}/{name}"), partial(fs.rm, top, recursive=True)
+
+
+def grown(place):
+    """Return the contents of all files below a place."""
+    return {relative: place.fs.cat_file(place.below(relative).path) for relative in files_below(place)}
+
+
+def copy(pairs):
+    for pair in pairs:
+        if not pair.is_folder:
+            copy_file(pair.source, pair.target)
+
+
+@FEW
+@given(tree=TREES, there=TREES, exists=st.booleans(), contents=st.booleans(), into=st.booleans())
+def test_a_directory_goes_where_cp_puts_it(tree, there, exists, contents, into):
+    source, remove_source = planted(tree)
+    target, remove_target = planted(there if exists else {}, "target" if exists else "other")
+    try:
+        goal = Place(target.fs, target.path if exists else target.path[: -len("other")] + "target", is_folder=into)
+        copy(pairs_of([Place(source.fs, source.path, is_folder=contents)], goal, recursive=True))
+        prefix = "tree/" if (exists or into) and not contents else ""
+        expected = (there if exists else {}) | {prefix + relative: data for relative, data in tree.items()}
+        assert grown(goal) == expected
+        assert grown(source) == tree
+    finally:
+        remove_source()
+        remove_target()
+
+
+@FEW
+@given(tree=TREES)
+def test_files_go_into_a_directory_unless_two_have_one_name(tree):
+    source, remove = planted(tree)
+    try:
+        target = source.at(source.path.removesuffix("tree") + "target")
+        names = [relative.rpartition("/")[2] for relative in tree]
+        sources = [source.below(relative) for relative in tree]
+        if len(set(names)) < len(names):
+            with pytest.raises(OSError, match="would both become this file"):
+                pairs_of(sources, target, recursive=False)
+            return
+        copy(pairs_of(sources, target, recursive=False))
+        if len(tree) == 1:
+            assert target.fs.cat_file(target.path) == next(iter(tree.values()))
+        else:
+            assert grown(target) == dict(zip(names, tree.values(), strict=True))
+    finally:
+        remove()
+
+
+@FEW
+@given(ours=TREES, theirs=TREES)
+def test_what_compare_says_makes_the_target_like_the_source(ours, theirs):
+    source, remove_source = planted(ours)
+    target, remove_target = planted(theirs)
+    try:
+        found = compare(source, target, by_content=True)
+        assert found.same == sum(theirs.get(relative) == data for relative, data in ours.items())
+        assert {pair.target.path for pair, _ in found.copies}.isdisjoint(place.path for place in found.deletions)
+        copy([pair for pair, _ in found.copies])
+        for place in found.deletions:
+            place.fs.rm_file(place.path)
+        assert grown(target) == ours
+        assert compare(source, target, by_content=True) == compare(source, target, by_time=False)
+        assert compare(source, target) == type(found)((), (), len(ours))
+    finally:
+        remove_source()
+        remove_target()
+
+
+def local(path, is_folder=False):
+    return Place(fsspec.filesystem("file"), str(path), is_folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("in/a", "in/sub/b"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "in/empty/deeper").mkdir(parents=True)
+    return tmp_path
+
+
+def test_empty_directories_are_pairs_where_both_sides_have_such(folder, fs, options):
+    for target in (local(folder / "out"), open_place("cosv4://data/out", options)):
+        found = pairs_of([local(folder / "in")], target, recursive=True)
+        assert [pair.target.path for pair in found if pair.is_folder] == [f"{target.path}/empty/deeper"]
+    fs.pipe_file("data/x/a", b"")
+    fs.makedirs("data/x/empty/deeper")
+    found = pairs_of([Place(fs, "data/x")], local(folder / "out"), recursive=True)
+    assert [pair.source.path for pair in found if pair.is_folder] == ["data/x/empty/deeper"]
+    (only,) = pairs_of([Place(fs, "data/x/empty/deeper")], local(folder / "out"), recursive=True)
+    assert (only.is_folder, only.target.path) == (True, str(folder / "out"))
+    s3 = open_place("s3://bucket/x", options)
+    s3.fs.isdir = s3.fs.exists = lambda _path: False
+    try:
+        assert not any(pair.is_folder for pair in pairs_of([local(folder / "in")], s3, recursive=True))
+    finally:
+        del s3.fs.isdir, s3.fs.exists
+
+
+def test_links_and_pipes_below_a_directory_are_not_followed(folder):
+    (folder / "in/link").symlink_to(folder / "in/sub")
+    (folder / "in/loop").symlink_to(folder / "in")
+    (folder / "in/file").symlink_to("a")
+    (folder / "in/lost").symlink_to("nowhere")
+    os.mkfifo(folder / "in/pipe")
+    os.utime(folder / "in/a", (100, 100))
+    found = {pair.source.name: pair for pair in pairs_of([local(folder / "in")], local(folder / "out"), recursive=True)}
+    refused = {name for name, pair in found.items() if pair.refusal}
+    assert refused == {"link", "loop", "pipe"}
+    # the time of what it leads to
+    assert (found["file"].size, found["file"].modified) == (4, 100)
+    assert (found["lost"].size, found["lost"].modified) == (0, None)
+
+
+class Plain(MemoryFileSystem):
+    """Looks below directories in fsspec's own way, and cannot list one of them."""
+
+    cachable = False
+    find = AbstractFileSystem.find
+
+    def __init__(self, cause):
+        super().__init__()
+        self.cause = cause
+
+    def ls(self, path, **kwargs):
+        if self.cause and str(path).endswith("/sub"):
+            raise self.cause
+        return super().ls(path, **kwargs)
+
+
+@pytest.mark.parametrize("cause", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_a_directory_that_cannot_be_listed_is_an_error(folder, monkeypatch, cause):
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("/sub"):
+            raise cause
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(type(cause)):
+        files_below(local(folder / "in"))
+    monkeypatch.undo()
+    plain = Plain(cause)
+    plain.pipe_file("/test-plan/in/sub/b", b"")
+    try:
+        with pytest.raises(type(cause)):
+            files_below(Place(plain, "/test-plan/in"))
+        plain.cause = None
+        assert list(files_below(Place(plain, "/test-plan/in"))) == ["sub/b"]
+    finally:
+        plain.rm_file("/test-plan/in/sub/b")
+
+
+def test_a_missing_directory_is_an_error(tmp_path, fs):
+    for place in (local(tmp_path / "none"), Place(fs, "data/none")):
+        with pytest.raises(FileNotFoundError):
+            compare(place, local(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("in", "in", "the same directory"),
+        ("in", "link", "the same directory"),
+        ("in", "in/sub", "the target lies in the source"),
+        ("in", "link/new", "the target lies in the source"),
+        ("in/sub", "in", "the source lies in the target"),
+        ("in", "inside", None),
+        ("in", "new", None),
+    ],
+)
+def test_places_that_are_not_apart(folder, source, target, said):
+    (folder / "link").symlink_to("in")
+    places = local(folder / source), local(folder / target)
+    if said is None:
+        check_apart(*places)
+        return
+    with pytest.raises(OSError, match=said):
+        check_apart(*places)
+
+
+def test_times_of_all_kinds():
+    noon = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+    for info in (
+        {"mtime": noon.timestamp()},
+        {"mtime": int(noon.timestamp())},
+        {"LastModified": noon},
+        {"LastModified": noon.astimezone(timezone(timedelta(hours=8)))},
+        # a time without a zone is universal
+        {"last_modified": noon.replace(tzinfo=None)},
+        {"updated": "2024-05-01T12:00:00Z"},
+        {"updated": "2024-05-01T20:00:00+08:00"},
+        {"mtime": None, "modified": noon},
+        {"mtime": "no time", "modified": noon},
+    ):
+        assert modified(info) == noon.timestamp(), info
+    assert modified({"name": "x"}) is None
+
+
+def test_empty_urls_are_refused():
+    with pytest.raises(ValueError, match="an empty path"):
+        open_place("")

@@ -1,0 +1,190 @@
+"""One cell of the table: an operation, a fault, and when it strikes; played, looked at, and judged."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cosv4fs.emulator import faults
+from cosv4fs.errors import CosError
+from tests.faults.judge import Outcome, Verdict, judge
+from tests.faults.operations import OPERATIONS, Operation
+from tests.faults.stage import Place, Stage, State
+
+__all__ = ["Cell", "Moment", "Rehearsal", "column", "moments", "play", "rehearse"]
+
+_MOST_SECONDS = 60
+_QUICK_TIMEOUT = 0.1
+"""Seconds that the client waits for a reply where one is held back: less than the service holds it."""
+
+_SLOW = (faults.Stall, faults.StallReply)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a fault strikes: at the nth request of an operation of the API (None: any), once or from then on."""
+
+    op: str | None
+    nth: int
+    forever: bool
+
+    def __str__(self) -> str:
+        return f"{self.op or 'request'} {self.nth}{' and all after it' if self.forever else ''}"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an operation does without faults: state before and after, and the requests in their order."""
+
+    before: State
+    after: State
+    requests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that was played."""
+
+    operation: str
+    fault: str
+    moment: str
+    verdict: Verdict
+    detail: str
+    seconds: float
+
+
+def moments(requests: tuple[str, ...]) -> Iterator[Moment]:
+    """Yield when faults shall strike in an operation that makes these requests."""
+    for nth in range(1, min(3, len(requests)) + 1):
+        yield Moment(None, nth, forever=False)
+    distinct = list(dict.fromkeys(requests))
+    for op in distinct:
+        if requests.index(op) > 2:
+            yield Moment(op, 1, forever=False)
+    yield Moment(None, 1, forever=True)
+    for op in distinct[1:]:
+        yield Moment(op, 1, forever=True)
+
+
+def rehearse(stage: Stage, operation: Operation) -> Rehearsal:
+    """Do an operation without faults.
+
+    Raises
+    ------
+    AssertionError
+        It does not do what it should, so that the table would say nothing.
+    """
+    with _prepared(stage, operation) as (fs, place):
+        before = _look(stage, operation, place)[0]
+        stage.emulator.clear_requests()
+        result = operation.run(fs, place)
+        requests = tuple(record.op for record in stage.emulator.requests)
+        after = _look(stage, operation, place)[0]
+    assert result == operation.expected, f"{operation.name}: {result!r}"[:300]
+    assert requests, operation.name
+    return Rehearsal(before, after, requests)
+
+
+def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, moment: Moment) -> Cell:
+    """Do an operation with a fault and judge what came of it."""
+    began = time.monotonic()
+    with _prepared(stage, operation, **_timeout(fault)) as (fs, place), _time_limit():
+        outcome = _perform(stage, operation, fs, place, fault, moment)
+        verdict, detail = judge(operation, known, outcome, faults.ALL[fault], moment)
+    return Cell(operation.name, fault, str(moment), verdict, detail, time.monotonic() - began)
+
+
+def column(name: str, chosen: list[str], part: tuple[int, int] = (1, 1)) -> list[Cell]:
+    """Play the cells of one operation on a service of its own; of several parts only one."""
+    operation, (which, parts) = OPERATIONS[name], part
+    with Stage() as stage:
+        known = rehearse(stage, operation)
+        pairs = [(fault, moment) for fault in chosen for moment in moments(known.requests)]
+        # each column begins elsewhere, so that a part is a mixture of all faults and moments
+        first = (which - 1 + sum(name.encode())) % parts
+        return [play(stage, operation, known, fault, moment) for fault, moment in pairs[first::parts]]
+
+
+def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: str, moment: Moment) -> Outcome:
+    action, release = _fresh(faults.ALL[fault])
+    if action.stage == "connection" and moment.op is not None:
+        return Outcome(fired=False)
+    times = None if moment.forever else 1
+    rule = stage.emulator.faults.add(action=action, op=moment.op, nth=moment.nth, times=times)
+    result, error = _attempt(operation, fs, place)
+    stage.emulator.faults.clear()
+    release.set()
+    stage.be_patient(fs)
+    if isinstance(action, (*_SLOW, faults.Restart)):
+        # what was held back, or is being restarted, has ended when this returns
+        stage.emulator.restart()
+    if not rule.hits:
+        return Outcome(fired=False)
+    state, hidden = _look(stage, operation, place)
+    cleaned = hidden
+    if hidden and operation.extra is None:
+        stage.second.clean_uploads(place.remote, older_than=-60)
+        cleaned = _look(stage, operation, place)[1]
+    again = None if error is None else _attempt(operation, fs, place)
+    last = state if error is None else _look(stage, operation, place)[0]
+    return Outcome(True, place, result, error, state, hidden, cleaned, again, last)
+
+
+def _attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseException | None]:
+    try:
+        return operation.run(fs, place), None
+    except Exception as error:
+        return None, error
+
+
+@contextmanager
+def _prepared(stage: Stage, operation: Operation, **options: Any) -> Iterator[tuple[Any, Place]]:
+    place = stage.place()
+    fs = stage.client(**{**operation.options, **options})
+    try:
+        operation.setup(stage, place)
+        operation.warm(fs, place)
+        yield fs, place
+    finally:
+        stage.emulator.faults.clear()
+        fs.client.close()
+
+
+def _look(stage: Stage, operation: Operation, place: Place) -> tuple[State, list[str]]:
+    try:
+        state, hidden = stage.look(place)
+        if operation.extra is not None:
+            state["extra"] = operation.extra(stage, place)
+    except CosError as error:
+        return {"unreadable": str(error)}, []
+    return state, hidden
+
+
+def _timeout(fault: str) -> dict[str, float]:
+    return {"read_timeout": _QUICK_TIMEOUT} if isinstance(faults.ALL[fault], _SLOW) else {}
+
+
+def _fresh(action: faults.Action) -> tuple[faults.Action, threading.Event]:
+    release = threading.Event()
+    if isinstance(action, _SLOW):
+        action = replace(action, release=release, entered=threading.Event())
+    return action, release
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"the cell took longer than {_MOST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(_MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

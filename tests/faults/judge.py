@@ -1,0 +1,200 @@
+"""What became of an operation in which something went wrong: survived, reported, or lost."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from cosv4fs.emulator import faults
+from cosv4fs.errors import CosError
+from tests.faults.operations import Operation
+from tests.faults.stage import ENDLESS, Place, State
+
+if TYPE_CHECKING:
+    from tests.faults.cells import Moment, Rehearsal
+
+__all__ = ["Outcome", "Verdict", "judge"]
+
+
+class Verdict(Enum):
+    """What the client made of a fault; the value is the letter in the table."""
+
+    SURVIVED = "s"
+    """The result and what is stored are right."""
+    REPORTED = "r"
+    """One clear error, nothing damaged, nothing left that is not documented, and the next call succeeds."""
+    DONE = "d"
+    """As reported, but the service had done it already: its answer was lost, or made no sense."""
+    BLIND = "u"
+    """Changed bytes that nobody can notice: the service says no SHA-1 of what was read."""
+    LOST = "L"
+    """Anything else."""
+    NOT_HIT = "-"
+    """The operation makes no such request, or the fault has no effect on it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was seen of a cell.
+
+    Parameters
+    ----------
+    fired : bool
+        Whether the fault struck at all.
+    place : Place
+        Where.
+    result, error : object, BaseException or None
+        What the call returned, or raised.
+    state : State
+        What was stored then.
+    hidden, cleaned : list of str
+        What lay hidden then, and after ``clean_uploads``.
+    again : tuple of (object, BaseException or None), optional
+        What the same call returned or raised without the fault, after an error.
+    last : State
+        What was stored in the end.
+    """
+
+    fired: bool
+    place: Place | None = None
+    result: object = None
+    error: BaseException | None = None
+    state: State = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
+    again: tuple[object, BaseException | None] | None = None
+    last: State = field(default_factory=dict)
+
+
+def judge(
+    operation: Operation, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
+) -> tuple[Verdict, str]:
+    """Return the verdict on a cell, and the reason where it needs one."""
+    forever = moment.forever
+    if not seen.fired:
+        return Verdict.NOT_HIT, ""
+    if seen.error is None:
+        return _judge_success(operation, known, seen, action, moment)
+    for fault in (
+        _bad_error(seen, action, forever),
+        _bad_state(operation, known, seen),
+        _bad_leftovers(operation, seen, forever or _acts_late(action) or _hides_a_session(action, moment, known)),
+        _bad_repetition(operation, known, seen),
+    ):
+        if fault:
+            return Verdict.LOST, f"{fault} [{type(seen.error).__name__}: {seen.error}]"
+    done = seen.state == known.after != known.before
+    return (Verdict.DONE if done else Verdict.REPORTED), f"{type(seen.error).__name__}: {seen.error}"
+
+
+def _judge_success(
+    operation: Operation, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
+) -> tuple[Verdict, str]:
+    # what cannot be removed because the removal itself is refused stays hidden, for clean_uploads
+    tidied = (_strikes(moment, known) == "delete" or _acts_late(action)) and not seen.cleaned
+    if seen.hidden and operation.extra is None and not tidied:
+        return Verdict.LOST, f"it says that it succeeded, and leaves {seen.hidden}"
+    if seen.result == operation.expected and seen.state == known.after:
+        return Verdict.SURVIVED, ""
+    if operation.blind and isinstance(action, faults.Corrupt) and _few_bytes_off(operation, known, seen):
+        return Verdict.BLIND, "bytes differ, and nothing says so"
+    if seen.result != operation.expected:
+        return Verdict.LOST, f"it returned {_short(seen.result)} for {_short(operation.expected)}"
+    return Verdict.LOST, f"it says that it succeeded, but {_difference(seen.state, known.after)}"
+
+
+def _strikes(moment: Moment, known: Rehearsal) -> str:
+    return moment.op or known.requests[moment.nth - 1]
+
+
+def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> bool:
+    """Tell whether the result is what it should be but for the bytes that were flipped, one per reply."""
+    pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
+    changed = [(one, other) for one, other in pairs if one != other]
+    return set(seen.state) == set(known.after) and all(
+        isinstance(one, bytes)
+        and isinstance(other, bytes)
+        and len(one) == len(other)
+        and sum(mine != theirs for mine, theirs in zip(one, other, strict=True)) <= len(known.requests)
+        for one, other in changed
+    )
+
+
+def _bad_error(seen: Outcome, action: faults.Action, forever: bool) -> str:
+    error, place = seen.error, seen.place
+    assert place is not None
+    if not isinstance(error, CosError):
+        return "the error is none of the documented"
+    if not any(getattr(builtins, base.__name__, None) is base for base in type(error).__mro__ if base is not CosError):
+        return "the error is no builtin OSError"
+    if not error.errno or not error.strerror:
+        return "the error has no errno or no text"
+    name = error.filename
+    if not isinstance(name, str) or not name.startswith(
+        (place.remote, str(place.local), place.remote.partition("/")[0])
+    ):
+        return f"the error names {name!r}"
+    if ".cosv4-" in name:
+        return f"the error names a hidden path, {name!r}"
+    code = action.code if isinstance(action, faults.Refuse) else -6993 if isinstance(action, faults.DiskFull) else None
+    if code is not None and forever and error.code is None:
+        return "the error does not carry the service's code"
+    return ""
+
+
+def _bad_state(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
+    if seen.state in (known.before, known.after):
+        return ""
+    if operation.mixes:
+        missing = object()
+        names = {*seen.state, *known.before, *known.after}
+        odd = [
+            name
+            for name in names
+            if seen.state.get(name, missing) not in (known.before.get(name, missing), known.after.get(name, missing))
+        ]
+        return f"neither old nor new: {odd}" if odd else ""
+    return f"after the error, {_difference(seen.state, known.before)}"
+
+
+def _hides_a_session(action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
+    """Tell whether a session was opened whose name made no sense, so that nobody can prove whose it is."""
+    broken = isinstance(action, (faults.BrokenJson, faults.Corrupt))
+    return broken and _strikes(moment, known) == "upload_slice_init"
+
+
+def _acts_late(action: faults.Action) -> bool:
+    """Tell whether the service acts on a request after the client has sent it again: a session nobody knows of."""
+    return isinstance(action, faults.Stall) and not action.acted
+
+
+def _bad_leftovers(operation: Operation, seen: Outcome, may_stay: bool) -> str:
+    if operation.extra is not None or not seen.hidden:
+        return ""
+    if any(not name.endswith(ENDLESS) for name in seen.cleaned):
+        return f"clean_uploads leaves {seen.cleaned}"
+    return "" if may_stay or operation.keeps else f"after one fault {seen.hidden} stays"
+
+
+def _bad_repetition(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
+    assert seen.again is not None
+    result, error = seen.again
+    if seen.last != known.after:
+        return f"after the repetition, {_difference(seen.last, known.after)}"
+    if seen.state == known.after != known.before:
+        # it is done already: to say so is right, whatever the call
+        return "" if error is None or isinstance(error, CosError) else f"repeated, it raises {error!r}"
+    if error is not None:
+        return f"repeated without the fault, it raises {type(error).__name__}: {error}"
+    return "" if result == operation.expected or operation.mixes else f"repeated, it returns {_short(result)}"
+
+
+def _difference(seen: State, wanted: State) -> str:
+    names = sorted(name for name in {*seen, *wanted} if seen.get(name, 0) != wanted.get(name, 0))
+    return ", ".join(f"{name} is {_short(seen.get(name, 'absent'))}" for name in names[:4])
+
+
+def _short(value: object) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) and len(value) > 20 else repr(value)[:120]

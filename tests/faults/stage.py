@@ -1,0 +1,133 @@
+"""Where a cell of the table plays: a service, the client under test, and a second instance that looks at it all."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import urllib3
+
+from cosv4fs import paths
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.emulator import Emulator
+from tests.support import KIB, MIB, Clock
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ENDLESS", "RETRIES", "Place", "Stage", "State"]
+
+ENDLESS = " (without its end)"
+"""Behind the names of uploads that cannot be told from complete objects but by reading them."""
+
+RETRIES = 3
+"""How often the client under test sends a request again."""
+
+_OPTIONS = {"slice_size": 512 * KIB, "single_upload_limit": 512 * KIB, "range_size": 256 * KIB}
+_BUCKET = "box"
+_numbers = itertools.count()
+
+State = dict[str, "bytes | str | None"]
+"""What is stored: content by path, None for a directory; ``local/…`` is the local disk, ``extra`` whatever else."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one cell on the service, and one on the local disk."""
+
+    remote: str
+    local: Path
+
+    def __truediv__(self, name: str) -> str:
+        return f"{self.remote}/{name}"
+
+
+class Stage:
+    """One service and its onlookers; to be closed."""
+
+    def __init__(self) -> None:
+        self.emulator = Emulator(buckets=(_BUCKET,))
+        self.emulator.start()
+        self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
+        self.second = self._filesystem(use_listings_cache=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.second.client.close()
+        self.emulator.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _filesystem(self, **options: Any) -> Any:
+        # a configuration of its own, and with it connections, caches and threads that nobody else has
+        journal = str(self._folder / f"journal-{next(_numbers)}")
+        given = {**self.emulator.storage_options, **_OPTIONS, "journal_dir": journal, **options}
+        return fsspec.filesystem("cosv4", **given, skip_instance_cache=True)
+
+    def client(self, **options: Any) -> Any:
+        """Return a filesystem that nobody has used, whose pauses between attempts take no time."""
+        fs, clock = self._filesystem(**options), Clock()
+
+        def sleep(seconds: float) -> None:
+            clock.sleep(seconds)
+            # a service that is being restarted is back when this returns; nothing happens when it runs
+            self.emulator.start()
+
+        fs.client._policy = RetryPolicy(RETRIES, 1e6, clock=clock, sleep=sleep)
+        return fs
+
+    @staticmethod
+    def be_patient(fs: Any) -> None:
+        """Let a client wait for replies as long as others do: what follows is not about time."""
+        fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=60.0)
+
+    def place(self) -> Place:
+        """Return a fresh folder, which exists on both sides."""
+        name = f"cell-{next(_numbers)}"
+        (self._folder / name).mkdir()
+        self.second.mkdir(f"{_BUCKET}/{name}")
+        return Place(f"{_BUCKET}/{name}", self._folder / name)
+
+    def look(self, place: Place) -> tuple[State, list[str]]:
+        """Return what readers see in a place, and what is there besides: unfinished uploads and hidden siblings."""
+        state: State = {}
+        hidden: list[str] = []
+        self._look(place.remote, "", state, hidden)
+        for path in sorted(place.local.rglob("*")):
+            state[f"local/{path.relative_to(place.local)}"] = None if path.is_dir() else path.read_bytes()
+        return state, hidden
+
+    def _look(self, folder: str, prefix: str, state: State, hidden: list[str]) -> None:
+        for entry in self.second.room.tree.everything(folder):
+            path, name = f"{folder}/{entry.name}", prefix + entry.name
+            if entry.is_directory:
+                state[name] = None
+                self._look(path, f"{name}/", state, hidden)
+            elif entry.is_unfinished or paths.is_sibling(entry.name):
+                hidden.append(name)
+            else:
+                self._read(path, name, state, hidden)
+
+    def _read(self, path: str, name: str, state: State, hidden: list[str]) -> None:
+        """Note the content as the second instance reads it."""
+        try:
+            state[name] = self.second.cat_file(path)
+        except FileNotFoundError:
+            # an upload that lacks only its end: it looks complete until it is read (README, "Limits")
+            hidden.append(name + ENDLESS)
+
+    def unfinished(self, place: Place, name: str, data: bytes) -> None:
+        """Leave an upload with its first slice sent."""
+        bucket, key = paths.file_key(place / name)
+        client = self.second.client
+        session = client.upload_slice_init(bucket, key, filesize=len(data), slice_size=512 * KIB)
+        client.upload_slice_data(bucket, key, session.session, 0, memoryview(data)[: 512 * KIB])
+
+
+assert 2 * _OPTIONS["slice_size"] == MIB

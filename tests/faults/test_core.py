@@ -1,0 +1,111 @@
+"""The core of the table, every fault in a few operations; and that the judge would see a loss."""
+
+import dataclasses
+
+import pytest
+
+from cosv4fs.emulator import faults
+from cosv4fs.errors import make_error
+from tests.faults.cells import Cell, Moment, moments, play, rehearse
+from tests.faults.judge import Outcome, Verdict, judge
+from tests.faults.operations import OPERATIONS
+from tests.faults.stage import Stage
+from tests.faults.table import markdown, summary
+
+FIRST, SECOND, ALWAYS = Moment(None, 1, False), Moment(None, 2, False), Moment(None, 1, True)
+CORE = {
+    "pipe small over": (FIRST, ALWAYS),
+    "pipe sliced over": (SECOND, Moment("move", 1, False)),
+    "cat known": (FIRST, ALWAYS),
+    "cat large known": (SECOND,),
+    "exists": (FIRST, ALWAYS),
+    "mv": (SECOND,),
+    "rm_file": (FIRST,),
+}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with Stage() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rehearsals(stage):
+    return {name: rehearse(stage, OPERATIONS[name]) for name in CORE}
+
+
+@pytest.mark.parametrize("fault", faults.ALL)
+def test_nothing_is_lost(stage, rehearsals, fault):
+    cells = [
+        play(stage, OPERATIONS[name], rehearsals[name], fault, moment)
+        for name, chosen in CORE.items()
+        for moment in chosen
+    ]
+    assert [cell for cell in cells if cell.verdict is Verdict.LOST] == []
+    assert any(cell.verdict is not Verdict.NOT_HIT for cell in cells)
+
+
+def test_a_fault_that_strikes_nothing_is_not_counted(stage, rehearsals):
+    cell = play(stage, OPERATIONS["exists"], rehearsals["exists"], "500 with JSON", Moment("move", 1, False))
+    assert cell.verdict is Verdict.NOT_HIT
+    assert summary([cell]).startswith("injected 1, fired 0,")
+
+
+def test_moments_reach_every_kind_of_request():
+    found = set(moments(("init", "data", "data", "data", "finish", "move")))
+    assert {Moment("finish", 1, False), Moment("move", 1, False), Moment("finish", 1, True)} < found
+    assert {moment.nth for moment in found if moment.op is None} == {1, 2, 3}
+
+
+class TestJudge:
+    @pytest.fixture
+    def verdict(self, stage, rehearsals):
+        operation, known = OPERATIONS["pipe small over"], rehearsals["pipe small over"]
+        place = stage.place()
+        error = make_error(5, "the service is failing", place / "x")
+        seen = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)
+
+        def of(**changes):
+            return judge(operation, known, dataclasses.replace(seen, **changes), faults.HttpError(500), FIRST)[0]
+
+        return of
+
+    def test_an_error_is_reported(self, verdict, rehearsals):
+        assert verdict() is Verdict.REPORTED
+        assert verdict(state=rehearsals["pipe small over"].after) is Verdict.DONE
+
+    def test_a_success_has_to_be_one(self, verdict, rehearsals):
+        assert verdict(error=None, state=rehearsals["pipe small over"].after) is Verdict.SURVIVED
+        assert verdict(error=None) is Verdict.LOST
+        assert verdict(error=None, state=rehearsals["pipe small over"].after, result=1) is Verdict.LOST
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"state": {"x": b"a part"}},
+            {"state": {}},
+            {"error": ValueError("what?")},
+            {"error": make_error(5, "no path", None)},
+            {"error": make_error(5, "another path", "other/x")},
+            {"hidden": [".x.cosv4-0123456789abcdef"]},
+            {"hidden": ["x"], "cleaned": ["x"]},
+            {"again": (None, make_error(5, "still failing", "box"))},
+            {"last": {"x": b"wrong"}},
+        ],
+        ids=str,
+    )
+    def test_everything_else_is_lost(self, verdict, changes):
+        assert verdict(**changes) is Verdict.LOST
+
+
+def test_the_table_shows_losses():
+    cells = [
+        Cell("cat", "reply lost", "request 1", Verdict.SURVIVED, "", 0.1),
+        Cell("cat", "reply lost", "request 2", Verdict.LOST, "wrong bytes", 0.1),
+        Cell("ls", "reply lost", "request 1", Verdict.NOT_HIT, "", 0.1),
+    ]
+    text = markdown(cells)
+    assert "| reply lost | 1L 1s |  |" in text
+    assert "* cat / reply lost / request 2: wrong bytes" in text
+    assert "injected 3, fired 2, survived 1, reported 0 (done all the same 0), undetectable 0, lost 1" in text

@@ -1,0 +1,162 @@
+"""Bytes that changed on their way: whole objects are compared with the SHA-1 that a listing or status told."""
+
+import errno
+import io
+
+import fsspec
+import pytest
+
+from cosv4fs.emulator import Dialect, faults
+from tests.support import KIB, content
+
+DATA = content(900 * KIB)
+OTHER = content(900 * KIB, 1)
+PATH = "test-bucket/x"
+
+
+def read_all(fs, path):
+    with fs.open(path, "rb") as file:
+        return b"".join(iter(lambda: file.read(100_000), b""))
+
+
+def get_file(fs, path):
+    sink = io.BytesIO()
+    fs.get_file(path, sink)
+    return sink.getvalue()
+
+
+def get_to_disk(tmp_path, fs, path):
+    fs.get_file(path, str(tmp_path / "target"))
+    return (tmp_path / "target").read_bytes()
+
+
+@pytest.fixture(params=["cat_file", "open", "sink", "disk"])
+def read(request, tmp_path):
+    ways = {"cat_file": lambda fs, path: fs.cat_file(path), "open": read_all, "sink": get_file}
+    return ways.get(request.param, lambda fs, path: get_to_disk(tmp_path, fs, path))
+
+
+@pytest.fixture
+def make_fs(emulator):
+    return lambda **options: fsspec.filesystem("cosv4", **emulator.storage_options, range_size=256 * KIB, **options)
+
+
+def corrupt(emulator, **rule):
+    return emulator.faults.add(action=faults.Corrupt(100), op="download", **rule)
+
+
+@pytest.mark.parametrize("size", [1000, len(DATA)])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_changed_byte_is_an_error(emulator, make_fs, second, read, tmp_path, size, nth):
+    second.pipe_file(PATH, DATA[:size])
+    fs = make_fs()
+    fs.info(PATH)
+    fault = corrupt(emulator, nth=nth)
+    if size == 1000 and nth == 2:
+        assert read(fs, PATH) == DATA[:size]
+        return
+    with pytest.raises(OSError, match="SHA-1") as caught:
+        read(fs, PATH)
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, PATH)
+    assert fault.hits == 1
+    assert list(tmp_path.iterdir()) == []
+    assert read(fs, PATH) == DATA[:size]
+
+
+def test_a_tree_is_compared_with_its_listing(emulator, make_fs, second, tmp_path):
+    second.pipe_file("test-bucket/d/x", DATA[:1000])
+    corrupt(emulator)
+    with pytest.raises(OSError, match="SHA-1"):
+        make_fs().get("test-bucket/d", str(tmp_path / "d"), recursive=True)
+    assert not (tmp_path / "d/x").exists()
+
+
+def test_what_is_remembered_may_be_older_than_what_is_read(make_fs, second, read):
+    second.pipe_file(PATH, DATA)
+    fs = make_fs()
+    fs.info(PATH)
+    second.pipe_file(PATH, OTHER)
+    assert read(fs, PATH) == OTHER
+
+
+def test_an_object_replaced_once_more_is_told_as_that(emulator, make_fs, second):
+    second.pipe_file(PATH, DATA[:1000])
+    fs = make_fs()
+    fs.info(PATH)
+    second.pipe_file(PATH, OTHER[:1000])
+    corrupt(emulator)
+    with pytest.raises(OSError, match="replaced") as caught:
+        fs.cat_file(PATH)
+    assert caught.value.errno == errno.ESTALE
+
+
+class TestOption:
+    def test_always_asks_where_nothing_is_known(self, emulator, make_fs, second):
+        second.pipe_file(PATH, DATA[:1000])
+        fs = make_fs(verify_downloads="always")
+        corrupt(emulator)
+        with pytest.raises(OSError, match="SHA-1"):
+            fs.cat_file(PATH)
+        assert fs.cat_file(PATH) == DATA[:1000]
+        with pytest.raises(FileNotFoundError):
+            fs.cat_file("test-bucket/nothing")
+
+    def test_known_costs_no_request(self, emulator, make_fs, second, read):
+        second.pipe_file(PATH, DATA[:1000])
+        fs = make_fs()
+        fs.info(PATH)
+        emulator.clear_requests()
+        assert read(fs, PATH) == DATA[:1000]
+        assert emulator.count() == {"download": 1}
+
+    def test_never_takes_what_comes(self, emulator, make_fs, second, read):
+        second.pipe_file(PATH, DATA[:1000])
+        fs = make_fs(verify_downloads="never")
+        fs.info(PATH)
+        corrupt(emulator)
+        assert len(read(fs, PATH)) == 1000
+
+    def test_other_values_are_refused(self, make_fs):
+        with pytest.raises(ValueError, match="verify_downloads"):
+            make_fs(verify_downloads="sometimes")
+
+
+class TestReader:
+    @pytest.fixture
+    def file(self, make_fs, second):
+        second.pipe_file(PATH, DATA)
+        with make_fs().open(PATH, "rb") as file:
+            yield file
+
+    def test_parts_are_read_as_they_come(self, emulator, file):
+        corrupt(emulator, times=None)
+        file.seek(500_000)
+        assert len(file.read()) == len(DATA) - 500_000
+
+    def test_going_back_does_not_disturb(self, emulator, file):
+        assert file.read(1000) == DATA[:1000]
+        file.seek(500)
+        assert file.read(300_000) == DATA[500:300_500]
+        corrupt(emulator, nth=1)
+        with pytest.raises(OSError, match="SHA-1"):
+            file.read()
+
+    def test_from_the_beginning_once_more(self, file):
+        file.seek(700_000)
+        file.read()
+        file.seek(0)
+        assert file.read() == DATA
+
+
+@pytest.mark.parametrize("slice_sha", ["suffixed", "absent", "zeros"])
+class TestDialects:
+    @pytest.fixture
+    def dialect(self, slice_sha):
+        return Dialect(slice_sha=slice_sha)
+
+    def test_what_the_service_tells_is_understood(self, emulator, make_fs, read):
+        writer = make_fs(checksum=False, single_upload_limit=0, slice_size=512 * KIB)
+        writer.pipe_file(PATH, DATA)
+        fs = make_fs()
+        fs.info(PATH)
+        assert read(fs, PATH) == DATA

@@ -1,0 +1,139 @@
+"""What a reading of the API makes impossible, declared: there the client has to say so, and to damage nothing.
+
+A test that is declared here passes only if exactly the declared error came, it names the path, and everything that the
+test had put aside (fixture `kept`) is there as it was, alone. Everything that is not declared has to work.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from cosv4fs import paths
+from cosv4fs.emulator import Dialect
+from cosv4fs.errors import CosError
+
+__all__ = ["IMPOSSIBLE", "Impossible", "declared", "is_expected"]
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """One thing that cannot be done.
+
+    Parameters
+    ----------
+    switches : mapping
+        The reading: these values of these switches.
+    tests : str
+        Pattern of ``group/test/parameter/…``.
+    error, number : type, int
+        The exact class of the error, and its errno.
+    says : str
+        A regular expression that is found in the message.
+    reason : str
+        Why nothing better can be done.
+    """
+
+    switches: Mapping[str, object]
+    tests: str
+    error: type[OSError]
+    number: int
+    says: str
+    reason: str
+
+    def applies(self, dialect: Dialect, test: str) -> bool:
+        """Tell whether a test is impossible under a dialect."""
+        return fnmatchcase(test, self.tests) and all(
+            getattr(dialect, name) == value for name, value in self.switches.items()
+        )
+
+
+def _no_stream(switches: Mapping[str, object], tests: str) -> Impossible:
+    reason = "streaming='always' asks for an end of another size than was declared, and this service takes none"
+    return Impossible(switches, tests, CosError, errno.ENOTSUP, "name the size, or leave streaming at 'auto'", reason)
+
+
+IMPOSSIBLE: list[Impossible] = [
+    *(
+        _no_stream({switch: value}, tests)
+        for switch, value in (("finish_size", "declared"), ("max_object_size", 2 * 1024 * 1024))
+        for tests in (
+            "round_trips/test_writing/*stream*/slices",
+            "round_trips/test_writing/*stream*/large",
+            "overwrite/test_the_old_object_is_there_until_the_new_one_is_whole/stream",
+            "transactions/test_all_at_the_end/*stream*",
+        )
+    ),
+    Impossible(
+        {"max_object_size": 2 * 1024 * 1024},
+        "round_trips/test_writing/*/large",
+        CosError,
+        errno.EFBIG,
+        "too large for the service",
+        "the service takes no object of this size, in whatever way it comes",
+    ),
+    Impossible(
+        {"file_names": "strict"},
+        "rearranging/test_names_with_forbidden_characters/*",
+        CosError,
+        errno.EINVAL,
+        "not allowed: use .* without",
+        "the service takes no file of this name",
+    ),
+    Impossible(
+        {"max_name": 64},
+        "overwrite/test_names_as_long_as_they_may_be/*/255",
+        CosError,
+        errno.EINVAL,
+        "not allowed: use a shorter name",
+        "the service takes no file of this name",
+    ),
+    Impossible(
+        {"max_name": 64},
+        "overwrite/test_names_as_long_as_they_may_be/*/64",
+        CosError,
+        errno.EINVAL,
+        "not allowed: use a shorter name",
+        "a large object is replaced by way of a hidden sibling, whose name is up to 24 bytes longer",
+    ),
+    Impossible(
+        {"session_ttl": 60.0},
+        "resume/test_a_session_that_expires_on_the_way/*open sized*",
+        CosError,
+        errno.ESTALE,
+        "begin again",
+        "what was streamed is gone with the session, and the writer has not kept it",
+    ),
+    Impossible(
+        # without a limit on sizes the service also lets objects of unknown size be streamed
+        {"session_ttl": 60.0, "finish_size": "any", "max_object_size": None},
+        "resume/test_a_session_that_expires_on_the_way/open/*",
+        CosError,
+        errno.ESTALE,
+        "begin again",
+        "what was streamed is gone with the session, and the writer has not kept it",
+    ),
+]
+"""All of them."""
+
+
+def declared(dialect: Dialect, test: str) -> list[Impossible]:
+    """Return what makes a test impossible under a dialect; usually nothing."""
+    return [row for row in IMPOSSIBLE if row.applies(dialect, test)]
+
+
+def is_expected(error: BaseException, rows: list[Impossible]) -> bool:
+    """Tell whether an error is exactly one that is declared, and names the path."""
+    return any(
+        type(error) is row.error
+        and isinstance(error, OSError)
+        and error.errno == row.number
+        # the path as the user knows it, not that of a hidden sibling
+        and bool(error.filename)
+        and not paths.is_sibling(error.filename)
+        and re.search(row.says, str(error)) is not None
+        for row in rows
+    )

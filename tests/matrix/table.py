@@ -1,0 +1,102 @@
+"""The matrix as a table: dialects down, groups across, and what became of the tests in each cell."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.matrix.outcomes import GROUPS
+
+__all__ = ["Table"]
+
+_SIGNS = {"passed": "", "impossible": " i", "failed": " FAILED"}
+
+
+class Table:
+    """Counts of outcomes by dialect and group.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        The dialects, in order.
+    groups : iterable of str
+        The groups that were to run.
+    """
+
+    def __init__(self, labels: Iterable[str], groups: Iterable[str] = GROUPS) -> None:
+        self._labels, self._groups = list(labels), list(groups)
+        self._cells: dict[tuple[str, str], Counter[str]] = {}
+        self.failures: list[dict[str, str]] = []
+
+    def read(self, path: Path) -> None:
+        """Add the outcomes of a file that the plugin wrote."""
+        if not path.exists():
+            return
+        for text in path.read_text("utf-8").splitlines():
+            self.add(json.loads(text))
+
+    def add(self, line: dict[str, str]) -> None:
+        """Add one outcome."""
+        self._cells.setdefault((line["dialect"], line["group"]), Counter())[line["outcome"]] += 1
+        if line["outcome"] == "failed":
+            self.failures.append(line)
+
+    def missing(self) -> list[str]:
+        """Return the cells in which nothing ran, as texts."""
+        return [
+            f"{label} × {group}"
+            for label in self._labels
+            for group in self._groups
+            if (label, group) not in self._cells
+        ]
+
+    def summary(self) -> str:
+        """Return one line: dialects, cells, tests and what became of them."""
+        total: Counter[str] = sum(self._cells.values(), Counter())
+        cells = len(self._labels) * len(self._groups)
+        return (
+            f"{len(self._labels)} dialects × {len(self._groups)} groups = {cells} cells, {total.total()} tests: "
+            f"{total['passed']} passed, {total['impossible']} impossible as declared, {total['failed']} failed; "
+            f"{len(self.missing())} cells did not run"
+        )
+
+    def markdown(self) -> str:
+        """Return the table, its summary, and the failures, as Markdown."""
+        lines = [
+            "# The dialect matrix",
+            "",
+            self.summary() + ".",
+            "",
+            "A cell: tests passed; `i`: impossible under that reading and refused as declared.",
+            "",
+            "| dialect | " + " | ".join(self._groups) + " |",
+            "|---|" + "---|" * len(self._groups),
+        ]
+        lines += [
+            f"| {_shown(number, label)} | " + " | ".join(self._cell(label, group) for group in self._groups) + " |"
+            for number, label in enumerate(self._labels)
+        ]
+        long = [(number, label) for number, label in enumerate(self._labels) if _is_long(label)]
+        if long:
+            lines += ["", "## Dialects of several switches", ""]
+            lines += [f"* {_shown(number, label)}: `{label}`" for number, label in long]
+        if self.failures:
+            lines += ["", "## Failures", ""]
+            lines += [f"* `{one['dialect']}` {one['group']} `{one['test']}`: {one['detail']}" for one in self.failures]
+        return "\n".join(lines) + "\n"
+
+    def _cell(self, label: str, group: str) -> str:
+        counts = self._cells.get((label, group))
+        if counts is None:
+            return "did not run"
+        return " ".join(f"{counts[name]}{sign}" for name, sign in _SIGNS.items() if counts[name])
+
+
+def _is_long(label: str) -> bool:
+    return label.count(",") > 0
+
+
+def _shown(number: int, label: str) -> str:
+    return f"combination {number}" if _is_long(label) else f"`{label}`"

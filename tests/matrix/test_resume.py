@@ -1,0 +1,117 @@
+"""Uploads that were interrupted: continued with proof, begun again without, and never mixed."""
+
+import shutil
+
+import pytest
+
+from cosv4fs.emulator.faults import DropBefore
+from tests.matrix.ways import BUCKET, LIMIT, MIB, WAYS, content
+from tests.support import Do
+
+PATH = f"{BUCKET}/dir/object"
+# below the limit for the size of an object that one of the readings has
+SIZE = 2 * MIB - 5
+DATA = content(SIZE)
+DAY = 86400.0
+
+
+def interrupt(bench, emulator, local, **options):
+    """Begin an upload that the connection fails for good after its first slice; return the offsets that arrived."""
+    emulator.faults.add(op="upload_slice_data", nth=2, times=None, action=DropBefore())
+    with pytest.raises(ConnectionError):
+        bench.fs(max_retries=0, max_concurrency=1, **options).put_file(local, PATH)
+    emulator.faults.clear()
+    arrived = offsets(emulator)
+    assert arrived
+    emulator.clear_requests()
+    return arrived
+
+
+def offsets(emulator):
+    """Return where the slices begin that the service has acknowledged."""
+    return {int(r.offset) for r in emulator.requests if r.op == "upload_slice_data" and r.status == 200 and not r.code}
+
+
+def slices(emulator, dialect):
+    size = dialect.slice_size or LIMIT
+    return set(range(0, SIZE, size))
+
+
+def nothing_is_left(bench, fs):
+    return fs.uploads(BUCKET) == [] and list(bench.journal.glob("*")) == []
+
+
+@pytest.mark.parametrize("old", ["free", "taken"])
+def test_the_journal_continues(bench, emulator, second, kept, dialect, old):
+    if old == "taken":
+        second.pipe_file(PATH, b"old")
+    local = bench.local(DATA)
+    arrived = interrupt(bench, emulator, local)
+    assert second.exists(PATH) is (old == "taken")
+    assert [upload["name"] for upload in second.uploads(BUCKET)] == [PATH]
+    # another timeout makes another machine room: what another process would be
+    bench.fs(read_timeout=61.0).put_file(local, PATH)
+    assert offsets(emulator) == slices(emulator, dialect) - arrived
+    assert emulator.count().get("upload_slice_init", 0) == 0
+    assert second.cat_file(PATH) == DATA
+    assert nothing_is_left(bench, second)
+
+
+def test_content_of_the_same_sha_is_adopted(bench, emulator, second, kept, dialect):
+    local = bench.local(DATA)
+    arrived = interrupt(bench, emulator, local)
+    shutil.rmtree(bench.journal)
+    bench.fs(read_timeout=61.0).put_file(local, PATH)
+    assert offsets(emulator) == slices(emulator, dialect) - arrived
+    assert second.cat_file(PATH) == DATA
+    assert nothing_is_left(bench, second)
+
+
+def test_the_day_after(bench, emulator, second, kept):
+    local = bench.local(DATA)
+    interrupt(bench, emulator, local)
+    emulator.clock_offset = DAY
+    bench.fs(read_timeout=61.0).put_file(local, PATH)
+    assert second.cat_file(PATH) == DATA
+    assert nothing_is_left(bench, second)
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_a_changed_file_begins_again(bench, emulator, second, kept, checksum):
+    local = bench.local(DATA)
+    interrupt(bench, emulator, local, checksum=checksum)
+    bench.local(DATA[::-1])
+    bench.fs(checksum=checksum).put_file(local, PATH)
+    assert second.cat_file(PATH) == DATA[::-1]
+    assert second.uploads(BUCKET) == []
+
+
+@pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "no checksum", "instant"])
+def test_a_stranger_is_not_continued(bench, second, kept, way):
+    for data in (DATA, DATA[:1000]):
+        not_continued(bench, second, way, data)
+
+
+def not_continued(bench, second, way, data):
+    stranger = second.client.upload_slice_init(BUCKET, "/dir/object", filesize=SIZE, slice_size=LIMIT)
+    first = memoryview(bytes(stranger.slice_size))
+    second.client.upload_slice_data(BUCKET, "/dir/object", stranger.session, 0, first)
+    WAYS[way](bench, PATH, data)
+    assert second.cat_file(PATH) == data
+    assert nothing_is_left(bench, second)
+    second.rm_file(PATH)
+
+
+@pytest.mark.parametrize("old", ["free", "taken"])
+@pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "instant"])
+def test_a_session_that_expires_on_the_way(bench, emulator, second, kept, way, old):
+    if old == "taken":
+        kept.put(PATH, b"old")
+
+    def pass_time():
+        emulator.clock_offset += 120
+
+    emulator.faults.add(op="upload_slice_data", nth=2, action=Do(pass_time))
+    WAYS[way](bench, PATH, DATA)
+    kept.note(PATH, DATA)
+    assert nothing_is_left(bench, second)
