@@ -200,7 +200,8 @@ class CosV3FileSystem(CosV4FileSystem):
     There are no regions.
 
     Slices travel one after another, after the whole content is known: what is written bit by bit waits in the spool
-    until it is closed. Copies travel through this machine, and of the attributes only ``biz_attr`` can be changed.
+    until it is closed. Copies travel through this machine, without ``biz_attr``, the only attribute that can
+    be changed.
     """
 
     protocol = "cosv3"

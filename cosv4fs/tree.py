@@ -158,10 +158,14 @@ class Tree:
             self._cache.store_listing(path, infos, generation)
         return infos
 
+    @property
+    def _scheme(self) -> str:
+        return f"{self._client.generation.name}://"
+
     def everything(self, path: str, prefix: str = "") -> list[Entry]:
         """Return all entries of a directory, unfinished uploads and hidden siblings included; asks the service."""
         if not path:
-            raise NotImplementedError("the JSON API cannot list buckets: name one, as in cosv4://bucket/")
+            raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
         return [entry for entry in self._client.list(bucket, key, prefix) if entry.name]
 
@@ -195,7 +199,9 @@ class Tree:
         parts = pattern.split("/")
         first = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
         if first == 0:
-            raise NotImplementedError("the JSON API cannot list buckets: a pattern needs one, as in cosv4://bucket/*")
+            raise NotImplementedError(
+                f"the JSON API cannot list buckets: a pattern needs one, as in {self._scheme}bucket/*"
+            )
         level, out = ["/".join(parts[:first])], {}
         for index in range(first, len(parts)):
             last = index == len(parts) - 1

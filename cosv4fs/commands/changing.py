@@ -211,7 +211,8 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
         fs = pairs[0].target.fs
         goals = {pair.target.path for pair in pairs}
         if isinstance(fs, CosV4FileSystem) and any(known["name"] in goals for known in fs.interrupted_uploads()):
-            click.echo("cosv4fs: the same command, or cosv4fs uploads resume, continues where it stopped", err=True)
+            text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
+            click.echo(f"cosv4fs: {text}", err=True)
         raise
 
 

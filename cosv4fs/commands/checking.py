@@ -13,7 +13,6 @@ import click
 from cosv4fs import paths
 from cosv4fs.commands.failures import DIFFERENT, describe
 from cosv4fs.commands.session import Session
-from cosv4fs.config import ENVIRONMENT
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
 from cosv4fs.filesystem import CosV4FileSystem
@@ -40,7 +39,10 @@ class Finding:
 @click.option("--write", is_flag=True, help="Also try to write, move and delete a small file below URL.")
 @click.pass_obj
 def doctor(session: Session, url: str, write: bool) -> None:
-    """Check credentials, clock, region and permissions against a bucket, cosv4://bucket or a directory in it."""
+    """Check credentials, clock, region and permissions against a bucket, or a directory in it.
+
+    URL is cosv4://bucket or cosv3://bucket, with or without a directory.
+    """
     findings: list[Finding] = []
     for finding in _findings(session, url, write):
         findings.append(finding)
@@ -63,7 +65,7 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
         yield Finding("problem", "configuration", describe(error))
         return
     if not path:
-        raise click.UsageError("doctor needs a bucket: cosv4://bucket")
+        raise click.UsageError(f"doctor needs a bucket: {fs.protocol}://bucket")
     yield Finding("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
     for check in (_clock, _credentials, _listing, _downloads, *([_writing] if write else []), _unfinished):
@@ -85,7 +87,8 @@ def _clock(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
     try:
         difference = fs.client.clock_difference(bucket)
     except (CosConnectionError, CosTimeoutError) as error:
-        where = f"is region={fs.config.region!r} right" if not fs.config.endpoint else "is the endpoint right"
+        known = fs.config.generation.has_regions and not fs.config.endpoint
+        where = f"is region={fs.config.region!r} right" if known else f"is {fs.config.api_root} right"
         return Finding("problem", "connection", f"{error.strerror}; {where}, and does a proxy stand in between?")
     if difference is None:
         return Finding("note", "clock", "the server tells no time to compare with")
@@ -100,10 +103,14 @@ def _credentials(fs: CosV4FileSystem, bucket: str, path: str) -> Finding | None:
     try:
         fs.client.stat(bucket, "/")
     except CosPermissionError as error:
-        names = ", ".join(ENVIRONMENT[name] for name in ("appid", "secret_id", "secret_key"))
+        names = ", ".join(fs.config.generation.environment[name] for name in ("appid", "secret_id", "secret_key"))
         return Finding("problem", "credentials", f"{error.strerror}. Compare {names} with the console")
     except CosFileNotFoundError as error:
-        where = f"region {fs.config.region}" if fs.config.region else fs.config.api_root
+        where = (
+            f"region {fs.config.region}"
+            if fs.config.region and fs.config.generation.has_regions
+            else fs.config.api_root
+        )
         return Finding(
             "problem",
             "bucket",

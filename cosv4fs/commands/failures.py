@@ -56,9 +56,16 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else error.filename
         if name and isinstance(error, CosError) and "://" not in str(name):
-            name = f"cosv4://{name}"
+            name = _url(str(name))
         return printable(f"{name}: {error.strerror}" if name else error.strerror)
     return printable(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _url(path: str) -> str:
+    """Return the URL of a path in a bucket, by the protocol that the command was given."""
+    context = click.get_current_context(silent=True)
+    session = context.find_root().obj if context else None
+    return f"cosv4://{path}" if session is None else str(session.url(path))
 
 
 def printable(text: str) -> str:

@@ -42,16 +42,15 @@ def cli(
     progress: bool | None,
     debug: bool,
 ) -> None:
-    """Work with Tencent COS buckets behind the old JSON API, as cosv4://bucket/dir/name.
+    """Work with Tencent COS buckets behind the old JSON API, as cosv4://bucket/dir/name; those of COS v3 are cosv3://.
 
-    Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o. Everything that
+    Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o; for cosv3:// from
+    COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY. Everything that
     fsspec knows can be the other side of cp and sync: local paths, s3://, gs://, sftp://.
     """
     if debug:
         _log_requests(context)
-    options = options_from(settings)
-    if endpoint:
-        options.setdefault("cosv4", {})["endpoint"] = endpoint
+    options = options_from([*settings, *([f"endpoint={endpoint}"] if endpoint else [])])
     shown = sys.stderr.isatty() if progress is None else progress
     context.obj = Session(options, as_json, shown and not as_json)
 

@@ -76,7 +76,7 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
         if isinstance(fs, CosV4FileSystem):
             names = ("appid", "secret_id", "secret_key", "region", "endpoint", "anon")
             account = {name: value for name in names if (value := getattr(fs.config, name, None))}
-            options["cosv4"] = account | options.get("cosv4", {})
+            options[str(fs.protocol)] = account | options.get(str(fs.protocol), {})
     return options
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from cosv4fs.profiles import option_value
 __all__ = ["Crew", "Session", "options_from"]
 
 A = TypeVar("A")
-_OURS = "cosv4"
+_OURS = ("cosv4", "cosv3")
 _LOOK_EVERY = 0.1
 """Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
@@ -47,13 +47,26 @@ class Session:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     as_json: bool = False
     progress: bool = False
+    _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def place(self, url: str) -> Place:
         """Return the filesystem and the path of a URL or a local path."""
-        return open_place(url, self.options)
+        place = open_place(url, self.options)
+        if isinstance(place.fs, CosV4FileSystem):
+            self._opened.append((place.path, str(place.fs.protocol)))
+        return place
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path in a bucket: its protocol is that of the opened place that is nearest to it."""
+
+        def alike(opened: tuple[str, str]) -> int:
+            pairs = zip(path.split("/"), opened[0].split("/"), strict=False)
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+        return f"{max(self._opened, key=alike, default=('', _OURS[0]))[1]}://{path}"
 
     def ours(self, url: str) -> tuple[CosV4FileSystem, str]:
-        """Return the filesystem and the path of a ``cosv4://`` URL.
+        """Return the filesystem and the path of a ``cosv4://`` or ``cosv3://`` URL.
 
         Raises
         ------
@@ -62,7 +75,7 @@ class Session:
         """
         place = self.place(url)
         if not isinstance(place.fs, CosV4FileSystem):
-            raise click.UsageError(f"{url}: this command works on cosv4:// URLs only")
+            raise click.UsageError(f"{url}: this command works on cosv4:// and cosv3:// URLs only")
         return place.fs, place.path
 
     def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
@@ -199,7 +212,7 @@ class Crew:
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
 
-    Values are read as in a profile.
+    Values are read as in a profile. Those that name no protocol are for both generations of COS.
 
     Raises
     ------
@@ -212,5 +225,6 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         if not sign or not name:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
-        found.setdefault(protocol if dot else _OURS, {})[option] = option_value(text)
+        for each in (protocol,) if dot else _OURS:
+            found.setdefault(each, {})[option] = option_value(text)
     return found

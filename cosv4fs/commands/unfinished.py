@@ -29,14 +29,14 @@ def uploads() -> None:
 def list_(session: Session, url: str) -> None:
     """List the unfinished uploads of a file, or below a directory."""
     fs, path = session.ours(url)
-    session.show(fs.uploads(path), _line)
+    session.show(fs.uploads(path), lambda row: _line(fs, row))
 
 
 @uploads.command(short_help="Continue what an interrupted cp or put left.")
 @click.argument("url", required=False)
 @click.pass_obj
 def resume(session: Session, url: str | None) -> None:
-    """Continue what an interrupted cp or put of this user left, everywhere or below URL.
+    """Continue what an interrupted cp or put of this user left, everywhere or below URL; cosv3:// is all of COS v3.
 
     Only uploads of local files can be continued; a file that has changed since is left alone.
     """
@@ -48,7 +48,7 @@ def resume(session: Session, url: str | None) -> None:
             with problems.noting(upload):
                 fs.put_file(upload["source"], upload["name"], callback=Counting(advance))
     done = [upload for upload in pending if problems.why(upload) is None]
-    session.show(done, lambda row: f"uploaded {row['source']} to cosv4://{row['name']}")
+    session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
     if not pending and not session.as_json:
         click.echo("there is nothing to continue", err=True)
     problems.leave()
@@ -68,7 +68,7 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
         with problems.noting():
             _abort(fs, path, url)
             aborted.append({"name": path})
-    session.show(aborted, lambda row: f"gave up cosv4://{row['name']}")
+    session.show(aborted, lambda row: f"gave up {session.url(row['name'])}")
     problems.leave()
 
 
@@ -82,7 +82,7 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
 def clean(session: Session, url: str, older_than: float) -> None:
     """Remove old unfinished uploads below a directory."""
     fs, path = session.ours(url)
-    session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(row)}")
+    session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(fs, row)}")
 
 
 COMMANDS = (uploads,)
@@ -95,7 +95,7 @@ def _abort(fs: CosV4FileSystem, path: str, url: str) -> None:
         raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(fs: CosV4FileSystem, row: dict[str, Any]) -> str:
     there = f"{human_size(row['stored'])} of {human_size(row['size'])}"
-    hidden = "" if row["place"] == row["name"] else f"  (hidden as cosv4://{row['place']})"
-    return f"cosv4://{row['name']}  {there}{hidden}"
+    hidden = "" if row["place"] == row["name"] else f"  (hidden as {fs.unstrip_protocol(row['place'])})"
+    return f"{fs.unstrip_protocol(row['name'])}  {there}{hidden}"

@@ -47,7 +47,7 @@ def dress(reply: Reply) -> None:
     reply.overrides.setdefault("content-type", "/")
     try:
         envelope = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return  # a fault made something else of it
     if isinstance(envelope, dict) and envelope.pop("request_id", None) is not None:
         reply.body = json.dumps(envelope, ensure_ascii=False).encode()

@@ -206,10 +206,12 @@ class Server:
                 break
         else:
             reply = self._error(call, error) if error is not None else self._act(call)
-        for action in actions:
-            reply = action.after(call, reply)
         if call.is_predecessor:
             predecessor.dress(reply)
+        for action in actions:
+            answer, reply = reply, action.after(call, reply)
+            if call.is_predecessor and reply is not answer:
+                predecessor.dress(reply)
         return reply
 
     def _understand(self, connection: Connection, call: Call, body: memoryview) -> None:

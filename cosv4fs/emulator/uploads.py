@@ -460,10 +460,14 @@ def write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, con
 def _check_complete(service: Service, row: sqlite3.Row, size: int) -> None:
     if size != row["size"] and service.dialect.finish_size == "declared":
         raise ApiError(-175)
+    session = (row["session"],)
     with service.store.reading() as db:
         parts = db.execute(
-            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
+            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", session
         ).fetchall()
+        # asked after its slices: a session that somebody takes away now does not look like one without slices
+        if db.execute("SELECT 1 FROM uploads WHERE session = ?", session).fetchone() is None:
+            raise ApiError(-94)
     end = 0
     for part in parts:
         if part["position"] != end:

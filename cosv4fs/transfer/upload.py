@@ -17,7 +17,7 @@ from cosv4fs.api import CosClient, CosV4Client, SliceSession, UnfinishedUpload, 
 from cosv4fs.api.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
-from cosv4fs.errors import CosError, CosFileExistsError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, Origin, make_error
 from cosv4fs.generation import V3, V4, Generation
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
@@ -40,6 +40,9 @@ from cosv4fs.transfer.workers import Workers, is_stop
 __all__ = ["SliceUpload", "upload_kind", "upload_single", "upload_source"]
 
 Progress = Callable[[int], None]
+
+_SIZE_DIFFERS = -175
+"""The code of finish for another size than the slices have; no code is documented for missing slices (spec 6.7)."""
 
 _RECOVERIES = 2
 """How often an upload goes on in another way when its session is refused: in order, then at another place."""
@@ -146,14 +149,29 @@ class SliceUpload(PlacedUpload):
         target = self._target
         self._size = self._size if size is None else size
         if not self._stored:
-            session = self._opened().session
-            self._client.upload_slice_finish(target.bucket, self._place, session, self._size, sha=self._sha)
+            self._finish_session(is_declared=size is None)
             self._session, self._stored = None, True
         if size is not None:
             self._verify(sha)
         content_type = target.content_type if target.explicit_type else None
         self._client.set_content_type(target.bucket, self._place, content_type)
         self._publish_unless_deferred()
+
+    def _finish_session(self, is_declared: bool) -> None:
+        bucket, session = self._target.bucket, self._opened().session
+        try:
+            self._client.upload_slice_finish(bucket, self._place, session, self._size, sha=self._sha)
+        except CosError as error:
+            if not is_declared or error.code != _SIZE_DIFFERS or self._is_listed(session):
+                raise
+            # the size was the declared one: someone replaced the path meanwhile, and the slices went with the session
+            origin = Origin(error.code, error.request_id, error.status, Retry.SESSION)
+            text = "the service no longer knows the upload session: the path was replaced"
+            raise make_error(errno.ESTALE, text, self._target.path, origin) from error
+
+    def _is_listed(self, session: str) -> bool:
+        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        return found is not None and found.session == session
 
     def _verify(self, sha: str | None) -> None:
         status = self._client.stat(self._target.bucket, self._place)

@@ -13,8 +13,9 @@ import pytest
 from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
 from tests.exchange.conftest import s3_options, s3_port
+from tests.filesystem.conftest import pytest_generate_tests
 
-__all__ = ["s3_options", "s3_port"]
+__all__ = ["pytest_generate_tests", "s3_options", "s3_port"]
 
 COMMAND = [sys.executable, "-m", "cosv4fs.cli"]
 
@@ -33,18 +34,18 @@ class Done:
 
 
 @pytest.fixture
-def emulator(monkeypatch, tmp_path):
+def emulator(monkeypatch, tmp_path, generation):
     with Emulator(buckets=("data", "other")) as running:
         for name, value in running.storage_options.items():
-            monkeypatch.setenv(f"COSV4_{name.upper()}", value)
+            monkeypatch.setenv(f"{generation.upper()}_{name.upper()}", value)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         yield running
 
 
 @pytest.fixture
-def fs(emulator):
+def fs(emulator, generation):
     """A filesystem that shares no memory of listings with the command."""
-    return fsspec.filesystem("cosv4", **emulator.storage_options, use_listings_cache=False)
+    return fsspec.filesystem(generation, **emulator.storage_options, use_listings_cache=False)
 
 
 @pytest.fixture
@@ -57,26 +58,27 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(emulator, here, capsys, monkeypatch):
-    """Run the command in this process."""
+def run(emulator, here, capsys, monkeypatch, generation):
+    """Run the command in this process; tests name cosv4, and where they run by the other, that is what it reads."""
 
     def run(*arguments, data=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        code = main([str(argument) for argument in arguments])
+        code = main([str(argument).replace("cosv4://", f"{generation}://") for argument in arguments])
         captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
+        assert generation == "cosv4" or "cosv4://" not in captured.out + captured.err
+        return Done(code, *(text.replace(f"{generation}://", "cosv4://") for text in captured))
 
     return run
 
 
 @pytest.fixture
-def start(emulator, here):
+def start(emulator, here, generation):
     """Start the command as a process; it ends with the test."""
     started = []
 
     def start(*arguments, **environment):
         process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*COMMAND, *(argument.replace("cosv4://", f"{generation}://") for argument in arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,7 +11,10 @@ import pytest
 
 from cosv4fs.emulator import faults
 from tests.commands.conftest import harvest, plant, stored
+from tests.filesystem.conftest import WIRES
 from tests.support import MIB, content
+
+GENERATIONS = ("cosv4", "cosv3")
 
 STRANGE = "sp ace/q*?[x]'\"# 中文.txt"
 
@@ -376,31 +379,33 @@ def stall():
     release.set()
 
 
-def test_control_c_and_the_rest_of_the_upload(start, run, here, fs, emulator, stall):
+def test_control_c_and_the_rest_of_the_upload(start, run, here, fs, emulator, stall, generation):
     (here / "big").write_bytes(content(20 * MIB))
-    fault = emulator.faults.add(op="upload_slice_data", nth=3, times=1000, action=stall)
+    wire = WIRES[generation]
+    fault = emulator.faults.add(op=wire.slice, nth=3 + wire.before, times=1000, action=stall)
     process = start("cp", "big", "cosv4://data/big")
-    await_hits(fault, 2, process)
+    # the predecessor's slices go one after another
+    await_hits(fault, 1 if wire.before else 2, process)
     err = interrupted(process).splitlines()
     assert err == [
-        "cosv4fs: the same command, or cosv4fs uploads resume, continues where it stopped",
+        f"cosv4fs: the same command, or cosv4fs uploads resume {generation}://, continues where it stopped",
         "cosv4fs cp: interrupted",
     ]
-    came = {request.offset for request in emulator.requests if request.op == "upload_slice_data" and request.code == 0}
+    came = {request.offset for request in wire.slices(emulator) if request.code == 0}
     emulator.clear_requests()
     stall.release.set()
     emulator.faults.clear()
     assert not fs.exists("data/big")
-    assert run("uploads", "resume").out == f"uploaded {here}/big to cosv4://data/big\n"
+    assert run("uploads", "resume", "cosv4://").out == f"uploaded {here}/big to cosv4://data/big\n"
     assert fs.cat_file("data/big") == content(20 * MIB)
     # those that had come are not sent again
-    again = {request.offset for request in emulator.requests if request.op == "upload_slice_data"}
+    again = {request.offset for request in wire.slices(emulator)}
     assert len(came) == 2
     assert not came & again
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_control_c_ends_many_copies(start, here, fs, emulator, stall, direction):
+def test_control_c_ends_many_copies(start, here, fs, emulator, stall, direction, generation):
     data = content(5 * MIB)
     if direction == "up":
         for number in range(4):
@@ -409,7 +414,7 @@ def test_control_c_ends_many_copies(start, here, fs, emulator, stall, direction)
             (here / "d" / str(number)).write_bytes(data)
     else:
         fs.pipe({f"data/d/{number}": data for number in range(4)})
-    operation = "upload_slice_data" if direction == "up" else "download"
+    operation = WIRES[generation].slice if direction == "up" else "download"
     fault = emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
     source, target = ("d", "cosv4://data/new") if direction == "up" else ("cosv4://data/d", "new")
     process = start("cp", "-r", source, target)

@@ -4,6 +4,8 @@ import pytest
 
 from cosv4fs.emulator import faults
 
+GENERATIONS = ("cosv4", "cosv3")
+
 
 def test_all_is_well(run, fs):
     fs.pipe_file("data/a", b"x")
@@ -25,7 +27,8 @@ def test_all_is_well(run, fs):
         ([], "cosv4://data/none", "listing", "cosv4://data/none: no such file"),
     ],
 )
-def test_problems(run, before, url, subject, said):
+def test_problems(run, before, url, subject, said, generation):
+    said = said.replace("COSV4", generation.upper())
     done = run(*before, "doctor", url)
     assert (done.code, done.err) == (5, "")
     assert done.out.splitlines()[-1].startswith(f"PROBLEM  {subject}: ")
@@ -35,8 +38,8 @@ def test_problems(run, before, url, subject, said):
     assert (rows[-1]["state"], rows[-1]["subject"]) == ("problem", subject)
 
 
-def test_missing_credentials(run, monkeypatch):
-    monkeypatch.delenv("COSV4_SECRET_ID")
+def test_missing_credentials(run, monkeypatch, generation):
+    monkeypatch.delenv(f"{generation.upper()}_SECRET_ID")
     done = run("doctor", "cosv4://data")
     assert done.code == 5
     assert "PROBLEM  configuration: missing secret_id" in done.out
@@ -56,6 +59,12 @@ def test_writing_that_is_refused(run, emulator, fs):
     assert "PROBLEM  writing: cosv4://data/cosv4fs-doctor-" in done.out
 
 
-@pytest.mark.parametrize("url", ["cosv4://", "memory://x"])
-def test_wrong_arguments(run, url):
-    assert run("doctor", url).code == 2
+def test_a_bucket_is_needed(run):
+    done = run("doctor", "cosv4://")
+    assert done.code == 2
+    assert "doctor needs a bucket: cosv4://bucket" in done.err
+
+
+@pytest.mark.generation("cosv4")
+def test_other_urls(run):
+    assert run("doctor", "memory://x").code == 2

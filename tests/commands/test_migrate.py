@@ -14,6 +14,8 @@ from cosv4fs.commands.session import Session
 from cosv4fs.emulator import Emulator
 from cosv4fs.exchange.manifest import Manifest, Outcome
 
+GENERATIONS = ("cosv4", "cosv3")
+
 
 @pytest.fixture
 def emulator(monkeypatch, tmp_path):

@@ -61,7 +61,9 @@ def test_nobody_answers(run):
 
 def test_options_by_protocol():
     found = options_from(["region=gz", "s3.anon=true", "s3.key=a=b", "appid=125", "proxies={}"])
-    assert found == {"cosv4": {"region": "gz", "appid": 125, "proxies": {}}, "s3": {"anon": True, "key": "a=b"}}
+    ours = {"region": "gz", "appid": 125, "proxies": {}}
+    assert found == {"cosv4": ours, "cosv3": ours, "s3": {"anon": True, "key": "a=b"}}
+    assert options_from(["appid=125", "cosv3.appid=126"]) == {"cosv4": {"appid": 125}, "cosv3": {"appid": 126}}
     with pytest.raises(click.BadParameter, match="NAME=VALUE"):
         options_from(["=x"])
 

@@ -10,6 +10,8 @@ from cosv4fs.commands.failures import printable
 from tests.commands.conftest import plant
 from tests.support import MIB
 
+GENERATIONS = ("cosv4", "cosv3")
+
 STRANGE = "q*?[x]'\"# 中文.txt"
 
 

@@ -2,17 +2,19 @@
 
 import pytest
 
+from tests.filesystem.conftest import WIRES
 from tests.support import MIB, content
+
+GENERATIONS = ("cosv4", "cosv3")
 
 KEY = "/half/file"
 
 
 @pytest.fixture
-def half(fs):
+def half(fs, generation):
     """An upload of which one of two slices has come."""
     fs.makedirs("data/half")
-    session = fs.client.upload_slice_init("data", KEY, filesize=2 * MIB, slice_size=MIB)
-    fs.client.upload_slice_data("data", KEY, session.session, 0, memoryview(content(MIB)))
+    WIRES[generation].leave(fs, KEY, 2 * MIB, MIB, content(MIB), bucket="data")
     return "cosv4://data/half/file"
 
 
@@ -40,12 +42,18 @@ def test_old_ones_are_removed(run, half, emulator, fs):
 
 
 def test_nothing_to_continue(run):
-    done = run("uploads", "resume")
+    done = run("uploads", "resume", "cosv4://")
     assert (done.code, done.out, done.err) == (0, "", "there is nothing to continue\n")
     assert run("--json", "uploads", "resume", "cosv4://data").json == []
 
 
+@pytest.mark.generation("cosv4")
+def test_nothing_to_continue_anywhere(run):
+    assert run("uploads", "resume").err == "there is nothing to continue\n"
+
+
+@pytest.mark.generation("cosv4")
 def test_other_urls(run):
     done = run("uploads", "ls", "memory://x")
     assert done.code == 2
-    assert "this command works on cosv4:// URLs only" in done.err
+    assert "this command works on cosv4:// and cosv3:// URLs only" in done.err

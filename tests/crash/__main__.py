@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=f"Scenarios: {text}.")
     add = parser.add_argument
     add("scenario", choices=list(SCENARIOS))
+    add("--protocol", choices=("cosv4", "cosv3"), default="cosv4", help="of the clients (default: %(default)s)")
     add("--seed", type=int, default=1, help="the same seed gives the same moments (default: %(default)s)")
     add("--moments", type=int, default=30, help="how many (default: %(default)s)")
     add("--size", type=int, metavar="MIB", help="of a large object (default: 300, of client and emulator 3)")
@@ -44,9 +45,10 @@ def main() -> int:
             size * MIB,
             fsync=True,
             say=lambda line: print(line, flush=True),
+            protocol=given.protocol,
         )
         summary = SCENARIOS[given.scenario](plan)
-    print(f"{given.scenario}, seed {given.seed}, {size} MiB: {summary.line()}")
+    print(f"{given.scenario} by {given.protocol}, seed {given.seed}, {size} MiB: {summary.line()}")
     return 1 if summary.failures else 0
 
 

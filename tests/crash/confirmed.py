@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cosv4fs import paths
+from cosv4fs.api import CosClient, CosV3Client, CosV4Client
+from cosv4fs.api import Entry as ListedEntry
 from tests.crash.looking import read
 from tests.crash.operations import CHANGING
 from tests.crash.processes import Event
@@ -17,6 +19,9 @@ __all__ = ["Confirmed", "inconsistent"]
 
 Content = tuple[tuple[int, int, str], ...]
 """Offset, length and SHA-1 of the pieces that an object was sent in; empty for a directory."""
+
+Slices = dict[int, tuple[int, str]]
+"""Length and SHA-1 of slices by offset."""
 
 
 class Confirmed:
@@ -32,8 +37,9 @@ class Confirmed:
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._known: dict[str, set[Content | None]] = {}
-        self._sessions: dict[str, tuple[str, dict[int, tuple[int, str]]]] = {}
+        self._sessions: dict[str, tuple[str, Slices]] = {}
         self._sure: dict[str, set[int]] = {}
+        self._sizes: dict[str, int] = {}
         waiting: dict[str, Event] = {}
         for event in events:
             if event["kind"] == "restart":
@@ -62,12 +68,18 @@ class Confirmed:
         elif op == "delete":
             self._set(key, {None}, sure)
         elif op == "upload_slice_data":
-            self._sessions.setdefault(session, (key, {}))[1][event["offset"]] = event["length"], event["sha"]
+            slices = self._sessions.setdefault(session, (key, {}))[1]
+            slices[event["offset"]] = event["length"], event["sha"]
             if sure:
                 self._sure.setdefault(session, set()).add(event["offset"])
+            if sum(length for length, _ in slices.values()) == self._sizes.get(key):
+                # the predecessor's last slice completes the object
+                self._set(key, {_pieces(slices)}, sure)
+        elif op == "upload_slice_init" and event["size"] is not None:
+            self._sizes[key] = event["size"]
         elif op == "upload_slice_finish":
             slices = self._sessions.get(session, (key, {}))[1]
-            self._set(key, {tuple((offset, *slices[offset]) for offset in sorted(slices))}, sure)
+            self._set(key, {_pieces(slices)}, sure)
         elif op in ("copy", "move"):
             # nothing is known of a source that no request has named
             self._set(event["target"], self._known.get(key, set()), sure)
@@ -97,12 +109,30 @@ class Confirmed:
             if not _is_one_of(fs, paths.join(bucket, key), key, contents)
         ]
         for session, offsets in self._sure.items():
-            key = self._sessions[session][0]
-            upload = fs.client.upload_slice_list(bucket, key)
-            has = {} if upload is None or upload.session != session else dict(upload.parts)
-            lost = sorted(offsets - has.keys())
+            key, slices = self._sessions[session]
+            lost = sorted(offsets - _received(fs.client, bucket, key, session, slices))
             wrong += [f"slices {lost} of {key} had been confirmed, and are lost"] if lost else []
         return wrong
+
+
+def _pieces(slices: Slices) -> Content:
+    return tuple((offset, *slices[offset]) for offset in sorted(slices))
+
+
+def _received(client: CosClient, bucket: str, key: str, session: str, slices: Slices) -> set[int]:
+    """Return where the slices of an upload begin that the service has."""
+    if isinstance(client, CosV3Client):
+        # nobody but its owner may ask for a session: a listing tells how much there is, without gaps
+        stored = next((entry.stored for entry in _listed(client, bucket, key)), 0)
+        return {offset for offset, (length, _) in slices.items() if offset + length <= stored}
+    assert isinstance(client, CosV4Client)
+    upload = client.upload_slice_list(bucket, key)
+    return set() if upload is None or upload.session != session else {offset for offset, _ in upload.parts}
+
+
+def _listed(client: CosClient, bucket: str, key: str) -> list[ListedEntry]:
+    folder, _, name = key.rpartition("/")
+    return [entry for entry in client.list(bucket, f"{folder}/") if entry.name == name]
 
 
 def _parents(key: str) -> list[str]:

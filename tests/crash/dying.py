@@ -61,14 +61,17 @@ class Death:
 @scenario
 def client(plan: Plan) -> Summary:
     """A client is killed in the middle of writing, moving, copying, removing or a transaction."""
-    with Server(plan.folder / "service", fsync=plan.fsync) as server:
+    with Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server:
         return _Client(plan, server).run()
 
 
 @scenario
 def emulator(plan: Plan) -> Summary:
     """The service is killed meanwhile, and started again on the same folder and port."""
-    with Server(plan.folder / "service", fsync=plan.fsync) as server, _Emulator(plan, server) as scene:
+    with (
+        Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server,
+        _Emulator(plan, server) as scene,
+    ):
         return scene.run()
 
 
@@ -82,6 +85,7 @@ class _Scene:
         self._temporary.mkdir()
         self._options = {
             **server.options,
+            "protocol": plan.protocol,
             "slice_size": SLICE,
             "single_upload_limit": SLICE,
             "spool_memory": 2 * SLICE,
@@ -192,7 +196,7 @@ class _Scene:
             failures.append(f"the repetition raised {outcome['trace']}")
 
     def _own_options(self) -> dict[str, Any]:
-        return {name: value for name, value in self._options.items() if name not in self._server.options}
+        return {name: self._options[name] for name in self._options.keys() - self._server.options.keys() - {"protocol"}}
 
     def _end(self, operation: Operation, failures: list[str]) -> None:
         """After the operation has succeeded at last, everything is as it should be, and nothing else is there."""

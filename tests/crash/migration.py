@@ -19,7 +19,7 @@ from tests.crash.scenarios import Plan, Summary, scenario
 
 __all__ = ["migration"]
 
-SOURCE, BUCKET, TARGET = "cosv4://bucket/data", "copy", "s3://copy/data"
+SOURCE, BUCKET, TARGET = "bucket/data", "copy", "s3://copy/data"
 FOLDERS = 20
 LARGE = 3
 BLOCK = 4 * 1024 * 1024
@@ -41,7 +41,7 @@ def migration(plan: Plan, files: int = 10_000) -> Summary:
     """
     chance, summary = random.Random(plan.seed), Summary()
     with (
-        Server(plan.folder / "service", fsync=plan.fsync) as server,
+        Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server,
         _Lines("tests.exchange.bucket_server") as store,
     ):
         store.wait_for(lambda: bool(store.events))
@@ -128,11 +128,11 @@ class Migration:
         self._endpoint = f"http://127.0.0.1:{store.events[0]['port']}"
         self._s3 = {"key": "key", "secret": "secret", "endpoint_url": self._endpoint}
         self._manifest = plan.folder / "manifest.sqlite"
-        options = {**{f"cosv4.{name}": value for name, value in server.options.items()}}
+        options = {**{f"{plan.protocol}.{name}": value for name, value in server.options.items()}}
         options |= {f"s3.{name}": value for name, value in self._s3.items()}
         settings = [part for name, value in options.items() for part in ("-o", f"{name}={json.dumps(value)}")]
-        self._arguments = [*settings, "--json", "migrate", SOURCE, TARGET, "--verify", "--manifest",
-                           str(self._manifest)]  # fmt: skip
+        self._arguments = [*settings, "--json", "migrate", f"{plan.protocol}://{SOURCE}", TARGET,
+                           "--verify", "--manifest", str(self._manifest)]  # fmt: skip
         self._verified: list[tuple[int, set[str]]] = []
         self.kills = self.repeated = 0
         self.failures: list[str] = []

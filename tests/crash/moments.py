@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["FINISH", "INIT", "LIST", "SLICE", "Moment", "again", "spread"]
+__all__ = ["FINISH", "INIT", "LIST", "MOVE", "SLICE", "Moment", "again", "of_predecessor", "spread"]
 
 INIT, SLICE, FINISH, LIST = "upload_slice_init", "upload_slice_data", "upload_slice_finish", "upload_slice_list"
+MOVE = "move"
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,12 @@ def again(chance: random.Random, missing: int) -> Moment:
     if kind == "slice" and missing:
         return on_the_way(chance, chance.randint(1, missing), missing)
     return Moment(LIST if kind == "list" else FINISH, 1, chance.choice(("seen", "held", "acted")))
+
+
+def of_predecessor(moment: Moment) -> Moment:
+    """Return the moment at which the predecessor does the same: what its slices have completed is moved.
+
+    Its one operation for slices is told apart by the service (see `tests.crash.server`).
+    """
+    other = {FINISH: MOVE}
+    return replace(moment, op=other.get(moment.op, moment.op), late=other.get(moment.late, moment.late))

@@ -124,9 +124,20 @@ class Server(_ForkedLines):
         0 for a free one.
     dialect : sequence of str
         As for the emulator's command.
+    protocol : str
+        Of the filesystems that look at what it has.
     """
 
-    def __init__(self, root: Path, *, fsync: bool = False, port: int = 0, dialect: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: bool = False,
+        port: int = 0,
+        dialect: Sequence[str] = (),
+        protocol: str = "cosv4",
+    ) -> None:
+        self.protocol = protocol
         switches = [f"--dialect={value}" for value in dialect]
         durable = ["--fsync"] if fsync else []
         super().__init__("tests.crash.server", str(root), "--port", str(port), *durable, *switches)
@@ -197,7 +208,7 @@ class Server(_ForkedLines):
 
     def filesystem(self) -> Any:
         """Return a filesystem that knows nothing yet."""
-        fs = fsspec.filesystem("cosv4", **self.options, use_listings_cache=False, skip_instance_cache=True)
+        fs = fsspec.filesystem(self.protocol, **self.options, use_listings_cache=False, skip_instance_cache=True)
         fs.invalidate_cache()
         return fs
 

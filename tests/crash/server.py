@@ -162,6 +162,8 @@ def _arrived(call: Call) -> bool:
         length=len(content) if content is not None else 0,
         sha=hashlib.sha1(content or b"", usedforsecurity=False).hexdigest() if call.op in CHANGING else None,
         target=values.get("dest_fileid"),
+        # what the predecessor completes by itself, with the last slice
+        size=int(values.get("filesize", 0)) if call.is_predecessor else None,
     )
     return False
 

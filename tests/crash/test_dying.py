@@ -10,16 +10,18 @@ from tests.crash.looking import look
 from tests.crash.operations import Operation
 from tests.crash.processes import Server
 from tests.crash.scenarios import Plan
+from tests.filesystem.conftest import WIRES
 
 MIB = 1024 * 1024
 BUCKET = "bucket"
 OLD, NEW = b"old content", b"the new one"
 
 
+@pytest.mark.parametrize("protocol", ["cosv4", "cosv3"])
 @pytest.mark.parametrize(("scenario", "seed"), [(client, 5), (emulator, 6)])
-def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, tmp_path):
+def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, protocol, tmp_path):
     lines = []
-    summary = scenario(Plan(tmp_path, seed, 6, 2 * MIB, fsync=True, say=lines.append))
+    summary = scenario(Plan(tmp_path, seed, 6, 2 * MIB, fsync=True, say=lines.append, protocol=protocol))
     assert summary.failures == [], lines
     assert summary.moments == 6
     assert summary.kills >= 4, lines
@@ -89,16 +91,25 @@ def test_what_was_confirmed_is_missed(tmp_path):
         assert Confirmed(unanswered).missing(fs, BUCKET) == []
 
 
-def test_slices_that_were_confirmed_are_missed(tmp_path):
-    key = "/dir/path"
-    with Server(tmp_path) as server:
+@pytest.mark.parametrize("protocol", ["cosv4", "cosv3"])
+def test_slices_that_were_confirmed_are_missed(tmp_path, protocol):
+    key, data = "/dir/path", bytes(MIB)
+    with Server(tmp_path, protocol=protocol) as server:
         fs = server.filesystem()
-        session = fs.client.upload_slice_init(BUCKET, key, filesize=2 * MIB, slice_size=MIB, insert_only=True)
-        data = memoryview(bytes(MIB))
-        sent = events_of(server, lambda: fs.client.upload_slice_data(BUCKET, key, session.session, 0, data))
+        sent = events_of(server, lambda: WIRES[protocol].leave(fs, key, 2 * MIB, MIB, data, bucket=BUCKET))
         assert Confirmed(sent).missing(fs, BUCKET) == []
         fs.client.delete(BUCKET, key)
         assert Confirmed(sent).missing(fs, BUCKET) == [f"slices [0] of {key} had been confirmed, and are lost"]
+
+
+def test_what_the_last_slice_of_the_predecessor_completed_is_missed(tmp_path):
+    path, large = f"{BUCKET}/dir/path", bytes(MIB) + NEW
+    with Server(tmp_path, protocol="cosv3") as server:
+        fs = fsspec.filesystem("cosv3", **server.options, slice_size=MIB // 2, single_upload_limit=MIB // 2)
+        stored = events_of(server, lambda: fs.pipe_file(path, large))
+        assert Confirmed(stored).missing(fs, BUCKET) == []
+        fs.pipe_file(path, large[::-1])
+        assert Confirmed(stored).missing(fs, BUCKET) == ["/dir/path is not what the service had confirmed"]
 
 
 def test_a_folder_that_is_out_of_order_is_noticed(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.crash.moments import INIT, LIST, SLICE, Moment, again, spread
+from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_predecessor, spread
 from tests.crash.processes import Client, Event, Server
 from tests.crash.scenarios import Plan, Summary, scenario
 
@@ -41,10 +41,10 @@ def uploads(
     sha = _write_content(local, chance, plan.size)
     slices = -(-plan.size // plan.slice_size)
     summary = Summary()
-    with Server(plan.folder / "service", fsync=plan.fsync) as server:
+    with Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server:
         for moment in spread(chance, plan.moments, slices):
             upload = Upload(plan, server, local, sha, random.Random(chance.random()), again)
-            upload.run(moment)
+            upload.run(_of_protocol(plan, moment))
             summary.moments += 1
             summary.kills += len(upload.killed)
             summary.resumed += upload.resumed
@@ -132,6 +132,7 @@ class Upload:
             self._examine_between()
             another = len(self.killed) < MOST_KILLS and self._chance.random() < 0.4
             planned = self._again(self._chance, self._slices - self._received()) if another else None
+            planned = planned and _of_protocol(self._plan, planned)
         self._let_go()
         self._examine_requests()
         self._examine_result()
@@ -297,6 +298,10 @@ class Upload:
         fs.rm(FOLDER, recursive=True)
         for folder in (self._journal, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of_protocol(plan: Plan, moment: Moment) -> Moment:
+    return of_predecessor(moment) if plan.protocol == "cosv3" else moment
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import random
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 
-from cosv4fs.emulator import Dialect
+from cosv4fs.emulator import Dialect, faults
 
 from .client import APPID, Client, form, once, quote, sign
 
@@ -301,3 +303,24 @@ def test_a_form_that_nobody_knows_is_refused(old):
     body, kind = form({"op": "upload_slice_finish"})
     headers = {"Authorization": sign(), "Content-Type": kind}
     assert old.raw("POST", old.target("/x"), body=body, headers=headers).code == -299
+
+
+@pytest.mark.parametrize("by", [-7, 7])
+def test_faults_meet_the_reply_as_it_is_sent(old, by):
+    """A length that is wrong by so much is so of the body without its request id."""
+    body = old.get("/", "stat").body
+    old.emulator.faults.add(op="stat", action=faults.WrongLength(by))
+    with socket.create_connection(("127.0.0.1", urlsplit(old.emulator.endpoint).port), timeout=20) as wire:
+        target = old.target("/", op="stat")
+        wire.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\nConnection: close\r\n\r\n".encode()
+        )
+        head, _, sent = wire.makefile("rb").read().partition(b"\r\n\r\n")
+    assert sent == body
+    assert {b"Server: nginx", f"Content-Length: {len(body) + by}".encode()} < set(head.split(b"\r\n"))
+
+
+def test_the_page_of_another_machine_has_the_looks_too(old):
+    old.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
+    answer = old.get("/", "stat")
+    assert (answer.status, answer.headers["Server"], answer.headers["x-cos-request-id"]) == (502, "nginx", None)

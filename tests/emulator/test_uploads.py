@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cosv4fs.emulator import Dialect
+from cosv4fs.emulator import Dialect, uploads
 
 from .client import APPID, NOW, Client, sign
 
@@ -164,6 +164,23 @@ def test_finish_wants_everything(small):
     assert small.finish("/f", session, "x").code == -5995
     assert small.finish("/f", session, 10, sha="00" * 20).code == -174
     assert small.post("/f", "upload_slice_finish", session=session, fileSize=10).code == 0
+
+
+def test_a_session_that_is_taken_away_while_it_is_finished(small, monkeypatch):
+    """It is unknown then, and not one whose slices are missing."""
+    session = small.begin("/f", 4).data["session"]
+    small.piece("/f", session, 0, b"0123")
+    small.upload("/other", b"of another")
+    find_session = uploads.find_session
+
+    def find_and_lose(service, call, name):
+        row = find_session(service, call, name)
+        assert small.post("/other", "move", dest_fileid="/f", to_over_write=1).code == 0
+        return row
+
+    monkeypatch.setattr(uploads, "find_session", find_and_lose)
+    assert small.finish("/f", session, 4).code == -94
+    assert small.download("/f").body == b"of another"
 
 
 def test_sha(client):

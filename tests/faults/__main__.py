@@ -15,13 +15,14 @@ from pathlib import Path
 from cosv4fs.emulator import faults
 from tests.faults.cells import Cell, column
 from tests.faults.judge import Verdict
-from tests.faults.operations import OPERATIONS
+from tests.faults.operations import OPERATIONS, PROTOCOLS
 from tests.faults.table import markdown, summary
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     add = parser.add_argument
+    add("--protocol", choices=[*PROTOCOLS], default="cosv4", help="the generation of the API (default: %(default)s)")
     add("--only", nargs="+", metavar="TEXT", help="only operations with one of these in their name")
     add("--fault", nargs="+", metavar="TEXT", help="only faults with one of these in their name")
     add("--part", default="1/1", type=_part, metavar="K/N", help="only every Nth cell, beginning with the Kth")
@@ -51,7 +52,7 @@ def main() -> int:
         return 0
     began, found = time.monotonic(), dict[str, list[Cell]]()
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(column, name, chosen, options.part): name for name in operations}
+        running = {pool.submit(column, options.protocol, name, chosen, options.part): name for name in operations}
         for done in as_completed(running):
             cells = found[running[done]] = done.result()
             print(f"{running[done]:<22} {summary(cells)}, {sum(cell.seconds for cell in cells):.0f} s", flush=True)
@@ -59,7 +60,10 @@ def main() -> int:
                 if cell.verdict is Verdict.LOST:
                     print(f"  LOST {cell.fault} / {cell.moment}: {cell.detail}", flush=True)
     cells = [cell for name in operations for cell in found.get(name, [])]
-    print(f"{len(operations)} operations x {len(chosen)} faults: {summary(cells)}, {time.monotonic() - began:.0f} s")
+    print(
+        f"{options.protocol}, {len(operations)} operations x {len(chosen)} faults: {summary(cells)}, "
+        f"{time.monotonic() - began:.0f} s"
+    )
     if options.out:
         options.out.write_text(markdown(cells), "utf-8")
     return int(any(cell.verdict is Verdict.LOST for cell in cells))

@@ -13,7 +13,7 @@ from typing import Any
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.operations import OPERATIONS, Operation
+from tests.faults.operations import PROTOCOLS, Operation
 from tests.faults.stage import Place, Stage, State
 
 __all__ = ["Cell", "Moment", "Rehearsal", "column", "moments", "play", "rehearse"]
@@ -99,10 +99,10 @@ def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, momen
     return Cell(operation.name, fault, str(moment), verdict, detail, time.monotonic() - began)
 
 
-def column(name: str, chosen: list[str], part: tuple[int, int] = (1, 1)) -> list[Cell]:
+def column(protocol: str, name: str, chosen: list[str], part: tuple[int, int] = (1, 1)) -> list[Cell]:
     """Play the cells of one operation on a service of its own; of several parts only one."""
-    operation, (which, parts) = OPERATIONS[name], part
-    with Stage() as stage:
+    operation, (which, parts) = PROTOCOLS[protocol][name], part
+    with Stage(protocol) as stage:
         known = rehearse(stage, operation)
         pairs = [(fault, moment) for fault in chosen for moment in moments(known.requests)]
         # each column begins elsewhere, so that a part is a mixture of all faults and moments

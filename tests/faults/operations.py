@@ -9,7 +9,7 @@ from typing import Any
 from tests.faults.stage import Place, Stage
 from tests.support import KIB, content
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["OPERATIONS", "PROTOCOLS", "Operation"]
 
 SMALL, LARGE = content(1000, 1), content(1200 * KIB + 7, 2)
 OLD, OLD_LARGE = content(900, 3), content(1100 * KIB + 3, 4)
@@ -260,3 +260,14 @@ _CHANGING = [
 
 OPERATIONS = {operation.name: operation for operation in (*_WRITING, *_READING, *_LOOKING, *_CHANGING)}
 """All columns by name."""
+
+# the predecessor documents no attribute but this one (spec section 11)
+_FREE_ATTRIBUTE = Operation(
+    "update_attributes",
+    lambda fs, at: fs.update_attributes(at / "x", biz_attr="note"),
+    setup=_file(OLD),
+    extra=_attributes,
+)
+
+PROTOCOLS = {"cosv4": OPERATIONS, "cosv3": {**OPERATIONS, _FREE_ATTRIBUTE.name: _FREE_ATTRIBUTE}}
+"""The columns of each protocol."""

@@ -13,6 +13,7 @@ import fsspec
 import urllib3
 
 from cosv4fs import paths
+from cosv4fs.api import CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import Emulator
 from tests.support import KIB, MIB, Clock
@@ -48,9 +49,16 @@ class Place:
 
 
 class Stage:
-    """One service and its onlookers; to be closed."""
+    """One service and its onlookers; to be closed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    protocol : str
+        Of the filesystems: ``cosv4`` or ``cosv3``.
+    """
+
+    def __init__(self, protocol: str = "cosv4") -> None:
+        self._protocol = protocol
         self.emulator = Emulator(buckets=(_BUCKET,))
         self.emulator.start()
         self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
@@ -68,7 +76,7 @@ class Stage:
         # a configuration of its own, and with it connections, caches and threads that nobody else has
         journal = str(self._folder / f"journal-{next(_numbers)}")
         given = {**self.emulator.storage_options, **_OPTIONS, "journal_dir": journal, **options}
-        return fsspec.filesystem("cosv4", **given, skip_instance_cache=True)
+        return fsspec.filesystem(self._protocol, **given, skip_instance_cache=True)
 
     def client(self, **options: Any) -> Any:
         """Return a filesystem that nobody has used, whose pauses between attempts take no time."""
@@ -125,9 +133,15 @@ class Stage:
     def unfinished(self, place: Place, name: str, data: bytes) -> None:
         """Leave an upload with its first slice sent."""
         bucket, key = paths.file_key(place / name)
-        client = self.second.client
-        session = client.upload_slice_init(bucket, key, filesize=len(data), slice_size=512 * KIB)
-        client.upload_slice_data(bucket, key, session.session, 0, memoryview(data)[: 512 * KIB])
+        client, first = self.second.client, memoryview(data)[: 512 * KIB]
+        if isinstance(client, CosV3Client):
+            # content that the service has is recognised: this it has not
+            opened = client.open_slices(bucket, key, filesize=len(data), sha="1" * 40, slice_size=len(first))
+            assert isinstance(opened, SliceSession)
+            client.send_slice(bucket, key, opened.session, 0, first)
+        else:
+            session = client.upload_slice_init(bucket, key, filesize=len(data), slice_size=len(first))
+            client.upload_slice_data(bucket, key, session.session, 0, first)
 
 
 assert 2 * _OPTIONS["slice_size"] == MIB

@@ -1,6 +1,7 @@
 """The core of the table, every fault in a few operations; and that the judge would see a loss."""
 
 import dataclasses
+import random
 
 import pytest
 
@@ -8,7 +9,7 @@ from cosv4fs.emulator import faults
 from cosv4fs.errors import make_error
 from tests.faults.cells import Cell, Moment, moments, play, rehearse
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.operations import OPERATIONS
+from tests.faults.operations import OPERATIONS, PROTOCOLS
 from tests.faults.stage import Stage
 from tests.faults.table import markdown, summary
 
@@ -22,6 +23,16 @@ CORE = {
     "mv": (SECOND,),
     "rm_file": (FIRST,),
 }
+CORE_OF_PREDECESSOR = {
+    # the opening, a slice, the last slice, the move
+    "pipe sliced over": (FIRST, SECOND, Moment("upload_slice", 4, False), Moment("move", 1, False)),
+    "put sliced": (SECOND, ALWAYS),
+    "info": (FIRST, SECOND),
+    "cp_file": (FIRST, SECOND),
+    "abort_upload": (SECOND,),
+}
+MOST = 4
+"""How many cells of the predecessor's core a fault has: by chance, but always the same ones."""
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +48,40 @@ def rehearsals(stage):
 
 @pytest.mark.parametrize("fault", faults.ALL)
 def test_nothing_is_lost(stage, rehearsals, fault):
-    cells = [
-        play(stage, OPERATIONS[name], rehearsals[name], fault, moment)
-        for name, chosen in CORE.items()
-        for moment in chosen
-    ]
+    pairs = [(name, moment) for name, chosen in CORE.items() for moment in chosen]
+    play_all(stage, OPERATIONS, rehearsals, fault, pairs)
+
+
+@pytest.fixture(scope="module")
+def old_stage():
+    with Stage("cosv3") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def old_rehearsals(old_stage):
+    return {name: rehearse(old_stage, PROTOCOLS["cosv3"][name]) for name in CORE_OF_PREDECESSOR}
+
+
+@pytest.mark.parametrize("fault", faults.ALL)
+def test_nothing_is_lost_by_the_predecessor(old_stage, old_rehearsals, fault):
+    pairs = [(name, moment) for name, chosen in CORE_OF_PREDECESSOR.items() for moment in chosen]
+    # a fault of connections strikes at any request only; one of ranges, a read; both are seen by cp_file
+    always = [("cp_file", FIRST), ("cp_file", SECOND)]
+    chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - 2)
+    play_all(old_stage, PROTOCOLS["cosv3"], old_rehearsals, fault, always + chosen)
+
+
+def test_all_of_the_core_of_the_predecessor_strikes(old_rehearsals):
+    """No moment names a request that is not made."""
+    for name, chosen in CORE_OF_PREDECESSOR.items():
+        requests = old_rehearsals[name].requests
+        assert all(requests.count(moment.op) >= moment.nth for moment in chosen if moment.op), name
+        assert all(len(requests) >= moment.nth for moment in chosen), name
+
+
+def play_all(stage, operations, rehearsals, fault, pairs):
+    cells = [play(stage, operations[name], rehearsals[name], fault, moment) for name, moment in pairs]
     assert [cell for cell in cells if cell.verdict is Verdict.LOST] == []
     assert any(cell.verdict is not Verdict.NOT_HIT for cell in cells)
 

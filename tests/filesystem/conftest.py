@@ -63,17 +63,21 @@ class Wire:
         """Return the requests that carried a slice."""
         return [request for request in emulator.requests if request.op == self.slice and request.offset is not None]
 
-    def leave(self, fs, key, size, slice_size, data=b""):
-        """Leave an unfinished upload in the test's bucket, with the first slice when there is one."""
+    def leave(self, fs, key, size, slice_size, data=b"", bucket=BUCKET, whole_slices=0):
+        """Leave an unfinished upload in a bucket, with a first slice, or some that are zeros; return their size."""
         client = fs.client
         if self.before:
-            session = client.open_slices(BUCKET, key, filesize=size, slice_size=slice_size, sha="1" * 40).session
+            session = client.open_slices(bucket, key, filesize=size, slice_size=slice_size, sha="1" * 40)
             send = client.send_slice
         else:
-            session = client.upload_slice_init(BUCKET, key, filesize=size, slice_size=slice_size).session
+            session = client.upload_slice_init(bucket, key, filesize=size, slice_size=slice_size)
             send = client.upload_slice_data
         if data:
-            send(BUCKET, key, session, 0, memoryview(data))
+            send(bucket, key, session.session, 0, memoryview(data))
+        for number in range(whole_slices):
+            piece = memoryview(bytes(session.slice_size))
+            send(bucket, key, session.session, number * session.slice_size, piece)
+        return session.slice_size
 
 
 WIRES = {

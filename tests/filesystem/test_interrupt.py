@@ -10,12 +10,14 @@ import pytest
 
 from cosv4fs.emulator.faults import Stall
 
+GENERATIONS = ("cosv4", "cosv3")
+
 BUCKET = "test-bucket"
 MIB = 1024 * 1024
 
 SCRIPT = """
 import os, sys, threading, fsspec
-fs = fsspec.filesystem("cosv4", **eval(sys.argv[1]))
+fs = fsspec.filesystem(sys.argv[4], **eval(sys.argv[1]))
 path, local = "test-bucket/dir/object", sys.argv[2]
 def write():
     with fs.open(path, "wb", size=9_000_000) as file:
@@ -44,11 +46,11 @@ except KeyboardInterrupt:
 # what stalls, from which on, and how many requests do so before nothing more can happen; small items begin with eight
 # threads
 STALLED = {
-    "put_file": ("upload_slice_data", 2, 8),
-    "put resumable": ("upload_slice_data", 2, 8),
-    "put many": ("upload_slice_data", 2, 11),
+    "put_file": ("slice", 2, 8),
+    "put resumable": ("slice", 2, 8),
+    "put many": ("slice", 2, 11),
     "pipe many": ("upload", 1, 8),
-    "write": ("upload_slice_data", 2, 7),
+    "write": ("slice", 2, 7),
     "read": ("download", 2, 3),
     "get_file": ("download", 2, 8),
     "cat": ("download", 2, 8),
@@ -56,16 +58,23 @@ STALLED = {
 
 
 @pytest.mark.parametrize("what", list(STALLED))
-def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what):
+def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, generation):
     local = tmp_path / "local"
     local.write_bytes(os.urandom(9 * MIB))
     fs.put_file(local, f"{BUCKET}/large")
+    # the predecessor recognises content that it has
+    local.write_bytes(os.urandom(9 * MIB))
     options = {**emulator.storage_options, "slice_size": MIB, "range_size": MIB, "journal_dir": str(tmp_path / "j")}
     release = threading.Event()
     stall = Stall(release)
     operation, first, count = STALLED[what]
+    if operation == "slice":
+        operation = wire.slice
+        if wire.before:
+            # one slice after another: one of each file waits, of many the first file's, and the other files' openings
+            first, count = first + wire.before, 1
     fault = emulator.faults.add(op=operation, nth=first, times=1000, action=stall)
-    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what]
+    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what, generation]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(1500):
         if fault.hits >= count or process.poll() is not None:

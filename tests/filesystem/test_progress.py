@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 from cosv4fs.emulator.faults import DropReply, HttpError, Refuse
 
+GENERATIONS = ("cosv4", "cosv3")
+
 BUCKET = "test-bucket"
 MIB = 1024 * 1024
 SIZES = {"empty": 0, "one": 1, "single": 1000, "limit": 512 * 1024, "slices": 3 * MIB + 5}
@@ -159,11 +161,11 @@ def test_no_files(fs, tmp_path):
 
 
 @pytest.mark.parametrize("action", [HttpError(503), DropReply()], ids=["refused", "lost reply"])
-def test_what_is_sent_again_counts_once(small_fs, emulator, tmp_path, action):
+def test_what_is_sent_again_counts_once(small_fs, emulator, tmp_path, action, wire):
     local, path = tmp_path / "local", f"{BUCKET}/file"
     local.write_bytes(content(3 * MIB))
     put, got = Recorder(), Recorder()
-    emulator.faults.add(op="upload_slice_data", nth=3, times=2, action=action)
+    emulator.faults.add(op=wire.slice, nth=3, times=2, action=action)
     emulator.faults.add(op="download", nth=1, times=2, action=action)
     small_fs.put_file(local, path, callback=put)
     put.assert_complete(3 * MIB)
@@ -171,13 +173,13 @@ def test_what_is_sent_again_counts_once(small_fs, emulator, tmp_path, action):
     got.assert_complete(3 * MIB)
 
 
-def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path):
+def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, generation):
     options = {**emulator.storage_options, "slice_size": MIB, "max_concurrency": 2, "journal_dir": str(tmp_path / "j")}
-    fs = fsspec.filesystem("cosv4", **options, max_retries=0)
+    fs = fsspec.filesystem(generation, **options, max_retries=0)
     local, path = tmp_path / "local", f"{BUCKET}/file"
     local.write_bytes(content(9 * MIB))
     first, second = Recorder(), Recorder()
-    emulator.faults.add(op="upload_slice_data", nth=5, times=1000, action=HttpError(503))
+    emulator.faults.add(op=wire.slice, nth=5, times=1000, action=HttpError(503))
     with suppress(OSError):
         fs.put_file(local, path, callback=first)
     assert 0 < first.value < first.size
@@ -187,10 +189,13 @@ def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path):
     assert second.told[0] >= first.value
 
 
-def test_an_error_closes_every_branch(small_fs, emulator, tree, tmp_path):
+def test_an_error_closes_every_branch(small_fs, emulator, tree, tmp_path, wire):
     small_fs.put(str(tree), f"{BUCKET}/tree", recursive=True)
+    for name in ("large", "sub/large"):
+        # the predecessor recognises content that it has
+        (tree / name).write_bytes(bytes(TREE[name]))
     emulator.faults.add(op="download", path="/sub/large", times=None, nth=3, action=Refuse(-96))
-    emulator.faults.add(op="upload_slice_data", times=None, nth=3, action=Refuse(-96))
+    emulator.faults.add(op=wire.slice, times=None, nth=3, action=Refuse(-96))
     for action in (
         lambda callback: small_fs.get(
             [f"{BUCKET}/tree/large", f"{BUCKET}/missing"],
@@ -253,8 +258,8 @@ def test_bars_of_tqdm(small_fs, tree, tmp_path):
         assert "8/8" in shown.getvalue()
 
 
-def test_an_error_closes_bars_of_tqdm(small_fs, emulator, tree):
-    emulator.faults.add(op="upload_slice_data", times=None, nth=3, action=Refuse(-96))
+def test_an_error_closes_bars_of_tqdm(small_fs, emulator, tree, wire):
+    emulator.faults.add(op=wire.slice, times=None, nth=3, action=Refuse(-96))
     callback, ends, _ = bars()
     with pytest.raises(OSError, match="code"), callback as bar:
         small_fs.put(str(tree), f"{BUCKET}/tree", recursive=True, callback=bar)
@@ -284,10 +289,10 @@ def test_what_a_callback_raises_ends_the_transfer(small_fs, tmp_path, tree):
 
 
 @pytest.mark.parametrize("code", [-94, -5983])
-def test_a_lost_session_counts_once(small_fs, emulator, tmp_path, code):
+def test_a_lost_session_counts_once(small_fs, emulator, tmp_path, code, wire):
     local = tmp_path / "local"
     local.write_bytes(content(6 * MIB))
-    emulator.faults.add(op="upload_slice_data", nth=7, action=Refuse(code))
+    emulator.faults.add(op=wire.slice, nth=7, action=Refuse(code))
     callback = Recorder()
     small_fs.put_file(local, f"{BUCKET}/file", callback=callback)
     callback.assert_complete(6 * MIB)

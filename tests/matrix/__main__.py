@@ -32,6 +32,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=(__doc__ or "").partition(":")[2])
     add = parser.add_argument
+    add("--protocol", choices=dialects.PROTOCOLS, default="cosv4", help="the generation (default: %(default)s)")
     add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"this group ({', '.join(GROUPS)})")
     add("--dialect", action="append", nargs="+", metavar="NAME=VALUE", help="this dialect, instead of all; or: default")
     add("--set", action="append", choices=list(SETS), dest="sets", help="only these of the dialects")
@@ -47,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-SETS = {"default": lambda: [Dialect()], "pairwise": dialects.pairwise, "single": dialects.singles}
+SETS = {"default": lambda _protocol: [Dialect()], "pairwise": dialects.pairwise, "single": dialects.singles}
 """Where dialects come from, in order."""
 
 
@@ -56,18 +57,18 @@ def labels(given: argparse.Namespace) -> list[str]:
     if given.dialect:
         chosen = [dialects.chosen(",".join(settings)) for settings in given.dialect]
     else:
-        chosen = [dialect for name in given.sets or SETS for dialect in SETS[name]()]
+        chosen = [dialect for name in given.sets or SETS for dialect in SETS[name](given.protocol)]
     return list(dict.fromkeys(map(dialects.label, chosen)))
 
 
-def run(batch: Sequence[str], groups: Sequence[str], folder: Path, outcomes: Path, core: bool) -> None:
+def run(batch: Sequence[str], groups: Sequence[str], folder: Path, outcomes: Path, given: argparse.Namespace) -> None:
     """Run groups, or a core of their tests, under some dialects in one process, which writes `outcomes`."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.matrix.outcomes", f"--outcomes={outcomes}"]
     command += ["-p", "no:cacheprovider", "--tb=short", "-o", "tmp_path_retention_policy=none"]
     # a folder of its own: those that pytest chooses are cleaned up by other runs of pytest
     command += [f"--basetemp={outcomes.with_suffix('.tmp')}"]
     command += [f"--library={folder / 'library'}", *(f"--dialect={label}" for label in batch)]
-    command += ["--core"] * core
+    command += [f"--protocol={given.protocol}", *["--core"] * given.core]
     command += [f"tests/matrix/test_{group}.py" for group in groups]
     log = outcomes.with_suffix(".log")
     with log.open("wb") as file:
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 
         def one(number: int) -> None:
             outcomes = folder / f"{number}.jsonl"
-            run(batches[number], groups, folder, outcomes, given.core)
+            run(batches[number], groups, folder, outcomes, given)
             table.read(outcomes)
             print(f"{number + 1}/{len(batches)}: {table.summary()}", flush=True)
 

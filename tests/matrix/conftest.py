@@ -42,13 +42,20 @@ def is_daily(name):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the core of the matrix when no dialect is named, or when it is asked for."""
-    if config.getoption("--dialect", default=None) and not config.getoption("--core", default=False):
-        return
-    left_out = [item for item in items if is_of_matrix(item) and not is_daily(name_of(item))]
+    """Leave the core of the matrix when no dialect is named, or when it is asked for; and what a protocol has."""
+    whole = config.getoption("--dialect", default=None) and not config.getoption("--core", default=False)
+    left_out = [
+        item for item in items if is_of_matrix(item) and not (is_meant(item) and (whole or is_daily(name_of(item))))
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def is_meant(item):
+    """Tell whether a test is for the protocol that it was made for: a marker may name the only ones."""
+    marked = item.get_closest_marker("generation")
+    return marked is None or item.callspec.params["protocol"] in marked.args
 
 
 def is_of_matrix(item):
@@ -62,6 +69,7 @@ def pytest_addoption(parser):
         metavar="NAME=VALUE[,…]",
         help="run the dialect matrix under this reading of the API (several times: under each); 'default' is one",
     )
+    parser.addoption("--protocol", choices=dialects.PROTOCOLS, help="run the dialect matrix for one protocol only")
     parser.addoption("--core", action="store_true", help="run a core of the dialect matrix, also under named dialects")
     parser.addoption("--library", metavar="DIR", help="the folder of a service with large directories, made before")
 
@@ -69,15 +77,24 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     if "dialect" in metafunc.fixturenames:
         given = metafunc.config.getoption("--dialect", default=None)
-        wanted = [dialects.chosen(text) for text in given] if given else dialects.core()
-        metafunc.parametrize("dialect", wanted, ids=dialects.label, scope="session")
+        named = metafunc.config.getoption("--protocol", default=None)
+        wanted = [
+            (protocol, dialect)
+            for protocol in ([named] if named else [dialects.PROTOCOLS[0]] if given else dialects.PROTOCOLS)
+            for dialect in ([dialects.chosen(text) for text in given] if given else dialects.core(protocol))
+        ]
+        ids = [
+            dialects.label(dialect) if protocol == "cosv4" else f"{protocol}:{dialects.label(dialect)}"
+            for protocol, dialect in wanted
+        ]
+        metafunc.parametrize(("protocol", "dialect"), wanted, ids=ids, scope="session")
 
 
 def name_of(item):
     """Return ``group/test/parameter/…`` of a test, without its dialect."""
     group = item.module.__name__.rpartition(".")[2].removeprefix("test_")
     spec = getattr(item, "callspec", None)
-    values = [str(value) for name, value in spec.params.items() if name != "dialect"] if spec else []
+    values = [str(value) for name, value in spec.params.items() if name not in ("dialect", "protocol")] if spec else []
     return "/".join([group, item.originalname, *values])
 
 
@@ -85,7 +102,11 @@ def name_of(item):
 def pytest_pyfunc_call(pyfuncitem):
     """Turn the declared error of an impossible test into a pass, and anything else into a failure."""
     dialect = pyfuncitem.funcargs.get("dialect")
-    rows = impossible.declared(dialect, name_of(pyfuncitem)) if dialect is not None else []
+    rows = (
+        impossible.declared(dialect, name_of(pyfuncitem), pyfuncitem.funcargs["protocol"])
+        if dialect is not None
+        else []
+    )
     if not rows:
         return (yield)
     try:
@@ -141,8 +162,8 @@ def emulator(dialect):
 
 
 @pytest.fixture
-def bench(emulator, tmp_path):
-    return Bench(emulator, tmp_path)
+def bench(emulator, tmp_path, protocol):
+    return Bench(emulator, tmp_path, protocol)
 
 
 @pytest.fixture
@@ -152,10 +173,10 @@ def fs(bench):
 
 
 @pytest.fixture
-def second(emulator, tmp_path):
+def second(emulator, tmp_path, protocol):
     """A filesystem that shares nothing with `fs`: what another process would see."""
     options = {**OPTIONS, "use_listings_cache": False, "journal_dir": str(tmp_path / "another journal")}
-    return fsspec.filesystem("cosv4", **emulator.storage_options, **options)
+    return fsspec.filesystem(protocol, **emulator.storage_options, **options)
 
 
 @pytest.fixture

@@ -10,9 +10,16 @@ from allpairspy import AllPairs
 
 from cosv4fs.emulator import Dialect
 
-__all__ = ["DEFAULT", "NUMBERS", "chosen", "core", "label", "pairwise", "singles", "values"]
+__all__ = ["DEFAULT", "NUMBERS", "PROTOCOLS", "chosen", "core", "label", "pairwise", "singles", "values"]
 
 DEFAULT = "default"
+PROTOCOLS = ("cosv4", "cosv3")
+
+NOT_OF_PREDECESSOR = frozenset({
+    "finish_size", "listparts", "reinit", "overwrite_unfinished", "copy_signature", "update_flag", "custom_headers",
+    "max_list", "oversize_list", "listover", "last_context", "serial_upload", "instant_needs_parts", "resource_path",
+})  # fmt: skip
+"""Switches about what the predecessor has not, or has by other names: it never reads them."""
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -29,13 +36,15 @@ NUMBERS: dict[str, tuple[float | int | None, ...]] = {
 """Values of the switches that are numbers, the default first."""
 
 
-def values() -> dict[str, tuple[object, ...]]:
-    """Return the values of every switch that are tried, the default first."""
+def values(protocol: str = "cosv4") -> dict[str, tuple[object, ...]]:
+    """Return the values of every switch of a protocol's service that are tried, the default first."""
     known = {**Dialect.choices(), **NUMBERS}
     missing = {field.name for field in dataclasses.fields(Dialect)} - set(known)
     if missing:
         raise ValueError(f"the matrix knows no values for {', '.join(sorted(missing))}: add them to NUMBERS")
-    return known
+    if protocol == "cosv3":
+        return {name: some for name, some in known.items() if name not in NOT_OF_PREDECESSOR}
+    return {name: some for name, some in known.items() if not name.startswith("v1_")}
 
 
 def label(dialect: Dialect) -> str:
@@ -53,22 +62,29 @@ def chosen(text: str) -> Dialect:
     return Dialect.parse([] if text == DEFAULT else text.split(","))
 
 
-def singles() -> Iterator[Dialect]:
+def singles(protocol: str = "cosv4") -> Iterator[Dialect]:
     """Yield a dialect for every value that is not a default, all others being defaults."""
-    for name, (_, *others) in values().items():
+    for name, (_, *others) in values(protocol).items():
         for value in others:
             yield dataclasses.replace(Dialect(), **{name: value})
 
 
-def pairwise() -> Iterator[Dialect]:
+def pairwise(protocol: str = "cosv4") -> Iterator[Dialect]:
     """Yield dialects in which every two values of any two switches meet at least once."""
-    known = values()
+    known = values(protocol)
     for row in AllPairs(list(known.values())):
         yield Dialect(**dict(zip(known, row, strict=True)))
 
 
-def core() -> list[Dialect]:
-    """Return the few that differ most: a kind, an old, a poor and a strict service beside the default."""
+def core(protocol: str = "cosv4") -> list[Dialect]:
+    """Return the few that differ most: a kind, an old, a poor and a strict service beside the default.
+
+    Of the predecessor, one that takes slices in any order, and one that refuses what it can.
+    """
+    return _core_of_predecessor() if protocol == "cosv3" else _core()
+
+
+def _core() -> list[Dialect]:
     return [
         Dialect(),
         Dialect(
@@ -94,9 +110,26 @@ def core() -> list[Dialect]:
     ]  # fmt: skip
 
 
-def covered(dialects: list[Dialect]) -> set[tuple[str, object, str, object]]:
+def _core_of_predecessor() -> list[Dialect]:
+    return [
+        Dialect(),
+        Dialect(
+            v1_order="any", v1_reply_offset="echo", v1_stat="filelen", v1_resource_path="full", v1_reinit="matching",
+            slice_size=64 * KIB, parents="virtual", instant="appid", download_headers="bare", ranges="ignore",
+            error_status="always-200", dir_slash=True, times="string",
+        ),
+        Dialect(
+            v1_again="refuse", parents="required", overwrite_upload="refuse", slice_overwrite="refuse",
+            exists_code=-177, move_signature="multi", bound_stat="refuse", cross_directory_move="refuse",
+            file_names="strict", short_pages=True, session_ttl=60.0, max_object_size=2 * MIB, max_name=255,
+            instant="off",
+        ),
+    ]  # fmt: skip
+
+
+def covered(dialects: list[Dialect], protocol: str = "cosv4") -> set[tuple[str, object, str, object]]:
     """Return every two values of two switches that meet in one of the dialects."""
-    names = list(values())
+    names = list(values(protocol))
     return {
         (one, getattr(dialect, one), other, getattr(dialect, other))
         for dialect in dialects

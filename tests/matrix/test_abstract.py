@@ -9,9 +9,9 @@ from tests.filesystem import test_abstract as suite
 
 class _Fixtures:
     @pytest.fixture(scope="class")
-    def fs(self, dialect):
+    def fs(self, dialect, protocol):
         with Emulator(buckets=("suite",), dialect=dialect) as emulator:
-            yield fsspec.filesystem("cosv4", **emulator.storage_options)
+            yield fsspec.filesystem(protocol, **emulator.storage_options)
 
 
 class TestCopy(_Fixtures, suite.TestCopy):

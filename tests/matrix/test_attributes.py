@@ -17,7 +17,7 @@ def served(fs, path):
 
 
 @pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "transaction"])
-def test_a_named_content_type_is_served(bench, fs, kept, way):
+def test_a_named_content_type_is_served(bench, fs, kept, way, protocol, dialect):
     options = {"content_type": "text/x-mine; charset=utf-8"}
     for size in (0, MIB + 7, 10, MIB + 8):
         data = content(size)
@@ -31,8 +31,12 @@ def test_a_named_content_type_is_served(bench, fs, kept, way):
         else:
             with fs.open(PATH, "wb", size=size if "sized" in way else None, **options) as file:
                 file.write(data)
-        assert served(fs, PATH) == options["content_type"]
-        assert fs.attributes(PATH)["custom_headers"]["Content-Type"] == options["content_type"]
+        # the predecessor is told with the bytes, or never: what it ignores then nobody can say again
+        lost = protocol == "cosv3" and dialect.part_content_type == "ignore"
+        assert served(fs, PATH) == ("application/octet-stream" if lost else options["content_type"])
+        if protocol == "cosv4":
+            # the predecessor's status shows no headers
+            assert fs.attributes(PATH)["custom_headers"]["Content-Type"] == options["content_type"]
         assert fs.cat_file(PATH) == data
 
 
@@ -46,7 +50,7 @@ def test_a_guessed_content_type_is_sent_along(fs, kept, dialect, size):
 
 @pytest.mark.parametrize("size", [10, MIB + 7])
 def test_changing_one_leaves_the_others(fs, second, kept, size):
-    fs.pipe_file(PATH, content(size))
+    kept.put(PATH, content(size))
     steps = [
         ({"biz_attr": "mine"}, {"biz_attr": "mine"}),
         ({"authority": "eWPrivateRPublic"}, {"authority": "eWPrivateRPublic"}),
@@ -65,22 +69,36 @@ def test_changing_one_leaves_the_others(fs, second, kept, size):
     assert second.cat_file(PATH) == content(size)
 
 
+def kept_by(protocol, dialect, action, moves=True):
+    """Return the free text and the type that go with a file.
+
+    The predecessor cannot copy: there the bytes come and go, without what is kept beside them; so they do where the
+    service refuses to move.
+    """
+    through = protocol == "cosv3" and (action == "cp_file" or not moves)
+    if through:
+        return "", "application/octet-stream"
+    lost = protocol == "cosv3" and dialect.part_content_type == "ignore"
+    return "mine", "application/octet-stream" if lost else "text/x-mine"
+
+
 @pytest.mark.parametrize("action", ["cp_file", "mv"])
-def test_they_go_with_the_file(fs, second, kept, action):
+def test_they_go_with_the_file(fs, second, kept, action, protocol, dialect):
     fs.pipe_file(PATH, b"x", content_type="text/x-mine")
     fs.update_attributes(PATH, biz_attr="mine")
     getattr(fs, action)(PATH, f"{BASE}/target")
-    assert second.attributes(f"{BASE}/target")["biz_attr"] == "mine"
-    assert served(second, f"{BASE}/target") == "text/x-mine"
+    target = f"{BASE}/target"
+    assert (second.attributes(target)["biz_attr"], served(second, target)) == kept_by(protocol, dialect, action)
 
 
 @pytest.mark.parametrize("action", ["cp_file", "mv"])
-def test_they_go_with_the_file_to_another_directory(fs, second, kept, action):
+def test_they_go_with_the_file_to_another_directory(fs, second, kept, action, protocol, dialect):
     fs.pipe_file(PATH, b"x", content_type="text/x-mine")
     fs.update_attributes(PATH, biz_attr="mine")
-    getattr(fs, action)(PATH, f"{BUCKET}/elsewhere/target")
-    assert second.attributes(f"{BUCKET}/elsewhere/target")["biz_attr"] == "mine"
-    assert served(second, f"{BUCKET}/elsewhere/target") == "text/x-mine"
+    target = f"{BUCKET}/elsewhere/target"
+    getattr(fs, action)(PATH, target)
+    expected = kept_by(protocol, dialect, action, dialect.cross_directory_move == "accept")
+    assert (second.attributes(target)["biz_attr"], served(second, target)) == expected
 
 
 def test_directories(fs, second, kept):

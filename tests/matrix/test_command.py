@@ -1,5 +1,6 @@
 """The matrix itself: which dialects it has, what it tells, and that a failure cannot hide in it."""
 
+import dataclasses
 import errno
 import itertools
 import json
@@ -16,28 +17,36 @@ from tests.matrix.outcomes import GROUPS
 from tests.matrix.table import Table
 
 
-def test_every_value_of_every_switch_has_a_dialect_of_its_own():
-    singles = [dialects.label(dialect) for dialect in dialects.singles()]
-    wanted = [f"{name}={value}" for name, (_, *others) in dialects.values().items() for value in others]
+@pytest.mark.parametrize("named", dialects.PROTOCOLS)
+def test_every_value_of_every_switch_has_a_dialect_of_its_own(named):
+    singles = [dialects.label(dialect) for dialect in dialects.singles(named)]
+    wanted = [f"{name}={value}" for name, (_, *others) in dialects.values(named).items() for value in others]
     assert singles == wanted
     assert len(set(singles)) == len(singles)
 
 
-def test_every_two_values_of_two_switches_meet():
-    known = dialects.values()
+def test_every_switch_is_read_by_a_service():
+    known = [set(dialects.values(named)) for named in dialects.PROTOCOLS]
+    assert set.union(*known) == {field.name for field in dataclasses.fields(Dialect)}
+    assert {name for name in known[1] if name.startswith("v1_")} == known[1] - known[0]
+
+
+@pytest.mark.parametrize("named", dialects.PROTOCOLS)
+def test_every_two_values_of_two_switches_meet(named):
+    known = dialects.values(named)
     wanted = {
         (one, first, other, second)
         for one, other in itertools.combinations(known, 2)
         for first in known[one]
         for second in known[other]
     }
-    rows = list(dialects.pairwise())
-    assert dialects.covered(rows) == wanted
+    rows = list(dialects.pairwise(named))
+    assert dialects.covered(rows, named) == wanted
     assert len(rows) < 40
 
 
 def test_labels_name_dialects():
-    for dialect in (*dialects.core(), *dialects.singles(), *dialects.pairwise()):
+    for dialect in (*dialects.core(), *dialects.core("cosv3"), *dialects.singles(), *dialects.pairwise("cosv3")):
         assert dialects.chosen(dialects.label(dialect)) == dialect
 
 

@@ -63,18 +63,21 @@ def test_names_as_long_as_they_may_be(bench, kept, way, length):
 
 
 FAILURES = {
-    "upload": SMALL,
-    "upload_slice_data": LARGE,
-    "upload_slice_finish": LARGE,
-    "move": LARGE,
+    "cosv4": {
+        ("upload", 1): SMALL,
+        ("upload_slice_data", 2): LARGE,
+        ("upload_slice_finish", 1): LARGE,
+        ("move", 1): LARGE,
+    },
+    # opening, the second slice
+    "cosv3": {("upload", 1): SMALL, ("upload_slice", 1): LARGE, ("upload_slice", 3): LARGE, ("move", 1): LARGE},
 }
 
 
 @pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "instant"])
-def test_a_failure_leaves_the_old_object(bench, emulator, kept, way):
+def test_a_failure_leaves_the_old_object(bench, emulator, kept, way, protocol):
     kept.put(PATH, b"old")
-    for operation, size in FAILURES.items():
-        nth = 2 if operation == "upload_slice_data" else 1
+    for (operation, nth), size in FAILURES[protocol].items():
         fault = emulator.faults.add(op=operation, nth=nth, times=None, action=Refuse(-182))
         with pytest.raises(OSError, match="a parameter is invalid") as caught:
             WAYS[way](bench, PATH, content(size))

@@ -5,6 +5,7 @@ import errno
 
 import pytest
 
+from tests.filesystem.conftest import WIRES
 from tests.matrix.ways import BUCKET, LIMIT, MIB, content
 
 BASE = f"{BUCKET}/dir"
@@ -112,14 +113,14 @@ def test_trees_onto_trees(fs, second, kept, tree, action):
     assert folders == FOLDERS
 
 
-def test_removing(fs, second, kept, tree):
+def test_removing(fs, second, kept, tree, protocol):
     fs.rm(f"{tree}/a")
     assert not second.exists(f"{tree}/a")
     fs.rm([f"{tree}/b", f"{tree}/sub/c"])
     assert second.find(tree) == [f"{tree}/sub/deep/d", f"{tree}/sub/deep/e"]
     fs.rm(f"{tree}/sub/deep/*")
     assert look(second, tree)[0] == {}
-    second.client.upload_slice_init(BUCKET, "/dir/tree/half", filesize=MIB, slice_size=LIMIT)
+    WIRES[protocol].leave(second, "/dir/tree/half", MIB, LIMIT, bucket=BUCKET)
     fs.rm(tree, recursive=True)
     for instance in (fs, second):
         assert not instance.exists(tree)

@@ -52,9 +52,12 @@ class Bench:
         Running.
     folder : Path
         For local files and the journal.
+    protocol : str
+        Of the filesystems.
     """
 
-    def __init__(self, emulator: Emulator, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, folder: Path, protocol: str = "cosv4") -> None:
+        self.protocol = protocol
         self.emulator, self.folder = emulator, folder
         self.journal = folder / "journal"
 
@@ -64,7 +67,7 @@ class Bench:
 
     def fs(self, **more: Any) -> Any:
         """Return a filesystem; other options make one with connections, threads and caches of its own."""
-        return fsspec.filesystem("cosv4", **self.options(**more))
+        return fsspec.filesystem(self.protocol, **self.options(**more))
 
     def local(self, data: bytes, name: str = "local") -> str:
         """Write a local file and return its path."""
@@ -92,7 +95,7 @@ def _text(bench: Bench, path: str, data: bytes) -> None:
 
 
 def _by_url(bench: Bench, path: str, data: bytes) -> None:
-    with fsspec.open(f"cosv4://{path}", "wb", **bench.options()) as file:
+    with fsspec.open(f"{bench.protocol}://{path}", "wb", **bench.options()) as file:
         file.write(data)
 
 

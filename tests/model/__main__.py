@@ -25,12 +25,13 @@ def main() -> int:
     add = parser.add_argument
     add("--steps", type=int, default=1000, help="about how many (default: %(default)s)")
     add("--seed", type=int, default=1, help="the same seed gives the same steps (default: %(default)s)")
+    add("--protocol", choices=["cosv4", "cosv3"], default="cosv4", help="generation of the API (default: %(default)s)")
     add("--dialect", action="append", default=[], metavar="NAME=VALUE", help="a switch of the local service")
     add("--threads", type=int, default=1, metavar="N", help="N threads on one filesystem (default: %(default)s)")
     add("--processes", action="store_true", help="a parent, a forked child and a spawned one beside each other")
     given_ = parser.parse_args()
     began = time.monotonic()
-    with Site(*given_.dialect) as site:
+    with Site(*given_.dialect, protocol=given_.protocol) as site:
         failed = not _succeeds(site, given_)
         print("\n".join(site.tally.lines()))
     print(f"seed {given_.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if failed else 'ok'}")

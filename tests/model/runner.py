@@ -153,11 +153,12 @@ def _check_error(error: Exception, expected: tuple[type[BaseException], ...], *,
 def _adopt(world: World, planned: Plan, outcome: Outcome) -> int:
     """Make the model what the service shows, where that is legal; return how many dead uploads were written anew."""
     before, change, mended = world.state, planned.change, {}
-    refused = bool(planned.errors) and not planned.may_succeed and not outcome.failed
-    wanted = before if refused else before.after(change)
+    # a success where an error was due: a repeated request took the answer for its own effect
+    vague = bool(planned.errors) and not planned.may_succeed and not outcome.failed
+    wanted = before.after(change)
     if world.disturbed:
         mended = _mend(world, change.uploads)
-    if outcome.failed or change.given_up:
+    if outcome.failed or vague or change.given_up:
         legal = [before, wanted, State({**before.files, **mended})]
         world.state = _observed(world, legal, before.folders - change.drops, before.folders | change.may_come)
         _check_moves(world, planned)

@@ -36,6 +36,7 @@ def site(request):
 SITES = {
     "plain": ((), "cosv4"),
     "small": (("slice_size=65536", "finish_size=any"), "cosv4"),
+    "cosv3": (("slice_size=65536",), "cosv3"),
 }
 
 
@@ -142,6 +143,17 @@ def test_a_half_replaced_file_is_found(site, monkeypatch):
     monkeypatch.setattr(type(world.fs), "pipe_file", breaking)
     with pytest.raises(LostError, match="neither the old nor the new"):
         run(world, write("a", 1000), Trouble("reply lost", 1, 1, tidy=False), site.emulator, tally)
+
+
+@pytest.mark.parametrize("site", SITES.values(), indirect=True, ids=SITES)
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_a_list_is_removed_although_one_of_it_was_never_there(site, nth):
+    """A repeated deletion that finds nothing counts as done: then the others are gone all the same."""
+    world, tally = site.world(), Tally()
+    run(world, write("a", 100), None, None, tally)
+    step = Step("rm_list", (("names", ["a", "b"]),))
+    run(world, step, Trouble("503 with XML", nth, 1, tidy=False), site.emulator, tally)
+    assert tally.lost == 0
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -197,6 +197,26 @@ class TestUnfinishedUploadsOfOthers:
         send(service)
         assert service.read("/x") == DATA
 
+    def test_a_path_that_is_replaced_while_it_is_finished(self, service):
+        """A service that has dropped the session may find its slices missing: no code is documented for that."""
+        service.put("/other", OLD)
+        service.fault(Do(lambda: service.client.move(BUCKET, "/other", "/x", overwrite=True)), op="upload_slice_finish")
+        refused = service.fault(faults.Refuse(-175), op="upload_slice_finish")
+        send(service)
+        assert refused.hits == 1
+        assert service.ops().count("upload_slice_init") == 2
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
+
+    def test_slices_that_the_service_has_lost(self, service):
+        """The session is still there, and ours: to begin again elsewhere would not help."""
+        service.fault(faults.Refuse(-175), op="upload_slice_finish")
+        with pytest.raises(OSError, match="the size differs") as caught:
+            send(service)
+        assert caught.value.code == -175
+        assert service.ops().count("upload_slice_init") == 1
+        assert service.names() == []
+
 
 class TestFailures:
     @pytest.mark.parametrize("op", ["upload_slice_init", "upload_slice_data", "upload_slice_finish"])
