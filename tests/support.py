@@ -160,7 +160,12 @@ class RawServer:
 
 
 def http_reply(body=b"", status="200 OK", headers=(), length=None):
-    """Return the bytes of an HTTP reply."""
+    """Return the bytes of an HTTP reply, which says that the connection is closed unless the headers tell otherwise.
+
+    A client that is not told may send its next request on a connection that is gone.
+    """
+    if not any(header.lower().startswith("connection:") for header in headers):
+        headers = (*headers, "Connection: close")
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 

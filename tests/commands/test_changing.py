@@ -427,7 +427,7 @@ def test_s3(run, here, fs, s3_options):
     """Another object store as the other side, with options of its own."""
     settings = [part for name, value in s3_options.items() for part in ("-o", f"s3.{name}={value}")]
     plant(here / "d", a="1", sub__b="2")
-    name = "command-line"
+    name = f"command-line-{fs.protocol}"
     fsspec.filesystem("s3", **s3_options).mkdir(name)
     assert run(*settings, "cp", "-r", "d", f"s3://{name}/d").code == 0
     assert run(*settings, "sync", f"s3://{name}/d", "cosv4://data/d").code == 0
