@@ -1,7 +1,7 @@
-"""A local COS service: the JSON API v4 of a bucket, served from a folder.
+"""Local COS services: the JSON API v4 of a bucket, and the write-once coffers of CDCS, each served from a folder.
 
-It is written from the protocol's specification and shares no encoder, parser or signer with the client, so that the two
-can disagree and a test can see it.
+They are written from the protocols' specifications and share no encoder, parser or signer with the clients, so that the
+two can disagree and a test can see it.
 
 Examples
 --------
@@ -14,9 +14,10 @@ Examples
 from __future__ import annotations
 
 from . import faults
+from .coffer import CofferDialect, CofferEmulator
 from .dialect import Dialect
 from .emulator import Emulator
 from .errors import EmulatorError
 from .log import RequestRecord
 
-__all__ = ["Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]
+__all__ = ["CofferDialect", "CofferEmulator", "Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from .coffer import CofferDialect, CofferEmulator
 from .dialect import Dialect
 from .emulator import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Emulator
 from .errors import EmulatorError
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .log import RequestRecord
+    from .switches import Switches
 
 __all__ = ["main"]
 
@@ -39,12 +43,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emula
     parser = _parser(prog)
     options = parser.parse_args(argv)
     try:
-        emulator = _emulator(options)
+        emulator, coffers = _emulator(options), _coffers(options)
         stop = threading.Event()
         numbers = (signal.SIGTERM, signal.SIGINT)
         previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
         try:
-            _run(emulator, stop)
+            _run(emulator, coffers, stop)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -54,15 +58,22 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emula
     return 0
 
 
-def _run(emulator: Emulator, stop: threading.Event) -> None:
-    emulator.start()
-    try:
+def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: threading.Event) -> None:
+    with contextlib.ExitStack() as running:
+        running.enter_context(emulator)
+        if coffers is not None:
+            running.enter_context(coffers)
         if not emulator.is_loopback():
             print(f"warning: {emulator.host} can be reached from other machines", file=sys.stderr, flush=True)
         print(f"listening on {emulator.endpoint}", flush=True)
+        if coffers is not None:
+            print(f"coffers on {coffers.endpoint}", flush=True)
+            print(
+                f'use them as fsspec.filesystem("cdcs", endpoint="{coffers.endpoint}", region="{coffers.region}",'
+                " secret_id=…, secret_key=…), with the same keys",
+                flush=True,
+            )
         stop.wait()
-    finally:
-        emulator.close()
 
 
 def _emulator(options: argparse.Namespace) -> Emulator:
@@ -70,19 +81,41 @@ def _emulator(options: argparse.Namespace) -> Emulator:
     public = [name for group in options.public_bucket or [] for name in group]
     return Emulator(
         options.root,
-        host=options.host,
         port=options.port,
-        appid=options.appid,
-        secret_id=options.secret_id or os.environ.get("COSV4_SECRET_ID") or DEFAULT_SECRET_ID,
-        secret_key=options.secret_key or os.environ.get("COSV4_SECRET_KEY") or DEFAULT_SECRET_KEY,
         buckets=names,
         public_buckets=public,
         region=options.region,
         dialect=Dialect.parse(options.dialect or []),
-        fsync=options.fsync,
-        listener=_print_request if options.verbose else None,
-        keep_requests=0,  # nobody can look at them in a process of its own
+        **_shared(options),
     )
+
+
+def _coffers(options: argparse.Namespace) -> CofferEmulator | None:
+    """Return the second service, if a coffer is named; it keeps its things in a folder of its own within the root."""
+    names = [name for group in options.coffer or [] for name in group]
+    if not names:
+        if options.coffer_port or options.coffer_dialect:
+            raise EmulatorError("--coffer-port and --coffer-dialect need --coffer: name the coffers to serve")
+        return None
+    return CofferEmulator(
+        None if options.root is None else Path(options.root) / "coffers",
+        port=options.coffer_port,
+        coffers=names,
+        dialect=CofferDialect.parse(options.coffer_dialect or []),
+        **_shared(options),
+    )
+
+
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "host": options.host,
+        "appid": options.appid,
+        "secret_id": options.secret_id or os.environ.get("COSV4_SECRET_ID") or DEFAULT_SECRET_ID,
+        "secret_key": options.secret_key or os.environ.get("COSV4_SECRET_KEY") or DEFAULT_SECRET_KEY,
+        "fsync": options.fsync,
+        "listener": _print_request if options.verbose else None,
+        "keep_requests": 0,  # nobody can look at them in a process of its own
+    }
 
 
 def _print_request(record: RequestRecord) -> None:
@@ -100,12 +133,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _switches(dialect: type[Switches]) -> str:
+    return "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in dialect.choices().items())
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
-    switches = "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in Dialect.choices().items())
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="A local COS service: the JSON API v4 of a bucket, served from a folder.",
-        epilog="Dialect switches: " + switches,
+        description="A local COS service: the JSON API v4 of a bucket, served from a folder; coffers (CDCS) beside it.",
+        epilog=f"Dialect switches: {_switches(Dialect)}. Coffer dialect switches: {_switches(CofferDialect)}",
     )
     add = parser.add_argument
     add("--root", metavar="DIR", help="folder for all that is stored (default: a temporary one, removed at exit)")
@@ -118,6 +154,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--public-bucket", nargs="+", action="append", metavar="NAME", help="buckets anybody may read (default: none)")
     add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")
     add("--dialect", action="append", metavar="NAME=VALUE", help="another reading of a disputed point (default: none)")
+    add("--coffer", nargs="+", action="append", metavar="NAME", help="coffers, on a second port (default: none)")
+    add("--coffer-port", type=_port, default=0, help="the second port, 0 for a free one (default: %(default)s)")
+    add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="as --dialect, of coffers (default: none)")
     add(
         "--fsync",
         action=argparse.BooleanOptionalAction,

@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import ApiError, UnknownBucketError
 from .forms import Parameters, read_query
 from .paths import CosPath, decode_path
+from .replies import error_reply
+from .request import Request, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .replies import Reply
+    from .request import Head
 
-__all__ = ["Call", "Head", "Place", "locate"]
+__all__ = ["Call", "Place", "locate"]
 
 _API = re.compile(r"/files/(v[12])/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
 _VIRTUAL_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
-
-
-@dataclass
-class Head:
-    """The head of an HTTP request.
-
-    Parameters
-    ----------
-    method, target, version : str
-        The words of the request line; raw bytes as Latin-1.
-    headers : dict
-        By lower-case name.
-    """
-
-    method: str
-    target: str
-    version: str
-    headers: dict[str, str]
-
-    @property
-    def host(self) -> str:
-        """The host that is asked: an absolute target's (a client behind a proxy setting), else the header's."""
-        if self.target[:7].lower() == "http://":
-            return self.target[7:].partition("/")[0].partition("?")[0].lower()
-        return self.headers.get("host", "").lower()
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the client wants to go on with the connection."""
-        wish = self.headers.get("connection", "").lower()
-        return "close" not in wish and (self.version != "HTTP/1.0" or "keep-alive" in wish)
-
-    def split_target(self) -> tuple[str, str]:
-        """Return the raw path and the raw query of the target."""
-        target = self.target
-        if target[:7].lower() == "http://":
-            slash = target.find("/", 7)
-            target = target[slash:] if slash != -1 else "/"
-        path, _, query = target.partition("?")
-        return path, query.partition("#")[0]
 
 
 @dataclass
@@ -86,40 +48,44 @@ class Place:
 
 
 @dataclass
-class Call:
-    """One request on its way through the emulator.
+class Call(Request):
+    """One request to a bucket; its operation is one of the API's names, ``download``, ``head`` or ``options``.
 
     Parameters
     ----------
-    head : Head
-        As received.
-    request_id : str
-        The id of its answer.
-    stopping : threading.Event
-        Set when the emulator stops: nobody should wait any longer.
-    op : str
-        The operation: the API's names, ``download``, ``head``, ``options``, or empty while it is not known.
     place : Place, optional
         Where the URL points, when that could be told.
     parameters : Parameters
         Of query and body.
-    restart : callable
-        Restarts the emulator soon, from a thread of its own.
-    skew : float
-        How many seconds the service's clock is ahead, for this request only (a fault).
-    disk_full : bool
-        Whether there is no room for what this request writes (a fault).
+    error : Exception, optional
+        Why it is refused, when that can be told before it is acted on.
     """
 
-    head: Head
-    request_id: str
-    stopping: threading.Event
-    op: str = ""
     place: Place | None = None
     parameters: Parameters = field(default_factory=Parameters)
-    restart: Callable[[], None] = lambda: None
-    skew: float = 0.0
-    disk_full: bool = False
+    error: Exception | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What the log says of it; the content is gone when this is asked after the answer."""
+        session, offset = self._short_text("session"), self._short_text("offset")
+        return Subject(
+            container=self.path.bucket,
+            path=self.path.text,
+            query=dict(self.place.query) if self.place is not None else {},
+            offset=int(offset) if offset is not None and offset.isascii() and offset.isdigit() else None,
+            session=session,
+        )
+
+    def refusal(self, code: int | str, *, status: int | None = None, retry_after: int | None = None) -> Reply:
+        """Return the answer that refuses it with a code of the API."""
+        if not isinstance(code, int):
+            raise TypeError(f"the codes of this API are numbers, not {code!r}")
+        return error_reply(self.request_id, ApiError(code, status=status, retry_after=retry_after))
+
+    def _short_text(self, name: str) -> str | None:
+        value = self.parameters.values.get(name)
+        return str(value)[:256] if isinstance(value, (str, int)) else None
 
     @property
     def path(self) -> CosPath:

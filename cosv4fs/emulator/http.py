@@ -19,29 +19,30 @@ from http.server import ThreadingHTTPServer
 from socketserver import StreamRequestHandler, TCPServer
 from typing import TYPE_CHECKING, Any, cast
 
-from .call import Head
 from .replies import FileBody, Reply
+from .request import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
 
-__all__ = ["BadHeadError", "Connection", "HttpServer", "read_length"]
+__all__ = ["LARGEST_DRAINED", "BadHeadError", "Connection", "HttpServer", "read_length"]
 
 LARGEST_BODY = 24 * 1024 * 1024
 """Bytes of a body that are taken in: the largest upload and room for its form."""
 
 _LONGEST_HEAD = 65536
-_DRAINED = 256 * 1024 * 1024
+LARGEST_DRAINED = 256 * 1024 * 1024
+"""Bytes of a refused body that are read, so that the client, busy sending, gets to read the answer."""
+
 _KEPT_BUFFER = 4 * 1024 * 1024
 _GRAIN = 65536
+_BLOCK = 1 << 20
 _INLINE = 65536
-_SERVER = "tencent-cos"
 _RESET = struct.pack("ii", 1, 0)
 _PATIENCE = 5.0
 _SILENCE = struct.pack("ll", 600, 0)
 """Seconds (and microseconds) after which a client that says nothing is left."""
-_EXPOSED = "ETag, Content-Length, Content-Range, Accept-Ranges, Last-Modified, Date, x-cos-request-id"
 
 
 class BadHeadError(Exception):
@@ -218,7 +219,7 @@ class Connection(StreamRequestHandler):
         """
         length = read_length(head)
         if length > LARGEST_BODY:
-            if not self._continue and length <= _DRAINED:
+            if not self._continue and length <= LARGEST_DRAINED:
                 self._drain(length)  # so that the client, busy sending, gets to read the answer
             raise BadHeadError(413)
         if length > _KEPT_BUFFER:
@@ -253,6 +254,23 @@ class Connection(StreamRequestHandler):
             self._continue = False
             self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def read_blocks(self, length: int) -> Iterator[memoryview]:
+        """Read a body of any length block by block; a block is good until the next one.
+
+        Raises
+        ------
+        ConnectionError
+            The client went away within it.
+        """
+        self._go_on()
+        if length and len(self.buffer) < _BLOCK:
+            self.buffer = bytearray(_BLOCK)
+        while length:
+            block = memoryview(self.buffer)[: min(length, _BLOCK)]
+            self._fill(block)
+            yield block
+            length -= len(block)
+
     def preview(self) -> bytes:
         """Return what has come of a body so far, at least its first packet, without taking it."""
         self._go_on()
@@ -272,15 +290,15 @@ class Connection(StreamRequestHandler):
                 raise ConnectionAbortedError
             length -= count
 
-    def send(self, reply: Reply, request_id: str, *, now: float, with_body: bool, close: bool) -> int:
+    def send(self, reply: Reply, headers: list[tuple[str, str]], *, now: float, with_body: bool, close: bool) -> int:
         """Send a reply and return how many bytes of its body were sent.
 
         Parameters
         ----------
         reply : Reply
             What is sent; its file is closed.
-        request_id : str
-            For the header.
+        headers : list of pairs
+            What the service puts into every answer; the reply's own headers follow.
         now : float
             Unix seconds, for the header.
         with_body : bool
@@ -288,13 +306,13 @@ class Connection(StreamRequestHandler):
         close : bool
             Whether to announce that the connection ends here.
         """
-        head = _head(reply, request_id, now, close=close)
+        head = _head(reply, headers, now, close=close)
         count = reply.planned
         try:
             if not with_body:
                 self.socket.sendall(head)
                 return 0
-            if reply.pieces is not None:
+            if reply.pieces is not None or reply.chunked:
                 self.socket.sendall(head)
                 return self._send_pieces(reply, count)
             body = reply.body
@@ -311,9 +329,14 @@ class Connection(StreamRequestHandler):
 
     def _send_pieces(self, reply: Reply, count: int) -> int:
         sent = 0
-        for size in reply.pieces(count) if reply.pieces is not None else ():
-            self.socket.sendall(reply.read(sent, min(size, count - sent)))
+        for size in reply.pieces(count) if reply.pieces is not None else (count,):
+            piece = reply.read(sent, min(size, count - sent))
+            if reply.chunked and piece:
+                piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+            self.socket.sendall(piece)
             sent += size
+        if reply.chunked and reply.cut is None:
+            self.socket.sendall(b"0\r\n\r\n")
         return sent
 
     def _send_file(self, body: FileBody, count: int) -> None:
@@ -355,20 +378,17 @@ def _http_date(now: int) -> str:
     return formatdate(now, usegmt=True)
 
 
-def _head(reply: Reply, request_id: str, now: float, *, close: bool) -> bytes:
+def _head(reply: Reply, common: list[tuple[str, str]], now: float, *, close: bool) -> bytes:
     try:
         reason = HTTPStatus(reply.status).phrase
     except ValueError:
         reason = "Unknown"
     headers: list[tuple[str, str]] = [
-        ("Server", _SERVER),
         ("Date", _http_date(int(now))),
         ("Content-Type", reply.content_type),
-        ("Content-Length", str(reply.length)),
+        ("Transfer-Encoding", "chunked") if reply.chunked else ("Content-Length", str(reply.length)),
         ("Connection", "close" if close else "keep-alive"),
-        ("x-cos-request-id", request_id),
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Expose-Headers", _EXPOSED),
+        *common,
         *reply.headers,
     ]
     if reply.overrides:

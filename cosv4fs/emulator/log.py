@@ -19,19 +19,22 @@ class RequestRecord:
     number : int
         Counts from 1 over the emulator's life.
     op : str
-        The operation; ``download``, ``head``, ``options`` for those without one, empty when it could not be told.
+        The operation; ``download``, ``head``, ``options`` for those of a bucket without one, empty when it could not be
+        told.
     method, host : str
         Of the HTTP request.
     bucket, path : str
-        What it was about; the path is decoded and begins with ``/``.
+        The bucket or coffer, and what it was about in it; the path is decoded and begins with ``/``.
     query : dict
         The parameters of the query, without ``sign``.
     offset : int, optional
         The offset of a slice in bytes.
     range : str, optional
         The Range header.
-    status, code : int
-        HTTP status and code of the answer; both 0 when there was none.
+    status : int
+        HTTP status of the answer; 0 when there was none.
+    code : int or str
+        Code of the answer: a word in a coffer's refusals, else a number; 0 also when there was no answer.
     bytes_in, bytes_out : int
         Length of both bodies in bytes.
     started, finished : float
@@ -54,7 +57,7 @@ class RequestRecord:
     offset: int | None
     range: str | None
     status: int
-    code: int
+    code: int | str
     bytes_in: int
     bytes_out: int
     started: float

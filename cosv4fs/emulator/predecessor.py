@@ -212,17 +212,26 @@ def _data(service: Service, call: Call) -> dict[str, Any]:
         with service.store.reading() as db:
             is_complete = uploads.first_gap(db, row) == row["size"]
     if is_complete:
-        return _complete(service, call, session)
+        return _complete(service, call, row)
     following = offset if service.dialect.v1_reply_offset == "echo" else offset + len(content)
     return {"offset": following, "session": session}
 
 
-def _complete(service: Service, call: Call, session: str) -> dict[str, Any]:
-    with service.gate.closing(session):
-        row = uploads.find_session(service, call, session)
+def _complete(service: Service, call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    with service.gate.closing(row["session"]):
+        if _is_published(service, call, row):
+            # two slices came at once, and the other one was the last as well
+            return service.links(call)
+        uploads.find_session(service, call, row["session"])
         try:
             sha = uploads.content_sha(service, row, row["size"], row["sha"])
         except ApiError as error:
             raise ApiError(-4016 if error.code == -174 else error.code) from None
         uploads.publish(service, call.path, row, row["size"], sha, row["sha"])
     return service.links(call)
+
+
+def _is_published(service: Service, call: Call, row: sqlite3.Row) -> bool:
+    with service.store.reading() as db:
+        node = namespace.find_node(db, call.path)
+    return node is not None and (node["size"], node["sha"]) == (row["size"], row["sha"])

@@ -5,6 +5,8 @@ indirect parameter:
 
 >>> @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)  # doctest: +SKIP
 ... def test_something(cosv4_storage_options): ...
+
+Coffers come in the same way: ``coffer_emulator``, ``coffer_emulator_options`` and ``coffer_storage_options``.
 """
 
 from __future__ import annotations
@@ -16,9 +18,17 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .coffer import CofferEmulator
     from .emulator import Emulator
 
-__all__ = ["cosv4_emulator", "cosv4_emulator_options", "cosv4_storage_options"]
+__all__ = [
+    "coffer_emulator",
+    "coffer_emulator_options",
+    "coffer_storage_options",
+    "cosv4_emulator",
+    "cosv4_emulator_options",
+    "cosv4_storage_options",
+]
 
 
 @pytest.fixture
@@ -41,3 +51,26 @@ def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[
 def cosv4_storage_options(cosv4_emulator: Emulator) -> dict[str, Any]:
     """Return what a client needs to use the test's emulator."""
     return cosv4_emulator.storage_options
+
+
+@pytest.fixture
+def coffer_emulator_options() -> dict[str, Any]:
+    """Options for the coffers of a test: override it to change them."""
+    return {}
+
+
+@pytest.fixture
+def coffer_emulator(
+    request: pytest.FixtureRequest, coffer_emulator_options: dict[str, Any]
+) -> Iterator[CofferEmulator]:
+    """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``."""
+    from .coffer import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
+
+    with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def coffer_storage_options(coffer_emulator: CofferEmulator) -> dict[str, Any]:
+    """Return what a client needs to use the test's coffers."""
+    return coffer_emulator.storage_options

@@ -59,8 +59,8 @@ class Reply:
         HTTP status.
     body : bytes or FileBody
         What follows the head.
-    code : int
-        The number in the envelope, for the request log; 0 for downloads that work.
+    code : int or str
+        The code in the body, for the request log; 0 for downloads and other answers without one.
     content_type : str
         The header of that name.
     headers : list of pairs
@@ -73,6 +73,8 @@ class Reply:
         Whether that close is a reset (a fault).
     overrides : dict
         Headers that are sent otherwise, by lower-case name; None: left out (a fault).
+    chunked : bool
+        Whether the length of the body is not announced, as of an answer that begins before it is known.
     pieces : callable, optional
         Called with the number of bytes of the body; gives the lengths in which they are sent, and may take its time
         (a fault).
@@ -80,13 +82,14 @@ class Reply:
 
     status: int = 200
     body: bytes | FileBody = b""
-    code: int = 0
+    code: int | str = 0
     content_type: str = _JSON
     headers: list[tuple[str, str]] = field(default_factory=list)
     close: bool = False
     cut: int | None = None
     reset: bool = False
     overrides: dict[str, str | None] = field(default_factory=dict)
+    chunked: bool = False
     pieces: Callable[[int], Iterator[int]] | None = None
 
     @property

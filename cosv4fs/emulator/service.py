@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from .errors import ApiError
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from .bucketstore import BucketStore
     from .call import Call
     from .dialect import Dialect
-    from .store import Store
 
 __all__ = ["Service"]
 
@@ -27,7 +26,7 @@ class Service:
 
     Parameters
     ----------
-    store : Store
+    store : BucketStore
         The root folder.
     appid, secret_id, secret_key : str
         The account.
@@ -43,7 +42,7 @@ class Service:
 
     def __init__(
         self,
-        store: Store,
+        store: BucketStore,
         *,
         appid: str,
         secret_id: str,
@@ -62,7 +61,6 @@ class Service:
         self.request_ids = RequestIds()
         self.gate = Gate()
         self.hashes = PrefixHashes()
-        self.stopping = threading.Event()
         self._checker = SignatureChecker(appid, secret_id, secret_key, dialect=dialect)
         with store.writing() as db:
             for name in buckets:

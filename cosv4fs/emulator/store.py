@@ -1,4 +1,4 @@
-"""What is kept on disk: one SQLite database for names and sessions, one file per content.
+"""What is kept on disk: one SQLite database for names and unfinished uploads, one file per content.
 
 Contents have generated names, so that no path of a request can leave the root folder. A content is written under a
 temporary name and renamed before the transaction that refers to it is committed; a content that no row refers to is
@@ -16,72 +16,26 @@ import sqlite3
 import threading
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from .errors import EmulatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
-__all__ = ["Store", "disk_full"]
+    from typing_extensions import Self
+
+__all__ = ["BlobWriter", "Store", "disk_full"]
+
+_BLOCK = 1 << 20
 
 disk_full: ContextVar[bool] = ContextVar("disk_full", default=False)
 """Whether writing fails in this thread, as if there were no room on the disk (a fault)."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nodes (
-    bucket TEXT NOT NULL,
-    parent TEXT NOT NULL,           -- '/', '/dir/', …
-    name TEXT NOT NULL,
-    directory INTEGER NOT NULL,
-    made INTEGER NOT NULL,          -- a directory that was created, not implied by what is below it
-    size INTEGER NOT NULL,
-    slice_size INTEGER NOT NULL,
-    sha TEXT,                       -- of the content; NULL when nobody asked for it
-    shown_sha TEXT,                 -- as stat and list show it; NULL: left out
-    content_type TEXT,
-    headers TEXT NOT NULL,          -- JSON object
-    authority TEXT NOT NULL,
-    forbid INTEGER NOT NULL,
-    biz_attr TEXT NOT NULL,
-    ctime INTEGER NOT NULL,
-    mtime INTEGER NOT NULL,
-    blob TEXT,
-    PRIMARY KEY (bucket, parent, name)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS nodes_sha ON nodes (sha, size) WHERE sha IS NOT NULL;
-CREATE TABLE IF NOT EXISTS uploads (
-    bucket TEXT NOT NULL,
-    parent TEXT NOT NULL,
-    name TEXT NOT NULL,
-    session TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    slice_size INTEGER NOT NULL,
-    sha TEXT,
-    content_type TEXT,
-    biz_attr TEXT NOT NULL,
-    ctime INTEGER NOT NULL,
-    blob TEXT NOT NULL,
-    PRIMARY KEY (bucket, parent, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS slices (
-    session TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    PRIMARY KEY (session, position)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS used_signatures (
-    key BLOB PRIMARY KEY,
-    until REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS used_until ON used_signatures (until);
-"""
-
 
 class Store:
-    """The root folder of an emulator: database, contents, lock.
+    """The root folder of a service: database, contents, lock.
 
     All access to the database goes through one connection and one lock: a stat costs some tens of microseconds.
 
@@ -92,11 +46,21 @@ class Store:
     fsync : bool
         Whether every acknowledged write survives a loss of power. Without it, it survives the death of the process.
 
+    Attributes
+    ----------
+    schema : str
+        SQL that makes the tables, for subclasses to set.
+    blob_names : str
+        SQL that names every content to which a row refers, for subclasses to set.
+
     Raises
     ------
     EmulatorError
         The folder cannot be used, or another emulator uses it.
     """
+
+    schema: ClassVar[str]
+    blob_names: ClassVar[str]
 
     def __init__(self, root: Path, *, fsync: bool) -> None:
         self.root = root
@@ -136,15 +100,14 @@ class Store:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
-            db.executescript(_SCHEMA)
+            db.executescript(self.schema)
         except sqlite3.Error:
             db.close()
             raise
         return db
 
     def _remove_orphans(self) -> None:
-        rows = self._db.execute("SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads")
-        known = {row["blob"] for row in rows}
+        known = {name for (name,) in self._db.execute(self.blob_names)}
         for file in self._blobs.iterdir():
             if file.name not in known:
                 file.unlink()
@@ -175,23 +138,6 @@ class Store:
                 raise
             self._db.execute("COMMIT")
 
-    def use_signature(self, key: bytes, until: float, now: float) -> bool:
-        """Remember that a single-use signature was used; False when it had been used before.
-
-        Parameters
-        ----------
-        key : bytes
-            The signature's short name.
-        until : float
-            Unix seconds from when on the signature is refused for its age, so that it may be forgotten.
-        now : float
-            Unix seconds.
-        """
-        with self.writing() as db:
-            db.execute("DELETE FROM used_signatures WHERE until < ?", (now,))
-            added = db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until))
-            return added.rowcount == 1
-
     def blob_path(self, blob: str) -> Path:
         """Return the file of a content."""
         return self._blobs / blob
@@ -209,6 +155,19 @@ class Store:
             raise
         self._sync_folder()
         return blob
+
+    def open_blob(self) -> BlobWriter:
+        """Begin a new content of a size that is not known yet."""
+        return BlobWriter(self)
+
+    def join_blobs(self, blobs: Iterable[str]) -> str:
+        """Write a new content that is one content after the other, and return its name."""
+        with self.open_blob() as joined:
+            for blob in blobs:
+                with self.blob_path(blob).open("rb", buffering=0) as file:
+                    while block := file.read(_BLOCK):
+                        joined.write(block)
+            return joined.publish()
 
     def copy_blob(self, blob: str) -> str:
         """Give a content a second name, which lives on its own: contents never change once they are published."""
@@ -258,6 +217,53 @@ class Store:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+class BlobWriter:
+    """A content that is being written piece by piece; as a context manager it leaves nothing when it is given up.
+
+    Parameters
+    ----------
+    store : Store
+        Whose content it is.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._name = secrets.token_hex(16)
+        self._temporary = store.blob_path(f"{self._name}.part")
+        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def write(self, block: bytes | memoryview) -> None:
+        """Add bytes."""
+        self._store._write(self._descriptor, block, self.size)
+        self.size += len(block)
+
+    def publish(self) -> str:
+        """Make it a content and return its name; no row refers to it yet."""
+        if disk_full.get():
+            raise _no_room()
+        self._close()
+        self._temporary.rename(self._store.blob_path(self._name))
+        self._store._sync_folder()
+        return self._name
+
+    def discard(self) -> None:
+        """Remove what was written, if it was not published."""
+        self._close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 _sync_content = getattr(os, "fdatasync", os.fsync)

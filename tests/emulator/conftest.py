@@ -2,9 +2,10 @@
 
 import pytest
 
-from cosv4fs.emulator import Emulator
+from cosv4fs.emulator import CofferEmulator, Emulator
 
 from .client import NOW, SECRET_ID, SECRET_KEY, Client
+from .coffers import Coffers
 
 
 class Clock:
@@ -52,3 +53,25 @@ def emulator(make_emulator):
 @pytest.fixture
 def client(emulator):
     return Client(emulator)
+
+
+@pytest.fixture
+def make_coffers(clock):
+    """Start emulators of coffers that end with the test, and return clients of them."""
+    running = []
+
+    def make(root=None, **options):
+        options = {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "clock": clock} | options
+        emulator = CofferEmulator(root, **options)
+        running.append(emulator)
+        emulator.start()
+        return Coffers(emulator)
+
+    yield make
+    for emulator in running:
+        emulator.close()
+
+
+@pytest.fixture
+def coffers(make_coffers):
+    return make_coffers()

@@ -4,11 +4,13 @@ import hashlib
 import json
 import random
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
-from cosv4fs.emulator import Dialect, faults
+from cosv4fs.emulator import Dialect, faults, uploads
 
 from .client import APPID, Client, form, once, quote, sign
 
@@ -324,3 +326,20 @@ def test_the_page_of_another_machine_has_the_looks_too(old):
     old.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
     answer = old.get("/", "stat")
     assert (answer.status, answer.headers["Server"], answer.headers["x-cos-request-id"]) == (502, "nginx", None)
+
+
+def test_two_last_slices_at_once_are_both_taken(make, monkeypatch):
+    client, _ = make(v1_order="any")
+    session = client.control("/f", DATA[: 2 * SMALL], slice_size=SMALL).data["session"]
+    both, write = threading.Barrier(2), uploads.write_slice
+
+    def write_both(*arguments):
+        write(*arguments)
+        both.wait(30)
+
+    monkeypatch.setattr(uploads, "write_slice", write_both)
+    with ThreadPoolExecutor(2) as pool:
+        pieces = [(offset, DATA[offset : offset + SMALL]) for offset in (0, SMALL)]
+        replies = list(pool.map(lambda piece: client.slice("/f", session, *piece), pieces))
+    assert [reply.code for reply in replies] == [0, 0]
+    assert all("access_url" in reply.data for reply in replies)

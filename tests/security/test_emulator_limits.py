@@ -105,7 +105,7 @@ def test_a_fault_of_its_own_tells_no_signature(fs, emulator, monkeypatch, capfd)
         raise RuntimeError("a fault")
 
     signature = str(fs.client._signer.multi(BUCKET))
-    monkeypatch.setattr("cosv4fs.emulator.server.perform", fail)
+    monkeypatch.setattr("cosv4fs.emulator.front.perform", fail)
     headers = {"Authorization": signature}
     url = f"{emulator.endpoint}/files/v2/1250000000/{BUCKET}/"
     reply = requests.get(url, params={"op": "stat", "sign": signature}, headers=headers, timeout=20)

@@ -6,13 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.replies import Reply, error_reply
+from cosv4fs.emulator.replies import Reply
 
 from .rules import Action
 
 if TYPE_CHECKING:
-    from cosv4fs.emulator.call import Call
+    from cosv4fs.emulator.request import Request
 
 __all__ = ["ClockSkew", "DiskFull", "HttpError", "Refuse"]
 
@@ -30,21 +29,21 @@ class Refuse(Action):
 
     Parameters
     ----------
-    code : int
-        The code.
+    code : int or str
+        The code, as the service has them: a number of the JSON API, a word of the coffers.
     retry_after : int, optional
         Seconds for a ``Retry-After`` header.
     status : int, optional
         Another HTTP status than the code table's.
     """
 
-    code: int
+    code: int | str
     retry_after: int | None = None
     status: int | None = None
 
-    def before(self, call: Call) -> Reply:
+    def before(self, call: Request) -> Reply:
         """Answer with the code."""
-        return error_reply(call.request_id, ApiError(self.code, status=self.status, retry_after=self.retry_after))
+        return call.refusal(self.code, status=self.status, retry_after=self.retry_after)
 
 
 @dataclass(frozen=True)
@@ -71,24 +70,24 @@ class HttpError(Action):
     acted: bool = False
     kind: Literal["html", "xml", "json", "empty"] = "html"
 
-    def before(self, call: Call) -> Reply | None:
+    def before(self, call: Request) -> Reply | None:
         """Answer at once, unless the request shall be acted on."""
         return None if self.acted else self._page(call)
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Answer with the page in place of the real answer."""
         if not self.acted:
             return reply
         reply.discard()
         return self._page(call)
 
-    def _page(self, call: Call) -> Reply:
+    def _page(self, call: Request) -> Reply:
         reply = Reply(self.status, self._text(call).encode(), -1, _TYPES[self.kind])
         if self.retry_after is not None:
             reply.headers.append(("Retry-After", str(self.retry_after)))
         return reply
 
-    def _text(self, call: Call) -> str:
+    def _text(self, call: Request) -> str:
         if self.body is not None:
             return self.body
         if self.kind == "xml":
@@ -113,7 +112,7 @@ class ClockSkew(Action):
 
     seconds: float
 
-    def before(self, call: Call) -> Reply | None:
+    def before(self, call: Request) -> Reply | None:
         """Put the clock wrong for this request."""
         call.skew = self.seconds
         return None
@@ -121,9 +120,9 @@ class ClockSkew(Action):
 
 @dataclass(frozen=True)
 class DiskFull(Action):
-    """Act on a full disk: writing fails half-way, and the service answers −6993. Reading works."""
+    """Act on a full disk: writing fails half-way, and the service answers −6993, or InternalError. Reading works."""
 
-    def before(self, call: Call) -> Reply | None:
+    def before(self, call: Request) -> Reply | None:
         """Take away the room for this request."""
         call.disk_full = True
         return None

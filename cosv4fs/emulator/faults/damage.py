@@ -12,8 +12,8 @@ from cosv4fs.emulator.replies import FileBody
 from .rules import Action
 
 if TYPE_CHECKING:
-    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
+    from cosv4fs.emulator.request import Request
 
 __all__ = ["BrokenJson", "Corrupt", "WrongHeader", "WrongLength", "WrongRange"]
 
@@ -35,7 +35,7 @@ class Corrupt(Action):
     position: int = 0
     mask: int = 0xFF
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Change the body."""
         body = bytearray(reply.body.read() if isinstance(reply.body, FileBody) else reply.body)
         if -len(body) <= self.position < len(body):
@@ -59,7 +59,7 @@ class WrongLength(Action):
 
     by: int
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Change the header."""
         reply.overrides["content-length"] = str(max(0, reply.length + self.by))
         if self.by > 0:
@@ -81,7 +81,7 @@ class WrongRange(Action):
     last: int = 0
     size: int = 0
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Change the header."""
         match = _NUMBERS.match(dict(reply.headers).get("Content-Range", ""))
         if match is not None:
@@ -106,7 +106,7 @@ class WrongHeader(Action):
     name: str
     text: str | None = None
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Change the header."""
         reply.overrides[self.name.lower()] = self.text
         if self.name.lower() == "content-length":
@@ -123,21 +123,22 @@ class BrokenJson(Action):
     kind : str
         ``truncated``, ``empty``, ``text`` (a page of HTML under the name of JSON) and ``not-utf8`` are no JSON;
         ``array``, ``null-data`` and ``code`` (text instead of a number) are not the envelope; ``types`` has every value
-        of ``data`` in a wrong type; ``huge`` has eight million bytes more, ``nested`` many lists in lists.
+        of ``data``, or of an answer without an envelope, in a wrong type; ``huge`` has eight million bytes more,
+        ``nested`` many lists in lists.
     """
 
     kind: Literal["truncated", "empty", "text", "not-utf8", "array", "null-data", "code", "types", "huge", "nested"] = (
         "truncated"
     )
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         """Change the body."""
-        if isinstance(reply.body, FileBody) or not reply.content_type.startswith("application/json"):
+        if isinstance(reply.body, FileBody):
             return reply
         try:
             envelope = json.loads(reply.body)
         except ValueError:
-            return reply
+            return reply  # not JSON, whatever its type says
         reply.body = _break(self.kind, reply.body, envelope)
         return reply
 
@@ -147,7 +148,7 @@ def _break(kind: str, body: bytes, envelope: dict[str, Any]) -> bytes:
         "truncated": body[: -max(1, len(body) // 3)],
         "empty": b"",
         "text": b"<html><body>welcome</body></html>",
-        "not-utf8": body.replace(b'"message": "', b'"message": "\xff\xfe'),
+        "not-utf8": body.replace(b'": "', b'": "\xff\xfe', 1),
         "array": b"[" + body + b"]",
     }
     if kind in raw:
@@ -158,6 +159,9 @@ def _break(kind: str, body: bytes, envelope: dict[str, Any]) -> bytes:
         return body[:-1] + b', "padding": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     if kind == "code":
         return json.dumps({**envelope, "code": "zero"}).encode()
+    if "code" not in envelope:  # no envelope: the answer is the data
+        twisted = {name: _twist(value, 1) for name, value in envelope.items()}
+        return json.dumps(None if kind == "null-data" else twisted).encode()
     data = None if kind == "null-data" else _twist(envelope.get("data", 0))
     return json.dumps({**envelope, "data": data}).encode()
 

@@ -1,0 +1,81 @@
+"""What a bucket keeps in its database: files and directories, unfinished uploads, signatures that were used."""
+
+from __future__ import annotations
+
+from .store import Store
+
+__all__ = ["BucketStore"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS nodes (
+    bucket TEXT NOT NULL,
+    parent TEXT NOT NULL,           -- '/', '/dir/', …
+    name TEXT NOT NULL,
+    directory INTEGER NOT NULL,
+    made INTEGER NOT NULL,          -- a directory that was created, not implied by what is below it
+    size INTEGER NOT NULL,
+    slice_size INTEGER NOT NULL,
+    sha TEXT,                       -- of the content; NULL when nobody asked for it
+    shown_sha TEXT,                 -- as stat and list show it; NULL: left out
+    content_type TEXT,
+    headers TEXT NOT NULL,          -- JSON object
+    authority TEXT NOT NULL,
+    forbid INTEGER NOT NULL,
+    biz_attr TEXT NOT NULL,
+    ctime INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    blob TEXT,
+    PRIMARY KEY (bucket, parent, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS nodes_sha ON nodes (sha, size) WHERE sha IS NOT NULL;
+CREATE TABLE IF NOT EXISTS uploads (
+    bucket TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    name TEXT NOT NULL,
+    session TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    slice_size INTEGER NOT NULL,
+    sha TEXT,
+    content_type TEXT,
+    biz_attr TEXT NOT NULL,
+    ctime INTEGER NOT NULL,
+    blob TEXT NOT NULL,
+    PRIMARY KEY (bucket, parent, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slices (
+    session TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (session, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used_signatures (
+    key BLOB PRIMARY KEY,
+    until REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS used_until ON used_signatures (until);
+"""
+
+
+class BucketStore(Store):
+    """The root folder of an `Emulator`."""
+
+    schema = _SCHEMA
+    blob_names = "SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads"
+
+    def use_signature(self, key: bytes, until: float, now: float) -> bool:
+        """Remember that a single-use signature was used; False when it had been used before.
+
+        Parameters
+        ----------
+        key : bytes
+            The signature's short name.
+        until : float
+            Unix seconds from when on the signature is refused for its age, so that it may be forgotten.
+        now : float
+            Unix seconds.
+        """
+        with self.writing() as db:
+            db.execute("DELETE FROM used_signatures WHERE until < ?", (now,))
+            added = db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until))
+            return added.rowcount == 1
