@@ -36,8 +36,8 @@ class Code:
 
     Parameters
     ----------
-    code : int
-        The number in the reply's ``code``.
+    code : int or str
+        The number in the reply's ``code``; of coffers, the name in ``Code``.
     name : str
         The symbolic name, which the service sends as ``message``.
     meaning : str
@@ -50,7 +50,7 @@ class Code:
         What may be done about it.
     """
 
-    code: int
+    code: int | str
     name: str
     meaning: str
     http: int = 400
@@ -275,7 +275,9 @@ _STORE = [
     _passing(-9999, "UNKOWN", "an unknown fault of the service"),
 ]
 
-CODES: dict[int, Code] = {row.code: row for group in (_PROXY, _CMD, _PROCESS, _PLUGIN, _CGI, _STORE) for row in group}
+CODES: dict[int, Code] = {
+    int(row.code): row for group in (_PROXY, _CMD, _PROCESS, _PLUGIN, _CGI, _STORE) for row in group
+}
 """Every known code, by number."""
 
 

@@ -22,11 +22,8 @@ __all__ = ["ENVIRONMENT", "MIB", "REGIONS", "SLICE_SIZES", "Config", "Environmen
 
 MIB = 1024 * 1024
 
-SLICE_SIZES = (MIB // 2, MIB, 2 * MIB, 3 * MIB)
-"""The slice sizes, in bytes, that the service documents (spec section 6.2)."""
-
-MAX_SINGLE_UPLOAD = 20 * MIB
-"""The largest object, in bytes, that one request may upload (spec section 2)."""
+SLICE_SIZES = tuple(V4.slice_sizes)
+"""The slice sizes, in bytes, that the JSON API documents (spec section 6.2)."""
 
 ENVIRONMENT = V4.environment
 """The environment variable behind each option of ``cosv4`` that has one."""
@@ -68,9 +65,12 @@ class Config:
     ----------
     appid, secret_id, secret_key, region : str
         The account; `region` is a short code such as ``gz``. The secrets are empty when `anon`.
+    security_token : str
+        What belongs to temporary keys; only of use for coffers.
     credentials : callable, optional
-        Returns a mapping with ``secret_id``, ``secret_key`` and perhaps ``expires`` (Unix seconds or a datetime); asked
-        at first use and again before they expire. Takes the place of `secret_id` and `secret_key`.
+        Returns a mapping with ``secret_id``, ``secret_key`` and perhaps ``security_token`` and ``expires`` (Unix
+        seconds or a datetime); asked at first use and again before they expire. Takes the place of `secret_id` and
+        `secret_key`.
     anon : bool
         Send no signatures; only public objects can be read.
     endpoint : str
@@ -88,7 +88,8 @@ class Config:
     max_concurrency, max_requests : int
         Slices or ranges in flight at once; other requests in flight at once.
     slice_size, single_upload_limit : int
-        Bytes per slice; the largest object, in bytes, that is uploaded in one request.
+        Bytes per slice, or per part of a coffer's object; the largest object, in bytes, that is uploaded in one
+        request.
     range_size : int
         Bytes per range of a large download.
     spool_memory, spool_dir : int, str or None
@@ -123,6 +124,7 @@ class Config:
     secret_id: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
     region: str = ""
+    security_token: str = field(default="", repr=False)
     credentials: Callable[[], Mapping[str, Any]] | None = field(default=None, repr=False)
     anon: bool = False
     endpoint: str = ""
@@ -162,6 +164,12 @@ class Config:
     def api_root(self) -> str:
         """The URL before ``/files/…`` (spec section 1)."""
         return self.endpoint or f"{self.scheme}://{self.generation.api_host.format(region=self.region)}"
+
+    @property
+    def service_root(self) -> str:
+        """The URL before the path of what concerns no single region (CDCS spec section 1)."""
+        host = self.generation.service_host
+        return f"{self.scheme}://{host}" if host and not self.endpoint else self.api_root
 
     def download_host(self, bucket: str) -> str:
         """Return the name of a bucket's origin download host (spec section 1)."""
@@ -229,8 +237,12 @@ def resolve(
     layers += [environment, *([profile_options(usual)] if usual and not named else []), fallback]
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
+        if "secret_id" in layer:
+            # a token belongs to the key it was handed out with, never to one from elsewhere
+            merged.pop("security_token", None)
         merged |= _renamed(layer)
-    config = Config(**_normalised(merged), generation=generation)
+    _check_use(merged, generation)
+    config = Config(**(dict(generation.defaults) | _normalised(merged, generation)), generation=generation)
     _check(config)
     return config
 
@@ -245,16 +257,25 @@ def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _normalised(given: dict[str, Any]) -> dict[str, Any]:
+def _check_use(given: Mapping[str, Any], generation: Generation) -> None:
+    """Refuse options that would do nothing; an empty text is none."""
+    for name, why in generation.refused:
+        if given.get(name, "") != "":
+            raise ValueError(f"{name} is no option of {generation.name}: {why}")
+
+
+def _normalised(given: dict[str, Any], generation: Generation) -> dict[str, Any]:
     known = [name for name in Config.__dataclass_fields__ if name != "generation"]
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise TypeError(f"unknown option {', '.join(unknown)}; known are {', '.join(known)}")
-    for name in ("appid", "secret_id", "secret_key", "region"):
+    for name in ("appid", "secret_id", "secret_key", "region", "security_token"):
         # fsspec parses values of its config files as JSON: an appid arrives as an int
         given[name] = str(given.get(name, "")).strip()
-    given["secret_key"] = Secret(given["secret_key"])
-    given["region"] = REGIONS.get(given["region"].lower(), given["region"])
+    for name in ("secret_key", "security_token"):
+        given[name] = Secret(given[name])
+    if generation.short_regions:
+        given["region"] = REGIONS.get(given["region"].lower(), given["region"])
     for name in ("endpoint", "download_endpoint"):
         given[name] = str(given.get(name, "")).rstrip("/")
     if "proxies" in given:
@@ -262,7 +283,7 @@ def _normalised(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(given.get("verify"), os.PathLike):
         given["verify"] = os.fspath(given["verify"])
     if given.get("anon"):
-        given["secret_id"], given["secret_key"] = "", Secret()
+        given |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
     return given
 
 
@@ -285,7 +306,8 @@ def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
 
 def _check(config: Config) -> None:
     given_later = config.anon or config.credentials is not None
-    needed = ["appid"] if given_later else ["appid", "secret_id", "secret_key"]
+    needed = ["appid"] if config.generation.has_appid else []
+    needed += [] if given_later else ["secret_id", "secret_key"]
     if config.generation.has_regions and not config.endpoint:
         needed.append("region")
     missing = [name for name in needed if not getattr(config, name)]
@@ -293,18 +315,19 @@ def _check(config: Config) -> None:
         raise MissingCredentialsError(13, _how_to_set(missing, config.generation), None)
     for name in ("endpoint", "download_endpoint"):
         _check_url(name, getattr(config, name))
-    for name in ("secret_id", "secret_key"):
+    for name in ("secret_id", "secret_key", "security_token"):
         # not shown: it is the value that is secret
         if not getattr(config, name).isprintable():
             raise ValueError(f"{name} has characters that no key has, such as line breaks or control characters")
-    if not (config.appid.isascii() and config.appid.isdigit()):
+    if config.generation.has_appid and not (config.appid.isascii() and config.appid.isdigit()):
         raise ValueError(f"appid must be a number, not {config.appid!r}")
     if config.streaming not in ("auto", "never", "always"):
         raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
     if config.verify_downloads not in ("known", "always", "never"):
         raise ValueError(f"verify_downloads must be known, always or never, not {config.verify_downloads!r}")
     if config.region and not _REGION.fullmatch(config.region):
-        raise ValueError(f"region must be a short code such as gz, not {config.region!r}: it becomes part of a host")
+        example = "a short code such as gz" if config.generation.short_regions else "like ap-tianjin"
+        raise ValueError(f"region must be {example}, not {config.region!r}: it becomes part of a host")
     if config.credentials is not None and not callable(config.credentials):
         raise TypeError("credentials must be a callable that returns secret_id, secret_key and expires")
     if not isinstance(config.verify, (bool, str)):
@@ -336,10 +359,12 @@ def _check_numbers(config: Config) -> None:
         is_number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, not {value!r}")
-    if config.slice_size not in SLICE_SIZES:
-        raise ValueError(f"slice_size must be one of {SLICE_SIZES} bytes, not {config.slice_size}")
-    if not 0 <= config.single_upload_limit <= MAX_SINGLE_UPLOAD:
-        raise ValueError(f"single_upload_limit must be 0 to {MAX_SINGLE_UPLOAD} bytes: {config.single_upload_limit}")
+    sizes, most = config.generation.slice_sizes, config.generation.max_single_upload
+    if config.slice_size not in sizes:
+        allowed = f"{sizes[0]} to {sizes[-1]}" if isinstance(sizes, range) else f"one of {sizes}"
+        raise ValueError(f"slice_size must be {allowed} bytes, not {config.slice_size}")
+    if not 0 <= config.single_upload_limit <= most:
+        raise ValueError(f"single_upload_limit must be 0 to {most} bytes: {config.single_upload_limit}")
     for name in ("max_concurrency", "max_requests", "range_size", "page_size", "sign_expiry"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")

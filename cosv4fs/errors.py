@@ -15,7 +15,7 @@ A caller only ever needs the builtin names::
         └── CosConnectionError        + ConnectionError
 
 Each has ``errno``, ``strerror`` and ``filename`` (``bucket/dir/name``) like any `OSError`, and ``code`` (the server's
-number, or None), ``request_id`` and ``status`` (the HTTP status, or None).
+number or, of coffers, name; or None), ``request_id`` and ``status`` (the HTTP status, or None).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import errno as _errno
 from dataclasses import dataclass
 
-from cosv4fs.codes import Retry, lookup
+from cosv4fs.codes import Code, Retry, lookup
 
 __all__ = [
     "CosConnectionError",
@@ -38,6 +38,7 @@ __all__ = [
     "MissingCredentialsError",
     "Origin",
     "error_for_code",
+    "error_for_row",
     "make_error",
 ]
 
@@ -47,8 +48,8 @@ class CosError(OSError):
 
     Attributes
     ----------
-    code : int or None
-        The ``code`` of the server's JSON reply (spec section 12).
+    code : int or str or None
+        The ``code`` of the server's JSON reply (spec section 12); of coffers, the name in ``Code``.
     request_id : str or None
         The server's id of the request, to be quoted to the vendor's support.
     status : int or None
@@ -59,7 +60,7 @@ class CosError(OSError):
         True when the server may have carried out the request although it failed: the reply was lost or said 5xx.
     """
 
-    code: int | None = None
+    code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
     retry: Retry = Retry.NO
@@ -126,7 +127,7 @@ _CLASSES: dict[int, type[CosError]] = {
 class Origin:
     """Where an error comes from: the HTTP status, the server's code and request id, and what may be done."""
 
-    code: int | None = None
+    code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
     retry: Retry = Retry.NO
@@ -164,8 +165,13 @@ def error_for_code(code: int, message: str, operation: str, path: str, origin: O
     said = f"{row.name}" if message in ("", row.name) else message[:200]
     text = f"{row.meaning} ({operation}: code {code} {said}"
     text += f", request {origin.request_id})" if origin.request_id else ")"
+    return error_for_row(row, text, path, origin)
+
+
+def error_for_row(row: Code, text: str, path: str, origin: Origin) -> CosError:
+    """Return the error that a row of a table of codes says, with a text of its own."""
     known = Origin(
-        code=code,
+        code=row.code,
         request_id=origin.request_id,
         status=origin.status,
         retry=row.retry,

@@ -1,19 +1,25 @@
-"""The two generations of the API: what of their addresses and names differs. No I/O, no words of the protocol.
+"""The services that are spoken to: what of their addresses, names and options differs. No I/O, no words of a protocol.
 
-What they say is in `cosv4fs.api`, how slices travel in `cosv4fs.transfer`; both choose by the generation of the
-configuration.
+Two are generations of the JSON API of COS, the third is the Data Coffer Service. What they say is in `cosv4fs.api`, how
+contents travel in `cosv4fs.transfer`; both choose by the generation of the configuration.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["V3", "V4", "Generation"]
+__all__ = ["CDCS", "V3", "V4", "Generation"]
+
+_MIB = 1024 * 1024
 
 _ACCOUNT = ("appid", "secret_id", "secret_key", "region", "endpoint")
 
+_NO_TOKEN = (("security_token", "the JSON API of COS knows no temporary keys"),)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Generation:
     """One generation of the API (spec sections 1 and 11).
 
@@ -29,6 +35,22 @@ class Generation:
         Whether the hosts' names need a region.
     page_size : int
         The largest number of entries that a page of a listing may be asked to have.
+    service_host : str
+        Name of the host of what concerns no single region, where there is such a host.
+    account : tuple of str
+        The options that have an environment variable.
+    has_appid : bool
+        Whether requests name the appid apart from the bucket.
+    short_regions : bool
+        Whether hosts name regions by short codes such as ``gz``.
+    slice_sizes : sequence of int
+        The bytes that a slice may have.
+    max_single_upload : int
+        The largest object, in bytes, that one request may upload.
+    defaults : tuple of (str, object)
+        Options whose default is another one.
+    refused : tuple of (str, str)
+        Options that would do nothing, and why.
     """
 
     name: str
@@ -37,11 +59,22 @@ class Generation:
     download_host: str
     has_regions: bool
     page_size: int
+    service_host: str = ""
+    account: tuple[str, ...] = _ACCOUNT
+    has_appid: bool = True
+    short_regions: bool = True
+    slice_sizes: Sequence[int] = (_MIB // 2, _MIB, 2 * _MIB, 3 * _MIB)
+    max_single_upload: int = 20 * _MIB
+    defaults: tuple[tuple[str, Any], ...] = ()
+    refused: tuple[tuple[str, str], ...] = _NO_TOKEN
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.name}>"
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment variable behind each option that has one."""
-        return {option: f"{self.name.upper()}_{option.upper()}" for option in _ACCOUNT}
+        return {option: f"{self.name.upper()}_{option.upper()}" for option in self.account}
 
     @property
     def profile_variable(self) -> str:
@@ -68,3 +101,29 @@ V3 = Generation(
     page_size=199,
 )
 """Its predecessor, COS v3."""
+
+CDCS = Generation(
+    name="cdcs",
+    prefix="",
+    api_host="cdcs.{region}.myqcloud.com",
+    download_host="cdcs.{region}.myqcloud.com",
+    has_regions=True,
+    page_size=1000,
+    service_host="service.cdcs.myqcloud.com",
+    account=("secret_id", "secret_key", "region", "endpoint", "security_token"),
+    has_appid=False,
+    short_regions=False,
+    # a part is measured in MB, which may mean either (CDCS spec sections 2 and 6.2)
+    slice_sizes=range(_MIB, 5 * 10**9 + 1),
+    max_single_upload=5 * 10**9,
+    defaults=(("slice_size", 8 * _MIB), ("single_upload_limit", 8 * _MIB)),
+    refused=(
+        ("appid", "coffers are named in full, as in name-1250000000"),
+        ("download_endpoint", "coffers answer downloads where they answer everything else: set endpoint"),
+        ("streaming", "coffers always take contents of unknown size"),
+        ("checksum", "every part that coffers take is verified by its MD5"),
+        ("instant_upload", "coffers cannot be asked for contents that they have already"),
+        ("verify_downloads", "coffers tell no checksum that holds for every object"),
+    ),
+)
+"""The Data Coffer Service (CDCS spec sections 1 and 2)."""

@@ -29,7 +29,7 @@ PROFILE_VARIABLE = "COSV4_PROFILE"
 FILE_VARIABLE = "COSV4_PROFILES"
 """The environment variable that names another file."""
 
-_TEXTS = {"appid", "secret_id", "secret_key", "region", "endpoint", "download_endpoint"}
+_TEXTS = {"appid", "secret_id", "secret_key", "region", "endpoint", "download_endpoint", "security_token"}
 
 
 def profile_file() -> Path:

@@ -1,57 +1,46 @@
-"""How an operation becomes requests: its URL, the right kind of signature, the loop of retries, its reply.
+"""How any operation runs: connections, the loop of retries, the server's clock. No words of any protocol.
 
-What the operations of a generation of the API have in common; `operations` has them.
+What the requests of the JSON API have in common is in `files`, those of coffers in `coffer`.
 """
 
 from __future__ import annotations
 
-import errno
-import re
-import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from cosv4fs import paths
-from cosv4fs.api.bodies import Body
-from cosv4fs.api.http import Request, Transport, read_body, read_json
-from cosv4fs.api.replies import Fields
+from cosv4fs.api.http import Request, Transport, read_body
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.signing import Signer, encode_key
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config, resolve
-from cosv4fs.errors import CosError, make_error
+from cosv4fs.errors import CosError
 from cosv4fs.generation import V4, Generation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Caller", "nothing"]
+__all__ = ["Caller"]
 
 T = TypeVar("T")
 
-_SINGLE, _MULTI = "single", "multi"
 
-_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
-"""The kind of signature per operation (spec section 4, table); multi-effect for all others."""
+class _Signer(Protocol):
+    def difference(self, date: str | None) -> float | None: ...
 
-_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
-
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+    def adopt_server_date(self, date: str | None) -> bool: ...
 
 
-class Caller:
+class Caller(ABC):
     """Sends the requests of one account.
 
     Parameters
     ----------
     config : Config
         From `cosv4fs.config.resolve`; or use `connect`.
+    signer : object
+        Makes signatures by a clock that follows the server's.
     policy : RetryPolicy, optional
         When requests are sent again; from the configuration unless given.
-    clock : callable, optional
-        Returns Unix seconds, for signatures.
 
     Attributes
     ----------
@@ -64,15 +53,12 @@ class Caller:
     generation: Generation = V4
     """What `connect` makes a configuration for."""
 
-    def __init__(
-        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, config: Config, signer: _Signer, policy: RetryPolicy | None = None) -> None:
         self.config = config
-        self._signer = Signer(config, clock)
+        self._signer = signer
         self._transport = Transport(config)
         self.interrupts = self._transport.interrupts
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
-        self._kinds = dict(_SIGNATURE_KINDS)
         self.on_throttle: Callable[[], None] | None = None
 
     @classmethod
@@ -89,10 +75,11 @@ class Caller:
         MissingCredentialsError, ValueError, TypeError
             See `cosv4fs.config.resolve`.
         """
-        return cls(resolve(options, generation=cls.generation))
+        return cls(resolve(options, generation=cls.generation))  # type: ignore[call-arg]  # heirs make their signer
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} appid={self.config.appid} at {self.config.api_root}>"
+    @abstractmethod
+    def _any_request(self, bucket: str) -> Request:
+        """Return a request that a server answers in any case, if only by refusing it."""
 
     def close(self) -> None:
         """Close the pooled connections. The client stays usable."""
@@ -108,8 +95,7 @@ class Caller:
         ConnectionError, TimeoutError
             There was no reply.
         """
-        url = f"{self._url(bucket, '/')}?op=stat"
-        request = Request("GET", url, "stat", bucket, lambda: self._signer.multi(bucket))
+        request = self._any_request(bucket)
 
         def attempt() -> float | None:
             response = self._transport.exchange(request)
@@ -117,74 +103,6 @@ class Caller:
             return self._signer.difference(response.headers.get("Date"))
 
         return self._run(attempt)
-
-    def _url(self, bucket: str, key: str) -> str:
-        _check_bucket(bucket, key)
-        return f"{self.config.api_root}{self._prefix(bucket)}{encode_key(key)}"
-
-    def _prefix(self, bucket: str) -> str:
-        """Return the path of a bucket on the API's host."""
-        return f"{self.config.generation.prefix}/{self.config.appid}/{bucket}"
-
-    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
-        _check_bucket(bucket, key)
-        return self.config.download_root(bucket)
-
-    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
-        root, host = self._download_root(bucket, key)
-        headers = {"Host": host} if host else {}
-        if range_header:
-            headers["Range"] = range_header
-        return Request(
-            method,
-            root + encode_key(key),
-            "download",
-            paths.join(bucket, key),
-            lambda: self._signer.multi(bucket),
-            headers,
-        )
-
-    def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
-        url = f"{self._url(bucket, key)}?{urlencode(query)}"
-        request = Request("GET", url, operation, paths.join(bucket, key), lambda: self._signer.multi(bucket))
-        return self._run(lambda: read_json(self._transport.exchange(request), request))
-
-    def _post(
-        self,
-        operation: str,
-        bucket: str,
-        key: str,
-        body: Body,
-        parse: Callable[[Fields], T],
-        settle: Callable[[CosError], T | None] | None = None,
-    ) -> T:
-        path = paths.join(bucket, key)
-        request = Request(
-            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
-        )
-
-        def attempt() -> T:
-            reply = read_json(self._transport.exchange(request), request)
-            return parse(Fields(reply.get("data") or {}, operation, path))
-
-        kind = self._kinds.get(operation)
-        try:
-            return self._run(attempt, settle)
-        except CosError as error:
-            wanted = _WRONG_KIND.get(error.code or 0)
-            if operation not in ("move", "copy") or wanted is None or wanted == kind:
-                raise
-            self._kinds[operation] = wanted
-            return self._run(attempt, settle)
-
-    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
-        def sign() -> str:
-            # asked again at every attempt: a single-use signature is gone once the server has seen it
-            if self._kinds.get(operation) == _SINGLE:
-                return self._signer.single(bucket, key)
-            return self._signer.multi(bucket)
-
-        return sign
 
     def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
         return self._policy.run(attempt, settle, self._on_error)
@@ -194,15 +112,3 @@ class Caller:
             self._signer.adopt_server_date(error.server_date)
         elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
             self.on_throttle()
-
-
-def _check_bucket(bucket: str, key: str) -> None:
-    """Refuse what is no bucket's name: it becomes part of a host's name, a URL and a signed text, and nothing else."""
-    if not _BUCKET.fullmatch(bucket):
-        text = "no bucket can have this name: letters, digits and hyphens are allowed"
-        raise make_error(errno.ENOENT, text, paths.join(bucket, key))
-
-
-def nothing(data: Fields) -> bool:
-    """Parse a reply that carries nothing of interest."""
-    return True

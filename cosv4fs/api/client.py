@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import Content, form_body
-from cosv4fs.api.caller import nothing
+from cosv4fs.api.files import nothing
 from cosv4fs.api.operations import CosClient
 from cosv4fs.api.replies import Fields, ReceivedSlice, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.codes import Retry

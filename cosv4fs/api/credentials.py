@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,11 +28,14 @@ class Keys:
         The key.
     expires : float or None
         Unix seconds from which on it is worth nothing; None: never.
+    token : Secret
+        What has to be sent with a temporary key; empty for others.
     """
 
     secret_id: str
     secret_key: Secret
     expires: float | None = None
+    token: Secret = field(default_factory=Secret)
 
 
 class KeyRing:
@@ -42,7 +45,7 @@ class KeyRing:
     ----------
     config : Config
         With keys, or with `credentials`, a callable that returns a mapping with ``secret_id``, ``secret_key`` and
-        perhaps ``expires`` (Unix seconds, or a datetime).
+        perhaps ``security_token`` and ``expires`` (Unix seconds, or a datetime).
     clock : callable
         Returns Unix seconds.
     """
@@ -50,7 +53,8 @@ class KeyRing:
     def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         self._provider, self._clock = config.credentials, clock
         self._lock = threading.Lock()
-        self._keys = Keys(config.secret_id, Secret(config.secret_key))
+        self._keys = Keys(config.secret_id, Secret(config.secret_key), None, Secret(config.security_token))
+        self._refused = dict(config.generation.refused)
         self._renew_at = float("-inf") if config.credentials is not None else float("inf")
 
     def current(self) -> Keys:
@@ -63,7 +67,11 @@ class KeyRing:
         """
         with self._lock:
             if self._clock() >= self._renew_at and self._provider is not None:
-                self._keys = _ask(self._provider)
+                keys = _ask(self._provider)
+                if keys.token and "security_token" in self._refused:
+                    text = f"the provider of credentials returned a security_token: {self._refused['security_token']}"
+                    raise make_error(errno.EACCES, text, None)
+                self._keys = keys
                 self._renew_at = self._time_to_renew(self._keys)
             return self._keys
 
@@ -78,7 +86,8 @@ def _ask(provider: Callable[[], Mapping[str, Any]]) -> Keys:
         answer = provider()
         expires = answer.get("expires")
         when = expires.timestamp() if isinstance(expires, datetime) else None if expires is None else float(expires)
-        return Keys(str(answer["secret_id"]), Secret(answer["secret_key"]), when)
+        token = Secret(answer.get("security_token") or "")
+        return Keys(str(answer["secret_id"]), Secret(answer["secret_key"]), when, token)
     except CosError:
         raise
     except Exception as error:

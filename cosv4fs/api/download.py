@@ -111,6 +111,9 @@ class RangeRead:
         self._filled = 0
         self._content_type: str | None = None
 
+    statuses: tuple[int, ...] = (200, 206, 416)
+    """The HTTP statuses that say something of the object's contents."""
+
     def attempt(self) -> Fetched:
         """Make one request for what is still missing.
 
@@ -145,12 +148,12 @@ class RangeRead:
 
     def _receive(self, response: requests.Response, request: Request) -> None:
         status = response.status_code
-        if status not in (200, 206, 416):
-            raise refusal(response, request)
+        if status not in self.statuses:
+            raise self._refusal(response, request)
         sent, total = _content_range(response, request)
         if total > LARGEST_OBJECT:
             raise make_error(errno.EBADMSG, f"the server says that the object has {total} bytes", request.path)
-        version = Version(total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
+        version = self._version_of(total, response)
         if self._version is not None and version.differs(self._version):
             raise changed_error(request.path)
         self._version = self._version or version
@@ -165,6 +168,13 @@ class RangeRead:
         if status == 416 or not sent <= wanted:
             raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
         self._read(response, request, skip=wanted - sent)
+
+    def _refusal(self, response: requests.Response, request: Request) -> CosError:
+        """Return the error for a reply with another status."""
+        return refusal(response, request)
+
+    def _version_of(self, total: int, response: requests.Response) -> Version:
+        return Version(total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
 
     def _span(self, total: int, status: int) -> tuple[int, int]:
         start = self._start or 0

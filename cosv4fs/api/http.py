@@ -39,6 +39,8 @@ __all__ = [
     "content_length",
     "fault_error",
     "give_back",
+    "origin_of",
+    "quoted",
     "read_body",
     "read_json",
     "read_some",
@@ -70,20 +72,24 @@ class Request:
     operation, path : str
         For messages: ``upload_slice_data``, ``bucket/dir/name``.
     sign : callable
-        Returns the Authorization header's value; called at every attempt. An empty value sends none.
+        Returns the Authorization header's value, where it is not empty, or all headers that say who asks; called at
+        every attempt.
     headers : mapping
         Further headers.
     body : Body, optional
         What to send.
+    patience : float
+        How many times the usual time-out the next bytes of the reply may take.
     """
 
     method: str
     url: str
     operation: str
     path: str
-    sign: Callable[[], str] = field(repr=False)
+    sign: Callable[[], str | Mapping[str, str]] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Body | None = field(default=None, repr=False)
+    patience: float = 1.0
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -186,7 +192,9 @@ class Transport:
         prepared.method, prepared.url = request.method, request.url
         headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
         sign = request.sign()
-        if sign:
+        if not isinstance(sign, str):
+            headers |= sign
+        elif sign:
             headers["Authorization"] = sign
         if request.body is not None:
             headers["Content-Type"] = request.body.content_type
@@ -196,12 +204,18 @@ class Transport:
             headers["Content-Length"] = "0"
         prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
         try:
-            return self._adapter.send(prepared, stream=True, timeout=self._timeout)  # type: ignore[arg-type]
+            return self._adapter.send(prepared, stream=True, timeout=self._patient(request))  # type: ignore[arg-type]
         except FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in _causes(fault):
                 cause.__traceback__ = None
             raise fault_error(fault, request) from fault
+
+    def _patient(self, request: Request) -> urllib3.Timeout:
+        usual = self._timeout
+        if request.patience == 1 or usual.read_timeout is None:
+            return usual
+        return urllib3.Timeout(connect=usual.connect_timeout, read=usual.read_timeout * request.patience)
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -233,7 +247,7 @@ def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
     except ValueError:
         raise _without_json(response, request, body) from None
     if code != 0:
-        message = _quoted(str(reply.get("message", "")), response)
+        message = quoted(str(reply.get("message", "")), response)
         raise error_for_code(code, message, request.operation, request.path, _origin(response, reply))
     if response.status_code >= 300:
         raise _without_json(response, request, body)
@@ -351,11 +365,15 @@ def _causes(fault: BaseException) -> list[BaseException]:
 
 
 def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None) -> Origin:
+    return origin_of(response, (reply or {}).get("request_id") or response.headers.get("x-cos-request-id"))
+
+
+def origin_of(response: requests.Response, request_id: object) -> Origin:
+    """Return where an error comes from, as the head of a reply says it."""
     headers = response.headers
-    request_id = (reply or {}).get("request_id") or headers.get("x-cos-request-id")
     after = headers.get("Retry-After", "")
     return Origin(
-        request_id=_quoted(str(request_id), response)[:200] if request_id else None,
+        request_id=quoted(str(request_id), response)[:200] if request_id else None,
         status=response.status_code,
         retry_after=min(float(after), 60.0) if _is_number(after) else None,
         server_date=headers.get("Date"),
@@ -371,6 +389,9 @@ _ANSWERED_BY_404 = ("download", "upload_slice_list")
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _TAGS = re.compile(rb"<[^>]{0,500}>")
+_SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
+"""What a request says of who asks: none of it is repeated."""
+
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
 """Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
 
@@ -392,11 +413,9 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
     """Return the error for a reply that is XML, HTML or nothing (spec section 3)."""
     status, origin = response.status_code, vars(_origin(response))
     said = dict(_XML.findall(body[:65536]))
-    name, message = (
-        _quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message")
-    )
+    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
     page = _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace")
-    detail = f"{name}: {message}" if name else _quoted(page, response).strip()[:200]
+    detail = f"{name}: {message}" if name else quoted(page, response).strip()[:200]
     number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
     if 300 <= status < 400:
         text = "the server points to another place, where no signature is sent: check region, endpoint and proxies"
@@ -418,14 +437,15 @@ def _without_json(response: requests.Response, request: Request, body: bytes) ->
     )  # fmt: skip
 
 
-def _quoted(text: str, response: requests.Response) -> str:
+def quoted(text: str, response: requests.Response) -> str:
     """Return what a server said, fit for a message: on one line, and without what it may repeat of our request.
 
     Error pages of proxies and gateways show the request with all its headers.
     """
-    signature = str(response.request.headers.get("Authorization", ""))
-    for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
-        text = text.replace(secret, "(signature)")
+    for header in _SECRET_HEADERS:
+        signature = str(response.request.headers.get(header, ""))
+        for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
+            text = text.replace(secret, "(signature)")
     text = _LONG_TOKEN.sub("(...)", text)
     return "".join(character if character.isprintable() else " " for character in text)
 

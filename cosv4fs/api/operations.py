@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import check_plain, form_body, json_body
-from cosv4fs.api.caller import Caller, nothing
 from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.files import FilesCaller, nothing
 from cosv4fs.api.http import Request, content_length, give_back, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
@@ -37,7 +37,7 @@ _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 """The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
 
 
-class CosClient(Caller):
+class CosClient(FilesCaller):
     """One account's access to the service, whichever generation of the API it speaks.
 
     Parameters

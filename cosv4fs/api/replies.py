@@ -45,6 +45,9 @@ class Fields:
         For messages.
     """
 
+    hidden: tuple[str, ...] = ("session", "data")
+    """Fields that are not shown: a session is as good as a key to the upload, and ``data`` may hold one."""
+
     def __init__(self, values: object, operation: str, path: str) -> None:
         self._operation, self._path = operation, path
         if not isinstance(values, Mapping):
@@ -53,8 +56,7 @@ class Fields:
 
     def bad(self, name: str, value: object) -> OSError:
         """Return the error for a field that makes no sense."""
-        # a session is as good as a key to the upload, and "data" may hold one
-        shown = f" a {type(value).__name__}" if name in ("session", "data") else f" {repr(value)[:80]}"
+        shown = f" a {type(value).__name__}" if name in self.hidden else f" {repr(value)[:80]}"
         text = f"the reply to {self._operation} makes no sense: {name} is{shown}"
         return make_error(errno.EBADMSG, text, self._path)
 

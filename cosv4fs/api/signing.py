@@ -17,12 +17,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta, timezone
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from cachetools import TTLCache
 
+from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing, Keys
 from cosv4fs.config import Config, Secret
 from cosv4fs.errors import make_error
@@ -30,7 +29,6 @@ from cosv4fs.paths import join
 
 __all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
-_BEIJING = timezone(timedelta(hours=8))
 _RANDOM_LIMIT = 2**32  # at most 10 decimal digits are allowed (spec section 4, field r)
 
 
@@ -78,7 +76,7 @@ class Signer:
         self._config = config
         self._clock = clock
         self._keys = KeyRing(config, clock)
-        self._skew = 0.0
+        self._server = ServerClock(clock)
         self._lock = threading.Lock()
         # renewed after three quarters of its life, so that none expires under way
         self._cache: TTLCache[tuple[str, str], Secret] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
@@ -119,8 +117,7 @@ class Signer:
 
     def difference(self, date: str | None) -> float | None:
         """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
-        server = _seconds(date)
-        return None if server is None else server - self._clock()
+        return self._server.difference(date)
 
     def adopt_server_date(self, date: str | None) -> bool:
         """Follow the server's clock after it called a signature expired; return whether that changes anything.
@@ -132,20 +129,15 @@ class Signer:
         date : str or None
             The ``Date`` header of the reply.
         """
-        skew = self.difference(date)
         with self._lock:
             self._cache.clear()
-            if skew is None:
-                return False
-            changed = abs(skew - self._skew) > 1
-            self._skew = skew if abs(skew) > 1 else 0.0
-            return changed
+            return self._server.adopt(date)
 
     def _sign(self, bucket: str, seconds: int, fileid: str, keys: Keys | None = None) -> Secret:
         if self._config.anon:
             return Secret()
         keys = keys or self._keys.current()
-        now = int(self._clock() + self._skew)
+        now = int(self._server.now())
         plain = plain_text(
             appid=self._config.appid,
             secret_id=keys.secret_id,
@@ -156,13 +148,3 @@ class Signer:
             fileid=fileid,
         )
         return signature(plain, keys.secret_key)
-
-
-def _seconds(date: str | None) -> float | None:
-    """Return the Unix seconds of a Date header; None when it is absent or no date."""
-    try:
-        said = parsedate_to_datetime(date or "")
-        # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
-        return (said if said.tzinfo else said.replace(tzinfo=_BEIJING)).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

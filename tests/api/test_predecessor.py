@@ -67,7 +67,8 @@ def send_all(service, key="/x"):
 
 
 def sending_to(replies):
-    server = RawServer(*(http_reply(body, headers=HEADERS) for body in replies))
+    # the server closes its connections: a client that is not told may send the next request on one that is gone
+    server = RawServer(*(http_reply(body, headers=(*HEADERS, "Connection: close")) for body in replies))
     return server, raw_client(server, CosV3Client, appid="10000202")
 
 

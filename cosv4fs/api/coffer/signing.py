@@ -1,0 +1,150 @@
+"""Signatures of the Data Coffer Service: HMAC-SHA1 over one request, in its Authorization header (CDCS spec section 3).
+
+The algorithm is that of COS XML v5; what is signed as the path is decoded and includes the coffer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from cosv4fs.api.clock import ServerClock
+from cosv4fs.api.credentials import KeyRing
+from cosv4fs.config import Config, Secret
+
+__all__ = ["TOKEN_HEADER", "CofferSigner", "authorization", "escape", "signature", "signing_key"]
+
+TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
+"""Where the token of temporary keys goes (CDCS spec section 2.1)."""
+
+_SIGNED = ("host", "content-type", "content-md5", "content-length", "date", TOKEN_HEADER)
+"""The headers that are signed where they are sent; all others may be changed on the way."""
+
+_BACK_DATED = 60
+"""Seconds that a signature is valid from before it is made: the clocks of two machines differ."""
+
+_TELLING = 30.0
+"""Seconds by which clocks have to differ before that may be why a signature was refused."""
+
+
+def escape(text: str) -> str:
+    """Percent-encode a text as UTF-8, all but letters, digits and ``-_.~`` (CDCS spec section 3.1)."""
+    return quote(text, safe="-_.~")
+
+
+def signing_key(secret_key: str, key_time: str) -> str:
+    """Return the key that signs during `key_time`: hex digits, which are used as such (CDCS spec section 3.1)."""
+    return _hmac(secret_key, key_time)
+
+
+def signature(
+    sign_key: str, key_time: str, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+) -> str:
+    """Return the signature of one request (CDCS spec section 3.1, steps 3 to 7).
+
+    Parameters
+    ----------
+    sign_key : str
+        From `signing_key`.
+    key_time : str
+        The Unix seconds between which it is valid, as in ``1700000000;1700003600``.
+    method, path : str
+        As sent, but the path decoded, with the coffer.
+    query, headers : mapping of str to str
+        All that are to be signed, decoded; a parameter without value has an empty one.
+    """
+    http = f"{method.lower()}\n{path}\n{_texts(query)}\n{_texts(headers)}\n"
+    digest = hashlib.sha1(http.encode(), usedforsecurity=False).hexdigest()
+    return _hmac(sign_key, f"sha1\n{key_time}\n{digest}\n")
+
+
+def authorization(
+    secret_id: str,
+    secret_key: str,
+    key_time: str,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+) -> Secret:
+    """Return the Authorization header of one request; parameters as for `signature` (CDCS spec section 3.1, step 8)."""
+    signed = signature(signing_key(secret_key, key_time), key_time, method, path, query, headers)
+    return Secret(
+        f"q-sign-algorithm=sha1&q-ak={secret_id}&q-sign-time={key_time}&q-key-time={key_time}"
+        f"&q-header-list={_names(headers)}&q-url-param-list={_names(query)}&q-signature={signed}"
+    )
+
+
+class CofferSigner:
+    """Signs requests for one account, each attempt anew.
+
+    Parameters
+    ----------
+    config : Config
+        The account; with ``anon`` nothing is signed.
+    clock : callable
+        Returns Unix seconds.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._keys = KeyRing(config, clock)
+        self._server = ServerClock(clock)
+
+    def __repr__(self) -> str:
+        return f"<CofferSigner at {self._config.api_root}>"
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which the server's clock is taken to be ahead."""
+        return self._server.skew
+
+    def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers that say who asks; parameters as for `signature`.
+
+        Raises
+        ------
+        PermissionError
+            The provider of credentials failed.
+        """
+        if self._config.anon:
+            return {}
+        keys = self._keys.current()
+        token = {TOKEN_HEADER: keys.token} if keys.token else {}
+        now = int(self._server.now())
+        key_time = f"{now - _BACK_DATED};{now + self._config.sign_expiry}"
+        signed = {name: text for name, text in {**headers, **token}.items() if name.lower() in _SIGNED}
+        text = authorization(keys.secret_id, keys.secret_key, key_time, method, path, query, signed)
+        return {"Authorization": text, **token}
+
+    def difference(self, date: str | None) -> float | None:
+        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
+        return self._server.difference(date)
+
+    def adopt_server_date(self, date: str | None) -> bool:
+        """Follow the server's clock after it refused a signature; return whether that changes anything.
+
+        Parameters
+        ----------
+        date : str or None
+            The ``Date`` header of the reply.
+        """
+        return self._server.adopt(date, _TELLING)
+
+
+def _hmac(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), hashlib.sha1).hexdigest()
+
+
+def _pairs(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted((escape(name.lower()).lower(), escape(text)) for name, text in values.items())
+
+
+def _names(values: Mapping[str, str]) -> str:
+    return ";".join(name for name, _ in _pairs(values))
+
+
+def _texts(values: Mapping[str, str]) -> str:
+    return "&".join(f"{name}={text}" for name, text in _pairs(values))

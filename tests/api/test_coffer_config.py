@@ -1,0 +1,150 @@
+"""What is configured for coffers: hosts, variables, profiles, tokens, and options that would do nothing."""
+
+import pytest
+
+from cosv4fs.api import CofferClient, CosV3Client, CosV4Client, client_for
+from cosv4fs.api.credentials import KeyRing
+from cosv4fs.config import MIB, EnvironmentToken, resolve
+from cosv4fs.errors import MissingCredentialsError
+from cosv4fs.generation import CDCS, V3, V4
+
+ACCOUNT = {"secret_id": "theId", "secret_key": "theKey", "region": "ap-tianjin"}
+COS_ACCOUNT = {**ACCOUNT, "region": "gz", "appid": "1250000000"}
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch, tmp_path):
+    for generation in (V3, V4, CDCS):
+        for name in (*generation.environment.values(), generation.profile_variable):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
+
+
+def coffers(**options):
+    return resolve({**ACCOUNT, **options}, generation=CDCS)
+
+
+def test_hosts():
+    config = coffers()
+    assert config.api_root == "https://cdcs.ap-tianjin.myqcloud.com"
+    assert config.service_root == "https://service.cdcs.myqcloud.com"
+    assert coffers(use_ssl=False).service_root == "http://service.cdcs.myqcloud.com"
+    local = coffers(endpoint="http://127.0.0.1:8080/", region=None)
+    assert local.api_root == local.service_root == "http://127.0.0.1:8080"
+
+
+def test_other_services_have_one_host():
+    assert resolve(COS_ACCOUNT).service_root == resolve(COS_ACCOUNT).api_root
+
+
+def test_the_environment(monkeypatch):
+    given = {**ACCOUNT, "endpoint": "http://h:1", "security_token": "theToken"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"CDCS_{name.upper()}", value)
+    monkeypatch.setenv("CDCS_APPID", "7")
+    config = resolve({}, generation=CDCS)
+    assert {name: getattr(config, name) for name in given} == given
+    with pytest.raises(MissingCredentialsError):
+        resolve({})
+
+
+def test_the_environment_is_a_part_of_the_identity(monkeypatch):
+    class Coffers:
+        generation = CDCS
+        token = EnvironmentToken()
+
+    before = Coffers.token
+    monkeypatch.setenv("CDCS_SECURITY_TOKEN", "x")
+    assert Coffers.token != before
+
+
+def test_a_profile(monkeypatch, tmp_path):
+    lines = ["[vault]", *(f"{name} = {value}" for name, value in ACCOUNT.items()), "security_token = 0123"]
+    (tmp_path / "profiles.ini").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setenv("CDCS_PROFILE", "vault")
+    assert resolve({}, generation=CDCS) == coffers(security_token="0123")
+
+
+def test_a_token_stays_with_its_key(monkeypatch):
+    monkeypatch.setenv("CDCS_SECRET_ID", "temporary")
+    monkeypatch.setenv("CDCS_SECRET_KEY", "key")
+    monkeypatch.setenv("CDCS_SECURITY_TOKEN", "theToken")
+    assert resolve({"region": "r"}, generation=CDCS).security_token == "theToken"
+    assert coffers().security_token == ""
+    assert resolve({"region": "r", "security_token": "other"}, generation=CDCS).security_token == "other"
+
+
+def test_what_is_missing():
+    with pytest.raises(MissingCredentialsError, match=r"secret_id .* CDCS_SECRET_ID.*secret_key.*region") as caught:
+        resolve({}, generation=CDCS)
+    assert "appid" not in str(caught.value)
+    assert coffers(anon=True, security_token="x").security_token == ""
+
+
+@pytest.mark.parametrize("region", ["ap-tianjin", "tianjin", "eu-frankfurt"])
+def test_regions_are_what_they_are(region):
+    assert coffers(region=region).region == region
+
+
+def test_no_region():
+    with pytest.raises(ValueError, match="like ap-tianjin"):
+        coffers(region="a.b")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("appid", "1250000000", "named in full, as in name-1250000000"),
+        ("download_endpoint", "http://h:1", "set endpoint"),
+        ("streaming", "auto", "unknown size"),
+        ("checksum", False, "MD5"),
+        ("instant_upload", True, "cannot be asked"),
+    ],
+)
+def test_options_that_would_do_nothing(option, value, why):
+    with pytest.raises(ValueError, match=f"{option} is no option of cdcs: .*{why}"):
+        coffers(**{option: value})
+    assert coffers(**{option: None}) == coffers()
+
+
+@pytest.mark.parametrize("generation", [V3, V4])
+def test_a_token_for_others_does_nothing(generation):
+    with pytest.raises(ValueError, match=f"security_token is no option of {generation.name}: .*no temporary keys"):
+        resolve({**COS_ACCOUNT, "security_token": "x"}, generation=generation)
+    answer = {"secret_id": "a", "secret_key": "b", "security_token": "theToken"}
+    config = resolve({"appid": "1", "region": "gz", "credentials": lambda: answer}, generation=generation)
+    with pytest.raises(PermissionError, match="no temporary keys") as caught:
+        KeyRing(config, lambda: 0.0).current()
+    assert "theToken" not in str(caught.value)
+
+
+def test_sizes():
+    assert (coffers().slice_size, coffers().single_upload_limit) == (8 * MIB, 8 * MIB)
+    assert (resolve(COS_ACCOUNT).slice_size, resolve(COS_ACCOUNT).single_upload_limit) == (3 * MIB, 4 * MIB)
+    assert coffers(slice_size=5 * MIB + 1, single_upload_limit=5 * 10**9).slice_size == 5 * MIB + 1
+    for option, value in (
+        ("slice_size", MIB - 1),
+        ("slice_size", 5 * 10**9 + 1),
+        ("single_upload_limit", 5 * 10**9 + 1),
+    ):
+        with pytest.raises(ValueError, match=option):
+            coffers(**{option: value})
+
+
+def test_secrets_are_not_shown():
+    config = coffers(security_token="theToken")
+    assert "theToken" not in repr(config)
+    assert "theToken" not in repr(config.security_token)
+    for broken in ("the\nToken", "the\x00Token"):
+        with pytest.raises(ValueError, match="security_token has characters") as caught:
+            coffers(security_token=broken)
+        assert "Token'" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("generation", "kind"), [(V4, CosV4Client), (V3, CosV3Client), (CDCS, CofferClient)], ids=repr)
+def test_the_client_for_it(generation, kind):
+    account = ACCOUNT if generation is CDCS else COS_ACCOUNT
+    client = client_for(resolve(account, generation=generation))
+    assert type(client) is kind
+    assert "theKey" not in repr(client)
+    client.close()

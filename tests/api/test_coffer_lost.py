@@ -1,0 +1,254 @@
+"""Replies that were lost, refused for a while, or damaged: what had succeeded has succeeded, once."""
+
+import hashlib
+
+import pytest
+
+from cosv4fs.codes import Retry
+from cosv4fs.emulator import faults
+from cosv4fs.errors import CosError
+from tests.support import MIB, content
+
+from .coffers import COFFER
+
+LOST = {
+    "nothing": faults.DropReply(),
+    "a reset": faults.DropReply(reset=True),
+    "502": faults.HttpError(502, acted=True),
+}
+TAKEN = ["ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyExists", "ObjectAlreadyUploading"]
+
+
+@pytest.fixture(params=LOST)
+def lost(request):
+    return LOST[request.param]
+
+
+class TestPutObject:
+    @pytest.mark.parametrize("code", TAKEN)
+    def test_it_was_stored(self, make_coffers, code, lost):
+        coffers = make_coffers(object_exists=code)
+        coffers.fault(lost, "PutObject")
+        stored = coffers.put("/a", b"hello")
+        assert (stored.size, stored.etag) == (5, hashlib.md5(b"hello").hexdigest())
+        assert coffers.ops() == ["PutObject", "PutObject", "HeadObject"]
+        assert coffers.read("/a")[0] == b"hello"
+
+    def test_it_was_stored_encrypted(self, coffers):
+        coffers.fault(faults.DropReply(), "PutObject")
+        for op in ("HeadObject", "GetObject"):
+            coffers.fault(faults.WrongHeader("ETag", f'"{"0" * 32}"'), op, times=None)
+        assert coffers.put("/a", b"hello").etag == "0" * 32
+        assert coffers.ops() == ["PutObject", "PutObject", "HeadObject", "GetObject"]
+
+    @pytest.mark.parametrize("theirs", [b"other", b"another size"])
+    def test_another_was_faster(self, coffers, theirs):
+        coffers.fault(faults.DropBefore(), "PutObject")
+        coffers.meanwhile(lambda: coffers.put("/a", theirs))
+        with pytest.raises(FileExistsError, match="write-once"):
+            coffers.put("/a", b"hello")
+        assert coffers.read("/a")[0] == theirs
+
+    def test_nothing_was_lost(self, coffers):
+        coffers.put("/a", b"hello")
+        with pytest.raises(FileExistsError):
+            coffers.put("/a", b"hello")
+        assert coffers.ops() == ["PutObject", "PutObject"]
+
+
+class TestInitiate:
+    @pytest.mark.parametrize("code", TAKEN)
+    def test_it_was_opened(self, make_coffers, code, lost):
+        coffers = make_coffers(object_uploading=code)
+        coffers.client.initiate(COFFER, "/ab")
+        coffers.fault(lost, "InitiateMultipartUpload")
+        upload = coffers.client.initiate(COFFER, "/a")
+        pending = {upload.key: upload.upload_id for upload in coffers.client.list_uploads(COFFER)}
+        assert pending["/a"] == upload
+        coffers.client.complete(COFFER, "/a", upload, coffers.send("/a", upload, b"hello"))
+        assert coffers.read("/a")[0] == b"hello"
+
+    def test_somebody_elses_is_older(self, coffers):
+        coffers.emulator.clock_offset = -3600
+        coffers.client.initiate(COFFER, "/a")
+        coffers.emulator.clock_offset = 0
+        coffers.fault(faults.DropBefore(), "InitiateMultipartUpload", nth=2)
+        with pytest.raises(FileExistsError):
+            coffers.client.initiate(COFFER, "/a")
+
+    def test_somebody_elses_has_parts(self, coffers):
+        coffers.fault(faults.DropBefore(), "InitiateMultipartUpload")
+
+        def other():
+            upload = coffers.client.initiate(COFFER, "/a")
+            coffers.send("/a", upload, b"theirs")
+
+        coffers.meanwhile(other)
+        with pytest.raises(FileExistsError):
+            coffers.client.initiate(COFFER, "/a")
+
+    def test_there_is_an_object(self, coffers):
+        coffers.put("/a", b"theirs")
+        coffers.fault(faults.DropBefore(), "InitiateMultipartUpload")
+        with pytest.raises(FileExistsError, match="write-once"):
+            coffers.client.initiate(COFFER, "/a")
+
+
+class TestParts:
+    def test_a_part(self, coffers, lost):
+        coffers.fault(lost, "UploadPart")
+        upload = coffers.client.initiate(COFFER, "/a")
+        assert len(coffers.send("/a", upload, b"hello")) == 1
+
+    def test_a_part_that_the_server_has_otherwise(self, coffers):
+        wrong = f'"{"0" * 32}"'
+        coffers.fault(faults.WrongHeader("ETag", wrong), "UploadPart", times=None)
+        upload = coffers.client.initiate(COFFER, "/a")
+        with pytest.raises(OSError, match="another content of part 1"):
+            coffers.send("/a", upload, b"hello")
+        assert coffers.ops().count("UploadPart") == 6
+
+    def test_a_part_that_was_damaged_once(self, coffers):
+        coffers.fault(faults.WrongHeader("ETag", f'"{"0" * 32}"'), "UploadPart")
+        upload = coffers.client.initiate(COFFER, "/a")
+        (part,) = coffers.send("/a", upload, b"hello")
+        assert part.etag == hashlib.md5(b"hello").hexdigest()
+        assert coffers.ops().count("UploadPart") == 2
+
+    @pytest.mark.parametrize("code", ["MultipartAlreadyCompleted", "NoSuchUpload"])
+    def test_it_was_completed(self, make_coffers, code, lost):
+        coffers = make_coffers(second_complete=code, complete_whitespace=True)
+        coffers.fault(lost, "CompleteMultipartUpload")
+        coffers.put_parts("/a", content(MIB), b"end")
+        assert coffers.read("/a")[0] == content(MIB) + b"end"
+        assert coffers.ops()[-3:-1] == ["CompleteMultipartUpload", "HeadObject"]
+
+    def test_what_was_completed_is_another_object(self, coffers):
+        upload = coffers.client.initiate(COFFER, "/a")
+        parts = coffers.send("/a", upload, b"hello")
+
+        def other():
+            coffers.client.abort(COFFER, "/a", upload)
+            coffers.put("/a", b"another size")
+
+        coffers.fault(faults.DropBefore(), "CompleteMultipartUpload")
+        coffers.meanwhile(other)
+        with pytest.raises(OSError, match="begin again") as caught:
+            coffers.client.complete(COFFER, "/a", upload, parts)
+        assert caught.value.retry is Retry.SESSION
+
+    def test_it_failed_late(self, make_coffers):
+        coffers = make_coffers(complete_whitespace=True)
+        coffers.fault(faults.Refuse("InternalError", status=200), "CompleteMultipartUpload")
+        coffers.put_parts("/a", b"hello")
+        assert coffers.read("/a")[0] == b"hello"
+        assert coffers.ops().count("CompleteMultipartUpload") == 2
+
+    def test_it_failed_late_for_good(self, coffers):
+        coffers.fault(faults.Refuse("KMSFailed", status=200), "CompleteMultipartUpload", times=None)
+        with pytest.raises(OSError, match="check it in KMS") as caught:
+            coffers.put_parts("/a", b"hello")
+        assert (caught.value.code, caught.value.status) == ("KMSFailed", 200)
+        assert coffers.ops().count("CompleteMultipartUpload") == 1
+
+    def test_etags_in_quotes_are_learnt(self, make_coffers):
+        coffers = make_coffers(etag_quotes="quoted")
+        coffers.put_parts("/a", b"one")
+        coffers.put_parts("/b", b"two")
+        assert coffers.ops().count("CompleteMultipartUpload") == 3
+
+    def test_it_was_aborted(self, coffers, lost):
+        upload = coffers.client.initiate(COFFER, "/a")
+        coffers.fault(lost, "AbortMultipartUpload")
+        coffers.client.abort(COFFER, "/a", upload)
+        assert list(coffers.client.list_uploads(COFFER)) == []
+
+
+class TestCoffers:
+    @pytest.mark.parametrize("code", ["CofferAlreadyOwnedByYou", "CofferAlreadyExists"])
+    def test_one_was_made(self, make_coffers, code, lost):
+        coffers = make_coffers(coffer_exists=code)
+        coffers.fault(lost, "PutCoffer")
+        coffers.client.put_coffer("second-1250000000", ["ap-tianjin"])
+        assert len(coffers.client.list_coffers()) == 2
+
+    def test_one_was_deleted(self, coffers, lost):
+        coffers.fault(lost, "DeleteCoffer")
+        coffers.client.delete_coffer(COFFER)
+        assert coffers.client.list_coffers() == ()
+
+
+@pytest.mark.parametrize("code", ["DataSynchronization", "AlreadyLock"])
+def test_later(coffers, code):
+    narrowed = []
+    coffers.client.on_throttle = lambda: narrowed.append(code)
+    coffers.fault(faults.Refuse(code), "PutObject", times=3)
+    coffers.put("/a", b"hello")
+    assert coffers.ops() == ["PutObject"] * 4
+    assert len(narrowed) == len(coffers.clock.slept) == 3
+
+
+@pytest.mark.parametrize(
+    "code", ["AssumeRoleFailed", "KMSFailed", "PolicyCheckFailed", "ServiceNotOpen", "ObjectEmpty"]
+)
+def test_never(coffers, code):
+    coffers.fault(faults.Refuse(code), "PutObject", times=None)
+    with pytest.raises(OSError, match=code) as caught:
+        coffers.put("/a", b"hello")
+    assert caught.value.code == code
+    assert coffers.ops() == ["PutObject"]
+
+
+def test_a_body_that_breaks_goes_on(coffers):
+    data = content(300_000)
+    coffers.put("/a", data)
+    coffers.fault(faults.CutReply(100_000), "GetObject", times=2)
+    assert coffers.read("/a")[0] == data
+    assert coffers.ranges()[1:] == ["bytes=100000-299999", "bytes=200000-299999"]
+    coffers.fault(faults.CutReply(100_000), "GetObject")
+    assert coffers.read("/a", 50_000, 250_000)[0] == data[50_000:250_000]
+    assert coffers.ranges()[-1] == "bytes=150000-249999"
+
+
+def whole(coffers, key):
+    coffers.put_parts(key, content(MIB), b"end")
+    return coffers.read(key)[0]
+
+
+ASKED = {
+    "GetService": lambda coffers: [coffer.name for coffer in coffers.client.list_coffers()] == [COFFER],
+    "GetCoffer": lambda coffers: coffers.keys() == ["/there"],
+    "HeadObject": lambda coffers: coffers.client.head(COFFER, "/there").size == 300,
+    "GetObject": lambda coffers: coffers.read("/there", 10, 290)[0] == content(300)[10:290],
+    "PutObject": lambda coffers: coffers.put("/new", b"new").size == coffers.client.head(COFFER, "/new").size,
+    "InitiateMultipartUpload": lambda coffers: whole(coffers, "/a") == content(MIB) + b"end",
+    "UploadPart": lambda coffers: whole(coffers, "/b") == content(MIB) + b"end",
+    "ListParts": lambda coffers: whole(coffers, "/c") == content(MIB) + b"end",
+    "CompleteMultipartUpload": lambda coffers: whole(coffers, "/d") == content(MIB) + b"end",
+}
+"""Something to ask of every operation, which says whether the answer was right."""
+
+CORRUPTED = {"first byte corrupted", "last byte corrupted"}
+"""What only a checksum shows, which the floor above compares."""
+
+UNKNOWABLE = {"length too long", "length too short", "internal error within a 200"}
+"""What the head of an object cannot show, as it is all that there is."""
+
+
+@pytest.mark.parametrize("name", [name for name in faults.COFFER if name not in CORRUPTED])
+def test_any_fault(make_coffers, name):
+    """Whatever goes wrong once, the answer is right, or an error of ours; and then everything is well again."""
+    coffers = make_coffers(options={"read_timeout": 1.0})
+    coffers.put("/there", content(300))
+    action = faults.COFFER[name]
+    for op, ask in ASKED.items():
+        if op == "HeadObject" and name in UNKNOWABLE:
+            continue
+        coffers.client.close()
+        coffers.fault(action, None if action.stage == "connection" else op)
+        try:
+            assert ask(coffers), op
+        except OSError as error:
+            assert isinstance(error, CosError), (op, error)  # noqa: PT017  # either is well
+        coffers.emulator.faults.clear()
+    assert ASKED["GetObject"](coffers)
