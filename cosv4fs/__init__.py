@@ -1,11 +1,12 @@
-"""fsspec filesystem for Tencent Cloud COS buckets served by the JSON API (v4), or by its predecessor (v3).
+"""fsspec filesystems for Tencent Cloud COS buckets served by the JSON API (v4) or its predecessor, and for coffers.
 
 >>> import pandas as pd
 >>> pd.read_parquet("cosv4://bucket/dir/x.parquet")  # doctest: +SKIP
 
 `CosV4FileSystem` is the filesystem, `CosV3FileSystem` the one for the predecessor (``cosv3://bucket/dir/x.parquet``);
-`cosv4fs.api.CosV4Client` and `CosV3Client` are the clients beneath them, usable alone;
-`cosv4fs.emulator.Emulator` a local service that speaks the same API.
+`CofferFileSystem` that for the write-once Data Coffer Service (``cdcs://coffer-1250000000/dir/x.parquet``);
+`cosv4fs.api.CosV4Client`, `CosV3Client` and `CofferClient` are the clients beneath them, usable alone;
+`cosv4fs.emulator.Emulator` and `CofferEmulator` local services that speak the same APIs.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from cosv4fs._version import __version__
 from cosv4fs.errors import CosError, MissingCredentialsError
 
 if TYPE_CHECKING:
+    from cosv4fs.coffers import CofferFileSystem
     from cosv4fs.filesystem import CosV3FileSystem, CosV4FileSystem
 
-__all__ = ["CosError", "CosV3FileSystem", "CosV4FileSystem", "MissingCredentialsError", "__version__"]
+__all__ = [
+    "CofferFileSystem",
+    "CosError",
+    "CosV3FileSystem",
+    "CosV4FileSystem",
+    "MissingCredentialsError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from cosv4fs import filesystem  # noqa: PLC0415
 
         return getattr(filesystem, name)
+    if name == "CofferFileSystem":
+        from cosv4fs.coffers import CofferFileSystem  # noqa: PLC0415
+
+        return CofferFileSystem
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,12 +9,14 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
-from cosv4fs.api import CosClient
 from cosv4fs.cache import PathCache
+from cosv4fs.coffertree import CofferTree
 from cosv4fs.config import Config
 from cosv4fs.room import Room, room_for
+from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.travel import arrive, token
+from cosv4fs.tree import Tree
 
 __all__ = ["BaseFileSystem"]
 
@@ -53,7 +55,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self._room
 
     @property
-    def client(self) -> CosClient:
+    def client(self) -> Client:
         """The typed client of the API, for what a filesystem cannot express."""
         return self.room.client
 
@@ -61,6 +63,11 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def workers(self) -> Workers:
         """The threads that this configuration shares."""
         return self.room.workers
+
+    @property
+    def tree(self) -> Tree | CofferTree:
+        """What exists, asked through the caches."""
+        return self.room.tree
 
     @property
     def _remembered(self) -> PathCache:

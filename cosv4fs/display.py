@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 50
 """Rows of a listing that a notebook shows."""
 
-_HIDDEN = {"secret_id", "secret_key", "proxies", "appid", "region", "endpoint", "generation"}
+_HIDDEN = {"secret_id", "secret_key", "security_token", "proxies", "appid", "region", "endpoint", "generation"}
 """Options that are secret, or shown in a line of their own."""
 
 
@@ -48,12 +48,13 @@ def filesystem_html(name: str, config: Config) -> str:
         ("appid", config.appid),
         ("access", "anonymous" if config.anon else "signed"),
     ]
+    usual = {field.name: field.default for field in dataclasses.fields(config)} | dict(config.generation.defaults)
     changed = [
-        (field.name, str(getattr(config, field.name)))
-        for field in dataclasses.fields(config)
-        if field.name not in _HIDDEN and getattr(config, field.name) != field.default
+        (option, str(getattr(config, option)))
+        for option, default in usual.items()
+        if option not in _HIDDEN and getattr(config, option) != default
     ]
-    return f"<b>{escape(name)}</b>" + _table((), [*account, *changed])
+    return f"<b>{escape(name)}</b>" + _table((), [*(row for row in account if row[1]), *changed])
 
 
 def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -9,26 +9,31 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs import paths
 from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
-from cosv4fs.errors import make_error
+from cosv4fs.errors import CosError, make_error
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
 from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.status import status_of
 from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from cosv4fs.base import BaseFileSystem
+    from cosv4fs.lookup import Lookup
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
+
+
+class _Changed(Protocol):
+    def __call__(self, *, written: bool) -> None:
+        """Take note that the service may have changed."""
 
 
 class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
@@ -36,7 +41,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     Parameters
     ----------
-    fs : BaseFileSystem
+    fs : Lookup
         Where the object is.
     path : str
         ``bucket/dir/name``.
@@ -57,7 +62,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     def __init__(
         self,
-        fs: BaseFileSystem,
+        fs: Lookup,
         path: str,
         block_size: int | None = None,
         cache_type: str = ReadAhead.name,
@@ -76,6 +81,8 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             size = self._status["size"]
         # some of fsspec's caches read at once
         self._sha: str | None = fs.known_sha(path)
+        if self._status is not None:
+            self._version = fs.known_version(path, self._status)
         self._check = SequentialCheck(size, self._compare)
         super().__init__(
             fs,
@@ -142,6 +149,19 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
     def _fill(self, start: int, view: memoryview) -> None:
         if not view:
             return
+        try:
+            self._fetch_version(start, view)
+        except CosError:
+            # perhaps what is remembered of the file is not so: who opens it again shall not be told the same
+            self.fs.invalidate_cache(self.path)
+            raise
+        if self._sha is not None and len(view) == self.size:
+            # a small object comes whole, in whatever order it is read then
+            self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
+            self._sha = None
+
+    def _fetch_version(self, start: int, view: memoryview) -> None:
+        """Fill the memory from the version of the object that was opened."""
         stop = start + len(view)
         fetched = self.fs.client.fetch(
             self._bucket, self._key, lambda length, _: view[:length], start, stop, self._version
@@ -149,10 +169,6 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         self._check_version(fetched.version)
         if fetched.length != len(view):
             raise changed_error(self.path)
-        if self._sha is not None and len(view) == self.size:
-            # a small object comes whole, in whatever order it is read then
-            self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
-            self._sha = None
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""
@@ -167,12 +183,12 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             raise changed_error(self.path)
         if not version.is_certain:
             # replies without ETag and Last-Modified: the status has to be as it was when the file was opened
-            now = self.fs.client.stat(self._bucket, self._key)
-            opened = self._status or {}
-            if (now.size, now.modified, now.sha) != (
+            now = status_of(self.fs.client, self._bucket, self._key)
+            opened, sha = self._status or {}, getattr(now, "sha", None)
+            if (now.size, now.modified, sha) != (
                 self.size,
                 opened.get("mtime", now.modified),
-                opened.get("sha", now.sha),
+                opened.get("sha", sha),
             ):
                 raise changed_error(self.path)
 
@@ -186,7 +202,7 @@ class CosV4Writer(io.BufferedIOBase):
 
     Parameters
     ----------
-    fs : BaseFileSystem
+    fs : Lookup
         Where the object shall be.
     path : str
         ``bucket/dir/name``.
@@ -197,17 +213,17 @@ class CosV4Writer(io.BufferedIOBase):
     autocommit : bool
         False inside a transaction: `commit` publishes.
     changed : callable
-        Called after the service may have changed: the object became visible, or the upload was given up.
+        Called after the service may have changed, and told whether a whole object has become visible.
     """
 
     def __init__(
         self,
-        fs: BaseFileSystem,
+        fs: Lookup,
         path: str,
         mode: str,
         writer: ObjectWriter,
         autocommit: bool,
-        changed: Callable[[], None],
+        changed: _Changed,
     ) -> None:
         super().__init__()
         self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
@@ -286,7 +302,7 @@ class CosV4Writer(io.BufferedIOBase):
                 raise
             finally:
                 self._shut()
-                self._changed()
+                self._changed(written=self._complete and self.autocommit)
 
     def commit(self) -> None:
         """Make a file of a transaction visible; fsspec calls it when the transaction ends well."""
@@ -294,14 +310,14 @@ class CosV4Writer(io.BufferedIOBase):
         if not self._complete:
             raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
         self._writer.publish()
-        self._changed()
+        self._changed(written=True)
 
     def discard(self) -> None:
         """Close the file without publishing anything."""
         with self._lock:
             self._shut()
             self._writer.abort()
-            self._changed()
+            self._changed(written=False)
 
     def _discard_for(self, error: BaseException) -> None:
         """Discard because an exception is under way; say so where its own traceback may not."""
@@ -348,7 +364,7 @@ class CosV4Writer(io.BufferedIOBase):
                 writer.abort()
             finally:
                 # its directory may have been made for it
-                changed()
+                changed(written=False)
 
         abort_later(abort)
         warnings.warn(f"{self.path} was never closed: discarded", ResourceWarning, stacklevel=2, source=self)

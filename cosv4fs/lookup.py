@@ -12,11 +12,10 @@ from typing import Any
 
 from fsspec.core import has_magic
 
-from cosv4fs import paths
-from cosv4fs.api import PathStatus
+from cosv4fs.api import Version
 from cosv4fs.base import BaseFileSystem
 from cosv4fs.display import Listing
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import make_error
 from cosv4fs.tree import Info, missing
 
 __all__ = ["Lookup"]
@@ -49,7 +48,7 @@ class Lookup(BaseFileSystem):
         path = self._strip_protocol(path)
         if refresh:
             self._remembered.forget(path)
-        return self.room.tree.info(path)
+        return self.tree.info(path)
 
     def known_sha(self, path: str) -> str | None:
         """Return the SHA-1 that what is read of a file is to be compared with (option `verify_downloads`).
@@ -60,26 +59,36 @@ class Lookup(BaseFileSystem):
         if mode == "never":
             return None
         path = self._strip_protocol(path)
-        info = self.room.tree.info(path) if mode == "always" else self._remembered.info(path)
+        info = self.tree.info(path) if mode == "always" else self._remembered.info(path)
         sha: str | None = (info or {}).get("sha")
         return sha
 
+    def known_version(self, path: str, info: Info | None = None) -> Version | None:
+        """Return the version that a read of a file has to bring, where that spares a question; else None.
+
+        Parameters
+        ----------
+        info : dict, optional
+            What is known of the file; asked for unless given.
+        """
+        return None
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or directory; any failure but "not found" is raised."""
-        return self._asked(lambda: self.room.tree.info(self._strip_protocol(path), trust_absence=True)) is not None
+        return self._asked(lambda: self.tree.info(self._strip_protocol(path), trust_absence=True)) is not None
 
     def isfile(self, path: str) -> bool:
         """Tell whether there is a file; any failure but "not found" is raised."""
-        info = self._asked(lambda: self.room.tree.info(self._strip_protocol(path), trust_absence=True))
+        info = self._asked(lambda: self.tree.info(self._strip_protocol(path), trust_absence=True))
         return info is not None and info["type"] == "file"
 
     def isdir(self, path: str) -> bool:
         """Tell whether there is a directory; any failure but "not found" is raised."""
-        return self.room.tree.is_directory(self._strip_protocol(path))
+        return self.tree.is_directory(self._strip_protocol(path))
 
     def _is_directory(self, path: str) -> bool:
         """Tell the same, at the least cost: to explain an error."""
-        return self._asked(lambda: self.room.tree.directory(path)) is not None
+        return self._asked(lambda: self.tree.directory(path)) is not None
 
     @staticmethod
     def _asked(question: Callable[[], Info]) -> Info | None:
@@ -105,15 +114,15 @@ class Lookup(BaseFileSystem):
         FileNotFoundError
             There is nothing.
         NotImplementedError
-            For the empty path: the API cannot list buckets.
+            For the empty path, where the API cannot list buckets.
         """
         path = self._strip_protocol(path)
         if refresh:
             self._remembered.forget(path)
         try:
-            infos = self.room.tree.entries(path)
+            infos = self.tree.entries(path)
         except FileNotFoundError:
-            infos = [self.room.tree.info(path)]
+            infos = [self.tree.info(path)]
         infos.sort(key=lambda info: info["name"])
         return Listing(infos if detail else (info["name"] for info in infos))
 
@@ -152,11 +161,11 @@ class Lookup(BaseFileSystem):
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
         try:
-            found = self.room.tree.find(path, maxdepth)
+            found = self.tree.find(path, maxdepth)
             if withdirs and path:
                 found[path] = self._remembered.info(path) or {"name": path, "size": 0, "type": "directory"}
         except FileNotFoundError:
-            info = self._asked(lambda: self.room.tree.info(path))
+            info = self._asked(lambda: self.tree.info(path))
             found = {path: info} if info is not None and info["type"] == "file" else {}
         out = {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
         return out if detail else list(out)
@@ -170,7 +179,7 @@ class Lookup(BaseFileSystem):
         detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
         if kwargs:
             raise TypeError(f"glob takes no {', '.join(kwargs)}")
-        matches = self.room.tree.glob(stripped)
+        matches = self.tree.glob(stripped)
         only_folders = path.endswith("/")
         out = {
             name: info
@@ -261,7 +270,7 @@ class Lookup(BaseFileSystem):
     def ukey(self, path: str) -> str:
         """Return a hash that changes when the file's size, time or content changes."""
         info = self.info(path)
-        what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha"))
+        what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha") or info.get("etag"))
         return hashlib.sha256(repr(what).encode()).hexdigest()
 
     def checksum(self, path: str) -> int:
@@ -272,34 +281,3 @@ class Lookup(BaseFileSystem):
         """Forget what is remembered of a path and everything below it, or of all paths."""
         super().invalidate_cache(path)
         self._remembered.forget(None if path is None else self._strip_protocol(path))
-
-    def attributes(self, path: str) -> dict[str, Any]:
-        """Return what the service keeps beside the content.
-
-        Returns
-        -------
-        dict
-            ``biz_attr`` (str), ``authority`` (``eInvalid``: as the bucket), ``custom_headers`` (dict of str),
-            ``forbid`` (0 unless the file is blocked) and ``slice_size`` (bytes; 0 for a single upload).
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such file or directory.
-        """
-        status = self._attributes(self._strip_protocol(path))[1]
-        names = ("biz_attr", "authority", "custom_headers", "forbid", "slice_size")
-        return {name: getattr(status, name) for name in names}
-
-    def _attributes(self, path: str) -> tuple[str, PathStatus]:
-        bucket, rest = paths.split(path)
-        if not bucket:
-            raise missing(path)
-        for key in ("/" + rest, f"/{rest}/") if rest else ("/",):
-            try:
-                status = self.client.stat(bucket, key)
-            except CosFileNotFoundError:
-                continue
-            if not status.is_unfinished:
-                return key, status
-        raise missing(path)

@@ -13,7 +13,7 @@ from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
 from cosv4fs.display import with_progress
-from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.lookup import Lookup
 from cosv4fs.transfer.download import Download
 
@@ -53,12 +53,16 @@ class Reading(Lookup):
     def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
         bucket, key = paths.file_key(path)
         room, steps = self.room, bulk.step_counter(callback)
+        known = self.known_sha(path), self.known_version(path)
         try:
-            sha = self.known_sha(path)
-            return action(Download(room.client, room.workers, bucket, key, self.config.range_size, *steps, sha))
+            return action(Download(room.client, room.workers, bucket, key, self.config.range_size, *steps, *known))
         except CosFileNotFoundError as error:
             if self._is_directory(path):
                 raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
+            raise
+        except CosError:
+            # perhaps what is remembered of the file is not so: who reads it again shall not be told the same
+            self._remembered.forget(path)
             raise
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
@@ -197,22 +201,3 @@ class Reading(Lookup):
                 self.get_file(source, target, callback=child, **kwargs)
 
         bulk.each_pair(self, pairs, callback, one)
-
-    def sign(self, path: str, expiration: int = 100) -> str:
-        """Return a URL that reads one file without credentials, for `expiration` seconds (at most 92 days).
-
-        It also reads files whose paths go on after this one's: so the service compares signatures. It cannot be used
-        to write, list or delete.
-
-        Raises
-        ------
-        ValueError
-            `expiration` is no whole number, or out of range.
-        IsADirectoryError
-            The path is a bucket.
-        """
-        return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
-
-    def url(self, path: str, expiration: int = 100) -> str:
-        """Return the same as `sign`, under the name that s3fs uses."""
-        return self.sign(path, expiration)

@@ -31,7 +31,7 @@ def remove_tree(fs: Rearranging, path: str, maxdepth: int | None = None) -> None
     """
     fs.invalidate_cache(path)
     try:
-        entries = fs.room.tree.everything(path)
+        entries = fs.tree.everything(path)
     except CosFileNotFoundError:
         # it is no directory
         fs.rm_file(path)
@@ -53,7 +53,7 @@ def _empty(fs: Rearranging, path: str, entries: list[Entry] | None = None) -> li
     """Delete the files of a directory, unfinished uploads included; return its directories."""
     bucket, key = paths.directory_key(path)
     try:
-        entries = fs.room.tree.everything(path) if entries is None else entries
+        entries = fs.tree.everything(path) if entries is None else entries
     except CosFileNotFoundError:
         return []
     files = [entry.name for entry in entries if not entry.is_directory]

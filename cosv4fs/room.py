@@ -13,11 +13,13 @@ import threading
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from cosv4fs.api import CosClient, client_for
+from cosv4fs.api import CofferClient, client_for
 from cosv4fs.cache import PathCache
+from cosv4fs.coffertree import CofferTree
 from cosv4fs.config import Config
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.probe import StreamingProbe
+from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.tree import Tree
 
@@ -30,26 +32,26 @@ class Room:
 
     Parameters
     ----------
-    client : CosClient
+    client : CosClient or CofferClient
         Connections and signatures.
     workers : Workers
         Threads and buffers.
     cache : PathCache
         Listings and statuses.
-    tree : Tree
+    tree : Tree or CofferTree
         What exists, asked through both.
     journal : Journal
         Uploads that a later process may continue.
-    probe : StreamingProbe
-        Which buckets take objects of unknown size as a stream.
+    probe : StreamingProbe or None
+        Which buckets take objects of unknown size as a stream; None where that is no question.
     """
 
-    client: CosClient
+    client: Client
     workers: Workers
     cache: PathCache
-    tree: Tree
+    tree: Tree | CofferTree
     journal: Journal
-    probe: StreamingProbe
+    probe: StreamingProbe | None
 
 
 _rooms: WeakValueDictionary[tuple[int, Config], Room] = WeakValueDictionary()
@@ -72,8 +74,10 @@ def _build(config: Config) -> Room:
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     cache = PathCache(seconds)
-    account = f"{config.api_root}{config.generation.prefix} {config.appid}"
-    journal, probe = Journal(config.journal_dir, account), StreamingProbe(client, config.streaming, config.slice_size)
+    journal = Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
+    if isinstance(client, CofferClient):
+        return Room(client, workers, cache, CofferTree(client, workers, cache), journal, None)
+    probe = StreamingProbe(client, config.streaming, config.slice_size)
     return Room(client, workers, cache, Tree(client, workers, cache), journal, probe)
 
 

@@ -37,26 +37,6 @@ class Uploads(Rearranging):
         except CosFileNotFoundError:
             return []
 
-    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
-        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
-
-        Parameters
-        ----------
-        path : str
-            Only those of this file, or below this directory; all of the account when empty.
-
-        Returns
-        -------
-        list of dict
-            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
-        """
-        path = self._strip_protocol(path)
-        return [
-            {"source": found.source, "name": found.remote, "size": found.size}
-            for found in self.room.journal.interrupted()
-            if not path or found.remote == path or found.remote.startswith(path + "/")
-        ]
-
     def abort_upload(self, path: str) -> None:
         """Give up the unfinished uploads of one file: they are removed, a complete object stays.
 
@@ -109,7 +89,7 @@ class Uploads(Rearranging):
 
     def _uploads_in(self, path: str) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the uploads in one directory, and its directories."""
-        entries = self.room.tree.everything(path)
+        entries = self.tree.everything(path)
         files = [entry for entry in entries if not entry.is_directory]
         uploads = [_describe(path, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
         return uploads, [f"{path}/{entry.name}" for entry in entries if entry.is_directory]

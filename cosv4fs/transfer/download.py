@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, Fetched, Version
+from cosv4fs.api import Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.status import Client, status_of
 from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["Download"]
@@ -50,7 +51,7 @@ class Download:
 
     Parameters
     ----------
-    client, workers : CosClient, Workers
+    client, workers : CosClient or CofferClient, Workers
         Send the requests.
     bucket, key : str
         The object.
@@ -61,11 +62,13 @@ class Download:
     set_size, progress : callable, optional
         Called once with the number of bytes that will come; and with the bytes of each range that has come, never
         from two threads at once.
+    expected : Version, optional
+        The version that has to be read, where it is known; it saves the client of a coffer a request.
     """
 
     def __init__(
         self,
-        client: CosClient,
+        client: Client,
         workers: Workers,
         bucket: str,
         key: str,
@@ -73,11 +76,13 @@ class Download:
         set_size: Progress | None = None,
         progress: Progress | None = None,
         sha: str | None = None,
+        expected: Version | None = None,
     ) -> None:
         self._client, self._workers = client, workers
         self._bucket, self._key = bucket, key
         self._range_size = range_size
         self._set_size, self._progress, self._sha = set_size, progress, sha
+        self._expected = expected
         self._lock = threading.Lock()
 
     def to_bytes(self, start: int | None = None, stop: int | None = None) -> bytes:
@@ -195,7 +200,7 @@ class Download:
         begin = start or 0
         if begin >= 0:
             stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
-        return self._client.fetch(self._bucket, self._key, allocate, begin, stop)
+        return self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._expected)
 
     def _fetch_all(
         self,
@@ -269,11 +274,11 @@ class Download:
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
             return
-        before = self._client.stat(self._bucket, self._key)
+        before = status_of(self._client, self._bucket, self._key)
         if before.size != first.version.size:
             raise changed_error(self._path)
         yield 0
-        if self._client.stat(self._bucket, self._key) != before:
+        if status_of(self._client, self._bucket, self._key) != before:
             raise changed_error(self._path)
 
     def _announce_size(self, size: int) -> None:

@@ -1,7 +1,8 @@
 """Whether the bytes that came are those that the service says it has: whole objects are compared with their SHA-1.
 
 Only listings and statuses tell it; replies to downloads carry nothing that the record promises (spec section 9), and a
-part of an object has no checksum at all.
+part of an object has no checksum at all. Coffers tell none: the ETag of an object that came in parts looks like an MD5
+and is none, and nothing tells how an object came (CDCS spec sections 2.2 and 6.4).
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import hashlib
 from collections.abc import Callable
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.transfer.status import Client, status_of
 
 __all__ = ["SequentialCheck", "check_content"]
 
 
-def check_content(client: CosClient, bucket: str, key: str, known: str, found: str) -> None:
+def check_content(client: Client, bucket: str, key: str, known: str, found: str) -> None:
     """Compare the SHA-1 of what was read with the one that a listing or a status had told.
 
     A difference costs one request: what was told may be older than what was read.
@@ -37,7 +38,7 @@ def check_content(client: CosClient, bucket: str, key: str, known: str, found: s
         return
     path = paths.join(bucket, key)
     try:
-        now = client.stat(bucket, key).sha
+        now = getattr(status_of(client, bucket, key), "sha", None)
     except CosFileNotFoundError:
         raise changed_error(path) from None
     if now in (found, None):

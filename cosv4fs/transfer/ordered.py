@@ -16,15 +16,15 @@ from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.placed import SlicedUpload
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, blocked_parent, discard_sibling
 
 __all__ = ["OrderedUpload"]
 
 
-class OrderedUpload(PlacedUpload):
-    """An upload by the predecessor; see `PlacedUpload` for the parameters. It needs `sha`."""
+class OrderedUpload(SlicedUpload):
+    """An upload by the predecessor; see `SlicedUpload` for the parameters. It needs `sha`."""
 
     needs_sha = True
 

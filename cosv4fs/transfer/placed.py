@@ -1,30 +1,158 @@
-"""What uploads in slices have in common, whichever generation of the API carries them: a place, a session, an end.
+"""What uploads in pieces have in common, whichever service takes them; and what those in slices have in common.
 
-`upload` has those of v4, `ordered` those of its predecessor.
+`slices` has those of the JSON API v4, `ordered` those of its predecessor; `parts` those of coffers, which know neither
+slices nor hidden siblings.
 """
 
 from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.bodies import Content
+from cosv4fs.config import MIB
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.plan import Slice, SlicePlan
+from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
 from cosv4fs.transfer.publish import Target, publish_sibling
+from cosv4fs.transfer.sha1state import upload_parts
+from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.workers import Workers
 
-__all__ = ["PlacedUpload"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DECLARED_SIZE", "PlacedUpload", "SlicedUpload"]
+
+DECLARED_SIZE = 2**40
+"""The size in bytes that a session of unknown size is opened with; no object may become larger."""
 
 _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
 class PlacedUpload(ABC):
-    """One upload in slices, from `open` to `publish` or `abort`.
+    """One upload in pieces, from `open` to `publish` or `abort`.
+
+    Parameters
+    ----------
+    target : Target
+        Where the object shall be in the end.
+    entry : Entry
+        The journal's page, for sources that a later process can read again.
+    """
+
+    needs_sha: ClassVar[bool] = False
+    """Whether nothing can be sent before the whole content is known: no piece travels while somebody is writing."""
+
+    needs_size: ClassVar[bool] = True
+    """Whether the service wants to be told the size first."""
+
+    def __init__(self, target: Target, entry: Entry = NO_ENTRY) -> None:
+        self._target, self._entry = target, entry
+        self._stored = False
+
+    @classmethod
+    @abstractmethod
+    def streaming(cls, client: Any, target: Target, size: int | None, piece_size: int) -> Self:
+        """Return the upload of what comes bit by bit and cannot be had again.
+
+        Parameters
+        ----------
+        client : CosClient or CofferClient
+            Sends the requests; of the service that the kind is for.
+        size : int, optional
+            Bytes that will come, where they are known.
+        piece_size : int
+            Bytes per piece to ask for.
+        """
+
+    @classmethod
+    @abstractmethod
+    def of_source(
+        cls,
+        client: Any,
+        workers: Workers,
+        target: Target,
+        source: Source,
+        piece_size: int,
+        entry: Entry,
+        *,
+        instant: bool,
+        checksum: bool,
+    ) -> Self:
+        """Return the upload of what can be read again; for the parameters see `upload_source`."""
+
+    @property
+    @abstractmethod
+    def plan(self) -> SlicePlan:
+        """A fresh plan of the pieces that the open upload still wants."""
+
+    @property
+    @abstractmethod
+    def is_serial(self) -> bool:
+        """Whether pieces have to go one after another."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing has to be sent: the server has the content."""
+        return self._stored
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether the upload was begun on the server, or the content is already stored."""
+
+    @abstractmethod
+    def piece_size(self, offset: int) -> int:
+        """Return the bytes of a full piece that begins at an offset."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Begin the upload, or take up the one of an earlier process.
+
+        Raises
+        ------
+        FileExistsError
+            The target exists, and the upload is to create it.
+        IsADirectoryError
+            A directory has the target's name.
+        """
+
+    @abstractmethod
+    def recover(self) -> None:
+        """After the server refused to go on: find out how, so that a new plan can be sent."""
+
+    @abstractmethod
+    def send(self, piece: Slice, content: Content) -> None:
+        """Send one piece; sending it again does no harm."""
+
+    @abstractmethod
+    def finish(self, size: int | None = None, sha: str | None = None) -> None:
+        """Complete the object, and publish it unless it is deferred.
+
+        Parameters
+        ----------
+        size, sha : int, str, optional
+            Bytes and SHA-1 that came, where the size was not known when the upload was begun: what the server
+            stored is compared with them, where nothing else has made sure of it.
+        """
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Make a deferred object visible. Does nothing when it is."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove what is there of the upload, provably ours. A complete object at the target is never touched."""
+
+
+class SlicedUpload(PlacedUpload):
+    """An upload in slices through a session of the JSON API, at the target or on a hidden sibling.
 
     Parameters
     ----------
@@ -46,9 +174,6 @@ class PlacedUpload(ABC):
         Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
     """
 
-    needs_sha: ClassVar[bool] = False
-    """Whether nothing can be sent before the whole content is known: no slice travels while somebody is writing."""
-
     def __init__(
         self,
         client: CosClient,
@@ -60,13 +185,48 @@ class PlacedUpload(ABC):
         hidden: bool = False,
         uploadparts: str | None = None,
     ) -> None:
-        self._common, self._target, self._entry = client, target, entry
+        super().__init__(target, entry)
+        self._common = client
         self._uploadparts = uploadparts
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
         self._place = paths.sibling(target.key) if target.deferred or hidden else target.key
         self._session: SliceSession | None = None
         self._parts: tuple[tuple[int, int], ...] = ()
-        self._stored = self._asked = False
+        self._asked = False
+
+    @classmethod
+    def streaming(cls, client: Any, target: Target, size: int | None, piece_size: int) -> Self:
+        """Return the upload of what comes bit by bit: always to a hidden sibling.
+
+        At the target itself another writer could take the session away, and the bytes cannot be had again.
+        """
+        return cls(client, target, DECLARED_SIZE if size is None else size, piece_size, hidden=True)
+
+    @classmethod
+    def of_source(
+        cls,
+        client: Any,
+        workers: Workers,
+        target: Target,
+        source: Source,
+        piece_size: int,
+        entry: Entry,
+        *,
+        instant: bool,
+        checksum: bool,
+    ) -> Self:
+        """Return the upload of what can be read again, with its SHA-1 where it is wanted."""
+        record = entry.load()
+        known = upload_parts(_blocks(source, workers)) if instant and not cls.needs_sha else None
+        if known is not None:
+            # all recorded clients that send uploadparts also cut slices of 1 MiB (spec, wire traces, section 4)
+            return cls(client, target, source.size, MIB, known[0], entry, uploadparts=known[1])
+        sha: str | None = None
+        if record is not None:
+            sha = record.sha
+        elif checksum or cls.needs_sha:
+            sha = source.sha1()
+        return cls(client, target, source.size, piece_size, sha, entry)
 
     @property
     def plan(self) -> SlicePlan:
@@ -80,31 +240,25 @@ class PlacedUpload(ABC):
         return SlicePlan(self._size, session.slice_size, session.serial, self._parts, session.offset)
 
     @property
-    def session(self) -> SliceSession:
-        """The open session: how large slices have to be, and whether they go one after another."""
-        return self._opened()
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether nothing has to be sent: the server has the content."""
-        return self._stored
+    def is_serial(self) -> bool:
+        """Whether the open session takes slices only one after another."""
+        return self._opened().serial
 
     @property
     def is_open(self) -> bool:
         """Whether a session exists, or the content is already stored."""
         return self._session is not None or self._stored
 
-    @abstractmethod
-    def open(self) -> None:
-        """Open the session, or take up the one of an earlier process.
+    def piece_size(self, offset: int) -> int:
+        """Return the bytes per slice that the server decided."""
+        return self._opened().slice_size
 
-        Raises
-        ------
-        FileExistsError
-            The target exists, and the upload is to create it.
-        IsADirectoryError
-            A directory has the target's name.
-        """
+    def recover(self) -> None:
+        """Go on with the session in order; or see that it is complete; or start again on a hidden sibling."""
+        if self.go_on() or self.was_finished():
+            return
+        # someone else replaced the path under our session: start again where nobody else is
+        self.move_to_sibling()
 
     @abstractmethod
     def go_on(self) -> bool:
@@ -117,28 +271,6 @@ class PlacedUpload(ABC):
     @abstractmethod
     def move_to_sibling(self) -> None:
         """Start again on a hidden sibling, after the session was lost to someone else."""
-
-    @abstractmethod
-    def send(self, piece: Slice, content: Content) -> None:
-        """Send one slice; sending it again does no harm."""
-
-    @abstractmethod
-    def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """Complete the object, and publish it unless it is deferred.
-
-        Parameters
-        ----------
-        size, sha : int, str, optional
-            Bytes and SHA-1 that came, where the size was not known when the session was opened: what the server
-            stored is compared with them.
-        """
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Remove what is there of the upload: a session that is provably ours, or our own sibling.
-
-        A complete object at the target is never touched.
-        """
 
     def publish(self) -> None:
         """Move a complete sibling into place. Does nothing when the object was uploaded in place."""
@@ -187,3 +319,9 @@ class PlacedUpload(ABC):
         known = self._sha is not None and status.sha is not None
         same = status.sha == self._sha if known else paths.is_sibling(key)
         return not status.is_unfinished and status.size == self._size and same
+
+
+def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:
+    for piece in ranges(0, source.size, MIB):
+        with source.slice(piece.offset, piece.length, workers) as view:
+            yield view

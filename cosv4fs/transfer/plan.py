@@ -9,7 +9,19 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Slice", "SlicePlan", "ranges"]
+__all__ = ["MOST_PARTS", "PartSizes", "Slice", "SlicePlan", "part_size", "ranges"]
+
+LEAST_PART = 1024 * 1024
+"""Bytes of the smallest part but the last: 1 MB, which may mean either (CDCS spec section 6.2)."""
+
+LARGEST_PART = 5 * 10**9
+"""Bytes of the largest part: 5 GB, which may mean either (CDCS spec section 6.2)."""
+
+MOST_PARTS = 10_000
+"""Parts of one object (CDCS spec section 6.2)."""
+
+_DOUBLE_AFTER = 500
+"""Parts of an object of unknown size before they double: so 10,000 are 20 TB and more, the first of 4 MiB or above."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,52 @@ class Slice:
 def ranges(start: int, stop: int, size: int) -> list[Slice]:
     """Return consecutive stretches of at most `size` bytes that cover `start` up to `stop`."""
     return [Slice(offset, min(size, stop - offset)) for offset in range(start, stop, size)]
+
+
+def part_size(size: int, wanted: int) -> int:
+    """Return the bytes of the parts of an object of known size: as wanted, or more, so that there are not too many.
+
+    Raises
+    ------
+    ValueError
+        No number of parts can hold so many bytes.
+    """
+    least = -(-size // MOST_PARTS)
+    if least > LARGEST_PART:
+        raise ValueError(f"{size} bytes are more than {MOST_PARTS} parts of {LARGEST_PART} bytes hold")
+    whole = -(-least // LEAST_PART) * LEAST_PART
+    return max(LEAST_PART, wanted, min(whole, LARGEST_PART))
+
+
+@dataclass(frozen=True)
+class PartSizes:
+    """Where the parts of an object begin and how large they are; parts are counted from 1.
+
+    Parameters
+    ----------
+    first : int
+        Bytes of the first part.
+    grow : bool
+        Parts become larger as the object does, because nobody knows how large it will be.
+    """
+
+    first: int
+    grow: bool = False
+
+    def size(self, number: int) -> int:
+        """Return the bytes of a part."""
+        doubled = self.first << ((number - 1) // _DOUBLE_AFTER if self.grow else 0)
+        return min(doubled, max(self.first, LARGEST_PART))
+
+    def number(self, offset: int) -> int:
+        """Return the number of the part that an offset lies in."""
+        if not self.grow:
+            return offset // self.first + 1
+        number, begin = 1, 0
+        while offset >= begin + _DOUBLE_AFTER * self.size(number) and number <= MOST_PARTS:
+            begin += _DOUBLE_AFTER * self.size(number)
+            number += _DOUBLE_AFTER
+        return number + (offset - begin) // self.size(number)
 
 
 class SlicePlan:

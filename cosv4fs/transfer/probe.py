@@ -15,12 +15,10 @@ from cosv4fs.api import CosClient, CosV4Client, SliceSession
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.directories import parent_key, with_parents
+from cosv4fs.transfer.placed import DECLARED_SIZE
 from cosv4fs.transfer.publish import Target, discard_sibling
 
-__all__ = ["DECLARED_SIZE", "StreamingProbe"]
-
-DECLARED_SIZE = 2**40
-"""The size in bytes that an upload of unknown size is opened with; no object may become larger."""
+__all__ = ["StreamingProbe"]
 
 _CONTENT = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 

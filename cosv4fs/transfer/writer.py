@@ -1,7 +1,8 @@
 """Writing an object bit by bit: what stands behind ``open(path, "wb")``.
 
-The service wants the size before the first slice. Where the caller names it, slices go out while it is still writing;
-where it does not, they are kept in a spool and go out at the end (architecture: "Writing").
+The JSON API wants the size before the first slice. Where the caller names it, slices go out while it is still writing;
+where it does not, they are kept in a spool and go out at the end (architecture: "Writing"). Coffers want no size: parts
+always go out while the caller is writing, and become larger as the object does.
 """
 
 from __future__ import annotations
@@ -11,26 +12,34 @@ import hashlib
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
-from cosv4fs.api import CosClient
-from cosv4fs.config import Config
+from cosv4fs.config import MIB, Config
 from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.transfer.filepart import FilePart
 from cosv4fs.transfer.gather import Gathered
+from cosv4fs.transfer.kinds import single_upload, upload_kind
 from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.plan import Slice
-from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
-from cosv4fs.transfer.publish import Target, discard_sibling, naming, publish_sibling
+from cosv4fs.transfer.probe import StreamingProbe
+from cosv4fs.transfer.publish import Target, naming
+from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.upload import upload_kind, upload_single, upload_source
+from cosv4fs.transfer.status import Client
+from cosv4fs.transfer.upload import upload_source
 from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
 
 _log = logging.getLogger("cosv4fs")
+
+_ON_DISK = 1024 * MIB
+"""Bytes of parts in temporary files that are under way at once, unless two parts are more."""
 
 _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
@@ -57,7 +66,7 @@ class ObjectWriter:
 
     Parameters
     ----------
-    client, workers : CosClient, Workers
+    client, workers : CosClient or CofferClient, Workers
         Send the requests.
     config : Config
         Limits and sizes.
@@ -66,14 +75,15 @@ class ObjectWriter:
     size : int, optional
         Bytes that will come, exactly. With it slices are sent while the caller is writing.
     slice_size : int, optional
-        Bytes per slice to ask for; from the configuration unless given.
+        Bytes per slice or part to ask for; from the configuration unless given.
     probe : StreamingProbe, optional
-        Knows whether objects of unknown size may be streamed; without it they are spooled.
+        Knows whether objects of unknown size may be streamed, where the service wants to know the size; without it
+        they are spooled.
     """
 
     def __init__(
         self,
-        client: CosClient,
+        client: Client,
         workers: Workers,
         config: Config,
         target: Target,
@@ -84,14 +94,16 @@ class ObjectWriter:
         self._client, self._workers, self._config = client, workers, config
         self._target, self._size = target, size
         self._slice_size = slice_size or config.slice_size
+        kind = upload_kind(client)
+        self._probe = probe
         # only an object of unknown size may still have to change its way of travelling
-        streams = not upload_kind(client).needs_sha
-        self._probe = probe if size is None and streams else None
+        self._may_outgrow = size is None and not kind.needs_sha and (probe is not None or not kind.needs_size)
+        self._room = max(config.spool_memory if kind.needs_size else 0, config.single_upload_limit)
         self._written = 0
         self._failed = False
         self._strategy: _Strategy
-        if streams and size is not None and size > config.single_upload_limit:
-            self._strategy = _Stream(client, workers, target, size, self._slice_size)
+        if not kind.needs_sha and size is not None and size > config.single_upload_limit:
+            self._strategy = _Stream(client, workers, config, target, size, self._slice_size)
         else:
             self._strategy = _Collect(client, workers, config, target, self._slice_size)
 
@@ -122,14 +134,13 @@ class ObjectWriter:
         self._written += len(view)
 
     def _outgrow(self, count: int) -> None:
-        """Stream from here on, when the memory of the spool is full and the bucket can do it."""
-        probe, held = self._probe, self._strategy
-        room = max(self._config.spool_memory, self._config.single_upload_limit)
-        if probe is None or not isinstance(held, _Collect) or self._written + count <= room:
+        """Stream from here on, when the memory for what is kept is full and the service can do it."""
+        held = self._strategy
+        if not self._may_outgrow or not isinstance(held, _Collect) or self._written + count <= self._room:
             return
-        self._probe = None
-        if probe.allows(self._target):
-            stream = _Stream(self._client, self._workers, self._target, None, self._slice_size, probe)
+        self._may_outgrow, probe = False, self._probe
+        if not upload_kind(self._client).needs_size or (probe is not None and probe.allows(self._target)):
+            stream = _Stream(self._client, self._workers, self._config, self._target, None, self._slice_size, probe)
             self._strategy = stream
             held.hand_over(stream)
 
@@ -181,14 +192,13 @@ class ObjectWriter:
 class _Collect:
     """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
 
-    def __init__(self, client: CosClient, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
+    def __init__(self, client: Client, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
         self._client, self._workers, self._target = client, workers, target
         self._limit, self._slice_size, self._instant = config.single_upload_limit, slice_size, config.instant_upload
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
-        self._upload: PlacedUpload | None = None
-        self._place = target.key
+        self._made: PlacedUpload | SingleUpload | None = None
 
     def append(self, view: memoryview) -> None:
         self._spool.append(view)
@@ -205,52 +215,52 @@ class _Collect:
         spool, target = self._spool, self._target
         try:
             if spool.size <= self._limit:
+                single = single_upload(self._client, target)
                 with spool.slice(0, spool.size, self._workers) as view:
-                    self._place = upload_single(self._client, target, view)
+                    single.store(view)
+                self._made = single
             else:
-                self._upload = upload_source(
+                self._made = upload_source(
                     self._client, self._workers, target, spool, self._slice_size, instant=self._instant
                 )
         finally:
             spool.close()
 
     def publish(self) -> None:
-        if self._upload is not None:
-            self._upload.publish()
-        elif self._place != self._target.key:
-            publish_sibling(self._client, self._target, self._place, self._spool.size, None)
+        if self._made is not None:
+            self._made.publish()
 
     def abort(self) -> None:
         self._spool.close()
-        if self._upload is not None:
-            self._upload.abort()
-        elif self._place != self._target.key:
-            discard_sibling(self._client, self._target.bucket, self._place)
+        if self._made is not None:
+            self._made.abort()
 
 
 class _Stream:
-    """Sends each slice as soon as it is full: the size is known, or may be told at the end."""
+    """Sends each piece as soon as it is full: the size is known, or may be told at the end, or interests nobody."""
 
     def __init__(
         self,
-        client: CosClient,
+        client: Client,
         workers: Workers,
+        config: Config,
         target: Target,
         size: int | None,
         slice_size: int,
         probe: StreamingProbe | None = None,
     ) -> None:
-        self._target, self._probe = target, probe
-        self._size = DECLARED_SIZE if size is None else size
-        self._slice_size = slice_size
-        # at the target itself another writer could take the session away, and the bytes cannot be had again
-        self._upload = upload_kind(client)(client, target, self._size, slice_size, hidden=True)
-        self._digest = hashlib.sha1(usedforsecurity=False) if size is None else None
+        self._workers, self._config, self._target, self._probe = workers, config, target, probe
+        kind = upload_kind(client)
+        self._upload = kind.streaming(client, target, size, slice_size)
+        self._is_unsized = size is None
+        self._digest = hashlib.sha1(usedforsecurity=False) if size is None and kind.needs_size else None
         self._serial = False
-        self._workers = workers
-        self._gathered = Gathered(slice_size, workers)
+        self._piece_size = slice_size
+        self._in_memory = workers.concurrency * slice_size
+        self._gathered = self._empty(slice_size)
         self._offset = 0
         self._batch = Batch(workers)
+        self._under_way: deque[Future[None]] = deque()
 
     def append(self, view: memoryview) -> None:
         if self._digest is not None:
@@ -269,8 +279,9 @@ class _Stream:
             if self._gathered.length:
                 self._flush(last=True)
             self._batch.finish()
+            self._gathered.release()
             if self._digest is None:
-                self._upload.finish()
+                self._upload.finish(self._offset if self._is_unsized else None)
                 return
             try:
                 self._upload.finish(self._offset, self._digest.hexdigest())
@@ -302,36 +313,66 @@ class _Stream:
 
     def abort(self) -> None:
         self._batch.end(at_once=True)
+        self._gathered.release()
         self._upload.abort()
 
     def _flush(self, last: bool = False) -> None:
-        """Hand the buffer over, full or with the last bytes, opening the session at the first."""
+        """Hand the buffer over, full or with the last bytes, beginning the upload at the first."""
         if not self._upload.is_open:
             self._open()
-            # other slices than asked for: there may be room for more now, or nothing left
+            # other pieces than asked for: there may be room for more now, or nothing left
             if not self._gathered.length or not (self._gathered.is_full or last):
                 return
-        gathered, self._gathered = self._gathered, Gathered(self._slice_size, self._workers)
+        gathered = self._gathered
         piece = Slice(self._offset, gathered.length)
         self._offset += gathered.length
+        if last:
+            self._gathered = Gathered(self._piece_size, self._workers)
+        else:
+            self._gather()
+        self._wait_for_room()
         future = self._batch.start(partial(self._send, piece, gathered))
+        self._under_way.append(future)
         if self._serial:
             future.result()
 
     def _open(self) -> None:
-        """Open the session and cut what is held into slices of the size that the server decided."""
+        """Begin the upload and cut what is held into pieces of the size that the server decided."""
         self._upload.open()
-        session = self._upload.session
-        self._serial = session.serial
-        if session.slice_size != self._slice_size:
-            self._slice_size, held = session.slice_size, self._gathered
-            self._gathered = Gathered(self._slice_size, self._workers)
+        self._serial = self._upload.is_serial
+        self._in_memory = self._workers.concurrency * max(self._piece_size, self._upload.piece_size(0))
+        if self._upload.piece_size(0) != self._piece_size:
+            held = self._gathered
+            self._gather()
             for part in list(held.pieces):
                 self._append(part)
+            held.release()
 
-    def _send(self, piece: Slice, gathered: Gathered) -> None:
-        self._upload.send(piece, gathered.pieces)
-        gathered.release()
+    def _gather(self) -> None:
+        """Begin a new piece: in memory, or in a temporary file when it will be large."""
+        size = self._piece_size = self._upload.piece_size(self._offset)
+        self._gathered = self._empty(size)
+
+    def _empty(self, size: int) -> Gathered | FilePart:
+        if self._is_in_memory(size):
+            return Gathered(size, self._workers)
+        return FilePart(size, self._config.spool_dir, self._target.path)
+
+    def _is_in_memory(self, size: int) -> bool:
+        return size <= max(self._config.spool_memory, self._config.slice_size)
+
+    def _wait_for_room(self) -> None:
+        """Let no more large pieces be under way than memory, or the disk, may have to hold."""
+        room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
+        most = max(2, room // self._piece_size)
+        while len(self._under_way) >= most:
+            self._under_way.popleft().result()
+
+    def _send(self, piece: Slice, gathered: Gathered | FilePart) -> None:
+        try:
+            self._upload.send(piece, gathered.pieces)
+        finally:
+            gathered.release()
 
 
 # An abandoned writer is aborted by the garbage collector, which may run inside any lock of this process: so it only

@@ -28,13 +28,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=f"Scenarios: {text}.")
     add = parser.add_argument
     add("scenario", choices=list(SCENARIOS))
-    add("--protocol", choices=("cosv4", "cosv3"), default="cosv4", help="of the clients (default: %(default)s)")
+    add("--protocol", choices=("cosv4", "cosv3", "cdcs"), default="cosv4", help="of the clients (default: %(default)s)")
     add("--seed", type=int, default=1, help="the same seed gives the same moments (default: %(default)s)")
     add("--moments", type=int, default=30, help="how many (default: %(default)s)")
-    add("--size", type=int, metavar="MIB", help="of a large object (default: 300, of client and emulator 3)")
+    add(
+        "--size",
+        type=int,
+        metavar="MIB",
+        help="of a large object (default: 300, of coffers, which keep all, 30; of client and emulator 3)",
+    )
     add("--folder", metavar="DIR", help="where all files go (default: the system's choice)")
     given = parser.parse_args()
-    size = given.size or SIZES.get(given.scenario, 300)
+    if given.protocol == "cdcs" and given.scenario == "migration":
+        parser.error("there are no migrations into coffers: name uploads, client or emulator")
+    size = given.size or SIZES.get(given.scenario, 30 if given.protocol == "cdcs" else 300)
     # an ordered end, so that no process and no file stays behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="cosv4fs-crash-", dir=given.folder) as folder:

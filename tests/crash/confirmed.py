@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, CosV3Client, CosV4Client
+from cosv4fs.api import CofferClient, CosClient, CosV3Client, CosV4Client
 from cosv4fs.api import Entry as ListedEntry
 from tests.crash.looking import read
 from tests.crash.operations import CHANGING
@@ -17,8 +17,10 @@ from tests.crash.processes import Event
 
 __all__ = ["Confirmed", "inconsistent"]
 
+_MD5_DIGITS = 32
+
 Content = tuple[tuple[int, int, str], ...]
-"""Offset, length and SHA-1 of the pieces that an object was sent in; empty for a directory."""
+"""Offset or number, length, and SHA-1 or MD5 of the pieces that an object was sent in; empty for a directory."""
 
 Slices = dict[int, tuple[int, str]]
 """Length and SHA-1 of slices by offset."""
@@ -61,7 +63,9 @@ class Confirmed:
 
     def _act(self, event: Event, sure: bool) -> None:
         op, key, session = event["op"], event["path"], event["session"]
-        if op == "upload":
+        if op == "abort":
+            self._sure.pop(session, None)
+        elif op == "upload":
             self._set(key, {((0, event["length"], event["sha"]),)}, sure)
         elif op == "create":
             self._set(key, {()}, sure)
@@ -119,8 +123,12 @@ def _pieces(slices: Slices) -> Content:
     return tuple((offset, *slices[offset]) for offset in sorted(slices))
 
 
-def _received(client: CosClient, bucket: str, key: str, session: str, slices: Slices) -> set[int]:
-    """Return where the slices of an upload begin that the service has."""
+def _received(client: CosClient | CofferClient, bucket: str, key: str, session: str, slices: Slices) -> set[int]:
+    """Return where the slices of an upload begin that the service has; of parts, their numbers."""
+    if isinstance(client, CofferClient):
+        if all(upload.upload_id != session for upload in client.list_uploads(bucket, key)):
+            return set()
+        return {part.number for part in client.list_parts(bucket, key, session)}
     if isinstance(client, CosV3Client):
         # nobody but its owner may ask for a session: a listing tells how much there is, without gaps
         stored = next((entry.stored for entry in _listed(client, bucket, key)), 0)
@@ -151,9 +159,12 @@ def _is_one_of(fs: Any, path: str, key: str, contents: set[Content | None]) -> b
 
 def _fits(content: bytes, pieces: Content) -> bool:
     end = 0
-    for offset, length, sha in pieces:
-        piece = content[offset : offset + length]
-        if offset != end or hashlib.sha1(piece, usedforsecurity=False).hexdigest() != sha:
+    for position, (offset, length, digest) in enumerate(pieces, 1):
+        # what is told of a part of a coffer's object is its number, from 1 on, and its MD5
+        is_part = len(digest) == _MD5_DIGITS
+        piece = content[end : end + length]
+        found = hashlib.new("md5" if is_part else "sha1", piece, usedforsecurity=False).hexdigest()
+        if found != digest or (offset not in (0, position) if is_part else offset != end):
             return False
         end += length
     return end == len(content)
@@ -164,8 +175,13 @@ def inconsistent(root: Path) -> list[str]:
     database = sqlite3.connect(f"file:{root / 'emulator.sqlite'}?mode=ro", uri=True)
     try:
         wrong = [str(row) for (row,) in database.execute("PRAGMA integrity_check") if row != "ok"]
-        objects = dict(database.execute("SELECT blob, size FROM nodes WHERE blob IS NOT NULL"))
-        uploads = {blob for (blob,) in database.execute("SELECT blob FROM uploads")}
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "parts" in tables:
+            known, unfinished = "SELECT blob, size FROM objects UNION ALL SELECT blob, size FROM parts", ""
+        else:
+            known, unfinished = "SELECT blob, size FROM nodes WHERE blob IS NOT NULL", "SELECT blob FROM uploads"
+        objects = dict(database.execute(known))
+        uploads = {blob for (blob,) in database.execute(unfinished)} if unfinished else set()
     finally:
         database.close()
     there = {path.name: path.stat().st_size for path in (root / "blobs").iterdir()}

@@ -6,13 +6,13 @@ import random
 import shutil
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.crash.child import run as perform
 from tests.crash.confirmed import Confirmed, inconsistent
 from tests.crash.looking import Witness, everything, fresh, listed, look, looks_complete, read
-from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, SLICE, Operation, Stage
+from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, KINDS_ONCE, SLICE, Operation, Stage
 from tests.crash.processes import Client, Event, Server
 from tests.crash.scenarios import Plan, Summary, scenario
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["client", "emulator"]
 
-BUCKET = "bucket"
 NOT_THERE = ("ConnectionError", "TimeoutError")
 
 
@@ -86,19 +85,21 @@ class _Scene:
         self._options = {
             **server.options,
             "protocol": plan.protocol,
-            "slice_size": SLICE,
+            # parts of coffers have 1 MiB at least
+            "slice_size": 2 * SLICE if server.once else SLICE,
             "single_upload_limit": SLICE,
             "spool_memory": 2 * SLICE,
             "journal_dir": str(self._journal),
         }
         self.summary = Summary()
         self.counts: Counter[str] = Counter()
+        self._partly = False
 
     def run(self) -> Summary:
         """Let processes die until there were enough of them."""
         for number in range(1, self._plan.moments + 1):
             chance = random.Random(self._chance.random())
-            failures = self._moment(f"{BUCKET}/moment {number}", chance, f"{number:>3}")
+            failures = self._moment(f"{self._server.bucket}/moment {number}", chance, f"{number:>3}")
             self.summary.moments += 1
             self.summary.failures += [f"moment {number}: {failure}" for failure in failures]
         self._plan.say(", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())))
@@ -106,7 +107,8 @@ class _Scene:
 
     def _moment(self, folder: str, chance: random.Random, number: str) -> list[str]:
         self._local.mkdir()
-        operation = chance.choice(KINDS)(Stage(folder, self._local, chance, max(self._plan.size, 2 * SLICE)))
+        once, size = self._server.once, max(self._plan.size, 2 * SLICE)
+        operation = chance.choice(KINDS_ONCE if once else KINDS)(Stage(folder, self._local, chance, size, once))
         death = self._choose(operation, chance)
         self._server.catch_up()
         self._server.clear()
@@ -115,7 +117,7 @@ class _Scene:
         try:
             _prepare(fresh(self._server), operation)
             words = self._play(operation, death, chance, failures)
-            self._end(operation, failures)
+            self._end(self._possible(operation), failures)
         except Exception:
             failures.append(traceback.format_exc())
         self._clear(operation)
@@ -162,7 +164,7 @@ class _Scene:
             before, after = operation.allowed(path)
             if before != after:
                 states.append("new" if content == after else "old")
-        hidden = [upload["place"] for upload in fs.uploads(operation.folder)] if fs.exists(operation.folder) else []
+        hidden = [upload["place"] for upload in fs.uploads(operation.folder)] if self._is_there(fs, operation) else []
         for place in hidden:
             # an unfinished upload stands in the place where an object is to be, perhaps beside the old one
             if place not in operation.before and fs.exists(place):
@@ -172,11 +174,15 @@ class _Scene:
         self.counts[f"found {word}"] += 1
         return word + (f", {len(hidden)} hidden" if hidden else "")
 
+    def _is_there(self, fs: Any, operation: Operation) -> bool:
+        """Tell whether there may be unfinished uploads: in coffers there may be without any directory."""
+        return self._server.once or fs.exists(operation.folder)
+
     def _clean(self, operation: Operation, failures: list[str]) -> None:
         """Remove what is unfinished; nothing hidden may be left, and nothing else may be gone."""
         fs = fresh(self._server)
         before = {path: read(fs, path) for path in operation.paths}
-        if fs.exists(operation.folder):
+        if self._is_there(fs, operation):
             fs.clean_uploads(operation.folder, older_than=0)
             failures += [f"cleaning has left {upload['place']}" for upload in fs.uploads(operation.folder)]
         failures += [f"cleaning has changed {path}" for path in before if read(fs, path) != before[path]]
@@ -190,10 +196,45 @@ class _Scene:
         gone = operation.gone or tuple(operation.moves)
         fs = fresh(self._server)
         done = bool(gone) and not any(fs.exists(path) for path in gone)
-        task = {"action": operation.action, "arguments": operation.arguments, "keywords": operation.keywords}
-        outcome = perform(fresh(self._server, **self._own_options()), task)
+        outcome = self._perform(operation)
+        if self._server.once and outcome["error"] == "CosFileExistsError":
+            outcome = self._repeat_once(operation, outcome, failures)
         if outcome["error"] is not None and not (done and "FileNotFoundError" in outcome["error"]):
             failures.append(f"the repetition raised {outcome['trace']}")
+
+    def _perform(self, operation: Operation) -> dict[str, Any]:
+        task = {"action": operation.action, "arguments": operation.arguments, "keywords": operation.keywords}
+        return perform(fresh(self._server, **self._own_options()), task)
+
+    def _stored(self, operation: Operation) -> dict[str, bytes]:
+        """Return what of the new is there already."""
+        fs = fresh(self._server)
+        new = operation.after.keys() - operation.before.keys()
+        return {path: operation.after[path] for path in new if read(fs, path) == operation.after[path]}
+
+    def _repeat_once(self, operation: Operation, refused: dict[str, Any], failures: list[str]) -> dict[str, Any]:
+        """A name is taken: by what is stored, which is right, or by an unfinished upload, which can be given up."""
+        if self._stored(operation):
+            self.counts["repetitions that found it stored"] += 1
+            self._partly = True
+            return {**refused, "error": None}
+        fs = fresh(self._server)
+        held = fs.uploads(operation.folder)
+        for upload in held:
+            if operation.action == "put_file" and upload["stored"]:
+                failures.append(f"the same call could not go on with {upload['stored']} bytes of {upload['name']}")
+            fs.abort_upload(upload["name"])
+        if not held:
+            failures.append("nothing holds the name that is refused")
+        self.counts["names that were freed"] += len(held)
+        return self._perform(operation)
+
+    def _possible(self, operation: Operation) -> Operation:
+        """Return the operation with what it can come to: what is stored cannot be stored again with the rest."""
+        if not self._partly:
+            return operation
+        self._partly = False
+        return replace(operation, after={**operation.before, **self._stored(operation)})
 
     def _own_options(self) -> dict[str, Any]:
         return {name: self._options[name] for name in self._options.keys() - self._server.options.keys() - {"protocol"}}
@@ -215,7 +256,7 @@ class _Scene:
 
     def _clear(self, operation: Operation) -> None:
         fs = fresh(self._server)
-        if fs.exists(operation.folder):
+        if not self._server.once and fs.exists(operation.folder):
             fs.rm(operation.folder, recursive=True)
         for folder in (self._local, self._journal):
             shutil.rmtree(folder, ignore_errors=True)
@@ -237,11 +278,14 @@ class _Client(_Scene):
         # where an answer is awaited, perhaps nothing else comes
         extra = chance.randint(0, 3) if how == "seen" else 0
         late = chance.choice(("released first", "released before again", "released after again"))
+        if self._server.once and late == "released after again":
+            # what the service holds holds its name too
+            late = "released before again"
         return Death(how, nth, extra, late=late if how == "held" else "")
 
     def _play(self, operation: Operation, death: Death, chance: random.Random, failures: list[str]) -> list[str]:
         held = death.how in ("held", "acted")
-        while not (reached := self._kill(operation, death, failures)) and death.nth > 1:
+        while not (reached := self._kill(operation, death, failures)) and death.nth > 1 and not self._server.once:
             # it was over before: begin anew, and kill earlier
             if held:
                 self._server.release("hold")
@@ -366,7 +410,7 @@ class _Emulator(_Scene):
         """Nothing that was confirmed is lost, and the folder is in order."""
         server = self._server
         server.catch_up()
-        failures += Confirmed(server.log()).missing(fresh(server), BUCKET)
+        failures += Confirmed(server.log()).missing(fresh(server), server.bucket)
         failures += inconsistent(self._plan.folder / "service")
 
     def _check_outcome(self, operation: Operation, outcome: dict[str, Any], reached: bool, failures: list[str]) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ANY_CHANGE", "CHANGING", "KINDS", "SLICE", "Operation"]
+__all__ = ["ANY_CHANGE", "CHANGING", "KINDS", "KINDS_ONCE", "SLICE", "Operation"]
 
 CHANGING = frozenset({
     "create", "update", "delete", "move", "copy", "upload", "upload_slice_init", "upload_slice_data",
-    "upload_slice_finish", "upload_slice",
+    "upload_slice_finish", "upload_slice", "abort",
 })  # fmt: skip
 """The requests that change what is stored; a process that dies between two others has changed nothing more."""
 
@@ -87,10 +87,16 @@ class Stage:
         Chooses names, sizes and contents.
     size : int
         Bytes of the largest object.
+    once : bool
+        Whether nothing can be replaced: then nothing is where something is to be stored.
     """
 
-    def __init__(self, folder: str, local: Path, chance: random.Random, size: int) -> None:
-        self.folder, self.local, self.chance, self.size = folder, local, chance, size
+    def __init__(self, folder: str, local: Path, chance: random.Random, size: int, once: bool = False) -> None:
+        self.folder, self.local, self.chance, self.size, self.once = folder, local, chance, size, once
+
+    def places(self, *names: str) -> tuple[str, ...]:
+        """Return those methods of the service's store that it uses: a write-once one has its own for contents."""
+        return tuple(name for name in names if name == "writing") if self.once else names
 
     def content(self, large: bool) -> bytes:
         """Return bytes of their own."""
@@ -111,13 +117,9 @@ class Stage:
         return {f"{self.folder}/{name}/{prefix}{path}": self.content(False) for path in chosen}
 
 
-def _slices(content: bytes | None) -> int:
-    return 0 if content is None or len(content) <= SLICE else -(-len(content) // SLICE)
-
-
-def _requests(new: bytes, old: bytes | None) -> int:
-    """Return how many changing requests an upload makes."""
-    slices = _slices(new)
+def _requests(new: bytes, old: bytes | None, once: bool) -> int:
+    """Return how many changing requests an upload makes; parts of coffers are twice as large."""
+    slices = 0 if len(new) <= SLICE else -(-len(new) // (2 * SLICE if once else SLICE))
     return 1 if not slices else slices + (2 if old is None else 4)
 
 
@@ -129,7 +131,7 @@ def write(stage: Stage) -> Operation:
     """One object is stored, in one request or in slices, where nothing, a small or a large one was."""
     chance = stage.chance
     way, large = chance.choice(_WAYS), chance.random() < 0.7
-    was = chance.choice(("nothing", "small", "large"))
+    was = "nothing" if stage.once else chance.choice(("nothing", "small", "large"))
     old = None if was == "nothing" else stage.content(was == "large")
     new, path = stage.content(large), f"{stage.folder}/deep/object"
     action, arguments = _store(path, way, new, stage)
@@ -142,8 +144,8 @@ def write(stage: Stage) -> Operation:
         arguments,
         {**beside, **({} if old is None else {path: old})},
         {**beside, path: new},
-        _requests(new, old),
-        ("write_blob", "_write", "resize_blob", "writing") if large else ("new_blob", "_write", "writing"),
+        _requests(new, old, stage.once),
+        stage.places(*(("write_blob", "_write", "resize_blob") if large else ("new_blob", "_write")), "writing"),
     )
 
 
@@ -163,7 +165,7 @@ def _onto(stage: Stage, source: str, target: str) -> tuple[dict[str, bytes], dic
     """Return the files of a tree, some that stand where its files go, and where they go."""
     tree = stage.tree(source)
     pairs = {path: path.replace(f"/{source}/", f"/{target}/", 1) for path in tree}
-    taken = {path: stage.content(False) for path in pairs.values() if stage.chance.random() < 0.3}
+    taken = {path: stage.content(False) for path in pairs.values() if not stage.once and stage.chance.random() < 0.3}
     return tree, taken, pairs
 
 
@@ -189,7 +191,8 @@ def copy(stage: Stage) -> Operation:
     name = f"cp directory of {len(pairs)}" if more else f"cp file {'onto another' if target in taken else 'to new'}"
     return Operation(
         name, stage.folder, "cp", (source, target), {**tree, **taken}, {**tree, **taken, **copies},
-        len(pairs) + (3 if more else 0), ("copy_blob", "writing", "remove_blobs"), more,
+        len(pairs) + (3 if more and not stage.once else 0),
+        stage.places("copy_blob", "writing", "remove_blobs"), more,
     )  # fmt: skip
 
 
@@ -209,14 +212,14 @@ def transaction(stage: Stage) -> Operation:
     requests = 0
     for number in range(chance.randint(2, 4)):
         path, new = f"{stage.folder}/{number % 2}/file{number}", stage.content(chance.random() < 0.3)
-        if chance.random() < 0.5:
+        if not stage.once and chance.random() < 0.5:
             before[path] = stage.content(chance.random() < 0.3)
         after[path] = new
         tasks.append((stage.file(new), path, chance.random() < 0.5))
-        requests += _requests(new, None) + 1
+        requests += _requests(new, None, stage.once) + (0 if stage.once else 1)
     return Operation(
         f"transaction of {len(after)}, {len(before)} there", stage.folder, "transaction", (tasks,), before, after,
-        requests, ("_write", "writing", "new_blob"),
+        requests, stage.places("_write", "writing", "new_blob"),
     )  # fmt: skip
 
 
@@ -224,3 +227,6 @@ KINDS: tuple[Kind, ...] = (
     write, write, write, write, move_file, move_directory, move_directory, copy, remove, transaction, transaction,
 )  # fmt: skip
 """What is chosen from; often what has many variants."""
+
+KINDS_ONCE: tuple[Kind, ...] = (write, write, write, write, copy, transaction)
+"""What is chosen from where nothing can be replaced, moved or removed."""

@@ -138,8 +138,12 @@ class Server(_ForkedLines):
         protocol: str = "cosv4",
     ) -> None:
         self.protocol = protocol
+        self.once = protocol == "cdcs"
+        """Whether nothing can be replaced or removed."""
+        self.bucket = "bucket-1250000000" if self.once else "bucket"
         switches = [f"--dialect={value}" for value in dialect]
         durable = ["--fsync"] if fsync else []
+        durable += ["--bucket", self.bucket, *(["--coffers"] if self.once else [])]
         super().__init__("tests.crash.server", str(root), "--port", str(port), *durable, *switches)
         if not self.wait_for(lambda: bool(self.events)):
             raise RuntimeError("the service did not start")

@@ -18,16 +18,29 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cosv4fs.emulator import Dialect, Emulator, RequestRecord
+from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
+from cosv4fs.emulator.coffer.call import CofferCall
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
+from cosv4fs.emulator.request import Request
 from cosv4fs.emulator.store import Store
-from tests.crash.moments import INIT, LIST, SLICE
+from tests.crash.moments import FINISH, INIT, LIST, SLICE
 from tests.crash.operations import ANY_CHANGE, CHANGING
 
 PLACES = ("new_blob", "copy_blob", "write_blob", "_write", "resize_blob", "remove_blobs", "writing")
 """The methods of the store where the service can be told to stand still."""
+
+
+OF_COFFERS = {
+    "PutObject": "upload",
+    "InitiateMultipartUpload": INIT,
+    "UploadPart": SLICE,
+    "CompleteMultipartUpload": FINISH,
+    "ListParts": LIST,
+    "AbortMultipartUpload": "abort",
+}
+"""What requests to coffers are called here: as those that do the same elsewhere; a part's offset is its number."""
 
 
 def say(kind: str, **more: Any) -> None:
@@ -42,17 +55,17 @@ class Hold(Action):
         self.released = threading.Event()
         self._name, self._acted = name, acted
 
-    def before(self, call: Call) -> Reply | None:
+    def before(self, call: Request) -> Reply | None:
         if not self._acted:
             self._wait(call)
         return None
 
-    def after(self, call: Call, reply: Reply) -> Reply:
+    def after(self, call: Request, reply: Reply) -> Reply:
         if self._acted:
             self._wait(call)
         return reply
 
-    def _wait(self, call: Call) -> None:
+    def _wait(self, call: Request) -> None:
         say("held", name=self._name, request=call.request_id)
         while not self.released.wait(0.02) and not call.stopping.is_set():
             pass
@@ -61,7 +74,7 @@ class Hold(Action):
 class Holds:
     """The holds by name."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator | CofferEmulator) -> None:
         self._emulator = emulator
         self._known: dict[str, tuple[Fault, Hold]] = {}
 
@@ -77,7 +90,7 @@ class Holds:
                 nth=nth,
                 times=times,
                 action=action,
-                match=lambda call: call.op in CHANGING if any_change else _named(call.op, call.parameters.values) == op,
+                match=lambda call: _name(call) in CHANGING if any_change else _name(call) == op,
             ),
             action,
         )
@@ -91,6 +104,10 @@ class Holds:
         fault, action = self._known.pop(name)
         self._emulator.faults.remove(fault)
         action.released.set()
+
+
+def _name(call: Any) -> str:
+    return OF_COFFERS.get(call.op, call.op) if isinstance(call, CofferCall) else _named(call.op, call.parameters.values)
 
 
 def _named(op: str, values: Mapping[str, Any]) -> str:
@@ -149,6 +166,26 @@ def _unstall(plain: dict[str, Any]) -> None:
         setattr(Store, place, method)
 
 
+def _part_arrived(call: CofferCall) -> bool:
+    say(
+        "arrived",
+        request=call.request_id,
+        op=_name(call),
+        path=f"/{call.target.key}",
+        session=call.upload_id or None,
+        offset=_part_number(call.text("partNumber")),
+        length=call.body.size,
+        sha=call.body.md5.hex(),
+        target=None,
+        size=None,
+    )
+    return False
+
+
+def _part_number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
 def _arrived(call: Call) -> bool:
     content = call.parameters.content
     values = call.parameters.values
@@ -172,11 +209,11 @@ def _answered(record: RequestRecord) -> None:
     say(
         "answered",
         request=record.request_id,
-        op=_named(record.op, {"offset": record.offset, "session": record.session}),
+        op=OF_COFFERS.get(record.op) or _named(record.op, {"offset": record.offset, "session": record.session}),
         path=record.path,
         session=record.session,
-        offset=record.offset,
-        ok=record.status == 200 and record.code == 0,
+        offset=record.offset if record.offset is not None else _part_number(record.query.get("partNumber")),
+        ok=200 <= record.status < 300 and record.code == 0,
         code=record.code,
     )
 
@@ -189,17 +226,16 @@ def main() -> None:
     parser.add_argument("--bucket", default="bucket")
     parser.add_argument("--dialect", action="append", default=[])
     parser.add_argument("--fsync", action="store_true")
+    parser.add_argument("--coffers", action="store_true", help="be the service of coffers")
     given = parser.parse_args()
-    emulator = Emulator(
-        given.root,
-        port=given.port,
-        buckets=(given.bucket,),
-        dialect=Dialect.parse(given.dialect),
-        fsync=given.fsync,
-        listener=_answered,
+    names, common = (given.bucket,), {"port": given.port, "fsync": given.fsync, "listener": _answered}
+    emulator: Emulator | CofferEmulator = (
+        CofferEmulator(given.root, coffers=names, dialect=CofferDialect.parse(given.dialect), **common)
+        if given.coffers
+        else Emulator(given.root, buckets=names, dialect=Dialect.parse(given.dialect), **common)
     )
     # `match` sees every request when it has come and nothing is done about it yet
-    emulator.faults.add(action=Action(), times=None, match=_arrived)
+    emulator.faults.add(action=Action(), times=None, match=_part_arrived if given.coffers else _arrived)
     with emulator:
         holds, plain = Holds(emulator), {place: getattr(Store, place) for place in PLACES}
         say("ready", options=emulator.storage_options, port=emulator.port)

@@ -10,6 +10,7 @@ from tests.crash.looking import look
 from tests.crash.operations import Operation
 from tests.crash.processes import Server
 from tests.crash.scenarios import Plan
+from tests.crash.uploads import uploads
 from tests.filesystem.conftest import WIRES
 
 MIB = 1024 * 1024
@@ -17,7 +18,7 @@ BUCKET = "bucket"
 OLD, NEW = b"old content", b"the new one"
 
 
-@pytest.mark.parametrize("protocol", ["cosv4", "cosv3"])
+@pytest.mark.parametrize("protocol", ["cosv4", "cosv3", "cdcs"])
 @pytest.mark.parametrize(("scenario", "seed"), [(client, 5), (emulator, 6)])
 def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, protocol, tmp_path):
     lines = []
@@ -25,6 +26,16 @@ def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, see
     assert summary.failures == [], lines
     assert summary.moments == 6
     assert summary.kills >= 4, lines
+
+
+def test_what_a_coffer_has_acknowledged_is_not_sent_again(tmp_path):
+    lines = []
+    plan = Plan(tmp_path, 3, 6, 6 * MIB, slice_size=MIB, fsync=True, say=lines.append, protocol="cdcs")
+    summary = uploads(plan)
+    assert summary.failures == [], lines
+    assert summary.moments == 6
+    assert summary.kills >= 4, lines
+    assert summary.resumed >= 2, lines
 
 
 def test_a_complete_sibling_exists_for_nobody():
@@ -100,6 +111,41 @@ def test_slices_that_were_confirmed_are_missed(tmp_path, protocol):
         assert Confirmed(sent).missing(fs, BUCKET) == []
         fs.client.delete(BUCKET, key)
         assert Confirmed(sent).missing(fs, BUCKET) == [f"slices [0] of {key} had been confirmed, and are lost"]
+
+
+def test_what_a_coffer_had_confirmed_is_missed(tmp_path):
+    with Server(tmp_path, protocol="cdcs") as server:
+        options = {"slice_size": MIB, "single_upload_limit": MIB}
+        fs = fsspec.filesystem("cdcs", **server.options, **options, skip_instance_cache=True)
+        for name, data in (("small", NEW), ("large", bytes(MIB) + NEW)):
+            stored = events_of(server, lambda name=name, data=data: fs.pipe_file(f"{server.bucket}/dir/{name}", data))
+            assert Confirmed(stored).missing(fs, server.bucket) == []
+            elsewhere = [{**event, **({"path": "/other"} if "path" in event else {})} for event in stored]
+            assert Confirmed(elsewhere).missing(fs, server.bucket) == ["/other is not what the service had confirmed"]
+            others = [{**event, **({"sha": "0" * 32} if event.get("sha") else {})} for event in stored]
+            wrong = Confirmed(others).missing(fs, server.bucket)
+            assert wrong == [f"/dir/{name} is not what the service had confirmed"]
+        assert inconsistent(tmp_path) == []
+        for blob in (tmp_path / "blobs").iterdir():
+            blob.rename(blob.with_name(f"{blob.name}-orphan"))
+        assert len(inconsistent(tmp_path)) == 4
+
+
+def test_parts_that_were_confirmed_are_missed(tmp_path):
+    with Server(tmp_path, protocol="cdcs") as server:
+        fs = server.filesystem()
+
+        def leave():
+            upload = fs.client.initiate(server.bucket, "/dir/path")
+            fs.client.upload_part(server.bucket, "/dir/path", upload, 1, memoryview(bytes(MIB)))
+
+        sent = events_of(server, leave)
+        assert Confirmed(sent).missing(fs, server.bucket) == []
+        ended = events_of(server, lambda: fs.abort_upload(f"{server.bucket}/dir/path"))
+        assert Confirmed(sent).missing(fs, server.bucket) == [
+            "slices [1] of /dir/path had been confirmed, and are lost"
+        ]
+        assert Confirmed(sent + ended).missing(fs, server.bucket) == []
 
 
 def test_what_the_last_slice_of_the_predecessor_completed_is_missed(tmp_path):

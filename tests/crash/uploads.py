@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.crash.looking import everything
 from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_predecessor, spread
 from tests.crash.processes import Client, Event, Server
 from tests.crash.scenarios import Plan, Summary, scenario
 
 __all__ = ["uploads"]
 
-FOLDER, NAME = "bucket/dir", "big.bin"
-PATH = f"{FOLDER}/{NAME}"
+NAME = "big.bin"
 MOST_KILLS = 4
 """How many processes of one upload are killed at most."""
 _STEP = 1024 * 1024
@@ -42,8 +42,8 @@ def uploads(
     slices = -(-plan.size // plan.slice_size)
     summary = Summary()
     with Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server:
-        for moment in spread(chance, plan.moments, slices):
-            upload = Upload(plan, server, local, sha, random.Random(chance.random()), again)
+        for number, moment in enumerate(spread(chance, plan.moments, slices), 1):
+            upload = Upload(plan, server, local, sha, random.Random(chance.random()), again, f"dir {number}")
             upload.run(_of_protocol(plan, moment))
             summary.moments += 1
             summary.kills += len(upload.killed)
@@ -77,6 +77,8 @@ class Upload:
         For what is not decided yet.
     again : callable
         Chooses when a process that continues is killed.
+    folder : str
+        The directory that the object goes to; nobody else's.
 
     Attributes
     ----------
@@ -96,16 +98,21 @@ class Upload:
         sha: str,
         chance: random.Random,
         again: Callable[..., Moment | None],
+        folder: str,
     ) -> None:
+        self._folder = f"{server.bucket}/{folder}"
+        self._path = f"{self._folder}/{NAME}"
         self._plan, self._server, self._local, self._sha, self._chance = plan, server, local, sha, chance
         self._again = again
         self._slices = -(-plan.size // plan.slice_size)
         self._journal, self._temporary = plan.folder / "journal", plan.folder / "temporary"
         self._options = {**server.options, "slice_size": plan.slice_size, "journal_dir": str(self._journal)}
+        self._options["single_upload_limit"] = plan.slice_size
         self._options["protocol"] = plan.protocol
         self._names = (f"hold {number}" for number in itertools.count())
         # what the service still holds of a dead process, and the request of the next one that it meets
         self._late: tuple[str, str] | None = None
+        self._freed = False
         self._stored: list[int] = []
         self.killed: list[Moment] = []
         self.resumed = self.repeated = 0
@@ -124,7 +131,7 @@ class Upload:
         """Kill the first process at a moment, perhaps further ones at others, and examine what the last one leaves."""
         self._temporary.mkdir(exist_ok=True)
         if self._plan.old is not None:
-            self._server.filesystem().pipe_file(PATH, self._plan.old)
+            self._server.filesystem().pipe_file(self._path, self._plan.old)
         self._server.clear()
         planned: Moment | None = moment
         # a process that was killed when all was done is not asked to do it again: it would rightly begin anew
@@ -144,7 +151,7 @@ class Upload:
         begun = self._received()
         with Client(self._options, self._temporary, server.changed) as client:
             halt = (moment.how, moment.nth) if moment is not None and moment.how in ("replace", "unlink") else None
-            client.prepare("put", str(self._local), f"{self._plan.protocol}://{PATH}", halt=halt)
+            client.prepare("put", str(self._local), f"{self._plan.protocol}://{self._path}", halt=halt)
             start = server.mark("process")
             meeting = self._hold(late[1]) if late is not None else None
             held = None
@@ -157,15 +164,18 @@ class Upload:
             if reached:
                 client.kill()
             ended = not reached or client.has_said("outcome")
+            freed = False
             if ended:
-                self._check(client.outcome())
+                freed = server.once and self._free(client.outcome())
+                if not freed:
+                    self._check(client.outcome())
         self._after(held, moment.late if moment is not None and not ended else "")
         arrived = {event["op"] for event in server.log(start) if event["kind"] == "arrived"}
         self.resumed += begun > 0 and LIST in arrived and INIT not in arrived
         if moment is not None and not ended:
             self.killed.append(moment)
             self._stored.append(self._received())
-        return ended
+        return ended and not freed
 
     def _hold(self, op: str, nth: int = 1, times: int | None = 1, acted: bool = False) -> str:
         name = next(self._names)
@@ -231,10 +241,25 @@ class Upload:
 
     def _is_done(self) -> bool:
         try:
-            complete: bool = self._server.filesystem().info(PATH)["size"] == self._plan.size
+            complete: bool = self._server.filesystem().info(self._path)["size"] == self._plan.size
         except FileNotFoundError:
             return False
         return complete and not _names(self._journal)
+
+    def _free(self, outcome: dict[str, Any]) -> bool:
+        """Give up what holds the name of an object, of which a dead process had no time to note whose it is.
+
+        Nothing that was acknowledged is lost by that: nothing is sent before it is noted. Tell whether it was so.
+        """
+        if outcome["error"] != "CosFileExistsError" or self._received() or self._freed:
+            return False
+        self._let_go()
+        fs = self._server.filesystem()
+        if not fs.uploads(self._path):
+            return False
+        fs.abort_upload(self._path)
+        self._freed = True
+        return True
 
     def _check(self, outcome: dict[str, Any]) -> None:
         if outcome["error"] is not None:
@@ -278,8 +303,8 @@ class Upload:
         if self._digest() != self._sha:
             self.failures.append("the object is not the file")
         left = {
-            "unfinished uploads": [found["place"] for found in fs.uploads("bucket")],
-            "in the directory": [entry.name for entry in fs.client.list("bucket", "/dir/") if entry.name != NAME],
+            "unfinished uploads": [found["place"] for found in fs.uploads(self._server.bucket)],
+            "in the directory": [path for path in everything(fs, self._folder) if path != self._path],
             "in the journal's folder": _names(self._journal),
             "temporary files": _names(self._temporary),
         }
@@ -288,14 +313,14 @@ class Upload:
     def _digest(self) -> str:
         """Return the SHA-1 of what a reader sees."""
         digest = hashlib.sha1(usedforsecurity=False)
-        with self._server.filesystem().open(PATH, "rb") as file:
+        with self._server.filesystem().open(self._path, "rb") as file:
             while block := file.read(_STEP * 4):
                 digest.update(block)
         return digest.hexdigest()
 
     def _clear(self) -> None:
-        fs: Any = self._server.filesystem()
-        fs.rm(FOLDER, recursive=True)
+        if not self._server.once:
+            self._server.filesystem().rm(self._folder, recursive=True)
         for folder in (self._journal, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)
 

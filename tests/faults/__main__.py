@@ -12,17 +12,17 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from cosv4fs.emulator import faults
 from tests.faults.cells import Cell, column
 from tests.faults.judge import Verdict
-from tests.faults.operations import OPERATIONS, PROTOCOLS
+from tests.faults.operations import PROTOCOLS
+from tests.faults.stage import FAULTS
 from tests.faults.table import markdown, summary
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     add = parser.add_argument
-    add("--protocol", choices=[*PROTOCOLS], default="cosv4", help="the generation of the API (default: %(default)s)")
+    add("--protocol", choices=[*PROTOCOLS], default="cosv4", help="of the filesystem (default: %(default)s)")
     add("--only", nargs="+", metavar="TEXT", help="only operations with one of these in their name")
     add("--fault", nargs="+", metavar="TEXT", help="only faults with one of these in their name")
     add("--part", default="1/1", type=_part, metavar="K/N", help="only every Nth cell, beginning with the Kth")
@@ -46,7 +46,10 @@ def _chosen(names: list[str], texts: list[str] | None) -> list[str]:
 def main() -> int:
     """Run what the arguments say."""
     options = _parser().parse_args()
-    operations, chosen = _chosen([*OPERATIONS], options.only), _chosen([*faults.ALL], options.fault)
+    operations, chosen = (
+        _chosen([*PROTOCOLS[options.protocol]], options.only),
+        _chosen([*FAULTS[options.protocol]], options.fault),
+    )
     if options.list:
         print("operations:", *operations, "faults:", *chosen, sep="\n  ")
         return 0

@@ -93,9 +93,9 @@ def rehearse(stage: Stage, operation: Operation) -> Rehearsal:
 def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, moment: Moment) -> Cell:
     """Do an operation with a fault and judge what came of it."""
     began = time.monotonic()
-    with _prepared(stage, operation, **_timeout(fault)) as (fs, place), _time_limit():
+    with _prepared(stage, operation, **_timeout(stage.faults[fault])) as (fs, place), _time_limit():
         outcome = _perform(stage, operation, fs, place, fault, moment)
-        verdict, detail = judge(operation, known, outcome, faults.ALL[fault], moment)
+        verdict, detail = judge(operation, known, outcome, stage.faults[fault], moment)
     return Cell(operation.name, fault, str(moment), verdict, detail, time.monotonic() - began)
 
 
@@ -111,7 +111,7 @@ def column(protocol: str, name: str, chosen: list[str], part: tuple[int, int] = 
 
 
 def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: str, moment: Moment) -> Outcome:
-    action, release = _fresh(faults.ALL[fault])
+    action, release = _fresh(stage.faults[fault])
     if action.stage == "connection" and moment.op is not None:
         return Outcome(fired=False)
     times = None if moment.forever else 1
@@ -126,13 +126,18 @@ def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: s
     if not rule.hits:
         return Outcome(fired=False)
     state, hidden = _look(stage, operation, place)
-    cleaned = hidden
-    if hidden and operation.extra is None:
+    cleaned, again, stuck = hidden, None, False
+    if hidden and operation.keeps and operation.once and error is not None:
+        # the same call goes on with what was left: nobody has to clean up first
+        again = _attempt(operation, fs, place)
+        cleaned, stuck = _look(stage, operation, place)[1], again[1] is not None
+    if cleaned and operation.extra is None:
         stage.second.clean_uploads(place.remote, older_than=-60)
         cleaned = _look(stage, operation, place)[1]
-    again = None if error is None else _attempt(operation, fs, place)
+    if error is not None and (again is None or stuck):
+        again = _attempt(operation, fs, place)
     last = state if error is None else _look(stage, operation, place)[0]
-    return Outcome(True, place, result, error, state, hidden, cleaned, again, last)
+    return Outcome(True, place, result, error, state, hidden, cleaned, again, last, stuck)
 
 
 def _attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseException | None]:
@@ -153,6 +158,7 @@ def _prepared(stage: Stage, operation: Operation, **options: Any) -> Iterator[tu
     finally:
         stage.emulator.faults.clear()
         fs.client.close()
+        operation.teardown(stage, place)
 
 
 def _look(stage: Stage, operation: Operation, place: Place) -> tuple[State, list[str]]:
@@ -165,8 +171,8 @@ def _look(stage: Stage, operation: Operation, place: Place) -> tuple[State, list
     return state, hidden
 
 
-def _timeout(fault: str) -> dict[str, float]:
-    return {"read_timeout": _QUICK_TIMEOUT} if isinstance(faults.ALL[fault], _SLOW) else {}
+def _timeout(action: faults.Action) -> dict[str, float]:
+    return {"read_timeout": _QUICK_TIMEOUT} if isinstance(action, _SLOW) else {}
 
 
 def _fresh(action: faults.Action) -> tuple[faults.Action, threading.Event]:

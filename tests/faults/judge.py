@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Outcome:
         What the same call returned or raised without the fault, after an error.
     last : State
         What was stored in the end.
+    stuck : bool
+        Whether the same call could not go on with what was left, before that was cleaned.
     """
 
     fired: bool
@@ -66,6 +69,14 @@ class Outcome:
     cleaned: list[str] = field(default_factory=list)
     again: tuple[object, BaseException | None] | None = None
     last: State = field(default_factory=dict)
+    stuck: bool = False
+
+
+_OPENING = ("upload_slice_init", "InitiateMultipartUpload")
+_OF_ACCOUNT = ("GetService",)
+_REMOVING = ("delete", "AbortMultipartUpload")
+_BODILESS = ("HeadObject",)
+"""Replies that have no body: they say no code, and their length is nothing but what a header says."""
 
 
 def judge(
@@ -78,9 +89,9 @@ def judge(
     if seen.error is None:
         return _judge_success(operation, known, seen, action, moment)
     for fault in (
-        _bad_error(seen, action, forever),
+        _bad_error(seen, known, action, forever and _strikes(moment, known) not in _BODILESS),
         _bad_state(operation, known, seen),
-        _bad_leftovers(operation, seen, forever or _acts_late(action) or _hides_a_session(action, moment, known)),
+        _bad_leftovers(operation, seen, _may_stay(operation, action, moment, known)),
         _bad_repetition(operation, known, seen),
     ):
         if fault:
@@ -93,13 +104,15 @@ def _judge_success(
     operation: Operation, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
 ) -> tuple[Verdict, str]:
     # what cannot be removed because the removal itself is refused stays hidden, for clean_uploads
-    tidied = (_strikes(moment, known) == "delete" or _acts_late(action)) and not seen.cleaned
+    tidied = (_strikes(moment, known) in _REMOVING or _acts_late(action)) and not seen.cleaned
     if seen.hidden and operation.extra is None and not tidied:
         return Verdict.LOST, f"it says that it succeeded, and leaves {seen.hidden}"
     if seen.result == operation.expected and seen.state == known.after:
         return Verdict.SURVIVED, ""
     if operation.blind and isinstance(action, faults.Corrupt) and _few_bytes_off(operation, known, seen):
         return Verdict.BLIND, "bytes differ, and nothing says so"
+    if operation.once and isinstance(action, faults.WrongLength) and _is_resized(operation, known, seen, action.by):
+        return Verdict.BLIND, "the size is another, and nothing says so"
     if seen.result != operation.expected:
         return Verdict.LOST, f"it returned {_short(seen.result)} for {_short(operation.expected)}"
     return Verdict.LOST, f"it says that it succeeded, but {_difference(seen.state, known.after)}"
@@ -122,7 +135,18 @@ def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> boo
     )
 
 
-def _bad_error(seen: Outcome, action: faults.Action, forever: bool) -> str:
+def _is_resized(operation: Operation, known: Rehearsal, seen: Outcome, by: int) -> bool:
+    """Tell whether all is as it should be but for a size that nobody tells but the replies to HEAD."""
+    if operation.sized is not None:
+        return seen.result == operation.sized(by) and seen.state == known.after
+    pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
+    return set(seen.state) == set(known.after) and all(
+        one == other or (isinstance(one, bytes) and isinstance(other, bytes) and one == other[:by])
+        for one, other in pairs
+    )
+
+
+def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: bool) -> str:
     error, place = seen.error, seen.place
     assert place is not None
     if not isinstance(error, CosError):
@@ -132,9 +156,10 @@ def _bad_error(seen: Outcome, action: faults.Action, forever: bool) -> str:
     if not error.errno or not error.strerror:
         return "the error has no errno or no text"
     name = error.filename
-    if not isinstance(name, str) or not name.startswith(
-        (place.remote, str(place.local), place.remote.partition("/")[0])
-    ):
+    if name == "" and known.requests == _OF_ACCOUNT:
+        # the root of all coffers has no other path
+        return ""
+    if not isinstance(name, str) or not name.startswith((place.remote, str(place.local), place.bucket, place.coffer)):
         return f"the error names {name!r}"
     if ".cosv4-" in name:
         return f"the error names a hidden path, {name!r}"
@@ -162,7 +187,20 @@ def _bad_state(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
 def _hides_a_session(action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
     """Tell whether a session was opened whose name made no sense, so that nobody can prove whose it is."""
     broken = isinstance(action, (faults.BrokenJson, faults.Corrupt))
-    return broken and _strikes(moment, known) == "upload_slice_init"
+    return broken and _strikes(moment, known) in _OPENING
+
+
+def _may_stay(operation: Operation, action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
+    """Tell whether an unfinished upload may stay after an error, until somebody cleans up.
+
+    Where nothing can be replaced it holds the name: there it stays only when nobody knows that it was begun, or when
+    the requests that would end it fail too.
+    """
+    if _acts_late(action) or _hides_a_session(action, moment, known):
+        return True
+    if not operation.once:
+        return moment.forever
+    return moment.forever and (moment.op is None or moment.op in (*_OPENING, *_REMOVING))
 
 
 def _acts_late(action: faults.Action) -> bool:
@@ -175,12 +213,17 @@ def _bad_leftovers(operation: Operation, seen: Outcome, may_stay: bool) -> str:
         return ""
     if any(not name.endswith(ENDLESS) for name in seen.cleaned):
         return f"clean_uploads leaves {seen.cleaned}"
+    if seen.stuck and not may_stay:
+        return f"the same call could not go on with {seen.hidden}"
     return "" if may_stay or operation.keeps else f"after one fault {seen.hidden} stays"
 
 
 def _bad_repetition(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
     assert seen.again is not None
     result, error = seen.again
+    if operation.mixes and operation.once and isinstance(error, FileExistsError) and seen.state != known.before:
+        # what one call has stored the next cannot store again
+        return _bad_state(operation, known, dataclasses.replace(seen, state=seen.last))
     if seen.last != known.after:
         return f"after the repetition, {_difference(seen.last, known.after)}"
     if seen.state == known.after != known.before:

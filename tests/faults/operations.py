@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.faults.stage import Place, Stage
@@ -45,6 +45,12 @@ class Operation:
         Nothing tells the bytes' SHA-1 to the client: a part of an object, or one that was never listed.
     extra : callable, optional
         What else belongs to the state, through the second instance.
+    teardown : callable
+        Removes what is not in the place, through the second instance.
+    once : bool
+        Nothing can be replaced: what is there stays, and an unfinished upload keeps its name from everybody.
+    sized : callable, optional
+        What is returned where a reply to HEAD tells so many bytes more: nothing else says the size.
     """
 
     name: str
@@ -57,6 +63,9 @@ class Operation:
     keeps: bool = False
     blind: bool = False
     extra: Callable[[Stage, Place], str] | None = None
+    teardown: Callable[[Stage, Place], None] = _nothing
+    once: bool = False
+    sized: Callable[[int], object] | None = None
 
 
 def _file(data: bytes, name: str = "x") -> Callable[[Stage, Place], None]:
@@ -269,5 +278,118 @@ _FREE_ATTRIBUTE = Operation(
     extra=_attributes,
 )
 
-PROTOCOLS = {"cosv4": OPERATIONS, "cosv3": {**OPERATIONS, _FREE_ATTRIBUTE.name: _FREE_ATTRIBUTE}}
+
+def _taken(run: Callable[[Any, Place], object]) -> Callable[[Any, Place], str]:
+    def attempt(fs: Any, place: Place) -> str:
+        try:
+            run(fs, place)
+        except FileExistsError:
+            return "taken"
+        return "stored"
+
+    return attempt
+
+
+def _put_tree(fs: Any, place: Place) -> None:
+    fs.put(f"{place.local}/tree/", place / "copy/", recursive=True)
+
+
+def _local_tree(stage: Stage, place: Place) -> None:
+    (place.local / "tree/e").mkdir(parents=True)
+    for number, name in enumerate(("0", "1", "e/deep")):
+        (place.local / "tree" / name).write_bytes(content(500, 20 + number))
+
+
+def _own_coffer(stage: Stage, place: Place) -> None:
+    stage.second.create_coffer(place.coffer)
+
+
+def _no_coffer(stage: Stage, place: Place) -> None:
+    if place.coffer in stage.second.ls("", detail=False):
+        stage.second.delete_coffer(place.coffer)
+
+
+def _of_coffer(ask: Callable[[Any, str], object]) -> Callable[[Stage, Place], str]:
+    def extra(stage: Stage, place: Place) -> str:
+        return str(ask(stage.second, place.coffer)) if place.coffer in stage.second.ls("", detail=False) else "none"
+
+    return extra
+
+
+def _managing(name: str, run: Callable[[Any, str], object], expected: object = None, **more: Any) -> Operation:
+    """Return what is done with a coffer of the cell's own."""
+    given = {"setup": _own_coffer, "extra": _of_coffer(lambda fs, coffer: "there"), **more}
+    return Operation(name, lambda fs, at: run(fs, at.coffer), expected, teardown=_no_coffer, **given)
+
+
+_POLICY = {"version": "2.0", "statement": [{"effect": "allow", "action": ["name/cdcs:GetObject"], "resource": ["*"]}]}
+
+
+def _elements(fs: Any, coffer: str) -> dict[str, Any]:
+    # a policy comes as the service says it, with elements that nobody here knows
+    return {name: value for name, value in (fs.policy(coffer) or {}).items() if name in _POLICY}
+
+
+def _set_both(stage: Stage, place: Place) -> None:
+    _own_coffer(stage, place)
+    stage.second.set_lifecycle(place.coffer, 30)
+    stage.second.set_policy(place.coffer, _POLICY)
+
+
+_MANAGING = [
+    Operation("coffers", lambda fs, at: [found["name"] == at.bucket for found in fs.coffers()], [True]),
+    _managing("create_coffer", lambda fs, coffer: fs.create_coffer(coffer), setup=_nothing),
+    _managing("delete_coffer", lambda fs, coffer: fs.delete_coffer(coffer)),
+    _managing("lifecycle", lambda fs, coffer: fs.lifecycle(coffer), 30, setup=_set_both),
+    _managing(
+        "set_lifecycle",
+        lambda fs, coffer: fs.set_lifecycle(coffer, 7),
+        extra=_of_coffer(lambda fs, coffer: fs.lifecycle(coffer)),
+    ),
+    _managing("policy", _elements, _POLICY, setup=_set_both),
+    _managing(
+        "set_policy",
+        lambda fs, coffer: fs.set_policy(coffer, _POLICY),
+        extra=_of_coffer(lambda fs, coffer: fs.policy(coffer)),
+    ),
+    _managing(
+        "delete_policy",
+        lambda fs, coffer: fs.delete_policy(coffer),
+        setup=_set_both,
+        extra=_of_coffer(lambda fs, coffer: fs.policy(coffer)),
+    ),
+]
+
+_NOT_WITHOUT_REPLACING = {"pipe instant", "wb probed", "cat verified"}
+_NEW = [
+    replace(operation, setup=_nothing) if operation.name == "transaction" else operation
+    for operation in _WRITING
+    if not operation.name.endswith(" over") and operation.name not in _NOT_WITHOUT_REPLACING
+]
+_SAME_SIZE = content(len(SMALL), 5)
+_ONCE = [
+    *_NEW,
+    Operation("wb small", _write("wb", SMALL)),
+    Operation("put small", _put, setup=_local(SMALL)),
+    Operation("put tree", _put_tree, setup=_local_tree, mixes=True),
+    Operation("pipe taken", _taken(_pipe(SMALL)), "taken", _file(_SAME_SIZE)),
+    Operation("pipe sliced taken", _taken(_pipe(LARGE)), "taken", _file(content(len(LARGE), 6))),
+    Operation("wb taken", _taken(_write("wb", SMALL)), "taken", _file(_SAME_SIZE)),
+    Operation("put sliced taken", _taken(_put), "taken", _local(LARGE, content(len(LARGE), 6))),
+    *(replace(operation, blind=True) for operation in _READING if operation.name not in _NOT_WITHOUT_REPLACING),
+    *_LOOKING,
+    # what is copied goes through the client
+    replace(OPERATIONS["cp_file"], blind=True),
+    *(OPERATIONS[name] for name in ("abort_upload", "clean_uploads")),
+    *_MANAGING,
+]
+_TOLD_BY_HEAD: dict[str, Callable[[int], object]] = {"info": lambda more: ("file", len(SMALL) + more)}
+
+PROTOCOLS: Mapping[str, Mapping[str, Operation]] = {
+    "cosv4": OPERATIONS,
+    "cosv3": {**OPERATIONS, _FREE_ATTRIBUTE.name: _FREE_ATTRIBUTE},
+    "cdcs": {
+        operation.name: replace(operation, once=True, sized=_TOLD_BY_HEAD.get(operation.name)) for operation in _ONCE
+    },
+}
 """The columns of each protocol."""

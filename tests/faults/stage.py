@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,22 @@ import fsspec
 import urllib3
 
 from cosv4fs import paths
-from cosv4fs.api import CosV3Client, SliceSession
+from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.emulator import Emulator
+from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from tests.support import KIB, MIB, Clock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ENDLESS", "RETRIES", "Place", "Stage", "State"]
+__all__ = ["ENDLESS", "FAULTS", "RETRIES", "Place", "Stage", "State"]
+
+FAULTS: Mapping[str, Mapping[str, faults.Action]] = {
+    "cosv4": faults.ALL,
+    "cosv3": faults.ALL,
+    "cdcs": faults.COFFER,
+}
+"""The rows of each protocol's table."""
 
 ENDLESS = " (without its end)"
 """Behind the names of uploads that cannot be told from complete objects but by reading them."""
@@ -30,7 +38,10 @@ RETRIES = 3
 """How often the client under test sends a request again."""
 
 _OPTIONS = {"slice_size": 512 * KIB, "single_upload_limit": 512 * KIB, "range_size": 256 * KIB}
-_BUCKET = "box"
+_PARTS = {**_OPTIONS, "slice_size": MIB, "single_upload_limit": 600 * KIB}
+"""For coffers, whose parts have 1 MiB at least."""
+
+_BUCKET, _ACCOUNT = "box", "-1250000000"
 _numbers = itertools.count()
 
 State = dict[str, "bytes | str | None"]
@@ -47,6 +58,16 @@ class Place:
     def __truediv__(self, name: str) -> str:
         return f"{self.remote}/{name}"
 
+    @property
+    def bucket(self) -> str:
+        """Where the folder is: a bucket, or a coffer's full name."""
+        return self.remote.partition("/")[0]
+
+    @property
+    def coffer(self) -> str:
+        """The name of a coffer that only this cell may create."""
+        return self.remote.rpartition("/")[2] + _ACCOUNT
+
 
 class Stage:
     """One service and its onlookers; to be closed.
@@ -54,12 +75,22 @@ class Stage:
     Parameters
     ----------
     protocol : str
-        Of the filesystems: ``cosv4`` or ``cosv3``.
+        Of the filesystems: ``cosv4``, ``cosv3`` or ``cdcs``.
+
+    Attributes
+    ----------
+    faults : mapping of str to Action
+        What can go wrong there, by name.
     """
 
     def __init__(self, protocol: str = "cosv4") -> None:
         self._protocol = protocol
-        self.emulator = Emulator(buckets=(_BUCKET,))
+        self.faults = FAULTS[protocol]
+        self._writes_once = protocol == "cdcs"
+        self._bucket = _BUCKET + _ACCOUNT if self._writes_once else _BUCKET
+        self.emulator: Emulator | CofferEmulator = (
+            CofferEmulator(coffers=(self._bucket,)) if self._writes_once else Emulator(buckets=(self._bucket,))
+        )
         self.emulator.start()
         self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
         self.second = self._filesystem(use_listings_cache=False)
@@ -75,7 +106,8 @@ class Stage:
     def _filesystem(self, **options: Any) -> Any:
         # a configuration of its own, and with it connections, caches and threads that nobody else has
         journal = str(self._folder / f"journal-{next(_numbers)}")
-        given = {**self.emulator.storage_options, **_OPTIONS, "journal_dir": journal, **options}
+        sizes = _PARTS if self._writes_once else _OPTIONS
+        given = {**self.emulator.storage_options, **sizes, "journal_dir": journal, **options}
         return fsspec.filesystem(self._protocol, **given, skip_instance_cache=True)
 
     def client(self, **options: Any) -> Any:
@@ -99,14 +131,15 @@ class Stage:
         """Return a fresh folder, which exists on both sides."""
         name = f"cell-{next(_numbers)}"
         (self._folder / name).mkdir()
-        self.second.mkdir(f"{_BUCKET}/{name}")
-        return Place(f"{_BUCKET}/{name}", self._folder / name)
+        if not self._writes_once:
+            self.second.mkdir(f"{self._bucket}/{name}")
+        return Place(f"{self._bucket}/{name}", self._folder / name)
 
     def look(self, place: Place) -> tuple[State, list[str]]:
         """Return what readers see in a place, and what is there besides: unfinished uploads and hidden siblings."""
         state: State = {}
         hidden: list[str] = []
-        self._look(place.remote, "", state, hidden)
+        (self._look_at_names if self._writes_once else self._look)(place.remote, "", state, hidden)
         for path in sorted(place.local.rglob("*")):
             state[f"local/{path.relative_to(place.local)}"] = None if path.is_dir() else path.read_bytes()
         return state, hidden
@@ -122,6 +155,12 @@ class Stage:
             else:
                 self._read(path, name, state, hidden)
 
+    def _look_at_names(self, folder: str, prefix: str, state: State, hidden: list[str]) -> None:
+        """Look where directories are only what names have in common, and unfinished uploads are no entries."""
+        for path in self.second.find(folder):
+            self._read(path, prefix + path.removeprefix(f"{folder}/"), state, hidden)
+        hidden += [found["name"].removeprefix(f"{folder}/") for found in self.second.uploads(folder)]
+
     def _read(self, path: str, name: str, state: State, hidden: list[str]) -> None:
         """Note the content as the second instance reads it."""
         try:
@@ -134,7 +173,9 @@ class Stage:
         """Leave an upload with its first slice sent."""
         bucket, key = paths.file_key(place / name)
         client, first = self.second.client, memoryview(data)[: 512 * KIB]
-        if isinstance(client, CosV3Client):
+        if isinstance(client, CofferClient):
+            client.upload_part(bucket, key, client.initiate(bucket, key), 1, memoryview(data)[:MIB])
+        elif isinstance(client, CosV3Client):
             # content that the service has is recognised: this it has not
             opened = client.open_slices(bucket, key, filesize=len(data), sha="1" * 40, slice_size=len(first))
             assert isinstance(opened, SliceSession)

@@ -1,7 +1,9 @@
 """The core of the table, every fault in a few operations; and that the judge would see a loss."""
 
 import dataclasses
+import functools
 import random
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,7 +12,7 @@ from cosv4fs.errors import make_error
 from tests.faults.cells import Cell, Moment, moments, play, rehearse
 from tests.faults.judge import Outcome, Verdict, judge
 from tests.faults.operations import OPERATIONS, PROTOCOLS
-from tests.faults.stage import Stage
+from tests.faults.stage import FAULTS, Stage
 from tests.faults.table import markdown, summary
 
 FIRST, SECOND, ALWAYS = Moment(None, 1, False), Moment(None, 2, False), Moment(None, 1, True)
@@ -31,8 +33,27 @@ CORE_OF_PREDECESSOR = {
     "cp_file": (FIRST, SECOND),
     "abort_upload": (SECOND,),
 }
+CORE_OF_COFFERS = {
+    "pipe sliced": (FIRST, SECOND, Moment("CompleteMultipartUpload", 1, False), Moment("UploadPart", 1, True)),
+    "put sliced": (SECOND, ALWAYS, Moment("CompleteMultipartUpload", 1, True)),
+    "wb spooled": (FIRST, SECOND, Moment("UploadPart", 2, False)),
+    "pipe taken": (FIRST, SECOND),
+    "info": (FIRST, ALWAYS),
+    "cat part": (FIRST, SECOND),
+    "uploads": (FIRST, SECOND),
+    "abort_upload": (SECOND,),
+    "set_lifecycle": (FIRST,),
+}
+SAMPLED = {
+    # a fault of connections strikes at any request only; one of ranges, a read; both are seen by cp_file
+    "cosv3": (CORE_OF_PREDECESSOR, [("cp_file", FIRST), ("cp_file", SECOND)]),
+    # a range, and a reply in JSON
+    "cdcs": (CORE_OF_COFFERS, [("cat part", SECOND), ("uploads", FIRST)]),
+}
+"""Of a protocol: the cells to choose from, and those that are always played."""
+
 MOST = 4
-"""How many cells of the predecessor's core a fault has: by chance, but always the same ones."""
+"""How many cells of these cores a fault has: by chance, but always the same ones."""
 
 
 @pytest.fixture(scope="module")
@@ -53,31 +74,69 @@ def test_nothing_is_lost(stage, rehearsals, fault):
 
 
 @pytest.fixture(scope="module")
-def old_stage():
-    with Stage("cosv3") as running:
-        yield running
+def sampled():
+    """A function that returns the stage of a protocol and what its operations do without faults."""
+    with ExitStack() as running:
+
+        @functools.cache
+        def of(protocol):
+            stage = running.enter_context(Stage(protocol))
+            return stage, {name: rehearse(stage, PROTOCOLS[protocol][name]) for name in SAMPLED[protocol][0]}
+
+        yield of
 
 
-@pytest.fixture(scope="module")
-def old_rehearsals(old_stage):
-    return {name: rehearse(old_stage, PROTOCOLS["cosv3"][name]) for name in CORE_OF_PREDECESSOR}
+@pytest.mark.parametrize(
+    ("protocol", "fault"), [(protocol, fault) for protocol in SAMPLED for fault in FAULTS[protocol]]
+)
+def test_nothing_is_lost_elsewhere(sampled, protocol, fault):
+    core, always = SAMPLED[protocol]
+    pairs = [(name, moment) for name, chosen in core.items() for moment in chosen]
+    chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - len(always))
+    stage, rehearsals = sampled(protocol)
+    play_all(stage, PROTOCOLS[protocol], rehearsals, fault, always + chosen)
 
 
-@pytest.mark.parametrize("fault", faults.ALL)
-def test_nothing_is_lost_by_the_predecessor(old_stage, old_rehearsals, fault):
-    pairs = [(name, moment) for name, chosen in CORE_OF_PREDECESSOR.items() for moment in chosen]
-    # a fault of connections strikes at any request only; one of ranges, a read; both are seen by cp_file
-    always = [("cp_file", FIRST), ("cp_file", SECOND)]
-    chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - 2)
-    play_all(old_stage, PROTOCOLS["cosv3"], old_rehearsals, fault, always + chosen)
-
-
-def test_all_of_the_core_of_the_predecessor_strikes(old_rehearsals):
+@pytest.mark.parametrize("protocol", SAMPLED)
+def test_all_of_a_core_strikes(sampled, protocol):
     """No moment names a request that is not made."""
-    for name, chosen in CORE_OF_PREDECESSOR.items():
-        requests = old_rehearsals[name].requests
+    for name, chosen in SAMPLED[protocol][0].items():
+        requests = sampled(protocol)[1][name].requests
         assert all(requests.count(moment.op) >= moment.nth for moment in chosen if moment.op), name
         assert all(len(requests) >= moment.nth for moment in chosen), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"hidden": ["x"], "cleaned": ["x"]}, "clean_uploads leaves"),
+        ({"hidden": ["x"]}, "stays"),
+        ({"hidden": ["x"], "stuck": True}, "could not go on"),
+        ({"last": {}}, "after the repetition"),
+    ],
+    ids=str,
+)
+def test_an_upload_that_keeps_a_name_is_lost(sampled, changes, text):
+    stage, rehearsals = sampled("cdcs")
+    # the file is put in parts: only that may be left for the same call, and only where it can go on
+    name = "put sliced" if "stuck" in changes else "pipe sliced"
+    operation, known, place = PROTOCOLS["cdcs"][name], rehearsals[name], stage.place()
+    error = make_error(5, "the service is failing", place / "x")
+    again = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)
+    moment = Moment("UploadPart", 1, forever=True)
+    assert judge(operation, known, again, faults.HttpError(500), moment)[0] is Verdict.REPORTED
+    seen = dataclasses.replace(again, **changes)
+    verdict, detail = judge(operation, known, seen, faults.HttpError(500), moment)
+    assert verdict is Verdict.LOST
+    assert text in detail
+
+
+def test_a_size_that_only_head_tells_is_undetectable(sampled):
+    stage, rehearsals = sampled("cdcs")
+    operation, known, action = PROTOCOLS["cdcs"]["info"], rehearsals["info"], faults.WrongLength(7)
+    seen = Outcome(True, stage.place(), ("file", 1007), None, known.before)
+    assert judge(operation, known, seen, action, FIRST)[0] is Verdict.BLIND
+    assert judge(operation, known, dataclasses.replace(seen, result=("file", 1)), action, FIRST)[0] is Verdict.LOST
 
 
 def play_all(stage, operations, rehearsals, fault, pairs):

@@ -7,10 +7,12 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.slices import SliceUpload
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.upload import SliceUpload, upload_source
+from cosv4fs.transfer.upload import upload_source
 from cosv4fs.transfer.workers import Batch, Workers
-from tests.support import BUCKET, KIB, MIB, content
+from tests.faults.stage import Stage
+from tests.support import BUCKET, KIB, MIB, Do, content
 
 DATA = content(MIB + 5)
 HALF = 512 * KIB
@@ -126,3 +128,73 @@ class TestRanges:
         service.fault(faults.WrongHeader("Content-Range"), op="download", nth=2)
         with pytest.raises(OSError, match="Content-Range"):
             Download(service.client, service.workers, BUCKET, "/x", 64 * KIB).to_bytes()
+
+
+class TestCoffers:
+    @pytest.fixture
+    def stage(self):
+        with Stage("cdcs") as running:
+            yield running
+
+    @pytest.fixture
+    def place(self, stage):
+        place = stage.place()
+        stage.second.pipe_file(place / "x", DATA)
+        return place
+
+    def test_an_error_within_a_200_is_no_object(self, stage, place):
+        fault = stage.emulator.faults.add(action=faults.Refuse("InternalError", status=200), times=None)
+        with pytest.raises(OSError, match="it describes no object") as caught:
+            stage.client().exists(place / "nothing")
+        assert (caught.value.errno, fault.hits) == (errno.EBADMSG, 4)
+        stage.emulator.faults.clear()
+        stage.emulator.faults.add(action=faults.Refuse("InternalError", status=200), op="GetObject", times=None)
+        with pytest.raises(OSError) as caught:
+            stage.client().cat_file(place / "x")
+        assert caught.value.code == "InternalError"
+
+    @pytest.mark.parametrize("more", [7, -7])
+    def test_a_wrong_size_is_not_remembered(self, stage, place, more):
+        def read(fs):
+            with fs.open(place / "x", "rb") as file:
+                return file.read()
+
+        for reading in (read, lambda fs: fs.cat_file(place / "x")):
+            fs = stage.client()
+            stage.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
+            with pytest.raises(OSError):
+                reading(fs)
+            assert reading(fs) == DATA
+
+    def test_values_of_wrong_types_are_none(self, stage, place):
+        fs, coffer = stage.client(), place.bucket
+        fs.set_lifecycle(coffer, 30)
+        fs.set_policy(coffer, {"version": "2.0", "statement": [{"effect": "deny", "action": "*", "resource": "*"}]})
+        stage.emulator.faults.add(action=faults.BrokenJson("types"), times=None)
+        for ask in (fs.lifecycle, fs.policy):
+            with pytest.raises(OSError, match="makes no sense") as caught:
+                ask(coffer)
+            assert caught.value.errno == errno.EBADMSG
+
+    @pytest.mark.parametrize("same", [True, False])
+    def test_what_a_late_request_has_completed_is_stored(self, stage, same):
+        place, client = stage.place(), stage.second.client
+        (place.local / "source").write_bytes(DATA)
+
+        def complete():
+            [upload] = client.list_uploads(place.bucket)
+            if not same:
+                client.upload_part(place.bucket, upload.key, upload.upload_id, 2, memoryview(b"other"))
+            parts = client.list_parts(place.bucket, upload.key, upload.upload_id)
+            client.complete(place.bucket, upload.key, upload.upload_id, parts)
+
+        fault = stage.emulator.faults.add(action=Do(complete), op="CompleteMultipartUpload", times=1)
+        fs = stage.client()
+        if same:
+            fs.put_file(place.local / "source", place / "x")
+        else:
+            with pytest.raises(FileExistsError, match="write-once"):
+                fs.put_file(place.local / "source", place / "x")
+        assert fault.hits == 1
+        assert (stage.second.cat_file(place / "x") == DATA) is same
+        assert fs.interrupted_uploads(place.bucket) == []

@@ -1,13 +1,19 @@
-"""One emulator per test, and a filesystem on it, by either generation of the API where a module says so."""
+"""One emulator per test, and a filesystem on it, of whichever services a module names.
+
+Modules that name coffers, too, use `ANYWHERE` as their bucket: it can be the name of either.
+"""
 
 from dataclasses import dataclass
 
 import fsspec
 import pytest
 
-from cosv4fs.emulator import Dialect, Emulator
+from cosv4fs import CofferFileSystem
+from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
 
 BUCKET = "test-bucket"
+ANYWHERE = "test-1250000000"
+COFFER = "examplecoffer-1250000000"
 
 
 def pytest_generate_tests(metafunc):
@@ -19,15 +25,26 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def dialect():
-    """The service's readings of disputed points; tests override it."""
-    return Dialect()
+def dialect(generation):
+    """The service's readings of disputed points; tests override it. Empty files are everywhere, if they can be."""
+    return CofferDialect(empty_objects="accept") if generation == "cdcs" else Dialect()
 
 
 @pytest.fixture
-def emulator(dialect):
-    with Emulator(buckets=(BUCKET, "other"), dialect=dialect) as running:
+def emulator(dialect, generation):
+    made = (
+        CofferEmulator(coffers=(ANYWHERE,), dialect=dialect)
+        if generation == "cdcs"
+        else Emulator(buckets=(BUCKET, ANYWHERE, "other"), dialect=dialect)
+    )
+    with made as running:
         yield running
+
+
+@pytest.fixture
+def downloads(generation):
+    """The name of the operation that reads, in the request log."""
+    return WIRES[generation].download
 
 
 @pytest.fixture
@@ -53,11 +70,15 @@ class Wire:
         How many requests of that operation come before the first slice.
     opens : str
         The client's method that opens an upload.
+    upload, download : str
+        The operations that upload a small object, and that read.
     """
 
     slice: str
     before: int
     opens: str
+    upload: str = "upload"
+    download: str = "download"
 
     def slices(self, emulator):
         """Return the requests that carried a slice."""
@@ -83,6 +104,7 @@ class Wire:
 WIRES = {
     "cosv4": Wire("upload_slice_data", 0, "upload_slice_init"),
     "cosv3": Wire("upload_slice", 1, "open_slices"),
+    "cdcs": Wire("UploadPart", 0, "initiate", "PutObject", "GetObject"),
 }
 
 
@@ -93,12 +115,43 @@ def wire(generation):
 
 @pytest.fixture
 def small_fs(emulator, generation):
-    """A filesystem whose objects are sliced from 512 KiB on, and spooled to disk beyond 1 MiB."""
+    """A filesystem whose objects are sliced from 512 KiB on, or cut into parts, and spooled to disk beyond 1 MiB."""
     return fsspec.filesystem(
         generation,
         **emulator.storage_options,
-        slice_size=512 * 1024,
+        slice_size=(1024 if generation == "cdcs" else 512) * 1024,
         single_upload_limit=512 * 1024,
         spool_memory=1024 * 1024,
         range_size=256 * 1024,
     )
+
+
+@pytest.fixture
+def coffer_dialect():
+    """The coffers' readings of disputed points; tests override it."""
+    return CofferDialect()
+
+
+@pytest.fixture
+def vault(coffer_dialect):
+    """A service of coffers."""
+    with CofferEmulator(coffers=(COFFER, "other-1250000000"), dialect=coffer_dialect) as running:
+        yield running
+
+
+@pytest.fixture
+def coffers(vault, tmp_path):
+    """A filesystem on it, whose objects are sent in parts from 1 MiB on."""
+    return CofferFileSystem(
+        **vault.storage_options,
+        slice_size=1024 * 1024,
+        single_upload_limit=1024 * 1024,
+        range_size=256 * 1024,
+        journal_dir=str(tmp_path / "journal"),
+    )
+
+
+@pytest.fixture
+def onlooker(vault):
+    """A filesystem that shares nothing with `coffers`: what another process would see."""
+    return CofferFileSystem(**vault.storage_options, use_listings_cache=False)

@@ -10,21 +10,21 @@ import pytest
 
 from cosv4fs.emulator.faults import Stall
 
-GENERATIONS = ("cosv4", "cosv3")
+GENERATIONS = ("cosv4", "cosv3", "cdcs")
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 MIB = 1024 * 1024
 
 SCRIPT = """
 import os, sys, threading, fsspec
 fs = fsspec.filesystem(sys.argv[4], **eval(sys.argv[1]))
-path, local = "test-bucket/dir/object", sys.argv[2]
+path, local = "test-1250000000/dir/object", sys.argv[2]
 def write():
     with fs.open(path, "wb", size=9_000_000) as file:
         for _ in range(9):
             file.write(bytes(1_000_000))
 def read():
-    with fs.open("test-bucket/large") as file:
+    with fs.open("test-1250000000/large") as file:
         while file.read(1_000_000):
             pass
 actions = {
@@ -34,8 +34,8 @@ actions = {
     "pipe many": lambda: fs.pipe({f"{path}{n}": b"x" for n in range(50)}),
     "write": write,
     "read": read,
-    "get_file": lambda: fs.get_file("test-bucket/large", local + ".back"),
-    "cat": lambda: fs.cat_file("test-bucket/large"),
+    "get_file": lambda: fs.get_file("test-1250000000/large", local + ".back"),
+    "cat": lambda: fs.cat_file("test-1250000000/large"),
 }
 try:
     actions[sys.argv[3]]()
@@ -69,11 +69,10 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, ge
     release = threading.Event()
     stall = Stall(release)
     operation, first, count = STALLED[what]
-    if operation == "slice":
-        operation = wire.slice
-        if wire.before:
-            # one slice after another: one of each file waits, of many the first file's, and the other files' openings
-            first, count = first + wire.before, 1
+    if operation == "slice" and wire.before:
+        # one slice after another: one of each file waits, of many the first file's, and the other files' openings
+        first, count = first + wire.before, 1
+    operation = getattr(wire, operation)
     fault = emulator.faults.add(op=operation, nth=first, times=1000, action=stall)
     command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what, generation]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -7,8 +7,10 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target, remove_session
+from cosv4fs.transfer.single import upload_single
+from cosv4fs.transfer.slices import SliceUpload
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.upload import SliceUpload, upload_single, upload_source
+from cosv4fs.transfer.upload import upload_source
 from tests.support import BUCKET, KIB, MIB, Do, content
 
 HALF = MIB // 2

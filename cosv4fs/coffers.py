@@ -1,0 +1,424 @@
+"""`CofferFileSystem`: the Data Coffer Service as fsspec sees it, and why it cannot do what it cannot."""
+
+from __future__ import annotations
+
+import errno
+import mimetypes
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, cast
+
+from cosv4fs import paths
+from cosv4fs.api import CofferClient, PendingUpload, Version
+from cosv4fs.api.bodies import check_plain
+from cosv4fs.codes import Retry
+from cosv4fs.coffertree import CofferTree
+from cosv4fs.copying import Copying
+from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.front import Front
+from cosv4fs.generation import CDCS
+from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART
+from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.writeonce import WRITE_ONCE, exists_error
+from cosv4fs.tree import Info, missing
+
+__all__ = ["CofferFileSystem"]
+
+
+class _WriteOnce(Copying):
+    """Writing and reading where nothing can be replaced, moved or removed."""
+
+    _no_append = WRITE_ONCE
+
+    @property
+    def client(self) -> CofferClient:
+        """The typed client of the API, for what a filesystem cannot express."""
+        return cast(CofferClient, self.room.client)
+
+    @property
+    def tree(self) -> CofferTree:
+        """What exists, asked through the caches."""
+        return cast(CofferTree, self.room.tree)
+
+    def known_version(self, path: str, info: Info | None = None) -> Version | None:
+        """Return the version of an object: the service is only ever asked for ranges that are inside it.
+
+        Parameters
+        ----------
+        info : dict, optional
+            What is known of the object; asked for unless given.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            There is no such object.
+        """
+        info = info or self.tree.info(path)
+        if info["type"] == "directory":
+            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
+        return Version(info["size"], info["etag"])
+
+    def _target(self, path: str, create: bool, content_type: str | None, deferred: bool = False) -> Target:
+        coffer, key = paths.file_key(path)
+        check_plain(content_type=content_type)
+        guessed = content_type or mimetypes.guess_type(path)[0]
+        return Target(coffer, key, create=True, content_type=guessed, deferred=deferred)
+
+    def _refuse_early(self, path: str, mode: str) -> None:
+        # asked of the service: whoever is to write should know before, not after hours
+        paths.file_key(path)
+        if self.tree.file(path) is not None:
+            raise exists_error(path)
+
+    def _piece_size(self, block_size: int | None) -> int | None:
+        return None if block_size is None else min(max(LEAST_PART, block_size), LARGEST_PART)
+
+    def _note_change(self, path: str, written: bool) -> None:
+        super()._note_change(path, written)
+        if written:
+            self.tree.note_written(path)
+
+    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+        """Create an empty object, where the service takes such objects (CDCS spec section 5.1).
+
+        Raises
+        ------
+        FileExistsError
+            There is an object: it can neither be emptied nor given another time.
+        OSError
+            EINVAL: the service takes no empty objects.
+        """
+        path = self._strip_protocol(path)
+        self._refuse_early(path, "xb")
+        self.pipe_file(path, b"", **kwargs)
+
+    def cp_file(self, path1: str, path2: str) -> None:
+        """Copy one object through this machine: the service cannot. A directory needs no copy of its own.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no source.
+        FileExistsError
+            There is a target.
+        """
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if self.info(source)["type"] == "directory":
+            self.makedirs(target, exist_ok=True)
+            return
+        self._copy_through(source, target)
+
+    def _impossible(self, what: str, path: Any) -> NoReturn:
+        raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+        """Refuse: nothing can be removed; see `set_lifecycle`.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        self._impossible("to remove", path)
+
+    def rm_file(self, path: str) -> NoReturn:
+        """Refuse, as `rm` does."""
+        self._impossible("to remove", path)
+
+    def rmdir(self, path: str) -> NoReturn:
+        """Refuse: a directory is there as long as an object in it; `delete_coffer` deletes an empty coffer."""
+        self._impossible("to remove", path)
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+        """Refuse: what is at `path1` would have to vanish."""
+        self._impossible("to move", path1)
+
+    def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
+        """Refuse: the service documents signatures in headers only (CDCS spec section 3.1)."""
+        raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers want signatures in headers only")
+
+    def mkdir(
+        self,
+        path: str,
+        create_parents: bool = True,
+        mode: int | None = None,
+        locations: Sequence[str] | None = None,
+        **encryption: Any,
+    ) -> None:
+        """Create a coffer; in one, do nothing but look: there directories are only what names have in common.
+
+        Parameters
+        ----------
+        path : str
+            A coffer's full name, or a path in one.
+        create_parents : bool
+            Taken because others hand it over: above a directory in a coffer there is nothing to be made.
+        mode : int, optional
+            Taken because others hand it over, and of no effect: the service has no such permissions.
+        locations, **encryption
+            Of a coffer, as for `create_coffer`.
+
+        Raises
+        ------
+        FileExistsError
+            Something exists at the path.
+        """
+        path = self._strip_protocol(path)
+        if "/" not in path:
+            self.create_coffer(path, locations, **encryption)
+            return
+        if locations is not None or encryption:
+            raise ValueError(f"only coffers have locations and encryption, not directories in them: {path}")
+        self.makedirs(path)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Do nothing for a path in a coffer: directories are only what names have in common.
+
+        Raises
+        ------
+        FileExistsError
+            Without `exist_ok`: something exists at the path.
+        """
+        path = self._strip_protocol(path)
+        paths.directory_key(path)
+        if exist_ok:
+            # asked for before every write: a missing coffer shows at the write itself
+            return
+        if "/" not in path:
+            self.create_coffer(path)
+        elif self.exists(path):
+            raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
+
+    # -- coffers ---------------------------------------------------------------------------------------------------
+
+    def coffers(self) -> list[dict[str, Any]]:
+        """Return the coffers of the account.
+
+        Returns
+        -------
+        list of dict
+            ``name`` (in full), ``locations`` (regions) and ``created`` (Unix seconds, or None).
+        """
+        found = self.client.list_coffers()
+        return [{"name": c.name, "locations": list(c.locations), "created": c.created or None} for c in found]
+
+    def create_coffer(
+        self,
+        coffer: str,
+        locations: Sequence[str] | None = None,
+        encrypt_type: int = 0,
+        key_id: str = "",
+        key_region: str = "",
+    ) -> None:
+        """Create a coffer.
+
+        Parameters
+        ----------
+        coffer : str
+            Its full name, as in ``examplecoffer-1250000000``.
+        locations : sequence of str, optional
+            The regions that shall hold its objects; the filesystem's own unless given.
+        encrypt_type : int
+            0 for no encryption, 1 by the vendor's key, 2 by a key of KMS.
+        key_id, key_region : str
+            That key.
+
+        Raises
+        ------
+        FileExistsError
+            There is a coffer of this name.
+        ValueError
+            No region is known.
+        """
+        coffer = self._coffer(coffer)
+        if locations is None:
+            if not self.config.region:
+                raise ValueError("name the regions that shall hold the coffer: locations=['ap-tianjin']")
+            locations = [self.config.region]
+        try:
+            self.client.put_coffer(coffer, locations, encrypt_type=encrypt_type, key_id=key_id, key_region=key_region)
+        finally:
+            self._remembered.forget()
+
+    def delete_coffer(self, coffer: str) -> None:
+        """Delete an empty coffer.
+
+        Raises
+        ------
+        OSError
+            ENOTEMPTY while it holds objects that have not expired, or unfinished uploads.
+        """
+        coffer = self._coffer(coffer)
+        try:
+            self.client.delete_coffer(coffer)
+            self.tree.forget_coffer(coffer)
+        finally:
+            self._remembered.forget()
+
+    def lifecycle(self, path: str) -> int | None:
+        """Return after how many days objects of a coffer vanish; None when they stay for ever."""
+        return self.client.get_lifecycle(self._coffer(path))
+
+    def set_lifecycle(self, path: str, days: int) -> None:
+        """Have the objects of a coffer vanish so many days (1 to 3650) after they were stored.
+
+        It is the only way for objects to vanish, counts for all of them, and cannot be taken back, only changed.
+        """
+        self.client.put_lifecycle(self._coffer(path), days)
+
+    def policy(self, path: str) -> dict[str, Any] | None:
+        """Return who may do what with a coffer, in the vendor's policy language; None when nothing is set."""
+        return self.client.get_policy(self._coffer(path))
+
+    def set_policy(self, path: str, policy: Mapping[str, Any]) -> None:
+        """Set who may do what with a coffer, in the vendor's policy language; replaces what was set."""
+        self.client.put_policy(self._coffer(path), policy)
+
+    def delete_policy(self, path: str) -> None:
+        """Remove the policy of a coffer, if it has one."""
+        self.client.delete_policy(self._coffer(path))
+
+    def _coffer(self, path: str) -> str:
+        coffer, rest = paths.split(self._strip_protocol(path))
+        if not coffer or rest:
+            raise ValueError(f"name a coffer in full, as in examplecoffer-1250000000, not {path!r}")
+        return coffer
+
+    # -- unfinished uploads ----------------------------------------------------------------------------------------
+
+    def uploads(self, path: str) -> list[dict[str, Any]]:
+        """Return the unfinished uploads of one object, or below a directory; each holds its name.
+
+        Returns
+        -------
+        list of dict
+            ``name`` and ``place`` (both the path), ``upload_id``, ``size`` (None: nobody has declared one), ``stored``
+            (bytes received) and ``mtime`` (Unix seconds of its beginning).
+        """
+        path = self._strip_protocol(path)
+        coffer = paths.split(path)[0]
+
+        def described(upload: PendingUpload) -> dict[str, Any] | None:
+            try:
+                parts = self.client.list_parts(coffer, upload.key, upload.upload_id)
+            except CosError as error:
+                if error.retry is not Retry.SESSION:
+                    raise
+                # it has ended meanwhile
+                return None
+            return _describe(coffer, upload) | {"stored": sum(part.size for part in parts)}
+
+        found = self.workers.each(described, self._pending(path))
+        return [upload for upload in found if upload is not None]
+
+    def abort_upload(self, path: str) -> None:
+        """Give up the unfinished upload of one object: its name is free again.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no unfinished upload.
+        """
+        path = self._strip_protocol(path)
+        found = [upload for upload in self._pending(path) if paths.join(paths.split(path)[0], upload.key) == path]
+        if not found:
+            raise missing(path)
+        self.workers.each(lambda upload: self._abort(paths.split(path)[0], upload), found)
+
+    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
+        """Give up unfinished uploads below a directory.
+
+        Parameters
+        ----------
+        older_than : float
+            Only those that were begun at least so many seconds ago: others may be under way.
+
+        Returns
+        -------
+        list of dict
+            What was given up, as `uploads` describes it.
+        """
+        coffer, limit = paths.split(self._strip_protocol(path))[0], time.time() - older_than
+        # of unknown age is what may be under way
+        aged = (upload for upload in self.uploads(path) if upload["mtime"] or older_than <= 0)
+        old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
+        pending = [upload for upload in self._pending(self._strip_protocol(path)) if upload.upload_id in old]
+        self.workers.each(lambda upload: self._abort(coffer, upload), pending)
+        return [old[upload.upload_id] for upload in pending]
+
+    def _abort(self, coffer: str, upload: PendingUpload) -> None:
+        try:
+            self.client.abort(coffer, upload.key, upload.upload_id)
+        except CosError as error:
+            if error.retry is not Retry.SESSION and not isinstance(error, CosFileNotFoundError):
+                raise
+
+    def _pending(self, path: str) -> list[PendingUpload]:
+        coffer, rest = paths.split(path)
+        found = self.client.list_uploads(coffer, f"/{rest}" if rest else "")
+        return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
+
+
+def _describe(coffer: str, upload: PendingUpload) -> dict[str, Any]:
+    path = f"{coffer}{upload.key}"
+    return {
+        "name": path,
+        "place": path,
+        "upload_id": upload.upload_id,
+        "size": None,
+        "mtime": float(upload.initiated),
+    }
+
+
+class CofferFileSystem(Front, _WriteOnce):
+    """Coffers of Tencent Cloud's Data Coffer Service, as ``cdcs://examplecoffer-1250000000/dir/name``.
+
+    A coffer is write-once: objects can be neither replaced nor moved nor deleted, and vanish only by the coffer's
+    lifecycle (`set_lifecycle`). Whatever would write to the path of an object raises `FileExistsError`, and what would
+    remove or move one `NotImplementedError`. An object appears when it is complete, and not before; contents of unknown
+    size travel while they are written.
+
+    Directories are what names have in common. Some services refuse empty objects. Objects are not compared with a
+    checksum when they are read: the service tells none that holds for all objects.
+
+    Parameters
+    ----------
+    secret_id, secret_key, region : str, optional
+        The account's keys, and the name of the region (``ap-tianjin``). Else from ``CDCS_SECRET_ID``,
+        ``CDCS_SECRET_KEY`` and ``CDCS_REGION``, else from fsspec's configuration under ``cdcs``.
+    endpoint : str, optional
+        URL of another service that speaks the API, such as the emulator's. Else from ``CDCS_ENDPOINT``.
+    asynchronous, loop : optional
+        What fsspec may hand to any filesystem; this one is synchronous.
+    **options
+        Every other field of `cosv4fs.config.Config` that is of use for coffers, among them ``security_token``,
+        ``slice_size`` (bytes of the first parts), ``single_upload_limit``, ``spool_memory`` (bytes of the largest part
+        that is kept in memory while it is written; larger ones wait in temporary files in ``spool_dir``) and
+        ``max_concurrency``.
+
+    Raises
+    ------
+    MissingCredentialsError
+        A `PermissionError` and `ValueError` that names what is missing and how to set it.
+    TypeError, ValueError
+        An option is unknown, of no use for coffers, or has a value that cannot be.
+    """
+
+    protocol = "cdcs"
+    generation = CDCS
+    keeps_sha1 = False
+    is_write_once = True
+    _positional = ("secret_id", "secret_key", "region", "endpoint")
+
+    def __init__(
+        self,
+        secret_id: str | None = None,
+        secret_key: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        **options: Any,
+    ) -> None:
+        account = {"secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint}
+        super().__init__(account, asynchronous, loop, **options)

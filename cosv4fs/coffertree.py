@@ -1,0 +1,336 @@
+"""What exists in coffers, as a filesystem sees it: keys without directories, listed in the order of their bytes.
+
+A directory is what keys have in common up to a slash. The service lists all keys with a prefix and knows no levels, so
+a listing is asked for once and answers for every level below it. Objects are told by HEAD, never by their absence from
+a listing, which may be late (CDCS spec section 4.4); and what this process has written belongs to every listing.
+
+Keys that no path can name (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings; the
+directories above them are shown. Where an object's name is also a directory's, the path is the object, and what lies
+below is found all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable
+
+from cachetools import TTLCache
+from fsspec.utils import glob_translate
+
+from cosv4fs import paths
+from cosv4fs.api import Coffer, CofferClient, StoredObject
+from cosv4fs.cache import PathCache
+from cosv4fs.errors import CosFileNotFoundError
+from cosv4fs.transfer.workers import Workers
+from cosv4fs.tree import Info, directory_info, missing
+
+__all__ = ["CofferTree", "Levels"]
+
+_MAGIC = re.compile(r"[*?\[]")
+
+_LATE = 3600.0
+"""Seconds after which a listing is believed to have what was written: nothing tells how late one may be."""
+
+_MOST_WRITTEN = 65536
+
+
+class Levels:
+    """The directories that a listing of keys shows, each with the infos of its entries.
+
+    Parameters
+    ----------
+    path : str
+        The directory whose prefix was listed.
+    objects : iterable of StoredObject
+        With keys that all begin with that directory's.
+    """
+
+    def __init__(self, path: str, objects: Iterable[StoredObject]) -> None:
+        self.path = path
+        self.by_folder: dict[str, dict[str, Info]] = {path: {}}
+        self.is_ambiguous = False
+        start = len(paths.directory_key(path)[1])
+        for found in objects:
+            self._add(found, found.key[start:].split("/"))
+
+    def _add(self, found: StoredObject, parts: list[str]) -> None:
+        folder = self.path
+        for part in parts[:-1]:
+            if not _can_be_named(part):
+                return
+            child = f"{folder}/{part}"
+            known = self.by_folder[folder].setdefault(child, directory_info(child))
+            self.is_ambiguous |= known["type"] != "directory"
+            self.by_folder.setdefault(child, {})
+            folder = child
+        if _can_be_named(parts[-1]):
+            info = object_info(f"{folder}/{parts[-1]}", found)
+            self.is_ambiguous |= info["name"] in self.by_folder
+            self.by_folder[folder][info["name"]] = info
+
+    def infos(self, maxdepth: int | None = None) -> dict[str, Info]:
+        """Return the infos of everything, by path, down to so many levels."""
+        out: dict[str, Info] = {}
+        for folder, entries in self.by_folder.items():
+            if maxdepth is None or folder.count("/") - self.path.count("/") < maxdepth:
+                out.update(entries)
+        return out
+
+
+class CofferTree:
+    """Questions about what exists, answered from the caches or the service; it has the face of `Tree`.
+
+    Parameters
+    ----------
+    client, workers, cache : CofferClient, Workers, PathCache
+        Shared by all instances with one configuration.
+    """
+
+    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache) -> None:
+        self._client, self._workers, self._cache = client, workers, cache
+        self._lock = threading.Lock()
+        self._written: TTLCache[tuple[str, str], StoredObject | None] = TTLCache(_MOST_WRITTEN, _LATE)
+
+    def note_written(self, path: str) -> None:
+        """Remember that this process has put an object there: no listing may leave it out from now on."""
+        with self._lock:
+            self._written[paths.file_key(path)] = None
+
+    def forget_coffer(self, coffer: str) -> None:
+        """Forget what was written to a coffer: it was deleted."""
+        with self._lock:
+            for place in [place for place in self._written if place[0] == coffer]:
+                self._written.pop(place, None)
+
+    def info(self, path: str, trust_absence: bool = False) -> Info:
+        """Return the info of an object or directory: one request for an object, two for a directory.
+
+        Parameters
+        ----------
+        trust_absence : bool
+            Of no effect: a listing in which a path is missing proves nothing of an object.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is neither.
+        """
+        if not path:
+            return directory_info("")
+        return self._cache.info(path) or self.file(path) or self.directory(path)
+
+    def file(self, path: str) -> Info | None:
+        """Return the info of an object, None when there is none: one request unless it is remembered."""
+        known = self._cache.info(path)
+        if known is not None and known["type"] == "file":
+            return known
+        coffer, rest = paths.split(path)
+        if not rest:
+            return None
+        generation = self._cache.generation
+        try:
+            status = self._client.head(coffer, "/" + rest)
+        except CosFileNotFoundError:
+            return None
+        info = object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
+        self._cache.store_info(info, generation)
+        return info
+
+    def directory(self, path: str, trust_absence: bool = False) -> Info:
+        """Return the info of a coffer, or of a directory in one: one page of its keys.
+
+        A page that is the whole listing is remembered for all levels.
+
+        Raises
+        ------
+        FileNotFoundError
+            No key begins so; there may be an object.
+        """
+        if not path or self._cache.is_directory(path):
+            return directory_info(path)
+        coffer, key = paths.directory_key(path)
+        if key != "/" and self._cache.is_absent(path):
+            # directories are nothing but what listings show: another one would tell no more
+            raise missing(path)
+        generation = self._cache.generation
+        page = self._client.list_page(coffer, prefix=key)
+        entries = [found for found in page.entries if found.key.startswith(key)]
+        if page.marker is None:
+            entries += self._unlisted(coffer, key, entries)
+            self._remember(Levels(path, entries), generation, empty=not entries and key != "/")
+        if not entries and key != "/" and page.marker is None:
+            raise missing(path)
+        self._cache.store_directory(path, generation)
+        return directory_info(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Tell whether there is a coffer, or a key that begins with the path and a slash."""
+        if not path or self._cache.is_directory(path):
+            return True
+        if self._cache.info(path) is not None:
+            return False
+        try:
+            self.directory(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def entries(self, path: str) -> list[Info]:
+        """Return the infos of a directory's entries, or of all coffers for the empty path.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        known = self._cache.listing(path)
+        if known is not None:
+            return known
+        if not path:
+            return self._coffers()
+        return list(self._listed(path).by_folder[path].values())
+
+    def find(self, path: str, maxdepth: int | None = None) -> dict[str, Info]:
+        """Return infos of everything below a directory, by path: one request per page of keys.
+
+        Raises
+        ------
+        FileNotFoundError
+            `path` itself is no directory.
+        """
+        if not path:
+            coffers = {info["name"]: info for info in self.entries("")}
+            below = None if maxdepth is None else maxdepth - 1
+            deeper = [] if below == 0 else self._workers.each(lambda coffer: self.find(coffer, below), coffers)
+            return coffers | {name: info for found in deeper for name, info in found.items()}
+        known = self._known_below(path)
+        return known if known is not None and maxdepth is None else self._levels(path).infos(maxdepth)
+
+    def glob(self, pattern: str) -> dict[str, Info]:
+        """Return infos of what matches a pattern without ``**``, by path.
+
+        Only keys that begin as the pattern does are listed.
+        """
+        first, _, rest = pattern.partition("/")
+        wanted = re.compile(glob_translate(pattern))
+        coffers = [first]
+        if _MAGIC.search(first):
+            named = re.compile(glob_translate(first))
+            infos = {info["name"]: info for info in self.entries("") if named.match(info["name"])}
+            if not rest:
+                return infos
+            coffers = list(infos)
+        literal = _MAGIC.split(rest, maxsplit=1)[0]
+        found = self._workers.each(lambda coffer: self._beginning(coffer, literal), coffers)
+        return {name: info for infos in found for name, info in infos.items() if wanted.match(name)}
+
+    def _beginning(self, coffer: str, literal: str) -> dict[str, Info]:
+        """Return infos of everything whose path begins so in a coffer; nothing of a coffer that is not there."""
+        folder = f"{coffer}/{literal.rpartition('/')[0]}".rstrip("/")
+        known = self._known_below(folder)
+        if known is not None:
+            return known
+        generation = self._cache.generation
+        try:
+            levels = Levels(folder, self._objects(coffer, "/" + literal))
+        except CosFileNotFoundError:
+            return {}
+        out = levels.infos()
+        if not (literal.endswith("/") or not literal):
+            # not everything in it was asked for
+            levels.by_folder.pop(folder)
+        self._remember(levels, generation)
+        return out
+
+    def _levels(self, path: str) -> Levels:
+        """Return all levels below a directory, from what is remembered or from the service."""
+        known = self._known_below(path)
+        if known is None:
+            return self._listed(path)
+        levels = Levels(path, ())
+        levels.by_folder |= {info["name"]: {} for info in known.values() if info["type"] == "directory"}
+        for info in known.values():
+            levels.by_folder[paths.parent(info["name"])][info["name"]] = info
+        return levels
+
+    def _listed(self, path: str) -> Levels:
+        coffer, key = paths.directory_key(path)
+        generation = self._cache.generation
+        objects = self._objects(coffer, key)
+        if not objects and key != "/":
+            raise missing(path)
+        levels = Levels(path, objects)
+        self._remember(levels, generation)
+        return levels
+
+    def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
+        listed = [found for found in self._client.list(coffer, prefix) if found.key.startswith(prefix)]
+        return listed + self._unlisted(coffer, prefix, listed)
+
+    def _unlisted(self, coffer: str, prefix: str, listed: list[StoredObject]) -> list[StoredObject]:
+        """Return what this process has written and a listing leaves out; told by HEAD."""
+        with self._lock:
+            ours = [key for name, key in self._written if name == coffer and key.startswith(prefix)]
+        if not ours:
+            return []
+        known = {found.key for found in listed}
+        late = [key for key in ours if key not in known]
+        found = self._workers.each(lambda key: self._status(coffer, key), late)
+        return [status for status in found if status is not None]
+
+    def _status(self, coffer: str, key: str) -> StoredObject | None:
+        with self._lock:
+            known = self._written.get((coffer, key))
+        if known is not None:
+            return known
+        try:
+            status = self._client.head(coffer, key)
+        except CosFileNotFoundError:
+            return None
+        found = StoredObject(key, status.size, status.etag, status.modified)
+        with self._lock:
+            if (coffer, key) in self._written:
+                self._written[coffer, key] = found
+        return found
+
+    def _coffers(self) -> list[Info]:
+        generation = self._cache.generation
+        infos = [_coffer_info(found) for found in self._client.list_coffers()]
+        self._cache.store_listing("", infos, generation)
+        return infos
+
+    def _known_below(self, path: str) -> dict[str, Info] | None:
+        """Return infos of everything below a directory, when all of its levels are remembered."""
+        out: dict[str, Info] = {}
+        folders = [path]
+        for folder in folders:
+            listing = self._cache.listing(folder)
+            if listing is None:
+                return None
+            out.update((info["name"], info) for info in listing)
+            folders += [info["name"] for info in listing if info["type"] == "directory"]
+        return out
+
+    def _remember(self, levels: Levels, generation: int, empty: bool = False) -> None:
+        # what is both an object and a directory cannot be told from a listing by path
+        if empty or levels.is_ambiguous:
+            return
+        for folder, entries in levels.by_folder.items():
+            self._cache.store_listing(folder, list(entries.values()), generation)
+
+
+def object_info(path: str, found: StoredObject) -> Info:
+    """Return the info of an object."""
+    info: Info = {"name": path, "size": found.size, "type": "file", "etag": found.etag or None}
+    if found.modified:
+        info |= {"created": float(found.modified), "mtime": float(found.modified)}
+    return info
+
+
+def _coffer_info(found: Coffer) -> Info:
+    return directory_info(found.name) | ({"created": float(found.created)} if found.created else {})
+
+
+def _can_be_named(part: str) -> bool:
+    return part not in ("", ".", "..")

@@ -1,0 +1,189 @@
+"""What every filesystem of this package shows fsspec and its users, whichever service is behind it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from fsspec.caching import caches
+from fsspec.compression import compr
+from fsspec.config import conf
+from fsspec.core import get_compression
+from fsspec.transaction import Transaction
+
+from cosv4fs.base import BaseFileSystem
+from cosv4fs.config import Config, EnvironmentToken, resolve
+from cosv4fs.display import filesystem_html
+from cosv4fs.file import CompressedWriter, TextWriter
+from cosv4fs.generation import V4, Generation
+from cosv4fs.transfer.readahead import ReadAhead
+
+__all__ = ["Front"]
+
+_SECRETS = ("secret_id", "secret_key", "security_token", "credentials", "proxies")
+
+
+class _Transaction(Transaction):  # type: ignore[misc]
+    """A transaction that gives up the rest when a file of it cannot be published; older versions of fsspec do not."""
+
+    def complete(self, commit: bool = True) -> None:
+        files = self.files
+        try:
+            super().complete(commit)
+        except BaseException:
+            while files:
+                with suppress(OSError):
+                    files.popleft().discard()
+            raise
+
+
+class Front(BaseFileSystem):
+    """How a filesystem is made, shown, opened files of, and described; the parts beside it do the work.
+
+    Parameters
+    ----------
+    account : mapping
+        The options that may be given by position.
+    asynchronous, loop : optional
+        What fsspec may hand to any filesystem; this one is synchronous.
+    **options
+        Every other field of `cosv4fs.config.Config`.
+    """
+
+    protocol: str
+    generation: Generation = V4
+    """Which service, and which generation of its API, is spoken to."""
+    transaction_type = _Transaction
+    root_marker = ""
+    storage_options: dict[str, Any]
+    takes_size = True
+    """`open` for writing takes ``size``, the bytes that will come; for who copies between any two filesystems."""
+    keeps_sha1 = True
+    """``sha`` in an info is the SHA-1 of the content; for who compares any two filesystems."""
+    is_write_once = False
+    """Files can be neither replaced nor removed; for who plans copies between any two filesystems."""
+    # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
+    _extra_tokenize_attributes = ("_environment",)
+    _environment = EnvironmentToken()
+    _positional: ClassVar[tuple[str, ...]]
+    """The names of the options that may be given by position."""
+
+    def __init__(self, account: Mapping[str, Any], asynchronous: bool, loop: Any, **options: Any) -> None:
+        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.generation)
+        super().__init__(config, asynchronous=asynchronous, loop=loop)
+
+    @property
+    def service(self) -> str:
+        """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
+        where = f"at {_where(self.config)}"
+        return f"{self.config.appid} {where}" if self.config.appid else where
+
+    def __repr__(self) -> str:
+        appid = f" appid={self.config.appid}" if self.config.appid else ""
+        return f"<{type(self).__name__}{appid} at {_where(self.config)}>"
+
+    def _repr_html_(self) -> str:
+        return filesystem_html(type(self).__name__, self.config)
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a file; see fsspec for text mode and compression.
+
+        Parameters
+        ----------
+        path, mode : str
+            ``rb``, ``wb`` or ``xb`` (create only), also as text. There is no append: the service has none.
+        block_size : int, optional
+            Bytes per range when reading; when writing, the largest slice size not above it is used, and of a coffer
+            it is that of the first parts.
+        size : int, optional
+            Reading: the file's size, when known. Writing: how many bytes will come, exactly; with it slices travel
+            while you write, without it a large object is kept in a spool until it is closed. Coffers need none.
+        content_type : str, optional
+            What downloads shall say; guessed from the name unless given.
+        cache_type, cache_options : str, dict
+            How reading is cached: ``parallel`` (default), or any of fsspec's.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            Reading: there is no such file.
+        NotImplementedError
+            The mode is ``ab`` or one for updating.
+        """
+        _check_open(mode, block_size, kwargs)
+        text = "b" not in mode
+        names = ("encoding", "errors", "newline") if text else ()
+        text_options = {name: kwargs.pop(name) for name in names if name in kwargs}
+        binary = mode.replace("t", "") + "b" if text else mode
+        # before anything is opened: a transaction would publish what a failure leaves
+        codec = get_compression(self._strip_protocol(path), compression)
+        file = super().open(path, binary, block_size, cache_options, **kwargs)
+        if codec is not None:
+            outer = compr[codec](file, mode=mode[0].replace("x", "w"))
+            file = outer if "r" in mode else CompressedWriter(outer, file)
+        if not text:
+            return file
+        return io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
+
+    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
+        """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`.
+
+        Raises
+        ------
+        TypeError
+            The keys come from a function, which a text cannot hold; a pickle can.
+        """
+        options = self.storage_options
+        if "credentials" in options:
+            if include_password:
+                raise TypeError("credentials=function cannot be written as JSON: pickle the filesystem instead")
+            self.storage_options = {name: value for name, value in options.items() if name != "credentials"}
+        try:
+            described: dict[str, Any] = super().to_dict(include_password=include_password)
+        finally:
+            self.storage_options = options
+        if not include_password:
+            first = self._positional.index("secret_id")
+            rest = zip(self._positional[first:], described["args"][first:], strict=False)
+            described |= {name: value for name, value in rest if value is not None}
+            described["args"] = described["args"][:first]
+            for name in _SECRETS:
+                described.pop(name, None)
+        return described
+
+
+def _where(config: Config) -> str:
+    return config.endpoint or config.region or config.api_root
+
+
+def _check_open(mode: object, block_size: object, options: Mapping[str, Any]) -> None:
+    """Refuse arguments of `open` that cannot be meant, before anything is asked or sent.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument.
+    """
+    plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
+    if plain not in (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"]):
+        raise ValueError(f"mode must be one of rb, wb, xb, r, w and x, not {mode!r}")
+    for name, value, least in (("block_size", block_size, 1), ("size", options.get("size"), 0)):
+        if value is None or value == "default":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number of bytes, not {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    cache_type = options.get("cache_type", ReadAhead.name)
+    if cache_type != ReadAhead.name and cache_type not in caches:
+        raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")

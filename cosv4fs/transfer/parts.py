@@ -1,0 +1,267 @@
+"""Uploading to a coffer: numbered parts in any order, which become an object when they are completed.
+
+Nothing can be moved in a coffer, and nothing is visible before the end: so there are no hidden siblings, and an object
+that waits for its transaction to end is one whose parts have not been completed yet. One upload at a time holds a name
+(CDCS spec section 6.1): it is aborted on every failure, unless a later process can go on with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cosv4fs.api import CofferClient
+from cosv4fs.api.bodies import Content
+from cosv4fs.api.coffer import Part
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.transfer.compare import is_same
+from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
+from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
+from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.writeonce import creating
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["PartUpload"]
+
+
+class PartUpload(PlacedUpload):
+    """A multipart upload to a coffer (CDCS spec section 6).
+
+    Parameters
+    ----------
+    client : CofferClient
+        Sends the requests.
+    target : Target
+        Where the object shall be.
+    size : int or None
+        Bytes of the whole object; None when nobody knows: then parts grow as the object does.
+    piece_size : int
+        Bytes per part to ask for: at least 1 MiB, and more where there would be too many parts.
+    entry : Entry
+        The journal's page, for sources that a later process can read again.
+
+    Raises
+    ------
+    OSError
+        EFBIG for a size that no number of parts can hold.
+    """
+
+    needs_size = False
+
+    def __init__(
+        self, client: CofferClient, target: Target, size: int | None, piece_size: int, entry: Entry = NO_ENTRY
+    ) -> None:
+        super().__init__(target, entry)
+        self._client, self._size = client, size
+        self._sizes = self._sized(piece_size)
+        self._upload_id: str | None = None
+        self._listed: dict[int, Part] = {}
+        self._sent: dict[int, Part] = {}
+        self._is_same: Callable[[], bool] = lambda: False
+
+    @classmethod
+    def streaming(cls, client: CofferClient, target: Target, size: int | None, piece_size: int) -> Self:
+        """Return the upload of what comes bit by bit."""
+        return cls(client, target, size, piece_size)
+
+    @classmethod
+    def of_source(
+        cls,
+        client: CofferClient,
+        workers: Workers,
+        target: Target,
+        source: Source,
+        piece_size: int,
+        entry: Entry,
+        *,
+        instant: bool,
+        checksum: bool,
+    ) -> Self:
+        """Return the upload of what can be read again.
+
+        `instant` and `checksum` are no choice here: every part carries its MD5, and nothing is taken for known.
+        """
+        upload = cls(client, target, source.size, piece_size, entry)
+        upload._is_same = partial(is_same, client, workers, target, source)
+        return upload
+
+    @property
+    def plan(self) -> SlicePlan:
+        """A fresh plan of all parts; those that the service has already are passed over when they would be sent."""
+        if self._stored or self._size is None:
+            return SlicePlan(0, 1)
+        return SlicePlan(self._size, self._sizes.first)
+
+    @property
+    def is_serial(self) -> bool:
+        """Return False: parts come in any order."""
+        return False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the service knows the upload, or has the object."""
+        return self._upload_id is not None or self._stored
+
+    def piece_size(self, offset: int) -> int:
+        """Return the bytes of the full part that begins at an offset."""
+        return self._sizes.size(self._number(offset))
+
+    def open(self) -> None:
+        """Begin the upload, or go on with the one that an earlier process noted.
+
+        Raises
+        ------
+        FileExistsError
+            There is an object, or an unfinished upload of someone else.
+        """
+        record = self._entry.load()
+        if record is not None and record.session is not None and self._continue(record.session):
+            return
+        self._initiate()
+
+    def recover(self) -> None:
+        """Begin again: the upload was lost to someone who gave it up, unless a late request of ours has completed it.
+
+        Raises
+        ------
+        FileExistsError
+            There is an object of another content, or an unfinished upload of someone else.
+        """
+        self._upload_id, self._listed, self._sent = None, {}, {}
+        try:
+            self._initiate()
+        except CosFileExistsError:
+            if not self._is_same():
+                raise
+            self._stored = True
+
+    def send(self, piece: Slice, content: Content) -> None:
+        """Send one part, unless the service has listed one that is provably the same."""
+        number, md5 = self._number(piece.offset), None
+        listed = self._listed.get(number)
+        if listed is not None and listed.size == piece.length:
+            md5 = _md5(content)
+            # an ETag that is no MD5 proves nothing: the part is sent again and takes the other's place
+            if listed.etag.strip('"').lower() == md5.hex():
+                self._sent[number] = listed
+                return
+        etag = self._client.upload_part(self._target.bucket, self._target.key, self._opened(), number, content, md5=md5)
+        self._sent[number] = Part(number, piece.length, etag)
+
+    def finish(self, size: int | None = None, sha: str | None = None) -> None:
+        """Complete the object, unless it is deferred.
+
+        Parameters
+        ----------
+        size, sha : int, str, optional
+            Bytes that came, where they were not known before; the SHA-1 is of no use here.
+
+        Raises
+        ------
+        OSError
+            EIO when not all bytes were sent in parts.
+        """
+        self._size = self._size if size is None else size
+        if not self._stored:
+            self._check_parts()
+        if not self._target.deferred:
+            self._complete()
+
+    def publish(self) -> None:
+        """Complete a deferred object; what cannot be completed is given up."""
+        try:
+            self._complete()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Give the upload up, so that the name is free again. A complete object stays."""
+        upload_id, self._upload_id = self._upload_id, None
+        if upload_id is not None and not self._stored:
+            try:
+                self._client.abort(self._target.bucket, self._target.key, upload_id)
+            except CosError as error:
+                if not _is_gone(error):
+                    raise
+        self._entry.remove()
+
+    def _complete(self) -> None:
+        if not self._stored:
+            parts = [self._sent[number] for number in sorted(self._sent)]
+            with creating(self._client, self._target):
+                self._client.complete(self._target.bucket, self._target.key, self._opened(), parts)
+            self._upload_id, self._stored = None, True
+        self._entry.remove()
+
+    def _check_parts(self) -> None:
+        """Make sure that the parts are all, from the first to the last, and as long together as the object."""
+        numbers, total = sorted(self._sent), sum(part.size for part in self._sent.values())
+        if numbers != list(range(1, len(numbers) + 1)) or total != self._size:
+            text = f"{len(numbers)} parts of {total} bytes were sent for an object of {self._size} bytes"
+            raise make_error(errno.EIO, f"{text}: nothing is published", self._target.path)
+
+    def _initiate(self) -> None:
+        target = self._target
+        with creating(self._client, target):
+            self._upload_id = self._client.initiate(target.bucket, target.key, content_type=target.content_type)
+        self._entry.save(Record(target.key, self._upload_id, None))
+
+    def _continue(self, upload_id: str) -> bool:
+        """Take up the upload of an earlier process; return whether it is still there, or complete."""
+        try:
+            parts = self._client.list_parts(self._target.bucket, self._target.key, upload_id)
+        except CosError as error:
+            if not _is_gone(error):
+                raise
+            # it was completed, and the earlier process had no time to hear of it; or someone has given it up
+            self._stored = self._is_same()
+            return self._stored
+        self._upload_id, self._listed = upload_id, {part.number: part for part in parts}
+        first = self._listed.get(1)
+        if first is not None and self._can_be_cut(first.size):
+            self._sizes = PartSizes(first.size)
+        return True
+
+    def _can_be_cut(self, size: int) -> bool:
+        return size >= LEAST_PART and -(-(self._size or 0) // size) <= MOST_PARTS
+
+    def _sized(self, wanted: int) -> PartSizes:
+        if self._size is None:
+            return PartSizes(max(LEAST_PART, wanted), grow=True)
+        try:
+            return PartSizes(part_size(self._size, wanted))
+        except ValueError as fault:
+            raise make_error(errno.EFBIG, str(fault), self._target.path) from fault
+
+    def _number(self, offset: int) -> int:
+        number = self._sizes.number(offset)
+        if number > MOST_PARTS:
+            text = f"{offset} bytes are in {MOST_PARTS} parts, and no object of a coffer may have more"
+            raise make_error(errno.EFBIG, text, self._target.path)
+        return number
+
+    def _opened(self) -> str:
+        if self._upload_id is None:
+            raise make_error(errno.EIO, "the upload is not open", self._target.path)
+        return self._upload_id
+
+
+def _md5(content: Content) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in [content] if isinstance(content, memoryview) else content:
+        digest.update(piece)
+    return digest.digest()
+
+
+def _is_gone(error: CosError) -> bool:
+    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)

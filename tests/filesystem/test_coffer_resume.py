@@ -1,0 +1,202 @@
+"""Uploads of local files to coffers that a later process continues: a killed one, and one whose network failed."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+
+from cosv4fs import CofferFileSystem
+from cosv4fs.emulator import CofferDialect, faults
+from tests.support import Do
+
+COFFER = "examplecoffer-1250000000"
+PATH = f"{COFFER}/dir/object"
+MIB = 1024 * 1024
+PARTS = 10
+TIMEOUT = 120
+
+CHILD = """
+import sys
+from cosv4fs import CofferFileSystem
+options, local, path = eval(sys.argv[1]), sys.argv[2], sys.argv[3]
+CofferFileSystem(**options).put_file(local, path)
+"""
+
+
+@pytest.fixture
+def local(tmp_path):
+    path = tmp_path / "source"
+    path.write_bytes(random.Random(7).randbytes((PARTS - 1) * MIB + 5))
+    return path
+
+
+@pytest.fixture
+def options(vault, tmp_path):
+    return {
+        **vault.storage_options,
+        "slice_size": MIB,
+        "single_upload_limit": MIB,
+        "max_concurrency": 2,
+        "max_retries": 0,
+        "journal_dir": str(tmp_path / "journal"),
+    }
+
+
+@pytest.fixture
+def resumer(options):
+    return CofferFileSystem(**options)
+
+
+def interrupt(fs, vault, local, nth):
+    """Let an upload fail at its nth part, for a reason that may pass."""
+    vault.faults.add(op="UploadPart", nth=nth, times=1000, action=faults.DropBefore())
+    with pytest.raises(ConnectionError):
+        fs.put_file(local, PATH)
+    vault.faults.clear()
+    done = sum(record.op == "UploadPart" and record.status == 200 for record in vault.requests)
+    vault.clear_requests()
+    return done
+
+
+def nothing_is_left(fs, tmp_path):
+    return fs.uploads(COFFER) == [] and list((tmp_path / "journal").glob("*")) == []
+
+
+@pytest.mark.parametrize("nth", [1, 5, PARTS])
+def test_only_what_is_missing_is_sent(resumer, onlooker, vault, local, tmp_path, nth):
+    done = interrupt(resumer, vault, local, nth)
+    [unfinished] = resumer.uploads(COFFER)
+    assert (unfinished["name"], unfinished["stored"] > 0) == (PATH, done > 0)
+    assert resumer.interrupted_uploads(COFFER) == [{"source": str(local), "name": PATH, "size": local.stat().st_size}]
+    vault.clear_requests()
+    resumer.put_file(local, PATH)
+    sent = vault.count()
+    assert sent["ListParts"] == sent["CompleteMultipartUpload"] == 1
+    assert "InitiateMultipartUpload" not in sent
+    assert sent["UploadPart"] == PARTS - done
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+@pytest.mark.parametrize("coffer_dialect", [CofferDialect(part_etag="sha1")])
+def test_parts_that_cannot_be_compared_are_sent_again(resumer, onlooker, vault, local, tmp_path):
+    assert interrupt(resumer, vault, local, 5) > 0
+    resumer.put_file(local, PATH)
+    assert vault.count()["UploadPart"] == PARTS
+    assert "InitiateMultipartUpload" not in vault.count()
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def test_parts_that_somebody_else_sent_are_not_trusted(resumer, onlooker, vault, local, tmp_path):
+    done = interrupt(resumer, vault, local, 5)
+    [unfinished] = resumer.uploads(COFFER)
+    client = onlooker.client
+    client.upload_part(COFFER, "/dir/object", unfinished["upload_id"], 1, memoryview(bytes(MIB)))
+    client.upload_part(COFFER, "/dir/object", unfinished["upload_id"], 2, memoryview(bytes(MIB + 1)))
+    vault.clear_requests()
+    resumer.put_file(local, PATH)
+    assert vault.count()["UploadPart"] == PARTS - done + 2
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+
+
+def test_another_part_size_now_is_no_obstacle(resumer, onlooker, options, vault, local, tmp_path):
+    done = interrupt(resumer, vault, local, 5)
+    CofferFileSystem(**options | {"slice_size": 4 * MIB}).put_file(local, PATH)
+    assert vault.count()["UploadPart"] == PARTS - done
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+
+
+def test_an_upload_that_was_given_up_begins_again(resumer, onlooker, vault, local, tmp_path):
+    interrupt(resumer, vault, local, 5)
+    onlooker.abort_upload(PATH)
+    vault.clear_requests()
+    resumer.put_file(local, PATH)
+    assert vault.count()["UploadPart"] == PARTS
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def test_a_changed_file_is_not_continued(resumer, vault, local):
+    interrupt(resumer, vault, local, 5)
+    local.write_bytes(random.Random(8).randbytes((PARTS - 1) * MIB + 5))
+    with pytest.raises(FileExistsError, match="an unfinished upload holds this name"):
+        resumer.put_file(local, PATH)
+    resumer.abort_upload(PATH)
+    resumer.put_file(local, PATH)
+    assert resumer.cat_file(PATH) == local.read_bytes()
+
+
+def test_an_upload_that_was_lost_while_it_ran_begins_again(options, onlooker, vault, local):
+    fs = CofferFileSystem(**options | {"max_concurrency": 1})
+
+    vault.faults.add(action=Do(lambda: onlooker.abort_upload(PATH)), op="UploadPart", nth=3, times=1)
+    fs.put_file(local, PATH)
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+
+
+@pytest.mark.parametrize("op", ["InitiateMultipartUpload", "CompleteMultipartUpload"])
+@pytest.mark.parametrize("action", [faults.DropBefore(), faults.DropReply()], ids=str)
+def test_the_first_and_last_steps_fail(resumer, onlooker, vault, local, tmp_path, op, action):
+    vault.faults.add(op=op, times=1, action=action)
+    with pytest.raises(ConnectionError):
+        resumer.put_file(local, PATH)
+    if op == "InitiateMultipartUpload" and resumer.uploads(PATH):
+        # nothing proves whose it is
+        with pytest.raises(FileExistsError, match="an unfinished upload holds this name"):
+            resumer.put_file(local, PATH)
+        resumer.abort_upload(PATH)
+    vault.clear_requests()
+    resumer.put_file(local, PATH)
+    assert vault.count().get("UploadPart", 0) == (PARTS if op == "InitiateMultipartUpload" else 0)
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def test_what_somebody_else_has_stored_meanwhile_is_not_taken_for_ours(resumer, onlooker, vault, local):
+    interrupt(resumer, vault, local, 5)
+    onlooker.abort_upload(PATH)
+    other = bytearray(local.read_bytes())
+    other[-1] ^= 1
+    onlooker.pipe_file(PATH, bytes(other))
+    with pytest.raises(FileExistsError, match="write-once"):
+        resumer.put_file(local, PATH)
+    assert onlooker.cat_file(PATH) == other
+
+
+def test_permanent_failures_leave_nothing(resumer, vault, local, tmp_path):
+    vault.faults.add(op="UploadPart", nth=5, action=faults.HttpError(403))
+    with pytest.raises(PermissionError):
+        resumer.put_file(local, PATH)
+    vault.faults.clear()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def test_without_resume_nothing_stays(resumer, vault, local, tmp_path):
+    vault.faults.add(op="UploadPart", nth=5, times=3, action=faults.DropBefore())
+    with pytest.raises(ConnectionError):
+        resumer.put_file(local, PATH, resume=False)
+    vault.faults.clear()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+@pytest.mark.parametrize(("op", "nth"), [("UploadPart", 1), ("UploadPart", 6), ("CompleteMultipartUpload", 1)])
+def test_a_killed_process_is_continued(resumer, onlooker, options, vault, local, tmp_path, op, nth):
+    child = subprocess.Popen([sys.executable, "-c", CHILD, repr(options), str(local), PATH])
+    fault = vault.faults.add(action=Do(child.kill), op=op, nth=nth, times=1)
+    try:
+        assert child.wait(TIMEOUT) < 0
+    finally:
+        child.kill()
+        child.wait(TIMEOUT)
+    assert fault.hits == 1
+    vault.faults.clear()
+    done = sum(record.op == "UploadPart" and record.status == 200 for record in vault.requests)
+    vault.clear_requests()
+    assert onlooker.exists(PATH) is (op == "CompleteMultipartUpload")
+    resumer.put_file(local, PATH)
+    assert vault.count().get("UploadPart", 0) <= PARTS - done
+    assert "InitiateMultipartUpload" not in vault.count()
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
