@@ -12,8 +12,8 @@ import pytest
 from cosv4fs import errors
 from cosv4fs.commands.failures import EXIT_CODES
 from cosv4fs.config import ENVIRONMENT, MIB, Config
-from cosv4fs.emulator import Emulator
-from cosv4fs.generation import V3
+from cosv4fs.emulator import CofferEmulator, Emulator
+from cosv4fs.generation import CDCS, V3
 
 from . import __main__ as checks
 
@@ -38,10 +38,10 @@ def table(title):
 @pytest.fixture
 def account(monkeypatch):
     """Put a running service's account into the environment."""
-    with Emulator(buckets=["data"]) as emulator:
-        for variables in (ENVIRONMENT, V3.environment):
-            for name, variable in variables.items():
-                monkeypatch.setenv(variable, emulator.storage_options[name])
+    with Emulator(buckets=["data"]) as emulator, CofferEmulator(coffers=["examplecoffer-1250000000"]) as coffers:
+        for service, variables in ((emulator, ENVIRONMENT), (emulator, V3.environment), (coffers, CDCS.environment)):
+            for name in variables.keys() & service.storage_options.keys():
+                monkeypatch.setenv(variables[name], service.storage_options[name])
         yield emulator
 
 
@@ -49,7 +49,7 @@ def account(monkeypatch):
 def test_python(number, account, tmp_path):
     program = tmp_path / "test_block.py"
     text = blocks("python")[number]
-    program.write_text(text + (END_AT_ONCE if "pyarrow" in text else ""), encoding="utf-8")
+    program.write_text(text + (END_AT_ONCE if "parquet" in text else ""), encoding="utf-8")
     module = ["pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in program.read_text() else []
     command = [sys.executable, *(["-m", *module] if module else []), str(program)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -18,10 +18,13 @@ from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import Counting, copy_file, receive
 from cosv4fs.exchange.places import Place
-from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, matches, pairs_of
+from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, is_write_once, matches, pairs_of
 from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.front import Front
 
 __all__ = ["COMMANDS"]
+
+_KEPT = "because coffers are write-once: what is in one vanishes only by its lifecycle"
 
 _jobs = click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files at once."
@@ -33,6 +36,7 @@ Examples:
   cosv4fs cp 'cosv4://data/reports/*.csv' .
   cosv4fs cp -r photos cosv4://data/          makes cosv4://data/photos
   cosv4fs cp -r photos/ cosv4://data/2024     copies what is in photos
+  cosv4fs cp -r audit cdcs://vault-1250000000/
   pg_dump shop | cosv4fs cp - cosv4://data/shop.sql
 """
 
@@ -53,16 +57,21 @@ Examples:
 def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool, dry_run: bool, jobs: int) -> None:
     """Copy files, in both directions and between any two URLs that fsspec knows.
 
-    A directory with a slash at its end means what is in it. Existing files are replaced. The source - is standard
-    input. An upload that was interrupted continues where it stopped.
+    A directory with a slash at its end means what is in it. Existing files are replaced, but never those of a coffer,
+    cdcs://, which is write-once: they are failures. The source - is standard input. An upload that was interrupted
+    continues where it stopped.
     """
     if "-" in sources:
         _copy_input(session, sources, session.place(target), dry_run)
         return
-    pairs = pairs_of(map(session.place, sources), session.place(target), recursive=recursive)
+    places, target_place = [session.place(source) for source in sources], session.place(target)
+    pairs = pairs_of(places, target_place, recursive=recursive)
     problems = Problems()
     if not dry_run:
         _copy(session, pairs, jobs, problems)
+    elif is_write_once(target_place):
+        files = (pair for pair in pairs if not pair.is_folder)
+        Crew(jobs, [target_place.fs]).each(lambda pair: _check_free(pair.target), files, problems)
     _tell(session, [pair for pair in pairs if not pair.is_folder], dry_run, problems)
 
 
@@ -75,9 +84,13 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     """Move files within one filesystem; a directory is moved file by file.
 
     Into the target when that is a directory or ends with a slash. Existing files are replaced, directories are not.
+    Nothing moves in a coffer, cdcs://.
     """
     new = session.place(target)
-    places = [place for source in sources for place in matches(session.place(source))]
+    opened = [session.place(source) for source in sources]
+    for place in opened:
+        _check_changeable(place)
+    places = [place for source in opened for place in matches(source)]
     into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
     moves = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
     for old, goal in moves:
@@ -100,7 +113,10 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.pass_obj
 def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool) -> None:
-    """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' work, too."""
+    """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' work, too.
+
+    Nothing can be removed from a coffer, cdcs://.
+    """
     problems = Problems()
     removed: list[Place] = []
     for place in map(session.place, urls):
@@ -136,19 +152,26 @@ def sync(
 ) -> None:
     """Make one directory like another: copy what is new, of another size, or changed after it was copied.
 
-    With --delete nothing is removed unless every copy went well. Local copies get the times of their sources.
+    With --delete nothing is removed unless every copy went well. Local copies get the times of their sources. A coffer,
+    cdcs://, gets what it does not have; what differs there is a failure, as it can be neither replaced nor deleted.
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
     old, new = session.place(source), session.place(target)
     if old.fs.info(old.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
+    if delete and is_write_once(new):
+        raise NotImplementedError(f"{new.url}: --delete is impossible, {_KEPT}")
     check_apart(old, new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     gone = difference.deletions if delete else ()
     problems = Problems()
+    differing = [(pair, reason) for pair, reason in difference.copies if is_write_once(new) and reason != "new"]
+    for pair, reason in differing:
+        problems.note(_differs(pair, reason), pair)
     if not dry_run:
-        _copy(session, [pair for pair, _ in difference.copies], jobs, problems, keep_times=True)
+        copies = [pair for pair, _ in difference.copies if problems.why(pair) is None]
+        _copy(session, copies, jobs, problems, keep_times=True)
         if problems.code:
             # what could not be copied may be all that is left of it
             gone = ()
@@ -190,7 +213,9 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Place, dry_r
             errno.EISDIR, "it is a directory: name the file that standard input becomes", target.url
         )
     size = 0
-    if not dry_run:
+    if dry_run:
+        _check_free(target)
+    else:
         with session.bar(None, "copying") as advance:
             size = receive(sys.stdin.buffer, target, Counting(advance))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
@@ -210,7 +235,7 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
     except KeyboardInterrupt:
         fs = pairs[0].target.fs
         goals = {pair.target.path for pair in pairs}
-        if isinstance(fs, CosV4FileSystem) and any(known["name"] in goals for known in fs.interrupted_uploads()):
+        if isinstance(fs, Front) and any(known["name"] in goals for known in fs.interrupted_uploads()):
             text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
             click.echo(f"cosv4fs: {text}", err=True)
         raise
@@ -235,13 +260,16 @@ def _check_move(old: Place, goal: Place, recursive: bool) -> None:
 
 
 def _check_removable(place: Place) -> None:
-    """Refuse what holds everything.
+    """Refuse what holds everything, and what is kept for ever.
 
     Raises
     ------
     click.UsageError
         It is a bucket, or the root of a disk.
+    NotImplementedError
+        It is in a coffer, or one.
     """
+    _check_changeable(place)
     if isinstance(place.fs, CosV4FileSystem) and "/" not in place.path:
         ways = (
             f"use the web console; to empty it: cosv4fs rm -r '{place.url}/*'" if place.path else "name a path in one"
@@ -249,6 +277,24 @@ def _check_removable(place: Place) -> None:
         raise click.UsageError(f"{place.url}: a bucket cannot be moved or removed through this API: {ways}")
     if place.is_local and place.exact == Path(place.exact).anchor:
         raise click.UsageError(f"{place.url}: everything on this machine is neither moved nor removed")
+
+
+def _check_changeable(place: Place) -> None:
+    if is_write_once(place):
+        raise NotImplementedError(f"{place.url}: it can be neither moved nor removed, {_KEPT}")
+
+
+def _check_free(place: Place) -> None:
+    """Refuse to replace what is kept for ever; asked where nothing is copied, so that nobody else refuses."""
+    if is_write_once(place) and place.fs.isfile(place.path):
+        raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {_KEPT}", place.url)
+
+
+def _differs(pair: Pair, reason: str) -> OSError:
+    if pair.refusal:
+        return OSError(errno.EINVAL, pair.refusal, pair.source.url)
+    text = f"another file is there ({reason} differs) and cannot be replaced by {pair.source.url}, {_KEPT}"
+    return FileExistsError(errno.EEXIST, text, pair.target.url)
 
 
 def _remove(place: Place, recursive: bool, dry_run: bool) -> None:
@@ -266,12 +312,12 @@ def _tell(session: Session, pairs: list[Pair], dry_run: bool, problems: Problems
     if session.as_json:
         session.show_json({"files": rows, "failed": problems.count, "dry_run": dry_run})
     elif dry_run:
-        for row in rows:
+        for row in (row for row in rows if row["error"] is None):
             session.say(f"would copy {row['source']} to {row['target']}")
         click.echo(f"would copy {done}", err=True)
     elif not problems.count:
         click.echo(f"copied {done}", err=True)
-    problems.leave(f"copied {done}")
+    problems.leave(f"{'would copy' if dry_run else 'copied'} {done}")
 
 
 def _tell_sync(

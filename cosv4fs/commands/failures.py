@@ -21,7 +21,7 @@ EXIT_CODES = {
     0: "all went well",
     FAILED: "something failed; the last line on stderr says what",
     USAGE: "wrong arguments, or a package that is not installed",
-    NOT_FOUND: "a file, directory or bucket does not exist",
+    NOT_FOUND: "a file, directory, bucket or coffer does not exist",
     REFUSED: "credentials are missing, or were refused",
     DIFFERENT: "a comparison found a difference, or the doctor a problem",
     INTERRUPTED: "ended by Ctrl-C",
@@ -132,7 +132,12 @@ class Problems:
 def _tell(text: str) -> None:
     """Print a line on stderr that begins with the command's name."""
     context = click.get_current_context(silent=True)
-    click.echo(f"{context.command_path if context else 'cosv4fs'}: {text}", err=True)
+    line = f"{context.command_path if context else 'cosv4fs'}: {text}"
+    if "tqdm" in sys.modules:
+        # there may be a bar on the terminal's line, which has to make room
+        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+    else:
+        click.echo(line, err=True)
 
 
 class Group(click.Group):

@@ -27,7 +27,8 @@ _SECRET = re.compile(
 @click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
 @click.option(
     "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
-    help="An option of the filesystem, such as region=gz; s3.anon=true is one of another protocol's. Repeatable.",
+    help="An option of the filesystem, such as region=gz; cdcs.region=ap-tianjin and s3.anon=true are those of one "
+    "protocol. Repeatable.",
 )  # fmt: skip
 @click.option("--endpoint", metavar="URL", help="The same as -o endpoint=URL.")
 @click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
@@ -44,8 +45,11 @@ def cli(
 ) -> None:
     """Work with Tencent COS buckets behind the old JSON API, as cosv4://bucket/dir/name; those of COS v3 are cosv3://.
 
+    Write-once coffers of the Data Coffer Service are used as cdcs://coffer-APPID/dir/name; cdcs:// alone lists them.
+
     Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o; for cosv3:// from
-    COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY. Everything that
+    COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY; for cdcs:// from CDCS_SECRET_ID, CDCS_SECRET_KEY and CDCS_REGION,
+    with temporary keys also CDCS_SECURITY_TOKEN. Everything that
     fsspec knows can be the other side of cp and sync: local paths, s3://, gs://, sftp://.
     """
     if debug:

@@ -15,7 +15,7 @@ from cosv4fs.commands.session import Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.manifest import Outcome
 from cosv4fs.exchange.migration import Report, Watcher, migrate
-from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.front import Front
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,8 +52,12 @@ def migrate_(
     """Move the data of a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
 
     The same command again goes on where an interrupted run stopped, retries what failed, and takes what is new or has
-    changed. What was verified is not copied again. The source stays as it is.
+    changed. What was verified is not copied again. The source stays as it is. cdcs://coffer-APPID/dir can be either; as
+    the target it keeps every file that it has, and a source file with another content is a failure.
     """
+    for url in (source, target):
+        # so that errors tell the right protocol
+        session.place(url)
     options = _options(session, source, target) if scheduler else session.options
     with Display(session) as watcher:
         result = migrate(
@@ -73,8 +77,8 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     options = {name: dict(values) for name, values in session.options.items()}
     for url in urls:
         fs = session.place(url).fs
-        if isinstance(fs, CosV4FileSystem):
-            names = ("appid", "secret_id", "secret_key", "region", "endpoint", "anon")
+        if isinstance(fs, Front):
+            names = ("appid", "secret_id", "secret_key", "region", "endpoint", "security_token", "anon")
             account = {name: value for name in names if (value := getattr(fs.config, name, None))}
             options[str(fs.protocol)] = account | options.get(str(fs.protocol), {})
     return options

@@ -12,20 +12,28 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
 from fsspec.spec import AbstractFileSystem
 
+from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
 from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.front import Front
+from cosv4fs.generation import CDCS, V3, V4, Generation
 from cosv4fs.profiles import option_value
 
-__all__ = ["Crew", "Session", "options_from"]
+__all__ = ["Crew", "Ours", "Session", "options_from"]
 
 A = TypeVar("A")
-_OURS = ("cosv4", "cosv3")
+Ours: TypeAlias = CosV4FileSystem | CofferFileSystem
+"""The filesystems of this package."""
+
+_GENERATIONS = {generation.name: generation for generation in (V4, V3, CDCS)}
+_OURS = tuple(_GENERATIONS)
+_ACCOUNT = frozenset(name for generation in _GENERATIONS.values() for name in generation.account)
 _LOOK_EVERY = 0.1
 """Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
@@ -52,7 +60,7 @@ class Session:
     def place(self, url: str) -> Place:
         """Return the filesystem and the path of a URL or a local path."""
         place = open_place(url, self.options)
-        if isinstance(place.fs, CosV4FileSystem):
+        if isinstance(place.fs, Front):
             self._opened.append((place.path, str(place.fs.protocol)))
         return place
 
@@ -65,8 +73,8 @@ class Session:
 
         return f"{max(self._opened, key=alike, default=('', _OURS[0]))[1]}://{path}"
 
-    def ours(self, url: str) -> tuple[CosV4FileSystem, str]:
-        """Return the filesystem and the path of a ``cosv4://`` or ``cosv3://`` URL.
+    def ours(self, url: str) -> tuple[Ours, str]:
+        """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL.
 
         Raises
         ------
@@ -74,8 +82,8 @@ class Session:
             The URL is of another kind.
         """
         place = self.place(url)
-        if not isinstance(place.fs, CosV4FileSystem):
-            raise click.UsageError(f"{url}: this command works on cosv4:// and cosv3:// URLs only")
+        if not isinstance(place.fs, (CosV4FileSystem, CofferFileSystem)):
+            raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return place.fs, place.path
 
     def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
@@ -132,7 +140,7 @@ class Crew:
 
     def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
         self._jobs = jobs
-        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, CosV4FileSystem)}
+        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, Front)}
         self.stopped = threading.Event()
         self._busy: set[int] = set()
         # not futures: Ctrl-C can come after a task was handed over and before its future is known
@@ -212,7 +220,8 @@ class Crew:
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
 
-    Values are read as in a profile. Those that name no protocol are for both generations of COS.
+    Values are read as in a profile. Those that name no protocol are for all services of this package; what belongs to
+    an account, as an appid does, is only for those where accounts have it. What names its protocol wins.
 
     Raises
     ------
@@ -220,11 +229,22 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         A text has no ``=``.
     """
     found: dict[str, dict[str, Any]] = {}
+    named: list[tuple[str, str, Any]] = []
     for setting in settings:
         name, sign, text = setting.partition("=")
         if not sign or not name:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
-        for each in (protocol,) if dot else _OURS:
+        if dot:
+            named.append((protocol, option, option_value(text)))
+            continue
+        for each in (each for each, generation in _GENERATIONS.items() if _has(generation, option)):
             found.setdefault(each, {})[option] = option_value(text)
+    for protocol, option, value in named:
+        found.setdefault(protocol, {})[option] = value
     return found
+
+
+def _has(generation: Generation, option: str) -> bool:
+    """Tell whether a service's accounts have an option; what belongs to no account is judged by the service itself."""
+    return option not in _ACCOUNT or option not in dict(generation.refused)

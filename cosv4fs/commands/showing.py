@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.session import Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import BLOCK
@@ -29,7 +30,7 @@ _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 @click.option("-d", "--directory", "itself", is_flag=True, help="The directory itself, not what is in it.")
 @click.pass_obj
 def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recursive: bool, itself: bool) -> None:
-    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' work, too."""
+    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' work, too; cdcs:// lists the coffers."""
 
     def line(row: dict[str, Any]) -> str:
         name = str(row["url"]) + ("/" if row["type"] == "directory" else "")
@@ -124,7 +125,8 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
 def sign(session: Session, url: str, expires: int) -> None:
     """Print an http(s) URL that downloads one file without credentials.
 
-    Whoever has it can read the file until it expires, and also files whose paths begin with this file's path.
+    Whoever has it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
+    cdcs://, have no such URLs.
     """
     place = session.place(url)
     info = place.fs.info(place.path)
@@ -133,6 +135,9 @@ def sign(session: Session, url: str, expires: int) -> None:
     try:
         signed = place.fs.sign(place.path, expiration=expires)
     except NotImplementedError as error:
+        if isinstance(place.fs, CofferFileSystem):
+            text = "coffers have no signed URLs, they want signatures in headers only; cp and cat read the file"
+            raise NotImplementedError(f"{place.url}: {text}") from error
         raise click.UsageError(f"{url}: this filesystem has no URLs that could be signed") from error
     if session.as_json:
         session.show_json({"url": place.url, "signed": signed, "expires": expires})

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import Group, Problems
-from cosv4fs.commands.session import Session
+from cosv4fs.commands.session import Ours, Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import Counting
-from cosv4fs.filesystem import CosV4FileSystem
 
 __all__ = ["COMMANDS"]
 
@@ -28,7 +28,7 @@ def uploads() -> None:
 @click.pass_obj
 def list_(session: Session, url: str) -> None:
     """List the unfinished uploads of a file, or below a directory."""
-    fs, path = session.ours(url)
+    fs, path = _directory(session, url)
     session.show(fs.uploads(path), lambda row: _line(fs, row))
 
 
@@ -36,9 +36,10 @@ def list_(session: Session, url: str) -> None:
 @click.argument("url", required=False)
 @click.pass_obj
 def resume(session: Session, url: str | None) -> None:
-    """Continue what an interrupted cp or put of this user left, everywhere or below URL; cosv3:// is all of COS v3.
+    """Continue what an interrupted cp or put of this user left, in all buckets of cosv4:// or below URL.
 
-    Only uploads of local files can be continued; a file that has changed since is left alone.
+    cosv3:// is all of COS v3, cdcs:// all coffers. Only uploads of local files can be continued; a file that has
+    changed since is left alone.
     """
     fs, path = session.ours(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
@@ -58,7 +59,7 @@ def resume(session: Session, url: str | None) -> None:
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.pass_obj
 def abort(session: Session, urls: tuple[str, ...]) -> None:
-    """Give up the unfinished uploads of files; complete files stay."""
+    """Give up the unfinished uploads of files; complete files stay. In a coffer the names are free again."""
     problems = Problems()
     aborted = []
     for url in urls:
@@ -81,21 +82,31 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
 @click.pass_obj
 def clean(session: Session, url: str, older_than: float) -> None:
     """Remove old unfinished uploads below a directory."""
-    fs, path = session.ours(url)
+    fs, path = _directory(session, url)
     session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(fs, row)}")
 
 
 COMMANDS = (uploads,)
 
 
-def _abort(fs: CosV4FileSystem, path: str, url: str) -> None:
+def _directory(session: Session, url: str) -> tuple[Ours, str]:
+    """Return the filesystem and the path of a URL that names at least a bucket or coffer."""
+    fs, path = session.ours(url)
+    if not path:
+        kind = "coffer" if isinstance(fs, CofferFileSystem) else "bucket"
+        raise click.UsageError(f"{url}: name a {kind}, or a path in one")
+    return fs, path
+
+
+def _abort(fs: Ours, path: str, url: str) -> None:
     try:
         fs.abort_upload(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
-def _line(fs: CosV4FileSystem, row: dict[str, Any]) -> str:
-    there = f"{human_size(row['stored'])} of {human_size(row['size'])}"
+def _line(fs: Ours, row: dict[str, Any]) -> str:
+    # coffers are never told how much will come
+    there = f"{human_size(row['stored'])} " + ("so far" if row["size"] is None else f"of {human_size(row['size'])}")
     hidden = "" if row["place"] == row["name"] else f"  (hidden as {fs.unstrip_protocol(row['place'])})"
     return f"{fs.unstrip_protocol(row['name'])}  {there}{hidden}"

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from cosv4fs.exchange.copying import read_sha1, recorded_sha1, stream
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 from cosv4fs.exchange.places import Place
 
-__all__ = ["FLAT", "Mover", "Stopped", "protocols"]
+__all__ = ["FLAT", "Mover", "Stopped", "is_write_once", "protocols"]
 
-FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
+FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
 """Protocols of stores that know keys only: directories need not, and cannot, be made there."""
 
 _S3 = frozenset({"s3", "s3a"})
@@ -41,7 +42,7 @@ class Mover:
     verify : bool
         Compare the target's content with what was read, after copying.
     overwrite : bool
-        Replace what the target has with another content; if not, that is a failure.
+        Replace what the target has with another content; if not, or where nothing can be replaced, that is a failure.
     begin : callable, optional
         Called with a path before it is written at the target.
     """
@@ -56,6 +57,8 @@ class Mover:
         begin: Callable[[str], None] = lambda _path: None,
     ) -> None:
         self.source, self.target = source, target
+        # where nothing can be replaced, a listing that is late must not be believed either
+        overwrite = overwrite and not is_write_once(target)
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
         self._there = _Sizes(target)
 
@@ -136,7 +139,9 @@ def _sha1(place: Place, info: dict[str, Any] | None = None) -> str:
 
 def _fresh_info(place: Place) -> dict[str, Any]:
     place.fs.invalidate_cache(place.path)
-    return dict(place.fs.info(place.path))
+    # a listing that another thread has asked for before may be remembered only now: who can be told to ask, is told
+    refresh = {"refresh": True} if "refresh" in signature(place.fs.info).parameters else {}
+    return dict(place.fs.info(place.path, **refresh))
 
 
 def _stream_whole(source: Place, target: Place, callback: Callback, **checks: Any) -> tuple[int, str]:
@@ -169,6 +174,11 @@ def protocols(place: Place) -> frozenset[str]:
     """Return all names of the protocol of a place."""
     known = place.fs.protocol
     return frozenset({known} if isinstance(known, str) else known)
+
+
+def is_write_once(place: Place) -> bool:
+    """Tell whether a file that is there can be neither replaced nor removed; filesystems say so of themselves."""
+    return bool(getattr(place.fs, "is_write_once", False))
 
 
 def _describe(error: Exception) -> str:

@@ -15,10 +15,20 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1
-from cosv4fs.exchange.moving import FLAT, protocols
+from cosv4fs.exchange.moving import FLAT, is_write_once, protocols
 from cosv4fs.exchange.places import Place
 
-__all__ = ["Difference", "Pair", "check_apart", "compare", "files_below", "matches", "modified", "pairs_of"]
+__all__ = [
+    "Difference",
+    "Pair",
+    "check_apart",
+    "compare",
+    "files_below",
+    "is_write_once",
+    "matches",
+    "modified",
+    "pairs_of",
+]
 
 
 @dataclass(frozen=True)
@@ -251,7 +261,7 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
     ----------
     by_time : bool
         A file that changed after its copy was made is copied again, unless a service keeps its SHA-1, the other side
-        is local, and both have the same content.
+        is local, and both have the same content. Where nothing can be replaced, the contents themselves are compared.
     by_content : bool
         Files of equal size are compared by SHA-1, whatever their times.
 
@@ -299,10 +309,14 @@ def _reason(
     # a service may keep whole seconds only
     if not by_time or mine is None or other is None or int(mine) <= int(other):
         return ""
-    cheap = all(sha or place.is_local for sha, place in zip(known, (pair.source, pair.target), strict=True))
-    if cheap and any(known) and _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]):
+    cheap = any(known) and all(
+        sha or place.is_local for sha, place in zip(known, (pair.source, pair.target), strict=True)
+    )
+    # a copy to what cannot be replaced would be refused, so that only the contents can tell whether all is well
+    is_worth_it = cheap or is_write_once(pair.target)
+    if is_worth_it and _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]):
         return ""
-    return "newer"
+    return "content" if is_write_once(pair.target) else "newer"
 
 
 def _sha1(place: Place, known: str | None) -> str:

@@ -62,8 +62,19 @@ def test_nobody_answers(run):
 def test_options_by_protocol():
     found = options_from(["region=gz", "s3.anon=true", "s3.key=a=b", "appid=125", "proxies={}"])
     ours = {"region": "gz", "appid": 125, "proxies": {}}
-    assert found == {"cosv4": ours, "cosv3": ours, "s3": {"anon": True, "key": "a=b"}}
+    coffers = {"region": "gz", "proxies": {}}
+    assert found == {"cosv4": ours, "cosv3": ours, "cdcs": coffers, "s3": {"anon": True, "key": "a=b"}}
     assert options_from(["appid=125", "cosv3.appid=126"]) == {"cosv4": {"appid": 125}, "cosv3": {"appid": 126}}
+    assert options_from(["security_token=x", "cosv4.security_token=y"]) == {
+        "cdcs": {"security_token": "x"},
+        "cosv4": {"security_token": "y"},
+    }
+    named = options_from(["cdcs.region=ap-tianjin", "region=gz"])
+    assert {name: values["region"] for name, values in named.items()} == {
+        "cosv4": "gz",
+        "cosv3": "gz",
+        "cdcs": "ap-tianjin",
+    }
     with pytest.raises(click.BadParameter, match="NAME=VALUE"):
         options_from(["=x"])
 

@@ -56,4 +56,4 @@ def test_nothing_to_continue_anywhere(run):
 def test_other_urls(run):
     done = run("uploads", "ls", "memory://x")
     assert done.code == 2
-    assert "this command works on cosv4:// and cosv3:// URLs only" in done.err
+    assert "this command works on cosv4://, cosv3:// and cdcs:// URLs only" in done.err

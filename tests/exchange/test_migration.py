@@ -1,12 +1,14 @@
 """Migrations: what is copied, what is not copied again, what is refused, and what failures leave."""
 
 import csv
+import errno
 import io
 import json
 import os
 
 import pytest
 from fsspec.callbacks import Callback
+from fsspec.implementations.memory import MemoryFileSystem
 
 from cosv4fs.emulator import Emulator, faults
 from cosv4fs.exchange.copying import stream
@@ -68,6 +70,25 @@ def test_all_files_arrive_in_s3(run, s3, bucket, verify):
     }
     assert counts(report) == (4, 0, 0, 4 if verify else 0, 0)
     assert report.empty_folders_kept == 0
+
+
+class Late(MemoryFileSystem):
+    """Believes what it has remembered, as a thread does that has listed a folder before another wrote there."""
+
+    protocol = "late"
+
+    def info(self, path, refresh=False):
+        if not refresh:
+            raise FileNotFoundError(errno.ENOENT, "not in the listing that is remembered", path)
+        return super().info(path)
+
+
+def test_a_listing_that_is_remembered_late_is_not_believed(source, fs):
+    target = Late(skip_instance_cache=True)
+    mover = Mover(Place(fs, "data/in"), Place(target, "/late"), verify=True)
+    outcome = mover.move(Job("a.bin", 70_000, None, PENDING), Callback())
+    assert (outcome.state, outcome.error) == ("verified", "")
+    assert target.cat_file("/late/a.bin") == FILES["a.bin"]
 
 
 def test_a_second_run_reads_nothing(run, emulator):
