@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import random
@@ -311,7 +312,15 @@ class Upload:
         self.failures += [f"left {where}: {found}" for where, found in left.items() if found]
 
     def _digest(self) -> str:
-        """Return the SHA-1 of what a reader sees."""
+        """Return the SHA-1 of what a reader sees; a late request of a dead process may replace it meanwhile, once."""
+        try:
+            return self._digest_at_once()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return self._digest_at_once()
+
+    def _digest_at_once(self) -> str:
         digest = hashlib.sha1(usedforsecurity=False)
         with self._server.filesystem().open(self._path, "rb") as file:
             while block := file.read(_STEP * 4):
