@@ -16,7 +16,7 @@ from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import SlicedUpload
+from cosv4fs.transfer.placed import SlicedUpload, is_gone
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, blocked_parent, discard_sibling
 
@@ -65,7 +65,7 @@ class OrderedUpload(SlicedUpload):
         try:
             self._take(self._ask(self._session.session))
         except CosError as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
             return False
         return True
@@ -95,7 +95,7 @@ class OrderedUpload(SlicedUpload):
                 content_type=self._target.content_type,
             )
         except CosError as error:
-            if not _is_gone(error) or not self._arrived(piece):
+            if not is_gone(error) or not self._arrived(piece):
                 raise
             return
         self._stored = self._stored or done is not None
@@ -166,7 +166,7 @@ class OrderedUpload(SlicedUpload):
                 self._take(self._ask(record.session))
                 return True
         except CosError as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
         if self._is_stored_here():
             self._stored = True
@@ -189,7 +189,3 @@ class OrderedUpload(SlicedUpload):
             return
         if not status.is_unfinished:
             raise make_error(errno.EEXIST, "the file exists", self._target.path)
-
-
-def _is_gone(error: CosError) -> bool:
-    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from cosv4fs.api import CofferClient
 from cosv4fs.api.bodies import Content
 from cosv4fs.api.coffer import Part
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.placed import PlacedUpload, is_gone
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
@@ -191,7 +190,7 @@ class PartUpload(PlacedUpload):
             try:
                 self._client.abort(self._target.bucket, self._target.key, upload_id)
             except CosError as error:
-                if not _is_gone(error):
+                if not is_gone(error):
                     raise
         self._entry.remove()
 
@@ -221,7 +220,7 @@ class PartUpload(PlacedUpload):
         try:
             parts = self._client.list_parts(self._target.bucket, self._target.key, upload_id)
         except CosError as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
             # it was completed, and the earlier process had no time to hear of it; or someone has given it up
             self._stored = self._is_same()
@@ -261,7 +260,3 @@ def _md5(content: Content) -> bytes:
     for piece in [content] if isinstance(content, memoryview) else content:
         digest.update(piece)
     return digest.digest()
-
-
-def _is_gone(error: CosError) -> bool:
-    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.bodies import Content
+from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
 from cosv4fs.transfer.publish import Target, publish_sibling
@@ -26,7 +27,7 @@ from cosv4fs.transfer.workers import Workers
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DECLARED_SIZE", "PlacedUpload", "SlicedUpload"]
+__all__ = ["DECLARED_SIZE", "PlacedUpload", "SlicedUpload", "is_gone"]
 
 DECLARED_SIZE = 2**40
 """The size in bytes that a session of unknown size is opened with; no object may become larger."""
@@ -319,6 +320,11 @@ class SlicedUpload(PlacedUpload):
         known = self._sha is not None and status.sha is not None
         same = status.sha == self._sha if known else paths.is_sibling(key)
         return not status.is_unfinished and status.size == self._size and same
+
+
+def is_gone(error: CosError) -> bool:
+    """Tell whether an error means that the server does not know the upload, or no more."""
+    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)
 
 
 def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:

@@ -53,8 +53,12 @@ def interrupt(fs, vault, local, nth):
     vault.faults.add(op="UploadPart", nth=nth, times=1000, action=faults.DropBefore())
     with pytest.raises(ConnectionError):
         fs.put_file(local, PATH)
+    return settle(vault)
+
+
+def settle(vault):
+    """End what a process that gave up or died has still under way, none of the next one's; return the parts stored."""
     vault.faults.clear()
-    # ends the requests of the dead process that are still under way: they are none of the next one's
     vault.restart()
     done = sum(record.op == "UploadPart" and record.status == 200 for record in vault.requests)
     vault.clear_requests()
@@ -193,9 +197,7 @@ def test_a_killed_process_is_continued(resumer, onlooker, options, vault, local,
         child.kill()
         child.wait(TIMEOUT)
     assert fault.hits == 1
-    vault.faults.clear()
-    done = sum(record.op == "UploadPart" and record.status == 200 for record in vault.requests)
-    vault.clear_requests()
+    done = settle(vault)
     assert onlooker.exists(PATH) is (op == "CompleteMultipartUpload")
     resumer.put_file(local, PATH)
     assert vault.count().get("UploadPart", 0) <= PARTS - done
