@@ -302,6 +302,9 @@ def _reason(
         return "content"
     if int(theirs["size"] or 0) != pair.size:
         return "size"
+    if pair.size == 0:
+        # services tell no SHA-1 of nothing
+        return ""
     known = recorded_sha1(pair.source, ours), recorded_sha1(pair.target, theirs)
     if by_content:
         return "" if _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]) else "content"
