@@ -11,14 +11,19 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-# in a process of its own, so that warnings of Jupyter's packages are none of ours
+# in a process of its own, so that warnings of Jupyter's packages are none of ours; without ports, which are chosen some
+# time before they are bound, so that others may take them
 EXECUTE = """
 import sys
+import tempfile
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": sys.argv[2]}}).execute()
+with tempfile.TemporaryDirectory() as folder:
+    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
+    NotebookClient(notebook, kernel, timeout=240, resources={"metadata": {"path": sys.argv[2]}}).execute()
 nbformat.write(notebook, sys.argv[3])
 """
 

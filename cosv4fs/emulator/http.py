@@ -41,6 +41,10 @@ _BLOCK = 1 << 20
 _INLINE = 65536
 _RESET = struct.pack("ii", 1, 0)
 _PATIENCE = 5.0
+_DRAWS = 100
+"""How often another free port is drawn when it was an earlier service's."""
+_earlier_ports: set[int] = set()
+"""Ports that services of this process had."""
 _SILENCE = struct.pack("ll", 600, 0)
 """Seconds (and microseconds) after which a client that says nothing is left."""
 
@@ -96,9 +100,19 @@ class HttpServer(ThreadingHTTPServer):
             raise
 
     def server_bind(self) -> None:
-        """Bind, without asking the name service for the host's name."""
+        """Bind, without asking the name service for the host's name; to a port that is new here, if any will do.
+
+        Clients know a service by its address: what they remember of an earlier one would be taken for this one's.
+        """
+        wanted = self.server_address
         TCPServer.server_bind(self)
+        draws = 1 if wanted[1] else _DRAWS
+        while self.server_address[1] in _earlier_ports and (draws := draws - 1):
+            self.socket.close()
+            self.socket, self.server_address = socket.socket(self.address_family, self.socket_type), wanted
+            TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        _earlier_ports.add(self.server_port)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let a connection in, or reset it."""

@@ -158,6 +158,9 @@ class Upload:
             held = None
             if moment is not None and moment.how in ("held", "acted"):
                 held = self._hold(moment.op, moment.nth, None if moment.frozen else 1, moment.how == "acted")
+            elif moment is not None and moment.how == "called":
+                # it must not come to its end before it is killed
+                held = self._hold(INIT)
             client.go()
             if meeting is not None:
                 self._meet(meeting, held, client)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from cosv4fs.emulator import Dialect, Emulator, EmulatorError
+from cosv4fs.emulator.http import HttpServer
 
 from .client import NOW, SECRET_ID, SECRET_KEY, Client, once, sign
 
@@ -181,3 +182,13 @@ def test_clock_of_the_tests(client, clock):
     clock.now = NOW + 5
     client.upload("/f", b"y", insertOnly=0)
     assert client.get("/f", "stat").data["mtime"] == NOW + 5
+
+
+def test_a_later_service_has_another_port():
+    """Clients know a service by its address: what they remember of one would be taken for the other's."""
+    ports = []
+    for _ in range(500):
+        # by chance alone one in 7,000 is an earlier one's
+        with HttpServer(("127.0.0.1", 0), lambda _connection: None, lambda: True) as server:
+            ports.append(server.server_port)
+    assert len(set(ports)) == len(ports)

@@ -1,5 +1,6 @@
 """Uploads of local files to coffers that a later process continues: a killed one, and one whose network failed."""
 
+import queue
 import random
 import subprocess
 import sys
@@ -189,8 +190,10 @@ def test_without_resume_nothing_stays(resumer, vault, local, tmp_path):
 
 @pytest.mark.parametrize(("op", "nth"), [("UploadPart", 1), ("UploadPart", 6), ("CompleteMultipartUpload", 1)])
 def test_a_killed_process_is_continued(resumer, onlooker, options, vault, local, tmp_path, op, nth):
+    children = queue.Queue()
+    fault = vault.faults.add(action=Do(lambda: children.get(timeout=TIMEOUT).kill()), op=op, nth=nth, times=1)
     child = subprocess.Popen([sys.executable, "-c", CHILD, repr(options), str(local), PATH])
-    fault = vault.faults.add(action=Do(child.kill), op=op, nth=nth, times=1)
+    children.put(child)
     try:
         assert child.wait(TIMEOUT) < 0
     finally:

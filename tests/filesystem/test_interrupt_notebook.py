@@ -2,6 +2,7 @@
 
 import os
 import queue
+import tempfile
 import threading
 
 import pytest
@@ -21,7 +22,12 @@ os.chdir({folder!r})
 path, MIB = "test-bucket/dir/object", 1024 * 1024
 fs = fsspec.filesystem("cosv4", **{options!r})
 """
+# a thread gives its place back a moment after its task has ended, while every request of another stalls on
 NOTHING_RUNS = """
+import time
+end = time.monotonic() + 30
+while fs.workers.window._used and time.monotonic() < end:
+    time.sleep(0.01)
 assert not fs.client.interrupts._owners, fs.client.interrupts._owners
 assert not fs.workers.window._used, fs.workers.window._used
 """
@@ -56,8 +62,9 @@ CELLS = {
 class Kernel:
     """A running kernel, one cell after another."""
 
-    def __init__(self):
-        self.manager = KernelManager(kernel_name="python3")
+    def __init__(self, folder):
+        # ports are chosen some time before they are bound: others may take them
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
         self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
@@ -87,9 +94,11 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def kernel():
-    running = Kernel()
-    yield running
-    running.stop()
+    # a socket's path must be short
+    with tempfile.TemporaryDirectory() as folder:
+        running = Kernel(folder)
+        yield running
+        running.stop()
 
 
 @pytest.mark.parametrize("what", list(CELLS))

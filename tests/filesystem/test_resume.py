@@ -218,7 +218,8 @@ def crash(folder, *, seed=1, moments=1, old=None, protocol="cosv4"):
     return Plan(folder, seed, moments, 9 * MIB + 5, MIB // 2, old=old, say=said.append, protocol=protocol)
 
 
-@pytest.mark.parametrize("seed", range(2))
+# seeds by which at least one process is held when it is killed: one that is not may be done before
+@pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_a_killed_process_is_continued(tmp_path, generation, seed, old):
     summary = uploads(

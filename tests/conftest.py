@@ -1,0 +1,13 @@
+"""What holds for all tests."""
+
+import pytest
+
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+
+
+@pytest.fixture(autouse=True)
+def no_filesystem_outlives_its_test():
+    """Let fsspec forget the instances of a test: with them go their threads, connections and caches."""
+    yield
+    for kind in (CosV4FileSystem, CosV3FileSystem, CofferFileSystem):
+        kind.clear_instance_cache()
