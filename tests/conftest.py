@@ -1,8 +1,13 @@
 """What holds for all tests."""
 
 import pytest
+from hypothesis import settings
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+
+# how long an example takes says more about the machine than about what is tested
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 notebook = nbformat.read(sys.argv[1], as_version=4)
+# on a busy machine
+options = {"startup_timeout": 240, "iopub_timeout": 60, "resources": {"metadata": {"path": sys.argv[2]}}}
 with tempfile.TemporaryDirectory() as folder:
     kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
-    NotebookClient(notebook, kernel, timeout=240, resources={"metadata": {"path": sys.argv[2]}}).execute()
+    NotebookClient(notebook, kernel, timeout=240, **options).execute()
 nbformat.write(notebook, sys.argv[3])
 """
 

@@ -127,7 +127,7 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path):
     coffers = Coffers(server, span=span)
     contents = [bytes([number]) * MIB for number in range(6)]
     upload = coffers.begin("u")
-    acknowledged = {"objects": [], "parts": []}
+    acknowledged, stored = {"objects": [], "parts": []}, threading.Event()
 
     def put(number):
         for count in range(10_000):
@@ -135,6 +135,7 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path):
             try:
                 if coffers.put(key, key.encode()).status == 200:
                     acknowledged["objects"].append(key)
+                    stored.set()
             except OSError:
                 return
 
@@ -142,6 +143,7 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path):
         for number, content in enumerate(contents, 1):
             if coffers.part("u", upload, number, content).status == 200:
                 acknowledged["parts"].append(number)
+        assert stored.wait(20)
         server.process.kill()
 
     threads = [threading.Thread(target=put, args=(number,)) for number in range(2)]

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -23,13 +24,12 @@ class Remote:
     def __init__(self, data=DATA, workers=WORKERS, block=BLOCK):
         self.data = data
         self.asked = []
-        self.failures = 0
+        self.fails = lambda start: False
         self.cache = ReadAhead(block, self.fill, len(data), workers)
 
     def fill(self, start, view):
         self.asked.append((start, start + len(view)))
-        if self.failures:
-            self.failures -= 1
+        if self.fails(start):
             raise OSError(errno.EIO, "broken")
         view[:] = self.data[start : start + len(view)]
 
@@ -123,20 +123,30 @@ def test_a_reader_never_waits_for_a_place():
 
 class TestFailures:
     def test_is_raised_and_can_be_tried_again(self):
-        remote = Remote()
-        remote.failures = 1
+        remote, failing = Remote(), [0]
+        remote.fails = lambda start: start in failing
         with pytest.raises(OSError, match="broken"):
             remote.cache._fetch(0, 50)
+        failing.clear()
         assert remote.cache._fetch(0, 50) == DATA[:50]
 
     def test_several_at_once_are_forgotten_together(self):
-        remote = Remote()
-        remote.failures = 5
+        remote, failing = Remote(workers=Workers(4, 2)), [0, 100, 200, 300, 400]
+
+        def others_are_done():
+            return sum(piece.done.done() for piece in remote.cache._segments if piece.start in failing[1:]) == 4
+
+        def fails(start):
+            # the reader waits for the first, which is the last to fail
+            patience = time.monotonic() + 20
+            while start == 0 and failing and not others_are_done() and time.monotonic() < patience:
+                time.sleep(0.001)
+            return start in failing
+
+        remote.fails = fails
         with pytest.raises(OSError, match="broken"):
             remote.cache._fetch(0, 500)
-        for segment in remote.cache._segments:
-            segment.done.exception(20)
-        remote.failures = 0
+        failing.clear()
         assert remote.cache._fetch(0, 500) == DATA[:500]
 
     def test_a_failure_ahead_disturbs_nobody_before_it(self):
@@ -144,7 +154,7 @@ class TestFailures:
         assert remote.cache._fetch(0, 50) == DATA[:50]
         for segment in remote.cache._segments:
             segment.done.exception(20)
-        remote.failures = 1
+        remote.fails = lambda start: True
         assert remote.cache._fetch(50, 90) == DATA[50:90]
 
 
