@@ -355,7 +355,7 @@ class _WriteOnce(Copying):
 
     def _pending(self, path: str) -> list[PendingUpload]:
         coffer, rest = paths.split(path)
-        found = self.client.list_uploads(coffer, f"/{rest}" if rest else "")
+        found = self.client.list_uploads(self._coffer(coffer), f"/{rest}" if rest else "")
         return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
 
 

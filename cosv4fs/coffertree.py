@@ -5,8 +5,8 @@ a listing is asked for once and answers for every level below it. Objects are to
 a listing, which may be late (CDCS spec section 4.4); and what this process has written belongs to every listing.
 
 Keys that no path can name (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings; the
-directories above them are shown. Where an object's name is also a directory's, the path is the object, and what lies
-below is found all the same.
+directories above them are shown. Where an object's name is also a directory's, the path is the object, as `info` says;
+`find`, `glob` and the listing of the path show what lies below, and only a walk, which takes it for a file, does not.
 """
 
 from __future__ import annotations
@@ -165,16 +165,17 @@ class CofferTree:
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
-        """Tell whether there is a coffer, or a key that begins with the path and a slash."""
+        """Tell whether there is a coffer, or a key that begins with the path and a slash; and no object at the path."""
+        known = self._cache.info(path)
+        if known is not None:
+            return bool(known["type"] == "directory")
         if not path or self._cache.is_directory(path):
             return True
-        if self._cache.info(path) is not None:
-            return False
         try:
             self.directory(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return True
+        return self.file(path) is None
 
     def entries(self, path: str) -> list[Info]:
         """Return the infos of a directory's entries, or of all coffers for the empty path.
@@ -233,14 +234,16 @@ class CofferTree:
             return known
         generation = self._cache.generation
         try:
-            levels = Levels(folder, self._objects(coffer, "/" + literal))
+            objects = self._objects(coffer, "/" + literal)
         except CosFileNotFoundError:
             return {}
+        levels = Levels(folder, objects)
         out = levels.infos()
         if not (literal.endswith("/") or not literal):
             # not everything in it was asked for
             levels.by_folder.pop(folder)
-        self._remember(levels, generation)
+        # where there is nothing there is no directory, but a coffer that is empty is there
+        self._remember(levels, generation, empty=not objects and folder != coffer)
         return out
 
     def _levels(self, path: str) -> Levels:

@@ -91,7 +91,7 @@ class Front(BaseFileSystem):
         self,
         path: str,
         mode: str = "rb",
-        block_size: int | None = None,
+        block_size: int | str | None = None,
         cache_options: dict[str, Any] | None = None,
         compression: str | None = None,
         **kwargs: Any,
@@ -121,6 +121,8 @@ class Front(BaseFileSystem):
             The mode is ``ab`` or one for updating.
         """
         _check_open(mode, block_size, kwargs)
+        # what fsspec calls the block size of a caller that has no wish
+        block_size = None if block_size == "default" else block_size
         text = "b" not in mode
         names = ("encoding", "errors", "newline") if text else ()
         text_options = {name: kwargs.pop(name) for name in names if name in kwargs}

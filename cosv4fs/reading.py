@@ -41,14 +41,20 @@ class Reading(Lookup):
             There is no such file.
         """
         path = self._strip_protocol(path)
-        if end is not None and end < 0:
-            size = self.info(path)["size"]
-            start, end = max(0, size + start) if (start or 0) < 0 else start, size + end
-        elif end is not None and (start or 0) < 0:
-            start = max(0, self.info(path)["size"] + (start or 0))
-        if end is not None and end <= (start or 0):
-            return b""
+        begin = start or 0
+        if end is not None and (end < 0 or begin < 0 or end <= begin):
+            size = self._size_of_file(path)
+            begin, end = (max(0, size + place) if place < 0 else place for place in (begin, end))
+            if end <= begin:
+                return b""
+            start = begin
         return self._download(path, lambda download: download.to_bytes(start, end))
+
+    def _size_of_file(self, path: str) -> int:
+        info = self.info(path)
+        if info["type"] == "directory":
+            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
+        return int(info["size"])
 
     def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
         bucket, key = paths.file_key(path)

@@ -45,6 +45,15 @@ class Coffers:
     def ranges(self):
         return [record.range for record in self.emulator.requests if record.op == "GetObject"]
 
+    def let_go(self, stall, op):
+        """Let a stalled request go on, and wait until it was answered."""
+        before = self.ops().count(op)
+        stall.release.set()
+        for _ in range(20_000):
+            if self.ops().count(op) > before:
+                return
+            time.sleep(0.001)
+
     def put(self, key, data=b"x", **more):
         return self.client.put_object(COFFER, key, memoryview(data), **more)
 

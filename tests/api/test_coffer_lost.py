@@ -49,6 +49,16 @@ class TestPutObject:
             coffers.put("/a", b"hello")
         assert coffers.read("/a")[0] == theirs
 
+    @pytest.mark.parametrize("code", TAKEN)
+    def test_the_first_attempt_is_still_under_way(self, make_coffers, code):
+        coffers = make_coffers(object_uploading=code, options={"read_timeout": 1.0})
+        stall = faults.Stall()
+        coffers.fault(stall, "PutObject")
+        # after the time-out, and the refusal of the second attempt
+        coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "PutObject")))
+        assert coffers.put("/a", b"hello").size == 5
+        assert coffers.read("/a")[0] == b"hello"
+
     def test_nothing_was_lost(self, coffers):
         coffers.put("/a", b"hello")
         with pytest.raises(FileExistsError):
@@ -67,6 +77,33 @@ class TestInitiate:
         assert pending["/a"] == upload
         coffers.client.complete(COFFER, "/a", upload, coffers.send("/a", upload, b"hello"))
         assert coffers.read("/a")[0] == b"hello"
+
+    def test_the_first_attempt_is_still_under_way(self, make_coffers):
+        coffers = make_coffers(options={"read_timeout": 1.0})
+        stall = faults.Stall()
+        coffers.fault(stall, "InitiateMultipartUpload")
+        coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "InitiateMultipartUpload")))
+        upload = coffers.client.initiate(COFFER, "/a")
+        assert [pending.upload_id for pending in coffers.client.list_uploads(COFFER)] == [upload]
+
+    def test_it_was_opened_and_nobody_heard_of_it(self, make_coffers, lost):
+        coffers = make_coffers(retries=0)
+        coffers.client.initiate(COFFER, "/ab")
+        coffers.fault(lost, "InitiateMultipartUpload")
+        with pytest.raises(CosError) as caught:
+            coffers.client.initiate(COFFER, "/a")
+        assert caught.value.doubtful
+        assert [pending.key for pending in coffers.client.list_uploads(COFFER)] == ["/ab"]
+
+    def test_somebody_elses_stays_when_ours_was_not_heard_of(self, make_coffers):
+        coffers = make_coffers(retries=2)
+        coffers.emulator.clock_offset = -3600
+        upload = coffers.client.initiate(COFFER, "/a")
+        coffers.emulator.clock_offset = 0
+        coffers.fault(faults.DropBefore(), "InitiateMultipartUpload", times=3)
+        with pytest.raises(ConnectionError):
+            coffers.client.initiate(COFFER, "/a")
+        assert [pending.upload_id for pending in coffers.client.list_uploads(COFFER)] == [upload]
 
     def test_somebody_elses_is_older(self, coffers):
         coffers.emulator.clock_offset = -3600
@@ -101,12 +138,19 @@ class TestParts:
         assert len(coffers.send("/a", upload, b"hello")) == 1
 
     def test_a_part_that_the_server_has_otherwise(self, coffers):
-        wrong = f'"{"0" * 32}"'
-        coffers.fault(faults.WrongHeader("ETag", wrong), "UploadPart", times=None)
+        for number in range(1, 13):
+            coffers.fault(faults.WrongHeader("ETag", f'"{number:032x}"'), "UploadPart", nth=number)
         upload = coffers.client.initiate(COFFER, "/a")
         with pytest.raises(OSError, match="another content of part 1"):
             coffers.send("/a", upload, b"hello")
-        assert coffers.ops().count("UploadPart") == 6
+        assert coffers.ops().count("UploadPart") == 12
+
+    def test_parts_that_are_encrypted(self, make_coffers):
+        """The same name for the same part is no damage; that is learnt from the first."""
+        coffers = make_coffers(part_etag="encrypted", retries=0)
+        coffers.put_parts("/a", content(MIB), b"end")
+        assert coffers.ops().count("UploadPart") == 3
+        assert coffers.read("/a")[0] == content(MIB) + b"end"
 
     def test_a_part_that_was_damaged_once(self, coffers):
         coffers.fault(faults.WrongHeader("ETag", f'"{"0" * 32}"'), "UploadPart")
@@ -122,6 +166,19 @@ class TestParts:
         coffers.put_parts("/a", content(MIB), b"end")
         assert coffers.read("/a")[0] == content(MIB) + b"end"
         assert coffers.ops()[-3:-1] == ["CompleteMultipartUpload", "HeadObject"]
+
+    def test_it_was_completed_when_there_was_no_time_left(self, make_coffers, lost):
+        coffers = make_coffers(retries=0)
+        coffers.fault(lost, "CompleteMultipartUpload")
+        coffers.put_parts("/a", content(MIB), b"end")
+        assert coffers.ops()[-2:] == ["CompleteMultipartUpload", "HeadObject"]
+        assert coffers.read("/a")[0] == content(MIB) + b"end"
+
+    def test_it_was_not_completed_when_there_was_no_time_left(self, make_coffers):
+        coffers = make_coffers(retries=0)
+        coffers.fault(faults.DropBefore(), "CompleteMultipartUpload")
+        with pytest.raises(ConnectionError, match="CompleteMultipartUpload"):
+            coffers.put_parts("/a", b"hello")
 
     def test_what_was_completed_is_another_object(self, coffers):
         upload = coffers.client.initiate(COFFER, "/a")
@@ -186,6 +243,14 @@ def test_later(coffers, code):
     coffers.put("/a", b"hello")
     assert coffers.ops() == ["PutObject"] * 4
     assert len(narrowed) == len(coffers.clock.slept) == 3
+
+
+def test_a_question_without_an_answer_for_now(coffers):
+    """The reply to HEAD has no body: it cannot tell why."""
+    coffers.put("/a", b"hello")
+    coffers.fault(faults.Refuse("DataSynchronization"), "HeadObject", times=3)
+    assert coffers.client.head(COFFER, "/a").size == 5
+    assert coffers.ops() == ["PutObject"] + ["HeadObject"] * 4
 
 
 @pytest.mark.parametrize(

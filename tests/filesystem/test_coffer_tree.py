@@ -83,7 +83,7 @@ def test_what_a_question_costs(filled, vault):
     assert (info["type"], info["size"], requests) == ("file", len(f"{COFFER}/a.txt"), 1)
     assert info["mtime"] == info["created"] > 0
     assert requests_of(vault, lambda: filled.info(f"{COFFER}/dir")["type"]) == ("directory", 2)
-    assert requests_of(vault, lambda: filled.isdir(f"{COFFER}/other")) == (True, 1)
+    assert requests_of(vault, lambda: filled.isdir(f"{COFFER}/other")) == (True, 2)
     assert requests_of(vault, lambda: len(filled.ls(f"{COFFER}/other"))) == (1, 0)
     assert requests_of(vault, lambda: filled.exists(f"{COFFER}/nothing")) == (False, 2)
 
@@ -212,6 +212,31 @@ def test_without_caches_everything_is_asked(vault, onlooker):
     onlooker.pipe_file(f"{COFFER}/d/x", b"content")
     assert fs.find(COFFER) == [f"{COFFER}/d/x"]
     assert list(fs.walk(COFFER)) == [(COFFER, ["d"], []), (f"{COFFER}/d", [], ["x"])]
+
+
+@pytest.mark.parametrize("pattern", ["missing/*", "missing/a/?", "dir/missing/[ab]"])
+def test_looking_for_what_is_not_there_makes_no_directory(filled, pattern):
+    assert filled.glob(f"{COFFER}/{pattern}") == []
+    folder = f"{COFFER}/{pattern.rpartition('/')[0]}"
+    assert not filled.isdir(folder)
+    assert not filled.exists(folder)
+    with pytest.raises(FileNotFoundError):
+        filled.ls(folder)
+
+
+def test_an_empty_coffer_is_there(coffers):
+    assert coffers.glob(f"{COFFER}/*") == []
+    assert coffers.isdir(COFFER)
+    assert coffers.ls(COFFER) == []
+
+
+def test_a_name_of_an_object_and_of_a_directory_is_the_object_at_any_time(coffers, onlooker):
+    onlooker.pipe({f"{COFFER}/k/v": b"1", f"{COFFER}/k": b"22"})
+    for _ in range(3):
+        assert not coffers.isdir(f"{COFFER}/k")
+        assert coffers.isfile(f"{COFFER}/k")
+        assert coffers.info(f"{COFFER}/k")["size"] == 2
+        assert coffers.find(COFFER) == [f"{COFFER}/k", f"{COFFER}/k/v"]
 
 
 READINGS = [

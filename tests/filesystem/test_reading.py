@@ -172,6 +172,8 @@ def test_a_directory_is_not_a_file(fs, tmp_path, generation):
         lambda: fs.open(f"{BUCKET}/dir", "rb"),
         lambda: fs.head(f"{BUCKET}/dir"),
         lambda: fs.cat_file(BUCKET),
+        lambda: fs.cat_file(f"{BUCKET}/dir", None, -1),
+        lambda: fs.cat_file(f"{BUCKET}/dir", 5, 5),
     ]
     removals = [] if generation == "cdcs" else [lambda: fs.rm_file(f"{BUCKET}/dir"), lambda: fs.rm(f"{BUCKET}/dir")]
     for action in actions + removals:
@@ -180,3 +182,18 @@ def test_a_directory_is_not_a_file(fs, tmp_path, generation):
     fs.get_file(f"{BUCKET}/dir", tmp_path / "made")
     assert (tmp_path / "made").is_dir()
     assert fs.cat_file(PATH) == b"x"
+
+
+@pytest.mark.parametrize(("start", "end"), [(None, None), (3, 5), (-3, None), (None, -1), (0, 0), (-2, 5)])
+def test_what_is_not_there_has_no_parts_either(fs, start, end):
+    with pytest.raises(FileNotFoundError) as caught:
+        fs.cat_file(PATH, start, end)
+    assert caught.value.filename == PATH
+
+
+@pytest.mark.parametrize("block_size", [None, "default", 100_000])
+def test_any_block_size_that_fsspec_knows(fs, block_size):
+    with fs.open(PATH, "wb", block_size=block_size) as file:
+        file.write(CONTENT)
+    with fs.open(PATH, "rb", block_size=block_size) as file:
+        assert file.read() == CONTENT

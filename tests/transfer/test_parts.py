@@ -202,6 +202,7 @@ def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
     "dialect",
     [
         {"part_etag": "sha1"},
+        {"part_etag": "encrypted"},
         {"etag_quotes": "bare"},
         {"complete_whitespace": True},
         {"second_complete": "NoSuchUpload"},

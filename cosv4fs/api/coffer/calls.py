@@ -56,6 +56,7 @@ class CofferCaller(Caller):
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(config, CofferSigner(config, clock), policy)
+        self._clock = clock
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.config.api_root}>"

@@ -311,7 +311,10 @@ class CofferClient(CofferUploads):
             if error.code not in OCCUPIED:
                 return None
             status = self._status(coffer, key)
-            if status is None or status.size != len(body):
+            if status is None:
+                self._try_later_if_free(error, coffer, key)
+                return None
+            if status.size != len(body):
                 return None
             if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
                 return None

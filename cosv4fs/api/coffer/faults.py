@@ -122,6 +122,9 @@ def _by_status(response: requests.Response, origin: Origin) -> tuple[int, str, O
     if status >= 500 or status == 429:
         again = Retry.BACK_OFF if status in (429, 503) else Retry.YES
         origin = replace(origin, retry=again, doubtful=status != 429)
+    if status == 409 and response.request.method == "HEAD":
+        # without a body it may be any conflict: of those that a question can meet, most pass
+        origin = replace(origin, retry=Retry.BACK_OFF)
     if 300 <= status < 400:
         text = "the server points to another place, where no signature is sent: check region, endpoint and proxies"
         return errno.EIO, text, origin

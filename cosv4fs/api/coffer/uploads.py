@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import Content, check_plain
@@ -19,6 +20,8 @@ from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
 
 __all__ = ["CofferUploads", "check_object"]
+
+T = TypeVar("T")
 
 _TOLERANCE = 2.0
 """Seconds by which times of replies, which are told in whole seconds, may contradict each other."""
@@ -44,6 +47,8 @@ class CofferUploads(CofferCaller):
 
     _quotes = False
     """Whether the server was seen to want ETags in quotation marks."""
+    _own_etags = False
+    """Whether the server was seen to name parts by something that looks like an MD5 and is none."""
 
     @abstractmethod
     def head(self, coffer: str, key: str) -> ObjectStatus:
@@ -84,9 +89,17 @@ class CofferUploads(CofferCaller):
         def settle(error: CosError) -> str | None:
             if error.code not in OCCUPIED:
                 return None
-            return self._opened_by_us(coffer, key, header_seconds(error.server_date), time.monotonic() - began)
+            opened = self._opened_by_us(coffer, key, header_seconds(error.server_date), time.monotonic() - began)
+            if opened is None:
+                self._try_later_if_free(error, coffer, key)
+            return opened
 
-        return self._ask(request, parse, settle)
+        try:
+            return self._ask(request, parse, settle)
+        except CosError as error:
+            if error.doubtful:
+                self._give_up_unheard(coffer, key, time.monotonic() - began)
+            raise
 
     def upload_part(
         self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
@@ -122,15 +135,26 @@ class CofferUploads(CofferCaller):
         query = {"partNumber": str(number), "uploadId": upload_id}
         request = self._request("PUT", "UploadPart", coffer, key, query=query, headers=md5_header(digest), body=body)
 
-        def attempt() -> str:
+        def sent() -> str:
             response = self._transport.exchange(request)
             etag = plain_etag(response.headers.get("ETag"))
             read_nothing(response, request)
-            if _is_md5(etag) and etag.lower() != digest.hex():
-                text = f"the server has another content of part {number} than was sent (UploadPart)"
-                raise make_error(errno.EIO, text, request.path, Origin(retry=Retry.YES))
             # a reply without one: parts are named by their MD5 (CDCS spec section 6.4)
             return etag or digest.hex()
+
+        def attempt() -> str:
+            etag = sent()
+            if self._own_etags or not _is_md5(etag) or etag.lower() == digest.hex():
+                return etag
+            # damaged on its way, or named otherwise because it is encrypted (CDCS spec section 2.2): the same name for
+            # the same part is no damage
+            again = sent()
+            if again == etag:
+                self._own_etags = True
+            elif again.lower() != digest.hex():
+                text = f"the server has another content of part {number} than was sent (UploadPart)"
+                raise make_error(errno.EIO, text, request.path, Origin(retry=Retry.YES))
+            return again
 
         return self._run(attempt)
 
@@ -212,13 +236,18 @@ class CofferUploads(CofferCaller):
             data.require("ETag", "Key")
             return data.etag("ETag")
 
-        def settle(error: CosError) -> str | None:
-            if error.code not in _COMPLETED:
-                return None
+        def stored() -> str | None:
             status = self._status(coffer, key)
             return status.etag if status is not None and status.size == size else None
 
-        return self._ask(request, parse, settle)
+        try:
+            return self._ask(request, parse, lambda error: stored() if error.code in _COMPLETED else None)
+        except CosError as error:
+            # merging may outlast the time for retries, so that the service is asked once more what became of it
+            etag = _or_nothing(stored) if error.doubtful else None
+            if etag is None:
+                raise
+            return etag
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
         """Discard an upload and its parts (AbortMultipartUpload, CDCS spec section 6.5): its key is free again.
@@ -297,13 +326,32 @@ class CofferUploads(CofferCaller):
         elapsed : float
             Seconds since our first attempt.
         """
-        found = [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
+        found = self._pending(coffer, key)
         if len(found) != 1:
             return None
         before = now is not None and found[0].initiated and found[0].initiated < now - elapsed - _TOLERANCE
         if before or self.list_parts(coffer, key, found[0].upload_id):
             return None
         return found[0].upload_id
+
+    def _try_later_if_free(self, refusal: CosError, coffer: str, key: str) -> None:
+        """Have a taken name tried again if nothing has it: then our attempt without a reply is still under way."""
+        if self._status(coffer, key) is None and not self._pending(coffer, key):
+            refusal.retry = Retry.BACK_OFF
+
+    def _give_up_unheard(self, coffer: str, key: str, elapsed: float) -> None:
+        """Abort the upload that a request without a reply has opened, if there is one: it would hold the name."""
+
+        def give_up() -> None:
+            ahead = self.clock_difference(coffer)
+            opened = None if ahead is None else self._opened_by_us(coffer, key, self._clock() + ahead, elapsed)
+            if opened is not None:
+                self.abort(coffer, key, opened)
+
+        _or_nothing(give_up)
+
+    def _pending(self, coffer: str, key: str) -> list[PendingUpload]:
+        return [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
 
     def _status(self, coffer: str, key: str) -> ObjectStatus | None:
         try:
@@ -326,6 +374,14 @@ def check_object(coffer: str, key: str) -> None:
     """
     if not key.startswith("/") or key == "/":
         raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", paths.join(coffer, key))
+
+
+def _or_nothing(ask: Callable[[], T]) -> T | None:
+    """Return an answer, None where there is none: an earlier error is the one to be told."""
+    try:
+        return ask()
+    except CosError:
+        return None
 
 
 def _is_md5(etag: str) -> bool:

@@ -108,7 +108,7 @@ class CofferApi(Api[CofferCall]):
             call.body = Body(keep=True)
             return
         try:
-            call.body = Body(self._service.store.open_blob(), sha1=call.dialect.part_etag == "sha1")
+            call.body = Body(self._service.store.open_blob(), tag=call.dialect.part_etag)
         except OSError as error:
             call.body.failure = error
 

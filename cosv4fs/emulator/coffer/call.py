@@ -77,8 +77,8 @@ class Body:
         Where it is written to.
     keep : bool
         Whether it is kept in memory.
-    sha1 : bool
-        Whether its SHA-1 will be asked for.
+    tag : {"md5", "sha1", "encrypted"}
+        What its ETag is; see `CofferDialect`.
 
     Attributes
     ----------
@@ -86,14 +86,15 @@ class Body:
         Why it could not be written.
     """
 
-    def __init__(self, writer: BlobWriter | None = None, *, keep: bool = False, sha1: bool = False) -> None:
+    def __init__(self, writer: BlobWriter | None = None, *, keep: bool = False, tag: str = "md5") -> None:
         self.writer = writer
         self.content = bytearray()
         self.size = 0
         self.failure: OSError | None = None
         self._keep = keep
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha1 = hashlib.sha1(usedforsecurity=False) if sha1 else None
+        self._sha1 = hashlib.sha1(usedforsecurity=False) if tag == "sha1" else None
+        self._encrypted = tag == "encrypted"
 
     def add(self, block: memoryview) -> None:
         """Take in the next bytes; a failing disk is remembered, so that the client gets an answer."""
@@ -118,8 +119,10 @@ class Body:
 
     @property
     def tag(self) -> str:
-        """The ETag of what goes into the store, without quotes: its SHA-1 where that was asked for, else its MD5."""
-        return self.md5.hex() if self._sha1 is None else self._sha1.hexdigest()
+        """The ETag of what goes into the store, without quotes."""
+        if self._sha1 is not None:
+            return self._sha1.hexdigest()
+        return _md5(b"encrypted" + self.md5).hex() if self._encrypted else self.md5.hex()
 
     def discard(self) -> None:
         """Forget it; what was written and not published is removed."""
@@ -128,7 +131,7 @@ class Body:
             self.writer.discard()
 
 
-def _md5(content: bytearray) -> bytes:
+def _md5(content: bytes | bytearray) -> bytes:
     return hashlib.md5(content, usedforsecurity=False).digest()
 
 

@@ -71,8 +71,9 @@ class CofferDialect(Switches):
         [17] A Range that is malformed or behind the end answers 416 InvalidArgument; or 200 with the whole body.
     open_ranges : {"honour", "ignore", "refuse"}
         [17] A Range with one end only: is honoured; answers 200 with the whole body; or as a malformed one.
-    part_etag : {"md5", "sha1"}
-        [15] A part's ETag is its MD5 (prose); or has 40 digits (samples).
+    part_etag : {"md5", "sha1", "encrypted"}
+        [15] A part's ETag is its MD5 (prose); or has 40 digits (samples); or depends on the encryption, as an object's
+        may [2.2], and only looks like an MD5.
     etag_quotes : {"both", "bare", "quoted"}
         [15] The parts' ETags at CompleteMultipartUpload: quoted or not; only without quotes, as in the sample; only
         with them.
@@ -133,7 +134,7 @@ class CofferDialect(Switches):
     md5_mismatch: Literal["InvalidArgument", "BadDigest"] = "InvalidArgument"
     bad_range: Literal["416", "200"] = "416"
     open_ranges: Literal["honour", "ignore", "refuse"] = "honour"
-    part_etag: Literal["md5", "sha1"] = "md5"
+    part_etag: Literal["md5", "sha1", "encrypted"] = "md5"
     etag_quotes: Literal["both", "bare", "quoted"] = "both"
     smallest_part: int = 1048576
     first_part: Literal["one", "any"] = "one"
