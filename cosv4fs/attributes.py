@@ -23,7 +23,7 @@ class Attributes(Copying):
         return cast(CosClient, self.room.client)
 
     @property
-    def tree(self) -> Tree:
+    def namespace(self) -> Tree:
         """What exists, asked through the caches."""
         return cast(Tree, self.room.tree)
 

@@ -65,7 +65,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self.room.workers
 
     @property
-    def tree(self) -> Tree | CofferTree:
+    def namespace(self) -> Tree | CofferTree:
         """What exists, asked through the caches."""
         return self.room.tree
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
-from fsspec.implementations.local import make_path_posix
+from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
-from fsspec.utils import stringify_path
+from fsspec.utils import other_paths, stringify_path
 
 from cosv4fs.errors import make_error
 
@@ -121,6 +121,9 @@ def check_contained(root: str, targets: list[str]) -> None:
 
 def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
     """Return the (local, remote) pairs of a ``put``, in fsspec's order."""
+    items = lpath if isinstance(lpath, list) else [lpath]
+    if not isinstance(rpath, list) and any(map(_is_local_folder_like_a_pattern, items)):
+        return _plan_put_of_folder(fs, lpath, _plain(rpath), **options)
     planner = _Planner(fs)
     AbstractFileSystem.put(planner, planner.disguised(lpath, _is_local_literal), _plain(rpath), **options)
     return planner.pairs
@@ -139,6 +142,25 @@ def _plain(path: Any) -> Any:
 
 def _is_local_literal(path: Any) -> bool:
     return has_magic(stringify_path(path)) and Path(path).is_file()
+
+
+def _is_local_folder_like_a_pattern(path: Any) -> bool:
+    return has_magic(stringify_path(path)) and Path(path).is_dir()
+
+
+def _plan_put_of_folder(
+    fs: Lookup, lpath: Any, rpath: str, recursive: bool = False, maxdepth: int | None = None
+) -> list[Pair]:
+    """Return the pairs of a ``put`` of a local directory whose name fsspec takes for a pattern of others."""
+    if isinstance(lpath, list):
+        raise NotImplementedError(f"put directories whose names look like patterns one by one, not as a list: {lpath}")
+    if not recursive:
+        return []
+    source, local = make_path_posix(stringify_path(lpath)), LocalFileSystem()
+    found = sorted({source.rstrip("/"), *local.find(source, maxdepth=maxdepth, withdirs=True)})
+    into = (rpath.endswith("/") or fs.isdir(rpath)) and not source.endswith("/")
+    pairs = zip(found, other_paths(found, fs._strip_protocol(rpath), exists=into), strict=True)
+    return [pair for pair in pairs if maxdepth is None or not local.isdir(pair[0])]
 
 
 class _Telling:

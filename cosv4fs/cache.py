@@ -93,8 +93,15 @@ class PathCache:
             if self._enabled and generation == self._generation:
                 self._folders[path] = True
 
-    def forget(self, path: str | None = None) -> None:
-        """Forget a path, its parents' listings and everything below it; everything without a path."""
+    def forget(self, path: str | None = None, gone: bool = False) -> None:
+        """Forget a path, its parents' listings and everything below it; everything without a path.
+
+        Parameters
+        ----------
+        gone : bool
+            Something was removed: forget also that there are directories above it, as some services let a directory go
+            with the last thing in it.
+        """
         with self._lock:
             self._generation += 1
             if path is None:
@@ -108,7 +115,8 @@ class PathCache:
             # writing a file may create the directories above it
             above = _parent(path)
             while above:
-                self._listings.pop(above, None)
+                for store in (self._listings, self._infos, self._folders) if gone else (self._listings,):
+                    store.pop(above, None)
                 above = _parent(above)
 
 

@@ -36,7 +36,7 @@ class _WriteOnce(Copying):
         return cast(CofferClient, self.room.client)
 
     @property
-    def tree(self) -> CofferTree:
+    def namespace(self) -> CofferTree:
         """What exists, asked through the caches."""
         return cast(CofferTree, self.room.tree)
 
@@ -53,7 +53,7 @@ class _WriteOnce(Copying):
         FileNotFoundError, IsADirectoryError
             There is no such object.
         """
-        info = info or self.tree.info(path)
+        info = info or self.namespace.info(path)
         if info["type"] == "directory":
             raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
         return Version(info["size"], info["etag"])
@@ -67,7 +67,7 @@ class _WriteOnce(Copying):
     def _refuse_early(self, path: str, mode: str) -> None:
         # asked of the service: whoever is to write should know before, not after hours
         paths.file_key(path)
-        if self.tree.file(path) is not None:
+        if self.namespace.file(path) is not None:
             raise exists_error(path)
 
     def _piece_size(self, block_size: int | None) -> int | None:
@@ -76,7 +76,7 @@ class _WriteOnce(Copying):
     def _note_change(self, path: str, written: bool) -> None:
         super()._note_change(path, written)
         if written:
-            self.tree.note_written(path)
+            self.namespace.note_written(path)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Create an empty object, where the service takes such objects (CDCS spec section 5.1).
@@ -251,7 +251,7 @@ class _WriteOnce(Copying):
         coffer = self._coffer(coffer)
         try:
             self.client.delete_coffer(coffer)
-            self.tree.forget_coffer(coffer)
+            self.namespace.forget_coffer(coffer)
         finally:
             self._remembered.forget()
 

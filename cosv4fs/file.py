@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -129,6 +130,10 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             self._check.add(offset, data)
         return data
 
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """Return all lines that are left; none at the end of the file, as files have it and fsspec's have not."""
+        return list(self) if hint is None or hint <= 0 else io.IOBase.readlines(self, hint)
+
     def _compare(self, found: str) -> None:
         if self._sha is not None:
             check_content(self.fs.client, self._bucket, self._key, self._sha, found)
@@ -235,6 +240,8 @@ class CosV4Writer(io.BufferedIOBase):
         self._opened_during = sys.exc_info()[1]
         self._discarded_for: str | None = None
         self._pid = os.getpid()
+        self._ends_well = False
+        self._outermost: weakref.ref[Any] | None = None
         start_janitor()
 
     def __repr__(self) -> str:
@@ -268,6 +275,8 @@ class CosV4Writer(io.BufferedIOBase):
         """
         if self.closed:
             raise ValueError(f"write to closed file {self.path}")
+        if self._is_of_parent:
+            raise self._parents_error()
         with memoryview(data) as view, self._lock:
             flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
             self._writer.write(flat)
@@ -289,7 +298,10 @@ class CosV4Writer(io.BufferedIOBase):
         """
         if self.closed:
             return
-        error = sys.exc_info()[1]
+        if self._is_of_parent:
+            self._shut()
+            raise self._parents_error()
+        error = None if self._ends_well else sys.exc_info()[1]
         if error is not None and error is not self._opened_during:
             self._discard_for(error)
             return
@@ -305,7 +317,13 @@ class CosV4Writer(io.BufferedIOBase):
                 self._changed(written=self._complete and self.autocommit)
 
     def commit(self) -> None:
-        """Make a file of a transaction visible; fsspec calls it when the transaction ends well."""
+        """Make a file of a transaction visible; fsspec calls it when the transaction ends well.
+
+        What text mode or compression still holds of a file that was not closed is written first.
+        """
+        outermost = None if self._outermost is None else self._outermost()
+        if outermost is not None and not self.closed:
+            outermost.close()
         self.close()
         if not self._complete:
             raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
@@ -314,10 +332,33 @@ class CosV4Writer(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Close the file without publishing anything."""
+        if self._is_of_parent:
+            self._shut()
+            return
         with self._lock:
             self._shut()
             self._writer.abort()
             self._changed(written=False)
+
+    def wrapped_in(self, outermost: object) -> None:
+        """Take note of the text or compressing file on top of this one, to which users write."""
+        self._outermost = weakref.ref(outermost)
+
+    def end_well(self) -> None:
+        """Take note that the block that the file was opened for ended without an exception.
+
+        What is being handled elsewhere, by a caller of a generator say, has then nothing to do with the file.
+        """
+        self._ends_well = True
+
+    @property
+    def _is_of_parent(self) -> bool:
+        """Whether this is the copy of a forked child: the upload is the parent's, who goes on with it."""
+        return self._pid != os.getpid()
+
+    def _parents_error(self) -> CosError:
+        text = "the file was opened before a fork, and only the process that opened it can go on with it"
+        return make_error(errno.EBADF, text, self.path)
 
     def _discard_for(self, error: BaseException) -> None:
         """Discard because an exception is under way; say so where its own traceback may not."""
@@ -347,6 +388,7 @@ class CosV4Writer(io.BufferedIOBase):
             text = f"the file was discarded when it was closed while {self._discarded_for} was being handled"
             raise make_error(errno.EIO, text, self.path)
         else:
+            self.end_well()
             self.close()
 
     def _dealloc_warn(self, source: object = None) -> None:
@@ -354,8 +396,7 @@ class CosV4Writer(io.BufferedIOBase):
         if getattr(self, "_writer", None) is None or self.closed:
             return
         self._shut()
-        if self._pid != os.getpid():
-            # the upload is the parent's, who goes on with it
+        if self._is_of_parent:
             return
         writer, changed = self._writer, self._changed
 
@@ -394,6 +435,7 @@ class TextWriter(io.TextIOWrapper):
         if kind is not None:
             self.buffer.discard()  # type: ignore[attr-defined]
         else:
+            self.buffer.end_well()  # type: ignore[attr-defined]
             self.close()
 
 
@@ -444,6 +486,10 @@ class CompressedWriter(io.BufferedIOBase):
         self._inner.discard()
         super().close()
 
+    def end_well(self) -> None:
+        """Take note that the block that the file was opened for ended without an exception."""
+        self._inner.end_well()
+
     def _dealloc_warn(self, source: object = None) -> None:
         if not self.closed:
             self._inner._dealloc_warn(self)
@@ -458,4 +504,5 @@ class CompressedWriter(io.BufferedIOBase):
         if kind is not None:
             self.discard()
         else:
+            self.end_well()
             self.close()

@@ -16,7 +16,7 @@ from fsspec.transaction import Transaction
 from cosv4fs.base import BaseFileSystem
 from cosv4fs.config import Config, EnvironmentToken, resolve
 from cosv4fs.display import filesystem_html
-from cosv4fs.file import CompressedWriter, TextWriter
+from cosv4fs.file import CompressedWriter, CosV4Writer, TextWriter
 from cosv4fs.generation import V4, Generation
 from cosv4fs.transfer.readahead import ReadAhead
 
@@ -129,13 +129,15 @@ class Front(BaseFileSystem):
         binary = mode.replace("t", "") + "b" if text else mode
         # before anything is opened: a transaction would publish what a failure leaves
         codec = get_compression(self._strip_protocol(path), compression)
-        file = super().open(path, binary, block_size, cache_options, **kwargs)
+        file = inner = super().open(path, binary, block_size, cache_options, **kwargs)
         if codec is not None:
             outer = compr[codec](file, mode=mode[0].replace("x", "w"))
             file = outer if "r" in mode else CompressedWriter(outer, file)
-        if not text:
-            return file
-        return io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
+        if text:
+            file = io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
+        if isinstance(inner, CosV4Writer) and file is not inner:
+            inner.wrapped_in(file)
+        return file
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
         """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`.

@@ -48,7 +48,7 @@ class Lookup(BaseFileSystem):
         path = self._strip_protocol(path)
         if refresh:
             self._remembered.forget(path)
-        return self.tree.info(path)
+        return self.namespace.info(path)
 
     def known_sha(self, path: str) -> str | None:
         """Return the SHA-1 that what is read of a file is to be compared with (option `verify_downloads`).
@@ -59,7 +59,7 @@ class Lookup(BaseFileSystem):
         if mode == "never":
             return None
         path = self._strip_protocol(path)
-        info = self.tree.info(path) if mode == "always" else self._remembered.info(path)
+        info = self.namespace.info(path) if mode == "always" else self._remembered.info(path)
         sha: str | None = (info or {}).get("sha")
         return sha
 
@@ -75,20 +75,20 @@ class Lookup(BaseFileSystem):
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or directory; any failure but "not found" is raised."""
-        return self._asked(lambda: self.tree.info(self._strip_protocol(path), trust_absence=True)) is not None
+        return self._asked(lambda: self.namespace.info(self._strip_protocol(path), trust_absence=True)) is not None
 
     def isfile(self, path: str) -> bool:
         """Tell whether there is a file; any failure but "not found" is raised."""
-        info = self._asked(lambda: self.tree.info(self._strip_protocol(path), trust_absence=True))
+        info = self._asked(lambda: self.namespace.info(self._strip_protocol(path), trust_absence=True))
         return info is not None and info["type"] == "file"
 
     def isdir(self, path: str) -> bool:
         """Tell whether there is a directory; any failure but "not found" is raised."""
-        return self.tree.is_directory(self._strip_protocol(path))
+        return self.namespace.is_directory(self._strip_protocol(path))
 
     def _is_directory(self, path: str) -> bool:
         """Tell the same, at the least cost: to explain an error."""
-        return self._asked(lambda: self.tree.directory(path)) is not None
+        return self._asked(lambda: self.namespace.directory(path)) is not None
 
     @staticmethod
     def _asked(question: Callable[[], Info]) -> Info | None:
@@ -120,9 +120,9 @@ class Lookup(BaseFileSystem):
         if refresh:
             self._remembered.forget(path)
         try:
-            infos = self.tree.entries(path)
+            infos = self.namespace.entries(path)
         except FileNotFoundError:
-            infos = [self.tree.info(path)]
+            infos = [self.namespace.info(path)]
         infos.sort(key=lambda info: info["name"])
         return Listing(infos if detail else (info["name"] for info in infos))
 
@@ -161,11 +161,11 @@ class Lookup(BaseFileSystem):
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
         try:
-            found = self.tree.find(path, maxdepth)
+            found = self.namespace.find(path, maxdepth)
             if withdirs and path:
                 found[path] = self._remembered.info(path) or {"name": path, "size": 0, "type": "directory"}
         except FileNotFoundError:
-            info = self._asked(lambda: self.tree.info(path))
+            info = self._asked(lambda: self.namespace.info(path))
             found = {path: info} if info is not None and info["type"] == "file" else {}
         out = {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
         return out if detail else list(out)
@@ -179,7 +179,7 @@ class Lookup(BaseFileSystem):
         detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
         if kwargs:
             raise TypeError(f"glob takes no {', '.join(kwargs)}")
-        matches = self.tree.glob(stripped)
+        matches = self.namespace.glob(stripped)
         only_folders = path.endswith("/")
         out = {
             name: info
@@ -280,4 +280,4 @@ class Lookup(BaseFileSystem):
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget what is remembered of a path and everything below it, or of all paths."""
         super().invalidate_cache(path)
-        self._remembered.forget(None if path is None else self._strip_protocol(path))
+        self._remembered.forget(self._strip_protocol(path or "") or None)

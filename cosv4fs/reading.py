@@ -43,15 +43,16 @@ class Reading(Lookup):
         path = self._strip_protocol(path)
         begin = start or 0
         if end is not None and (end < 0 or begin < 0 or end <= begin):
-            size = self._size_of_file(path)
+            # places counted from the end are those of what is there now, not of what is remembered
+            size = self._size_of_file(path, refresh=end < 0 or begin < 0)
             begin, end = (max(0, size + place) if place < 0 else place for place in (begin, end))
             if end <= begin:
                 return b""
             start = begin
         return self._download(path, lambda download: download.to_bytes(start, end))
 
-    def _size_of_file(self, path: str) -> int:
-        info = self.info(path)
+    def _size_of_file(self, path: str, refresh: bool) -> int:
+        info = self.info(path, refresh)
         if info["type"] == "directory":
             raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
         return int(info["size"])
@@ -178,6 +179,11 @@ class Reading(Lookup):
             self._download(path, lambda download: download.to_sink(sink), callback)
             return
         target = Path(os.fspath(lpath))
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            # a pipe or a device: it is written to, not replaced
+            with target.open("wb", buffering=0) as pipe:
+                self._download(path, lambda download: download.to_sink(pipe), callback)
+            return
         try:
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths, removal
-from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.writing import Writing
 
@@ -42,7 +42,7 @@ class Rearranging(Writing):
                 raise make_error(errno.ENOTDIR, "this is a file: rm removes it", path) from error
             raise
         finally:
-            self._remembered.forget(path)
+            self._remembered.forget(path, gone=True)
 
     def _removable(self, path: str) -> tuple[str, str]:
         bucket, key = paths.directory_key(path)
@@ -57,6 +57,8 @@ class Rearranging(Writing):
     def rm_file(self, path: str) -> None:
         """Remove one file.
 
+        An unfinished upload is no file (see `abort_upload`): a path of which nothing is remembered costs a question.
+
         Raises
         ------
         FileNotFoundError, IsADirectoryError
@@ -65,13 +67,11 @@ class Rearranging(Writing):
         path = self._strip_protocol(path)
         bucket, key = paths.file_key(path)
         try:
+            if self.info(path)["type"] == "directory":
+                raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path)
             self.client.delete(bucket, key)
-        except CosFileNotFoundError as error:
-            if self._is_directory(path):
-                raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path) from error
-            raise
         finally:
-            self._remembered.forget(path)
+            self._remembered.forget(path, gone=True)
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Remove files; with `recursive` whole directories, their unfinished uploads included.
@@ -121,8 +121,17 @@ class Rearranging(Writing):
             if not self._is_directory(source):
                 raise
             self.makedirs(target, exist_ok=True)
+        except CosFileExistsError as error:
+            raise self._taken(target, error) from error
         finally:
             self._remembered.forget(target)
+
+    def _taken(self, target: str, refusal: CosFileExistsError) -> CosError:
+        """Return the error for a target that cannot be replaced; a refusal of the server names the source."""
+        if self._is_directory(target):
+            return make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target)
+        refusal.filename = target
+        return refusal
 
     def _copy(self, source: str, target: str) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
@@ -175,13 +184,15 @@ class Rearranging(Writing):
                     errno.EISDIR, "this is a directory: mv moves it with recursive=True", source
                 ) from error
             raise
+        except CosFileExistsError as error:
+            raise self._taken(target, error) from error
         except CosError as error:
             if error.code != _MOVE_FAILED:
                 raise
             # some servers may move only within one directory (spec section 15-23)
             self._copy_and_remove(source, target)
         finally:
-            self._remembered.forget(source)
+            self._remembered.forget(source, gone=True)
             self._remembered.forget(target)
 
     def _copy_and_remove(self, source: str, target: str) -> None:

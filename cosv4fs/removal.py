@@ -31,7 +31,7 @@ def remove_tree(fs: Rearranging, path: str, maxdepth: int | None = None) -> None
     """
     fs.invalidate_cache(path)
     try:
-        entries = fs.tree.everything(path)
+        entries = fs.namespace.everything(path)
     except CosFileNotFoundError:
         # it is no directory
         fs.rm_file(path)
@@ -47,13 +47,14 @@ def remove_tree(fs: Rearranging, path: str, maxdepth: int | None = None) -> None
     else:
         _remove_directory(fs, path, tolerant=not complete)
     fs.invalidate_cache(path)
+    fs._remembered.forget(path, gone=True)
 
 
 def _empty(fs: Rearranging, path: str, entries: list[Entry] | None = None) -> list[str]:
     """Delete the files of a directory, unfinished uploads included; return its directories."""
     bucket, key = paths.directory_key(path)
     try:
-        entries = fs.tree.everything(path) if entries is None else entries
+        entries = fs.namespace.everything(path) if entries is None else entries
     except CosFileNotFoundError:
         return []
     files = [entry.name for entry in entries if not entry.is_directory]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import mimetypes
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -98,6 +98,7 @@ class Storing(Reading):
             )
             return
         with source.slice(0, source.size, self.workers) as view:
+            source.check()
             single_upload(self.client, target).store(view)
         if progress is not None:
             progress(source.size)
@@ -126,7 +127,7 @@ class Storing(Reading):
         Parameters
         ----------
         lpath, rpath : path
-            Source and target.
+            Source and target. What comes out of a pipe or a device is written until it ends.
         callback : Callback
             Told the size and every slice that arrives.
         mode, content_type : str
@@ -142,12 +143,25 @@ class Storing(Reading):
         target = self._target(path, _is_create(mode), content_type)
         set_size, progress = bulk.step_counter(callback)
         with self._changing(path), naming(target), FileSource(lpath) as source:
+            if source.is_stream:
+                self._put_stream(source, path, target, progress)
+                return
             if set_size is not None:
                 set_size(source.size)
             # what goes up in one request is never continued
             resumable = resume and source.size > self.config.single_upload_limit
-            entry = self.room.journal.entry(lpath, source.status, path) if resumable else NO_ENTRY
-            self._store(target, source, progress, entry)
+            with self.room.journal.page(lpath, source.status, path) if resumable else nullcontext(NO_ENTRY) as entry:
+                self._store(target, source, progress, entry)
+
+    def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:
+        """Write what comes out of a pipe or a device until it ends."""
+        content_type = target.content_type if target.explicit_type else None
+        with self._open(path, "xb" if target.create else "wb", content_type=content_type) as file:
+            assert isinstance(file, CosV4Writer)  # of a file opened for writing
+            for block in source.blocks():
+                file.write(block)
+                if progress is not None:
+                    progress(len(block))
 
     @with_progress("file")
     def put(

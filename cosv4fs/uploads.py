@@ -89,7 +89,7 @@ class Uploads(Rearranging):
 
     def _uploads_in(self, path: str) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the uploads in one directory, and its directories."""
-        entries = self.tree.everything(path)
+        entries = self.namespace.everything(path)
         files = [entry for entry in entries if not entry.is_directory]
         uploads = [_describe(path, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
         return uploads, [f"{path}/{entry.name}" for entry in entries if entry.is_directory]

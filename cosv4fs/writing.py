@@ -71,7 +71,8 @@ class Writing(Attributes):
         if key == "/" and exist_ok:
             # fsspec asks for this before every write into a bucket's root; a missing bucket shows at the write
             return
-        is_there = self._remembered.is_directory(path)
+        # what is remembered may have gone meanwhile: good enough for who is content with what is there
+        is_there = exist_ok and self._remembered.is_directory(path)
         if not is_there and key == "/":
             is_there = self._bucket_exists(path)
         if not is_there and self._made_directory(bucket, key, path):

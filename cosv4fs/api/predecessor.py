@@ -169,7 +169,11 @@ class CosV3Client(CosClient):
         if status.is_directory or data.has("filelen"):
             return status
         entry = self._entry(bucket, key)
-        return status if entry is None else status.received(entry.size, entry.stored)
+        if entry is None:
+            # nothing lists it: it has gone meanwhile, or is no entry of any directory
+            self._get("stat", bucket, key, {"op": "stat"})
+            return status
+        return status.received(entry.size, entry.stored)
 
     def is_uploading(self, bucket: str, key: str) -> bool:
         """Tell whether an unfinished upload stands at a key."""

@@ -147,7 +147,7 @@ class Download:
         def take(data: memoryview) -> None:
             if self._sha is not None:
                 digest.update(data)
-            sink.write(data)
+            _write_all(sink, data, self._path)
             self._announce(len(data))
 
         with self._workers.buffer(self._range_size) as buffer:
@@ -293,6 +293,17 @@ class Download:
     @property
     def _path(self) -> str:
         return paths.join(self._bucket, self._key)
+
+
+def _write_all(sink: _Sink, data: memoryview, path: str) -> None:
+    """Write everything; what is not buffered may take a part at a time, and say how much."""
+    while data:
+        count = sink.write(data)
+        if not isinstance(count, int):
+            return
+        if count <= 0:
+            raise make_error(errno.EIO, "what the file is written to takes no more", path)
+        data = data[count:]
 
 
 def _mode_of(target: Path) -> int | None:

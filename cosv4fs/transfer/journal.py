@@ -13,7 +13,9 @@ import logging
 import os
 import secrets
 import stat
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -74,10 +76,19 @@ class Entry:
 
 NO_ENTRY = Entry()
 
+_pages_in_use: set[str] = set()
+"""The pages that threads of this process write on."""
+_pages_lock = threading.Lock()
+
 
 class _FileEntry(Entry):
     def __init__(self, page: Path, identity: dict[str, object]) -> None:
         self._page, self._identity = page, identity
+
+    @property
+    def name(self) -> str:
+        """What tells the page from all others."""
+        return str(self._page)
 
     @property
     def is_kept(self) -> bool:
@@ -117,6 +128,17 @@ class _FileEntry(Entry):
             _log.debug("the journal's page stays: %s", error)
 
 
+def _after_fork() -> None:
+    # the parent's threads do not exist here, and its lock may have been held
+    global _pages_lock  # noqa: PLW0603
+    _pages_lock = threading.Lock()
+    _pages_in_use.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _is_private(status: os.stat_result) -> bool:
     """Tell whether a page can only be this user's own: what it says decides what is moved and removed."""
     if not hasattr(os, "geteuid"):
@@ -139,7 +161,29 @@ class Journal:
         self._folder = Path(folder).expanduser() if folder else default_folder()
         self._account = account
 
-    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Entry:
+    @contextmanager
+    def page(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Iterator[Entry]:
+        """Lend the page for a local file and a remote path; none while another thread uploads the same.
+
+        Two that share a page would take each other's upload for a dead process's.
+
+        Parameters
+        ----------
+        path, status, remote : path, os.stat_result, str
+            As for `entry`.
+        """
+        entry = self.entry(path, status, remote)
+        with _pages_lock:
+            is_free = entry.name not in _pages_in_use
+            _pages_in_use.add(entry.name)
+        try:
+            yield entry if is_free else NO_ENTRY
+        finally:
+            if is_free:
+                with _pages_lock:
+                    _pages_in_use.discard(entry.name)
+
+    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> _FileEntry:
         """Return the page for a local file and a remote path.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,15 @@ class Source(Protocol):
     def sha1(self) -> str:
         """Return the SHA-1 of the whole content, in hex."""
 
+    def check(self) -> None:
+        """Make sure that the content is still what it was in the beginning.
+
+        Raises
+        ------
+        OSError
+            EIO.
+        """
+
 
 class MemorySource:
     """Bytes in memory; slices are views of it, nothing is copied.
@@ -56,6 +66,9 @@ class MemorySource:
         """Return the SHA-1 of the whole content, in hex."""
         return hashlib.sha1(self._view, usedforsecurity=False).hexdigest()
 
+    def check(self) -> None:
+        """Do nothing: whoever changes memory while it is sent breaks the rules."""
+
 
 class FileSource:
     """A local file, read slice by slice into reused buffers.
@@ -77,6 +90,31 @@ class FileSource:
         self.status = os.fstat(self._file.fileno())
         self.size = self.status.st_size
         self._lock = threading.Lock()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the size tells nothing of what can be read: a pipe, a device, or a file of ``/proc``."""
+        if not stat.S_ISREG(self.status.st_mode):
+            return True
+        return self.size == 0 and _read_at(self._file, self._lock, 0, memoryview(bytearray(1))) > 0
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield everything from here to the end, bit by bit."""
+        while block := self._file.read(MIB):
+            yield block
+
+    def check(self) -> None:
+        """Make sure that nobody wrote to the file since it was opened: parts of two contents would be one object.
+
+        Raises
+        ------
+        OSError
+            EIO, naming the file.
+        """
+        now = os.fstat(self._file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self.status.st_size, self.status.st_mtime_ns):
+            text = "the local file was changed while it was being uploaded: nothing is published"
+            raise make_error(errno.EIO, text, self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -154,6 +192,9 @@ class Spool:
     def sha1(self) -> str:
         """Return the SHA-1 of all bytes so far, in hex; it was computed while they came."""
         return self._digest.hexdigest()
+
+    def check(self) -> None:
+        """Do nothing: nobody else knows the temporary file."""
 
     def close(self) -> None:
         """Forget the bytes and remove the temporary file."""

@@ -80,6 +80,7 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
     for _ in range(_RECOVERIES):
         try:
             _send_all(upload, workers, source, counted)
+            source.check()
             upload.finish()
         except CosError as error:
             if error.retry is not Retry.SESSION:
@@ -90,6 +91,7 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
         if counted is not None:
             counted.begin_again()
     _send_all(upload, workers, source, counted)
+    source.check()
     upload.finish()
 
 

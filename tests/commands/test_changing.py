@@ -359,6 +359,15 @@ def await_hits(fault, count, process):
     assert fault.hits >= count, process.stderr.read() if process.poll() is not None else fault
 
 
+def await_answers(wire, emulator, count):
+    """Wait until so many slices were stored, and told so: those before the first that stalls."""
+    for _ in range(3000):
+        if sum(request.code == 0 for request in wire.slices(emulator)) >= count:
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError(wire.slices(emulator))
+
+
 def interrupted(process):
     process.send_signal(signal.SIGINT)
     # what is under way stalls until the end of the test: it could not end by itself
@@ -387,16 +396,18 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, fs, emulator, st
     process = start("cp", "big", "cosv4://data/big")
     # the predecessor's slices go one after another
     await_hits(fault, 1 if wire.before else 2, process)
+    await_answers(wire, emulator, 2)
     err = interrupted(process).splitlines()
     assert err == [
         f"cosv4fs: the same command, or cosv4fs uploads resume {generation}://, continues where it stopped",
         "cosv4fs cp: interrupted",
     ]
     came = {request.offset for request in wire.slices(emulator) if request.code == 0}
+    # now: what stalls is stored when it is let go, and an upload with all its slices looks complete
+    assert not fs.exists("data/big")
     emulator.clear_requests()
     stall.release.set()
     emulator.faults.clear()
-    assert not fs.exists("data/big")
     assert run("uploads", "resume", "cosv4://").out == f"uploaded {here}/big to cosv4://data/big\n"
     assert fs.cat_file("data/big") == content(20 * MIB)
     # those that had come are not sent again

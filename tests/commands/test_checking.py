@@ -1,5 +1,7 @@
 """doctor: says in words what is wrong."""
 
+import re
+
 import pytest
 
 from cosv4fs.emulator import faults
@@ -49,7 +51,8 @@ def test_a_clock_that_is_wrong(run, emulator):
     emulator.clock_offset = 300
     done = run("doctor", "cosv4://data")
     assert done.code == 0
-    assert "note     clock: this machine's clock is 300 seconds behind" in done.out.replace("299", "300")
+    # the service tells whole seconds, and time passes until they are read
+    assert re.search(r"note     clock: this machine's clock is (300|29\d) seconds behind", done.out)
 
 
 def test_writing_that_is_refused(run, emulator, fs):

@@ -325,6 +325,9 @@ class _Client(_Scene):
                 running.go()
                 reached = self._reach(death, start, running)
                 running.kill()
+            if death.how in ("called", "seen"):
+                # nothing is held: what it has still under way is not to act while somebody looks
+                server.settle()
             over = running.has_said("outcome")
             if over and (error := running.outcome()["error"]):
                 failures.append(f"the operation raised {error}: {running.outcome()['trace']}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -144,13 +145,15 @@ class Server(_ForkedLines):
         switches = [f"--dialect={value}" for value in dialect]
         durable = ["--fsync"] if fsync else []
         durable += ["--bucket", self.bucket, *(["--coffers"] if self.once else [])]
-        super().__init__("tests.crash.server", str(root), "--port", str(port), *durable, *switches)
+        # bound and never listened on: while the service is dead nobody else may be given its port
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", port))
+        self.port: int = self._reserved.getsockname()[1]
+        super().__init__("tests.crash.server", str(root), "--port", str(self.port), *durable, *switches)
         if not self.wait_for(lambda: bool(self.events)):
             raise RuntimeError("the service did not start")
         self.options: dict[str, Any] = self.events[0]["options"]
-        self.port: int = self.events[0]["port"]
-        # the same one when it starts again
-        self._arguments[self._arguments.index("--port") + 1] = str(self.port)
 
     def restart(self) -> None:
         """Start it again on the same folder and port after it was killed; its log goes on."""
@@ -158,6 +161,14 @@ class Server(_ForkedLines):
         self._start()
         if not self.wait_for(lambda: any(event["kind"] == "ready" for event in self.events[begun:])):
             raise RuntimeError("the service did not start again")
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._reserved.close()
+
+    def settle(self) -> None:
+        """Wait until what dead clients have asked for is carried out, or broken off; nothing may be held."""
+        self._command(do="settle")
 
     def clear(self) -> None:
         """Forget the events so far."""

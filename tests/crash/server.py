@@ -246,6 +246,8 @@ def main() -> None:
                 stall(**command)
             elif do == "unstall":
                 _unstall(plain)
+            elif do == "settle":
+                emulator.restart()
             elif do != "nothing":
                 getattr(holds, do)(**command)
             say("done")

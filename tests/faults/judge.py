@@ -58,6 +58,8 @@ class Outcome:
         What was stored in the end.
     stuck : bool
         Whether the same call could not go on with what was left, before that was cleaned.
+    openings, hits : int
+        How many uploads in pieces were opened; how often the fault struck.
     """
 
     fired: bool
@@ -70,6 +72,8 @@ class Outcome:
     again: tuple[object, BaseException | None] | None = None
     last: State = field(default_factory=dict)
     stuck: bool = False
+    openings: int = 0
+    hits: int = 0
 
 
 _OPENING = ("upload_slice_init", "InitiateMultipartUpload")

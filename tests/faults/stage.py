@@ -123,6 +123,11 @@ class Stage:
         return fs
 
     @staticmethod
+    def be_hasty(fs: Any, seconds: float) -> None:
+        """Let a client wait for replies for so long only."""
+        fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=seconds)
+
+    @staticmethod
     def be_patient(fs: Any) -> None:
         """Let a client wait for replies as long as others do: what follows is not about time."""
         fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=60.0)

@@ -144,7 +144,8 @@ def test_single_files(fs, counter, generation):
         # the predecessor cannot copy: what is read is written
         (lambda: fs.cp(f"{BUCKET}/d/f", f"{BUCKET}/d/g"), 3 if generation == "cosv4" else 6),
         (lambda: fs.mv(f"{BUCKET}/d/g", f"{BUCKET}/d/h"), 2),
-        (lambda: fs.rm(f"{BUCKET}/d/h"), 1),
+        # whether it is a file, or somebody's unfinished upload, is asked where no listing has told it
+        (lambda: fs.rm(f"{BUCKET}/d/h"), 2 if generation == "cosv4" else 3),
     ):
         counter.start()
         action()

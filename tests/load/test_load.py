@@ -27,11 +27,11 @@ def test_a_small_load(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def run(tmp_path, monkeypatch, act, threads):
+def run(tmp_path, monkeypatch, act, threads, patience=30.0):
     """Run threads that do nothing but `act`, once."""
     monkeypatch.setattr("tests.load.operations.OPERATIONS", {"act": (1, act)})
     monkeypatch.setattr("tests.load.runner.OPERATIONS", {"act": (1, act)})
-    return Run(Plan(threads, SEED, None, 1, patience=0.2, say=str), tmp_path).go()
+    return Run(Plan(threads, SEED, None, 1, patience=patience, say=str), tmp_path).go()
 
 
 def test_every_operation_leaves_what_it_should(tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_what_is_wrong_is_noticed(tmp_path, monkeypatch):
         client.stored(path, piece)
         wrongs[client.index][0](client, path)
 
-    outcome = run(tmp_path, monkeypatch, act, len(wrongs))
+    outcome = run(tmp_path, monkeypatch, act, len(wrongs), patience=0.2)
     kept.clear()
     assert outcome.failed
     for _, text in wrongs:
