@@ -75,7 +75,8 @@ def test_dask_writes_and_reads_eight_parts(emulator, counter, frame, generation)
     assert counter.total() <= 9 + 1 + 9 * TAKEN[generation]
     counter.start()
     assert len(dd.read_parquet(url, storage_options=options).compute(scheduler="sync")) == 5000
-    assert counter.total() <= 20
+    # in a coffer a name may be an object's as well as a directory's: that is asked once
+    assert counter.total() <= 20 + TAKEN[generation]
 
 
 def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counter, frame, generation):
