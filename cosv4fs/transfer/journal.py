@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import stat
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -76,9 +75,8 @@ class Entry:
 
 NO_ENTRY = Entry()
 
-_pages_in_use: set[str] = set()
-"""The pages that threads of this process write on."""
-_pages_lock = threading.Lock()
+_in_use: dict[tuple[int, str], object] = {}
+"""Who writes on which page, by process and page: those of a forked child's parent are no concern of the child."""
 
 
 class _FileEntry(Entry):
@@ -128,17 +126,6 @@ class _FileEntry(Entry):
             _log.debug("the journal's page stays: %s", error)
 
 
-def _after_fork() -> None:
-    # the parent's threads do not exist here, and its lock may have been held
-    global _pages_lock  # noqa: PLW0603
-    _pages_lock = threading.Lock()
-    _pages_in_use.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 def _is_private(status: os.stat_result) -> bool:
     """Tell whether a page can only be this user's own: what it says decides what is moved and removed."""
     if not hasattr(os, "geteuid"):
@@ -172,16 +159,15 @@ class Journal:
         path, status, remote : path, os.stat_result, str
             As for `entry`.
         """
-        entry = self.entry(path, status, remote)
-        with _pages_lock:
-            is_free = entry.name not in _pages_in_use
-            _pages_in_use.add(entry.name)
+        entry, writer = self.entry(path, status, remote), object()
+        key = os.getpid(), entry.name
+        # one step, which no other thread can come between
+        is_ours = _in_use.setdefault(key, writer) is writer
         try:
-            yield entry if is_free else NO_ENTRY
+            yield entry if is_ours else NO_ENTRY
         finally:
-            if is_free:
-                with _pages_lock:
-                    _pages_in_use.discard(entry.name)
+            if is_ours:
+                del _in_use[key]
 
     def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> _FileEntry:
         """Return the page for a local file and a remote path.
