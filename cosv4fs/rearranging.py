@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 from fsspec.core import has_magic
 
@@ -122,16 +122,17 @@ class Rearranging(Writing):
                 raise
             self.makedirs(target, exist_ok=True)
         except CosFileExistsError as error:
-            raise self._taken(target, error) from error
+            self._refuse_taken(target, error)
         finally:
             self._remembered.forget(target)
 
-    def _taken(self, target: str, refusal: CosFileExistsError) -> CosError:
-        """Return the error for a target that cannot be replaced; a refusal of the server names the source."""
+    def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
+        """Raise for a target that cannot be replaced; the server's refusal names the source."""
         if self._is_directory(target):
-            return make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target)
+            text = "a directory has this name: a file cannot replace it"
+            raise make_error(errno.EISDIR, text, target) from refusal
         refusal.filename = target
-        return refusal
+        raise refusal
 
     def _copy(self, source: str, target: str) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
@@ -185,7 +186,7 @@ class Rearranging(Writing):
                 ) from error
             raise
         except CosFileExistsError as error:
-            raise self._taken(target, error) from error
+            self._refuse_taken(target, error)
         except CosError as error:
             if error.code != _MOVE_FAILED:
                 raise
