@@ -1,8 +1,10 @@
 """The command: what it hands on, and what it says when something is missing."""
 
+import os
 import subprocess
 import sys
 
+import fsspec
 import pytest
 
 from cosv4fs import __version__
@@ -64,12 +66,36 @@ def test_emulator_gets_its_own_arguments(capsys):
     assert "nonsense" in capsys.readouterr().err
 
 
-def test_emulator_runs_until_it_is_told_to_stop(tmp_path):
-    command = [*PYTHON, "emulator", "--root", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().startswith("listening on http://127.0.0.1:")
-        process.terminate()
-        assert process.wait(30) == 0
+@pytest.fixture
+def local_service(tmp_path):
+    """The local service as a command, with the keys that are everybody's, and the lines that it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COSV", "CDCS"))}
+    command = [*PYTHON, "emulator", "--root", str(tmp_path), "--coffer", "vault-1250000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield process, [process.stdout.readline() for _ in range(6)]
+        process.kill()
+
+
+def test_emulator_runs_until_it_is_told_to_stop(local_service):
+    process, lines = local_service
+    assert lines[0].startswith("listening on http://127.0.0.1:")
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_emulator_says_how_it_is_used(local_service, monkeypatch):
+    """What it prints for a shell is all that clients need."""
+    _, lines = local_service
+    for line in (lines[3], lines[5]):
+        for setting in line.split()[1:]:
+            name, _, value = setting.partition("=")
+            monkeypatch.setenv(name, value)
+            monkeypatch.setenv(name.replace("COSV4", "COSV3"), value)
+    for path in ("cosv4://data/a", "cosv3://data/b", "cdcs://vault-1250000000/a"):
+        with fsspec.open(path, "wb") as file:
+            file.write(b"x")
+    assert fsspec.filesystem("cosv3").ls("data", detail=False) == ["data/a", "data/b"]
+    assert fsspec.filesystem("cdcs").ls("vault-1250000000", detail=False) == ["vault-1250000000/a"]
 
 
 @pytest.mark.parametrize("hidden", ["click", "tqdm"])

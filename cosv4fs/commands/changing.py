@@ -308,16 +308,17 @@ def _remove(place: Place, recursive: bool, dry_run: bool) -> None:
 def _tell(session: Session, pairs: list[Pair], dry_run: bool, problems: Problems) -> None:
     rows = [_described(pair, problems) for pair in pairs]
     size = human_size(sum(row["size"] for row in rows if row["error"] is None))
-    done = f"{sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
+    verb = "would copy" if dry_run else "copied"
+    done = f"{verb} {sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
     if session.as_json:
         session.show_json({"files": rows, "failed": problems.count, "dry_run": dry_run})
     elif dry_run:
         for row in (row for row in rows if row["error"] is None):
             session.say(f"would copy {row['source']} to {row['target']}")
-        click.echo(f"would copy {done}", err=True)
-    elif not problems.count:
-        click.echo(f"copied {done}", err=True)
-    problems.leave(f"{'would copy' if dry_run else 'copied'} {done}")
+    if not (session.as_json or problems.count):
+        click.echo(done, err=True)
+    # of a single file, everything was said by its failure
+    problems.leave(done if len(rows) > 1 else "")
 
 
 def _tell_sync(

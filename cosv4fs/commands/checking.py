@@ -151,7 +151,7 @@ def _listing(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
         found = fs.ls(path, detail=True, refresh=True)
     except OSError as error:
         return Finding("problem", "listing", describe(error))
-    return Finding("ok", "listing", f"{len(found)} entries in {path}")
+    return Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
 def _downloads(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:

@@ -140,6 +140,18 @@ def _tell(text: str) -> None:
         click.echo(line, err=True)
 
 
+_TOLD = (OSError, ValueError, TypeError, ImportError, NotImplementedError, KeyboardInterrupt)
+"""Errors of Python's own that are told in a line."""
+
+_OWN = ("click", *sys.stdlib_module_names)
+"""Whose other errors pass: those that click handles, and mistakes in this package, which need their traceback."""
+
+
+def _is_told(error: BaseException) -> bool:
+    """Tell whether an error is told in a line: also one that a library of another filesystem made up for itself."""
+    return isinstance(error, _TOLD) or type(error).__module__.partition(".")[0] not in _OWN
+
+
 class Group(click.Group):
     """A group of commands whose failures are told in one line; ``--debug`` shows the traceback."""
 
@@ -147,7 +159,9 @@ class Group(click.Group):
         """Run a command, and turn what it raises into a line and an exit code."""
         try:
             return super().invoke(ctx)
-        except (OSError, ValueError, TypeError, ImportError, NotImplementedError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
+            if not _is_told(error):
+                raise
             if isinstance(error, BrokenPipeError) and not error.filename:
                 # the reader of our output has gone, as with `| head`
                 sys.stdout = None

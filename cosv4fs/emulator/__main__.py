@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -68,12 +69,19 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: threading.Eve
         print(f"listening on {emulator.endpoint}", flush=True)
         if coffers is not None:
             print(f"coffers on {coffers.endpoint}", flush=True)
-            print(
-                f'use them as fsspec.filesystem("cdcs", endpoint="{coffers.endpoint}", region="{coffers.region}",'
-                " secret_id=…, secret_key=…), with the same keys",
-                flush=True,
-            )
+        print("in another shell, for cosv4:// (and as COSV3_... for cosv3://):", flush=True)
+        print(f"  {_settings('COSV4', emulator.storage_options)}", flush=True)
+        if coffers is not None:
+            print("and for cdcs://:", flush=True)
+            print(f"  {_settings('CDCS', coffers.storage_options)}", flush=True)
         stop.wait()
+
+
+def _settings(prefix: str, options: dict[str, Any]) -> str:
+    """Return the line that gives a shell what clients need; of the keys only those that are everybody's."""
+    keys = {"secret_id": DEFAULT_SECRET_ID, "secret_key": DEFAULT_SECRET_KEY}
+    shown = {name: value if value == keys.get(name, value) else "..." for name, value in options.items() if value}
+    return " ".join(["export", *(f"{prefix}_{name.upper()}={shlex.quote(value)}" for name, value in shown.items())])
 
 
 def _emulator(options: argparse.Namespace) -> Emulator:
@@ -134,14 +142,16 @@ def _port(text: str) -> int:
 
 
 def _switches(dialect: type[Switches]) -> str:
-    return "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in dialect.choices().items())
+    return "".join(f"\n  {name}={'|'.join(map(str, values))}" for name, values in dialect.choices().items())
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="A local COS service: the JSON API v4 of a bucket, served from a folder; coffers (CDCS) beside it.",
-        epilog=f"Dialect switches: {_switches(Dialect)}. Coffer dialect switches: {_switches(CofferDialect)}",
+        description="A local COS service, kept in a folder: buckets by the JSON APIs v4\n"
+        "and v3, and coffers (CDCS) beside them.",
+        epilog=f"Dialect switches:{_switches(Dialect)}\n\nCoffer dialect switches:{_switches(CofferDialect)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--root", metavar="DIR", help="folder for all that is stored (default: a temporary one, removed at exit)")

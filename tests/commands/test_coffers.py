@@ -142,6 +142,9 @@ def test_cp_replaces_nothing_and_copies_the_others(run, here, coffers, size):
     assert (dry.code, dry.out) == (1, f"would copy {here}/d/new to {URL}/d/new\n")
     assert f"{URL}/d/old: the file exists" in dry.err
     assert dry.err.splitlines()[-1].startswith("cosv4fs cp: would copy 1 of 2 files, 1 B, 1 failed; the first: ")
+    for options in (["-n"], []):
+        alone = one_line(run("cp", *options, "d/old", f"{URL}/d/old"), 1)
+        assert alone.startswith(f"cosv4fs cp: {URL}/d/old: the file exists")
     done = run("cp", "-r", "d", URL)
     assert (done.code, done.out) == (1, "")
     first, last = done.err.splitlines()

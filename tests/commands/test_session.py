@@ -1,10 +1,13 @@
 """What all commands share: accounts, options, exit codes, logs, help."""
 
+import queue
 import re
 import threading
 
 import click
+import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from cosv4fs.commands import cli
 from cosv4fs.commands.failures import EXIT_CODES, Problems, describe, exit_code
@@ -13,6 +16,11 @@ from cosv4fs.errors import make_error
 from cosv4fs.exchange.copying import Counting
 
 HELP_WIDTH = 80
+FLAWS = {
+    "foreign": type("NoKeysError", (Exception,), {"__module__": "botocore.exceptions"})("Unable to locate\nkeys"),
+    "builtin": KeyError("a mistake of ours"),
+    "standard library": queue.Empty(),
+}
 
 
 def every_command(command=cli, path=("cosv4fs",)):
@@ -128,6 +136,35 @@ def test_errors_and_exit_codes():
     assert describe(make_error(13, "refused", "data/x")) == "cosv4://data/x: refused"
     assert describe(local) == "/root/x: Permission denied"
     assert describe(ValueError("two\nlines\x1b")) == "two lines\\x1b"
+
+
+@pytest.fixture
+def foreign():
+    """A filesystem of somebody else's, whose errors are of its own kind."""
+
+    class Foreign(fsspec.AbstractFileSystem):
+        protocol = "foreign"
+        error: Exception = FLAWS["foreign"]
+
+        def ls(self, path, detail=True, **kwargs):
+            raise self.error
+
+    fsspec.register_implementation("foreign", Foreign, clobber=True)
+    yield Foreign
+    _registry.pop("foreign")
+
+
+def test_errors_of_other_libraries_are_told_in_a_line(run, foreign):
+    done = run("ls", "foreign://x")
+    assert (done.code, done.out, done.err) == (1, "", "cosv4fs ls: Unable to locate keys\n")
+    assert "Traceback" in run("--debug", "ls", "foreign://x").err
+
+
+@pytest.mark.parametrize("kind", ["builtin", "standard library"])
+def test_mistakes_keep_their_traceback(run, foreign, kind):
+    foreign.error = FLAWS[kind]
+    with pytest.raises(type(foreign.error)):
+        run("ls", "foreign://x")
 
 
 def test_problems_end_with_the_worst_code(capsys):
