@@ -6,8 +6,11 @@ import hashlib
 import json
 import random
 import sqlite3
+import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -145,7 +148,7 @@ class Migration:
         """Run the command, and kill it at a moment."""
         moment = self._moment(number)
         with _Lines("tests.crash.migrating", json.dumps(moment), *self._arguments) as child:
-            reached = child.wait_for(lambda: bool(child.events))
+            reached = self._wait_for(child, lambda: bool(child.events))
             is_moment = reached and "reached" in child.events[0]
         if not is_moment:
             self.failures.append(f"moment {number + 1} {moment} was not reached: {child.events}")
@@ -153,17 +156,38 @@ class Migration:
         self.kills += 1
         states = self._states()
         done = {path for path, state in states.items() if state == "verified"}
-        with self._store.changed:
-            self._verified.append((len(self._store.events), done))
+        self._verified.append((self._catch_up(), done))
         text = ", ".join(f"{name} {count:,}" for name, count in sorted(Counter(states.values()).items()))
         self._plan.say(f"{number + 1:>3} killed {moment[2]} {moment[0]} {moment[1]:,}: {text or 'nothing listed'}")
+
+    def _wait_for(self, child: _Lines, condition: Callable[[], bool]) -> bool:
+        """Wait for something in a run, for as long as the store is still asked for things."""
+        asked = -1
+        while True:
+            try:
+                return child.wait_for(condition)
+            except TimeoutError:
+                if len(self._store.events) == asked:
+                    raise
+                asked = len(self._store.events)
+
+    def _catch_up(self) -> int:
+        """Wait until the store has told of everything that it answered so far; return how much that is."""
+        marker = f"/{BUCKET}/marker-{self.kills}"
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{self._endpoint}{marker}", timeout=60):
+            pass
+        store = self._store
+        store.wait_for(lambda: any(event.get("path") == marker for event in reversed(store.events)))
+        with store.changed:
+            return next(at for at, event in enumerate(store.events) if event.get("path") == marker)
 
     def _moment(self, number: int) -> Moment:
         """Choose a moment in the next part of what is left, so that all are spread over the whole work."""
         states, chance = self._states(), self._chance
         how = chance.choice(("before", "after", "seen"))
         if number == 0:
-            return "folder", chance.randint(2, FOLDERS * 3), how
+            # it stands still: if it went on, the listing could end before the kill, and the next moment would not come
+            return "folder", chance.randint(2, FOLDERS * 3), chance.choice(("before", "after"))
         if number == 1:
             return "listed", 1, how
         left = sorted(path for path in self._content if states.get(path) != "verified")
@@ -190,7 +214,7 @@ class Migration:
     def finish(self) -> None:
         """Run the command to its end, and examine everything."""
         with _Lines("tests.crash.migrating", "null", *self._arguments) as child:
-            child.wait_for(lambda: child.ended)
+            self._wait_for(child, lambda: child.ended)
         if child.events != [{"code": 0}]:
             self.failures.append(f"the last run ended with {child.events}")
         wrong = {path: state for path, state in self._states().items() if state != "verified"}
