@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,10 @@ from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 # how long an example takes says more about the machine than about what is tested
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# shells have what runs in their background ignore Ctrl-C, and so would all processes that tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
