@@ -62,6 +62,8 @@ class Front(BaseFileSystem):
     """`open` for writing takes ``size``, the bytes that will come; for who copies between any two filesystems."""
     keeps_sha1 = True
     """``sha`` in an info is the SHA-1 of the content; for who compares any two filesystems."""
+    is_threadsafe = True
+    """One instance serves any number of threads; for who works on any two filesystems with several."""
     is_write_once = False
     """Files can be neither replaced nor removed; for who plans copies between any two filesystems."""
     # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT

@@ -8,10 +8,12 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from inspect import signature
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
+from fsspec.core import has_magic
 
 from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
@@ -72,6 +74,8 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     elif is_write_once(target_place):
         files = (pair for pair in pairs if not pair.is_folder)
         Crew(jobs, [target_place.fs]).each(lambda pair: _check_free(pair.target), files, problems)
+    if dry_run:
+        _note_refusals(pairs, problems)
     _tell(session, [pair for pair in pairs if not pair.is_folder], dry_run, problems)
 
 
@@ -93,13 +97,14 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     places = [place for source in opened for place in matches(source)]
     into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
     moves = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
+    _check_goals(moves)
     for old, goal in moves:
         _check_move(old, goal, recursive)
     problems = Problems()
     moved = []
     for old, goal in moves:
         with problems.noting():
-            old.fs.mv(old.path, goal.path, recursive=recursive)
+            _move(old, goal)
             moved.append({"source": old.url, "target": goal.url})
     if session.as_json:
         session.show_json(moved)
@@ -118,14 +123,23 @@ def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dr
     Nothing can be removed from a coffer, cdcs://.
     """
     problems = Problems()
-    removed: list[Place] = []
+    forgiven = [FileNotFoundError] if force else []
     for place in map(session.place, urls):
         _check_removable(place)
+    found: list[Place] = []
     for url in urls:
-        with problems.noting(), suppress(*([FileNotFoundError] if force else [])):
-            for place in matches(session.place(url)):
-                _remove(place, recursive, dry_run)
-                removed.append(place)
+        with problems.noting(), suppress(*forgiven):
+            found += matches(session.place(url))
+    removed: list[Place] = []
+    folders: set[PurePosixPath] = set()
+    for place in found:
+        if not folders.isdisjoint(PurePosixPath(place.url).parents):
+            # it went with a directory that the pattern fits, too
+            continue
+        with problems.noting(), suppress(*forgiven):
+            if _remove(place, recursive, dry_run):
+                folders.add(PurePosixPath(place.url))
+            removed.append(place)
     if session.as_json or dry_run:
         session.show(({"url": place.url} for place in removed), lambda row: f"would remove {row['url']}")
     problems.leave()
@@ -152,7 +166,8 @@ def sync(
 ) -> None:
     """Make one directory like another: copy what is new, of another size, or changed after it was copied.
 
-    With --delete nothing is removed unless every copy went well. Local copies get the times of their sources. A coffer,
+    Directories without any files are not made. With --delete nothing is removed unless every copy went well. Local
+    copies get the times of their sources. Where a side knows no times, sizes decide, which is said. A coffer,
     cdcs://, gets what it does not have; what differs there is a failure, as it can be neither replaced nor deleted.
     """
     if size_only and checksum:
@@ -169,13 +184,15 @@ def sync(
     differing = [(pair, reason) for pair, reason in difference.copies if is_write_once(new) and reason != "new"]
     for pair, reason in differing:
         problems.note(_differs(pair, reason), pair)
-    if not dry_run:
+    if dry_run:
+        _note_refusals((pair for pair, _ in difference.copies if problems.why(pair) is None), problems)
+    else:
         copies = [pair for pair, _ in difference.copies if problems.why(pair) is None]
         _copy(session, copies, jobs, problems, keep_times=True)
         if problems.code:
             # what could not be copied may be all that is left of it
             gone = ()
-        Crew(jobs, [new.fs]).each(lambda place: place.fs.rm_file(place.path), gone, problems)
+        Crew(jobs, [new.fs]).each(lambda place: place.mine().fs.rm_file(place.path), gone, problems)
     _tell_sync(session, difference, gone, dry_run, problems)
     failed = "nothing was deleted, because " if delete and difference.deletions and not gone else ""
     problems.leave(f"{failed}not everything was copied" if failed else "not everything was done")
@@ -195,13 +212,24 @@ def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems, *,
 
 def _copy_one(pair: Pair, advance: Any, stopped: threading.Event, keep_times: bool) -> None:
     if pair.refusal:
-        raise OSError(errno.EINVAL, pair.refusal, pair.source.url)
+        raise _refusal(pair)
     if pair.is_folder:
-        pair.target.fs.makedirs(pair.target.path, exist_ok=True)
+        pair.target.mine().fs.makedirs(pair.target.path, exist_ok=True)
         return
-    copy_file(pair.source, pair.target, Counting(advance, stopped))
+    copy_file(pair.source.mine(), pair.target.mine(), Counting(advance, stopped))
     if keep_times and pair.target.is_local and pair.modified is not None:
         os.utime(pair.target.path, (pair.modified, pair.modified))
+
+
+def _refusal(pair: Pair) -> OSError:
+    return OSError(errno.EINVAL, pair.refusal, pair.source.url)
+
+
+def _note_refusals(pairs: Iterable[Pair], problems: Problems) -> None:
+    """Tell before anything is copied of what cannot be."""
+    for pair in pairs:
+        if pair.refusal:
+            problems.note(_refusal(pair), pair)
 
 
 def _copy_input(session: Session, sources: tuple[str, ...], target: Place, dry_run: bool) -> None:
@@ -239,6 +267,21 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
             text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
             click.echo(f"cosv4fs: {text}", err=True)
         raise
+
+
+def _check_goals(moves: Iterable[tuple[Place, Place]]) -> None:
+    """Refuse to move two things to one path, where the second would replace the first.
+
+    Raises
+    ------
+    OSError
+        EINVAL.
+    """
+    taken: dict[str, Place] = {}
+    for old, goal in moves:
+        other = taken.setdefault(goal.path, old)
+        if other is not old:
+            raise OSError(errno.EINVAL, f"{other.url} and {old.url} would both be moved to this path", goal.url)
 
 
 def _check_move(old: Place, goal: Place, recursive: bool) -> None:
@@ -292,17 +335,57 @@ def _check_free(place: Place) -> None:
 
 def _differs(pair: Pair, reason: str) -> OSError:
     if pair.refusal:
-        return OSError(errno.EINVAL, pair.refusal, pair.source.url)
+        return _refusal(pair)
     text = f"another file is there ({reason} differs) and cannot be replaced by {pair.source.url}, {_KEPT}"
     return FileExistsError(errno.EEXIST, text, pair.target.url)
 
 
-def _remove(place: Place, recursive: bool, dry_run: bool) -> None:
-    is_folder = place.fs.info(place.path)["type"] == "directory"
+def _remove(place: Place, recursive: bool, dry_run: bool) -> bool:
+    """Remove a file or a directory, and nothing else that its name would fit as a pattern; tell which it was."""
+    is_folder = bool(place.fs.info(place.path)["type"] == "directory")
     if is_folder and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", place.url)
-    if not dry_run:
+    if is_folder:
+        _check_literal(place)
+    if not dry_run and (is_folder or _takes_names_literally(place)):
         place.fs.rm(place.path, recursive=is_folder)
+    elif not dry_run:
+        place.fs.rm_file(place.path)
+    return is_folder
+
+
+def _move(old: Place, goal: Place) -> None:
+    """Move one file or directory, and nothing else that its name would fit as a pattern."""
+    is_folder = old.fs.info(old.path)["type"] == "directory"
+    if _takes_names_literally(old):
+        old.fs.mv(old.path, goal.path, recursive=is_folder)
+    elif "recursive" not in signature(old.fs.mv).parameters:
+        # a rename of the filesystem's own
+        old.fs.mv(old.path, goal.path)
+    elif is_folder:
+        _check_literal(old)
+        old.fs.mv(old.path, goal.path, recursive=True)
+    else:
+        old.fs.cp_file(old.path, goal.path)
+        old.fs.rm_file(old.path)
+
+
+def _takes_names_literally(place: Place) -> bool:
+    """Tell whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
+    return place.is_local or isinstance(place.fs, Front)
+
+
+def _check_literal(place: Place) -> None:
+    """Refuse a directory whose name would be taken for a pattern, which others fit as well.
+
+    Raises
+    ------
+    NotImplementedError
+        It is such a directory.
+    """
+    if has_magic(place.path) and not _takes_names_literally(place):
+        text = "its filesystem takes the name for a pattern, so that other directories would go with it"
+        raise NotImplementedError(f"{place.url}: {text}: remove or move the files in it")
 
 
 def _tell(session: Session, pairs: list[Pair], dry_run: bool, problems: Problems) -> None:
@@ -327,8 +410,8 @@ def _tell_sync(
     copies = [_described(pair, problems) | {"reason": reason} for pair, reason in difference.copies]
     deletions = [place.url for place in gone if problems.why(place) is None]
     if session.as_json:
-        found = {"copies": copies, "deletions": deletions, "same": difference.same, "failed": problems.count}
-        session.show_json(found | {"dry_run": dry_run})
+        found = {"copies": copies, "deletions": deletions, "same": difference.same, "undated": difference.undated}
+        session.show_json(found | {"failed": problems.count, "dry_run": dry_run})
         return
     done = [row for row in copies if row["error"] is None]
     copy, delete = ("would copy", "would delete") if dry_run else ("copied", "deleted")
@@ -337,6 +420,9 @@ def _tell_sync(
     for url in deletions:
         session.say(f"{delete} {url}")
     click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} alike", err=True)
+    if difference.undated:
+        text = f"{difference.undated} of them by their size alone, as not both sides tell times: see --checksum"
+        click.echo(f"cosv4fs: {text}", err=True)
 
 
 def _described(pair: Pair, problems: Problems) -> dict[str, Any]:

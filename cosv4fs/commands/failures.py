@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import traceback
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ class Problems:
     def __init__(self) -> None:
         self.code = 0
         self.failures: list[tuple[object, str]] = []
+        self._reasons: dict[int, str] = {}
 
     @property
     def count(self) -> int:
@@ -96,13 +98,14 @@ class Problems:
 
     def why(self, item: object) -> str | None:
         """Return why an item failed, or None."""
-        return next((text for failed, text in self.failures if failed is item), None)
+        return self._reasons.get(id(item))
 
     def note(self, error: Exception, item: object = None) -> None:
         """Tell of a failure and go on."""
         text = describe(error)
         _tell(text)
         self.failures.append((item, text))
+        self._reasons.setdefault(id(item), text)
         self.code = max(self.code, exit_code(error))
 
     @contextmanager
@@ -143,13 +146,24 @@ def _tell(text: str) -> None:
 _TOLD = (OSError, ValueError, TypeError, ImportError, NotImplementedError, KeyboardInterrupt)
 """Errors of Python's own that are told in a line."""
 
-_OWN = ("click", *sys.stdlib_module_names)
-"""Whose other errors pass: those that click handles, and mistakes in this package, which need their traceback."""
+_OWN = ("builtins", "click")
+"""Whose other errors pass: mistakes in this package, which need their traceback, and those that click handles."""
 
 
 def _is_told(error: BaseException) -> bool:
-    """Tell whether an error is told in a line: also one that a library of another filesystem made up for itself."""
+    """Tell whether an error is told in a line: also one that a library made up for itself, as for a broken archive."""
     return isinstance(error, _TOLD) or type(error).__module__.partition(".")[0] not in _OWN
+
+
+def _reader_has_gone() -> bool:
+    """Tell whether nobody reads standard output any more, as with ``| head``."""
+    try:
+        watch = select.poll()
+        watch.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in watch.poll(0))
+    except (AttributeError, OSError, ValueError):
+        # where that cannot be asked, no other pipe is known that breaks
+        return True
 
 
 class Group(click.Group):
@@ -162,8 +176,7 @@ class Group(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             if not _is_told(error):
                 raise
-            if isinstance(error, BrokenPipeError) and not error.filename:
-                # the reader of our output has gone, as with `| head`
+            if isinstance(error, BrokenPipeError) and not error.filename and _reader_has_gone():
                 sys.stdout = None
                 sys.exit(0)
             if ctx.find_root().params.get("debug") and not isinstance(error, KeyboardInterrupt):

@@ -98,11 +98,11 @@ class Session:
         """Print lines; on a terminal without characters that would command it."""
         if sys.stdout.isatty():
             text = "\n".join(map(printable, text.split("\n")))
-        click.echo(text)
+        click.echo(_writable(text))
 
     def show_json(self, value: Any) -> None:
         """Print anything as JSON."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     @contextmanager
     def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
@@ -125,6 +125,16 @@ class Session:
                     bar.update(count)
 
             yield advance
+
+
+def _writable(text: str) -> str:
+    """Return a text as standard output takes it: local names need not be text, and become escapes then."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding, sys.stdout.errors or "strict")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 class Crew:

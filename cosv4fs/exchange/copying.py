@@ -15,7 +15,7 @@ from typing import Any
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 
-from cosv4fs.exchange.places import Place
+from cosv4fs.exchange.places import FLAT, Place, protocols
 
 __all__ = ["BLOCK", "Counting", "copy_file", "read_sha1", "receive", "recorded_sha1", "stream"]
 
@@ -71,7 +71,7 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
     OSError
         From either side. What was at the target is as before where that filesystem replaces files as a whole.
     """
-    if target.is_local:
+    if not protocols(target) & FLAT and not hasattr(target.fs, "takes_size"):
         target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size

@@ -11,12 +11,18 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
-__all__ = ["Options", "Place", "open_place"]
+__all__ = ["FLAT", "Options", "Place", "open_place", "protocols"]
+
+FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
+"""Protocols of stores that know keys only: directories need not, and cannot, be made there."""
 
 _MEANT_EMPTY = "an empty path: a variable without a value, perhaps? The working directory is ."
+
+_FOR_ALL = (LocalFileSystem, MemoryFileSystem)
 
 Options = Mapping[str, Mapping[str, Any]]
 """Options of filesystems by protocol."""
@@ -72,7 +78,22 @@ class Place:
 
     def is_within(self, other: Place) -> bool:
         """Tell whether this one lies below the other."""
-        return bool(self.fs == other.fs) and self.exact.startswith(other.exact.rstrip("/") + "/")
+        return bool(self.fs == other.fs) and self.exact.startswith(_prefix(other.exact)) and not self.is_same(other)
+
+    @property
+    def prefix(self) -> str:
+        """What all paths below this one begin with; nothing below a root that has no name, as in archives."""
+        return _prefix(self.path)
+
+    def mine(self) -> Place:
+        """Return this place on an instance of its filesystem that is for the calling thread.
+
+        Most filesystems are for one thread at a time, and fsspec keeps their instances apart by thread; handed from
+        one to another, they may mix up contents. Ours, local ones and asynchronous ones are for all threads.
+        """
+        if isinstance(self.fs, _FOR_ALL) or self.fs.async_impl or getattr(self.fs, "is_threadsafe", False):
+            return self
+        return replace(self, fs=type(self.fs)(*self.fs.storage_args, **self.fs.storage_options))
 
     def at(self, path: str) -> Place:
         """Return another path of the same filesystem."""
@@ -89,7 +110,11 @@ class Place:
         parts = relative.split("/")
         if any(part in ("", ".", "..") for part in parts) or (self.is_local and _escapes(parts)):
             raise ValueError(f"the name {relative!r} cannot be used below {self.url}")
-        return self.at(f"{self.path.rstrip('/')}/{relative}")
+        return self.at(self.prefix + relative)
+
+
+def _prefix(path: str) -> str:
+    return path.rstrip("/") + "/" if path else ""
 
 
 def _escapes(parts: list[str]) -> bool:
@@ -117,4 +142,10 @@ def open_place(url: str, options: Options | None = None) -> Place:
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
     fs, path = url_to_fs(url, **single, **given)
-    return Place(fs, path.rstrip("/") or path, url.endswith("/"))
+    return Place(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
+
+
+def protocols(place: Place) -> frozenset[str]:
+    """Return all names of the protocol of a place."""
+    known = place.fs.protocol
+    return frozenset({known} if isinstance(known, str) else known)

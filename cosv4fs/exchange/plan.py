@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1
-from cosv4fs.exchange.moving import FLAT, is_write_once, protocols
-from cosv4fs.exchange.places import Place
+from cosv4fs.exchange.moving import is_write_once
+from cosv4fs.exchange.places import FLAT, Place, protocols
 
 __all__ = [
     "Difference",
@@ -69,11 +71,14 @@ class Difference:
         Files that only the target has.
     same : int
         How many files are alike.
+    undated : int
+        How many of them are taken for alike by their size alone, because a side tells no times.
     """
 
     copies: tuple[tuple[Pair, str], ...]
     deletions: tuple[Place, ...]
     same: int
+    undated: int = 0
 
 
 def files_below(place: Place) -> dict[str, dict[str, Any]]:
@@ -82,21 +87,21 @@ def files_below(place: Place) -> dict[str, dict[str, Any]]:
     Raises
     ------
     OSError
-        A directory cannot be listed: a part of a tree must never look like the whole.
+        A directory cannot be listed, or its listing makes no sense: a part of a tree must never look like the whole.
     """
     if place.is_local:
         return dict(sorted((relative, info) for relative, info in _local(place) if info["type"] != "directory"))
-    prefix = place.path.rstrip("/") + "/"
+    prefix = place.prefix
     found = _found(place)
     if not found:
         # many filesystems find nothing in what is not there
         place.fs.invalidate_cache(place.path)
         place.fs.info(place.path)
-    return {
-        name[len(prefix) :]: dict(info)
-        for name, info in sorted(found.items())
-        if name.startswith(prefix) and info["type"] != "directory"
-    }
+    files = {name: info for name, info in sorted(found.items()) if info["type"] != "directory" and name != place.path}
+    stray = next((name for name in files if not name.startswith(prefix)), None)
+    if stray is not None:
+        raise OSError(errno.EIO, f"its listing has {stray!r}, which is not below it", place.url)
+    return {name[len(prefix) :]: dict(info) for name, info in files.items()}
 
 
 def _found(place: Place) -> dict[str, dict[str, Any]]:
@@ -139,6 +144,8 @@ def _status(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         # a link that leads nowhere, or a file that has just gone: copying it tells
         return {"type": "file", "size": 0}
+    except OSError as error:
+        return {"type": "file", "size": 0, "refusal": f"it cannot be looked at: {error.strerror}"}
     refusal = ""
     if stat.S_ISDIR(found.st_mode):
         refusal = "a link to a directory is not followed: copy what it leads to by its own name"
@@ -153,7 +160,7 @@ def _empty_folders(place: Place) -> list[str]:
     if place.is_local:
         found = [relative for relative, info in _local(place) if info["type"] == "directory"]
         return found or ([] if any(Path(place.path).iterdir()) else [""])
-    prefix = place.path.rstrip("/") + "/"
+    prefix = place.prefix
     listed = _found(place)
     names = {str(name).rstrip("/") for name in listed}
     folders = {str(name).rstrip("/") for name, info in listed.items() if info["type"] == "directory"} | {place.path}
@@ -183,7 +190,7 @@ def pairs_of(sources: Iterable[Place], target: Place, *, recursive: bool) -> lis
     _check_target(expanded, target, into=into)
     pairs = [pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive)]
     taken: dict[str, Pair] = {}
-    for pair in pairs:
+    for pair in (pair for pair in pairs if not pair.refusal):
         other = taken.setdefault(pair.target.path, pair)
         if other is not pair and not (other.is_folder and pair.is_folder):
             text = f"{other.source.url} and {pair.source.url} would both become this file"
@@ -223,19 +230,26 @@ def _pairs(source: Place, target: Place, *, into: bool, recursive: bool) -> Iter
         return
     if not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: copy it with -r", source.url)
-    root = target.below(source.name) if into and not source.is_folder else target
+    # the root of an archive has no name of its own
+    root = target.below(source.name) if into and not source.is_folder and source.name else target
     if root.is_within(source):
         raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {root.url}", source.url)
     for relative, found in files_below(source).items():
-        yield _pair(source.below(relative), root.below(relative), found)
+        yield _pair(source, root, relative, found)
     if not FLAT & (protocols(source) | protocols(target)):
         for relative in _empty_folders(source):
             old, new = (place.below(relative) if relative else place for place in (source, root))
             yield Pair(old, new.at(new.path), 0, is_folder=True)
 
 
-def _pair(source: Place, target: Place, info: Mapping[str, Any]) -> Pair:
-    return Pair(source, target, int(info["size"] or 0), modified(info), refusal=str(info.get("refusal") or ""))
+def _pair(source: Place, target: Place, relative: str, info: Mapping[str, Any]) -> Pair:
+    """Return the pair of one file below two directories; a name that cannot be used is its refusal."""
+    refusal = str(info.get("refusal") or "")
+    try:
+        old, new = source.below(relative), target.below(relative)
+    except ValueError as error:
+        old, new, refusal = source.at(source.prefix + relative), target, str(error)
+    return Pair(old, new, int(info["size"] or 0), modified(info), refusal=refusal)
 
 
 def check_apart(source: Place, target: Place) -> None:
@@ -273,13 +287,25 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
     ours = files_below(source)
     theirs = files_below(target) if _is_directory(target) else {}
     copies: list[tuple[Pair, str]] = []
+    undated = 0
     for relative, info in ours.items():
-        pair = _pair(source.below(relative), target.below(relative), info)
-        reason = _reason(pair, info, theirs.get(relative), by_time=by_time, by_content=by_content)
+        there = theirs.get(relative)
+        pair = _pair(source, target, relative, info)
+        if _is_behind_a_link(relative, theirs):
+            pair = replace(pair, refusal=f"a link to a directory stands in its way, below {target.url}")
+        reason = _reason(pair, info, there, by_time=by_time, by_content=by_content)
         if reason:
             copies.append((pair, reason))
-    gone = tuple(target.below(relative) for relative in theirs if relative not in ours)
-    return Difference(tuple(copies), gone, len(ours) - len(copies))
+        elif by_time and not by_content and pair.size and None in (pair.modified, modified(there or {})):
+            undated += 1
+    gone = tuple(target.at(target.prefix + relative) for relative in theirs if relative not in ours)
+    return Difference(tuple(copies), gone, len(ours) - len(copies), undated)
+
+
+def _is_behind_a_link(relative: str, theirs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether the way to a file leads through a link at the target, and so out of it."""
+    parents = PurePosixPath(relative).parents
+    return any(theirs.get(str(parent), {}).get("refusal") for parent in parents)
 
 
 def _is_directory(place: Place) -> bool:
@@ -297,7 +323,7 @@ def _reason(
 ) -> str:
     if theirs is None:
         return "new"
-    if pair.refusal:
+    if pair.refusal or theirs.get("refusal"):
         # never alike: copying it tells why
         return "content"
     if int(theirs["size"] or 0) != pair.size:
@@ -326,17 +352,39 @@ def _sha1(place: Place, known: str | None) -> str:
     return known or read_sha1(place)
 
 
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify", "date_time", "created")
+"""Names under which filesystems tell when a file was changed; ``created`` is that where there is no other."""
+
+_FTP_TIME = re.compile(r"\d{14}")
+
+
 def modified(info: Mapping[str, Any]) -> float | None:
     """Return when a file was changed, in Unix seconds, under whichever name its filesystem tells it."""
-    for name in ("mtime", "LastModified", "last_modified", "updated", "modified"):
+    for name in _TIMES:
         value = info.get(name)
         if isinstance(value, (int, float)):
             return float(value)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-            except ValueError:
-                continue
-        if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+        with suppress(ValueError, TypeError):
+            time = _time(value)
+            return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
     return None
+
+
+def _time(value: Any) -> datetime:
+    """Return a time of day from what a filesystem tells.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, tuple):
+        # as archives keep it: without a zone, so that this machine's is meant
+        return datetime(*value[:6]).astimezone()
+    if isinstance(value, str) and _FTP_TIME.match(value):
+        return datetime.strptime(value[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+    if isinstance(value, str):
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    raise TypeError(type(value).__name__)

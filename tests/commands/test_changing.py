@@ -1,10 +1,13 @@
 """cp, mv, rm, sync: what they change, what they refuse, and what they leave alone."""
 
+import io
 import os
 import signal
 import subprocess
+import tarfile
 import threading
 import time
+import uuid
 
 import fsspec
 import pytest
@@ -223,6 +226,49 @@ def test_mv(run, fs):
     assert fs.cat_file("data/new/b.txt") == b"a"
 
 
+@pytest.mark.parametrize("arguments", [["cosv4://data/*/report"], ["-r", "cosv4://data/a/log", "cosv4://data/b/log"]])
+def test_mv_of_two_things_to_one_path_moves_nothing(run, fs, arguments):
+    before = {"a/report": "a", "b/report": "b", "a/log/1": "a", "b/log/1": "b"}
+    fs.pipe({f"data/{name}": text.encode() for name, text in before.items()})
+    done = run("mv", *arguments, "cosv4://data/all/")
+    assert (done.code, "would both be moved to this path" in done.err) == (1, True)
+    assert stored(fs, "data") == before
+
+
+@pytest.fixture
+def memory():
+    """What other filesystems are like: their `rm` and `mv` take names for patterns."""
+    fs = fsspec.filesystem("memory")
+    top = f"/{uuid.uuid4().hex}"
+    fs.pipe({f"{top}/{name}": name.encode() for name in ("r[1].csv", "r1.csv", "a*", "a1", "d[1]/x", "d1/x")})
+    yield top
+    fs.rm(top, recursive=True)
+
+
+def test_names_like_patterns_mean_themselves_on_other_filesystems(run, memory):
+    fs = fsspec.filesystem("memory")
+    assert run("rm", f"memory:/{memory}/r[1].csv", f"memory:/{memory}/a*").code == 0
+    assert fs.find(memory) == [f"{memory}/{name}" for name in ("a1", "d1/x", "d[1]/x", "r1.csv")]
+    fs.pipe_file(f"{memory}/r[1].csv", b"again")
+    assert run("mv", f"memory:/{memory}/r[1].csv", f"memory:/{memory}/new").code == 0
+    assert (fs.cat_file(f"{memory}/new"), fs.cat_file(f"{memory}/r1.csv")) == (b"again", b"r1.csv")
+    for command in (["rm", "-r"], ["mv", "-r"]):
+        target = [f"memory:/{memory}/e"] if "mv" in command else []
+        done = run(*command, f"memory:/{memory}/d[1]", *target)
+        assert (done.code, "takes the name for a pattern" in done.err) == (2, True)
+    assert run("mv", "-r", f"memory:/{memory}/d1", f"memory:/{memory}/e").code == 0
+    assert fs.exists(f"{memory}/e/x")
+
+
+def test_mv_uses_a_rename_that_takes_no_options(run, memory, monkeypatch):
+    """As that of SFTP does."""
+    fs = fsspec.filesystem("memory")
+    moved = []
+    monkeypatch.setattr(fs, "mv", lambda old, new: moved.append((old, new)))
+    assert run("mv", f"memory:/{memory}/a1", f"memory:/{memory}/b").code == 0
+    assert moved == [(f"{memory}/a1", f"{memory}/b")]
+
+
 def test_mv_of_local_files(run, here):
     plant(here, a="1", d__x="2")
     assert run("mv", "a", "b").code == 0
@@ -245,6 +291,55 @@ def test_rm(run, fs):
     assert stored(fs, "data") == {"k": ""}
     assert run("rm", "-r", "cosv4://data/*").code == 0
     assert fs.ls("data") == []
+
+
+def test_rm_goes_on_after_what_cannot_be_removed_or_has_gone(run, fs):
+    fs.pipe({f"data/{name}": b"" for name in ("a.tmp", "b.tmp/f", "c.tmp", "p/x1/x2", "p/x9", "p/y")})
+    done = run("rm", "cosv4://data/*.tmp")
+    assert (done.code, done.err.count("\n"), "b.tmp: it is a directory" in done.err) == (1, 1, True)
+    assert run("rm", "-r", "cosv4://data/p/**/x*").err == ""
+    assert stored(fs, "data") == {"b.tmp/f": "", "p/y": ""}
+
+
+def test_other_filesystems_get_the_directories_that_they_need(run, here, fs, monkeypatch):
+    """As SFTP does, which has files only where directories are."""
+    other = fsspec.filesystem("memory")
+    made, top = [], uuid.uuid4().hex
+    monkeypatch.setattr(other, "makedirs", lambda path, exist_ok=False: made.append((path, exist_ok)))
+    fs.pipe_file("data/d/sub/a", b"a")
+    assert run("cp", "-r", "cosv4://data/d", f"memory://{top}").code == 0
+    assert made == [(f"/{top}/sub", True)]
+    other.rm(f"/{top}", recursive=True)
+
+
+def test_dry_runs_tell_what_will_be_refused(run, here):
+    plant(here / "d", a="1", sub__b="2")
+    (here / "d" / "link").symlink_to("sub")
+    for command in (["cp", "-rn", "d/"], ["sync", "-n", "d"]):
+        done = run(*command, "cosv4://data/t")
+        assert (done.code, "link" in done.out, "a link to a directory is not followed" in done.err) == (1, False, True)
+
+
+def test_sync_says_where_only_sizes_could_be_compared(run, here, monkeypatch):
+    plant(here / "d", a="1")
+    run("sync", "d", "cosv4://data/t")
+    monkeypatch.setattr("cosv4fs.exchange.plan.modified", lambda _info: None)
+    assert "1 of them by their size alone" in run("sync", "d", "cosv4://data/t").err
+    assert run("--json", "sync", "d", "cosv4://data/t").json["undated"] == 1
+    assert run("sync", "--size-only", "d", "cosv4://data/t").err.count("\n") == 1
+
+
+def test_many_threads_read_one_archive(run, here, fs):
+    """Archives are for one thread at a time: shared, they would mix up contents."""
+    with tarfile.open(here / "a.tar", "w") as file:
+        for number in range(16):
+            info = tarfile.TarInfo(f"d/f{number:02}")
+            info.size = 300_000
+            file.addfile(info, io.BytesIO(bytes([number]) * info.size))
+    assert run("cp", "-r", f"tar://d::{here}/a.tar", "cosv4://data/t").code == 0
+    assert {name: fs.cat_file(name) for name in fs.find("data/t")} == {
+        f"data/t/f{number:02}": bytes([number]) * 300_000 for number in range(16)
+    }
 
 
 @pytest.mark.parametrize("target", ["cosv4://data/s", "there"])

@@ -1,8 +1,13 @@
 """What all commands share: accounts, options, exit codes, logs, help."""
 
-import queue
+import os
 import re
+import sqlite3
+import subprocess
+import sys
 import threading
+import zipfile
+from pathlib import Path
 
 import click
 import fsspec
@@ -16,11 +21,6 @@ from cosv4fs.errors import make_error
 from cosv4fs.exchange.copying import Counting
 
 HELP_WIDTH = 80
-FLAWS = {
-    "foreign": type("NoKeysError", (Exception,), {"__module__": "botocore.exceptions"})("Unable to locate\nkeys"),
-    "builtin": KeyError("a mistake of ours"),
-    "standard library": queue.Empty(),
-}
 
 
 def every_command(command=cli, path=("cosv4fs",)):
@@ -140,11 +140,11 @@ def test_errors_and_exit_codes():
 
 @pytest.fixture
 def foreign():
-    """A filesystem of somebody else's, whose errors are of its own kind."""
+    """A filesystem of somebody else's; its `error` is raised by every listing."""
 
     class Foreign(fsspec.AbstractFileSystem):
         protocol = "foreign"
-        error: Exception = FLAWS["foreign"]
+        error: Exception = KeyError("a mistake of ours")
 
         def ls(self, path, detail=True, **kwargs):
             raise self.error
@@ -154,17 +154,53 @@ def foreign():
     _registry.pop("foreign")
 
 
-def test_errors_of_other_libraries_are_told_in_a_line(run, foreign):
+NO_KEYS = type("NoKeysError", (Exception,), {"__module__": "botocore.exceptions"})
+
+
+@pytest.mark.parametrize("kind", [NO_KEYS, zipfile.BadZipFile, sqlite3.OperationalError])
+def test_errors_of_libraries_are_told_in_a_line(run, foreign, kind):
+    foreign.error = kind("Unable to locate\nit")
     done = run("ls", "foreign://x")
-    assert (done.code, done.out, done.err) == (1, "", "cosv4fs ls: Unable to locate keys\n")
+    assert (done.code, done.out, done.err) == (1, "", "cosv4fs ls: Unable to locate it\n")
     assert "Traceback" in run("--debug", "ls", "foreign://x").err
 
 
-@pytest.mark.parametrize("kind", ["builtin", "standard library"])
-def test_mistakes_keep_their_traceback(run, foreign, kind):
-    foreign.error = FLAWS[kind]
-    with pytest.raises(type(foreign.error)):
+def test_mistakes_keep_their_traceback(run, foreign):
+    with pytest.raises(KeyError):
         run("ls", "foreign://x")
+
+
+BROKEN = """
+import fsspec, sys
+from cosv4fs.cli import main
+
+class Broken(fsspec.AbstractFileSystem):
+    protocol = "broken"
+
+    def ls(self, path, detail=True, **kwargs):
+        raise BrokenPipeError(32, "Broken pipe")
+
+fsspec.register_implementation("broken", Broken)
+sys.exit(main(["ls", "broken://x"]))
+"""
+
+
+def test_a_pipe_of_a_filesystem_that_breaks_is_a_failure():
+    """It is not the pipe to who reads the output."""
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "cosv4fs ls: Broken pipe\n")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names there are UTF-8")
+@pytest.mark.parametrize("arguments", [["ls"], ["--json", "ls"], ["sync", "-n"]])
+def test_names_that_are_no_text_are_escaped(here, arguments):
+    (here / "d").mkdir()
+    Path(os.fsdecode(b"d/M\xe4rz")).write_text("x")
+    more = ["d", "copy"] if "sync" in arguments else ["d"]
+    command = [sys.executable, "-m", "cosv4fs.cli", *arguments, *more]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (done.returncode, done.stdout.count("M\\udce4rz") >= 1) == (0, True), done.stderr
 
 
 def test_problems_end_with_the_worst_code(capsys):

@@ -1,7 +1,10 @@
 """What goes where in a copy, and what makes two trees alike: rules for all trees, and cases."""
 
 import os
+import threading
 import uuid
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
@@ -217,6 +220,120 @@ def test_places_that_are_not_apart(folder, source, target, said):
         check_apart(*places)
 
 
+@pytest.fixture
+def archive(tmp_path):
+    """A ZIP file, whose root has no name."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("top.csv", "1")
+        file.writestr("sub/b.csv", "22")
+    return f"zip://::{path}"
+
+
+@pytest.mark.parametrize("into", [False, True])
+def test_a_root_without_a_name(archive, tmp_path, into):
+    place, target = open_place(archive), local(tmp_path / "out")
+    assert list(files_below(place)) == ["sub/b.csv", "top.csv"]
+    if into:
+        (tmp_path / "out").mkdir()
+    copy(pairs_of([place], target, recursive=True))
+    assert grown(target) == {"sub/b.csv": b"22", "top.csv": b"1"}
+    assert compare(place, target, by_time=False).same == 2
+    (tmp_path / "out/more").write_text("x")
+    assert [gone.name for gone in compare(place, target).deletions] == ["more"]
+
+
+def test_the_root_of_the_memory_is_a_directory(folder):
+    place = open_place("memory://")
+    assert (place.path, place.prefix) == ("/", "/")
+
+
+def test_a_listing_with_strangers_is_an_error(folder, monkeypatch):
+    """What does not lie below a directory must not be left out in silence: `sync` would delete its copy."""
+    place, remove = planted({"a": b"1"})
+    listing = {f"{place.path}/a": {"type": "file", "size": 1}, "/elsewhere/b": {"type": "file", "size": 1}}
+    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing, raising=False)
+    try:
+        with pytest.raises(OSError, match="'/elsewhere/b', which is not below it"):
+            files_below(place)
+    finally:
+        monkeypatch.undo()
+        remove()
+
+
+def test_names_that_cannot_be_used_are_refused_alone(folder, monkeypatch):
+    """Object stores have keys such as `d//x`; the others are copied."""
+    place, remove = planted({"a": b"1"})
+    names = ("a", "sub//x", "./y", "../z")
+    listing = {f"{place.path}/{name}": {"type": "file", "size": 1} for name in names}
+    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing)
+    monkeypatch.setattr(place.fs, "ls", lambda *_, **__: [])
+    try:
+        pairs = [pair for pair in pairs_of([place], local(folder / "out"), recursive=True) if not pair.is_folder]
+        found = {pair.source.path.removeprefix(place.path + "/"): pair.refusal for pair in pairs}
+        assert set(found) == set(names)
+        assert [name for name, refusal in found.items() if "cannot be used" in refusal] == sorted(names[1:])
+        assert len(compare(place, local(folder / "out")).copies) == 4
+    finally:
+        monkeypatch.undo()
+        remove()
+
+
+def test_links_that_cannot_be_followed_are_refused_alone(folder):
+    (folder / "in/circle").symlink_to("circle")
+    (folder / "in/through").symlink_to("a/x")
+    found = {pair.source.name: pair for pair in pairs_of([local(folder / "in")], local(folder / "out"), recursive=True)}
+    assert {name for name, pair in found.items() if "cannot be looked at" in pair.refusal} == {"circle", "through"}
+
+
+def test_a_link_at_the_target_does_not_lead_out_of_it(folder, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / "copy").mkdir()
+    (folder / "copy/sub").symlink_to(outside)
+    copies = {pair.source.name: pair for pair, _ in compare(local(folder / "in"), local(folder / "copy")).copies}
+    behind = {name for name, pair in copies.items() if "a link to a directory stands in its way" in pair.refusal}
+    assert behind == {path.name for path in (folder / "in/sub").rglob("*") if path.is_file()}
+    (folder / "in/hollow").write_text("")
+    (folder / "copy/hollow").symlink_to(outside)
+    found = {pair.source.name: reason for pair, reason in compare(local(folder / "in"), local(folder / "copy")).copies}
+    assert found["hollow"] == "content"
+
+
+def test_what_only_sizes_could_tell_is_counted(folder, monkeypatch):
+    place, remove = planted({"a": b"1", "b": b"2", "empty": b""})
+    other, remove_other = planted({"a": b"x", "b": b"y", "empty": b""})
+    try:
+        assert compare(place, other).undated == 0
+        monkeypatch.setattr("cosv4fs.exchange.plan.modified", lambda _info: None)
+        assert (compare(place, other).undated, compare(place, other).same) == (2, 3)
+        assert compare(place, other, by_content=True).undated == 0
+    finally:
+        remove()
+        remove_other()
+
+
+class OneThread(AbstractFileSystem):
+    """As most filesystems are: an instance is for one thread."""
+
+    protocol = "onethread"
+
+    def __init__(self, name="", **options):
+        super().__init__(**options)
+        self.thread = threading.get_ident()
+
+
+def test_threads_have_instances_of_their_own(fs):
+    place = Place(OneThread("x", more=1), "/a")
+    assert place.mine().fs is place.fs
+    with ThreadPoolExecutor(1) as pool:
+        mine = pool.submit(place.mine).result()
+        assert (mine.path, mine.fs.storage_args, mine.fs.storage_options) == ("/a", ("x",), {"more": 1})
+        assert mine.fs.thread == pool.submit(threading.get_ident).result() != place.fs.thread
+        for shared in (Place(fs, "data/a"), local("/a"), Place(fsspec.filesystem("memory"), "/a")):
+            assert pool.submit(shared.mine).result().fs is shared.fs
+
+
 def test_times_of_all_kinds():
     noon = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
     for info in (
@@ -230,8 +347,14 @@ def test_times_of_all_kinds():
         {"updated": "2024-05-01T20:00:00+08:00"},
         {"mtime": None, "modified": noon},
         {"mtime": "no time", "modified": noon},
+        {"modify": "20240501120000"},
+        {"modify": "20240501120000.123"},
+        {"created": noon},
     ):
         assert modified(info) == noon.timestamp(), info
+    # archives mean the time of this machine
+    assert modified({"date_time": (2024, 5, 1, 12, 0, 0)}) == datetime(2024, 5, 1, 12).timestamp()
+    assert modified({"date_time": (1980, 0, 0, 0, 0, 0)}) is None
     assert modified({"name": "x"}) is None
 
 
