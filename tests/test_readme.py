@@ -110,12 +110,6 @@ def test_commands():
     assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o111
 
 
-def test_account_of_the_local_service():
-    options = Emulator().storage_options
-    for name in ("appid", "secret_id", "secret_key"):
-        assert f"{ENVIRONMENT[name]}={options[name]}" in README
-
-
 def test_links_and_names_of_files():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (REPOSITORY / target).exists()

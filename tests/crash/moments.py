@@ -103,4 +103,6 @@ def of_predecessor(moment: Moment) -> Moment:
     Its one operation for slices is told apart by the service (see `tests.crash.server`).
     """
     other = {FINISH: MOVE}
-    return replace(moment, op=other.get(moment.op, moment.op), late=other.get(moment.late, moment.late))
+    # its slices come one after another: while one is held, nothing more comes before the client's time-out
+    extra = moment.extra if moment.how == "seen" else 0
+    return replace(moment, op=other.get(moment.op, moment.op), late=other.get(moment.late, moment.late), extra=extra)
