@@ -157,12 +157,14 @@ def test_characters_that_no_directory_may_have(fs):
 @pytest.mark.parametrize(
     "dialect", [Dialect(), Dialect(max_list=199), Dialect(listover="more"), Dialect(last_context="kept")]
 )
-def test_listings_of_2500_entries_are_complete(fs, emulator):
-    wanted = [f"{BUCKET}/d/{number:04}" for number in range(2500)]
+def test_listings_of_several_pages_are_complete(fs, emulator, generation):
+    # the predecessor's pages are smaller
+    count = 2500 if generation == "cosv4" else 450
+    wanted = [f"{BUCKET}/d/{number:04}" for number in range(count)]
     fs.pipe(dict.fromkeys(wanted, b""))
     emulator.clear_requests()
     assert fs.ls(f"{BUCKET}/d", detail=False) == wanted
-    assert emulator.count()["list"] <= 2500 // 199 + 3
+    assert 3 <= emulator.count()["list"] <= count // 199 + 3
 
 
 def test_a_failed_page_is_no_listing(fs, emulator):
