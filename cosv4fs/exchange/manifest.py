@@ -226,21 +226,12 @@ class Manifest:
         with self._mutex:
             return self._base.execute(query, values).fetchall()
 
-    def begin_listing(self) -> bool:
-        """Begin to list the source anew, or go on with the listing that an earlier run could not end.
-
-        Returns
-        -------
-        bool
-            Whether an earlier listing is continued.
-        """
+    def begin_listing(self) -> None:
+        """Begin to list the source anew: what an interrupted listing has seen may be old by now."""
         with self._change() as base:
-            if self._about("listing") == "under way":
-                return True
             base.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
-            base.execute("INSERT OR REPLACE INTO about VALUES ('listing', 'under way')")
-            base.execute("INSERT OR REPLACE INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
-        return False
+            base.execute("DELETE FROM folders")
+            base.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
 
     def _about(self, name: str) -> str | None:
         found = self._all("SELECT value FROM about WHERE name = ?", name)
@@ -282,8 +273,6 @@ class Manifest:
         """Note that all is listed: what was not seen has vanished."""
         with self._change() as base:
             base.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
-            base.execute("DELETE FROM folders WHERE round != ?", (self._round(),))
-            base.execute("INSERT OR REPLACE INTO about VALUES ('listing', 'complete')")
 
     def jobs(self, *, verify: bool, page: int = 1000) -> Iterator[Job]:
         """Yield the files that have to be worked on, by path; each once, whatever becomes of it meanwhile.

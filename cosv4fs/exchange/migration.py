@@ -1,7 +1,8 @@
 """Many files from one filesystem to another, over as many runs as it takes.
 
 A run lists the source into the manifest, copies what is not yet there, checks it, and can be killed at any moment: the
-next goes on. Without `cosv4fs.commands` it is used as ``migrate("cosv4://bucket/dir", "s3://bucket/dir")``.
+next lists anew, and goes on with the copying. Without `cosv4fs.commands` it is used as
+``migrate("cosv4://bucket/dir", "s3://bucket/dir")``.
 """
 
 from __future__ import annotations

@@ -186,8 +186,7 @@ class Migration:
         states, chance = self._states(), self._chance
         how = chance.choice(("before", "after", "seen"))
         if number == 0:
-            # it stands still: if it went on, the listing could end before the kill, and the next moment would not come
-            return "folder", chance.randint(2, FOLDERS * 3), chance.choice(("before", "after"))
+            return "folder", chance.randint(2, FOLDERS * 3), how
         if number == 1:
             return "listed", 1, how
         left = sorted(path for path in self._content if states.get(path) != "verified")

@@ -106,22 +106,22 @@ def test_what_is_not_listed_any_more_has_vanished_and_is_no_work(book):
     assert [job.path for job in book.jobs(verify=False)] == ["y"]
 
 
-def test_a_listing_that_was_interrupted_goes_on(path, book):
-    assert book.begin_listing() is False
+def test_a_listing_that_was_interrupted_begins_anew(path, book):
+    book.begin_listing()
     book.list_folder("", [Listed("x", 1)], ["a", "b"])
     book.list_folder("a", [Listed("a/y", 1)], ["a/c"])
     book.close()
     with Manifest(path, "s", "t") as again:
-        assert again.begin_listing() is True
-        assert sorted(again.folders_to_list(10)) == ["a/c", "b"]
-        again.list_folder("a/c", [], [])
-        again.list_folder("b", [Listed("b/z", 1)], [])
+        again.begin_listing()
+        assert again.folders_to_list(10) == [""]
+        again.list_folder("", [Listed("x", 1), Listed("new", 1)], ["b"])
+        assert again.folders_to_list(10) == ["b"]
+        again.list_folder("b", [], [])
         again.end_listing()
         assert again.folders_to_list(10) == []
-        assert again.empty_folders() == ["a/c"]
-        assert set(states(again)) == {"x", "a/y", "b/z"}
-        assert again.begin_listing() is False
-        assert again.folders_to_list(10) == [""]
+        assert again.empty_folders() == ["b"]
+        assert set(states(again)) == {"x", "new", "a/y"}
+        assert again.totals() == {PENDING: (2, 2), "gone": (1, 1)}
 
 
 def test_jobs_come_once_each_whatever_becomes_of_them(book):
