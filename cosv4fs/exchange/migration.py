@@ -268,8 +268,8 @@ def _entries(source: Place, folder: str) -> tuple[list[Listed], list[str]]:
             continue
         relative = f"{folder}/{name.rpartition('/')[2]}" if folder else name.rpartition("/")[2]
         kind, info = _kind(place, entry)
-        if kind == "directory":
-            folders.append(_text(relative))
+        if kind == "directory" and _is_text(relative):
+            folders.append(relative)
         else:
             files[relative] = _listed(place, relative, info, kind)
     return list(files.values()), folders
@@ -288,10 +288,14 @@ def _kind(place: Place, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]
 
 
 def _listed(place: Place, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
-    if _text(relative) != relative:
-        kind = "a file whose name is no text"
+    if not _is_text(relative):
+        kind = f"a {'directory' if kind == 'directory' else 'file'} whose name is no text"
     size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
     return Listed(_text(relative), size, modified(info), recorded_sha1(place, info), error)
+
+
+def _is_text(name: str) -> bool:
+    return _text(name) == name
 
 
 def _text(name: str) -> str:

@@ -217,6 +217,20 @@ def test_what_cannot_be_read_or_stored_is_named(tmp_path):
     assert report.empty_folders_kept == 1
 
 
+def test_names_that_are_no_text_are_failures_also_of_directories(tmp_path):
+    here = os.fsencode(tmp_path / "in")
+    os.makedirs(here + b"/b\xff/deep")
+    for name in (b"good", b"a\xff", b"b\xff/lost", b"b\xff/deep/lost"):
+        with open(here + b"/" + name, "wb") as file:
+            file.write(b"1")
+    report = migrate(str(tmp_path / "in"), str(tmp_path / "out"), manifest=tmp_path / "m", rows=tmp_path / "rows")
+    assert dict(report.failures) == {
+        "a\\udcff": "it is a file whose name is no text",
+        "b\\udcff": "it is a directory whose name is no text",
+    }
+    assert below(tmp_path / "out") == {"good": b"1"}
+
+
 def test_what_cannot_go_well_is_refused(run, source, options, tmp_path):
     def refused(kind, source, target):
         with pytest.raises(kind):
