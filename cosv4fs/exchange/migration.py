@@ -262,17 +262,35 @@ def _entries(source: Place, folder: str) -> tuple[list[Listed], list[str]]:
     files: dict[str, Listed] = {}
     folders: list[str] = []
     for entry in found:
-        name = str(entry["name"]).rstrip("/")
-        if name.strip("/") == place.path.strip("/"):
-            # stores of keys list a directory's own entry
-            continue
-        relative = f"{folder}/{name.rpartition('/')[2]}" if folder else name.rpartition("/")[2]
+        name = _name_in(place, str(entry["name"]))
         kind, info = _kind(place, entry)
-        if kind == "directory" and _is_text(relative):
+        if not name and _is_own(info):
+            continue
+        relative = f"{folder}/{name}" if folder or not name else name
+        if kind == "directory" and _is_text(relative) and _has_names(relative):
             folders.append(relative)
         else:
             files[relative] = _listed(place, relative, info, kind)
     return list(files.values()), folders
+
+
+def _name_in(place: Place, name: str) -> str:
+    """Return what a listed name is called in its directory; nothing, when it is called like the directory."""
+    here, name = place.path.strip("/"), name.strip("/")
+    if name == here:
+        return ""
+    # the last part would be too little where a name in between is empty
+    return name[len(here) + 1 :] if here and name.startswith(f"{here}/") else name.rpartition("/")[2]
+
+
+def _is_own(info: Mapping[str, Any]) -> bool:
+    """Tell whether what is called like its directory is its mark, as stores of keys have it, and no part of others.
+
+    A key like ``dir//file`` is listed in ``dir`` as a directory without a name, and so without a time.
+    """
+    if info["type"] == "directory":
+        return modified(info) is not None
+    return not info.get("size")
 
 
 def _kind(place: Place, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -288,10 +306,17 @@ def _kind(place: Place, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]
 
 
 def _listed(place: Place, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
+    what = "directory" if kind == "directory" else "file"
     if not _is_text(relative):
-        kind = f"a {'directory' if kind == 'directory' else 'file'} whose name is no text"
+        kind = f"a {what} whose name is no text"
+    elif not _has_names(relative):
+        kind = f"a {what} with an empty name in its path, as // in a key makes it"
     size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
     return Listed(_text(relative), size, modified(info), recorded_sha1(place, info), error)
+
+
+def _has_names(path: str) -> bool:
+    return "" not in path.split("/")
 
 
 def _is_text(name: str) -> bool:

@@ -231,6 +231,21 @@ def test_names_that_are_no_text_are_failures_also_of_directories(tmp_path):
     assert below(tmp_path / "out") == {"good": b"1"}
 
 
+def test_keys_with_empty_names_are_failures_and_marks_of_directories_are_not(s3, bucket, options, tmp_path):
+    keys = ("d/a", "d//lost", "d/sub//lost", "d/sub/b", "d/mark/", "d/mark/c", "d/full/", "d/full/d", "d/")
+    for key in keys:
+        s3.call_s3("put_object", Bucket=bucket, Key=key, Body=b"x" if key == "d/full/" or key[-1] != "/" else b"")
+    report = migrate(f"s3://{bucket}/d", str(tmp_path / "out"), options=options, manifest=tmp_path / "m", verify=True)
+    nameless = "with an empty name in its path, as // in a key makes it"
+    assert dict(report.failures) == {
+        "/": f"it is a directory {nameless}",
+        "sub/": f"it is a directory {nameless}",
+        "full/": f"it is a file {nameless}",
+    }
+    assert below(tmp_path / "out") == dict.fromkeys(("a", "sub/b", "mark/c", "full/d"), b"x")
+    assert counts(report) == (4, 0, 0, 4, 3)
+
+
 def test_what_cannot_go_well_is_refused(run, source, options, tmp_path):
     def refused(kind, source, target):
         with pytest.raises(kind):
