@@ -22,6 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fsspec import filesystem
+from fsspec.core import url_to_fs
+
 from cosv4fs.exchange.copying import Counting, recorded_sha1
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
 from cosv4fs.exchange.moving import FLAT, Mover, Stopped, protocols
@@ -30,7 +33,8 @@ from cosv4fs.exchange.plan import modified
 
 __all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
 
-_WHERE = ("account_name", "endpoint", "endpoint_url", "host", "port", "project", "region", "region_name")
+_WHERE = ("account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
+          "region_name", "repo", "sha")  # fmt: skip
 """Options that say where a service is. All others may be secret, or have nothing to do with it."""
 
 _MOST_FAILURES = 1000
@@ -184,7 +188,7 @@ def default_manifest(source: Place, target: Place) -> Path:
     base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
     folder = Path(base) if base else Path.home() / ".local" / "state"
     both = _identity(source) + _identity(target)
-    names = "-to-".join(re.sub(r"[^A-Za-z0-9]+", "-", place.url).strip("-")[:40] for place in (source, target))
+    names = "-to-".join(re.sub(r"[^A-Za-z0-9]+", "-", _bare(place.url)).strip("-")[:40] for place in (source, target))
     return folder / "cosv4fs" / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
 
 
@@ -215,13 +219,39 @@ def _check(source: Place, target: Place) -> None:
 
 
 def _identity(place: Place) -> str:
+    return identity(*_whereabouts(place))
+
+
+def _whereabouts(place: Place) -> tuple[str, dict[str, Any]]:
+    """Return a URL, and what else says where that is; no secrets."""
     given = {**place.fs.storage_options, **(place.fs.storage_options.get("client_kwargs") or {})}
-    where = {name: given[name] for name in _WHERE if given.get(name)}
+    where = {name: _bare(given[name]) for name in _WHERE if given.get(name)}
     if "s3" in protocols(place) and "endpoint_url" not in where:
         where["endpoint_url"] = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     # who knows better than its options, says it
     service = getattr(place.fs, "service", None)
-    return identity(place.url, {"service": service} if isinstance(service, str) else where)
+    where = {"service": service} if isinstance(service, str) else where
+    inner = _inner(place)
+    return _bare(place.url), where if inner is None else {**where, "within": _whereabouts(inner)}
+
+
+def _inner(place: Place) -> Place | None:
+    """Return what the filesystem of a place shows: the file of an archive, or a path of another filesystem."""
+    given = place.fs.storage_options
+    file, protocol = given.get("fo"), given.get("target_protocol")
+    options = given.get("target_options") or {}
+    if protocol is None:
+        return Place(*url_to_fs(file, **options)) if isinstance(file, str) else None
+    fs = filesystem(protocol, **options)
+    return Place(fs, fs._strip_protocol(file if isinstance(file, str) else place.path))
+
+
+def _bare(url: Any) -> Any:
+    """Return a URL without the name and password in it; of a query, which may be signed, there is only a digest."""
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return url
+    front, _, query = re.sub("//[^/?#@]*@", "//", url, count=1).partition("?")
+    return f"{front}?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else front
 
 
 def _done(book: Manifest, *, verify: bool) -> int:

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import zipfile
 
 import pytest
 from fsspec.callbacks import Callback
@@ -273,6 +274,45 @@ def test_another_service_has_another_manifest(run, source, options, tmp_path, mo
         assert one == default_manifest(open_place(source, options), target)
         assert one != default_manifest(open_place(source, elsewhere), target)
         assert one.parent == tmp_path / "state/cosv4fs"
+
+
+def archive(**files):
+    """Return a zip file with these files in the directory d."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as out:
+        for name, value in files.items():
+            out.writestr(f"d/{name}", value)
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize("wrap", ["", "simplecache::"])
+def test_every_archive_has_a_manifest_of_its_own(fs, options, tmp_path, monkeypatch, wrap):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    fs.pipe({"data/one.zip": archive(x="1111"), "data/two.zip": archive(x="2222")})
+    here = tmp_path / "two.zip"
+    here.write_bytes(archive(x="3333"))
+
+    def run(url):
+        report = migrate(f"{wrap}zip://d::{url}", str(tmp_path / "out"), options=options)
+        assert report.failed == 0
+        return report.manifest, report.copied, (tmp_path / "out/x").read_text()
+
+    urls = ("cosv4://data/one.zip", "cosv4://data/two.zip", str(here))
+    manifests, *rest = zip(*map(run, urls), strict=True)
+    assert rest == [(1, 1, 1), ("1111", "2222", "3333")]
+    assert len(set(manifests)) == 3
+    assert [run(url) for url in urls] == [(manifest, 0, "3333") for manifest in manifests]
+    noted = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*.sqlite*"))
+    assert b"one.zip" in noted
+    assert not any(options["cosv4"][name].encode() in noted for name in ("secret_id", "secret_key"))
+
+
+def test_a_password_or_a_signature_in_a_url_is_not_in_the_name_of_a_manifest(tmp_path):
+    here = open_place(str(tmp_path))
+    url = "http://me:hush@127.0.0.1/x?signature="
+    one, other = (default_manifest(open_place(url + text), here) for text in ("first", "second"))
+    assert one != other
+    assert not any(secret in one.name for secret in ("me-", "hush", "first"))
 
 
 def test_no_secret_is_in_the_manifest_or_its_name(run, options, source, bucket, tmp_path):
