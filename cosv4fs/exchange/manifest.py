@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS files (
     content TEXT,                    -- SHA-1 of the bytes that went through, or were compared
     error TEXT NOT NULL DEFAULT '',
     attempts INTEGER NOT NULL DEFAULT 0,
-    is_written INTEGER NOT NULL DEFAULT 0,  -- a copy of ours was begun: what is at the target may be a part of it
+    is_written INTEGER NOT NULL DEFAULT 0,  -- a copy of ours was begun, and never known to be complete: what is at the
+                                            -- target may be a part of it
     is_barred INTEGER NOT NULL DEFAULT 0,   -- listed, but nothing that can be copied
     is_gone INTEGER NOT NULL DEFAULT 0,     -- not listed any more
     round INTEGER NOT NULL,          -- of the listing that saw it last
@@ -65,7 +66,8 @@ ON CONFLICT (path) DO UPDATE SET round = :round, listed = :now, is_gone = 0
 """
 _CHANGE = """
 UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_barred = :error != '', how = '',
-    content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END
+    content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END,
+    is_written = is_written AND state NOT IN ('copied', 'verified')  -- version 0.1.0 left it set
 WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != ''))
 """
 
@@ -322,7 +324,7 @@ class Manifest:
             base.executemany(
                 "UPDATE files SET state = :state, how = CASE WHEN :how = '' THEN how ELSE :how END, error = :error, "
                 "content = coalesce(:content, content), ended = :now, attempts = attempts + :later, "
-                "is_written = is_written OR :later WHERE path = :path",
+                "is_written = CASE WHEN :state = 'failed' THEN is_written OR :later ELSE 0 END WHERE path = :path",
                 rows,
             )
 

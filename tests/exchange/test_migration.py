@@ -152,6 +152,17 @@ def test_without_overwriting_other_contents_are_failures_and_stay(run, tmp_path)
     assert (tmp_path / "out/a.bin").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_without_overwriting_edits_of_what_an_earlier_run_has_copied_stay(run, fs, tmp_path, is_changed):
+    run()
+    (tmp_path / "out/a.bin").write_bytes(b"edited")
+    if is_changed:
+        fs.pipe_file("data/in/a.bin", b"changed")
+    report = run(overwrite=False, verify=not is_changed)
+    assert (report.copied, [path for path, _ in report.failures]) == (0, ["a.bin"])
+    assert (tmp_path / "out/a.bin").read_bytes() == b"edited"
+
+
 def test_a_failure_lets_others_go_on_and_is_tried_again(run, tmp_path):
     (tmp_path / "out/a.bin").mkdir(parents=True)
     report = run()
