@@ -282,7 +282,7 @@ def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
 
 def _entries(source: Place, folder: str) -> tuple[list[Listed], list[str]]:
     """Return the files and directories in a directory, by paths relative to the source."""
-    place = source.at(f"{source.path.rstrip('/')}/{folder}") if folder else source
+    place = source.at(source.prefix + folder) if folder else source
     try:
         found = place.fs.ls(place.path, detail=True)
     except FileNotFoundError:

@@ -5,13 +5,15 @@ import errno
 import io
 import json
 import os
+import shutil
+import tarfile
 import zipfile
 
 import pytest
 from fsspec.callbacks import Callback
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cosv4fs.emulator import Emulator, faults
+from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.exchange.copying import stream
 from cosv4fs.exchange.manifest import FAILED, PENDING, Job
 from cosv4fs.exchange.migration import default_manifest, migrate
@@ -294,6 +296,36 @@ def archive(**files):
         for name, value in files.items():
             out.writestr(f"d/{name}", value)
     return whole.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("wrap", ["", "simplecache::"])
+def test_all_of_an_archive_arrives(tmp_path, fs, options, kind, wrap):
+    for path, value in FILES.items():
+        (tmp_path / "in" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / path).write_bytes(value)
+    # a tar file of shutil has an entry ".", below which everything would be
+    if kind == "zip":
+        shutil.make_archive(tmp_path / "x", "zip", tmp_path / "in")
+    else:
+        with tarfile.open(tmp_path / "x.tar", "w") as out:
+            for name in sorted(os.listdir(tmp_path / "in")):
+                out.add(tmp_path / "in" / name, name)
+    fs.put_file(str(tmp_path / f"x.{kind}"), f"data/x.{kind}")
+    url = f"{wrap}{kind}://::cosv4://data/x.{kind}"
+    report = migrate(url, str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
+    assert counts(report) == (4, 0, 0, 0, 0)
+    assert below(tmp_path / "out") == FILES
+
+
+def test_all_coffers_arrive(tmp_path):
+    with CofferEmulator(coffers=("one-1250000000", "two-1250000000")) as running:
+        options = {"cdcs": running.storage_options}
+        coffers = open_place("cdcs://", options).fs
+        coffers.pipe({"one-1250000000/a": b"1", "two-1250000000/b/c": b"2"})
+        report = migrate("cdcs://", str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
+    assert counts(report) == (2, 0, 0, 0, 0)
+    assert below(tmp_path / "out") == {"one-1250000000/a": b"1", "two-1250000000/b/c": b"2"}
 
 
 @pytest.mark.parametrize("wrap", ["", "simplecache::"])
