@@ -282,7 +282,10 @@ def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
 
 def _entries(source: Place, folder: str) -> tuple[list[Listed], list[str]]:
     """Return the files and directories in a directory, by paths relative to the source."""
+    source = source.mine()
     place = source.at(source.prefix + folder) if folder else source
+    # this thread's instance may remember an older listing
+    place.fs.invalidate_cache(place.path)
     try:
         found = place.fs.ls(place.path, detail=True)
     except FileNotFoundError:

@@ -79,7 +79,7 @@ class Mover:
             return Outcome(job.path, FAILED, error=_describe(error), is_begun=bool(begun))
 
     def _move(self, job: Job, callback: Callback, begun: list[str]) -> Outcome:
-        source, target = self.source.below(job.path), self.target.below(job.path)
+        source, target = (place.mine().below(job.path) for place in (self.source, self.target))
         _check_name(target)
         if job.state == COPIED and job.content is not None and self._holds(target, job.size, job.content):
             callback.relative_update(job.size)
@@ -200,7 +200,7 @@ class _Sizes:
 
     def of(self, path: str, *, fresh: bool) -> int | None:
         """Return the size of a file, or None when there is none; `fresh` asks for this one."""
-        place = self._target.below(path)
+        place = self._target.mine().below(path)
         if fresh:
             try:
                 info = _fresh_info(place)
@@ -218,7 +218,7 @@ class _Sizes:
             return self._known[folder].get(place.name)
 
     def _list(self, folder: str) -> dict[str, int]:
-        place = self._target.below(folder) if folder else self._target
+        place = self._place_of(folder)
         place.fs.invalidate_cache(place.path)
         try:
             found = place.fs.ls(place.path, detail=True)
@@ -230,6 +230,10 @@ class _Sizes:
         """Make the directory of a file, unless that was done."""
         folder = path.rpartition("/")[0]
         if folder not in self._made:
-            place = self._target.below(folder) if folder else self._target
+            place = self._place_of(folder)
             place.fs.makedirs(place.path, exist_ok=True)
             self._made.add(folder)
+
+    def _place_of(self, folder: str) -> Place:
+        target = self._target.mine()
+        return target.below(folder) if folder else target

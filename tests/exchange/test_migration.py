@@ -7,11 +7,16 @@ import json
 import os
 import shutil
 import tarfile
+import threading
 import zipfile
 
 import pytest
 from fsspec.callbacks import Callback
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
+from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.exchange.copying import stream
@@ -316,6 +321,55 @@ def test_all_of_an_archive_arrives(tmp_path, fs, options, kind, wrap):
     report = migrate(url, str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
     assert counts(report) == (4, 0, 0, 0, 0)
     assert below(tmp_path / "out") == FILES
+
+
+class OneThread(AbstractFileSystem):
+    """As most filesystems are: an instance is for the thread that has made it. It shows a local directory."""
+
+    protocol = "onethread"
+
+    def __init__(self, root, **options):
+        super().__init__(**options)
+        self._thread, self._shown = threading.get_ident(), DirFileSystem(root, LocalFileSystem())
+
+    @property
+    def _mine(self):
+        assert self._thread == threading.get_ident(), "another thread's"
+        return self._shown
+
+    def ls(self, path, detail=True, **_):
+        return self._mine.ls(path, detail=detail)
+
+    def info(self, path, **_):
+        return self._mine.info(path)
+
+    def makedirs(self, path, exist_ok=False):
+        return self._mine.makedirs(path, exist_ok=exist_ok)
+
+    def _open(self, path, mode="rb", **_):
+        return self._mine.open(path, mode)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_threads_use_filesystems_of_their_own(tmp_path, monkeypatch, overwrite):
+    monkeypatch.setitem(_registry, "onethread", OneThread)
+    options = {"onethread": {"root": str(tmp_path)}}
+    for path, value in FILES.items():
+        (tmp_path / "in" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / path).write_bytes(value)
+    (tmp_path / "in/nothing").mkdir()
+    for verify in (False, True):
+        report = migrate(
+            "onethread://in",
+            "onethread://out",
+            options=options,
+            manifest=tmp_path / "m",
+            verify=verify,
+            overwrite=overwrite,
+        )
+        assert report.failures == ()
+        assert below(tmp_path / "out") == FILES
+    assert counts(report) == (0, 4, 0, 4, 0)
 
 
 def test_all_coffers_arrive(tmp_path):
