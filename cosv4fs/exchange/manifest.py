@@ -155,6 +155,8 @@ class Manifest:
     ------
     BlockingIOError
         Another run is working with it.
+    OSError
+        The file cannot be read or written; every method can raise this, as when the disk is full.
     ValueError
         The file is no manifest, or that of another migration.
     """
@@ -162,6 +164,8 @@ class Manifest:
     def __init__(self, path: str | os.PathLike[str], source: str, target: str) -> None:
         self.path = Path(path)
         self._mutex = threading.RLock()
+        if self.path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a manifest is a file, and this is a directory", str(path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
         try:
@@ -171,8 +175,9 @@ class Manifest:
             raise
 
     def _open(self, about: Mapping[str, str]) -> sqlite3.Connection:
-        base = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
-                               check_same_thread=False)  # fmt: skip
+        with self._told():
+            base = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
+                                   check_same_thread=False)  # fmt: skip
         try:
             if self._lock is None:
                 base.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -188,6 +193,8 @@ class Manifest:
             base.close()
             if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
                 raise _busy(self.path) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise self._failure(error) from error
             raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
         for name, value in about.items():
             if known[name] != value:
@@ -212,20 +219,33 @@ class Manifest:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _failure(self, error: sqlite3.Error) -> OSError:
+        return OSError(errno.EIO, f"the manifest cannot be used: {error}", str(self.path))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise an error of SQLite as one of the system: the disk is full, or the file is damaged."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         """Make a transaction of the block; it happens as a whole, or not at all."""
-        with self._mutex:
+        with self._mutex, self._told():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
                 self._base.execute("COMMIT")
             except BaseException:
-                self._base.execute("ROLLBACK")
+                # SQLite itself may have ended the transaction, and another error would hide the cause
+                with suppress(sqlite3.Error):
+                    self._base.execute("ROLLBACK")
                 raise
 
     def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._mutex:
+        with self._mutex, self._told():
             return self._base.execute(query, values).fetchall()
 
     def begin_listing(self) -> None:

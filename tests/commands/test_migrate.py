@@ -73,6 +73,34 @@ def test_a_second_run_at_the_same_time_is_refused(run, tmp_path):
     assert len(err.splitlines()) == 1
 
 
+def test_a_directory_is_no_manifest(run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    code, out, err = run("--manifest", str(tmp_path / "folder"))
+    assert (code, out) == (1, "")
+    assert err == f"cosv4fs migrate: {tmp_path / 'folder'}: a manifest is a file, and this is a directory\n"
+    assert not (tmp_path / "folder.lock").exists()
+
+
+def test_a_manifest_that_cannot_grow_is_told_in_a_line(tmp_path):
+    code = """
+import resource, signal, sys
+from cosv4fs.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.exit(main(["migrate", *sys.argv[1:]]))
+"""
+    for number in range(1500):
+        path = tmp_path / f"in/{number:05} {'x' * 150}"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    arguments = [str(tmp_path / "in"), str(tmp_path / "out"), "--manifest", str(tmp_path / "m")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"cosv4fs migrate: {tmp_path / 'm'}: the manifest cannot be used: ")
+    assert "rollback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def sqlite_about(path):
     base = sqlite3.connect(path)
     try:
