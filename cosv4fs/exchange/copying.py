@@ -207,10 +207,11 @@ def recorded_sha1(place: Place, info: Mapping[str, Any]) -> str | None:
     return known if getattr(place.fs, "keeps_sha1", False) and _SHA1.fullmatch(known) else None
 
 
-def read_sha1(place: Place) -> str:
-    """Return the SHA-1 of a file in hex, by reading it."""
+def read_sha1(place: Place, callback: Callback = DEFAULT_CALLBACK) -> str:
+    """Return the SHA-1 of a file in hex, by reading it; `callback` is told of no bytes, but can end this."""
     digest = hashlib.sha1(usedforsecurity=False)
     with place.fs.open(place.path, "rb") as reader:
         while block := reader.read(BLOCK):
             digest.update(block)
+            callback.relative_update(0)
     return digest.hexdigest()

@@ -81,13 +81,13 @@ class Mover:
     def _move(self, job: Job, callback: Callback, begun: list[str]) -> Outcome:
         source, target = (place.mine().below(job.path) for place in (self.source, self.target))
         _check_name(target)
-        if job.state == COPIED and job.content is not None and self._holds(target, job.size, job.content):
+        if job.state == COPIED and job.content is not None and _holds(target, job.size, job.content, callback):
             callback.relative_update(job.size)
             return Outcome(job.path, VERIFIED, job.how, job.content)
         size = self._there.of(job.path, fresh=not self._overwrite)
         if size is not None:
-            content = (job.sha or read_sha1(source)) if size == job.size else None
-            if content is not None and _sha1(target) == content:
+            content = (job.sha or read_sha1(source, callback)) if size == job.size else None
+            if content is not None and _sha1(target, callback) == content:
                 callback.relative_update(job.size)
                 return Outcome(job.path, VERIFIED, "copied" if job.is_written else "found", content)
             if not (self._overwrite or job.is_written):
@@ -115,16 +115,17 @@ class Mover:
         if info["size"] != job.size:
             text = f"it has {info['size']} bytes instead of {job.size} after copying"
             raise OSError(errno.EIO, text, target.url)
-        if self._verify and not (hashes and _is_proven(info, md5.hexdigest())) and _sha1(target, info) != sha:
+        if self._verify and not (hashes and _is_proven(info, md5.hexdigest())) and _sha1(target, callback, info) != sha:
             raise OSError(errno.EIO, "its content is not what was written", target.url)
         return Outcome(job.path, VERIFIED if self._verify else COPIED, "copied", sha, size=job.size, is_begun=True)
 
-    def _holds(self, target: Place, size: int, content: str) -> bool:
-        try:
-            info = _fresh_info(target)
-        except FileNotFoundError:
-            return False
-        return info["size"] == size and _sha1(target, info) == content
+
+def _holds(target: Place, size: int, content: str, callback: Callback) -> bool:
+    try:
+        info = _fresh_info(target)
+    except FileNotFoundError:
+        return False
+    return info["size"] == size and _sha1(target, callback, info) == content
 
 
 def _is_proven(info: dict[str, Any], md5: str) -> bool:
@@ -132,9 +133,9 @@ def _is_proven(info: dict[str, Any], md5: str) -> bool:
     return str(info.get("ETag", "")).strip('"').lower() == md5
 
 
-def _sha1(place: Place, info: dict[str, Any] | None = None) -> str:
+def _sha1(place: Place, callback: Callback, info: dict[str, Any] | None = None) -> str:
     """Return the SHA-1 of a file at the target: the service's own, else that of its bytes."""
-    return recorded_sha1(place, info or _fresh_info(place)) or read_sha1(place)
+    return recorded_sha1(place, info or _fresh_info(place)) or read_sha1(place, callback)
 
 
 def _fresh_info(place: Place) -> dict[str, Any]:

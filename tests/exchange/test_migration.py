@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 import threading
+import time
 import zipfile
 
 import pytest
@@ -21,7 +22,7 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.exchange.copying import stream
 from cosv4fs.exchange.manifest import FAILED, PENDING, Job
-from cosv4fs.exchange.migration import default_manifest, migrate
+from cosv4fs.exchange.migration import Watcher, default_manifest, migrate
 from cosv4fs.exchange.moving import Mover
 from cosv4fs.exchange.places import Place, open_place
 from tests.support import MIB, content
@@ -370,6 +371,48 @@ def test_threads_use_filesystems_of_their_own(tmp_path, monkeypatch, overwrite):
         assert report.failures == ()
         assert below(tmp_path / "out") == FILES
     assert counts(report) == (0, 4, 0, 4, 0)
+
+
+class Drop(io.FileIO):
+    """A file that comes slowly, in small pieces."""
+
+    count = 0
+
+    def read(self, size=-1):
+        time.sleep(0.01)
+        Drop.count += 1
+        return super().read(1000)
+
+
+class Dropping(OneThread):
+    """A filesystem with such files."""
+
+    protocol = "dropping"
+
+    def _open(self, path, mode="rb", **_):
+        return Drop(self._mine._join(path))
+
+
+class Interrupting(Watcher):
+    """Ctrl-C as soon as a file is done."""
+
+    def done(self, outcome):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_does_not_wait_for_the_comparison_of_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(_registry, "dropping", Dropping)
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "large").write_bytes(content(2_000_000))
+    (tmp_path / "in/small").write_bytes(b"1")
+    options = {"dropping": {"root": str(tmp_path)}}
+    with pytest.raises(KeyboardInterrupt):
+        migrate(
+            "dropping://in", str(tmp_path / "out"), options=options, manifest=tmp_path / "m", watcher=Interrupting()
+        )
+    assert 0 < Drop.count < 1000, "the large file alone has 2000 pieces"
+    assert (tmp_path / "out/small").read_bytes() == b"1"
 
 
 def test_all_coffers_arrive(tmp_path):
