@@ -29,7 +29,7 @@ from cosv4fs.exchange.copying import Counting, recorded_sha1
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
 from cosv4fs.exchange.moving import FLAT, Mover, Stopped, protocols
 from cosv4fs.exchange.places import Options, Place, open_place
-from cosv4fs.exchange.plan import modified
+from cosv4fs.exchange.plan import check_apart, modified
 
 __all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
 
@@ -153,10 +153,10 @@ def migrate(
     Raises
     ------
     OSError
-        The source cannot be listed, or the target's bucket is not there; `BlockingIOError` when another run is
-        working with the manifest.
+        The source cannot be listed, or the target's bucket is not there; EINVAL when one of them is within the other;
+        `BlockingIOError` when another run is working with the manifest.
     ValueError
-        The target is within the source, or the manifest that of another migration.
+        The manifest is that of another migration.
     """
     begin = time.monotonic()
     watcher = watcher or Watcher()
@@ -209,9 +209,7 @@ def _check(source: Place, target: Place) -> None:
     """Refuse what cannot go well, before anything is listed or written."""
     if source.fs.info(source.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "a directory is migrated: copy a file with cp", source.url)
-    one, other = source.path.rstrip("/") + "/", target.path.rstrip("/") + "/"
-    if _identity(source.at("")) == _identity(target.at("")) and (one.startswith(other) or other.startswith(one)):
-        raise ValueError(f"{target.url} and {source.url} are within one another")
+    check_apart(source, target)
     if FLAT & protocols(target):
         bucket = target.at(target.path.partition("/")[0])
         if not target.fs.exists(bucket.path):

@@ -271,13 +271,26 @@ def test_what_cannot_go_well_is_refused(run, source, options, tmp_path):
         with pytest.raises(kind):
             migrate(source, target, options=options, manifest=tmp_path / "none")
 
-    refused(ValueError, source, f"{source}/sub")
-    refused(ValueError, f"{source}/sub", source)
-    refused(ValueError, source, source)
+    for one, other in ((source, f"{source}/sub"), (f"{source}/sub", source), (source, source)):
+        with pytest.raises(OSError) as caught:
+            migrate(one, other, options=options, manifest=tmp_path / "none")
+        assert caught.value.errno == errno.EINVAL
     refused(NotADirectoryError, f"{source}/a.bin", str(tmp_path / "out"))
     refused(FileNotFoundError, "cosv4://data/not there", str(tmp_path / "out"))
     refused(FileNotFoundError, source, "s3://no-such-bucket-anywhere/x")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_target_in_the_source_is_refused_also_by_another_name(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("in")
+    for one, other in (("in", "link/sub"), ("link/sub", "in"), ("link", "in")):
+        (tmp_path / "in/sub").mkdir(exist_ok=True)
+        with pytest.raises(OSError) as caught:
+            migrate(str(tmp_path / one), str(tmp_path / other), manifest=tmp_path / "m")
+        assert caught.value.errno == errno.EINVAL
+    assert below(tmp_path / "in") == {"x": b"1"}
 
 
 def test_another_service_has_another_manifest(run, source, options, tmp_path, monkeypatch):
