@@ -153,13 +153,15 @@ def migrate(
     Raises
     ------
     OSError
-        The source cannot be listed, or the target's bucket is not there; EINVAL when one of them is within the other;
-        `BlockingIOError` when another run is working with the manifest.
+        The source cannot be listed, the target's bucket is not there, or `rows` cannot be written; EINVAL when source
+        or target is within the other; `BlockingIOError` when another run is working with the manifest.
     ValueError
         The manifest is that of another migration.
     """
     begin = time.monotonic()
     watcher = watcher or Watcher()
+    if rows is not None:
+        _check_rows(Path(rows))
     here, there = open_place(source, options), open_place(target, options)
     _check(here, there)
     path = Path(manifest) if manifest is not None else default_manifest(here, there)
@@ -203,6 +205,18 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
             if not number:
                 writer.writerow(row)
             writer.writerow(row.values())
+
+
+def _check_rows(file: Path) -> None:
+    """Refuse a file that cannot be written while that costs nothing yet; it stays as it is."""
+    is_new = not file.exists()
+    if not is_new and not (file.is_file() or file.is_dir()):
+        # a pipe's reader would take an attempt for all
+        return
+    with file.open("a"):
+        pass
+    if is_new:
+        file.unlink()
 
 
 def _check(source: Place, target: Place) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cosv4fs.cli import main
 from cosv4fs.commands.migrating import Display
 from cosv4fs.commands.session import Session
-from cosv4fs.emulator import Emulator
+from cosv4fs.emulator import Emulator, faults
 from cosv4fs.exchange.manifest import Manifest, Outcome
 
 GENERATIONS = ("cosv4", "cosv3")
@@ -99,6 +99,28 @@ sys.exit(main(["migrate", *sys.argv[1:]]))
     assert done.stderr.startswith(f"cosv4fs migrate: {tmp_path / 'm'}: the manifest cannot be used: ")
     assert "rollback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("report", ["missing/rows.csv", "folder"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(run, tmp_path, report):
+    (tmp_path / "folder").mkdir()
+    code, out, err = run("--report", str(tmp_path / report))
+    assert (code, out) == (3 if "missing" in report else 1, "")
+    assert str(tmp_path / report) in err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_report_stays_until_there_is_another(run, emulator, tmp_path):
+    (tmp_path / "rows.json").write_text("old")
+    emulator.faults.add(op="list", action=faults.Refuse(-96), times=None)
+    for name in ("rows.json", "new.json"):
+        assert run("--report", str(tmp_path / name))[0] == 4
+    assert (tmp_path / "rows.json").read_text() == "old"
+    assert not (tmp_path / "new.json").exists()
+    emulator.faults.clear()
+    assert run("--report", str(tmp_path / "rows.json"))[0] == 0
+    assert len((tmp_path / "rows.json").read_text().splitlines()) == 2
 
 
 def sqlite_about(path):
