@@ -16,6 +16,7 @@ from fsspec.callbacks import Callback
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.zip import ZipFileSystem
 from fsspec.registry import _registry
 from fsspec.spec import AbstractFileSystem
 
@@ -335,6 +336,16 @@ def test_all_of_an_archive_arrives(tmp_path, fs, options, kind, wrap):
     report = migrate(url, str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
     assert counts(report) == (4, 0, 0, 0, 0)
     assert below(tmp_path / "out") == FILES
+
+
+def test_a_file_of_another_time_in_an_archive_has_changed(tmp_path):
+    for value, year, copied in (("1111", 2020, 1), ("2222", 2021, 1), ("2222", 2021, 0)):
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as out:
+            out.writestr(zipfile.ZipInfo("x", (year, 1, 1, 0, 0, 0)), value)
+        # another run is mostly another process
+        ZipFileSystem.clear_instance_cache()
+        report = migrate(f"zip://::{tmp_path / 'x.zip'}", str(tmp_path / "out"), manifest=tmp_path / "m")
+        assert (report.copied, below(tmp_path / "out")) == (copied, {"x": value.encode()})
 
 
 class OneThread(AbstractFileSystem):
