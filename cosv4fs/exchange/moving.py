@@ -16,12 +16,9 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1, stream
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
-from cosv4fs.exchange.places import Place
+from cosv4fs.exchange.places import FLAT, Place, protocols
 
-__all__ = ["FLAT", "Mover", "Stopped", "is_write_once", "protocols"]
-
-FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
-"""Protocols of stores that know keys only: directories need not, and cannot, be made there."""
+__all__ = ["Mover", "Own", "Stopped", "is_write_once"]
 
 _S3 = frozenset({"s3", "s3a"})
 _LONGEST_KEY = 1024
@@ -30,6 +27,28 @@ _LONGEST_KEY = 1024
 
 class Stopped(Exception):  # noqa: N818 - it is no error
     """The copy of a file was given up because all work has to end."""
+
+
+class Own:
+    """A place on every thread's own instance of the filesystem.
+
+    It is made once for a thread, and ends with it: another instance is another connection, or reads an archive anew.
+
+    Parameters
+    ----------
+    place : Place
+        On an instance of any thread.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place, self._known = place, threading.local()
+
+    def get(self) -> Place:
+        """Return the place for the thread that asks."""
+        if not hasattr(self._known, "place"):
+            self._known.place = self._place.mine()
+        found: Place = self._known.place
+        return found
 
 
 class Mover:
@@ -56,11 +75,11 @@ class Mover:
         overwrite: bool = True,
         begin: Callable[[str], None] = lambda _path: None,
     ) -> None:
-        self.source, self.target = source, target
+        self._source, self._target = Own(source), Own(target)
         # where nothing can be replaced, a listing that is late must not be believed either
         overwrite = overwrite and not is_write_once(target)
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
-        self._there = _Sizes(target)
+        self._there = _Sizes(self._target)
 
     def move(self, job: Job, callback: Callback) -> Outcome:
         """Bring a file to the target, if it is not there; failures are returned.
@@ -79,7 +98,7 @@ class Mover:
             return Outcome(job.path, FAILED, error=_describe(error), is_begun=bool(begun))
 
     def _move(self, job: Job, callback: Callback, begun: list[str]) -> Outcome:
-        source, target = (place.mine().below(job.path) for place in (self.source, self.target))
+        source, target = self._source.get().below(job.path), self._target.get().below(job.path)
         _check_name(target)
         if job.state == COPIED and job.content is not None and _holds(target, job.size, job.content, callback):
             callback.relative_update(job.size)
@@ -171,12 +190,6 @@ def _check_name(target: Place) -> None:
         raise OSError(errno.ENAMETOOLONG, f"S3 allows {_LONGEST_KEY} bytes for a key", target.url)
 
 
-def protocols(place: Place) -> frozenset[str]:
-    """Return all names of the protocol of a place."""
-    known = place.fs.protocol
-    return frozenset({known} if isinstance(known, str) else known)
-
-
 def is_write_once(place: Place) -> bool:
     """Tell whether a file that is there can be neither replaced nor removed; filesystems say so of themselves."""
     return bool(getattr(place.fs, "is_write_once", False))
@@ -193,7 +206,7 @@ class _Sizes:
 
     _MOST = 16
 
-    def __init__(self, target: Place) -> None:
+    def __init__(self, target: Own) -> None:
         self._target = target
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._made: set[str] = set()
@@ -201,7 +214,7 @@ class _Sizes:
 
     def of(self, path: str, *, fresh: bool) -> int | None:
         """Return the size of a file, or None when there is none; `fresh` asks for this one."""
-        place = self._target.mine().below(path)
+        place = self._target.get().below(path)
         if fresh:
             try:
                 info = _fresh_info(place)
@@ -236,5 +249,5 @@ class _Sizes:
             self._made.add(folder)
 
     def _place_of(self, folder: str) -> Place:
-        target = self._target.mine()
+        target = self._target.get()
         return target.below(folder) if folder else target

@@ -16,7 +16,6 @@ from fsspec.callbacks import Callback
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.implementations.zip import ZipFileSystem
 from fsspec.registry import _registry
 from fsspec.spec import AbstractFileSystem
 
@@ -342,8 +341,6 @@ def test_a_file_of_another_time_in_an_archive_has_changed(tmp_path):
     for value, year, copied in (("1111", 2020, 1), ("2222", 2021, 1), ("2222", 2021, 0)):
         with zipfile.ZipFile(tmp_path / "x.zip", "w") as out:
             out.writestr(zipfile.ZipInfo("x", (year, 1, 1, 0, 0, 0)), value)
-        # another run is mostly another process
-        ZipFileSystem.clear_instance_cache()
         report = migrate(f"zip://::{tmp_path / 'x.zip'}", str(tmp_path / "out"), manifest=tmp_path / "m")
         assert (report.copied, below(tmp_path / "out")) == (copied, {"x": value.encode()})
 
@@ -352,9 +349,13 @@ class OneThread(AbstractFileSystem):
     """As most filesystems are: an instance is for the thread that has made it. It shows a local directory."""
 
     protocol = "onethread"
+    # as of archives
+    cachable = False
+    made = 0
 
     def __init__(self, root, **options):
         super().__init__(**options)
+        type(self).made += 1
         self._thread, self._shown = threading.get_ident(), DirFileSystem(root, LocalFileSystem())
 
     @property
@@ -383,6 +384,7 @@ def test_threads_use_filesystems_of_their_own(tmp_path, monkeypatch, overwrite):
         (tmp_path / "in" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / path).write_bytes(value)
     (tmp_path / "in/nothing").mkdir()
+    OneThread.made = 0
     for verify in (False, True):
         report = migrate(
             "onethread://in",
@@ -391,10 +393,12 @@ def test_threads_use_filesystems_of_their_own(tmp_path, monkeypatch, overwrite):
             manifest=tmp_path / "m",
             verify=verify,
             overwrite=overwrite,
+            jobs=1,
         )
         assert report.failures == ()
         assert below(tmp_path / "out") == FILES
     assert counts(report) == (0, 4, 0, 4, 0)
+    assert OneThread.made <= 2 * (2 + 3), "two for this thread, one for that which lists, two for that which copies"
 
 
 class Drop(io.FileIO):
