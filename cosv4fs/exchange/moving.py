@@ -37,11 +37,12 @@ class Own:
     Parameters
     ----------
     place : Place
-        On an instance of any thread.
+        On an instance of this thread.
     """
 
     def __init__(self, place: Place) -> None:
         self._place, self._known = place, threading.local()
+        self._known.place = place
 
     def get(self) -> Place:
         """Return the place for the thread that asks."""
