@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import signature
@@ -19,7 +18,7 @@ from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import Counting, copy_file, receive
-from cosv4fs.exchange.places import Place
+from cosv4fs.exchange.places import Instances, Place
 from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, is_write_once, matches, pairs_of
 from cosv4fs.filesystem import CosV4FileSystem
 from cosv4fs.front import Front
@@ -192,7 +191,8 @@ def sync(
         if problems.code:
             # what could not be copied may be all that is left of it
             gone = ()
-        Crew(jobs, [new.fs]).each(lambda place: place.mine().fs.rm_file(place.path), gone, problems)
+        own = Instances()
+        Crew(jobs, [new.fs]).each(lambda place: own.of(place).fs.rm_file(place.path), gone, problems)
     _tell_sync(session, difference, gone, dry_run, problems)
     failed = "nothing was deleted, because " if delete and difference.deletions and not gone else ""
     problems.leave(f"{failed}not everything was copied" if failed else "not everything was done")
@@ -202,21 +202,21 @@ COMMANDS = (cp, mv, rm, sync)
 
 
 def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems, *, keep_times: bool = False) -> None:
-    crew = Crew(jobs, {place.fs for pair in pairs[:1] for place in (pair.source, pair.target)})
+    crew, own = Crew(jobs, {place.fs for pair in pairs[:1] for place in (pair.source, pair.target)}), Instances()
     with (
         _hint_at_resuming(session, pairs),
         session.bar(sum(pair.size for pair in pairs), "copying") as advance,
     ):
-        crew.each(lambda pair: _copy_one(pair, advance, crew.stopped, keep_times), pairs, problems)
+        crew.each(lambda pair: _copy_one(pair, own, Counting(advance, crew.stopped), keep_times), pairs, problems)
 
 
-def _copy_one(pair: Pair, advance: Any, stopped: threading.Event, keep_times: bool) -> None:
+def _copy_one(pair: Pair, own: Instances, callback: Counting, keep_times: bool) -> None:
     if pair.refusal:
         raise _refusal(pair)
     if pair.is_folder:
-        pair.target.mine().fs.makedirs(pair.target.path, exist_ok=True)
+        own.of(pair.target).fs.makedirs(pair.target.path, exist_ok=True)
         return
-    copy_file(pair.source.mine(), pair.target.mine(), Counting(advance, stopped))
+    copy_file(own.of(pair.source), own.of(pair.target), callback)
     if keep_times and pair.target.is_local and pair.modified is not None:
         os.utime(pair.target.path, (pair.modified, pair.modified))
 

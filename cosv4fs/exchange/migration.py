@@ -27,8 +27,8 @@ from fsspec.core import url_to_fs
 
 from cosv4fs.exchange.copying import Counting, recorded_sha1
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
-from cosv4fs.exchange.moving import Mover, Own, Stopped
-from cosv4fs.exchange.places import FLAT, Options, Place, open_place, protocols
+from cosv4fs.exchange.moving import Mover, Stopped
+from cosv4fs.exchange.places import FLAT, Instances, Options, Place, open_place, protocols
 from cosv4fs.exchange.plan import check_apart, modified
 
 __all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
@@ -273,7 +273,7 @@ def _done(book: Manifest, *, verify: bool) -> int:
 
 def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
     """Bring the manifest up to date, directory by directory; several at once."""
-    own = Own(source)
+    own = Instances()
     book.begin_listing()
     with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-list") as pool:
         running: dict[Future[tuple[list[Listed], list[str]]], str] = {}
@@ -282,7 +282,7 @@ def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
                 under_way = set(running.values())
                 for folder in book.folders_to_list(jobs + len(running)):
                     if folder not in under_way and len(running) < jobs:
-                        running[pool.submit(_entries, own, folder)] = folder
+                        running[pool.submit(_entries, own, source, folder)] = folder
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -292,9 +292,9 @@ def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
     book.end_listing()
 
 
-def _entries(own: Own, folder: str) -> tuple[list[Listed], list[str]]:
+def _entries(own: Instances, source: Place, folder: str) -> tuple[list[Listed], list[str]]:
     """Return the files and directories in a directory, by paths relative to the source."""
-    source = own.get()
+    source = own.of(source)
     place = source.at(source.prefix + folder) if folder else source
     place.fs.invalidate_cache(place.path)
     try:

@@ -16,9 +16,9 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1, stream
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
-from cosv4fs.exchange.places import FLAT, Place, protocols
+from cosv4fs.exchange.places import FLAT, Instances, Place, protocols
 
-__all__ = ["Mover", "Own", "Stopped", "is_write_once"]
+__all__ = ["Mover", "Stopped", "is_write_once"]
 
 _S3 = frozenset({"s3", "s3a"})
 _LONGEST_KEY = 1024
@@ -27,29 +27,6 @@ _LONGEST_KEY = 1024
 
 class Stopped(Exception):  # noqa: N818 - it is no error
     """The copy of a file was given up because all work has to end."""
-
-
-class Own:
-    """A place on every thread's own instance of the filesystem.
-
-    It is made once for a thread, and ends with it: another instance is another connection, or reads an archive anew.
-
-    Parameters
-    ----------
-    place : Place
-        On an instance of this thread.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place, self._known = place, threading.local()
-        self._known.place = place
-
-    def get(self) -> Place:
-        """Return the place for the thread that asks."""
-        if not hasattr(self._known, "place"):
-            self._known.place = self._place.mine()
-        found: Place = self._known.place
-        return found
 
 
 class Mover:
@@ -76,11 +53,11 @@ class Mover:
         overwrite: bool = True,
         begin: Callable[[str], None] = lambda _path: None,
     ) -> None:
-        self._source, self._target = Own(source), Own(target)
+        self._source, self._target, self._own = source, target, Instances()
         # where nothing can be replaced, a listing that is late must not be believed either
         overwrite = overwrite and not is_write_once(target)
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
-        self._there = _Sizes(self._target)
+        self._there = _Sizes(target, self._own)
 
     def move(self, job: Job, callback: Callback) -> Outcome:
         """Bring a file to the target, if it is not there; failures are returned.
@@ -99,7 +76,7 @@ class Mover:
             return Outcome(job.path, FAILED, error=_describe(error), is_begun=bool(begun))
 
     def _move(self, job: Job, callback: Callback, begun: list[str]) -> Outcome:
-        source, target = self._source.get().below(job.path), self._target.get().below(job.path)
+        source, target = (self._own.of(place).below(job.path) for place in (self._source, self._target))
         _check_name(target)
         if job.state == COPIED and job.content is not None and _holds(target, job.size, job.content, callback):
             callback.relative_update(job.size)
@@ -207,15 +184,15 @@ class _Sizes:
 
     _MOST = 16
 
-    def __init__(self, target: Own) -> None:
-        self._target = target
+    def __init__(self, target: Place, own: Instances) -> None:
+        self._target, self._own = target, own
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._made: set[str] = set()
         self._mutex = threading.Lock()
 
     def of(self, path: str, *, fresh: bool) -> int | None:
         """Return the size of a file, or None when there is none; `fresh` asks for this one."""
-        place = self._target.get().below(path)
+        place = self._own.of(self._target).below(path)
         if fresh:
             try:
                 info = _fresh_info(place)
@@ -250,5 +227,5 @@ class _Sizes:
             self._made.add(folder)
 
     def _place_of(self, folder: str) -> Place:
-        target = self._target.get()
+        target = self._own.of(self._target)
         return target.below(folder) if folder else target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
-__all__ = ["FLAT", "Options", "Place", "open_place", "protocols"]
+__all__ = ["FLAT", "Instances", "Options", "Place", "open_place", "protocols"]
 
 FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
 """Protocols of stores that know keys only: directories need not, and cannot, be made there."""
@@ -91,6 +93,10 @@ class Place:
         Most filesystems are for one thread at a time, and fsspec keeps their instances apart by thread; handed from
         one to another, they may mix up contents. Ours, local ones and asynchronous ones are for all threads.
         """
+        if isinstance(self.fs, DirFileSystem):
+            # it is as good for threads as what it wraps
+            inner = replace(self, fs=self.fs.fs).mine().fs
+            return self if inner is self.fs.fs else replace(self, fs=DirFileSystem(self.fs.path, inner))
         if isinstance(self.fs, _FOR_ALL) or self.fs.async_impl or getattr(self.fs, "is_threadsafe", False):
             return self
         return replace(self, fs=type(self.fs)(*self.fs.storage_args, **self.fs.storage_options))
@@ -115,6 +121,34 @@ class Place:
 
 def _prefix(path: str) -> str:
     return path.rstrip("/") + "/" if path else ""
+
+
+class _Known(threading.local):
+    """What one thread has: instances, and those that they stand for, by the id of the latter."""
+
+    def __init__(self) -> None:
+        self.instances: dict[int, tuple[AbstractFileSystem, AbstractFileSystem]] = {}
+
+
+class Instances:
+    """Places on every thread's own instances of their filesystems.
+
+    An instance is made once for a thread: another one is another connection, or reads an archive anew. The thread that
+    made this object is taken to be that of the places.
+    """
+
+    def __init__(self) -> None:
+        self._home, self._known = threading.get_ident(), _Known()
+
+    def of(self, place: Place) -> Place:
+        """Return a place for the thread that asks; see `Place.mine`."""
+        if threading.get_ident() == self._home:
+            return place
+        known = self._known.instances
+        if id(place.fs) not in known:
+            # kept with the one that it stands for, so that no other can get its id
+            known[id(place.fs)] = place.fs, place.mine().fs
+        return replace(place, fs=known[id(place.fs)][1])
 
 
 def _escapes(parts: list[str]) -> bool:

@@ -97,11 +97,17 @@ def files_below(place: Place) -> dict[str, dict[str, Any]]:
         # many filesystems find nothing in what is not there
         place.fs.invalidate_cache(place.path)
         place.fs.info(place.path)
-    files = {name: info for name, info in sorted(found.items()) if info["type"] != "directory" and name != place.path}
+    files = {name: info for name, info in sorted(found.items()) if not _is_directory_of(place, name, info)}
     stray = next((name for name in files if not name.startswith(prefix)), None)
     if stray is not None:
         raise OSError(errno.EIO, f"its listing has {stray!r}, which is not below it", place.url)
     return {name[len(prefix) :]: dict(info) for name, info in files.items()}
+
+
+def _is_directory_of(place: Place, name: str, info: Mapping[str, Any]) -> bool:
+    """Tell whether an entry is a directory: also one that stores of keys mark by an empty object."""
+    is_mark = name.endswith("/") and not info.get("size")
+    return info["type"] == "directory" or is_mark or name.rstrip("/") == place.path.rstrip("/")
 
 
 def _found(place: Place) -> dict[str, dict[str, Any]]:

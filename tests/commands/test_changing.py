@@ -100,7 +100,7 @@ def test_cp_with_other_filesystems(run, here, fs, tree):
         assert run("cat", "memory://cp-test/x/sub/s").out == "s"
         run("cp", "-r", "memory://cp-test/x", "cosv4://data/x")
         assert stored(fs, "data/x") == tree
-        assert run("sync", "cosv4://data/x", "memory://cp-test/x").err.endswith("copied 0, deleted 0, 4 alike\n")
+        assert run("sync", "memory://cp-test/x", "cosv4://data/x").err.endswith("copied 0, deleted 0, 4 alike\n")
     finally:
         memory.rm("/cp-test", recursive=True)
 

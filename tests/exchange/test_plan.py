@@ -10,13 +10,14 @@ from functools import partial
 
 import fsspec
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.exchange.copying import copy_file
-from cosv4fs.exchange.places import Place, open_place
+from cosv4fs.exchange.places import Instances, Place, open_place
 from cosv4fs.exchange.plan import check_apart, compare, files_below, modified, pairs_of
 
 # names of files and of folders differ, so that any set of paths is a tree
@@ -332,6 +333,39 @@ def test_threads_have_instances_of_their_own(fs):
         assert mine.fs.thread == pool.submit(threading.get_ident).result() != place.fs.thread
         for shared in (Place(fs, "data/a"), local("/a"), Place(fsspec.filesystem("memory"), "/a")):
             assert pool.submit(shared.mine).result().fs is shared.fs
+
+
+def test_a_thread_opens_a_filesystem_once(archive):
+    """An archive would be read anew, and another connection be made, for every file."""
+    place, own = open_place(archive), Instances()
+    assert own.of(place) is place
+    with ThreadPoolExecutor(1) as pool:
+        first, again = (pool.submit(own.of, place.at("top.csv")).result() for _ in range(2))
+        assert first.fs is again.fs is not place.fs
+        assert first.path == "top.csv"
+
+
+def test_a_wrapped_filesystem_is_for_as_many_threads_as_what_it_wraps(fs):
+    one, many = (Place(DirFileSystem("a", inner), "x") for inner in (OneThread(), fs))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(one.mine).result().fs.fs.thread != one.fs.fs.thread
+        assert pool.submit(many.mine).result().fs is many.fs
+
+
+def test_marks_of_directories_are_no_files(folder, monkeypatch):
+    """Object stores have an empty key with a slash at its end for a directory that was made in a console."""
+    place, remove = planted({"a": b"1"})
+    sizes = {"a": 1, "sub/": 0, "sub/b": 1, "full/": 2}
+    listing = {f"{place.path}/{name}": {"type": "file", "size": size} for name, size in sizes.items()}
+    listing[f"{place.path}/"] = {"type": "file", "size": 0}
+    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing)
+    try:
+        assert sorted(files_below(place)) == ["a", "full/", "sub/b"]
+        refused = [pair for pair, _ in compare(place, local(folder / "out")).copies if pair.refusal]
+        assert [pair.source.path for pair in refused] == [f"{place.path}/full/"]
+    finally:
+        monkeypatch.undo()
+        remove()
 
 
 def test_times_of_all_kinds():
