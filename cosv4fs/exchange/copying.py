@@ -22,6 +22,9 @@ __all__ = ["BLOCK", "Counting", "copy_file", "read_sha1", "receive", "recorded_s
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read at once."""
 
+_MAKING = threading.Lock()
+"""One directory is made at a time: some filesystems, as that of SFTP, fail when another thread makes it, too."""
+
 _SHA1 = re.compile("[0-9a-f]{40}")
 
 
@@ -72,7 +75,8 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
         From either side. What was at the target is as before where that filesystem replaces files as a whole.
     """
     if not protocols(target) & FLAT and not hasattr(target.fs, "takes_size"):
-        target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
+        with _MAKING:
+            target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size
             receive(reader, target, callback)

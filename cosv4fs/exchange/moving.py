@@ -188,7 +188,7 @@ class _Sizes:
         self._target, self._own = target, own
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._made: set[str] = set()
-        self._mutex = threading.Lock()
+        self._mutex, self._making = threading.Lock(), threading.Lock()
 
     def of(self, path: str, *, fresh: bool) -> int | None:
         """Return the size of a file, or None when there is none; `fresh` asks for this one."""
@@ -221,10 +221,12 @@ class _Sizes:
     def make_folder(self, path: str) -> None:
         """Make the directory of a file, unless that was done."""
         folder = path.rpartition("/")[0]
-        if folder not in self._made:
-            place = self._place_of(folder)
-            place.fs.makedirs(place.path, exist_ok=True)
-            self._made.add(folder)
+        with self._making:
+            # one at a time: some filesystems fail when another thread makes a part of the way, too
+            if folder not in self._made:
+                place = self._place_of(folder)
+                place.fs.makedirs(place.path, exist_ok=True)
+                self._made.add(folder)
 
     def _place_of(self, folder: str) -> Place:
         target = self._own.of(self._target)

@@ -3,7 +3,9 @@
 import io
 import os
 import threading
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pytest
@@ -91,3 +93,19 @@ def test_pipes_have_no_size(place, target, tmp_path):
     writer.join(30)
     assert new.fs.cat_file(new.path) == data
     assert callback.value == len(data)
+
+
+def test_threads_make_one_directory_after_another(place, monkeypatch):
+    """Some filesystems, as that of SFTP, look for a directory and then make it, and fail when it is there by then."""
+    old, new, busy, met = place("cosv4", "a"), place("memory", "deep"), threading.Lock(), []
+    old.fs.pipe_file(old.path, b"a")
+
+    def makedirs(_path, exist_ok=False):
+        met.append(busy.acquire(blocking=False))
+        time.sleep(0)  # lets another thread go on
+        busy.release()
+
+    monkeypatch.setattr(new.fs, "makedirs", makedirs)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: copy_file(old, new.at(f"{new.path}/{number}")), range(200)))
+    assert met == [True] * 200
