@@ -33,6 +33,11 @@ class Copying(Storing):
         ----------
         on_error : str, optional
             ``raise``, or ``ignore`` for sources that are not found; the latter is fsspec's default with `recursive`.
+
+        Raises
+        ------
+        FileNotFoundError
+            The bucket of a target does not exist, whatever `on_error` says; or a source, with ``raise``.
         """
         on_error = on_error or ("ignore" if recursive else "raise")
         pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
@@ -45,8 +50,9 @@ class Copying(Storing):
                     self.makedirs(pair[1], exist_ok=True)
                 else:
                     self.cp_file(*pair)
-            except FileNotFoundError:
-                if on_error == "raise":
+            except FileNotFoundError as error:
+                # of a target, such as one in a bucket that does not exist, it is never to be passed over
+                if on_error == "raise" or error.filename != self._strip_protocol(pair[0]):
                     raise
 
         self.workers.each(one, pairs)

@@ -263,3 +263,24 @@ class TestContract:
         second.pipe_file(f"{BUCKET}/new", b"x")
         fs.invalidate_cache("")
         assert fs.ls(BUCKET, detail=False) == [f"{BUCKET}/new"]
+
+
+@pytest.mark.generation(*EVERY)
+class TestCopiesToWhereNothingIs:
+    """A bucket with a mistake in its name: no copy may look as if it had been made."""
+
+    @pytest.mark.parametrize("tree", ["dir", "dir/only/folders"])
+    def test_a_bucket_that_does_not_exist(self, fs, tree):
+        fs.pipe({f"{BUCKET}/dir/a": b"1", f"{BUCKET}/dir/only/folders/b": b"2"})
+        for options in ({}, {"on_error": "ignore"}, {"on_error": "raise"}):
+            with pytest.raises(FileNotFoundError) as caught:
+                fs.cp(f"{BUCKET}/{tree}", "typo-1250000000/new", recursive=True, **options)
+            assert caught.value.filename.startswith("typo-1250000000/new")
+
+    def test_a_source_that_vanished_is_passed_over(self, fs, second):
+        fs.pipe({f"{BUCKET}/dir/a": b"1", f"{BUCKET}/dir/b": b"2"})
+        for options in ({}, {"on_error": "ignore", "recursive": False}):
+            target = f"{BUCKET}/new{len(options)}"
+            sources = [f"{BUCKET}/dir/a", f"{BUCKET}/dir/none"]
+            fs.cp(sources, [f"{target}/a", f"{target}/none"], **{"recursive": True, **options})
+            assert second.find(target) == [f"{target}/a"]
