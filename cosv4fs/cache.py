@@ -3,23 +3,47 @@
 Policy: an entry lives for `seconds`. Every mutation made through this package forgets what it touches and advances a
 generation; an answer that was asked for before a mutation is never stored after it. Misses are not stored, and a
 listing only when all its pages arrived. A fresh listing of a directory also answers for the absence of names in it.
+
+Caches of other configurations may remember the same paths: what one of `Kin` forgets, all of them forget. None ever
+tells another what it remembers.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from cachetools import TTLCache
 
-__all__ = ["PathCache"]
+__all__ = ["Kin", "PathCache"]
 
 Info = dict[str, Any]
 
 _MOST_LISTINGS = 2048
 _MOST_STATUSES = 65536
+
+
+class Kin:
+    """The caches of one process that may remember the same paths."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._caches: tuple[weakref.ref[PathCache], ...] = ()
+
+    def join(self, cache: PathCache) -> None:
+        """Have a cache, as long as somebody uses it, forget what the others forget."""
+        with self._lock:
+            self._caches = (*(known for known in self._caches if known() is not None), weakref.ref(cache))
+
+    def forget(self, path: str | None, gone: bool) -> None:
+        """Have all of them forget; see `PathCache.forget`."""
+        for known in self._caches:
+            cache = known()
+            if cache is not None:
+                cache.forget_alone(path, gone)
 
 
 class PathCache:
@@ -31,15 +55,19 @@ class PathCache:
         How long an entry lives; 0 remembers nothing.
     clock : callable
         Returns seconds; replaceable for tests.
+    kin : Kin, optional
+        The caches that shall forget what this one forgets.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, kin: Kin | None = None) -> None:
         self._enabled = seconds > 0
         self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, max(seconds, 1e-9), timer=clock)
         self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
         self._folders: TTLCache[str, bool] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
         self._lock = threading.Lock()
         self._generation = 0
+        self._kin = kin or Kin()
+        self._kin.join(self)
 
     @property
     def generation(self) -> int:
@@ -102,6 +130,10 @@ class PathCache:
             Something was removed: forget also that there are directories above it, as some services let a directory go
             with the last thing in it.
         """
+        self._kin.forget(path, gone)
+
+    def forget_alone(self, path: str | None, gone: bool) -> None:
+        """Forget the same in this cache, and in none of its kin."""
         with self._lock:
             self._generation += 1
             if path is None:

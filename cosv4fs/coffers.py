@@ -74,9 +74,9 @@ class _WriteOnce(Copying):
         return None if block_size is None else min(max(LEAST_PART, block_size), LARGEST_PART)
 
     def _note_change(self, path: str, written: bool) -> None:
-        super()._note_change(path, written)
         if written:
             self.namespace.note_written(path)
+        super()._note_change(path, written)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Create an empty object, where the service takes such objects (CDCS spec section 5.1).

@@ -25,7 +25,7 @@ from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.tree import Info, directory_info, missing
 
-__all__ = ["CofferTree", "Levels"]
+__all__ = ["CofferTree", "Levels", "Written"]
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -78,6 +78,44 @@ class Levels:
         return out
 
 
+class Written:
+    """What this process has written with the keys of one account, by coffer and key, with its status once it is known.
+
+    A status of something that can never change needs to be asked for once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: TTLCache[tuple[str, str], StoredObject | None] = TTLCache(_MOST_WRITTEN, _LATE)
+
+    def note(self, coffer: str, key: str) -> None:
+        """Remember that an object was put there."""
+        with self._lock:
+            self._objects[coffer, key] = None
+
+    def forget_coffer(self, coffer: str) -> None:
+        """Forget what was written to a coffer."""
+        with self._lock:
+            for place in [place for place in self._objects if place[0] == coffer]:
+                self._objects.pop(place, None)
+
+    def keys(self, coffer: str, prefix: str) -> list[str]:
+        """Return the keys that were written to a coffer and begin so."""
+        with self._lock:
+            return [key for name, key in self._objects if name == coffer and key.startswith(prefix)]
+
+    def status(self, coffer: str, key: str) -> StoredObject | None:
+        """Return the status of what was written, where it is known."""
+        with self._lock:
+            return self._objects.get((coffer, key))
+
+    def store_status(self, coffer: str, found: StoredObject) -> None:
+        """Remember a status, unless the coffer was deleted meanwhile."""
+        with self._lock:
+            if (coffer, found.key) in self._objects:
+                self._objects[coffer, found.key] = found
+
+
 class CofferTree:
     """Questions about what exists, answered from the caches or the service; it has the face of `Tree`.
 
@@ -85,23 +123,20 @@ class CofferTree:
     ----------
     client, workers, cache : CofferClient, Workers, PathCache
         Shared by all instances with one configuration.
+    written : Written
+        Shared by all instances with the keys of one account.
     """
 
-    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache) -> None:
-        self._client, self._workers, self._cache = client, workers, cache
-        self._lock = threading.Lock()
-        self._written: TTLCache[tuple[str, str], StoredObject | None] = TTLCache(_MOST_WRITTEN, _LATE)
+    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache, written: Written) -> None:
+        self._client, self._workers, self._cache, self._written = client, workers, cache, written
 
     def note_written(self, path: str) -> None:
         """Remember that this process has put an object there: no listing may leave it out from now on."""
-        with self._lock:
-            self._written[paths.file_key(path)] = None
+        self._written.note(*paths.file_key(path))
 
     def forget_coffer(self, coffer: str) -> None:
         """Forget what was written to a coffer: it was deleted."""
-        with self._lock:
-            for place in [place for place in self._written if place[0] == coffer]:
-                self._written.pop(place, None)
+        self._written.forget_coffer(coffer)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of an object or directory: one request for an object, two for a directory.
@@ -273,8 +308,7 @@ class CofferTree:
 
     def _unlisted(self, coffer: str, prefix: str, listed: list[StoredObject]) -> list[StoredObject]:
         """Return what this process has written and a listing leaves out; told by HEAD."""
-        with self._lock:
-            ours = [key for name, key in self._written if name == coffer and key.startswith(prefix)]
+        ours = self._written.keys(coffer, prefix)
         if not ours:
             return []
         known = {found.key for found in listed}
@@ -283,8 +317,7 @@ class CofferTree:
         return [status for status in found if status is not None]
 
     def _status(self, coffer: str, key: str) -> StoredObject | None:
-        with self._lock:
-            known = self._written.get((coffer, key))
+        known = self._written.status(coffer, key)
         if known is not None:
             return known
         try:
@@ -292,9 +325,7 @@ class CofferTree:
         except CosFileNotFoundError:
             return None
         found = StoredObject(key, status.size, status.etag, status.modified)
-        with self._lock:
-            if (coffer, key) in self._written:
-                self._written[coffer, key] = found
+        self._written.store_status(coffer, found)
         return found
 
     def _coffers(self) -> list[Info]:

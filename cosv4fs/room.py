@@ -4,6 +4,9 @@ fsspec makes one instance of a synchronous filesystem per thread. What is expens
 process lives here instead, keyed by the configuration, and is made anew in a forked child. A room lasts as long as a
 filesystem that uses it: with the last one its threads end and its connections are closed, so that a process that goes
 through many accounts or credentials does not collect them.
+
+Rooms for the same buckets tell each other that something was changed, and never what they have seen: whatever is
+written through one is seen at once through all.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from cosv4fs.api import CofferClient, client_for
-from cosv4fs.cache import PathCache
-from cosv4fs.coffertree import CofferTree
+from cosv4fs.cache import Kin, PathCache
+from cosv4fs.coffertree import CofferTree, Written
 from cosv4fs.config import Config
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.probe import StreamingProbe
@@ -55,6 +58,8 @@ class Room:
 
 
 _rooms: WeakValueDictionary[tuple[int, Config], Room] = WeakValueDictionary()
+_kin: WeakValueDictionary[tuple[str, str], Kin] = WeakValueDictionary()
+_written: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -73,19 +78,28 @@ def _build(config: Config) -> Room:
     workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
-    cache = PathCache(seconds)
+    # both generations of the JSON API may serve the same buckets
+    cache = PathCache(seconds, kin=_kin.setdefault((config.api_root, config.appid), Kin()))
     journal = Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
     if isinstance(client, CofferClient):
-        return Room(client, workers, cache, CofferTree(client, workers, cache), journal, None)
+        tree = CofferTree(client, workers, cache, _written.setdefault(_account(config), Written()))
+        return Room(client, workers, cache, tree, journal, None)
     probe = StreamingProbe(client, config.streaming, config.slice_size)
     return Room(client, workers, cache, Tree(client, workers, cache), journal, probe)
+
+
+def _account(config: Config) -> tuple[object, ...]:
+    """Return what tells who asks, and over which connections, from all others."""
+    keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
+    return (config.api_root, *keys, config.verify, config.proxies)
 
 
 def _after_fork() -> None:
     # the parent's threads do not exist here and its lock may have been held; its sockets belong to the parent
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    _rooms.clear()
+    for known in (_rooms, _kin, _written):
+        known.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,6 +24,14 @@ def content(size, seed=0):
     return random.Random(seed).randbytes(size)
 
 
+def elsewhere(options):
+    """Return options by which a filesystem hears nothing of what others of this process change, nor they of it.
+
+    So it is what another process would be: the service's address is spelled in another way.
+    """
+    return {**options, "endpoint": options["endpoint"].replace("http://", "HTTP://")}
+
+
 class Clock:
     """Seconds that pass only when somebody sleeps or a test says so."""
 

@@ -14,6 +14,7 @@ from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
 from tests.exchange.conftest import s3_options, s3_port
 from tests.filesystem.conftest import pytest_generate_tests
+from tests.support import elsewhere
 
 __all__ = ["pytest_generate_tests", "s3_options", "s3_port"]
 
@@ -45,7 +46,7 @@ def emulator(monkeypatch, tmp_path, generation):
 @pytest.fixture
 def fs(emulator, generation):
     """A filesystem that shares no memory of listings with the command."""
-    return fsspec.filesystem(generation, **emulator.storage_options, use_listings_cache=False)
+    return fsspec.filesystem(generation, **elsewhere(emulator.storage_options), use_listings_cache=False)
 
 
 @pytest.fixture

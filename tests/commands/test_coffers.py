@@ -10,7 +10,7 @@ from cosv4fs.emulator import CofferDialect, CofferEmulator, faults
 from cosv4fs.exchange import cluster
 from tests.commands.conftest import harvest, plant, stored
 from tests.commands.test_changing import await_hits, interrupted
-from tests.support import MIB, content
+from tests.support import MIB, content, elsewhere
 
 VAULT, SECOND = "vault-1250000000", "second-1250000000"
 URL = f"cdcs://{VAULT}"
@@ -37,7 +37,7 @@ def vault(monkeypatch, dialect):
 @pytest.fixture
 def coffers(vault):
     """A filesystem that shares no memory of listings with the command."""
-    return fsspec.filesystem("cdcs", **vault.storage_options, use_listings_cache=False)
+    return fsspec.filesystem("cdcs", **elsewhere(vault.storage_options), use_listings_cache=False)
 
 
 @pytest.fixture

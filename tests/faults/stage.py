@@ -17,7 +17,7 @@ from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
-from tests.support import KIB, MIB, Clock
+from tests.support import KIB, MIB, Clock, elsewhere
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,7 +93,8 @@ class Stage:
         )
         self.emulator.start()
         self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
-        self.second = self._filesystem(use_listings_cache=False)
+        endpoint = elsewhere(self.emulator.storage_options)["endpoint"]
+        self.second = self._filesystem(use_listings_cache=False, endpoint=endpoint)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import pytest
 
 from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
+from tests.support import elsewhere
 
 BUCKET = "test-bucket"
 ANYWHERE = "test-1250000000"
@@ -55,7 +56,7 @@ def fs(emulator, generation):
 @pytest.fixture
 def second(emulator, generation):
     """A filesystem that shares nothing with `fs`: what another process would see."""
-    return fsspec.filesystem(generation, **emulator.storage_options, use_listings_cache=False)
+    return fsspec.filesystem(generation, **elsewhere(emulator.storage_options), use_listings_cache=False)
 
 
 @dataclass(frozen=True)
@@ -154,4 +155,4 @@ def coffers(vault, tmp_path):
 @pytest.fixture
 def onlooker(vault):
     """A filesystem that shares nothing with `coffers`: what another process would see."""
-    return CofferFileSystem(**vault.storage_options, use_listings_cache=False)
+    return CofferFileSystem(**elsewhere(vault.storage_options), use_listings_cache=False)

@@ -13,8 +13,10 @@ import pytest
 from fsspec.config import conf
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
+from cosv4fs.emulator import CofferDialect
 from cosv4fs.transfer.writer import wait_for_aborts
 
+ANYWHERE = "test-1250000000"
 BUCKET = "test-bucket"
 SECRET = "the-secret-key-nobody-may-see"
 
@@ -220,3 +222,54 @@ def test_a_forked_child_leaves_the_parents_upload_alone(fs, emulator):
         assert os.waitpid(child, 0)[1] == 0
         file.write(bytes(size // 2))
     assert fs.info(f"{BUCKET}/large")["size"] == size
+
+
+class TestOneChangeManyInstances:
+    """What one instance changes all see at once, however they were made; what one has seen it keeps to itself."""
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"progress": True},
+            {"page_size": 10, "max_concurrency": 2},
+            {"listings_expiry_time": 3600.0},
+            {"use_ssl": False, "verify_downloads": "always"},
+        ],
+        ids=lambda other: next(iter(other)),
+    )
+    @pytest.mark.generation("cosv4", "cosv3", "cdcs")
+    def test_another_configuration(self, emulator, generation, other):
+        if generation == "cdcs":
+            other = {name: value for name, value in other.items() if name != "verify_downloads"}
+        mine = fsspec.filesystem(generation, **emulator.storage_options)
+        theirs = fsspec.filesystem(generation, **emulator.storage_options, **other)
+        mine.pipe_file(f"{ANYWHERE}/d/a", b"1")
+        assert theirs.ls(f"{ANYWHERE}/d", detail=False) == [f"{ANYWHERE}/d/a"]
+        mine.pipe_file(f"{ANYWHERE}/d/new", b"new")
+        assert theirs.exists(f"{ANYWHERE}/d/new")
+        assert len(theirs.ls(f"{ANYWHERE}/d")) == 2
+        if generation != "cdcs":
+            mine.pipe_file(f"{ANYWHERE}/d/new", b"longer")
+            with theirs.open(f"{ANYWHERE}/d/new") as file:
+                assert file.read() == b"longer"
+            theirs.rm(f"{ANYWHERE}/d", recursive=True)
+            assert not mine.exists(f"{ANYWHERE}/d")
+
+    def test_another_generation_and_another_key_of_the_account(self, emulator, fs):
+        options = emulator.storage_options
+        predecessor = fsspec.filesystem("cosv3", **options)
+        asked = fsspec.filesystem("cosv4", **{**options, "secret_id": None, "secret_key": None}, credentials=lambda: {
+            "secret_id": options["secret_id"], "secret_key": options["secret_key"],
+        })  # fmt: skip
+        for other in (predecessor, asked):
+            fs.rm(fs.find(BUCKET), recursive=True) if fs.find(BUCKET) else None
+            assert other.find(BUCKET) == []
+            fs.pipe_file(f"{BUCKET}/x", b"x")
+            assert other.find(BUCKET) == [f"{BUCKET}/x"]
+
+    @pytest.mark.generation("cdcs")
+    @pytest.mark.parametrize("dialect", [CofferDialect(listing_lag=1000)])
+    def test_a_listing_that_is_late(self, emulator, fs):
+        theirs = fsspec.filesystem("cdcs", **emulator.storage_options, page_size=10)
+        fs.pipe_file(f"{ANYWHERE}/d/a", b"1")
+        assert theirs.find(ANYWHERE) == [f"{ANYWHERE}/d/a"]

@@ -11,6 +11,7 @@ import pytest
 from cosv4fs.emulator import Emulator
 from tests.matrix import dialects, impossible
 from tests.matrix.ways import BUCKET, OPTIONS, WAYS, Bench
+from tests.support import elsewhere
 
 _DAILY_WAYS = ("put file", "open", "open sized", "stream")
 
@@ -176,7 +177,7 @@ def fs(bench):
 def second(emulator, tmp_path, protocol):
     """A filesystem that shares nothing with `fs`: what another process would see."""
     options = {**OPTIONS, "use_listings_cache": False, "journal_dir": str(tmp_path / "another journal")}
-    return fsspec.filesystem(protocol, **emulator.storage_options, **options)
+    return fsspec.filesystem(protocol, **elsewhere(emulator.storage_options), **options)
 
 
 @pytest.fixture

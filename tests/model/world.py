@@ -12,6 +12,7 @@ import fsspec
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError
 from tests.model.state import Content, State
+from tests.support import elsewhere
 
 __all__ = ["BUCKET", "OPTIONS", "World", "hurry", "look_in_from_outside"]
 
@@ -40,7 +41,7 @@ def hurry(fs: Any) -> Any:
 
 def look_in_from_outside(storage_options: dict[str, Any]) -> Any:
     """Return a filesystem that remembers nothing and has a machine room of its own."""
-    return hurry(fsspec.filesystem("cosv4", **storage_options, use_listings_cache=False, max_requests=2))
+    return hurry(fsspec.filesystem("cosv4", **elsewhere(storage_options), use_listings_cache=False, max_requests=2))
 
 
 class World:
