@@ -40,6 +40,9 @@ class _Changed(Protocol):
 class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
     """A file opened for reading.
 
+    One version of the object is read, that of the first bytes. Where it was replaced between a status that is
+    remembered and the first read, the file is that of now, unless the old size was told to somebody already.
+
     Parameters
     ----------
     fs : Lookup
@@ -75,16 +78,8 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         self._bucket, self._key = paths.file_key(path)
         self._status: dict[str, Any] | None = None
         own = cache_type == ReadAhead.name
-        if size is None:
-            self._status = fs.info(path)
-            if self._status["type"] == "directory":
-                raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
-            size = self._status["size"]
         # some of fsspec's caches read at once
-        self._sha: str | None = fs.known_sha(path)
-        if self._status is not None:
-            self._version = fs.known_version(path, self._status)
-        self._check = SequentialCheck(size, self._compare)
+        self._look(fs, path, size)
         super().__init__(
             fs,
             path,
@@ -92,15 +87,45 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             block_size or fs.blocksize,
             cache_type="none" if own else cache_type,
             cache_options=None if own else cache_options,
-            size=size,
+            size=self._size,
         )
         self._pid = os.getpid()
         if own:
             self._ahead_options = cache_options or {}
             self.cache = self._read_ahead()
+        self._can_renew = own and self._status is not None
+
+    def _look(self, fs: Lookup, path: str, size: int | None = None) -> None:
+        """Take note of what is to be read; ask for it unless its size is known."""
+        if size is None:
+            self._status = fs.info(path)
+            if self._status["type"] == "directory":
+                raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
+            size = int(self._status["size"])
+            self._version = fs.known_version(path, self._status)
+        self._size = size
+        self._sha: str | None = fs.known_sha(path)
+        self._check = SequentialCheck(size, self._compare)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        self._can_renew = False
+        return self._size
+
+    @size.setter
+    def size(self, value: int) -> None:
+        self._size = value
+
+    def seek(self, loc: int, whence: int = 0) -> int:
+        """Go to another place, in bytes; see `io`."""
+        # who jumps knows what is where
+        self._can_renew = False
+        place: int = super().seek(loc, whence)
+        return place
 
     def _read_ahead(self) -> ReadAhead:
-        return ReadAhead(self.blocksize, self._fill, self.size, self.fs.workers, **self._ahead_options)
+        return ReadAhead(self.blocksize, self._fill, self._size, self.fs.workers, **self._ahead_options)
 
     def _enter_process(self) -> None:
         """Make anew, in a forked child, what belongs to threads of the parent: they do not exist here."""
@@ -111,7 +136,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             self.cache = self._read_ahead()
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        memory = bytearray(max(0, min(end, self.size) - start))
+        memory = bytearray(max(0, min(end, self._size) - start))
         self._fill(start, memoryview(memory))
         return bytes(memory)
 
@@ -121,13 +146,27 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         Raises
         ------
         OSError
-            EIO when the whole object was read from its beginning to its end and its SHA-1 is another.
+            EIO when the whole object was read from its beginning to its end and its SHA-1 is another; ESTALE when it
+            was replaced since it was opened.
         """
         self._enter_process()
-        offset = self.loc
-        data: bytes = super().read(length)
+        offset, data = self.loc, self._read(length)
         if self._sha is not None:
             self._check.add(offset, data)
+        return data
+
+    def _read(self, length: int) -> bytes:
+        can_renew, self._can_renew = self._can_renew and self._details is None, False
+        try:
+            data: bytes = super().read(length)
+        except CosError as error:
+            if not can_renew or error.errno != errno.ESTALE:
+                raise
+            # nobody has had a byte: what was remembered is forgotten by now
+            self.cache.close()
+            self._look(self.fs, self.path)
+            self.cache = self._read_ahead()
+            data = super().read(length)
         return data
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
@@ -160,7 +199,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             # perhaps what is remembered of the file is not so: who opens it again shall not be told the same
             self.fs.invalidate_cache(self.path)
             raise
-        if self._sha is not None and len(view) == self.size:
+        if self._sha is not None and len(view) == self._size:
             # a small object comes whole, in whatever order it is read then
             self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
             self._sha = None
@@ -181,17 +220,17 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             if self._version is None:
                 self._version = version
             first = version is self._version
-        if first and self._status is None and version.size != self.size:
-            text = f"the file has {version.size} bytes, not the announced {self.size}: open it without size="
+        if first and self._status is None and version.size != self._size:
+            text = f"the file has {version.size} bytes, not the announced {self._size}: open it without size="
             raise make_error(errno.EINVAL, text, self.path)
-        if version.size != self.size or version.differs(self._version):
+        if version.size != self._size or version.differs(self._version):
             raise changed_error(self.path)
         if not version.is_certain:
             # replies without ETag and Last-Modified: the status has to be as it was when the file was opened
             now = status_of(self.fs.client, self._bucket, self._key)
             opened, sha = self._status or {}, getattr(now, "sha", None)
             if (now.size, now.modified, sha) != (
-                self.size,
+                self._size,
                 opened.get("mtime", now.modified),
                 opened.get("sha", sha),
             ):

@@ -1,5 +1,6 @@
 """Reading: whole, in parts, many at once; never a mixture, never a part of a local file."""
 
+import errno
 import io
 import itertools
 import os
@@ -197,3 +198,53 @@ def test_any_block_size_that_fsspec_knows(fs, block_size):
         file.write(CONTENT)
     with fs.open(PATH, "rb", block_size=block_size) as file:
         assert file.read() == CONTENT
+
+
+@pytest.mark.generation(*COS)
+class TestReplacedBeforeTheFirstRead:
+    """Another process writes between a status that is remembered and the first read."""
+
+    @pytest.fixture(params=[b"longer than before", b"", b"s", CONTENT * 4], ids=len)
+    def new(self, request, fs, second):
+        fs.pipe_file(PATH, b"as before")
+        assert fs.info(PATH)["size"] == 9
+        second.pipe_file(PATH, request.param)
+        return request.param
+
+    def test_the_file_is_that_of_now(self, fs, new):
+        with fs.open(PATH) as file:
+            assert b"".join(iter(lambda: file.read(100_000), b"")) == new
+            assert file.size == file.details["size"] == len(new)
+        assert fs.info(PATH)["size"] == len(new)
+        with fs.open(PATH, "r", encoding="latin-1", newline="") as file:
+            assert file.read() == new.decode("latin-1")
+
+    @pytest.mark.parametrize(
+        "ask",
+        [lambda file: file.size, lambda file: file.seek(0, 2), lambda file: file.seek(0), lambda file: file.details],
+        ids=["size", "end", "place", "details"],
+    )
+    def test_who_was_told_the_old_size_is_told_of_the_change(self, fs, new, ask):
+        with fs.open(PATH) as file:
+            ask(file)
+            file.seek(0)
+            with pytest.raises(OSError, match="replaced") as caught:
+                file.read(5)
+            assert caught.value.errno == errno.ESTALE
+        with fs.open(PATH) as file:
+            assert file.read() == new
+
+    def test_who_has_had_a_byte_is_told_of_the_change(self, small_fs, second):
+        small_fs.pipe_file(PATH, bytes(3_000_000))
+        with small_fs.open(PATH, cache_type="none") as file:
+            assert file.read(5) == bytes(5)
+            second.pipe_file(PATH, b"new")
+            with pytest.raises(OSError, match="replaced"):
+                file.read(5)
+
+    def test_a_file_that_is_gone(self, fs, second):
+        fs.pipe_file(PATH, b"as before")
+        fs.info(PATH)
+        second.rm(PATH)
+        with fs.open(PATH) as file, pytest.raises(FileNotFoundError):
+            file.read()
