@@ -88,7 +88,13 @@ class Lookup(BaseFileSystem):
 
     def _is_directory(self, path: str) -> bool:
         """Tell the same, at the least cost: to explain an error."""
-        return self._asked(lambda: self.namespace.directory(path)) is not None
+        try:
+            return self._asked(lambda: self.namespace.directory(path)) is not None
+        except PermissionError:
+            # who has no keys cannot ask for directories, and is told of files only
+            if not self.config.anon:
+                raise
+            return False
 
     @staticmethod
     def _asked(question: Callable[[], Info]) -> Info | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fsspec.utils import glob_translate
@@ -16,7 +17,8 @@ from fsspec.utils import glob_translate
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.cache import PathCache
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
+from cosv4fs.transfer.status import file_status
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Info", "Tree", "directory_info"]
@@ -72,7 +74,17 @@ class Tree:
             return known
         if trust_absence and self._cache.is_absent(path):
             raise missing(path)
-        return self._file_status(path) or self.directory(path)
+        return self._file_status(path) or self._directory_or_nothing(path)
+
+    def _directory_or_nothing(self, path: str) -> Info:
+        try:
+            return self.directory(path)
+        except CosPermissionError:
+            # without keys only files can be asked for, and there is none
+            if not self._client.config.anon or "/" not in path:
+                raise
+            text = "no such file; whether it is a directory cannot be asked without keys (anon=True)"
+            raise make_error(errno.ENOENT, text, path) from None
 
     def directory(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of a directory.
@@ -90,7 +102,8 @@ class Tree:
         if known is not None or (trust_absence and self._cache.is_absent(path)):
             raise missing(path)
         generation = self._cache.generation
-        info = _info(path, self._client.stat(*paths.directory_key(path)))
+        with self._explained(path):
+            info = _info(path, self._client.stat(*paths.directory_key(path)))
         self._cache.store_info(info, generation)
         return info
 
@@ -106,7 +119,8 @@ class Tree:
             return False
         generation = self._cache.generation
         try:
-            entries, is_complete = self._client.list_first(*paths.directory_key(path))
+            with self._explained(path):
+                entries, is_complete = self._client.list_first(*paths.directory_key(path))
             if not entries:
                 # some servers list what does not exist as empty
                 self.directory(path)
@@ -124,7 +138,7 @@ class Tree:
             return None
         generation = self._cache.generation
         try:
-            status = self._client.stat(bucket, "/" + rest)
+            status = file_status(self._client, bucket, "/" + rest)
         except CosFileNotFoundError:
             return None
         if status.is_unfinished:
@@ -167,7 +181,20 @@ class Tree:
         if not path:
             raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
-        return [entry for entry in self._client.list(bucket, key, prefix) if entry.name]
+        with self._explained(path):
+            return [entry for entry in self._client.list(bucket, key, prefix) if entry.name]
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        """Say what can be done without keys to who has none, and asks for a directory."""
+        try:
+            yield
+        except CosPermissionError as error:
+            if self._client.config.anon:
+                text = "without keys (anon=True) no directory can be asked for: name a file in full"
+                origin = Origin(error.code, error.request_id, error.status)
+                raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
+            raise
 
     def find(self, path: str, maxdepth: int | None = None) -> dict[str, Info]:
         """Return infos of everything below a directory, by path; one request per directory page, several at once.

@@ -10,6 +10,7 @@ import hashlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -324,6 +325,22 @@ class CosClient(FilesCaller):
 
         return self._run(RangeRead(self._transport, request, start, stop, allocate, expected).attempt)
 
+    def peek(self, bucket: str, key: str) -> PathStatus:
+        """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
+
+        Only the size is sure to be known; there is no SHA-1.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object; there may be a directory.
+        PermissionError
+            Not everybody may read it.
+        """
+        fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
+        size, modified = fetched.version.size, _seconds(fetched.version.modified)
+        return PathStatus(is_directory=False, size=size, stored=size, modified=modified)
+
     def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
         """Return version and headers of an object by a HEAD request to the download host (spec section 9).
 
@@ -395,3 +412,11 @@ class CosClient(FilesCaller):
             return not self.stat(bucket, target).is_unfinished
         except CosFileNotFoundError:
             return False
+
+
+def _seconds(date: str | None) -> int:
+    """Return the Unix seconds of an HTTP date; 0 for what is none."""
+    try:
+        return max(0, int(parsedate_to_datetime(date or "").timestamp()))
+    except (ValueError, TypeError, OverflowError):
+        return 0

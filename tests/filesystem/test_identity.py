@@ -9,14 +9,17 @@ import threading
 import traceback
 
 import fsspec
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from fsspec.config import conf
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
-from cosv4fs.emulator import CofferDialect
+from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 from cosv4fs.transfer.writer import wait_for_aborts
 
 ANYWHERE = "test-1250000000"
+READINGS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
 BUCKET = "test-bucket"
 SECRET = "the-secret-key-nobody-may-see"
 
@@ -94,18 +97,80 @@ def test_wrong_credentials_and_buckets(emulator):
             action("no-such-bucket/x")
 
 
-def test_public_objects_are_read_without_credentials(tmp_path):
-    from cosv4fs.emulator import Emulator
+@pytest.mark.generation("cosv4", "cosv3")
+class TestWithoutKeys:
+    """Objects that anybody may read: whole files by their names, and nothing that wants a signature."""
 
-    with Emulator(tmp_path, buckets=("private",), public_buckets=("public",)) as emulator:
-        owner = CosV4FileSystem(**emulator.storage_options)
-        owner.pipe({"public/x": b"for all", "private/x": b"for me"})
-        fs = CosV4FileSystem(appid=emulator.storage_options["appid"], endpoint=emulator.endpoint, anon=True)
-        assert fs.cat_file("public/x") == b"for all"
+    @pytest.fixture
+    def emulator(self, dialect):
+        with Emulator(buckets=("private",), public_buckets=("public",), dialect=dialect) as running:
+            yield running
+
+    @pytest.fixture(autouse=True)
+    def owner(self, fs):
+        fs.pipe({"public/d/x": b"a,b\n1,2\n", "public/empty": b"", "private/x": b"for me"})
+        return fs
+
+    @pytest.fixture
+    def options(self, emulator):
+        return {"appid": emulator.storage_options["appid"], "endpoint": emulator.endpoint, "anon": True}
+
+    @pytest.fixture
+    def anybody(self, generation, options):
+        return fsspec.filesystem(generation, **options)
+
+    def test_a_file_is_read_in_every_way(self, anybody, owner):
+        path = "public/d/x"
+        assert anybody.cat_file(path) == b"a,b\n1,2\n"
+        with anybody.open(path) as file:
+            assert (file.size, file.read()) == (8, b"a,b\n1,2\n")
+        info = anybody.info(path)
+        assert (info["name"], info["size"], info["type"]) == (path, 8, "file")
+        assert info["mtime"] == owner.info(path)["mtime"]
+        assert anybody.exists(path)
+        assert anybody.isfile(path)
+        assert anybody.sizes([path, "public/empty"]) == [8, 0]
+        assert anybody.open("public/empty").read() == b""
+        assert anybody.tail(path, 4) == b"1,2\n"
+
+    def test_tables(self, generation, owner, options, anybody):
+        url, table = f"{generation}://public", pd.DataFrame({"a": [1, 2]})
+        assert pd.read_csv(f"{url}/d/x", storage_options=options)["b"].tolist() == [2]
+        with owner.open("public/t.parquet", "wb") as file:
+            table.to_parquet(file)
+        pd.testing.assert_frame_equal(pd.read_parquet(f"{url}/t.parquet", storage_options=options), table)
+        assert pq.read_table("public/t.parquet", filesystem=anybody).num_rows == 2
+
+    def test_a_table_costs_two_requests(self, generation, options, emulator):
+        emulator.clear_requests()
+        pd.read_csv(f"{generation}://public/d/x", storage_options=options)
+        assert emulator.count() == {"download": 2}
+
+    def test_a_file_that_is_not_there(self, anybody):
+        for action in (anybody.open, anybody.info, anybody.cat_file):
+            with pytest.raises(FileNotFoundError):
+                action("public/none")
+        assert not anybody.exists("public/none")
+        with pytest.raises(FileNotFoundError, match="anon=True"):
+            anybody.info("public/d")
+
+    def test_the_rest_is_refused_with_a_hint(self, anybody):
+        for action in (anybody.ls, anybody.find, anybody.isdir, anybody.info, anybody.du):
+            with pytest.raises(PermissionError, match=r"anon=True.*name a file in full") as caught:
+                action("public")
+            assert caught.value.code == -81
+        with pytest.raises(PermissionError, match="anon=True"):
+            anybody.glob("public/d/*")
+        for action in (anybody.cat_file, anybody.open, anybody.exists):
+            with pytest.raises(PermissionError):
+                action("private/x")
         with pytest.raises(PermissionError):
-            fs.cat_file("private/x")
-        with pytest.raises(PermissionError):
-            fs.pipe_file("public/y", b"")
+            anybody.pipe_file("public/y", b"")
+
+    @pytest.mark.parametrize("dialect", [Dialect(**{name: value}) for name, value in READINGS], ids=str)
+    def test_whatever_the_service_makes_of_ranges(self, anybody, dialect):
+        assert anybody.sizes(["public/d/x", "public/empty"]) == [8, 0]
+        assert anybody.open("public/d/x").read() == b"a,b\n1,2\n"
 
 
 def test_instances_are_shared_by_configuration_not_by_thread(emulator):
