@@ -191,7 +191,9 @@ class Storing(Reading):
         size: int | None = None,
         content_type: str | None = None,
         cache_type: str = ReadAhead.name,
+        default_cache: str | None = None,
     ) -> CosV4Reader | CosV4Writer:
+        # dask hands `default_cache` over to count rows: where to read ahead is decided by how a file is read
         if mode == "rb":
             return CosV4Reader(self, path, block_size, cache_type, cache_options, size)
         if mode not in ("wb", "xb"):

@@ -42,6 +42,7 @@ def test_parquet(url, options, frame, requests_of):
     assert requests <= 20
     few = dd.read_parquet(f"{url}/d", storage_options=options, columns=["number"], filters=[("number", ">", 3500)])
     assert few.compute()["number"].tolist() == frame["number"].tolist()[3501:]
+    assert len(dd.read_parquet(f"{url}/d", storage_options=options)) == len(frame)
 
 
 @consumer("dask", "`to_parquet(overwrite=True, partition_on=)`, `append=True`")
@@ -90,6 +91,24 @@ def test_bag(url, options):
     read = db.read_text(f"{url}/lines/*.txt.gz", storage_options=options, include_path=True).compute(scheduler="sync")
     assert [line.rstrip() for line, _ in read] == lines
     assert len({path for _, path in read}) == 4
+
+
+@consumer(
+    "dask", "dataframe: `to_csv(single_file=True)`",
+    impossible="it adds to the object, and leaves one with the first partition alone; `to_csv(\"…/*.csv\")`, or "
+    "`part.compute().to_csv(file)` for each of `table.partitions`, with one `fs.open(…)`",
+)  # fmt: skip
+def test_single_csv(fs, url, options, frame):
+    table = dd.from_pandas(frame, npartitions=4)
+    with pytest.raises(NotImplementedError, match="'ab'"):
+        table.to_csv(f"{url}/t.csv", single_file=True, index=False, storage_options=options)
+    assert len(pd.read_csv(f"{url}/t.csv", storage_options=options)) == len(frame) / 4
+    table.compute(scheduler="threads").to_csv(f"{url}/t.csv", index=False, storage_options=options)
+    assert pd.read_csv(f"{url}/t.csv", storage_options=options)["number"].tolist() == frame["number"].tolist()
+    with fs.open("lab/u.csv", "w", newline="") as file:
+        for number, part in enumerate(table.partitions):
+            part.compute(scheduler="threads").to_csv(file, index=False, header=number == 0)
+    assert fs.cat_file("lab/u.csv") == fs.cat_file("lab/t.csv")
 
 
 @consumer("dask", "array: `to_zarr`, `from_zarr`")
