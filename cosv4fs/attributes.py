@@ -110,6 +110,6 @@ class Attributes(Copying):
         """
         return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
 
-    def url(self, path: str, expiration: int = 100) -> str:
-        """Return the same as `sign`, under the name that s3fs uses."""
-        return self.sign(path, expiration)
+    def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
+        """Return the same as `sign`, under the name that s3fs uses; as is `expires` for `expiration`."""
+        return self.sign(path, expiration if expires is None else expires)

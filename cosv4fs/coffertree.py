@@ -227,8 +227,13 @@ class CofferTree:
             return self._coffers()
         return list(self._listed(path).by_folder[path].values())
 
-    def find(self, path: str, maxdepth: int | None = None) -> dict[str, Info]:
+    def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
         """Return infos of everything below a directory, by path: one request per page of keys.
+
+        Parameters
+        ----------
+        beginning : str
+            Leave out entries of the directory itself whose names begin otherwise, and what is below them.
 
         Raises
         ------
@@ -236,10 +241,15 @@ class CofferTree:
             `path` itself is no directory.
         """
         if not path:
-            coffers = {info["name"]: info for info in self.entries("")}
+            coffers = {info["name"]: info for info in self.entries("") if info["name"].startswith(beginning)}
             below = None if maxdepth is None else maxdepth - 1
             deeper = [] if below == 0 else self._workers.each(lambda coffer: self.find(coffer, below), coffers)
             return coffers | {name: info for found in deeper for name, info in found.items()}
+        if beginning:
+            coffer, rest = paths.split(path)
+            found, start = self._beginning(coffer, f"{rest}/{beginning}".lstrip("/")), f"{path}/{beginning}"
+            deepest = float("inf") if maxdepth is None else path.count("/") + maxdepth
+            return {n: info for n, info in found.items() if n.startswith(start) and n.count("/") <= deepest}
         known = self._known_below(path)
         return known if known is not None and maxdepth is None else self._levels(path).infos(maxdepth)
 

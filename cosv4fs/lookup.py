@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -45,10 +46,14 @@ class Lookup(BaseFileSystem):
         FileNotFoundError
             There is nothing; unfinished uploads do not count.
         """
-        path = self._strip_protocol(path)
+        return self.namespace.info(self._fresh(path, refresh))
+
+    def _fresh(self, path: str, refresh: bool) -> str:
+        """Return a path without its protocol; with `refresh` nothing is remembered of it any more."""
+        stripped: str = self._strip_protocol(path)
         if refresh:
-            self._remembered.forget(path)
-        return self.namespace.info(path)
+            self._remembered.forget(stripped or None)
+        return stripped
 
     def known_sha(self, path: str) -> str | None:
         """Return the SHA-1 that what is read of a file is to be compared with (option `verify_downloads`).
@@ -73,18 +78,20 @@ class Lookup(BaseFileSystem):
         """
         return None
 
-    def exists(self, path: str) -> bool:
-        """Tell whether there is a file or directory; any failure but "not found" is raised."""
-        return self._asked(lambda: self.namespace.info(self._strip_protocol(path), trust_absence=True)) is not None
+    def exists(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a file or directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        stripped = self._fresh(path, refresh)
+        return self._asked(lambda: self.namespace.info(stripped, trust_absence=True)) is not None
 
-    def isfile(self, path: str) -> bool:
-        """Tell whether there is a file; any failure but "not found" is raised."""
-        info = self._asked(lambda: self.namespace.info(self._strip_protocol(path), trust_absence=True))
+    def isfile(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""
+        stripped = self._fresh(path, refresh)
+        info = self._asked(lambda: self.namespace.info(stripped, trust_absence=True))
         return info is not None and info["type"] == "file"
 
-    def isdir(self, path: str) -> bool:
-        """Tell whether there is a directory; any failure but "not found" is raised."""
-        return self.namespace.is_directory(self._strip_protocol(path))
+    def isdir(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        return self.namespace.is_directory(self._fresh(path, refresh))
 
     def _is_directory(self, path: str) -> bool:
         """Tell the same, at the least cost: to explain an error."""
@@ -122,9 +129,7 @@ class Lookup(BaseFileSystem):
         NotImplementedError
             For the empty path, where the API cannot list buckets.
         """
-        path = self._strip_protocol(path)
-        if refresh:
-            self._remembered.forget(path)
+        path = self._fresh(path, refresh)
         try:
             infos = self.namespace.entries(path)
         except FileNotFoundError:
@@ -148,7 +153,13 @@ class Lookup(BaseFileSystem):
         yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=handler, **kwargs)
 
     def find(
-        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str = "",
+        refresh: bool = False,
     ) -> list[str] | dict[str, Info]:
         """Find all files below a path; one request per directory page, several directories at once.
 
@@ -162,23 +173,44 @@ class Lookup(BaseFileSystem):
             Return directories, and the path itself, too.
         detail : bool
             Return a dict of infos by path instead of a sorted list of paths.
+        prefix : str
+            Return only what lies below the directory `path` and goes on with this, as in s3fs.
+        refresh : bool
+            Ask the service even when the answer is remembered.
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        path = self._strip_protocol(path)
+        path = self._fresh(path, refresh)
         try:
-            found = self.namespace.find(path, maxdepth)
-            if withdirs and path:
+            found = self._found(path, maxdepth, prefix)
+            if withdirs and path and not prefix:
                 found[path] = self._remembered.info(path) or {"name": path, "size": 0, "type": "directory"}
         except FileNotFoundError:
-            info = self._asked(lambda: self.namespace.info(path))
+            info = None if prefix else self._asked(lambda: self.namespace.info(path))
             found = {path: info} if info is not None and info["type"] == "file" else {}
         out = {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
         return out if detail else list(out)
 
-    def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> list[str] | dict[str, Info]:
-        """Find what matches a pattern; see fsspec. Only directories that can match are listed."""
+    def _found(self, path: str, maxdepth: int | None, prefix: str) -> dict[str, Info]:
+        """Return infos of what lies below a directory and whose path goes on with `prefix`, by path."""
+        prefix = prefix.lstrip("/")
+        folder, _, beginning = f"{path}/{prefix}".lstrip("/").rpartition("/") if prefix else (path, "", "")
+        depth = None if maxdepth is None else maxdepth - prefix.count("/")
+        if depth is not None and depth < 1:
+            return {}
+        return self.namespace.find(folder, depth, beginning)
+
+    def glob(
+        self, path: str, maxdepth: int | None = None, refresh: bool = False, **kwargs: Any
+    ) -> list[str] | dict[str, Info]:
+        """Find what matches a pattern; see fsspec. Only directories that can match are listed.
+
+        With `refresh` the service is asked even when the answer is remembered.
+        """
         stripped = self._strip_protocol(path)
+        if refresh:
+            # everything that can match begins with what comes before the first wildcard
+            self._fresh(re.split(r"[*?\[]", stripped, maxsplit=1)[0].rpartition("/")[0], refresh)
         if "**" in stripped or not has_magic(stripped):
             found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
             return found
@@ -195,10 +227,15 @@ class Lookup(BaseFileSystem):
         return out if detail else list(out)
 
     def du(
-        self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False
+        self,
+        path: str,
+        total: bool = True,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
     ) -> int | dict[str, int]:
         """Return the bytes of all files below a path, in total or by path; costs what `find` costs."""
-        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
+        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
         assert isinstance(found, dict)
         sizes = {name: int(info["size"]) for name, info in found.items()}
         return sum(sizes.values()) if total else sizes

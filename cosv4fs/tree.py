@@ -196,10 +196,15 @@ class Tree:
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
             raise
 
-    def find(self, path: str, maxdepth: int | None = None) -> dict[str, Info]:
+    def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
         """Return infos of everything below a directory, by path; one request per directory page, several at once.
 
         A directory that vanishes meanwhile is left out; any other failure is raised.
+
+        Parameters
+        ----------
+        beginning : str
+            Leave out entries of the directory itself whose names begin otherwise, and what is below them.
 
         Raises
         ------
@@ -207,7 +212,8 @@ class Tree:
             `path` itself is no directory.
         """
         out: dict[str, Info] = {}
-        level, depth = [self.entries(path)], 1
+        first = self.entries(path, beginning)
+        level, depth = [[info for info in first if _name(info).startswith(beginning)]], 1
         while level:
             infos = [info for listing in level for info in listing]
             out.update((info["name"], info) for info in infos)

@@ -47,6 +47,23 @@ def test_find(filled, vault):
     assert filled.du(f"{COFFER}/dir") == sum(size for path, size in sizes.items() if path.startswith(f"{COFFER}/dir/"))
 
 
+@pytest.mark.parametrize("maxdepth", [None, 1, 2])
+def test_find_what_begins_so(filled, maxdepth, vault):
+    most = maxdepth or 9
+    for prefix in ("d", "dir", "dir/", "dir/s", "dir/sub/d", "a.", "none/x", "示例/", ".", "/other"):
+        start = f"{COFFER}/{prefix.lstrip('/')}"
+        expected = [path for path in sorted(PATHS + FOLDERS) if path.startswith(start) and path.count("/") <= most]
+        filled.invalidate_cache()
+        for _ in range(2):
+            assert filled.find(COFFER, maxdepth=maxdepth, withdirs=True, prefix=prefix) == expected
+            vault.clear_requests()
+            found = filled.find(COFFER, maxdepth=maxdepth, prefix=prefix)
+            assert found == [path for path in expected if path in PATHS]
+            assert len(vault.requests) <= 1
+            filled.find(COFFER)
+        assert filled.find("", prefix=start) == [path for path in PATHS if path.startswith(start)]
+
+
 def test_one_listing_answers_for_all_below_it(filled, vault):
     filled.find(COFFER)
     vault.clear_requests()

@@ -240,3 +240,8 @@ def test_signed_urls_read_one_object(fs, emulator):
     assert requests.get(url.replace("a%20b%2Bc", "other"), timeout=10).status_code == 403
     assert emulator.storage_options["secret_key"] not in url
     assert fs.url(f"{BUCKET}/other") != url
+    for lasting in (fs.url(f"{BUCKET}/other", expires=3600), fs.url(f"{BUCKET}/other", 3600)):
+        emulator.clock_offset = 1800
+        assert requests.get(lasting, timeout=10).content == b"not mine"
+        assert requests.get(url, timeout=10).status_code == 403
+        emulator.clock_offset = 0

@@ -63,6 +63,30 @@ def test_finding(tree):
     assert walked == [(f"{BUCKET}/a", ["b"], ["one", "two"]), (f"{BUCKET}/a/b", [], ["three"])]
 
 
+EVERYTHING = ["a", "a/b", "a/b/three", "a/one", "a/two", "c", "c/four.csv", "empty", "top"]
+
+
+@pytest.mark.parametrize("maxdepth", [None, 1, 2])
+def test_finding_what_begins_so(tree, maxdepth):
+    for prefix in ("a", "t", "a/", "a/t", "a/b/t", "a/b", "b", "none/x", ".", "..", "/a", "a/b/three"):
+        expected = [n for n in EVERYTHING if n.startswith(prefix.lstrip("/")) and n.count("/") < (maxdepth or 9)]
+        tree.invalidate_cache()
+        # what is asked for, and what is remembered
+        for _ in range(2):
+            found = tree.find(BUCKET, maxdepth=maxdepth, withdirs=True, prefix=prefix)
+            assert found == names(*expected)
+            assert tree.find(BUCKET, maxdepth=maxdepth, prefix=prefix) == [name for name in found if tree.isfile(name)]
+            tree.find(BUCKET)
+    assert tree.find(f"{BUCKET}/a", maxdepth=maxdepth, prefix="b") == names(*(["a/b/three"] if maxdepth != 1 else []))
+
+
+def test_finding_what_begins_so_lists_nothing_else(tree, emulator):
+    tree.invalidate_cache()
+    emulator.clear_requests()
+    assert tree.find(BUCKET, prefix="a/o") == names("a/one")
+    assert len(emulator.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -235,6 +259,30 @@ def test_what_others_write_is_seen_when_asked_afresh(fs, second):
     with fs.open(f"{folder}/b") as file:
         assert file.read() == b"2"
     assert fs.ls(folder, detail=False, refresh=True) == [f"{folder}/a", f"{folder}/b"]
+
+
+def test_every_question_can_be_asked_afresh(fs, second):
+    """What another process adds, to a listing that says that it is not there, and what it removes."""
+    folder = f"{BUCKET}/d"
+    questions = {
+        "exists": lambda **options: fs.exists(f"{folder}/b", **options),
+        "isfile": lambda **options: fs.isfile(f"{folder}/b", **options),
+        "find": lambda **options: f"{folder}/b" in fs.find(folder, **options),
+        "glob": lambda **options: f"{folder}/b" in fs.glob(f"{folder}/*", **options),
+        "deep glob": lambda **options: f"{folder}/b" in fs.glob(f"{BUCKET}/**", **options),
+        "du": lambda **options: fs.du(folder, **options) == 3,
+        "isdir": lambda **options: fs.isdir(f"{folder}/sub", **options),
+    }
+    for question in questions.values():
+        fs.pipe_file(f"{folder}/a", b"1")
+        fs.find(folder)
+        second.pipe({f"{folder}/b": b"2", f"{folder}/sub/c": b"3"})
+        assert not question()
+        assert question(refresh=True)
+        fs.find(folder)
+        second.rm(folder, recursive=True)
+        assert question()
+        assert not question(refresh=True)
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(v1_stat="filelen")])
