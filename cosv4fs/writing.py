@@ -56,7 +56,7 @@ class Writing(Attributes):
         self._make_directory(path, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Create a directory and its parents.
+        """Create a directory and its parents; for a bucket with `exist_ok` nothing is asked: the first write shows it.
 
         Raises
         ------
