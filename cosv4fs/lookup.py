@@ -81,7 +81,9 @@ class Lookup(BaseFileSystem):
     def exists(self, path: str, refresh: bool = False) -> bool:
         """Tell whether there is a file or directory; any failure but "not found" is raised. `refresh` as for `info`."""
         stripped = self._fresh(path, refresh)
-        return self._asked(lambda: self.namespace.info(stripped, trust_absence=True)) is not None
+        found = self._asked(lambda: self.namespace.info(stripped, trust_absence=True)) is not None
+        # without keys all that is known by now is that there is no such file
+        return found or (self.config.anon and self.isdir(stripped))
 
     def isfile(self, path: str, refresh: bool = False) -> bool:
         """Tell whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""

@@ -150,7 +150,11 @@ class TestWithoutKeys:
         for action in (anybody.open, anybody.info, anybody.cat_file):
             with pytest.raises(FileNotFoundError):
                 action("public/none")
-        assert not anybody.exists("public/none")
+        # that there is no such file is known; of directories nothing is told
+        assert not anybody.isfile("public/none")
+        for question in (anybody.exists, anybody.isdir):
+            with pytest.raises(PermissionError, match="anon=True"):
+                question("public/none")
         with pytest.raises(FileNotFoundError, match="anon=True"):
             anybody.info("public/d")
 
