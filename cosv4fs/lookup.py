@@ -44,7 +44,7 @@ class Lookup(BaseFileSystem):
         Raises
         ------
         FileNotFoundError
-            There is nothing; unfinished uploads do not count.
+            There is nothing; unfinished uploads do not count. Without keys (``anon=True``): there is no such file.
         """
         return self.namespace.info(self._fresh(path, refresh))
 

@@ -78,7 +78,7 @@ def _build(config: Config) -> Room:
     workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
-    # both generations of the JSON API may serve the same buckets
+    # where one endpoint is named for both generations of the JSON API, they serve the same buckets
     cache = PathCache(seconds, kin=_kin.setdefault((config.api_root, config.appid), Kin()))
     journal = Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
     if isinstance(client, CofferClient):

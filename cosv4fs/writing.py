@@ -51,7 +51,8 @@ class Writing(Attributes):
             For a bucket: the API cannot create one.
         """
         path = self._strip_protocol(path)
-        if not create_parents and not self._is_directory(paths.parent(path)):
+        above = paths.parent(path)
+        if not create_parents and self._asked(lambda: self.namespace.directory(above)) is None:
             raise make_error(errno.ENOENT, "the parent directory does not exist", path)
         self._make_directory(path, exist_ok=False)
 

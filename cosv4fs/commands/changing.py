@@ -17,7 +17,7 @@ from fsspec.core import has_magic
 from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
-from cosv4fs.exchange.copying import Counting, copy_file, receive
+from cosv4fs.exchange.copying import Counting, copy_file, make_directory, receive
 from cosv4fs.exchange.places import Instances, Place
 from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, is_write_once, matches, pairs_of
 from cosv4fs.filesystem import CosV4FileSystem
@@ -202,6 +202,8 @@ COMMANDS = (cp, mv, rm, sync)
 
 
 def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems, *, keep_times: bool = False) -> None:
+    if any(pair.target.is_archive_to_be for pair in pairs[:1]):
+        jobs = 1
     crew, own = Crew(jobs, {place.fs for pair in pairs[:1] for place in (pair.source, pair.target)}), Instances()
     with (
         _hint_at_resuming(session, pairs),
@@ -214,7 +216,7 @@ def _copy_one(pair: Pair, own: Instances, callback: Counting, keep_times: bool) 
     if pair.refusal:
         raise _refusal(pair)
     if pair.is_folder:
-        own.of(pair.target).fs.makedirs(pair.target.path, exist_ok=True)
+        make_directory(own.of(pair.target))
         return
     copy_file(own.of(pair.source), own.of(pair.target), callback)
     if keep_times and pair.target.is_local and pair.modified is not None:
@@ -347,10 +349,10 @@ def _remove(place: Place, recursive: bool, dry_run: bool) -> bool:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", place.url)
     if is_folder:
         _check_literal(place)
-    if not dry_run and (is_folder or _takes_names_literally(place)):
-        place.fs.rm(place.path, recursive=is_folder)
-    elif not dry_run:
+    if not dry_run and not is_folder and has_magic(place.path):
         place.fs.rm_file(place.path)
+    elif not dry_run:
+        place.fs.rm(place.path, recursive=is_folder)
     return is_folder
 
 
@@ -362,9 +364,9 @@ def _move(old: Place, goal: Place) -> None:
     elif "recursive" not in signature(old.fs.mv).parameters:
         # a rename of the filesystem's own
         old.fs.mv(old.path, goal.path)
-    elif is_folder:
+    elif is_folder or not has_magic(old.path):
         _check_literal(old)
-        old.fs.mv(old.path, goal.path, recursive=True)
+        old.fs.mv(old.path, goal.path, recursive=is_folder)
     else:
         old.fs.cp_file(old.path, goal.path)
         old.fs.rm_file(old.path)

@@ -110,12 +110,14 @@ class Problems:
 
     @contextmanager
     def noting(self, item: object = None) -> Iterator[None]:
-        """Note what fails in a block, and go on; Ctrl-C is passed on."""
+        """Note what fails in a block, and go on; Ctrl-C and mistakes in this package are passed on."""
         try:
             yield
         except InterruptedError:
             raise
-        except OSError as error:
+        except Exception as error:
+            if not _is_told(error):
+                raise
             self.note(error, item)
 
     def leave(self, summary: str = "") -> None:
@@ -160,7 +162,7 @@ def _reader_has_gone() -> bool:
     try:
         watch = select.poll()
         watch.register(sys.stdout.fileno(), 0)
-        return any(event & select.POLLERR for _, event in watch.poll(0))
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
     except (AttributeError, OSError, ValueError):
         # where that cannot be asked, no other pipe is known that breaks
         return True

@@ -17,7 +17,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.exchange.places import FLAT, Place, protocols
 
-__all__ = ["BLOCK", "Counting", "copy_file", "read_sha1", "receive", "recorded_sha1", "stream"]
+__all__ = ["BLOCK", "Counting", "copy_file", "make_directory", "read_sha1", "receive", "recorded_sha1", "stream"]
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read at once."""
@@ -75,8 +75,7 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
         From either side. What was at the target is as before where that filesystem replaces files as a whole.
     """
     if not protocols(target) & FLAT and not hasattr(target.fs, "takes_size"):
-        with _MAKING:
-            target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
+        make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size
             receive(reader, target, callback)
@@ -89,6 +88,21 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
         callback.relative_update(int(source.fs.size(source.path) or 0))
     else:
         stream(source, target, callback)
+
+
+def make_directory(place: Place) -> None:
+    """Make a directory and those above it, where they are not there; safe to be called by many threads.
+
+    Raises
+    ------
+    OSError
+        From the filesystem.
+    """
+    with _MAKING:
+        if not hasattr(place.fs, "takes_size"):
+            # what another thread's instance has made, this one may remember as absent
+            place.fs.invalidate_cache()
+        place.fs.makedirs(place.path, exist_ok=True)
 
 
 def stream(

@@ -157,6 +157,8 @@ def migrate(
         or target is within the other; `BlockingIOError` when another run is working with the manifest.
     ValueError
         The manifest is that of another migration.
+    NotImplementedError
+        The target is an archive that is being written.
     """
     begin = time.monotonic()
     watcher = watcher or Watcher()
@@ -221,6 +223,9 @@ def _check_rows(file: Path) -> None:
 
 def _check(source: Place, target: Place) -> None:
     """Refuse what cannot go well, before anything is listed or written."""
+    if target.is_archive_to_be:
+        text = "an archive that is being written cannot be gone on with after a kill: copy to it with cp -r"
+        raise NotImplementedError(f"{_bare(target.url)}: {text}")
     if source.fs.info(source.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "a directory is migrated: copy a file with cp", source.url)
     check_apart(source, target)
@@ -239,7 +244,8 @@ def _whereabouts(place: Place) -> tuple[str, dict[str, Any]]:
     given = {**place.fs.storage_options, **(place.fs.storage_options.get("client_kwargs") or {})}
     where = {name: _bare(given[name]) for name in _WHERE if given.get(name)}
     if "s3" in protocols(place) and "endpoint_url" not in where:
-        where["endpoint_url"] = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        where["endpoint_url"] = _bare(endpoint)
     # who knows better than its options, says it
     service = getattr(place.fs, "service", None)
     where = {"service": service} if isinstance(service, str) else where
@@ -260,9 +266,9 @@ def _inner(place: Place) -> Place | None:
 
 def _bare(url: Any) -> Any:
     """Return a URL without the name and password in it; of a query, which may be signed, there is only a digest."""
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+    if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return url
-    front, _, query = re.sub("//[^/?#@]*@", "//", url, count=1).partition("?")
+    front, _, query = re.sub("//[^/?#]*@", "//", url, count=1).partition("?")
     return f"{front}?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else front
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fsspec.callbacks import Callback
 
-from cosv4fs.exchange.copying import read_sha1, recorded_sha1, stream
+from cosv4fs.exchange.copying import make_directory, read_sha1, recorded_sha1, stream
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 from cosv4fs.exchange.places import FLAT, Instances, Place, protocols
 
@@ -188,7 +188,7 @@ class _Sizes:
         self._target, self._own = target, own
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._made: set[str] = set()
-        self._mutex, self._making = threading.Lock(), threading.Lock()
+        self._mutex = threading.Lock()
 
     def of(self, path: str, *, fresh: bool) -> int | None:
         """Return the size of a file, or None when there is none; `fresh` asks for this one."""
@@ -221,12 +221,9 @@ class _Sizes:
     def make_folder(self, path: str) -> None:
         """Make the directory of a file, unless that was done."""
         folder = path.rpartition("/")[0]
-        with self._making:
-            # one at a time: some filesystems fail when another thread makes a part of the way, too
-            if folder not in self._made:
-                place = self._place_of(folder)
-                place.fs.makedirs(place.path, exist_ok=True)
-                self._made.add(folder)
+        if folder not in self._made:
+            make_directory(self._place_of(folder))
+            self._made.add(folder)
 
     def _place_of(self, folder: str) -> Place:
         target = self._own.of(self._target)

@@ -87,6 +87,11 @@ class Place:
         """What all paths below this one begin with; nothing below a root that has no name, as in archives."""
         return _prefix(self.path)
 
+    @property
+    def is_archive_to_be(self) -> bool:
+        """Whether it lies in an archive that is being written: by one instance only, and one file at a time."""
+        return getattr(self.fs, "mode", "r") not in ("r", "rb")
+
     def mine(self) -> Place:
         """Return this place on an instance of its filesystem that is for the calling thread.
 
@@ -99,7 +104,11 @@ class Place:
             return self if inner is self.fs.fs else replace(self, fs=DirFileSystem(self.fs.path, inner))
         if isinstance(self.fs, _FOR_ALL) or self.fs.async_impl or getattr(self.fs, "is_threadsafe", False):
             return self
-        return replace(self, fs=type(self.fs)(*self.fs.storage_args, **self.fs.storage_options))
+        if self.is_archive_to_be:
+            return self
+        # not one that fsspec keeps: it goes with the thread, and its connection too
+        fs = type(self.fs)(*self.fs.storage_args, **self.fs.storage_options, skip_instance_cache=True)
+        return replace(self, fs=fs)
 
     def at(self, path: str) -> Place:
         """Return another path of the same filesystem."""

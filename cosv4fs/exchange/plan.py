@@ -298,7 +298,8 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
         there = theirs.get(relative)
         pair = _pair(source, target, relative, info)
         if _is_behind_a_link(relative, theirs):
-            pair = replace(pair, refusal=f"a link to a directory stands in its way, below {target.url}")
+            text = f"a link, pipe or socket stands where its directory would be, below {target.url}"
+            pair = replace(pair, refusal=text)
         reason = _reason(pair, info, there, by_time=by_time, by_content=by_content)
         if reason:
             copies.append((pair, reason))

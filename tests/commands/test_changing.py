@@ -1,5 +1,6 @@
 """cp, mv, rm, sync: what they change, what they refuse, and what they leave alone."""
 
+import gc
 import io
 import os
 import signal
@@ -8,6 +9,7 @@ import tarfile
 import threading
 import time
 import uuid
+import zipfile
 
 import fsspec
 import pytest
@@ -252,6 +254,9 @@ def test_names_like_patterns_mean_themselves_on_other_filesystems(run, memory):
     fs.pipe_file(f"{memory}/r[1].csv", b"again")
     assert run("mv", f"memory:/{memory}/r[1].csv", f"memory:/{memory}/new").code == 0
     assert (fs.cat_file(f"{memory}/new"), fs.cat_file(f"{memory}/r1.csv")) == (b"again", b"r1.csv")
+    # the others are moved and removed
+    assert run("rm", "-r", f"memory:/{memory}/d[1]", f"memory:/{memory}/a1").code == 2
+    assert not fs.exists(f"{memory}/a1")
     for command in (["rm", "-r"], ["mv", "-r"]):
         target = [f"memory:/{memory}/e"] if "mv" in command else []
         done = run(*command, f"memory:/{memory}/d[1]", *target)
@@ -265,8 +270,8 @@ def test_mv_uses_a_rename_that_takes_no_options(run, memory, monkeypatch):
     fs = fsspec.filesystem("memory")
     moved = []
     monkeypatch.setattr(fs, "mv", lambda old, new: moved.append((old, new)))
-    assert run("mv", f"memory:/{memory}/a1", f"memory:/{memory}/b").code == 0
-    assert moved == [(f"{memory}/a1", f"{memory}/b")]
+    assert run("mv", f"memory:/{memory}/r1.csv", f"memory:/{memory}/b").code == 0
+    assert moved == [(f"{memory}/r1.csv", f"{memory}/b")]
 
 
 def test_mv_of_local_files(run, here):
@@ -327,6 +332,19 @@ def test_sync_says_where_only_sizes_could_be_compared(run, here, monkeypatch):
     assert "1 of them by their size alone" in run("sync", "d", "cosv4://data/t").err
     assert run("--json", "sync", "d", "cosv4://data/t").json["undated"] == 1
     assert run("sync", "--size-only", "d", "cosv4://data/t").err.count("\n") == 1
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_an_archive_is_written_by_one_thread(run, here, jobs):
+    """Every instance that writes it would begin it anew."""
+    names = {f"f{number}": chr(97 + number) * 200_000 for number in range(6)}
+    plant(here / "d", **names)
+    assert run("-o", "zip.mode=w", "cp", "-r", "-j", jobs, "d/", f"zip://::{here}/o.zip").code == 0
+    gc.collect()
+    with zipfile.ZipFile(here / "o.zip") as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == names
+    done = run("-o", "zip.mode=w", "migrate", "d", f"zip://::{here}/other.zip")
+    assert (done.code, "copy to it with cp -r" in done.err) == (2, True)
 
 
 def test_many_threads_read_one_archive(run, here, fs):

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 import pytest
 from fsspec.callbacks import Callback
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.exchange.copying import copy_file, read_sha1, receive
+from cosv4fs.exchange.copying import copy_file, make_directory, read_sha1, receive
 from cosv4fs.exchange.places import Place
 from tests.support import MIB, content
 
@@ -93,6 +94,33 @@ def test_pipes_have_no_size(place, target, tmp_path):
     writer.join(30)
     assert new.fs.cat_file(new.path) == data
     assert callback.value == len(data)
+
+
+class Remembering(AbstractFileSystem):
+    """Directories only; every instance remembers what it has seen of them, as those of FTP do."""
+
+    cachable = False
+    protocol = "remembering"
+    there = frozenset({""})
+    seen = None
+
+    def makedirs(self, path, exist_ok=False):
+        if self.seen is None:
+            self.seen = self.there
+        if path not in self.seen and path in self.there:
+            raise OSError(f"550 {path} exists")
+        type(self).there = self.there | {path}
+
+    def invalidate_cache(self, path=None):
+        self.seen = None
+
+
+def test_directories_that_another_instance_has_made():
+    one, other = Remembering(), Remembering()
+    make_directory(Place(other, "/a"))
+    for number in range(3):
+        make_directory(Place(one, f"/{number}"))
+        make_directory(Place(other, f"/{number}"))
 
 
 def test_threads_make_one_directory_after_another(place, monkeypatch):

@@ -293,7 +293,7 @@ def test_a_link_at_the_target_does_not_lead_out_of_it(folder, tmp_path):
     (folder / "copy").mkdir()
     (folder / "copy/sub").symlink_to(outside)
     copies = {pair.source.name: pair for pair, _ in compare(local(folder / "in"), local(folder / "copy")).copies}
-    behind = {name for name, pair in copies.items() if "a link to a directory stands in its way" in pair.refusal}
+    behind = {name for name, pair in copies.items() if "stands where its directory would be" in pair.refusal}
     assert behind == {path.name for path in (folder / "in/sub").rglob("*") if path.is_file()}
     (folder / "in/hollow").write_text("")
     (folder / "copy/hollow").symlink_to(outside)
@@ -326,7 +326,6 @@ class OneThread(AbstractFileSystem):
 
 def test_threads_have_instances_of_their_own(fs):
     place = Place(OneThread("x", more=1), "/a")
-    assert place.mine().fs is place.fs
     with ThreadPoolExecutor(1) as pool:
         mine = pool.submit(place.mine).result()
         assert (mine.path, mine.fs.storage_args, mine.fs.storage_options) == ("/a", ("x",), {"more": 1})

@@ -170,6 +170,8 @@ class TestWithoutKeys:
                 action("private/x")
         with pytest.raises(PermissionError):
             anybody.pipe_file("public/y", b"")
+        with pytest.raises(PermissionError, match="anon=True"):
+            anybody.mkdir("public/d/new", create_parents=False)
 
     @pytest.mark.parametrize("dialect", [Dialect(**{name: value}) for name, value in READINGS], ids=str)
     def test_whatever_the_service_makes_of_ranges(self, anybody, dialect):
