@@ -119,7 +119,8 @@ class Standalone:
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
-        line = self.process.stdout.readline()
+        # and two lines on how it is used
+        line, *_ = (self.process.stdout.readline() for _ in range(3))
         assert line.startswith("listening on http://127.0.0.1:"), self.process.communicate()
         self.endpoint = line.split()[-1]
 

@@ -155,11 +155,15 @@ class TestCoffers:
 
     @pytest.mark.parametrize("more", [7, -7])
     def test_a_wrong_size_is_not_remembered(self, stage, place, more):
-        def read(fs):
+        def read(fs, is_told=False):
             with fs.open(place / "x", "rb") as file:
+                if is_told:
+                    assert file.size in (len(DATA), len(DATA) + more)
                 return file.read()
 
-        for reading in (read, lambda fs: fs.cat_file(place / "x")):
+        stage.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
+        assert read(stage.client()) == DATA
+        for reading in (lambda fs: read(fs, is_told=True), lambda fs: fs.cat_file(place / "x")):
             fs = stage.client()
             stage.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
             with pytest.raises(OSError):
