@@ -21,8 +21,11 @@ def library(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def emulator(library, dialect, tmp_path_factory):
-    """A service on a copy of the library, for all tests here; contents never change in place, so links will do."""
+def emulator(library, protocol, dialect, tmp_path_factory):
+    """A service on a copy of the library, for all tests of a protocol and a dialect here.
+
+    Contents never change in place, so links will do.
+    """
     root = tmp_path_factory.mktemp("listing") / "service"
     shutil.copytree(library, root, copy_function=lambda a, b: os.link(a, b) if "blobs" in a else shutil.copy(a, b))
     with Emulator(root, buckets=(BUCKET, "other"), dialect=dialect) as running:
