@@ -10,12 +10,12 @@ import hashlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import quote
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import check_plain, form_body, json_body
+from cosv4fs.api.clock import header_seconds
 from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.files import FilesCaller, nothing
 from cosv4fs.api.http import Request, content_length, give_back, refusal
@@ -338,7 +338,7 @@ class CosClient(FilesCaller):
             Not everybody may read it.
         """
         fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
-        size, modified = fetched.version.size, _seconds(fetched.version.modified)
+        size, modified = fetched.version.size, int(header_seconds(fetched.version.modified) or 0)
         return PathStatus(is_directory=False, size=size, stored=size, modified=modified)
 
     def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
@@ -412,11 +412,3 @@ class CosClient(FilesCaller):
             return not self.stat(bucket, target).is_unfinished
         except CosFileNotFoundError:
             return False
-
-
-def _seconds(date: str | None) -> int:
-    """Return the Unix seconds of an HTTP date; 0 for what is none."""
-    try:
-        return max(0, int(parsedate_to_datetime(date or "").timestamp()))
-    except (ValueError, TypeError, OverflowError):
-        return 0
