@@ -27,7 +27,6 @@ from cosv4fs.tree import Info, directory_info, missing
 
 __all__ = ["CofferTree", "Levels", "Written"]
 
-_MAGIC = re.compile(r"[*?\[]")
 
 _LATE = 3600.0
 """Seconds after which a listing is believed to have what was written: nothing tells how late one may be."""
@@ -261,13 +260,13 @@ class CofferTree:
         first, _, rest = pattern.partition("/")
         wanted = re.compile(glob_translate(pattern))
         coffers = [first]
-        if _MAGIC.search(first):
+        if paths.MAGIC.search(first):
             named = re.compile(glob_translate(first))
             infos = {info["name"]: info for info in self.entries("") if named.match(info["name"])}
             if not rest:
                 return infos
             coffers = list(infos)
-        literal = _MAGIC.split(rest, maxsplit=1)[0]
+        literal = paths.literal_start(rest)
         found = self._workers.each(lambda coffer: self._beginning(coffer, literal), coffers)
         return {name: info for infos in found for name, info in infos.items() if wanted.match(name)}
 

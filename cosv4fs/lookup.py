@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from typing import Any
 
 from fsspec.core import has_magic
 
+from cosv4fs import paths
 from cosv4fs.api import Version
 from cosv4fs.base import BaseFileSystem
 from cosv4fs.display import Listing
@@ -212,7 +212,7 @@ class Lookup(BaseFileSystem):
         stripped = self._strip_protocol(path)
         if refresh:
             # everything that can match begins with what comes before the first wildcard
-            self._fresh(re.split(r"[*?\[]", stripped, maxsplit=1)[0].rpartition("/")[0], refresh)
+            self._fresh(paths.literal_start(stripped).rpartition("/")[0], refresh)
         if "**" in stripped or not has_magic(stripped):
             found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
             return found

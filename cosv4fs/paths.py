@@ -16,12 +16,14 @@ from cosv4fs.errors import make_error
 
 __all__ = [
     "FORBIDDEN_IN_DIRECTORIES",
+    "MAGIC",
     "check_directory_names",
     "check_new",
     "directory_key",
     "file_key",
     "is_sibling",
     "join",
+    "literal_start",
     "parent",
     "shortened",
     "sibling",
@@ -31,6 +33,9 @@ __all__ = [
 
 FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
 """Characters that the service refuses in directory names (spec section 2; for file names it decides itself)."""
+
+MAGIC = re.compile(r"[*?\[]")
+"""What begins a wildcard in a pattern."""
 
 _LONGEST_IN_SIBLING = 255 - len(".") - len(".cosv4-") - 16
 """Bytes of a name that a hidden sibling's can hold without being longer than 255, where many services end."""
@@ -88,6 +93,11 @@ def join(bucket: str, key: str) -> str:
 def parent(path: str) -> str:
     """Return the directory that holds `path`; of a bucket the empty string."""
     return path.rstrip("/").rpartition("/")[0]
+
+
+def literal_start(pattern: str) -> str:
+    """Return what everything that matches a pattern begins with."""
+    return MAGIC.split(pattern, maxsplit=1)[0]
 
 
 def check_directory_names(path: str) -> None:

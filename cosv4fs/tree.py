@@ -25,8 +25,6 @@ __all__ = ["Info", "Tree", "directory_info"]
 
 Info = dict[str, Any]
 
-_MAGIC = re.compile(r"[*?\[]")
-
 
 def directory_info(path: str) -> Info:
     """Return the info of a directory of which no more is known than that it exists."""
@@ -230,7 +228,7 @@ class Tree:
         Only directories that match so far are listed, each with the pattern's literal beginning as prefix.
         """
         parts = pattern.split("/")
-        first = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+        first = next(index for index, part in enumerate(parts) if paths.MAGIC.search(part))
         if first == 0:
             raise NotImplementedError(
                 f"the JSON API cannot list buckets: a pattern needs one, as in {self._scheme}bucket/*"
@@ -246,7 +244,7 @@ class Tree:
         return out
 
     def _match_level(self, folders: list[str], part: str) -> list[Info]:
-        prefix = _MAGIC.split(part, maxsplit=1)[0]
+        prefix = paths.literal_start(part)
         wanted = re.compile(glob_translate(part))
 
         def matching(folder: str) -> list[Info]:
