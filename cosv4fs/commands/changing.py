@@ -97,13 +97,12 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
     moves = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
     _check_goals(moves)
-    for old, goal in moves:
-        _check_move(old, goal, recursive)
+    are_folders = [_check_move(old, goal, recursive) for old, goal in moves]
     problems = Problems()
     moved = []
-    for old, goal in moves:
+    for (old, goal), is_folder in zip(moves, are_folders, strict=True):
         with problems.noting():
-            _move(old, goal)
+            _move(old, goal, is_folder)
             moved.append({"source": old.url, "target": goal.url})
     if session.as_json:
         session.show_json(moved)
@@ -286,14 +285,14 @@ def _check_goals(moves: Iterable[tuple[Place, Place]]) -> None:
             raise OSError(errno.EINVAL, f"{other.url} and {old.url} would both be moved to this path", goal.url)
 
 
-def _check_move(old: Place, goal: Place, recursive: bool) -> None:
-    """Refuse what would not be a move, before anything is changed."""
+def _check_move(old: Place, goal: Place, recursive: bool) -> bool:
+    """Refuse what would not be a move, before anything is changed; tell whether it is that of a directory."""
     if old.fs != goal.fs:
         raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
     _check_removable(old)
     if old.is_same(goal):
         raise OSError(errno.EINVAL, "source and target are the same", old.url)
-    is_folder = old.fs.info(old.path)["type"] == "directory"
+    is_folder = bool(old.fs.info(old.path)["type"] == "directory")
     if is_folder and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: move it with -r", old.url)
     if is_folder and goal.is_within(old):
@@ -302,6 +301,7 @@ def _check_move(old: Place, goal: Place, recursive: bool) -> None:
         raise IsADirectoryError(errno.EISDIR, "a directory of that name exists, and would be replaced", goal.url)
     if is_folder and goal.fs.exists(goal.path):
         raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a directory would replace it", goal.url)
+    return is_folder
 
 
 def _check_removable(place: Place) -> None:
@@ -356,9 +356,8 @@ def _remove(place: Place, recursive: bool, dry_run: bool) -> bool:
     return is_folder
 
 
-def _move(old: Place, goal: Place) -> None:
+def _move(old: Place, goal: Place, is_folder: bool) -> None:
     """Move one file or directory, and nothing else that its name would fit as a pattern."""
-    is_folder = old.fs.info(old.path)["type"] == "directory"
     if _takes_names_literally(old):
         old.fs.mv(old.path, goal.path, recursive=is_folder)
     elif "recursive" not in signature(old.fs.mv).parameters:

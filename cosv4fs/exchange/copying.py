@@ -99,7 +99,7 @@ def make_directory(place: Place) -> None:
         From the filesystem.
     """
     with _MAKING:
-        if not hasattr(place.fs, "takes_size"):
+        if not getattr(place.fs, "is_threadsafe", False):
             # what another thread's instance has made, this one may remember as absent
             place.fs.invalidate_cache()
         place.fs.makedirs(place.path, exist_ok=True)
