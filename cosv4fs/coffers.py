@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import mimetypes
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
@@ -331,14 +330,15 @@ class _WriteOnce(Copying):
         Parameters
         ----------
         older_than : float
-            Only those that were begun at least so many seconds ago: others may be under way.
+            Only those that were begun at least so many seconds ago by the service's clock: others may be in flight.
 
         Returns
         -------
         list of dict
             What was given up, as `uploads` describes it.
         """
-        coffer, limit = paths.split(self._strip_protocol(path))[0], time.time() - older_than
+        coffer = paths.split(self._strip_protocol(path))[0]
+        limit = self.client.server_time(coffer) - older_than
         # of unknown age is what may be under way
         aged = (upload for upload in self.uploads(path) if upload["mtime"] or older_than <= 0)
         old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import Entry
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.rearranging import Rearranging
-from cosv4fs.transfer.publish import discard_sibling, remove_unfinished
+from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 from cosv4fs.tree import missing
 
 __all__ = ["Uploads"]
@@ -31,11 +30,7 @@ class Uploads(Rearranging):
         try:
             return self._uploads_below(path)
         except CosFileNotFoundError:
-            folder = paths.parent(path)
-        try:
-            return [found for found in self._uploads_in(folder)[0] if _is_for(found, path)]
-        except CosFileNotFoundError:
-            return []
+            return self._uploads_of(path)
 
     def abort_upload(self, path: str) -> None:
         """Give up the unfinished uploads of one file: they are removed, a complete object stays.
@@ -46,7 +41,7 @@ class Uploads(Rearranging):
             There is no unfinished upload.
         """
         path = self._strip_protocol(path)
-        found = [upload for upload in self._uploads_in(paths.parent(path))[0] if _is_for(upload, path)]
+        found = self._uploads_of(path)
         if not found:
             raise missing(path)
         for upload in found:
@@ -58,14 +53,16 @@ class Uploads(Rearranging):
         Parameters
         ----------
         older_than : float
-            Only those that were begun, or last changed, at least so many seconds ago: others may be under way.
+            Only those that were begun, or last changed, at least so many seconds ago by the service's clock: others may
+            be in flight.
 
         Returns
         -------
         list of dict
             What was removed, as `uploads` describes it.
         """
-        limit = time.time() - older_than
+        # the times of uploads are the service's: by a clock that is ahead of it, those in flight would look stale
+        limit = self.client.server_time(paths.split(self._strip_protocol(path))[0]) - older_than
         old = [upload for upload in self.uploads(path) if upload["mtime"] <= limit]
         self.workers.each(self._abort, old)
         return old
@@ -87,12 +84,29 @@ class Uploads(Rearranging):
             level = [folder for _, folders in answers for folder in folders]
         return out
 
+    def _uploads_of(self, path: str) -> list[dict[str, Any]]:
+        """Return the uploads of one file."""
+        folder, _, name = path.rpartition("/")
+        try:
+            entries = self.namespace.everything(folder)
+        except CosFileNotFoundError:
+            return []
+        found = [upload for upload in _described(folder, entries) if _is_for(upload, path)]
+        whole = [entry for entry in entries if entry.name == name and not (entry.is_directory or entry.is_unfinished)]
+        if whole and holds_unfinished(self.client, *paths.file_key(path)):
+            # another client has sent all slices and has not finished: in a listing it looks like an object
+            found.append(_describe(folder, whole[0]))
+        return found
+
     def _uploads_in(self, path: str) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the uploads in one directory, and its directories."""
         entries = self.namespace.everything(path)
-        files = [entry for entry in entries if not entry.is_directory]
-        uploads = [_describe(path, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
-        return uploads, [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+        return _described(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
+
+def _described(folder: str, entries: list[Entry]) -> list[dict[str, Any]]:
+    files = [entry for entry in entries if not entry.is_directory]
+    return [_describe(folder, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
 
 
 def _is_for(upload: dict[str, Any], path: str) -> bool:

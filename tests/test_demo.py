@@ -41,8 +41,8 @@ def test_slices_are_counted():
     done = demo("--rows", "60000")
     assert (done.returncode, done.stderr) == (0, "")
     steps = rows_of(done.stdout)
-    # 6.1 MB in slices of 3 MiB: open, two slices, finish
-    assert steps["put_file (size known)"] == (4, 2)
+    # 6.1 MB in slices of 3 MiB: open, two slices, finish, move
+    assert steps["put_file (size known)"] == (5, 2)
     assert steps["pandas to_csv (size unknown)"][1] == 2
     assert steps["pandas to_parquet"] == (1, 0)
 

@@ -5,6 +5,7 @@ What the requests of the JSON API have in common is in `files`, those of coffers
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -103,6 +104,16 @@ class Caller(ABC):
             return self._signer.difference(response.headers.get("Date"))
 
         return self._run(attempt)
+
+    def server_time(self, bucket: str) -> float:
+        """Return the server's Unix seconds, this machine's where the server tells none; costs a request.
+
+        Raises
+        ------
+        ConnectionError, TimeoutError
+            There was no reply.
+        """
+        return time.time() + (self.clock_difference(bucket) or 0.0)
 
     def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
         return self._policy.run(attempt, settle, self._on_error)

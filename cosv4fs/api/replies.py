@@ -168,8 +168,6 @@ class SliceSession:
         Bytes per slice, as the server decided.
     serial : bool
         Slices have to be sent one after another.
-    resumed : bool
-        The session existed before: the server may hold slices of it (spec section 6.2, ``data.offset``).
     offset : int
         Bytes from the beginning that need not be sent, where the predecessor says so (spec section 11).
     """
@@ -177,7 +175,6 @@ class SliceSession:
     session: str = field(repr=False)
     slice_size: int = 0
     serial: bool = False
-    resumed: bool = False
     offset: int = 0
 
     @classmethod
@@ -192,13 +189,15 @@ class SliceSession:
         slice_size = data.slice_size() if data.has("slice_size") else wanted
         # in order, unless the service says that this does not matter
         serial = data.number("serial_upload", 1) != 0
-        offset = data.number("offset", 0)
-        return cls(data.text("session"), slice_size, serial, offset > 0, offset)
+        return cls(data.text("session"), slice_size, serial, data.number("offset", 0))
 
     @classmethod
     def parse(cls, data: Fields) -> SliceSession:
-        """Read it from the reply's ``data``."""
-        return cls(data.text("session"), data.slice_size(), data.number("serial_upload", 0) == 1, data.has("offset"))
+        """Read it from the reply's ``data``.
+
+        An offset, which one of the vendor's clients reads, is left alone: what a session already has is listed.
+        """
+        return cls(data.text("session"), data.slice_size(), data.number("serial_upload", 0) == 1)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The journal: how an upload of a local file is continued by a later process.
 
 One small private file per local file and remote path says where the upload was going and which session was opened
-there. It is only believed for the same file: real path, size and time of change have to be what they were. Without the
-journal an upload starts afresh; it never makes one fail.
+there. It is only believed for the same file: see `Record.matches`. Without the journal an upload starts afresh; a
+journal that cannot be written never makes one fail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["NO_ENTRY", "Entry", "Interrupted", "Journal", "Record", "default_folder"]
@@ -25,7 +25,7 @@ _log = logging.getLogger("cosv4fs")
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of an upload under way.
+    """What is known of an incomplete upload.
 
     Parameters
     ----------
@@ -35,11 +35,15 @@ class Record:
         The session there; None while it is being opened.
     sha : str or None
         SHA-1 of the file in hex, where the session was opened with it.
+    matches : bool
+        Whether the local file is still the one of the note: real path, size, modification and status change time, and
+        inode are what they were. A copy that keeps size and modification time changes one of the others.
     """
 
     place: str
     session: str | None = field(repr=False)
     sha: str | None
+    matches: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Entry:
     """
 
     def load(self) -> Record | None:
-        """Return what an earlier process noted, if it still fits."""
+        """Return what an earlier process noted, also of a file that has changed since."""
         return None
 
     def save(self, record: Record) -> None:
@@ -97,14 +101,16 @@ class _FileEntry(Entry):
             if not _is_private(self._page.lstat()):
                 return None
             noted = json.loads(self._page.read_text("utf-8"))
-            if noted.pop("identity") != self._identity:
+            identity = noted.pop("identity")
+            if any(identity[name] != self._identity[name] for name in ("path", "account", "remote")):
                 return None
-            return Record(**noted)
+            return Record(**noted, matches=identity == self._identity)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def save(self, record: Record) -> None:
-        text = json.dumps({"identity": self._identity, **asdict(record)})
+        noted = {"place": record.place, "session": record.session, "sha": record.sha}
+        text = json.dumps({"identity": self._identity, **noted})
         temporary = self._page.with_suffix(f".{secrets.token_hex(4)}")
         try:
             self._page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,8 +132,18 @@ class _FileEntry(Entry):
             _log.debug("the journal's page stays: %s", error)
 
 
+def _identity(status: os.stat_result) -> dict[str, int]:
+    """Return what tells one content of a file from the next, as far as the system says it without reading."""
+    return {
+        "size": status.st_size,
+        "modified": status.st_mtime_ns,
+        "changed": status.st_ctime_ns,
+        "inode": status.st_ino,
+    }
+
+
 def _is_private(status: os.stat_result) -> bool:
-    """Tell whether a page can only be this user's own: what it says decides what is moved and removed."""
+    """Return whether a page can only be this user's own: what it says decides what is moved and removed."""
     if not hasattr(os, "geteuid"):
         return stat.S_ISREG(status.st_mode)
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
@@ -181,8 +197,7 @@ class Journal:
         """
         real = os.path.realpath(path)
         name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
-        identity: dict[str, object] = {"path": real, "size": status.st_size, "changed": status.st_mtime_ns}
-        identity |= {"account": self._account, "remote": remote}
+        identity = {"path": real, "account": self._account, "remote": remote, **_identity(status)}
         return _FileEntry(self._folder / f"{name[:32]}.json", identity)
 
     def interrupted(self) -> list[Interrupted]:
@@ -200,7 +215,7 @@ class Journal:
             status = Path(noted["path"]).stat()
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if (status.st_size, status.st_mtime_ns) != (noted["size"], noted["changed"]):
+        if any(noted.get(name) != value for name, value in _identity(status).items()):
             return None
         return Interrupted(noted["path"], noted["remote"], status.st_size)
 

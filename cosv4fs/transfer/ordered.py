@@ -1,24 +1,22 @@
 """Uploading by the predecessor of the API: slices in order, the SHA-1 first, the last slice completes the object.
 
-It always goes to a hidden sibling and is moved into place: the record does not say what the predecessor does with the
-object that stands at the path meanwhile, and a listing of what it has of an unfinished upload there is not. Whoever
-knows the session asks how far it has come, and goes on from there.
+There is no listing of the slices of an incomplete upload. A client that knows the session asks how far it has come, and
+goes on from there.
 """
 
 from __future__ import annotations
 
 import errno
 
-from cosv4fs import paths
 from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
 from cosv4fs.api.bodies import Content
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload, is_gone
 from cosv4fs.transfer.plan import Slice
-from cosv4fs.transfer.publish import Target, blocked_parent, discard_sibling
+from cosv4fs.transfer.publish import Target, blocked_parent
 
 __all__ = ["OrderedUpload"]
 
@@ -36,27 +34,12 @@ class OrderedUpload(SlicedUpload):
         slice_size: int,
         sha: str | None = None,
         entry: Entry = NO_ENTRY,
-        hidden: bool = False,
         uploadparts: str | None = None,
     ) -> None:
         if sha is None:
             raise ValueError("COS v3 takes no slice without the SHA-1 of the whole content")
-        super().__init__(client, target, size, slice_size, sha, entry, hidden=True)
+        super().__init__(client, target, size, slice_size, sha, entry)
         self._client, self._digest = client, sha
-
-    def open(self) -> None:
-        """Open the session on a hidden sibling, or go on with the noted one.
-
-        Raises
-        ------
-        FileExistsError
-            The target exists, and the upload is to create it.
-        """
-        record = self._entry.load()
-        if record is not None and self._may_have_chosen(record.place) and self._continue(record):
-            return
-        self._refuse_early()
-        self._begin()
 
     def go_on(self) -> bool:
         """Ask how far the session has come, to go on from there; return whether there still is one."""
@@ -71,16 +54,9 @@ class OrderedUpload(SlicedUpload):
         return True
 
     def was_finished(self) -> bool:
-        """Tell whether the place holds the whole content: the reply that told it was lost."""
+        """Return whether the place holds the whole content: the reply that told it was lost."""
         self._stored = self._is_stored_here()
         return self._stored
-
-    def move_to_sibling(self) -> None:
-        """Start again on another sibling."""
-        discard_sibling(self._client, self._target.bucket, self._place)
-        self._place = paths.sibling(self._target.key)
-        self._session, self._stored = None, False
-        self._begin()
 
     def send(self, piece: Slice, content: Content) -> None:
         """Send one slice. Where it is refused, ask whether it had arrived before."""
@@ -113,13 +89,6 @@ class OrderedUpload(SlicedUpload):
             raise make_error(errno.ESTALE, text, self._target.path, Origin(retry=Retry.SESSION))
         self._session = None
         self._publish_unless_deferred()
-
-    def abort(self) -> None:
-        """Remove the sibling, also where the reply that named the session was lost."""
-        if self._is_sibling and (self._asked or self.is_open):
-            discard_sibling(self._client, self._target.bucket, self._place)
-        self._session, self._stored = None, False
-        self._entry.remove()
 
     def _arrived(self, piece: Slice) -> bool:
         """Tell whether the service has a slice that it refused: it came before, and the reply was lost."""
@@ -155,11 +124,7 @@ class OrderedUpload(SlicedUpload):
         self._note(reply.session)
 
     def _continue(self, record: Record) -> bool:
-        """Take up what an earlier process left at the noted place; return whether it could be."""
-        fresh, self._place = self._place, record.place
-        if not self._is_sibling:
-            self._place = fresh
-            return False
+        """Continue the upload that an earlier process noted at the place; return whether it still exists."""
         try:
             if record.session is not None:
                 self._asked = True
@@ -174,18 +139,4 @@ class OrderedUpload(SlicedUpload):
         if self._was_published():
             self._place, self._stored = self._target.key, True
             return True
-        # whatever stands there has no session that anybody knows
-        discard_sibling(self._client, self._target.bucket, self._place)
-        self._place = fresh
         return False
-
-    def _refuse_early(self) -> None:
-        """Refuse to create what exists before anything is sent; the move in the end decides."""
-        if not self._target.create or self._target.deferred:
-            return
-        try:
-            status = self._client.stat(self._target.bucket, self._target.key)
-        except CosFileNotFoundError:
-            return
-        if not status.is_unfinished:
-            raise make_error(errno.EEXIST, "the file exists", self._target.path)

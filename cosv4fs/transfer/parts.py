@@ -91,6 +91,7 @@ class PartUpload(PlacedUpload):
         """
         upload = cls(client, target, source.size, piece_size, entry)
         upload._is_same = partial(is_same, client, workers, target, source)
+        upload._source = source
         return upload
 
     @property
@@ -123,8 +124,12 @@ class PartUpload(PlacedUpload):
             There is an object, or an unfinished upload of someone else.
         """
         record = self._entry.load()
-        if record is not None and record.session is not None and self._continue(record.session):
-            return
+        if record is not None and record.session is not None:
+            if record.matches and self._continue(record.session):
+                return
+            if not record.matches:
+                # the file has another content by now: its upload would hold the name for nothing
+                self._give_up(record.session)
         self._initiate()
 
     def recover(self) -> None:
@@ -170,6 +175,10 @@ class PartUpload(PlacedUpload):
             EIO when not all bytes were sent in parts.
         """
         self._size = self._size if size is None else size
+        if self._source is not None and self._source.was_touched:
+            # each part is what was read, but together they may be a mixture, and nothing replaces an object later
+            text = "the local file was changed, or renamed, while it was being uploaded: nothing is published"
+            raise make_error(errno.EIO, text, self._target.path)
         if not self._stored:
             self._check_parts()
         if not self._target.deferred:
@@ -187,12 +196,15 @@ class PartUpload(PlacedUpload):
         """Give the upload up, so that the name is free again. A complete object stays."""
         upload_id, self._upload_id = self._upload_id, None
         if upload_id is not None and not self._stored:
-            try:
-                self._client.abort(self._target.bucket, self._target.key, upload_id)
-            except CosError as error:
-                if not is_gone(error):
-                    raise
+            self._give_up(upload_id)
         self._entry.remove()
+
+    def _give_up(self, upload_id: str) -> None:
+        try:
+            self._client.abort(self._target.bucket, self._target.key, upload_id)
+        except CosError as error:
+            if not is_gone(error):
+                raise
 
     def _complete(self) -> None:
         if not self._stored:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cosv4fs import paths
@@ -16,10 +17,11 @@ from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
-from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
-from cosv4fs.transfer.publish import Target, publish_sibling
+from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.workers import Workers
@@ -56,6 +58,8 @@ class PlacedUpload(ABC):
     def __init__(self, target: Target, entry: Entry = NO_ENTRY) -> None:
         self._target, self._entry = target, entry
         self._stored = False
+        self._source: Source | None = None
+        self._workers: Workers | None = None
 
     @classmethod
     @abstractmethod
@@ -153,7 +157,10 @@ class PlacedUpload(ABC):
 
 
 class SlicedUpload(PlacedUpload):
-    """An upload in slices through a session of the JSON API, at the target or on a hidden sibling.
+    """An upload in slices through a session of the JSON API, to a hidden sibling that is moved into place.
+
+    At the target itself an upload would be visible between its last slice and its end, and could be mistaken for
+    somebody else's. The sibling's name is random, so nothing of another client is ever continued or removed.
 
     Parameters
     ----------
@@ -169,8 +176,6 @@ class SlicedUpload(PlacedUpload):
         SHA-1 of the whole object in hex, when it is known beforehand: the server verifies it.
     entry : Entry
         The journal's page, for sources that a later process can read again.
-    hidden : bool
-        Upload to a hidden sibling in any case.
     uploadparts : str, optional
         Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
     """
@@ -183,25 +188,21 @@ class SlicedUpload(PlacedUpload):
         slice_size: int,
         sha: str | None = None,
         entry: Entry = NO_ENTRY,
-        hidden: bool = False,
         uploadparts: str | None = None,
     ) -> None:
         super().__init__(target, entry)
         self._common = client
         self._uploadparts = uploadparts
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
-        self._place = paths.sibling(target.key) if target.deferred or hidden else target.key
+        self._place = paths.sibling(target.key)
         self._session: SliceSession | None = None
         self._parts: tuple[tuple[int, int], ...] = ()
-        self._asked = False
+        self._asked = self._continued = False
 
     @classmethod
     def streaming(cls, client: Any, target: Target, size: int | None, piece_size: int) -> Self:
-        """Return the upload of what comes bit by bit: always to a hidden sibling.
-
-        At the target itself another writer could take the session away, and the bytes cannot be had again.
-        """
-        return cls(client, target, DECLARED_SIZE if size is None else size, piece_size, hidden=True)
+        """Return the upload of bytes that arrive over time and cannot be read again."""
+        return cls(client, target, DECLARED_SIZE if size is None else size, piece_size)
 
     @classmethod
     def of_source(
@@ -217,17 +218,16 @@ class SlicedUpload(PlacedUpload):
         checksum: bool,
     ) -> Self:
         """Return the upload of what can be read again, with its SHA-1 where it is wanted."""
-        record = entry.load()
         known = upload_parts(_blocks(source, workers)) if instant and not cls.needs_sha else None
         if known is not None:
             # all recorded clients that send uploadparts also cut slices of 1 MiB (spec, wire traces, section 4)
-            return cls(client, target, source.size, MIB, known[0], entry, uploadparts=known[1])
-        sha: str | None = None
-        if record is not None:
-            sha = record.sha
-        elif checksum or cls.needs_sha:
-            sha = source.sha1()
-        return cls(client, target, source.size, piece_size, sha, entry)
+            upload = cls(client, target, source.size, MIB, known[0], entry, uploadparts=known[1])
+        else:
+            # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had
+            sha = source.sha1() if checksum or cls.needs_sha else None
+            upload = cls(client, target, source.size, piece_size, sha, entry)
+        upload._source, upload._workers = source, workers
+        return upload
 
     @property
     def plan(self) -> SlicePlan:
@@ -254,12 +254,45 @@ class SlicedUpload(PlacedUpload):
         """Return the bytes per slice that the server decided."""
         return self._opened().slice_size
 
+    def open(self) -> None:
+        """Open a session on a hidden sibling, or continue the one that the journal names.
+
+        Raises
+        ------
+        FileExistsError
+            The target exists, and the upload is to create it.
+        NotADirectoryError
+            A file stands where a directory is needed.
+        """
+        record = self._entry.load()
+        if record is not None and self._may_have_chosen(record.place):
+            if record.matches and record.sha == self._sha:
+                # also to start again: a late request of the dead process then meets ours, and leaves nothing behind
+                self._place = record.place
+                if self._continue(record):
+                    self._continued = True
+                    return
+            # the file has another content by now, or the session is gone: nobody will continue it
+            discard_sibling(self._common, self._target.bucket, record.place)
+        self._refuse_early()
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Open a session at the place."""
+
+    @abstractmethod
+    def _continue(self, record: Record) -> bool:
+        """Continue the upload that an earlier process noted at the place; return whether it still exists."""
+
     def recover(self) -> None:
-        """Go on with the session in order; or see that it is complete; or start again on a hidden sibling."""
+        """Go on with the session in order; or see that it is complete; or start again on another sibling."""
         if self.go_on() or self.was_finished():
             return
-        # someone else replaced the path under our session: start again where nobody else is
-        self.move_to_sibling()
+        discard_sibling(self._common, self._target.bucket, self._place)
+        self._place = paths.sibling(self._target.key)
+        self._session, self._parts, self._stored, self._continued = None, (), False, False
+        self._begin()
 
     @abstractmethod
     def go_on(self) -> bool:
@@ -267,30 +300,60 @@ class SlicedUpload(PlacedUpload):
 
     @abstractmethod
     def was_finished(self) -> bool:
-        """Tell whether the lost session had become our object: another process finished it, or a dead one's request."""
+        """Return whether the lost session had become our object: its last reply was lost."""
 
-    @abstractmethod
-    def move_to_sibling(self) -> None:
-        """Start again on a hidden sibling, after the session was lost to someone else."""
+    def abort(self) -> None:
+        """Remove the sibling, also where the reply that named its session was lost."""
+        if not self._is_published and (self._asked or self.is_open):
+            discard_sibling(self._common, self._target.bucket, self._place)
+        self._session, self._stored = None, False
+        self._entry.remove()
 
     def publish(self) -> None:
-        """Move a complete sibling into place. Does nothing when the object was uploaded in place."""
-        if self._is_sibling:
-            try:
-                publish_sibling(self._common, self._target, self._place, self._size, self._sha)
-            except CosFileNotFoundError:
-                if not self._was_published():
-                    raise
-            self._place = self._target.key
+        """Move the complete sibling into place. Does nothing when that was done."""
+        if self._is_published:
+            return
+        try:
+            publish_sibling(self._common, self._target, self._place, self._size, self._sha)
+        except CosFileNotFoundError:
+            if not self._was_published():
+                raise
+        self._place = self._target.key
 
     def _publish_unless_deferred(self) -> None:
+        self._prove()
         if not self._target.deferred:
             self.publish()
             self._entry.remove()
 
+    def _prove(self) -> None:
+        """Make sure that the complete sibling is what the source holds now, where no SHA-1 that was sent proves it.
+
+        An upload without a SHA-1 that was continued may begin with the slices of an earlier content: size and time
+        of a file can be the same. One whose file was touched meanwhile may be a mixture.
+
+        Raises
+        ------
+        OSError
+            ESTALE, so that the upload starts again.
+        """
+        source, workers = self._source, self._workers
+        if source is None or workers is None or self._sha is not None or self._is_published:
+            return
+        if not (self._continued or source.was_touched):
+            return
+        stored = self._common.stat(self._target.bucket, self._place).sha
+        here = replace(self._target, key=self._place)
+        if stored == source.sha1() if stored else is_same(self._common, workers, here, source):
+            return
+        discard_sibling(self._common, self._target.bucket, self._place)
+        self._session, self._stored = None, False
+        text = "the local file is not what was sent of it: it was changed without a new modification time"
+        raise make_error(errno.ESTALE, text, self._target.path, Origin(retry=Retry.SESSION))
+
     @property
-    def _is_sibling(self) -> bool:
-        return self._place != self._target.key
+    def _is_published(self) -> bool:
+        return self._place == self._target.key
 
     def _opened(self) -> SliceSession:
         if self._session is None:
@@ -301,16 +364,27 @@ class SlicedUpload(PlacedUpload):
         self._entry.save(Record(self._place, session, self._sha))
 
     def _may_have_chosen(self, place: str) -> bool:
-        """Tell whether a noted place is one that this upload can have chosen."""
-        return place == self._target.key or paths.sibling_target(place) == paths.shortened(self._target.key)
+        """Return whether a noted place is one that this upload can have chosen."""
+        return paths.sibling_target(place) == paths.shortened(self._target.key)
 
-    def _was_published(self) -> bool:
-        """Tell whether the target provably has this content: the sibling was moved, and nobody lived to hear of it."""
-        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
+    def _refuse_early(self) -> None:
+        """Refuse to create what exists before anything is sent; the move in the end decides."""
+        if not self._target.create or self._target.deferred:
+            return
+        try:
+            status = self._common.stat(self._target.bucket, self._target.key)
+        except CosFileNotFoundError:
+            return
+        if not status.is_unfinished:
+            raise make_error(errno.EEXIST, "the file exists", self._target.path)
 
     def _is_stored_here(self) -> bool:
-        """Tell whether the place holds this content completely: the earlier process had only to finish."""
+        """Return whether the place holds this content completely: only the end is missing."""
         return self._is_stored_at(self._place)
+
+    def _was_published(self) -> bool:
+        """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
+        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
 
     def _is_stored_at(self, key: str) -> bool:
         try:

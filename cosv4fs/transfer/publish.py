@@ -1,18 +1,19 @@
 """Making an object visible, and taking back what never became one: hidden siblings and unfinished uploads.
 
-New content for a taken path is uploaded to a hidden sibling and moved into place (architecture: "Replacing an object").
+Large content is uploaded to a hidden sibling and moved into place, so that no reader sees a part of it, and small
+content where the path cannot be replaced in one request.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, CosV4Client
+from cosv4fs.api import CosClient
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
 
@@ -21,10 +22,10 @@ __all__ = [
     "Target",
     "blocked_parent",
     "discard_sibling",
+    "holds_unfinished",
     "naming",
     "publish_sibling",
     "refuse_taken",
-    "remove_session",
     "remove_unfinished",
 ]
 
@@ -99,23 +100,22 @@ def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
 
 
 def remove_unfinished(client: CosClient, bucket: str, key: str) -> None:
-    """Delete the unfinished upload at a key, if there is one.
+    """Delete the unfinished upload of another client at a key, if there is one.
 
-    A complete object at the same key is never deleted, also not together with an upload that was to replace it.
+    A complete object at the same key is never deleted, also not together with an upload that was to replace it. The
+    service knows no condition for a removal: an upload that its owner completes at this very moment is lost.
     """
-    if client.is_uploading(bucket, key) and not _is_complete(client, bucket, key):
+    if holds_unfinished(client, bucket, key):
         client.delete(bucket, key)
 
 
-def remove_session(client: CosV4Client, bucket: str, key: str, sessions: Container[str]) -> None:
-    """Delete the unfinished upload at a key only if its session is one of these; a complete object stays as well."""
-    found = client.upload_slice_list(bucket, key)
-    if found is not None and found.session in sessions and not _is_complete(client, bucket, key):
-        client.delete(bucket, key)
+def holds_unfinished(client: CosClient, bucket: str, key: str) -> bool:
+    """Return whether an unfinished upload stands at a key, and no object that can be read."""
+    return client.is_uploading(bucket, key) and not _is_complete(client, bucket, key)
 
 
 def _is_complete(client: CosClient, bucket: str, key: str) -> bool:
-    """Tell whether there is an object to be read: an upload that has all its slices only looks like one."""
+    """Return whether there is an object to be read: an upload that has all its slices only looks like one."""
     if client.stat(bucket, key).is_unfinished:
         return False
     try:
@@ -157,6 +157,8 @@ def naming(target: Target) -> Iterator[None]:
 def refuse_taken(client: CosClient, target: Target, refusal: CosFileExistsError) -> None:
     """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
     if target.create:
+        # the refused move names the sibling
+        refusal.filename = target.path
         raise refusal
     try:
         client.stat(target.bucket, target.key + "/")

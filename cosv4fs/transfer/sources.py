@@ -28,6 +28,10 @@ class Source(Protocol):
 
     size: int
 
+    @property
+    def was_touched(self) -> bool:
+        """Whether something was done to the source since it was opened: its content may be another one."""
+
     def slice(self, offset: int, length: int, workers: Workers) -> AbstractContextManager[memoryview]:
         """Lend the bytes at `offset`, for as long as the context lasts."""
 
@@ -52,6 +56,8 @@ class MemorySource:
     content : bytes-like
         The whole content; it must not change.
     """
+
+    was_touched = False
 
     def __init__(self, content: bytes | bytearray | memoryview) -> None:
         self._view = memoryview(content).cast("B")
@@ -116,6 +122,11 @@ class FileSource:
             text = "the local file was changed while it was being uploaded: nothing is published"
             raise make_error(errno.EIO, text, self._path)
 
+    @property
+    def was_touched(self) -> bool:
+        """Whether the file was renamed, given other attributes, or written to and then given its old times."""
+        return os.fstat(self._file.fileno()).st_ctime_ns != self.status.st_ctime_ns
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -151,6 +162,8 @@ class Spool:
     path : str
         The object that is being written, for messages.
     """
+
+    was_touched = False
 
     def __init__(self, memory: int, folder: str | None, path: str) -> None:
         self._limit, self._folder, self._path = memory, folder, path

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from cosv4fs import paths
-from cosv4fs.api import CofferClient, CosV3Client
+from cosv4fs.api import CofferClient
 from tests.crash.operations import CHANGING, Operation
 from tests.crash.processes import PATIENCE, Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Witness", "everything", "fresh", "listed", "look", "looks_complete", "read"]
+__all__ = ["Witness", "everything", "fresh", "listed", "look", "read"]
 
 _PATIENT = 100
 """How often a read is begun anew because the object was replaced meanwhile."""
@@ -98,15 +98,6 @@ def everything(fs: Any, folder: str) -> dict[str, Any]:
         else:
             found[path] = entry
     return found
-
-
-def looks_complete(fs: Any, path: str) -> bool:
-    """Tell whether an unfinished upload has all its slices: the API's listings cannot tell it from an object."""
-    if isinstance(fs.client, (CofferClient, CosV3Client)):
-        # the predecessor's last slice completes the object: none has all of them; and parts are not listed
-        return False
-    upload = fs.client.upload_slice_list(*paths.file_key(path))
-    return upload is not None and sum(length for _, length in upload.parts) == upload.filesize
 
 
 def _shape(content: bytes | None) -> str:

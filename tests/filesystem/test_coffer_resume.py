@@ -1,5 +1,7 @@
 """Uploads of local files to coffers that a later process continues: a killed one, and one whose network failed."""
 
+import errno
+import os
 import queue
 import random
 import subprocess
@@ -96,8 +98,9 @@ def test_parts_that_cannot_be_compared_are_sent_again(resumer, onlooker, vault, 
     assert nothing_is_left(resumer, tmp_path)
 
 
-def test_parts_that_somebody_else_sent_are_not_trusted(resumer, onlooker, vault, local, tmp_path):
-    done = interrupt(resumer, vault, local, 5)
+def test_parts_that_somebody_else_sent_are_not_trusted(resumer, onlooker, options, vault, local):
+    # one part after another: the first two are among those that were stored
+    done = interrupt(CofferFileSystem(**options | {"max_concurrency": 1}), vault, local, 5)
     [unfinished] = resumer.uploads(COFFER)
     client = onlooker.client
     client.upload_part(COFFER, "/dir/object", unfinished["upload_id"], 1, memoryview(bytes(MIB)))
@@ -125,14 +128,36 @@ def test_an_upload_that_was_given_up_begins_again(resumer, onlooker, vault, loca
     assert nothing_is_left(resumer, tmp_path)
 
 
-def test_a_changed_file_is_not_continued(resumer, vault, local):
+@pytest.mark.parametrize("old_times", [False, True])
+def test_a_changed_file_is_not_continued_and_its_own_upload_is_no_obstacle(
+    resumer, onlooker, vault, local, tmp_path, old_times
+):
     interrupt(resumer, vault, local, 5)
+    times = local.stat()
     local.write_bytes(random.Random(8).randbytes((PARTS - 1) * MIB + 5))
-    with pytest.raises(FileExistsError, match="an unfinished upload holds this name"):
-        resumer.put_file(local, PATH)
-    resumer.abort_upload(PATH)
+    if old_times:
+        os.utime(local, ns=(times.st_atime_ns, times.st_mtime_ns))
     resumer.put_file(local, PATH)
-    assert resumer.cat_file(PATH) == local.read_bytes()
+    assert onlooker.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def test_a_change_while_it_is_sent_that_leaves_size_and_time_is_an_error(options, onlooker, vault, local):
+    """Each part is verified by itself; nothing else tells that they are of two contents."""
+
+    def change():
+        times = local.stat()
+        local.write_bytes(bytes(times.st_size))
+        os.utime(local, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    fs = CofferFileSystem(**options | {"max_concurrency": 1})
+    vault.faults.add(action=Do(change), op="UploadPart", nth=3, times=1)
+    with pytest.raises(OSError, match="was changed, or renamed") as caught:
+        fs.put_file(local, PATH)
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, PATH)
+    assert not onlooker.exists(PATH)
+    fs.put_file(local, PATH)
+    assert onlooker.cat_file(PATH) == local.read_bytes()
 
 
 def test_an_upload_that_was_lost_while_it_ran_begins_again(options, onlooker, vault, local):

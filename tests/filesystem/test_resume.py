@@ -1,15 +1,20 @@
 """Uploads of local files that a later process continues, and those that nobody does."""
 
+import json
+import os
 import random
+import time
 
 import fsspec
 import pytest
 
-from cosv4fs.emulator import Dialect
+from cosv4fs.emulator import CofferEmulator, Dialect, Emulator
 from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse
 from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
+from tests.filesystem.conftest import WIRES
+from tests.support import Do
 
 BUCKET = "test-bucket"
 PATH = f"{BUCKET}/dir/object"
@@ -148,9 +153,115 @@ def test_a_changed_file_is_not_continued(resumer, second, emulator, local, tmp_p
     local.write_bytes(random.Random(8).randbytes(9 * MIB + 5))
     resumer.put_file(local, PATH)
     assert second.cat_file(PATH) == local.read_bytes()
-    # the predecessor's slices were on a sibling of their own, which is left until somebody cleans up
-    assert len(resumer.clean_uploads(BUCKET, older_than=-5)) == wire.before
-    assert resumer.uploads(BUCKET) == []
+    assert nothing_is_left(resumer, tmp_path)
+
+
+def interrupt(fs, emulator, wire, local, nth=5):
+    """Let an upload fail at a slice, so that a later call could continue it."""
+    emulator.faults.add(op=wire.slice, nth=nth, times=1000, action=DropBefore())
+    with pytest.raises(ConnectionError):
+        fs.put_file(local, PATH)
+    emulator.faults.clear()
+
+
+def change_without_trace(local, content):
+    """Give a file other content with the same size and modification time, as `rsync -t` or `tar x` do."""
+    times = local.stat()
+    local.write_bytes(content)
+    os.utime(local, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def believe(journal, local):
+    """Have the journal take a file for the one it noted: what remains where a system tells neither inode nor ctime."""
+    [page] = journal.glob("*.json")
+    noted = json.loads(page.read_text())
+    noted["identity"] |= {"changed": local.stat().st_ctime_ns, "inode": local.stat().st_ino}
+    page.write_text(json.dumps(noted))
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_new_content_with_the_old_size_and_time_is_not_continued(
+    options, second, emulator, local, tmp_path, wire, generation, checksum
+):
+    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+    interrupt(fs, emulator, wire, local)
+    assert len(fs.interrupted_uploads()) == 1
+    change_without_trace(local, bytes(local.stat().st_size))
+    assert fs.interrupted_uploads() == []
+    fs.put_file(local, PATH)
+    assert second.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(fs, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_what_is_continued_is_proven_where_nothing_tells_of_the_change(
+    options, second, emulator, local, tmp_path, wire, generation, checksum
+):
+    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+    interrupt(fs, emulator, wire, local)
+    change_without_trace(local, bytes(local.stat().st_size))
+    believe(tmp_path / "journal", local)
+    assert len(fs.interrupted_uploads()) == 1
+    fs.put_file(local, PATH)
+    assert second.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(fs, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local, tmp_path, wire, generation, checksum):
+    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+    emulator.faults.add(op="move", times=1, action=DropBefore())
+    with pytest.raises(ConnectionError):
+        fs.put_file(local, PATH)
+    change_without_trace(local, bytes(local.stat().st_size))
+    believe(tmp_path / "journal", local)
+    fs.put_file(local, PATH)
+    assert second.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(fs, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
+@pytest.mark.generation("cosv4")
+def test_without_checksum_the_same_content_is_continued(options, second, emulator, local, tmp_path, wire):
+    fs = fsspec.filesystem("cosv4", **options, checksum=False)
+    interrupt(fs, emulator, wire, local, nth=8)
+    acknowledged = {r.offset for r in wire.slices(emulator) if r.status == 200}
+    emulator.clear_requests()
+    fs.put_file(local, PATH)
+    assert acknowledged.isdisjoint(r.offset for r in wire.slices(emulator))
+    assert second.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(fs, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
+@pytest.mark.generation("cosv4")
+def test_a_change_while_it_is_sent_that_leaves_size_and_time_is_noticed(options, second, emulator, local, wire):
+    """Without a checksum the first slices are those of the old content, the others of the new."""
+    fs = fsspec.filesystem("cosv4", **options | {"max_concurrency": 1}, checksum=False)
+    change = Do(lambda: change_without_trace(local, bytes(local.stat().st_size)))
+    emulator.faults.add(op=wire.slice, nth=5, times=1, action=change)
+    fs.put_file(local, PATH)
+    assert second.cat_file(PATH) == bytes(local.stat().st_size)
+    assert fs.uploads(BUCKET) == []
+
+
+@pytest.mark.generation("cosv4")
+def test_an_upload_that_only_looks_complete_can_be_seen_and_given_up(fs, second, wire):
+    """Another client has sent all slices and has died: listings and statuses cannot tell that from an object."""
+    size = wire.leave(second, "/dir/object", 2 * MIB, MIB, whole_slices=2) * 2
+    [found] = fs.uploads(PATH)
+    assert (found["name"], found["place"], found["stored"]) == (PATH, PATH, size)
+    fs.abort_upload(PATH)
+    assert not second.exists(PATH)
+    assert fs.uploads(PATH) == []
+    with fs.open(PATH, "xb") as file:
+        file.write(b"new")
+    assert fs.uploads(PATH) == []
+    with pytest.raises(FileNotFoundError):
+        fs.abort_upload(PATH)
+    assert second.cat_file(PATH) == b"new"
 
 
 def test_a_stranger_is_left_alone_until_the_end(resumer, second, local, tmp_path, wire):
@@ -288,3 +399,22 @@ def test_a_process_killed_at_a_certain_moment_is_continued(tmp_path, moment, old
     summary = uploads(crash(tmp_path, old=old), spread=lambda *_: [moment], again=lambda *_: None)
     assert summary.failures == []
     assert summary.kills == 1
+
+
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+@pytest.mark.generation("cosv4", "cosv3", "cdcs")
+def test_what_is_stale_is_told_by_the_clock_of_the_service(generation, tmp_path, ahead):
+    """A machine whose clock is two hours ahead must not remove what others are sending."""
+    coffers = generation == "cdcs"
+    with CofferEmulator(coffers=("test-1250000000",)) if coffers else Emulator(buckets=("test",)) as service:
+        bucket, clock = ("test-1250000000", time.time()) if coffers else ("test", time.time())
+        service.clock_offset = ahead
+        fs = fsspec.filesystem(generation, **service.storage_options)
+        if coffers:
+            fs.client.initiate(bucket, "/dir/object")
+        else:
+            WIRES[generation].leave(fs, "/dir/object", 5 * MIB, MIB, bucket=bucket)
+        assert abs(fs.uploads(bucket)[0]["mtime"] - clock - ahead) < 60
+        assert fs.clean_uploads(bucket, older_than=3600) == []
+        service.clock_offset = ahead + 3700
+        assert len(fs.clean_uploads(bucket, older_than=3600)) == 1

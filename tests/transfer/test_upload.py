@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
+from cosv4fs import paths
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.publish import Target, remove_session
+from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import upload_single
 from cosv4fs.transfer.slices import SliceUpload
 from cosv4fs.transfer.sources import MemorySource
@@ -30,7 +31,7 @@ def offsets(service):
 
 
 class TestSliced:
-    def test_a_new_path_costs_slices_and_two(self, service):
+    def test_a_new_path_costs_slices_and_three(self, service):
         send(service)
         assert service.read("/x") == DATA
         assert service.ops()[:1] == ["upload_slice_init"]
@@ -40,7 +41,18 @@ class TestSliced:
             "upload_slice_init": 1,
             "upload_slice_data": 5,
             "upload_slice_finish": 1,
+            "move": 1,
         }
+
+    def test_nothing_is_at_the_path_until_the_end(self, service):
+        """All slices but no end is what `stat` and listings cannot tell from an object: so it is never there."""
+        seen = []
+        for op in ("upload_slice_init", "upload_slice_data", "upload_slice_finish", "move"):
+            service.fault(Do(lambda: seen.append("x" in service.names())), op=op, times=None)
+        send(service)
+        assert len(seen) == 8
+        assert not any(seen)
+        assert service.names() == ["x"]
 
     def test_progress(self, service):
         steps = []
@@ -144,31 +156,22 @@ class TestUnfinishedUploadsOfOthers:
         send(service)
         assert service.read("/x") == DATA
 
-    def test_the_same_content_is_continued(self, service):
-        sha = hashlib.sha1(DATA).hexdigest()
-        session = self.begin(service, sha=sha)
-        for offset in (HALF, 3 * HALF):
-            service.client.upload_slice_data(
-                BUCKET, "/x", session, offset, memoryview(DATA)[offset : offset + HALF], sha=sha
-            )
-        service.emulator.clear_requests()
-        steps = []
-        send(service, progress=steps.append)
-        assert offsets(service) == [0, 2 * HALF, 4 * HALF]
-        assert "move" not in service.emulator.count()
-        assert sum(steps) == len(DATA)
-        assert service.read("/x") == DATA
+    def test_even_one_of_the_same_content(self, service):
+        """What another client has begun is its own to finish, and to give up."""
+        session = self.begin(service, sha=hashlib.sha1(DATA).hexdigest())
+        service.fault(faults.Refuse(-4002), op="upload_slice_finish")
+        with pytest.raises(OSError, match="invalid"):
+            send(service)
+        assert service.client.upload_slice_list(BUCKET, "/x").session == session
 
-    def test_the_same_sha_with_another_size_is_not(self, service):
-        self.begin(service, size=SIZE + 1, sha=hashlib.sha1(DATA).hexdigest())
-        send(service)
-        assert service.read("/x") == DATA
-
-    def test_our_own_whose_reply_was_lost(self, service):
+    @pytest.mark.parametrize("reinit", ["refuse", "matching"])
+    def test_our_own_whose_reply_was_lost(self, make_service, reinit):
+        service = make_service(reinit=reinit)
         service.fault(faults.DropReply(), op="upload_slice_init")
         send(service)
         assert service.read("/x") == DATA
-        assert "move" not in service.emulator.count()
+        assert service.names() == ["x"]
+        assert len({record.path for record in service.emulator.requests if record.op == "upload_slice_init"}) == 1
 
     def test_replacing_readings(self, make_service):
         service = make_service(overwrite_unfinished="replace", reinit="matching")
@@ -184,29 +187,13 @@ class TestUnfinishedUploadsOfOthers:
         assert service.read("/x") == DATA
         assert service.names() == ["x"]
 
-    def test_a_session_that_someone_took_away(self, service):
-        service.fault(Do(lambda: service.client.delete(BUCKET, "/x")), op="upload_slice_finish")
-        send(service)
-        assert service.read("/x") == DATA
-        assert service.names() == ["x"]
+    def test_a_sibling_that_someone_cleaned_away(self, service):
+        def clean():
+            for name in service.names():
+                service.client.delete(BUCKET, f"/{name}")
 
-    def test_someone_elses_object_under_our_session(self, service):
-        def replace():
-            service.client.delete(BUCKET, "/x")
-            service.put("/x", OLD)
-
-        service.fault(Do(replace), op="upload_slice_finish")
+        service.fault(Do(clean), op="upload_slice_finish")
         send(service)
-        assert service.read("/x") == DATA
-
-    def test_a_path_that_is_replaced_while_it_is_finished(self, service):
-        """A service that has dropped the session may find its slices missing: no code is documented for that."""
-        service.put("/other", OLD)
-        service.fault(Do(lambda: service.client.move(BUCKET, "/other", "/x", overwrite=True)), op="upload_slice_finish")
-        refused = service.fault(faults.Refuse(-175), op="upload_slice_finish")
-        send(service)
-        assert refused.hits == 1
-        assert service.ops().count("upload_slice_init") == 2
         assert service.read("/x") == DATA
         assert service.names() == ["x"]
 
@@ -308,23 +295,25 @@ class TestAbort:
 
     def test_spares_a_strangers_session(self, service):
         upload = self.open(service)
-        service.client.delete(BUCKET, "/x")
         theirs = service.client.upload_slice_init(BUCKET, "/x", filesize=5, slice_size=HALF).session
         upload.abort()
         assert service.client.upload_slice_list(BUCKET, "/x").session == theirs
 
     def test_spares_a_complete_object(self, service):
         upload = self.open(service)
-        service.client.delete(BUCKET, "/x")
         service.put("/x", OLD)
         upload.abort()
         assert service.read("/x") == OLD
+        assert service.names() == ["x"]
 
-    def test_spares_an_object_that_an_upload_was_to_replace(self, service):
-        service.put("/x", OLD)
-        session = service.client.upload_slice_init(BUCKET, "/x", filesize=5, slice_size=HALF, insert_only=False).session
-        remove_session(service.client, BUCKET, "/x", {session})
-        assert service.read("/x") == OLD
+    def test_names_only_its_own_sibling(self, service):
+        """A request that removes is carried out whenever it arrives: its path must never be anybody else's."""
+        service.fault(faults.Refuse(-4002), op="upload_slice_finish")
+        with pytest.raises(OSError, match="invalid"):
+            send(service)
+        removed = [record.path for record in service.emulator.requests if record.op == "delete"]
+        assert removed
+        assert all(paths.is_sibling(path) for path in removed)
 
     def test_of_nothing(self, service):
         SliceUpload(service.client, Target(BUCKET, "/x"), 5, HALF).abort()
