@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, PendingUpload, Version
 from cosv4fs.api.bodies import check_plain
+from cosv4fs.capabilities import COFFERS
 from cosv4fs.codes import Retry
 from cosv4fs.coffertree import CofferTree
 from cosv4fs.copying import Copying
@@ -406,8 +407,7 @@ class CofferFileSystem(Front, _WriteOnce):
 
     protocol = "cdcs"
     generation = CDCS
-    keeps_sha1 = False
-    is_write_once = True
+    capabilities = COFFERS
     _positional = ("secret_id", "secret_key", "region", "endpoint")
 
     def __init__(

@@ -14,6 +14,7 @@ from fsspec.core import get_compression
 from fsspec.transaction import Transaction
 
 from cosv4fs.base import BaseFileSystem
+from cosv4fs.capabilities import BUCKETS
 from cosv4fs.config import Config, EnvironmentToken, resolve
 from cosv4fs.display import filesystem_html
 from cosv4fs.file import CompressedWriter, CosV4Writer, TextWriter
@@ -58,14 +59,8 @@ class Front(BaseFileSystem):
     transaction_type = _Transaction
     root_marker = ""
     storage_options: dict[str, Any]
-    takes_size = True
-    """`open` for writing takes ``size``, the bytes that will come; for who copies between any two filesystems."""
-    keeps_sha1 = True
-    """``sha`` in an info is the SHA-1 of the content; for who compares any two filesystems."""
-    is_threadsafe = True
-    """One instance serves any number of threads; for who works on any two filesystems with several."""
-    is_write_once = False
-    """Files can be neither replaced nor removed; for who plans copies between any two filesystems."""
+    capabilities = BUCKETS
+    """What the filesystem can do, for code that works on any two filesystems."""
     # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _environment = EnvironmentToken()

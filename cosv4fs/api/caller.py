@@ -113,7 +113,8 @@ class Caller(ABC):
         ConnectionError, TimeoutError
             There was no reply.
         """
-        return time.time() + (self.clock_difference(bucket) or 0.0)
+        ahead = self.clock_difference(bucket) or 0.0
+        return time.time() + ahead
 
     def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
         return self._policy.run(attempt, settle, self._on_error)

@@ -19,7 +19,7 @@ from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import Counting, copy_file, make_directory, receive
 from cosv4fs.exchange.places import Instances, Place
-from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, is_write_once, matches, pairs_of
+from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, matches, pairs_of
 from cosv4fs.filesystem import CosV4FileSystem
 from cosv4fs.front import Front
 
@@ -70,7 +70,7 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     problems = Problems()
     if not dry_run:
         _copy(session, pairs, jobs, problems)
-    elif is_write_once(target_place):
+    elif not target_place.capabilities.replaces_files:
         files = (pair for pair in pairs if not pair.is_folder)
         Crew(jobs, [target_place.fs]).each(lambda pair: _check_free(pair.target), files, problems)
     if dry_run:
@@ -173,13 +173,14 @@ def sync(
     old, new = session.place(source), session.place(target)
     if old.fs.info(old.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
-    if delete and is_write_once(new):
+    if delete and not new.capabilities.replaces_files:
         raise NotImplementedError(f"{new.url}: --delete is impossible, {_KEPT}")
     check_apart(old, new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     gone = difference.deletions if delete else ()
     problems = Problems()
-    differing = [(pair, reason) for pair, reason in difference.copies if is_write_once(new) and reason != "new"]
+    replaces = new.capabilities.replaces_files
+    differing = [(pair, reason) for pair, reason in difference.copies if not replaces and reason != "new"]
     for pair, reason in differing:
         problems.note(_differs(pair, reason), pair)
     if dry_run:
@@ -325,13 +326,13 @@ def _check_removable(place: Place) -> None:
 
 
 def _check_changeable(place: Place) -> None:
-    if is_write_once(place):
+    if not place.capabilities.replaces_files:
         raise NotImplementedError(f"{place.url}: it can be neither moved nor removed, {_KEPT}")
 
 
 def _check_free(place: Place) -> None:
     """Refuse to replace what is kept for ever; asked where nothing is copied, so that nobody else refuses."""
-    if is_write_once(place) and place.fs.isfile(place.path):
+    if not place.capabilities.replaces_files and place.fs.isfile(place.path):
         raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {_KEPT}", place.url)
 
 

@@ -73,12 +73,12 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
         yield Finding("problem", "configuration", describe(error))
         return
     if not path:
-        needed = "a coffer: cdcs://coffer-APPID" if _has_coffers(fs) else f"a bucket: {fs.protocol}://bucket"
+        needed = "a coffer: cdcs://coffer-APPID" if _is_coffer(fs) else f"a bucket: {fs.protocol}://bucket"
         raise click.UsageError(f"doctor needs {needed}")
     yield Finding("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
-    looks = _COFFER_LOOKS if _has_coffers(fs) else _BUCKET_LOOKS
-    writing = _beginning if _has_coffers(fs) else _writing
+    looks = _COFFER_LOOKS if _is_coffer(fs) else _BUCKET_LOOKS
+    writing = _beginning if _is_coffer(fs) else _writing
     for check in (_clock, *looks, *([writing] if write else []), _unfinished):
         finding = check(fs, bucket, path)
         if finding is not None:
@@ -92,13 +92,13 @@ def _configuration(fs: Ours) -> str:
     config = fs.config
     who = "no credentials (anon)" if config.anon else f"secret_id {config.secret_id[:4]}…"
     appid = f"appid {config.appid}, " if config.appid else ""
-    region = f"region {config.region}, " if _has_coffers(fs) and config.region else ""
+    region = f"region {config.region}, " if _is_coffer(fs) and config.region else ""
     token = " with a token" if config.security_token else ""
     return f"{appid}{who}{token}, {region}API at {config.api_root}"
 
 
-def _has_coffers(fs: Ours) -> bool:
-    return isinstance(fs, CofferFileSystem)
+def _is_coffer(fs: Ours) -> bool:
+    return fs.capabilities.container == "coffer"
 
 
 def _clock(fs: Ours, bucket: str, path: str) -> Finding:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import Group, Problems
 from cosv4fs.commands.session import Ours, Session
 from cosv4fs.display import human_size
@@ -93,7 +92,7 @@ def _directory(session: Session, url: str) -> tuple[Ours, str]:
     """Return the filesystem and the path of a URL that names at least a bucket or coffer."""
     fs, path = session.ours(url)
     if not path:
-        kind = "coffer" if isinstance(fs, CofferFileSystem) else "bucket"
+        kind = fs.capabilities.container
         raise click.UsageError(f"{url}: name a {kind}, or a path in one")
     return fs, path
 

@@ -74,7 +74,7 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
     OSError
         From either side. What was at the target is as before where that filesystem replaces files as a whole.
     """
-    if not protocols(target) & FLAT and not hasattr(target.fs, "takes_size"):
+    if not protocols(target) & FLAT and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size
@@ -99,7 +99,7 @@ def make_directory(place: Place) -> None:
         From the filesystem.
     """
     with _MAKING:
-        if not getattr(place.fs, "is_threadsafe", False):
+        if not place.capabilities.is_thread_safe:
             # what another thread's instance has made, this one may remember as absent
             place.fs.invalidate_cache()
         place.fs.makedirs(place.path, exist_ok=True)
@@ -213,16 +213,13 @@ def _whole(writer: Any) -> Iterator[Any]:
 
 def _size_option(target: Place, size: int | None) -> dict[str, Any]:
     """Tell a filesystem that can make use of it how many bytes will come."""
-    return {"size": size} if size is not None and getattr(target.fs, "takes_size", False) else {}
+    return {"size": size} if size is not None and target.capabilities.takes_size else {}
 
 
 def recorded_sha1(place: Place, info: Mapping[str, Any]) -> str | None:
-    """Return the SHA-1 in hex that a service keeps of a file's content, or None.
-
-    Only filesystems that say so mean this by ``sha``: with others it may be a version, or git's hash.
-    """
+    """Return the SHA-1 in hex that a service keeps of a file's content, or None."""
     known = str(info.get("sha") or "").lower()
-    return known if getattr(place.fs, "keeps_sha1", False) and _SHA1.fullmatch(known) else None
+    return known if place.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
 
 
 def read_sha1(place: Place, callback: Callback = DEFAULT_CALLBACK) -> str:

@@ -18,7 +18,7 @@ from cosv4fs.exchange.copying import make_directory, read_sha1, recorded_sha1, s
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 from cosv4fs.exchange.places import FLAT, Instances, Place, protocols
 
-__all__ = ["Mover", "Stopped", "is_write_once"]
+__all__ = ["Mover", "Stopped"]
 
 _S3 = frozenset({"s3", "s3a"})
 _LONGEST_KEY = 1024
@@ -55,7 +55,7 @@ class Mover:
     ) -> None:
         self._source, self._target, self._own = source, target, Instances()
         # where nothing can be replaced, a listing that is late must not be believed either
-        overwrite = overwrite and not is_write_once(target)
+        overwrite = overwrite and target.capabilities.replaces_files
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
         self._there = _Sizes(target, self._own)
 
@@ -166,11 +166,6 @@ def _part(target: Place) -> Place:
 def _check_name(target: Place) -> None:
     if _S3 & protocols(target) and len(target.path.partition("/")[2].encode()) > _LONGEST_KEY:
         raise OSError(errno.ENAMETOOLONG, f"S3 allows {_LONGEST_KEY} bytes for a key", target.url)
-
-
-def is_write_once(place: Place) -> bool:
-    """Tell whether a file that is there can be neither replaced nor removed; filesystems say so of themselves."""
-    return bool(getattr(place.fs, "is_write_once", False))
 
 
 def _describe(error: Exception) -> str:

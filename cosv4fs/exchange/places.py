@@ -17,6 +17,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
+from cosv4fs.capabilities import UNKNOWN, Capabilities
+
 __all__ = ["FLAT", "Instances", "Options", "Place", "open_place", "protocols"]
 
 FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
@@ -88,6 +90,12 @@ class Place:
         return _prefix(self.path)
 
     @property
+    def capabilities(self) -> Capabilities:
+        """What its filesystem says that it can do."""
+        found = getattr(self.fs, "capabilities", None)
+        return found if isinstance(found, Capabilities) else UNKNOWN
+
+    @property
     def is_archive_to_be(self) -> bool:
         """Whether it lies in an archive that is being written: by one instance only, and one file at a time."""
         return getattr(self.fs, "mode", "r") not in ("r", "rb")
@@ -102,7 +110,7 @@ class Place:
             # it is as good for threads as what it wraps
             inner = replace(self, fs=self.fs.fs).mine().fs
             return self if inner is self.fs.fs else replace(self, fs=DirFileSystem(self.fs.path, inner))
-        if isinstance(self.fs, _FOR_ALL) or self.fs.async_impl or getattr(self.fs, "is_threadsafe", False):
+        if isinstance(self.fs, _FOR_ALL) or self.fs.async_impl or self.capabilities.is_thread_safe:
             return self
         if self.is_archive_to_be:
             return self

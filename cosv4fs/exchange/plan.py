@@ -17,7 +17,6 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1
-from cosv4fs.exchange.moving import is_write_once
 from cosv4fs.exchange.places import FLAT, Place, protocols
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "check_apart",
     "compare",
     "files_below",
-    "is_write_once",
     "matches",
     "modified",
     "pairs_of",
@@ -349,10 +347,10 @@ def _reason(
         sha or place.is_local for sha, place in zip(known, (pair.source, pair.target), strict=True)
     )
     # a copy to what cannot be replaced would be refused, so that only the contents can tell whether all is well
-    is_worth_it = cheap or is_write_once(pair.target)
+    is_worth_it = cheap or not pair.target.capabilities.replaces_files
     if is_worth_it and _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]):
         return ""
-    return "content" if is_write_once(pair.target) else "newer"
+    return "newer" if pair.target.capabilities.replaces_files else "content"
 
 
 def _sha1(place: Place, known: str | None) -> str:
