@@ -73,6 +73,66 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _remembered(self) -> PathCache:
         return self.room.cache
 
+    # -- unfinished uploads --------------------------------------------------------------------------------------
+
+    def uploads(self, path: str) -> list[dict[str, Any]]:
+        """Return the incomplete uploads of one file, or under a directory.
+
+        Returns
+        -------
+        list of dict
+            ``name`` (the path that the upload is for), ``place`` (the path that holds its bytes: the same, or a hidden
+            sibling), ``size`` and ``stored`` (bytes declared and received) and ``mtime`` (Unix seconds). In coffers
+            ``size`` is None, because nobody has declared one, and ``upload_id`` is there as well.
+        """
+        return self.room.unfinished.find(self._strip_protocol(path))
+
+    def abort_upload(self, path: str) -> None:
+        """Remove the incomplete uploads of one file; a complete object stays.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no incomplete upload.
+        """
+        self.room.unfinished.abort(self._strip_protocol(path))
+
+    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
+        """Remove incomplete uploads under a directory, hidden siblings of dead uploads included.
+
+        Parameters
+        ----------
+        older_than : float
+            Only those that were begun, or last changed, at least so many seconds ago by the service's clock: others may
+            be in flight.
+
+        Returns
+        -------
+        list of dict
+            What was removed, as `uploads` describes it.
+        """
+        return self.room.unfinished.clean(self._strip_protocol(path), older_than)
+
+    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
+
+        Parameters
+        ----------
+        path : str
+            Only those of this file, or below this directory; all of the account when empty.
+
+        Returns
+        -------
+        list of dict
+            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
+        """
+        path = self._strip_protocol(path)
+        return [
+            {"source": found.source, "name": found.remote, "size": found.size}
+            for found in self.room.journal.interrupted()
+            if not path or found.remote == path or found.remote.startswith(path + "/")
+        ]
+
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):

@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from cosv4fs import paths
-from cosv4fs.api import CofferClient, PendingUpload, Version
+from cosv4fs.api import CofferClient, Version
 from cosv4fs.api.bodies import check_plain
 from cosv4fs.capabilities import COFFERS
-from cosv4fs.codes import Retry
 from cosv4fs.coffertree import CofferTree
 from cosv4fs.copying import Copying
-from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.errors import make_error
 from cosv4fs.front import Front
 from cosv4fs.generation import CDCS
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.writeonce import WRITE_ONCE, exists_error
-from cosv4fs.tree import Info, missing
+from cosv4fs.tree import Info
 
 __all__ = ["CofferFileSystem"]
 
@@ -283,92 +282,6 @@ class _WriteOnce(Copying):
         if not coffer or rest:
             raise ValueError(f"name a coffer in full, as in examplecoffer-1250000000, not {path!r}")
         return coffer
-
-    # -- unfinished uploads ----------------------------------------------------------------------------------------
-
-    def uploads(self, path: str) -> list[dict[str, Any]]:
-        """Return the unfinished uploads of one object, or below a directory; each holds its name.
-
-        Returns
-        -------
-        list of dict
-            ``name`` and ``place`` (both the path), ``upload_id``, ``size`` (None: nobody has declared one), ``stored``
-            (bytes received) and ``mtime`` (Unix seconds of its beginning).
-        """
-        path = self._strip_protocol(path)
-        coffer = paths.split(path)[0]
-
-        def described(upload: PendingUpload) -> dict[str, Any] | None:
-            try:
-                parts = self.client.list_parts(coffer, upload.key, upload.upload_id)
-            except CosError as error:
-                if error.retry is not Retry.SESSION:
-                    raise
-                # it has ended meanwhile
-                return None
-            return _describe(coffer, upload) | {"stored": sum(part.size for part in parts)}
-
-        found = self.workers.each(described, self._pending(path))
-        return [upload for upload in found if upload is not None]
-
-    def abort_upload(self, path: str) -> None:
-        """Give up the unfinished upload of one object: its name is free again.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no unfinished upload.
-        """
-        path = self._strip_protocol(path)
-        found = [upload for upload in self._pending(path) if paths.join(paths.split(path)[0], upload.key) == path]
-        if not found:
-            raise missing(path)
-        self.workers.each(lambda upload: self._abort(paths.split(path)[0], upload), found)
-
-    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
-        """Give up unfinished uploads below a directory.
-
-        Parameters
-        ----------
-        older_than : float
-            Only those that were begun at least so many seconds ago by the service's clock: others may be in flight.
-
-        Returns
-        -------
-        list of dict
-            What was given up, as `uploads` describes it.
-        """
-        coffer = paths.split(self._strip_protocol(path))[0]
-        limit = self.client.server_time(coffer) - older_than
-        # of unknown age is what may be under way
-        aged = (upload for upload in self.uploads(path) if upload["mtime"] or older_than <= 0)
-        old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
-        pending = [upload for upload in self._pending(self._strip_protocol(path)) if upload.upload_id in old]
-        self.workers.each(lambda upload: self._abort(coffer, upload), pending)
-        return [old[upload.upload_id] for upload in pending]
-
-    def _abort(self, coffer: str, upload: PendingUpload) -> None:
-        try:
-            self.client.abort(coffer, upload.key, upload.upload_id)
-        except CosError as error:
-            if error.retry is not Retry.SESSION and not isinstance(error, CosFileNotFoundError):
-                raise
-
-    def _pending(self, path: str) -> list[PendingUpload]:
-        coffer, rest = paths.split(path)
-        found = self.client.list_uploads(self._coffer(coffer), f"/{rest}" if rest else "")
-        return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
-
-
-def _describe(coffer: str, upload: PendingUpload) -> dict[str, Any]:
-    path = f"{coffer}{upload.key}"
-    return {
-        "name": path,
-        "place": path,
-        "upload_id": upload.upload_id,
-        "size": None,
-        "mtime": float(upload.initiated),
-    }
 
 
 class CofferFileSystem(Front, _WriteOnce):

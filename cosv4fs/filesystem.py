@@ -7,12 +7,12 @@ from typing import Any
 from cosv4fs import paths
 from cosv4fs.front import Front
 from cosv4fs.generation import V3, V4
-from cosv4fs.uploads import Uploads
+from cosv4fs.rearranging import Rearranging
 
 __all__ = ["CosV3FileSystem", "CosV4FileSystem"]
 
 
-class CosV4FileSystem(Front, Uploads):
+class CosV4FileSystem(Front, Rearranging):
     """Buckets of Tencent Cloud COS behind the JSON API v4, as ``cosv4://bucket/dir/name``.
 
     Parameters

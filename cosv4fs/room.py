@@ -25,6 +25,7 @@ from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.tree import Tree
+from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
 
 __all__ = ["Room", "room_for"]
 
@@ -45,6 +46,8 @@ class Room:
         What exists, asked through both.
     journal : Journal
         Uploads that a later process may continue.
+    unfinished : UnfinishedUploads
+        Incomplete uploads, of anybody.
     probe : StreamingProbe or None
         Which buckets take objects of unknown size as a stream; None where that is no question.
     """
@@ -54,6 +57,7 @@ class Room:
     cache: PathCache
     tree: Tree | CofferTree
     journal: Journal
+    unfinished: UnfinishedUploads
     probe: StreamingProbe | None
 
 
@@ -83,9 +87,11 @@ def _build(config: Config) -> Room:
     journal = Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
     if isinstance(client, CofferClient):
         tree = CofferTree(client, workers, cache, _written.setdefault(_account(config), Written()))
-        return Room(client, workers, cache, tree, journal, None)
+        return Room(client, workers, cache, tree, journal, CofferUploads(client, workers), None)
     probe = StreamingProbe(client, config.streaming, config.slice_size)
-    return Room(client, workers, cache, Tree(client, workers, cache), journal, probe)
+    buckets = Tree(client, workers, cache)
+    unfinished = BucketUploads(client, workers, buckets, cache)
+    return Room(client, workers, cache, buckets, journal, unfinished, probe)
 
 
 def _account(config: Config) -> tuple[object, ...]:

@@ -213,26 +213,6 @@ class Storing(Reading):
         """Return the bytes per slice for what a caller names as bytes per block; None for the configured ones."""
         return max((valid for valid in SLICE_SIZES if valid <= (block_size or 0)), default=None)
 
-    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
-        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
-
-        Parameters
-        ----------
-        path : str
-            Only those of this file, or below this directory; all of the account when empty.
-
-        Returns
-        -------
-        list of dict
-            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
-        """
-        path = self._strip_protocol(path)
-        return [
-            {"source": found.source, "name": found.remote, "size": found.size}
-            for found in self.room.journal.interrupted()
-            if not path or found.remote == path or found.remote.startswith(path + "/")
-        ]
-
 
 def _is_create(mode: str) -> bool:
     if mode not in ("overwrite", "create"):

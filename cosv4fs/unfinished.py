@@ -1,0 +1,206 @@
+"""Incomplete uploads: listing them, aborting them, and cleaning up after processes that died.
+
+Readers never see them. In buckets they stand at their path or on a hidden sibling beside it; in coffers each holds the
+name of its object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from cosv4fs import paths
+from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
+from cosv4fs.cache import PathCache
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, CosFileNotFoundError
+from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
+from cosv4fs.transfer.workers import Workers
+from cosv4fs.tree import Tree, missing
+
+__all__ = ["BucketUploads", "CofferUploads", "UnfinishedUploads"]
+
+Upload = dict[str, Any]
+
+
+class UnfinishedUploads(ABC):
+    """The incomplete uploads of one service. Paths have no protocol; see the filesystem for what is returned."""
+
+    @abstractmethod
+    def find(self, path: str) -> list[Upload]:
+        """Return the incomplete uploads of one file, or under a directory."""
+
+    @abstractmethod
+    def abort(self, path: str) -> None:
+        """Remove the incomplete uploads of one file.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        """
+
+    @abstractmethod
+    def clean(self, path: str, older_than: float) -> list[Upload]:
+        """Remove those under a directory that were not touched for so many seconds; return them."""
+
+
+class BucketUploads(UnfinishedUploads):
+    """Incomplete uploads in buckets.
+
+    Parameters
+    ----------
+    client, workers, tree, cache : CosClient, Workers, Tree, PathCache
+        Shared by all instances with one configuration.
+    """
+
+    def __init__(self, client: CosClient, workers: Workers, tree: Tree, cache: PathCache) -> None:
+        self._client, self._workers, self._tree, self._cache = client, workers, tree, cache
+
+    def find(self, path: str) -> list[Upload]:
+        """Return the incomplete uploads of one file, or under a directory."""
+        try:
+            return self._under(path)
+        except CosFileNotFoundError:
+            return self._of_file(path)
+
+    def abort(self, path: str) -> None:
+        """Remove the incomplete uploads of one file; a complete object stays."""
+        found = self._of_file(path)
+        if not found:
+            raise missing(path)
+        for upload in found:
+            self._remove(upload)
+
+    def clean(self, path: str, older_than: float) -> list[Upload]:
+        """Remove those under a directory that were not touched for so many seconds, siblings included; return them."""
+        # the times of uploads are the service's: by a clock that is ahead of it, those in flight would look stale
+        limit = self._client.server_time(paths.split(path)[0]) - older_than
+        old = [upload for upload in self.find(path) if upload["mtime"] <= limit]
+        self._workers.each(self._remove, old)
+        return old
+
+    def _remove(self, upload: Upload) -> None:
+        bucket, key = paths.file_key(upload["place"])
+        if upload["place"] == upload["name"]:
+            remove_unfinished(self._client, bucket, key)
+        else:
+            discard_sibling(self._client, bucket, key)
+        self._cache.forget(upload["place"])
+
+    def _under(self, path: str) -> list[Upload]:
+        out: list[Upload] = []
+        level = [path]
+        while level:
+            answers = self._workers.each(self._in_directory, level)
+            out += [upload for uploads, _ in answers for upload in uploads]
+            level = [folder for _, folders in answers for folder in folders]
+        return out
+
+    def _of_file(self, path: str) -> list[Upload]:
+        folder, _, name = path.rpartition("/")
+        try:
+            entries = self._tree.everything(folder)
+        except CosFileNotFoundError:
+            return []
+        found = [upload for upload in _described(folder, entries) if _is_for(upload, path)]
+        whole = [entry for entry in entries if entry.name == name and not (entry.is_directory or entry.is_unfinished)]
+        if whole and holds_unfinished(self._client, *paths.file_key(path)):
+            # another client has sent all slices and has not finished: in a listing it looks like an object
+            found.append(_describe(folder, whole[0]))
+        return found
+
+    def _in_directory(self, path: str) -> tuple[list[Upload], list[str]]:
+        """Return the uploads in one directory, and its directories."""
+        entries = self._tree.everything(path)
+        return _described(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
+
+def _described(folder: str, entries: list[Entry]) -> list[Upload]:
+    files = [entry for entry in entries if not entry.is_directory]
+    return [_describe(folder, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
+
+
+def _is_for(upload: Upload, path: str) -> bool:
+    return upload["place"] == path or upload["name"] in (path, paths.shortened(path))
+
+
+def _describe(folder: str, entry: Entry) -> Upload:
+    place = f"{folder}/{entry.name}"
+    return {
+        "name": paths.sibling_target(place) or place,
+        "place": place,
+        "size": entry.size,
+        "stored": entry.stored,
+        "mtime": float(entry.modified),
+    }
+
+
+class CofferUploads(UnfinishedUploads):
+    """Incomplete uploads in coffers.
+
+    Parameters
+    ----------
+    client, workers : CofferClient, Workers
+        Shared by all instances with one configuration.
+    """
+
+    def __init__(self, client: CofferClient, workers: Workers) -> None:
+        self._client, self._workers = client, workers
+
+    def find(self, path: str) -> list[Upload]:
+        """Return the incomplete uploads of one object, or under a directory."""
+        coffer = paths.split(path)[0]
+        found = self._workers.each(lambda upload: self._described(coffer, upload), self._pending(path))
+        return [upload for upload in found if upload is not None]
+
+    def abort(self, path: str) -> None:
+        """Abort the incomplete upload of one object: its name is free again."""
+        coffer = paths.split(path)[0]
+        found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
+        if not found:
+            raise missing(path)
+        self._workers.each(lambda upload: self._abort(coffer, upload), found)
+
+    def clean(self, path: str, older_than: float) -> list[Upload]:
+        """Abort those under a directory that were begun at least so many seconds ago; return them."""
+        coffer = paths.split(path)[0]
+        limit = self._client.server_time(coffer) - older_than
+        # one of unknown age may be in flight
+        aged = (upload for upload in self.find(path) if upload["mtime"] or older_than <= 0)
+        old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
+        pending = [upload for upload in self._pending(path) if upload.upload_id in old]
+        self._workers.each(lambda upload: self._abort(coffer, upload), pending)
+        return [old[upload.upload_id] for upload in pending]
+
+    def _described(self, coffer: str, upload: PendingUpload) -> Upload | None:
+        try:
+            parts = self._client.list_parts(coffer, upload.key, upload.upload_id)
+        except CosError as error:
+            if error.retry is not Retry.SESSION:
+                raise
+            # it has ended meanwhile
+            return None
+        path = f"{coffer}{upload.key}"
+        return {
+            "name": path,
+            "place": path,
+            "upload_id": upload.upload_id,
+            "size": None,
+            "stored": sum(part.size for part in parts),
+            "mtime": float(upload.initiated),
+        }
+
+    def _abort(self, coffer: str, upload: PendingUpload) -> None:
+        try:
+            self._client.abort(coffer, upload.key, upload.upload_id)
+        except CosError as error:
+            if error.retry is not Retry.SESSION and not isinstance(error, CosFileNotFoundError):
+                raise
+
+    def _pending(self, path: str) -> list[PendingUpload]:
+        coffer, rest = paths.split(path)
+        if not coffer:
+            raise ValueError("name a coffer in full, as in examplecoffer-1250000000")
+        found = self._client.list_uploads(coffer, f"/{rest}" if rest else "")
+        return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
