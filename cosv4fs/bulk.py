@@ -24,6 +24,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import other_paths, stringify_path
 
 from cosv4fs.errors import make_error
+from cosv4fs.localfiles import is_part
 
 if TYPE_CHECKING:
     from cosv4fs.lookup import Lookup
@@ -126,7 +127,9 @@ def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
         return _plan_put_of_folder(fs, lpath, _plain(rpath), **options)
     planner = _Planner(fs)
     AbstractFileSystem.put(planner, planner.disguised(lpath, _is_local_literal), _plain(rpath), **options)
-    return planner.pairs
+    named = {make_path_posix(stringify_path(item)) for item in items}
+    # what is found below a directory may be unfinished
+    return [pair for pair in planner.pairs if pair[0] in named or not is_part(Path(pair[0]).name)]
 
 
 def plan_copy(fs: Lookup, path1: Any, path2: Any, **options: Any) -> list[Pair]:
@@ -157,7 +160,8 @@ def _plan_put_of_folder(
     if not recursive:
         return []
     source, local = make_path_posix(stringify_path(lpath)), LocalFileSystem()
-    found = sorted({source.rstrip("/"), *local.find(source, maxdepth=maxdepth, withdirs=True)})
+    below = (path for path in local.find(source, maxdepth=maxdepth, withdirs=True) if not is_part(Path(path).name))
+    found = sorted({source.rstrip("/"), *below})
     into = (rpath.endswith("/") or fs.isdir(rpath)) and not source.endswith("/")
     pairs = zip(found, other_paths(found, fs._strip_protocol(rpath), exists=into), strict=True)
     return [pair for pair in pairs if maxdepth is None or not local.isdir(pair[0])]

@@ -137,30 +137,30 @@ class Front(BaseFileSystem):
         return file
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
-        """Return what `from_dict` makes this filesystem of again; without any secret unless `include_password`.
+        """Return a description from which `from_dict` makes an equal filesystem; JSON can hold it.
+
+        Parameters
+        ----------
+        include_password : bool
+            Whether the description contains secrets: keys, tokens and the URLs of proxies.
 
         Raises
         ------
         TypeError
-            The keys come from a function, which a text cannot hold; a pickle can.
+            The keys come from a function, which JSON cannot hold; a pickle can.
         """
-        options = self.storage_options
-        if "credentials" in options:
-            if include_password:
-                raise TypeError("credentials=function cannot be written as JSON: pickle the filesystem instead")
-            self.storage_options = {name: value for name, value in options.items() if name != "credentials"}
-        try:
-            described: dict[str, Any] = super().to_dict(include_password=include_password)
-        finally:
-            self.storage_options = options
+        from fsspec.json import FilesystemJSONEncoder  # noqa: PLC0415 - the oldest fsspec has no such module
+
+        positional = dict(zip(self._positional, self.storage_args, strict=False))
+        # the encoder of fsspec refuses None, which is the default of every option
+        options = {name: value for name, value in {**positional, **self.storage_options}.items() if value is not None}
         if not include_password:
-            first = self._positional.index("secret_id")
-            rest = zip(self._positional[first:], described["args"][first:], strict=False)
-            described |= {name: value for name, value in rest if value is not None}
-            described["args"] = described["args"][:first]
-            for name in _SECRETS:
-                described.pop(name, None)
-        return described
+            options = {name: value for name, value in options.items() if name not in _SECRETS}
+        elif "credentials" in options:
+            raise TypeError("credentials=function cannot be written as JSON: pickle the filesystem instead")
+        described: dict[str, Any] = FilesystemJSONEncoder().make_serializable(options)
+        kind = f"{type(self).__module__}:{type(self).__name__}"
+        return {"cls": kind, "protocol": self.protocol, "args": [], **described}
 
 
 def _where(config: Config) -> str:

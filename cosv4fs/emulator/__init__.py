@@ -13,11 +13,37 @@ Examples
 
 from __future__ import annotations
 
-from . import faults
-from .coffer import CofferDialect, CofferEmulator
-from .dialect import Dialect
-from .emulator import Emulator
-from .errors import EmulatorError
-from .log import RequestRecord
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import faults
+    from .coffer import CofferDialect, CofferEmulator
+    from .dialect import Dialect
+    from .emulator import Emulator
+    from .errors import EmulatorError
+    from .log import RequestRecord
 
 __all__ = ["CofferDialect", "CofferEmulator", "Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]
+
+_MODULES = {
+    "CofferDialect": "coffer",
+    "CofferEmulator": "coffer",
+    "Dialect": "dialect",
+    "Emulator": "emulator",
+    "EmulatorError": "errors",
+    "RequestRecord": "log",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # every run of pytest imports this package for its fixtures, also where the service itself could not run
+    if name == "faults":
+        return import_module(f"{__name__}.faults")
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -44,7 +44,8 @@ class LocalService:
     Parameters
     ----------
     root : path, optional
-        The folder for everything that is stored. None: a temporary one, removed by `close`.
+        The folder for everything that is stored: a new or empty one, or that of an earlier service. None: a temporary
+        one, removed by `close`.
     host : str
         The address to listen on.
     port : int
@@ -84,6 +85,10 @@ class LocalService:
     ) -> None:
         if not (appid.isascii() and appid.isdigit()):
             raise EmulatorError(f"an appid is a number, not {appid!r}")
+        if root == "":
+            raise EmulatorError(
+                "the root folder has an empty name: a variable without a value? The working directory is ."
+            )
         self.faults = Faults()
         self.clock_offset = 0.0
         self.appid = appid
@@ -166,7 +171,7 @@ class LocalService:
         Raises
         ------
         EmulatorError
-            The folder is in use or unusable, or the port is taken.
+            The folder is in use, unusable or not a service's, or the port is taken.
         """
         with self._life:
             if self._server is None:

@@ -1,15 +1,14 @@
 """What is kept on disk: one SQLite database for names and unfinished uploads, one file per content.
 
 Contents have generated names, so that no path of a request can leave the root folder. A content is written under a
-temporary name and renamed before the transaction that refers to it is committed; a content that no row refers to is
-an orphan, and is removed at the next start.
+temporary name and renamed before the transaction that refers to it is committed; a content of this database that no
+row refers to is an orphan, and is removed at the next start.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from .errors import EmulatorError
+from .folder import BLOBS, DATABASE, check_folder, check_tables, is_blob, lost, own_files, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import IO
 
     from typing_extensions import Self
 
@@ -56,7 +55,7 @@ class Store:
     Raises
     ------
     EmulatorError
-        The folder cannot be used, or another emulator uses it.
+        The folder cannot be used, has files of others or contents without their database, or another emulator uses it.
     """
 
     schema: ClassVar[str]
@@ -65,52 +64,83 @@ class Store:
     def __init__(self, root: Path, *, fsync: bool) -> None:
         self.root = root
         self._fsync = fsync
-        self._blobs = root / "blobs"
+        self._blobs = root / BLOBS
         self._mutex = threading.RLock()
         try:
+            check_folder(root)
             # what is made here is for this user alone; a folder that is there stays as open as it is
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._blobs.mkdir(mode=0o700, exist_ok=True)
-            self._lock = self._take_lock()
+            self._lock = take_lock(root)
         except OSError as error:
             raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
         try:
+            check_tables(root, self.schema)
             self._db = self._open_database()
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
-            raise EmulatorError(f"cannot use the database in {root}: {error}") from None
-        self._remove_orphans()
-
-    def _take_lock(self) -> IO[bytes]:
-        path = self.root / "emulator.lock"
-        path.touch(mode=0o600)
-        lock = path.open("ab")
+            text = f"cannot use the database {root / DATABASE}: {error}: put a whole one back, or name another folder"
+            raise EmulatorError(f"{text}; nothing was changed") from None
+        except BaseException:
+            self._lock.close()
+            raise
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise EmulatorError(f"another emulator is using the folder {self.root}") from None
-        return lock
+            self._blobs.mkdir(mode=0o700, exist_ok=True)
+            self._identity = self._read_identity()
+            self._remove_orphans()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise lost(root, f"the database {root / DATABASE} is damaged ({error})") from None
+            if isinstance(error, OSError):
+                raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
+            raise
 
     def _open_database(self) -> sqlite3.Connection:
-        path = self.root / "emulator.sqlite"
+        path = self.root / DATABASE
         path.touch(mode=0o600)  # the files that SQLite puts beside it are as private
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
-            db.executescript(self.schema)
+            db.executescript(f"BEGIN IMMEDIATE; {self.schema} COMMIT;")
         except sqlite3.Error:
             db.close()
             raise
         return db
 
+    def _read_identity(self) -> str:
+        """Return what the names of all contents of this database begin with; other contents are not its own."""
+        [identity] = self._db.execute("PRAGMA user_version").fetchone()
+        if not identity:
+            identity = secrets.randbelow(2**31 - 1) + 1
+            self._db.execute(f"PRAGMA user_version = {identity}")
+        return f"{identity:08x}"
+
     def _remove_orphans(self) -> None:
+        """Remove contents that a killed process had not finished, or not yet removed.
+
+        Raises
+        ------
+        EmulatorError
+            The database is damaged, or not that of the contents.
+        """
         known = {name for (name,) in self._db.execute(self.blob_names)}
-        for file in self._blobs.iterdir():
-            if file.name not in known:
-                file.unlink()
+        unknown = [name for name in own_files(self.root) if name not in known]
+        if not unknown:
+            return
+        strange = next((name for name in unknown if is_blob(name) and not name.startswith(self._identity)), None)
+        if strange is not None:
+            raise lost(self.root, f"the database {self.root / DATABASE} does not know the content {strange}")
+        found = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
+        if found != ["ok"] or not all(map(is_blob, known)):
+            raise lost(self.root, f"the database {self.root / DATABASE} is damaged ({found[0]})")
+        for name in unknown:
+            if name.startswith(self._identity):
+                (self._blobs / name).unlink()
+
+    def _new_name(self) -> str:
+        return self._identity + secrets.token_hex(12)
 
     def close(self) -> None:
         """Close the database and let go of the folder."""
@@ -144,7 +174,7 @@ class Store:
 
     def new_blob(self, content: bytes | memoryview = b"") -> str:
         """Write a new content and return its name; no row refers to it yet."""
-        blob = secrets.token_hex(16)
+        blob = self._new_name()
         temporary = self._blobs / f"{blob}.part"
         try:
             with temporary.open("xb", buffering=0) as file:
@@ -171,7 +201,7 @@ class Store:
 
     def copy_blob(self, blob: str) -> str:
         """Give a content a second name, which lives on its own: contents never change once they are published."""
-        copy = secrets.token_hex(16)
+        copy = self._new_name()
         os.link(self._blobs / blob, self._blobs / copy)
         self._sync_folder()
         return copy
@@ -179,7 +209,7 @@ class Store:
     def write_blob(self, blob: str, content: memoryview, offset: int) -> bool:
         """Write into the content of an unfinished upload; False when it is gone."""
         try:
-            descriptor = os.open(self._blobs / blob, os.O_WRONLY)
+            descriptor = os.open(self._blobs / blob, os.O_WRONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
         try:
@@ -230,7 +260,7 @@ class BlobWriter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._name = secrets.token_hex(16)
+        self._name = store._new_name()
         self._temporary = store.blob_path(f"{self._name}.part")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self.size = 0

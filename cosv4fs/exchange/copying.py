@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import re
 import stat
 import threading
@@ -16,6 +17,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.exchange.places import FLAT, Place, protocols
+from cosv4fs.localfiles import replacing
 
 __all__ = ["BLOCK", "Counting", "copy_file", "make_directory", "read_sha1", "receive", "recorded_sha1", "stream"]
 
@@ -134,14 +136,15 @@ def stream(
     Raises
     ------
     OSError
-        From either side; also when the source was cut short. Nothing is published then, where the target can help it.
+        From either side; also when the source was cut short. Nothing is published then, where the target can help it;
+        a local file always appears as a whole.
     """
     digest, count = hashlib.sha1(usedforsecurity=False), 0
     with source.fs.open(source.path, "rb") as reader:
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
-        with _whole(target.fs.open(target.path, "wb", **_size_option(target, size))) as writer:
+        with _writing(target, size) as writer:
             while block := reader.read(BLOCK):
                 writer.write(block)
                 for one in (digest, *hashes):
@@ -188,6 +191,17 @@ def _is_pipe(path: str) -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+@contextmanager
+def _writing(target: Place, size: int | None) -> Iterator[Any]:
+    """Open a file for writing, so that it appears as a whole where the target can do that."""
+    if target.is_local:
+        with replacing(target.path) as file, io.BufferedWriter(file, BLOCK) as writer:
+            yield writer
+    else:
+        with _whole(target.fs.open(target.path, "wb", **_size_option(target, size))) as writer:
+            yield writer
 
 
 @contextmanager

@@ -147,7 +147,7 @@ class Manifest:
     Parameters
     ----------
     path : path
-        The file; it is made, with its folder, if it is not there.
+        The file, which is no symbolic link; it is made, with its folder, if it is not there, for this user alone.
     source, target : str
         What is moved where. A manifest of another pair is refused.
 
@@ -169,6 +169,7 @@ class Manifest:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
         try:
+            _open_private(self.path).close()
             self._base = self._open({"version": _VERSION, "source": source, "target": target})
         except BaseException:
             self._unlock()
@@ -385,7 +386,7 @@ def _locked(path: Path) -> IO[str] | None:
     """Lock a file beside `path` until it is closed, or the process ends; None where SQLite's own lock has to serve."""
     if fcntl is None:
         return None
-    lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
+    lock = _open_private(path.with_name(path.name + ".lock"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -396,16 +397,35 @@ def _locked(path: Path) -> IO[str] | None:
             raise _busy(path, holder) from error
         # a disk without such locks
         return None
-    with suppress(OSError):
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    # a hard link may lead to anybody's file, too
+    if os.fstat(lock.fileno()).st_nlink == 1:
+        with suppress(OSError):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
     return lock
+
+
+def _open_private(path: Path) -> IO[str]:
+    """Open a file, new ones for this user alone, and never the one that a link leads to: it may be anybody's."""
+    try:
+        return open(path, "a+", encoding="ascii", opener=_without_links)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            text = "it is a symbolic link, which is not followed: name the file itself with --manifest, or remove it"
+            raise OSError(errno.ELOOP, text, str(path)) from error
+        raise
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _busy(path: Path, holder: str = "") -> BlockingIOError:
     who = f"process {holder}" if holder else "another process"
-    return BlockingIOError(errno.EAGAIN, f"{who} is working with this manifest; only one run at a time", str(path))
+    return BlockingIOError(
+        errno.EAGAIN, f"{who} is working with this manifest; only one run at a time: wait for it, or end it", str(path)
+    )
 
 
 def identity(url: str, service: Mapping[str, Any]) -> str:

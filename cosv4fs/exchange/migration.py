@@ -30,6 +30,7 @@ from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Man
 from cosv4fs.exchange.moving import Mover, Stopped
 from cosv4fs.exchange.places import FLAT, Instances, Options, Place, open_place, protocols
 from cosv4fs.exchange.plan import check_apart, modified
+from cosv4fs.localfiles import is_part
 
 __all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
 
@@ -314,7 +315,7 @@ def _entries(own: Instances, source: Place, folder: str) -> tuple[list[Listed], 
     for entry in found:
         name = _name_in(place, str(entry["name"]))
         kind, info = _kind(place, entry)
-        if not name and _is_own(info):
+        if (not name and _is_own(info)) or (place.is_local and is_part(name)):
             continue
         relative = f"{folder}/{name}" if folder or not name else name
         if kind == "directory" and _is_text(relative) and _has_names(relative):

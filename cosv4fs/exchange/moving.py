@@ -7,7 +7,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fsspec.callbacks import Callback
 from cosv4fs.exchange.copying import make_directory, read_sha1, recorded_sha1, stream
 from cosv4fs.exchange.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 from cosv4fs.exchange.places import FLAT, Instances, Place, protocols
+from cosv4fs.localfiles import is_part, remove_abandoned
 
 __all__ = ["Mover", "Stopped"]
 
@@ -107,7 +107,7 @@ class Mover:
 
         md5 = hashlib.md5(usedforsecurity=False)
         hashes = (md5,) if self._verify and _S3 & protocols(target) else ()
-        _, sha = _stream_whole(source, target, callback, hashes=hashes, accept=accept)
+        _, sha = stream(source, target, callback, hashes=hashes, accept=accept)
         info = _fresh_info(target)
         if info["size"] != job.size:
             text = f"it has {info['size']} bytes instead of {job.size} after copying"
@@ -140,27 +140,6 @@ def _fresh_info(place: Place) -> dict[str, Any]:
     # a listing that another thread has asked for before may be remembered only now: who can be told to ask, is told
     refresh = {"refresh": True} if "refresh" in signature(place.fs.info).parameters else {}
     return dict(place.fs.info(place.path, **refresh))
-
-
-def _stream_whole(source: Place, target: Place, callback: Callback, **checks: Any) -> tuple[int, str]:
-    """Stream a file so that the target has the old one or the new one, never a part, on the local disk, too."""
-    if not target.is_local:
-        return stream(source, target, callback, **checks)
-    part = _part(target)
-    try:
-        result = stream(source, part, callback, **checks)
-        Path(part.path).replace(target.path)
-    except BaseException:
-        with suppress(OSError):
-            Path(part.path).unlink()
-        raise
-    return result
-
-
-def _part(target: Place) -> Place:
-    """Return where a local file grows: the same name every time, so that nothing is left after a crash."""
-    short = hashlib.sha256(target.name.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    return target.at(f"{target.path.rpartition('/')[0]}/.{short}.cosv4fs-part")
 
 
 def _check_name(target: Place) -> None:
@@ -211,6 +190,10 @@ class _Sizes:
             found = place.fs.ls(place.path, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        if place.is_local:
+            for info in found:
+                if is_part(Path(info["name"]).name):
+                    remove_abandoned(info["name"])
         return {info["name"].rpartition("/")[2]: int(info["size"] or 0) for info in found if info["type"] == "file"}
 
     def make_folder(self, path: str) -> None:

@@ -18,6 +18,7 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.exchange.copying import read_sha1, recorded_sha1
 from cosv4fs.exchange.places import FLAT, Place, protocols
+from cosv4fs.localfiles import is_part
 
 __all__ = [
     "Difference",
@@ -128,6 +129,7 @@ def _local(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield paths relative to a local directory, and what is known of them.
 
     fsspec leaves out directories that cannot be read, and tells the time of a link, not of the file it leads to.
+    Unfinished files are nobody's source, and are not removed from a target while they are being written.
     """
 
     def fail(error: OSError) -> None:
@@ -136,9 +138,10 @@ def _local(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     for folder, folders, files in os.walk(place.path, onerror=fail):
         inside = Path(folder).relative_to(place.path).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        for name in (*files, *(name for name in folders if Path(folder, name).is_symlink())):
+        whole = [name for name in files if not is_part(name)]
+        for name in (*whole, *(name for name in folders if Path(folder, name).is_symlink())):
             yield prefix + name, _status(Path(folder, name))
-        if prefix and not folders and not files:
+        if prefix and not folders and not whole:
             yield prefix[:-1], {"type": "directory", "size": 0}
 
 
@@ -163,7 +166,8 @@ def _empty_folders(place: Place) -> list[str]:
     """Return the directories without anything in them below a directory, relative to it; "" is itself."""
     if place.is_local:
         found = [relative for relative, info in _local(place) if info["type"] == "directory"]
-        return found or ([] if any(Path(place.path).iterdir()) else [""])
+        is_empty = all(is_part(path.name) for path in Path(place.path).iterdir())
+        return found or ([""] if is_empty else [])
     prefix = place.prefix
     listed = _found(place)
     names = {str(name).rstrip("/") for name in listed}

@@ -9,20 +9,18 @@ import errno
 import hashlib
 import io
 import os
-import secrets
-import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
 from cosv4fs.api import Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
+from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.status import Client, status_of
@@ -126,19 +124,8 @@ class Download:
         OSError
             From the service or the local disk; the file at `path`, if any, is as before.
         """
-        target = Path(path)
-        temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
-        try:
-            mode = _mode_of(target)
-            with open(temporary, "x+b", buffering=0, opener=partial(os.open, mode=mode or 0o666)) as file:
-                self._fill(file)
-            if mode is not None:
-                temporary.chmod(mode)
-            temporary.replace(target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-            raise
+        with replacing(path) as file:
+            self._fill(file)
 
     def to_sink(self, sink: _Sink) -> None:
         """Write the object to something that has ``write``, in order, range by range."""
@@ -304,18 +291,6 @@ def _write_all(sink: _Sink, data: memoryview, path: str) -> None:
         if count <= 0:
             raise make_error(errno.EIO, "what the file is written to takes no more", path)
         data = data[count:]
-
-
-def _mode_of(target: Path) -> int | None:
-    """Return the permissions of the file that will be replaced; None when there is none.
-
-    What a symbolic link points to is not replaced; and new content is never run with its owner's rights.
-    """
-    try:
-        status = target.lstat()
-    except FileNotFoundError:
-        return None
-    return stat.S_IMODE(status.st_mode) & 0o777 if stat.S_ISREG(status.st_mode) else None
 
 
 def _hashed(file: BinaryIO) -> hashlib._Hash:

@@ -545,7 +545,7 @@ def test_control_c_ends_many_copies(start, here, fs, emulator, stall, direction,
     process = start("cp", "-r", source, target)
     await_hits(fault, 2, process)
     assert interrupted(process).splitlines()[-1] == "cosv4fs cp: interrupted"
-    assert not list((here / "new").rglob("*.part*"))
+    assert not list((here / "new").rglob("*.cosv4fs-part"))
 
 
 def test_s3(run, here, fs, s3_options):

@@ -32,7 +32,8 @@ def test_everything_survives_a_restart(make_coffers, tmp_path):
     named = [(1, coffers.part("done", done, 1, b"x").headers["ETag"])]
     coffers.finish("done", done, named)
     before = coffers.listed()
-    (tmp_path / "blobs" / "orphan.part").write_bytes(b"x")
+    stored = next((tmp_path / "blobs").iterdir())
+    (tmp_path / "blobs" / f"{stored.name[:8]}{'0' * 24}.part").write_bytes(b"x")
     coffers.emulator.restart()
     assert coffers.listed() == before
     assert coffers.get("f").headers["Content-Type"] == "text/plain"

@@ -1,9 +1,14 @@
 """The command, the dialect's settings, and the pytest plug-in."""
 
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +159,51 @@ def test_plugin(pytester):
     plugins = [] if installed else ["-p", "cosv4fs.emulator.pytest_plugin"]
     result = pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=3)
+
+
+STRANGER = """
+import sys
+
+SERVING = {serving!r}
+
+def test_nothing_of_the_service_is_loaded():
+    loaded = {{name for name in sys.modules if name.partition(".")[0] == "cosv4fs"}}
+    assert "{plugin}" in loaded
+    light = {{"cosv4fs", "cosv4fs._version", "cosv4fs.codes", "cosv4fs.errors", "cosv4fs.emulator"}}
+    assert loaded <= light | {{"{plugin}"}}
+    assert not [name for name in SERVING if sys.modules.get(name) is not None]
+"""
+SERVING = ["requests", "fsspec", "cachetools", "sqlite3", "http.server", "socketserver"]
+"""What the package needs for its work, and a run of pytest without other plug-ins does not."""
+ONLY_POSIX = ["fcntl", "termios", "resource"]
+
+
+@pytest.mark.parametrize("missing", [[], ONLY_POSIX, SERVING], ids=["whole", "not-posix", "bare"])
+def test_the_plugin_costs_other_projects_nothing(tmp_path, missing):
+    """Every run of pytest in the environment loads it, on every system."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    plugin = re.search(r'pytest11\]\ncosv4fs = "([\w.]+)"', project.read_text("utf-8"))[1]
+    (tmp_path / "test_stranger.py").write_text(STRANGER.format(serving=SERVING, plugin=plugin))
+    program = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import pytest; sys.exit(pytest.main())"
+    environment = {
+        **os.environ,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": f"-p {plugin}",
+    }
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_the_package_shows_what_it_imports_late():
+    import cosv4fs
+    from cosv4fs import emulator
+
+    for package in (cosv4fs, emulator):
+        assert set(package.__all__) <= set(dir(package))
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="nonsense"):
+            package.nonsense  # noqa: B018

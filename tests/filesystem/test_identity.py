@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.config import conf
 
-from cosv4fs import CosV4FileSystem, MissingCredentialsError
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem, MissingCredentialsError
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 from cosv4fs.transfer.writer import wait_for_aborts
 
@@ -207,6 +207,62 @@ def test_copies_by_pickle_and_json_work(fs):
     with fs.open(f"{BUCKET}/x") as file:
         file.read(1)
         assert pickle.loads(pickle.dumps(file)).read() == b"ata"
+
+
+class Watched(CosV4FileSystem):
+    """A filesystem that knows which of its attributes were changed after it was made."""
+
+    changed = ()
+
+    def __setattr__(self, name, value):
+        self.__dict__["changed"] = (*self.changed, name)
+        self.__dict__[name] = value
+
+
+def provide():
+    return {"secret_id": "id", "secret_key": SECRET}
+
+
+def test_no_use_changes_an_instance_that_others_may_use_at_the_same_time(emulator, tmp_path):
+    def use(fs):
+        fs.pipe_file(f"{BUCKET}/d/x", bytes(5_000_000))
+        assert fs.cat_file(f"{BUCKET}/d/x") == fs.open(f"{BUCKET}/d/x").read()
+        fs.cp(f"{BUCKET}/d", f"{BUCKET}/e", recursive=True)
+        fs.mv(f"{BUCKET}/e", f"{BUCKET}/f", recursive=True)
+        fs.get(f"{BUCKET}/f", tmp_path, recursive=True)
+        assert fs.find(BUCKET) == [f"{BUCKET}/d/x", f"{BUCKET}/f/x"]
+        fs.rm(f"{BUCKET}/f", recursive=True)
+
+    def describe(fs):
+        fs.to_dict(include_password=False)
+        fs.to_json(include_password=False)
+        pickle.dumps(fs)
+        fs._repr_html_()
+
+    account = {name: emulator.storage_options[name] for name in ("appid", "region", "endpoint")}
+    with_function = Watched(**account, credentials=provide, skip_instance_cache=True)
+    with_keys = Watched(**emulator.storage_options, skip_instance_cache=True)
+    for fs, actions in ((with_function, (describe,)), (with_keys, (use, describe))):
+        made = fs.changed
+        for action in actions:
+            action(fs)
+        assert fs.changed == made
+
+
+@pytest.mark.parametrize("kind", [CosV4FileSystem, CosV3FileSystem, CofferFileSystem])
+def test_a_description_holds_what_an_equal_filesystem_needs(kind):
+    options = {"appid": 1250000000, "secret_id": "id", "secret_key": SECRET, "region": "gz", "endpoint": "http://x"}
+    account = {name: value for name, value in options.items() if name in kind._positional}
+    plain = kind(**account, page_size=77)
+    ways = [plain, kind(*account.values(), page_size=77), kind(**account, page_size=77, security_token=None)]
+    for fs in ways:
+        assert kind.from_dict(fs.to_dict()) == plain
+        assert kind.from_json(fs.to_json()) == plain
+        bare = json.loads(fs.to_json(include_password=False))
+        again = kind.from_dict({**bare, "secret_id": "id", "secret_key": SECRET})
+        assert again == plain
+        assert SECRET not in repr(bare)
+        assert "secret_id" not in bare
 
 
 def test_secrets_stay_secret(emulator, caplog):

@@ -87,7 +87,7 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, ge
     release.set()
     assert out == "interrupted []\n", error
     assert process.returncode == 0
-    assert list(tmp_path.glob("*.part")) == []
+    assert list(tmp_path.glob("*.cosv4fs-part")) == []
     emulator.faults.clear()
     if "many" not in what and what != "put resumable":
         # of many, one may be cut off while its session is being opened: then the session is nobody's, and invisible

@@ -122,7 +122,7 @@ def test_interrupt_ends_the_cell(kernel, fs, emulator, tmp_path, what):
     finally:
         release.set()
         emulator.faults.clear()
-    assert list(tmp_path.glob("*.part")) == []
+    assert list(tmp_path.glob("*.cosv4fs-part")) == []
     kernel.run(NEXT)
     assert fs.cat_file(f"{BUCKET}/dir/object") == bytes(9_000_000)
     if what != "put":

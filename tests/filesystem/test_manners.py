@@ -216,4 +216,4 @@ def test_little_things(fs, emulator):
     options = emulator.storage_options
     account = [options[name] for name in ("appid", "secret_id", "secret_key", "region", "endpoint")]
     described = CosV4FileSystem(*account).to_dict(include_password=False)
-    assert (described["args"], described["region"], described["endpoint"]) == ([account[0]], *account[3:])
+    assert [described[name] for name in ("args", "appid", "region", "endpoint")] == [[], account[0], *account[3:]]
