@@ -5,6 +5,7 @@ What the requests of the JSON API have in common is in `files`, those of coffers
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -52,6 +53,7 @@ class Caller(ABC):
 
     generation: Generation = V4
     """What `connect` makes a configuration for."""
+    _clock: Callable[[], float]
 
     def __init__(self, config: Config, signer: _Signer, policy: RetryPolicy | None = None) -> None:
         self.config = config
@@ -103,6 +105,14 @@ class Caller(ABC):
             return self._signer.difference(response.headers.get("Date"))
 
         return self._run(attempt)
+
+    def _server_time(self, bucket: str, moment: float) -> float | None:
+        """Return the server's Unix seconds at a moment of `time.monotonic`; None when it tells no time.
+
+        They are never later than what its clock showed: the reply's way counts as if it had taken no time.
+        """
+        ahead = self.clock_difference(bucket)
+        return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
 
     def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
         return self._policy.run(attempt, settle, self._on_error)
