@@ -155,7 +155,8 @@ class Rearranging(Writing):
         IsADirectoryError
             A directory is to be moved without `recursive`.
         OSError
-            ESTALE where a file that has to be copied changed meanwhile: it stays.
+            EINVAL, before anything is moved, for lists in which one move would take what another one needs (see
+            `bulk.check_targets`). ESTALE where a file that has to be copied changed meanwhile: it stays.
         """
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)

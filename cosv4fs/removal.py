@@ -6,7 +6,7 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs import paths
+from cosv4fs import bulk, paths
 from cosv4fs.api import Entry, PathStatus
 from cosv4fs.errors import CosFileNotFoundError, make_error
 
@@ -97,11 +97,12 @@ def _remove_directory(fs: Rearranging, path: str, tolerant: bool) -> None:
 
 def move_pairs(fs: Rearranging, pairs: list[tuple[str, str]]) -> None:
     """Move files pair by pair, several at once; make target directories first and remove emptied sources last."""
-    pairs = [(source, target) for source, target in pairs if source != fs._strip_protocol(target)]
+    stripped = [(fs._strip_protocol(source), fs._strip_protocol(target)) for source, target in pairs]
+    into_itself = next((source for source, target in stripped if target.startswith(source + "/")), None)
+    if into_itself is not None:
+        raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
+    pairs = [(source, target) for source, target in bulk.check_targets(stripped, "moved") if source != target]
     folders = [pair for pair in pairs if fs.isdir(pair[0])]
-    for source, target in folders:
-        if fs._strip_protocol(target).startswith(source + "/"):
-            raise make_error(errno.EINVAL, "a directory cannot be moved into itself", source)
     known = {source for source, _ in folders}
     for _, target in folders:
         fs.makedirs(target, exist_ok=True)
