@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -29,7 +29,7 @@ from cosv4fs.localfiles import is_part
 if TYPE_CHECKING:
     from cosv4fs.lookup import Lookup
 
-__all__ = ["each_pair", "is_one_of_many", "plan_copy", "plan_get", "plan_put", "step_counter"]
+__all__ = ["check_targets", "each_pair", "is_one_of_many", "plan_copy", "plan_get", "plan_put", "step_counter"]
 
 T = TypeVar("T")
 Pair = tuple[str, str]
@@ -137,6 +137,52 @@ def plan_copy(fs: Lookup, path1: Any, path2: Any, **options: Any) -> list[Pair]:
     planner = _Planner(fs)
     AbstractFileSystem.copy(planner, planner.disguised(path1, fs.is_literal), _plain(path2), **options)
     return planner.pairs
+
+
+def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
+    """Refuse pairs of which one would destroy what another one reads or writes; they are carried out in any order.
+
+    Parameters
+    ----------
+    pairs : iterable of (source, target)
+        Paths without trailing slashes, of one filesystem.
+    verb : str
+        What is done, for messages: ``moved``.
+
+    Returns
+    -------
+    list of (source, target)
+        Each pair once.
+
+    Raises
+    ------
+    OSError
+        EINVAL, naming both paths, where two sources have one target, one source has two targets, or a target is
+        another source or lies inside one.
+    """
+    unique = list(dict.fromkeys(pairs))
+    goals: dict[str, str] = {}
+    for source, target in unique:
+        if goals.setdefault(source, target) != target:
+            text = f"it would be {verb} twice, to {goals[source]} and to {target}"
+            raise OSError(errno.EINVAL, text, source)
+    origins: dict[str, str] = {}
+    for source, target in unique:
+        other = origins.setdefault(target, source)
+        if other != source:
+            raise OSError(errno.EINVAL, f"{other} and {source} would both be {verb} to this path", target)
+        for place in _with_parents(target):
+            # what stays where it is takes nothing from anybody
+            if place != source and goals.get(place, place) != place:
+                text = f"{source} would be {verb} to this path, but {place} is to be {verb}, too: one after the other"
+                raise OSError(errno.EINVAL, text, target)
+    return unique
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def _plain(path: Any) -> Any:

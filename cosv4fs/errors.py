@@ -57,7 +57,8 @@ class CosError(OSError):
     retry : Retry
         What may be done about it.
     doubtful : bool
-        True when the server may have carried out the request although it failed: the reply was lost or said 5xx.
+        True when the server may have carried out the request although it failed: the reply was lost or said 5xx. A
+        `FileExistsError` with it may be about what the failed call itself has made.
     """
 
     code: int | str | None = None
@@ -136,6 +137,10 @@ class Origin:
     doubtful: bool = False
 
 
+_REPLAYED = -77
+"""A signature that is sent once and was used before: something on the way has sent the request twice."""
+
+
 def make_error(errno: int, text: str, path: str | None, origin: Origin | None = None) -> CosError:
     """Return the error for `errno` about `path`.
 
@@ -177,6 +182,6 @@ def error_for_row(row: Code, text: str, path: str, origin: Origin) -> CosError:
         retry=row.retry,
         retry_after=origin.retry_after,
         server_date=origin.server_date,
-        doubtful=row.retry is Retry.YES,
+        doubtful=row.retry is Retry.YES or row.code == _REPLAYED,
     )
     return make_error(row.errno, text, path, known)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths, removal
+from cosv4fs.api import PathStatus, Version
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.writing import Writing
@@ -67,9 +68,10 @@ class Rearranging(Writing):
         path = self._strip_protocol(path)
         bucket, key = paths.file_key(path)
         try:
-            if self.info(path)["type"] == "directory":
+            info = self.info(path)
+            if info["type"] == "directory":
                 raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path)
-            self.client.delete(bucket, key)
+            self.client.delete(bucket, key, seen=removal.seen_in(info))
         finally:
             self._remembered.forget(path, gone=True)
 
@@ -152,6 +154,9 @@ class Rearranging(Writing):
         ------
         IsADirectoryError
             A directory is to be moved without `recursive`.
+        OSError
+            EINVAL, before anything is moved, for lists in which one move would take what another one needs (see
+            `bulk.check_targets`). ESTALE where a file that has to be copied changed meanwhile: it stays.
         """
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)
@@ -177,7 +182,9 @@ class Rearranging(Writing):
             if bucket != target_bucket:
                 self._copy_and_remove(source, target)
                 return
-            move = lambda: self.client.move(bucket, key, target_key, overwrite=True)  # noqa: E731
+            # only what is remembered: a status would cost a request, and matters only when a reply is lost
+            seen = removal.seen_in(self._remembered.info(source))
+            move = lambda: self.client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
             with_parents(self.client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
             if self._is_directory(source):
@@ -197,5 +204,27 @@ class Rearranging(Writing):
             self._remembered.forget(target)
 
     def _copy_and_remove(self, source: str, target: str) -> None:
+        """Copy a file and remove the source, unless that is no longer what was copied.
+
+        Raises
+        ------
+        OSError
+            ESTALE: it changed meanwhile, and stays.
+        """
+        bucket, key = paths.file_key(source)
+        self._remembered.forget(source)
+        before = self._state(bucket, key)
         self._copy(source, target)
-        self.rm_file(source)
+        if self._state(bucket, key) != before:
+            text = f"it changed while it was moved: {target} has what it was before, and it stays: move it again"
+            raise make_error(errno.ESTALE, text, source)
+        self.client.delete(bucket, key, seen=before[0])
+
+    def _state(self, bucket: str, key: str) -> tuple[PathStatus, Version | None]:
+        """Return all that tells one content of a file from another."""
+        status = self.client.stat(bucket, key)
+        if status.sha is not None or not status.size:
+            return status, None
+        # contents of one size and second differ in nothing but what a download tells
+        memory = memoryview(bytearray(1))
+        return status, self.client.fetch(bucket, key, lambda length, _: memory[:length], 0, 1).version

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cosv4fs import paths
-from cosv4fs.api import Entry
+from cosv4fs import bulk, paths
+from cosv4fs.api import Entry, PathStatus
 from cosv4fs.errors import CosFileNotFoundError, make_error
 
 if TYPE_CHECKING:
     from cosv4fs.rearranging import Rearranging
 
-__all__ = ["move_pairs", "remove_tree"]
+__all__ = ["move_pairs", "remove_tree", "seen_in"]
+
+
+def seen_in(info: dict[str, Any] | None) -> PathStatus | None:
+    """Return what an info tells of a file, as evidence of what was there; None for a directory or nothing."""
+    if info is None or info["type"] == "directory":
+        return None
+    size, sha = int(info["size"]), info.get("sha")
+    created, modified = int(info.get("created") or 0), int(info.get("mtime") or 0)
+    return PathStatus(is_directory=False, size=size, stored=size, created=created, modified=modified, sha=sha)
 
 
 def remove_tree(fs: Rearranging, path: str, maxdepth: int | None = None) -> None:
@@ -57,8 +66,8 @@ def _empty(fs: Rearranging, path: str, entries: list[Entry] | None = None) -> li
         entries = fs.namespace.everything(path) if entries is None else entries
     except CosFileNotFoundError:
         return []
-    files = [entry.name for entry in entries if not entry.is_directory]
-    fs.workers.each(lambda name: _delete(fs, bucket, key + name), files)
+    files = [entry for entry in entries if not entry.is_directory]
+    fs.workers.each(lambda entry: _delete(fs, bucket, key + entry.name, entry), files)
     return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
 
@@ -70,9 +79,9 @@ def _remove_listed_as_empty(fs: Rearranging, path: str) -> None:
         fs.rm_file(path)
 
 
-def _delete(fs: Rearranging, bucket: str, key: str) -> None:
+def _delete(fs: Rearranging, bucket: str, key: str, seen: Entry | None = None) -> None:
     try:
-        fs.client.delete(bucket, key)
+        fs.client.delete(bucket, key, seen=seen)
     except CosFileNotFoundError:
         # someone else was faster
         return
@@ -88,11 +97,12 @@ def _remove_directory(fs: Rearranging, path: str, tolerant: bool) -> None:
 
 def move_pairs(fs: Rearranging, pairs: list[tuple[str, str]]) -> None:
     """Move files pair by pair, several at once; make target directories first and remove emptied sources last."""
-    pairs = [(source, target) for source, target in pairs if source != fs._strip_protocol(target)]
+    stripped = [(fs._strip_protocol(source), fs._strip_protocol(target)) for source, target in pairs]
+    into_itself = next((source for source, target in stripped if target.startswith(source + "/")), None)
+    if into_itself is not None:
+        raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
+    pairs = [(source, target) for source, target in bulk.check_targets(stripped, "moved") if source != target]
     folders = [pair for pair in pairs if fs.isdir(pair[0])]
-    for source, target in folders:
-        if fs._strip_protocol(target).startswith(source + "/"):
-            raise make_error(errno.EINVAL, "a directory cannot be moved into itself", source)
     known = {source for source, _ in folders}
     for _, target in folders:
         fs.makedirs(target, exist_ok=True)

@@ -27,6 +27,9 @@ class Writing(Attributes):
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except CosFileExistsError as error:
+            if error.doubtful:
+                # perhaps it is what was just created
+                raise
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 
     def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None) -> None:
@@ -76,24 +79,29 @@ class Writing(Attributes):
         is_there = exist_ok and self._remembered.is_directory(path)
         if not is_there and key == "/":
             is_there = self._bucket_exists(path)
-        if not is_there and self._made_directory(bucket, key, path):
-            self._remembered.store_directory(path, self._remembered.generation)
-            return
+        refusal = None
+        if not is_there:
+            refusal = self._refusal_to_make(bucket, key, path)
+            if refusal is None:
+                self._remembered.store_directory(path, self._remembered.generation)
+                return
         if not exist_ok or not (is_there or self._is_directory(path)):
+            if refusal is not None and refusal.doubtful:
+                raise refusal
             if not self.exists(path):
                 raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
             raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
 
-    def _made_directory(self, bucket: str, key: str, path: str) -> bool:
-        """Create a directory with its parents; return False when it existed already."""
-        changed = True
+    def _refusal_to_make(self, bucket: str, key: str, path: str) -> CosFileExistsError | None:
+        """Create a directory with its parents; return the refusal when something exists already."""
+        refusal = None
         try:
-            changed = make_directory(self.client, bucket, key)
+            refusal = make_directory(self.client, bucket, key)
         finally:
             # also after a failure: it, or a parent, may have been made although the reply was lost
-            if changed:
+            if refusal is None or refusal.doubtful:
                 self._remembered.forget(path)
-        return changed
+        return refusal
 
     def _bucket_exists(self, path: str) -> bool:
         if not self._is_directory(path):

@@ -38,6 +38,7 @@ class Clock:
     def __init__(self, now=0.0):
         self.now = now
         self.slept = []
+        self._meanwhile = []
 
     def __call__(self):
         return self.now
@@ -45,6 +46,12 @@ class Clock:
     def sleep(self, seconds):
         self.slept.append(seconds)
         self.now += seconds
+        while self._meanwhile:
+            self._meanwhile.pop()()
+
+    def meanwhile(self, act):
+        """Let something happen in the next pause between two attempts."""
+        self._meanwhile.append(act)
 
 
 class Service:
@@ -84,6 +91,13 @@ class Service:
 
     def put(self, key, data, **more):
         return self.client.upload(BUCKET, key, data, insert_only=False, **more)
+
+    def put_before(self, key, data, seconds=60):
+        """Upload an object so long ago that nothing can be confused with it; return its status."""
+        self.emulator.clock_offset = -seconds
+        self.put(key, data)
+        self.emulator.clock_offset = 0
+        return self.client.stat(BUCKET, key)
 
     def read(self, key, start=None, stop=None):
         """Return bytes as the client's own `fetch` brings them."""

@@ -2,8 +2,9 @@
 
 Modules of all services: `caller` (how operations run), `credentials`, `clock` (the server's), `http` (the only user of
 `requests`), `retry`, `interrupts` (stopping what is under way), `download` (ranges). Of the JSON API: `operations`
-(those of both generations), `client` (v4's own), `predecessor` (v3's own), `files` (how each becomes requests),
-`signing`, `bodies`, `replies`, `listing` (paging). Of the Data Coffer Service: `coffer`.
+(those of both generations), `client` (v4's own), `predecessor` (v3's own), `files` (how each becomes requests), `lost`
+(what became of requests without a reply), `signing`, `bodies`, `replies`, `listing` (paging). Of the Data Coffer
+Service: `coffer`.
 """
 
 from cosv4fs.api.client import CosV4Client

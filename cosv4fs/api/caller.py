@@ -53,6 +53,7 @@ class Caller(ABC):
 
     generation: Generation = V4
     """What `connect` makes a configuration for."""
+    _clock: Callable[[], float]
 
     def __init__(self, config: Config, signer: _Signer, policy: RetryPolicy | None = None) -> None:
         self.config = config
@@ -114,7 +115,15 @@ class Caller(ABC):
             There was no reply.
         """
         ahead = self.clock_difference(bucket) or 0.0
-        return time.time() + ahead
+        return self._clock() + ahead
+
+    def _server_time_at(self, bucket: str, moment: float) -> float | None:
+        """Return the server's Unix seconds at a moment of `time.monotonic`; None when it tells no time.
+
+        They are never later than what its clock showed: the reply's way counts as if it had taken no time.
+        """
+        ahead = self.clock_difference(bucket)
+        return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
 
     def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
         return self._policy.run(attempt, settle, self._on_error)

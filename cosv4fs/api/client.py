@@ -8,10 +8,13 @@ Objects are addressed by bucket and key. A key begins with ``/``; that of a dire
 root is ``/``. Sizes and offsets are bytes, times are Unix seconds.
 
 All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`). A request that
-failed for a passing reason is sent again; one whose reply was lost is recognised when it had succeeded.
+failed for a passing reason is sent again; one whose reply was lost is recognised when it had succeeded, and is an error
+with ``doubtful`` where nobody can tell.
 """
 
 from __future__ import annotations
+
+import time
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import Content, form_body
@@ -180,13 +183,15 @@ class CosV4Client(CosClient):
 
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
         """Copy a file inside its bucket (``op=copy``, spec section 8.5). Parameters and errors as for `move`."""
+        began = time.monotonic()
 
         def settle(error: CosError) -> bool | None:
-            if not isinstance(error, CosFileExistsError):
-                return None
-            source = self.stat(bucket, key)
-            ours = source.sha is not None and self._is_complete(bucket, target, source.size, source.sha)
-            return True if ours else None
+            # with `overwrite` it may be repeated: the target gets what the source has
+            if not overwrite and isinstance(error, CosFileExistsError):
+                source = self.stat(bucket, key)
+                if self._is_complete(bucket, target, source.size, source.sha):
+                    self._raise_if_maybe_own(error, bucket, target, began)
+            return None
 
         fields = {"op": "copy", "dest_fileid": target, "to_over_write": str(int(overwrite))}
         self._post("copy", bucket, key, form_body(fields), nothing, settle)

@@ -52,6 +52,7 @@ class FilesCaller(Caller):
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(config, Signer(config, clock), policy)
+        self._clock = clock
         self._kinds = dict(_SIGNATURE_KINDS)
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -20,11 +21,18 @@ from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.files import FilesCaller, nothing
 from cosv4fs.api.http import Request, content_length, give_back, refusal
 from cosv4fs.api.listing import Pager
+from cosv4fs.api.lost import Known, is_final, is_older, is_same, maybe_own, unknown, vanished
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.signing import encode_key
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    CosInterruptedError,
+    make_error,
+)
 
 __all__ = ["CosClient"]
 
@@ -104,10 +112,12 @@ class CosClient(FilesCaller):
         Raises
         ------
         FileExistsError
-            With `insert_only`, or where an unfinished upload holds the path (code -4019).
+            With `insert_only`, or where an unfinished upload holds the path (code -4019). It has ``doubtful`` where the
+            object may be this call's own, because a reply was lost and the content is the same.
         FileNotFoundError
             The directory does not exist, where the service wants it to.
         """
+        began = time.monotonic()
         view = memoryview(content).cast("B")
         digest = sha or hashlib.sha1(view, usedforsecurity=False).hexdigest()
         fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only))}
@@ -115,9 +125,14 @@ class CosClient(FilesCaller):
             fields["biz_attr"] = biz_attr
 
         def settle(error: CosError) -> UploadedObject | None:
-            # the lost attempt may have been the one that created the object
-            ours = isinstance(error, CosFileExistsError) and self._is_complete(bucket, key, len(view), digest)
-            return UploadedObject() if ours else None
+            # to send it again does no harm: what is there is either kept, or to be replaced
+            if not isinstance(error, CosFileExistsError) or not self._is_complete(bucket, key, len(view), digest):
+                return None
+            if not insert_only or paths.is_sibling(key):
+                return UploadedObject()
+            # who creates a file of the same content at the same time must not be told the same
+            self._raise_if_maybe_own(error, bucket, key, began)
+            return None
 
         body = form_body(fields, view, content_type)
         return self._post("upload", bucket, key, body, UploadedObject.parse, settle)
@@ -130,11 +145,14 @@ class CosClient(FilesCaller):
         Raises
         ------
         FileExistsError
-            Something exists at the key.
+            Something exists at the key. It has ``doubtful`` where it may be a directory that this call has created.
         """
+        began = time.monotonic()
 
         def settle(error: CosError) -> bool | None:
-            return True if isinstance(error, CosFileExistsError) else None
+            if isinstance(error, CosFileExistsError):
+                self._raise_if_maybe_own(error, bucket, key, began)
+            return None
 
         self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
 
@@ -234,21 +252,39 @@ class CosClient(FilesCaller):
             self.update(bucket, key, custom_headers={"Content-Type": content_type})
 
     def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
+        # sent again after a lost reply without a question: it sets what was asked for, however often
         self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
 
-    def delete(self, bucket: str, key: str) -> None:
+    def delete(self, bucket: str, key: str, *, seen: Known | None = None) -> None:
         """Delete a file, an unfinished upload, or an empty directory (``op=delete``, spec sections 7.5, 8.3).
+
+        Parameters
+        ----------
+        seen : PathStatus or Entry, optional
+            What is to be deleted. After a lost reply nothing is deleted that may be newer, and without it nobody can
+            tell; hidden siblings need none, as their names are never used twice.
 
         Raises
         ------
         FileNotFoundError
             There is nothing at the key.
         OSError
-            ENOTEMPTY for a directory that is not empty (some servers say nothing then, spec section 15-13).
+            ENOTEMPTY for a directory that is not empty (some servers say nothing then, spec section 15-13). Any, with
+            ``doubtful``, when a reply was lost and what is there now may be newer.
         """
+        began = time.monotonic()
 
         def settle(error: CosError) -> bool | None:
-            return True if isinstance(error, CosFileNotFoundError) else None
+            if isinstance(error, CosFileNotFoundError):
+                return True
+            if is_final(error) or paths.is_sibling(key):
+                return None
+            with self._asking(error):
+                deleted = self._was_deleted(bucket, key, seen, began)
+            if deleted is None:
+                text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
+                raise unknown(error, text)
+            return deleted or None
 
         self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
 
@@ -260,6 +296,7 @@ class CosClient(FilesCaller):
         *,
         overwrite: bool = False,
         expected: tuple[int, str | None] | None = None,
+        seen: Known | None = None,
     ) -> None:
         """Move a file inside its bucket (``op=move``, spec section 8.4).
 
@@ -270,7 +307,9 @@ class CosClient(FilesCaller):
         overwrite : bool
             Replace a file at `target`; else its existence is an error.
         expected : tuple of (int, str or None), optional
-            Size and SHA-1 of the file, to recognise at `target` a move whose reply was lost.
+            Size and SHA-1 of the file, to recognise at `target` a move whose reply was lost; from `seen` unless given.
+        seen : PathStatus or Entry, optional
+            What is to be moved, as for `delete`.
 
         Raises
         ------
@@ -278,12 +317,24 @@ class CosClient(FilesCaller):
             No such file, or no such target directory.
         FileExistsError
             Something exists at `target`.
+        OSError
+            Any, with ``doubtful``, when a reply was lost and what is at the source now may be newer.
         """
+        began = time.monotonic()
+        if expected is None and seen is not None:
+            expected = seen.size, seen.sha
 
         def settle(error: CosError) -> bool | None:
-            if not isinstance(error, (CosFileNotFoundError, CosFileExistsError)):
-                return None
-            return True if self._moved(bucket, key, target, expected) else None
+            with self._asking(error):
+                source, there = self._status(bucket, key), self._status(bucket, target)
+                moved = self._was_moved(bucket, key, (source, there), expected, seen, began, overwrite=overwrite)
+            if moved is None and not is_final(error):
+                goal = paths.join(bucket, target)
+                if source is None:
+                    raise vanished(error, f"and what was here is not at {goal}: it may have been moved there before")
+                text = f"it may have been moved to {goal}, and what is here now may be newer: look at both, then repeat"
+                raise unknown(error, text)
+            return moved or None
 
         fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
         self._post("move", bucket, key, form_body(fields), nothing, settle)
@@ -391,24 +442,84 @@ class CosClient(FilesCaller):
     # -- what became of a lost reply ----------------------------------------------------------------------------------
 
     def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
-        """Tell whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
-        try:
-            status = self.stat(bucket, key)
-        except CosFileNotFoundError:
-            return False
-        same = sha is None or status.sha is None or status.sha == sha
-        return not status.is_unfinished and status.size == size and same
+        """Return whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
+        found = self._status(bucket, key)
+        return found is not None and _fits(found, (size, sha))
 
-    def _moved(self, bucket: str, key: str, target: str, expected: tuple[int, str | None] | None) -> bool:
+    def _status(self, bucket: str, key: str) -> PathStatus | None:
         try:
-            self.stat(bucket, key)
+            return self.stat(bucket, key)
         except CosFileNotFoundError:
-            pass
-        else:
-            return False
-        if expected is not None:
-            return self._is_complete(bucket, target, *expected)
+            return None
+
+    @contextmanager
+    def _asking(self, error: CosError) -> Iterator[None]:
+        """Name the request whose reply was lost when what became of it cannot be asked."""
         try:
-            return not self.stat(bucket, target).is_unfinished
-        except CosFileNotFoundError:
+            yield
+        except CosInterruptedError:
+            raise
+        except CosError as failure:
+            raise unknown(error, f"what became of it could not be asked ({failure.strerror})") from failure
+
+    def _raise_if_maybe_own(self, refusal: CosError, bucket: str, key: str, began: float) -> None:
+        """Raise the refusal of a taken name as one that may be about what an attempt without a reply has made.
+
+        Size and content prove nothing here: others create the same.
+        """
+        found = self._status(bucket, key)
+        if found is not None and not is_older(found.created, self._server_time_at(bucket, began)):
+            raise maybe_own(refusal)
+
+    def _was_deleted(self, bucket: str, key: str, seen: Known | None, began: float) -> bool | None:
+        """Return whether what was seen has gone; None when that cannot be told."""
+        found = self._status(bucket, key)
+        if found is None:
+            return True
+        # a directory changes with what is in it, but it is deleted only when it is empty
+        same = True if found.is_directory else None if seen is None else is_same(seen, found)
+        if same is None:
+            return None
+        latest = found.created if found.is_directory else max(found.created, found.modified)
+        is_old = is_older(latest, self._server_time_at(bucket, began))
+        if same:
+            return False if is_old else None
+        # something else that was there before: what was seen comes from a cache, and was no longer so
+        return None if is_old else True
+
+    def _was_moved(
+        self,
+        bucket: str,
+        key: str,
+        found: tuple[PathStatus | None, PathStatus | None],
+        expected: tuple[int, str | None] | None,
+        seen: Known | None,
+        began: float,
+        *,
+        overwrite: bool,
+    ) -> bool | None:
+        """Return whether a file has been moved, by what is `found` at both ends; None when that cannot be told."""
+        source, there = found
+        arrived = there is not None and _fits(there, expected)
+        if source is None:
+            return True if arrived else None
+        if paths.is_sibling(key):
             return False
+        if arrived and expected is not None and expected[1] is not None and not _fits(source, expected):
+            return True
+        same = None if seen is None else is_same(seen, source)
+        if same is False:
+            return None
+        if there is None or not overwrite:
+            # nothing at the target can be replaced by moving it again
+            return False
+        is_old = same and is_older(max(source.created, source.modified), self._server_time_at(bucket, began))
+        return False if is_old else None
+
+
+def _fits(found: PathStatus, expected: tuple[int, str | None] | None) -> bool:
+    """Return whether a complete object has a size, and a SHA-1 where both are known."""
+    if found.is_unfinished or expected is None:
+        return not found.is_unfinished
+    size, sha = expected
+    return found.size == size and (sha is None or found.sha is None or found.sha == sha)

@@ -57,8 +57,9 @@ class RetryPolicy:
         attempt : callable
             Makes one request and returns its result or raises `CosError`.
         settle : callable, optional
-            Asked when an error follows an attempt whose reply was lost: returns the result when the error only says
-            that the lost attempt had succeeded, None when it is a real error.
+            Called with the error once a reply was lost: before every repetition, and when a later attempt fails for
+            good. Returns the result when a lost attempt had succeeded; None to send the request again, or to raise the
+            error that is final. Raises where neither can be known.
         on_error : callable, optional
             Told of every retryable error before the pause.
 
@@ -72,21 +73,24 @@ class RetryPolicy:
             try:
                 return attempt()
             except CosError as error:
-                if doubtful and settle is not None and error.retry is not Retry.YES:
-                    settled = settle(error)
-                    if settled is not None:
-                        return settled
-                doubtful = doubtful or error.doubtful
                 if error.progressed:
                     started, tries = self.clock(), 0
                 resigned += error.retry is Retry.RESIGN
                 pause = self._pause(error, tries, self.clock() - started)
                 if pause is None or resigned > _MOST_RESIGNED:
-                    raise
+                    settled = settle(error) if doubtful and settle and error.retry is not Retry.YES else None
+                    if settled is None:
+                        raise
+                    return settled
+                doubtful = doubtful or error.doubtful
                 if on_error is not None:
                     on_error(error)
+                self.sleep(pause)
+                # asked after the pause: as little as possible can happen between the answer and the repetition
+                settled = settle(error) if doubtful and settle else None
+                if settled is not None:
+                    return settled
             tries += 1
-            self.sleep(pause)
 
     def _pause(self, error: CosError, tries: int, elapsed: float) -> float | None:
         if error.retry in (Retry.NO, Retry.SESSION) or tries >= self.retries:

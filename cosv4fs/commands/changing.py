@@ -14,6 +14,7 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
+from cosv4fs.bulk import check_targets
 from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
 from cosv4fs.display import human_size
@@ -95,8 +96,11 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
         _check_changeable(place)
     places = [place for source in opened for place in matches(source)]
     into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
-    moves = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
-    _check_goals(moves)
+    goals = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
+    # what several patterns match is moved once
+    by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
+    check_targets(by_url, "moved")
+    moves = by_url.values()
     are_folders = [_check_move(old, goal, recursive) for old, goal in moves]
     problems = Problems()
     moved = []
@@ -269,21 +273,6 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
             text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
             click.echo(f"cosv4fs: {text}", err=True)
         raise
-
-
-def _check_goals(moves: Iterable[tuple[Place, Place]]) -> None:
-    """Refuse to move two things to one path, where the second would replace the first.
-
-    Raises
-    ------
-    OSError
-        EINVAL.
-    """
-    taken: dict[str, Place] = {}
-    for old, goal in moves:
-        other = taken.setdefault(goal.path, old)
-        if other is not old:
-            raise OSError(errno.EINVAL, f"{other.url} and {old.url} would both be moved to this path", goal.url)
 
 
 def _check_move(old: Place, goal: Place, recursive: bool) -> bool:

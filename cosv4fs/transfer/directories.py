@@ -20,13 +20,14 @@ def parent_key(key: str) -> str:
     return key.rstrip("/").rpartition("/")[0] + "/"
 
 
-def make_directory(client: CosClient, bucket: str, key: str, parents: bool = True) -> bool:
-    """Create a directory, and its parents where they are missing.
+def make_directory(client: CosClient, bucket: str, key: str, parents: bool = True) -> CosFileExistsError | None:
+    """Create a directory below a bucket's root, and its parents where they are missing.
 
     Returns
     -------
-    bool
-        False when it existed already.
+    FileExistsError or None
+        The refusal where something exists at the key already, a directory or a file. It has ``doubtful`` where that may
+        be what this call has created, because a reply was lost.
 
     Raises
     ------
@@ -35,19 +36,17 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
     OSError
         EINVAL for a name that the service does not allow.
     """
-    if key == "/":
-        return False
     paths.check_directory_names(paths.join(bucket, key))
     try:
         client.create(bucket, key)
-    except CosFileExistsError:
-        return False
+    except CosFileExistsError as refusal:
+        return refusal
     except CosFileNotFoundError:
         if not parents or parent_key(key) == "/":
             raise
         make_directory(client, bucket, parent_key(key))
         return make_directory(client, bucket, key, parents=False)
-    return True
+    return None
 
 
 def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
@@ -67,8 +66,9 @@ def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], 
     """
     try:
         return action()
-    except CosFileNotFoundError:
-        if parent_key(key) == "/":
+    except CosFileNotFoundError as error:
+        # a lost reply is no missing directory
+        if parent_key(key) == "/" or error.doubtful:
             raise
         if source is not None:
             client.stat(bucket, source)

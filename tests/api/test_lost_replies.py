@@ -1,12 +1,13 @@
-"""A request that was carried out although its reply was lost ends as success, once, and damages nothing."""
+"""A request whose reply was lost is recognised when it was carried out, and never hits what came after it."""
 
 import hashlib
+import time
 
 import pytest
 
 from cosv4fs.api import SliceSession
 from cosv4fs.emulator import faults
-from tests.support import BUCKET, MIB, content
+from tests.support import BUCKET, MIB, Do, content
 
 LOST = faults.DropReply()
 LOST_BY_RESET = faults.DropReply(reset=True)
@@ -14,13 +15,26 @@ LOST_BY_502 = faults.HttpError(502, acted=True)
 LOST_BY_CUT = faults.CutReply(10)
 CUT_BEFORE = faults.DropBefore()
 
-ACTIONS = {"dropped": LOST, "reset": LOST_BY_RESET, "502": LOST_BY_502, "cut": LOST_BY_CUT, "before": CUT_BEFORE}
+CARRIED_OUT = {"dropped": LOST, "reset": LOST_BY_RESET, "502": LOST_BY_502, "cut": LOST_BY_CUT}
+NOT_CARRIED_OUT = {"before": CUT_BEFORE, "500": faults.HttpError(500), "replayed": faults.Refuse(-77)}
+ACTIONS = {**CARRIED_OUT, **NOT_CARRIED_OUT}
+SIBLING = "/.x.cosv4-0123456789abcdef"
 DATA = content(MIB + 5)
 SHA = hashlib.sha1(DATA).hexdigest()
 
 
 @pytest.fixture(params=ACTIONS.values(), ids=ACTIONS)
 def action(request):
+    return request.param
+
+
+@pytest.fixture(params=CARRIED_OUT.values(), ids=CARRIED_OUT)
+def carried_out(request):
+    return request.param
+
+
+@pytest.fixture(params=NOT_CARRIED_OUT.values(), ids=NOT_CARRIED_OUT)
+def not_carried_out(request):
     return request.param
 
 
@@ -32,7 +46,13 @@ def signatures(service):
     yield seen
     single = [signature for op, signature in seen if op in ("delete", "update", "move")]
     assert len(single) == len(set(single))
-    assert -77 not in service.codes()
+
+
+def wait_for(condition):
+    for _ in range(20_000):
+        if condition():
+            return
+        time.sleep(0.001)
 
 
 def begin(service, **more):
@@ -51,10 +71,10 @@ def send(service, session):
 class TestOnce:
     def test_upload(self, service, action):
         fault = service.fault(action, op="upload")
-        service.client.upload(BUCKET, "/x", b"content")
+        service.client.upload(BUCKET, SIBLING, b"content")
         assert fault.hits == 1
-        assert service.read("/x") == b"content"
-        assert service.names() == ["x"]
+        assert service.read(SIBLING) == b"content"
+        assert service.names() == [SIBLING[1:]]
 
     def test_upload_over_an_object(self, service, action):
         service.put("/x", b"old")
@@ -81,16 +101,25 @@ class TestOnce:
         assert fault.hits == 1
         assert service.read("/x") == DATA
 
-    def test_create(self, service, action):
-        service.fault(action, op="create")
-        service.client.create(BUCKET, "/dir/")
-        assert service.client.stat(BUCKET, "/dir/").is_directory
-
     def test_delete(self, service, action):
-        service.put("/x", b"content")
+        seen = service.put_before("/x", b"content")
         fault = service.fault(action, op="delete")
-        service.client.delete(BUCKET, "/x")
+        service.client.delete(BUCKET, "/x", seen=seen)
         assert fault.hits == 1
+        assert service.names() == []
+
+    def test_delete_a_directory(self, service, action):
+        service.emulator.clock_offset = -60
+        service.client.create(BUCKET, "/dir/")
+        service.emulator.clock_offset = 0
+        service.fault(action, op="delete")
+        service.client.delete(BUCKET, "/dir/")
+        assert service.names() == []
+
+    def test_delete_a_sibling(self, service, action):
+        service.put(SIBLING, b"content")
+        service.fault(action, op="delete")
+        service.client.delete(BUCKET, SIBLING)
         assert service.names() == []
 
     def test_update(self, service, action):
@@ -99,37 +128,255 @@ class TestOnce:
         service.client.update(BUCKET, "/x", biz_attr="note")
         assert service.client.stat(BUCKET, "/x").biz_attr == "note"
 
-    @pytest.mark.parametrize("expected", [None, (7, None), (7, hashlib.sha1(b"content").hexdigest())])
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_move(self, service, action, overwrite, expected):
-        service.put("/x", b"content")
+    def test_move(self, service, action, overwrite):
+        seen = service.put_before("/x", b"content")
         if overwrite:
             service.put("/y", b"old")
         fault = service.fault(action, op="move")
-        service.client.move(BUCKET, "/x", "/y", overwrite=overwrite, expected=expected)
+        service.client.move(BUCKET, "/x", "/y", overwrite=overwrite, seen=seen)
         assert fault.hits == 1
         assert service.names() == ["y"]
         assert service.read("/y") == b"content"
 
+    @pytest.mark.parametrize("expected", [None, (7, None), (7, hashlib.sha1(b"content").hexdigest())])
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_copy(self, service, action, overwrite):
-        service.put("/x", b"content")
+    def test_move_a_sibling(self, service, action, overwrite, expected):
+        service.put(SIBLING, b"content")
         if overwrite:
-            service.put("/y", b"old")
+            service.put("/y", b"content")
+        service.fault(action, op="move")
+        service.client.move(BUCKET, SIBLING, "/y", overwrite=overwrite, expected=expected)
+        assert service.names() == ["y"]
+        assert service.read("/y") == b"content"
+
+    def test_move_to_a_free_place(self, service, action):
+        service.put("/x", b"content")
+        service.fault(action, op="move")
+        service.client.move(BUCKET, "/x", "/y")
+        assert service.names() == ["y"]
+
+    def test_copy(self, service, action):
+        service.put("/x", b"content")
+        service.put("/y", b"old")
         service.fault(action, op="copy")
-        service.client.copy(BUCKET, "/x", "/y", overwrite=overwrite)
+        service.client.copy(BUCKET, "/x", "/y", overwrite=True)
         assert service.read("/x") == service.read("/y") == b"content"
+
+
+class Creations:
+    """What creates something and fails where something is; each with what is there afterwards."""
+
+    upload = staticmethod(lambda service: service.client.upload(BUCKET, "/x", b"content"))
+    create = staticmethod(lambda service: service.client.create(BUCKET, "/x/"))
+    copy = staticmethod(lambda service: service.client.copy(BUCKET, "/from", "/x"))
+
+
+@pytest.fixture(params=["upload", "create", "copy"])
+def creation(request, service):
+    """An operation that fails where something is."""
+    service.put("/from", b"content")
+    act = getattr(Creations, request.param)
+    act.op = request.param
+    return act
+
+
+class TestCreating:
+    """Only one of several that create the same may believe that it did."""
+
+    def test_it_was_not_carried_out(self, service, creation, not_carried_out):
+        service.fault(not_carried_out, op=creation.op)
+        creation(service)
+        assert service.names() == ["from", "x"]
+
+    def test_it_may_be_ones_own(self, service, creation, carried_out):
+        service.fault(carried_out, op=creation.op)
+        with pytest.raises(FileExistsError, match="may be its own work") as caught:
+            creation(service)
+        assert caught.value.doubtful
+        assert service.names() == ["from", "x"]
+
+    def test_another_was_faster(self, service, creation, not_carried_out):
+        service.fault(not_carried_out, op=creation.op)
+        service.clock.meanwhile(lambda: creation(service))
+        with pytest.raises(FileExistsError):
+            creation(service)
+
+    def test_it_was_there_long_ago(self, service, creation, not_carried_out):
+        service.emulator.clock_offset = -60
+        creation(service)
+        service.emulator.clock_offset = 0
+        service.fault(not_carried_out, op=creation.op)
+        with pytest.raises(FileExistsError) as caught:
+            creation(service)
+        assert not caught.value.doubtful
+
+    def test_another_content_is_nobodys_own(self, service, not_carried_out):
+        service.put("/x", b"theirs!")
+        service.fault(not_carried_out, op="upload")
+        with pytest.raises(FileExistsError) as caught:
+            service.client.upload(BUCKET, "/x", b"content")
+        assert not caught.value.doubtful
+        assert service.read("/x") == b"theirs!"
+
+    def test_a_file_is_no_directory(self, service, not_carried_out):
+        service.put("/x", b"theirs")
+        service.fault(not_carried_out, op="create")
+        with pytest.raises(FileExistsError) as caught:
+            service.client.create(BUCKET, "/x/")
+        assert not caught.value.doubtful
+
+    def test_nobody_who_overwrites_asks(self, service, carried_out):
+        service.emulator.clock_offset = -60
+        service.put("/x", b"old")
+        service.emulator.clock_offset = 0
+        service.fault(carried_out, op="upload")
+        service.put("/x", b"content")
+        assert "stat" not in service.ops()
+
+
+class TestStrangers:
+    """Others create, replace and remove between a request and its repetition."""
+
+    @pytest.mark.parametrize("data", [b"new", b"content"], ids=["another", "equal"])
+    def test_a_deleted_file_is_there_again(self, service, carried_out, data):
+        seen = service.put_before("/x", b"content")
+        service.fault(carried_out, op="delete")
+        service.clock.meanwhile(lambda: service.put("/x", data))
+        service.client.delete(BUCKET, "/x", seen=seen)
+        assert service.read("/x") == data
+        assert service.ops().count("delete") == 1
+
+    def test_a_file_of_the_same_second_is_there_again(self, service, carried_out):
+        service.put("/x", b"content")
+        seen = service.client.stat(BUCKET, "/x")
+        service.fault(carried_out, op="delete")
+        service.clock.meanwhile(lambda: service.put("/x", b"content"))
+        try:
+            # another second may have begun meanwhile
+            service.client.delete(BUCKET, "/x", seen=seen)
+        except OSError as error:
+            assert error.doubtful  # noqa: PT017
+            assert "may be newer" in str(error)  # noqa: PT017
+        assert service.read("/x") == b"content"
+
+    def test_a_file_from_elsewhere_is_there_again(self, service, carried_out):
+        # a move keeps the times of its source
+        seen = service.put_before("/x", b"content")
+        service.put_before("/tmp", b"another", 30)
+        service.fault(carried_out, op="delete")
+        service.clock.meanwhile(lambda: service.client.move(BUCKET, "/tmp", "/x"))
+        with pytest.raises(OSError, match="may be newer"):
+            service.client.delete(BUCKET, "/x", seen=seen)
+        assert service.read("/x") == b"another"
+
+    def test_of_what_nobody_has_seen_nobody_knows(self, service, action):
+        service.put_before("/x", b"content")
+        service.fault(action, op="delete")
+        service.clock.meanwhile(lambda: service.put("/x", b"new"))
+        with pytest.raises(OSError, match="may be newer") as caught:
+            service.client.delete(BUCKET, "/x")
+        assert caught.value.filename == f"{BUCKET}/x"
+        assert service.read("/x") == b"new"
+
+    def test_a_young_directory_may_be_anothers(self, service, carried_out):
+        service.client.create(BUCKET, "/dir/")
+        service.fault(carried_out, op="delete")
+        service.clock.meanwhile(lambda: service.client.create(BUCKET, "/dir/"))
+        with pytest.raises(OSError, match="may be newer"):
+            service.client.delete(BUCKET, "/dir/")
+        assert service.names() == ["dir"]
+
+    def test_it_is_deleted_late(self, make_service):
+        """The first attempt is still under way when the second one is made."""
+        service = make_service(options={"read_timeout": 0.5})
+        seen = service.put_before("/x", b"content")
+        stall = faults.Stall(timeout=30)
+        fault = service.fault(stall, op="delete")
+
+        def meanwhile():
+            # the next one to come finds it done
+            stall.release.set()
+            service.fault(Do(lambda: wait_for(lambda: service.names() == [])), op="delete")
+
+        service.clock.meanwhile(meanwhile)
+        service.client.delete(BUCKET, "/x", seen=seen)
+        assert fault.hits == 1
+        assert service.names() == []
+
+    @pytest.mark.parametrize("data", [b"second", b"content"], ids=["another", "equal"])
+    @pytest.mark.parametrize("known", ["seen", "expected", "nothing"])
+    def test_a_moved_file_is_there_again(self, service, carried_out, data, known):
+        seen = service.put_before("/x", b"content")
+        evidence = {"seen": {"seen": seen}, "expected": {"expected": (seen.size, seen.sha)}, "nothing": {}}[known]
+        service.fault(carried_out, op="move")
+        service.clock.meanwhile(lambda: service.put("/x", data))
+        if data == b"second" and known != "nothing":
+            service.client.move(BUCKET, "/x", "/y", overwrite=True, **evidence)
+        else:
+            with pytest.raises(OSError, match=f"may have been moved to {BUCKET}/y") as caught:
+                service.client.move(BUCKET, "/x", "/y", overwrite=True, **evidence)
+            assert caught.value.doubtful
+        assert (service.read("/x"), service.read("/y")) == (data, b"content")
+
+    def test_a_moved_file_is_replaced_from_elsewhere(self, service, carried_out):
+        service.put_before("/x", b"first")
+        service.put_before("/tmp", b"other", 30)
+        service.fault(carried_out, op="move")
+        service.clock.meanwhile(lambda: service.client.move(BUCKET, "/tmp", "/x"))
+        with pytest.raises(OSError, match="may be newer"):
+            service.client.move(BUCKET, "/x", "/y", overwrite=True)
+        assert (service.read("/x"), service.read("/y")) == (b"other", b"first")
+
+    def test_a_moved_file_is_taken_away(self, service, carried_out):
+        seen = service.put_before("/x", b"content")
+        service.fault(carried_out, op="move")
+        service.clock.meanwhile(lambda: service.client.move(BUCKET, "/y", "/z"))
+        with pytest.raises(FileNotFoundError, match=f"not at {BUCKET}/y") as caught:
+            service.client.move(BUCKET, "/x", "/y", seen=seen)
+        assert caught.value.filename == f"{BUCKET}/x"
+        assert service.names() == ["z"]
+
+    def test_a_moved_file_is_taken_away_and_there_again(self, service, carried_out):
+        seen = service.put_before("/x", b"content")
+        service.fault(carried_out, op="move")
+
+        def others():
+            service.client.move(BUCKET, "/y", "/z")
+            service.put("/x", b"second")
+
+        service.clock.meanwhile(others)
+        with pytest.raises(OSError, match="may be newer"):
+            service.client.move(BUCKET, "/x", "/y", seen=seen)
+        assert service.names() == ["x", "z"]
+
+    def test_it_is_moved_late(self, make_service):
+        service = make_service(options={"read_timeout": 0.5})
+        seen = service.put_before("/x", b"content")
+        service.put("/y", b"old")
+        stall = faults.Stall(timeout=30)
+        service.fault(stall, op="move")
+
+        def meanwhile():
+            stall.release.set()
+            service.fault(Do(lambda: wait_for(lambda: service.names() == ["y"])), op="move")
+
+        service.clock.meanwhile(meanwhile)
+        service.client.move(BUCKET, "/x", "/y", overwrite=True, seen=seen)
+        assert service.read("/y") == b"content"
+
+    @pytest.mark.parametrize("operation", ["delete", "move"])
+    def test_who_cannot_ask_says_what_was_lost(self, service, carried_out, operation):
+        seen = service.put_before("/x", b"content")
+        service.fault(carried_out, op=operation)
+        service.fault(faults.Refuse(-5997), op="stat", times=None)
+        with pytest.raises(OSError, match=f"{operation}.*could not be asked") as caught:
+            getattr(service.client, operation)(BUCKET, "/x", *["/y"] * (operation == "move"), seen=seen)
+        assert (caught.value.filename, caught.value.doubtful) == (f"{BUCKET}/x", True)
 
 
 class TestNoFalseSuccess:
     """An attempt that was lost before it acted makes nothing of someone else's into ours."""
-
-    def test_upload_beside_another_object(self, service):
-        service.put("/x", b"theirs!")
-        service.fault(CUT_BEFORE, op="upload")
-        with pytest.raises(FileExistsError):
-            service.client.upload(BUCKET, "/x", b"content")
-        assert service.read("/x") == b"theirs!"
 
     def test_upload_beside_an_unfinished_one(self, service):
         begin(service)
@@ -137,14 +384,6 @@ class TestNoFalseSuccess:
         with pytest.raises(FileExistsError) as caught:
             service.client.upload(BUCKET, "/x", DATA)
         assert caught.value.code == -4019
-
-    def test_copy_to_a_taken_place(self, service):
-        service.put("/x", b"content")
-        service.put("/y", b"theirs!")
-        service.fault(CUT_BEFORE, op="copy")
-        with pytest.raises(FileExistsError):
-            service.client.copy(BUCKET, "/x", "/y")
-        assert service.read("/y") == b"theirs!"
 
     def test_move_to_a_taken_place(self, service):
         service.put("/x", b"content")
@@ -205,7 +444,7 @@ def test_with_the_other_kind_of_signature(make_service, operation, kind):
     service.put("/x", b"content")
     service.fault(LOST, op=operation, nth=2)  # the first is refused where the kind is wrong
     service.fault(LOST, op=operation, nth=1)
-    getattr(service.client, operation)(BUCKET, "/x", "/y")
+    getattr(service.client, operation)(BUCKET, "/x", "/y", overwrite=True)
     assert service.read("/y") == b"content"
     assert -77 not in service.codes()
 
@@ -246,7 +485,6 @@ class TestGivingUp:
         assert service.clock.slept[0] >= 7
 
     def test_a_used_up_signature_is_replaced(self, service):
-        service.put("/x", b"content")
-        service.fault(faults.Refuse(-77), op="delete")
-        service.client.delete(BUCKET, "/x")
-        assert service.names() == []
+        service.fault(faults.Refuse(-77), op="create")
+        service.client.create(BUCKET, "/x/")
+        assert service.names() == ["x"]

@@ -165,35 +165,43 @@ class TestSettling:
         with pytest.raises(OSError, match="failed") as caught:
             Script(failure(), refused).run(settle=lambda _: "settled")
         assert caught.value is refused
-        assert Script(failure(doubtful=True), failure(Retry.NO)).run(settle=lambda _: "settled") == "settled"
+
+    def test_before_the_repetition(self):
+        script = Script(failure(doubtful=True))
+        paused = []
+        assert script.run(settle=lambda _: paused.append(list(script.pauses)) or "settled") == "settled"
+        assert (script.attempts, paused) == (1, [[0.2]])
+
+    def test_what_was_not_done_is_repeated(self):
+        asked = []
+        script = Script(failure(doubtful=True), failure(), failure(Retry.BACK_OFF))
+        assert script.run(settle=lambda error: asked.append(error.retry)) == "done"
+        assert (script.attempts, asked) == (4, [Retry.YES, Retry.YES, Retry.BACK_OFF])
+
+    def test_what_cannot_be_known_is_raised(self):
+        def settle(error):
+            raise make_error(errno.ETIMEDOUT, "nobody knows", "bucket/x")
+
+        script = Script(failure(doubtful=True))
+        with pytest.raises(TimeoutError, match="nobody knows"):
+            script.run(settle)
+        assert script.attempts == 1
 
     def test_never_at_the_doubtful_attempt_itself(self):
         script = Script(failure(Retry.NO, doubtful=True))
         with pytest.raises(OSError, match="failed"):
             script.run(settle=lambda _: "settled")
 
-    def test_a_passing_fault_is_not_asked_about(self):
-        asked = []
-        script = Script(failure(doubtful=True), failure(), failure(Retry.NO))
-        assert script.run(settle=lambda error: asked.append(error.retry) or "settled") == "settled"
-        assert asked == [Retry.NO]
-
-    def test_doubt_stays(self):
-        script = Script(failure(doubtful=True), failure(), failure(Retry.RESIGN), failure(Retry.SESSION))
+    def test_an_error_that_is_final(self):
+        script = Script(failure(doubtful=True), failure(), failure(Retry.SESSION))
         assert script.run(settle=lambda error: "settled" if error.retry is Retry.SESSION else None) == "settled"
+        assert script.attempts == 3
 
     def test_a_real_error_is_raised(self):
         refused = failure(Retry.NO)
         with pytest.raises(OSError, match="failed") as caught:
             Script(failure(doubtful=True), refused).run(settle=lambda _: None)
         assert caught.value is refused
-
-    def test_an_error_while_asking_is_raised(self):
-        def settle(error):
-            raise make_error(errno.ETIMEDOUT, "stat failed", "bucket/x")
-
-        with pytest.raises(TimeoutError, match="stat failed"):
-            Script(failure(doubtful=True), failure(Retry.NO)).run(settle)
 
 
 def test_other_exceptions_pass_through():

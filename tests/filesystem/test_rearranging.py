@@ -167,6 +167,65 @@ def test_between_buckets(fs):
     assert not fs.exists(f"{BUCKET}/x")
 
 
+LISTS = {
+    "one name twice": (["d/2023/f", "d/2024/f"], "all/", "would both be moved to this path"),
+    "one target twice": (["d/one", "d/two"], ["e", "e"], "would both be moved to this path"),
+    "onto one that stays": (["d/one", "d/two"], ["d/one", "d/one"], "would both be moved to this path"),
+    "one source twice": (["d/one", "d/one"], ["e", "f"], "would be moved twice"),
+    "a swap": (["d/one", "d/two"], ["d/two", "d/one"], "is to be moved, too"),
+    "a chain": (["d/one", "d/two"], ["d/two", "d/three"], "is to be moved, too"),
+    "a chain backwards": (["d/two", "d/one"], ["d/three", "d/two"], "is to be moved, too"),
+    "into a directory that goes": (["d/empty", "d/one"], ["e", "d/empty/one"], "is to be moved, too"),
+    "a directory into itself": (["d/empty"], ["d/empty/x"], "into itself"),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+@pytest.mark.parametrize("protocol", [False, True])
+def test_moves_that_take_what_others_need(fs, second, emulator, case, protocol):
+    sources, targets, text = LISTS[case]
+    start = f"{fs.protocol}://" if protocol else ""
+    target = [start + path for path in at(*targets)] if isinstance(targets, list) else f"{start}{BUCKET}/{targets}"
+    fs.pipe({path: path.encode() for path in at("d/one", "d/two", "d/2023/f", "d/2024/f")})
+    fs.mkdir(f"{BUCKET}/d/empty")
+    before = second.find(BUCKET, withdirs=True)
+    emulator.clear_requests()
+    with pytest.raises(OSError, match=text) as caught:
+        fs.mv([start + path for path in at(*sources)], target)
+    assert caught.value.errno == errno.EINVAL
+    assert caught.value.filename.startswith(f"{BUCKET}/")
+    assert not {"move", "delete", "create", "upload", "copy"} & set(emulator.count())
+    assert second.find(BUCKET, withdirs=True) == before
+    assert all(second.cat_file(path) == path.encode() for path in before if second.isfile(path))
+
+
+def test_moves_of_lists(fs, second):
+    fs.pipe({path: path.encode() for path in at("d/one", "d/two", "d/three", "d/s/one")})
+    # what is named twice is moved once, and what stays needs nothing
+    fs.mv(at("d/one", "d/two", "d/one"), at("e/one", "e/two", "e/one"))
+    fs.mv(at("d/three", "e/two"), f"{BUCKET}/e/")
+    fs.mv([f"{fs.protocol}://{BUCKET}/d/s/one"], [f"{fs.protocol}://{BUCKET}/f"])
+    assert second.find(BUCKET) == at("e/one", "e/three", "e/two", "f")
+    assert second.cat_file(f"{BUCKET}/e/one") == at("d/one")[0].encode()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("target", [f"{BUCKET}/d/y", f"{BUCKET}/e/y", "other/d/y"])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_a_moved_file_is_no_longer_what_was_known_of_either_path(fs, listed, target, as_list):
+    source = f"{BUCKET}/d/x"
+    fs.pipe({source: b"new", target: b"older"})
+    for path in (source, target):
+        if listed:
+            fs.ls(path.rpartition("/")[0])
+        assert fs.info(path)["size"] == len(fs.cat_file(path))
+    fs.mv([source], [target]) if as_list else fs.mv(source, target)
+    assert fs.info(target)["size"] == 3
+    assert [info["size"] for info in fs.ls(target.rpartition("/")[0]) if info["name"] == target] == [3]
+    assert not fs.exists(source)
+    assert source not in fs.find(BUCKET)
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_trees_between_buckets(tree, second, cached):
     # without a cache, only opening a directory tells that it is none of the files
