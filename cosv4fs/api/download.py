@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, read_some, refusal
+from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, give_back, read_some, refusal
 from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
@@ -127,10 +127,12 @@ class RangeRead:
         response = self._transport.exchange(request)
         try:
             self._receive(response, request)
+            give_back(response)
         except CosError as error:
             error.progressed = self._filled - before >= _LEAST_PROGRESS
             raise
         finally:
+            # does nothing to a connection that was given back
             response.close()
         assert self._version is not None  # _receive has set it
         return Fetched(self._first, self._filled, self._version, self._content_type)
@@ -163,7 +165,6 @@ class RangeRead:
             self._view = self._allocate(length, version)
         wanted = self._first + self._filled
         if self._filled == len(self._view):
-            response.raw.release_conn() if status != 200 or total == 0 else None
             return
         if status == 416 or not sent <= wanted:
             raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
