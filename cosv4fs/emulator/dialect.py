@@ -68,8 +68,9 @@ class Dialect(Switches):
         [15] A larger ``num`` is refused (−170 at 1000, −165 at 199); or cut to the maximum.
     listover : {"finished", "more"}
         [16] ``listover`` is true on the last page; or while there are more.
-    last_context : {"empty", "kept"}
-        [16] ``context`` of the last page is empty; or the one that the page was asked with.
+    last_context : {"empty", "kept", "next"}
+        [16] ``context`` of the last page is empty; or the one that the page was asked with; or a new one, as that of
+        any other page, behind which there is nothing.
     dir_slash : bool
         [7.2] Names of directories in a list end with a slash.
     short_pages : bool
@@ -151,7 +152,7 @@ class Dialect(Switches):
     max_list: Literal[1000, 199] = 1000
     oversize_list: Literal["refuse", "clamp"] = "refuse"
     listover: Literal["finished", "more"] = "finished"
-    last_context: Literal["empty", "kept"] = "empty"
+    last_context: Literal["empty", "kept", "next"] = "empty"
     dir_slash: bool = False
     short_pages: bool = False
     file_names: Literal["any", "strict"] = "any"
