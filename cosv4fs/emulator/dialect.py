@@ -91,8 +91,10 @@ class Dialect(Switches):
         [23] A move to another directory works; or answers −199.
     directory_move : {"refuse", "accept"}
         [23] A move of a directory answers −160; or works.
-    download_headers : {"full", "bare"}
-        [24] Downloads carry ETag, Last-Modified and Accept-Ranges; or none of them.
+    download_headers : {"full", "weak", "modified", "bare"}
+        [24] Downloads carry ETag, Last-Modified and Accept-Ranges; the same with a weak ETag, made of time and size as
+        web servers do; Last-Modified and Accept-Ranges only; or none of them. A weak ETag and Last-Modified stay the
+        same when a file is replaced within the second by one of equal size.
     head : {"accept", "refuse"}
         [24] HEAD works on downloads; or answers 405.
     ranges : {"accept", "ignore"}
@@ -162,7 +164,7 @@ class Dialect(Switches):
     times: Literal["number", "string"] = "number"
     cross_directory_move: Literal["accept", "refuse"] = "accept"
     directory_move: Literal["refuse", "accept"] = "refuse"
-    download_headers: Literal["full", "bare"] = "full"
+    download_headers: Literal["full", "weak", "modified", "bare"] = "full"
     head: Literal["accept", "refuse"] = "accept"
     ranges: Literal["accept", "ignore"] = "accept"
     bad_range: Literal["416", "200"] = "416"
