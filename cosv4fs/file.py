@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import threading
+import time
 import warnings
 import weakref
 from types import FrameType, TracebackType
@@ -21,12 +22,14 @@ from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.status import status_of
+from cosv4fs.transfer.status import MOMENT, is_settled, status_of
 from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
+    from cosv4fs.api import PathStatus
+    from cosv4fs.api.coffer import ObjectStatus
     from cosv4fs.lookup import Lookup
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
@@ -104,6 +107,8 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             size = int(self._status["size"])
             self._version = fs.known_version(path, self._status)
         self._size = size
+        self._first_status: dict[str, Any] | None = None
+        self._looked_at = time.monotonic()
         self._sha: str | None = fs.known_sha(path)
         self._check = SequentialCheck(size, self._compare)
 
@@ -206,13 +211,23 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     def _fetch_version(self, start: int, view: memoryview) -> None:
         """Fill the memory from the version of the object that was opened."""
-        stop = start + len(view)
-        fetched = self.fs.client.fetch(
-            self._bucket, self._key, lambda length, _: view[:length], start, stop, self._version
-        )
-        self._check_version(fetched.version)
-        if fetched.length != len(view):
-            raise changed_error(self.path)
+        has_waited = False
+        while True:
+            began, is_first = time.monotonic(), self._version is None
+            fetched = self.fs.client.fetch(
+                self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), self._version
+            )
+            self._check_version(fetched.version)
+            if fetched.length != len(view):
+                raise changed_error(self.path)
+            if fetched.version.is_certain or (is_first and len(view) == self._size):
+                return
+            status = self._check_status()
+            if has_waited or is_settled(status, fetched.date) or began - self._looked_at >= MOMENT:
+                return
+            # a replacement within the same second would not show: read it again when that has passed
+            self.fs.client.interrupts.sleep(MOMENT)
+            has_waited = True
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""
@@ -225,16 +240,21 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             raise make_error(errno.EINVAL, text, self.path)
         if version.size != self._size or version.differs(self._version):
             raise changed_error(self.path)
-        if not version.is_certain:
-            # replies without ETag and Last-Modified: the status has to be as it was when the file was opened
-            now = status_of(self.fs.client, self._bucket, self._key)
-            opened, sha = self._status or {}, getattr(now, "sha", None)
-            if (now.size, now.modified, sha) != (
-                self._size,
-                opened.get("mtime", now.modified),
-                opened.get("sha", sha),
-            ):
-                raise changed_error(self.path)
+
+    def _check_status(self) -> PathStatus | ObjectStatus:
+        """Refuse an object whose status is not that of the one that was opened.
+
+        Only replies with a strong ETag tell versions apart by themselves.
+        """
+        now = status_of(self.fs.client, self._bucket, self._key)
+        found = {"mtime": now.modified, "sha": getattr(now, "sha", None)}
+        with self._version_lock:
+            if self._status is None and self._first_status is None:
+                self._first_status, self._looked_at = found, time.monotonic()
+        known = self._status or self._first_status or {}
+        if now.size != self._size or any(known.get(name, value) != value for name, value in found.items()):
+            raise changed_error(self.path)
+        return now
 
 
 class CosV4Writer(io.BufferedIOBase):

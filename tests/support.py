@@ -1,5 +1,6 @@
 """What the tests of the lower floors share: services of their own, a clock, a server that says anything."""
 
+import contextlib
 import random
 import re
 import socket
@@ -179,6 +180,56 @@ class RawServer:
             connection.sendall(reply)
         except OSError:
             return
+
+
+class KeepingServer(RawServer):
+    """Keeps connections open, and counts them.
+
+    A reply is bytes, or a list of bytes with `UNTIL_ASKED` in between: what follows comes when the next request has
+    come on the same connection, or the client has closed it.
+    """
+
+    UNTIL_ASKED = object()
+
+    def __init__(self, *replies):
+        super().__init__(*replies)
+        self.connections = 0
+        self._open = []
+
+    def __exit__(self, *more):
+        super().__exit__(*more)
+        for connection, thread in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(20)
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
+            self._open.append((connection, thread))
+            thread.start()
+
+    def _converse(self, connection):
+        with connection, contextlib.suppress(OSError):
+            while True:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    more = connection.recv(65536)
+                    if not more:
+                        return
+                    head += more
+                self.requests.append(head)
+                reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+                for part in [reply] if isinstance(reply, bytes) else reply:
+                    if isinstance(part, bytes):
+                        connection.sendall(part)
+                    else:
+                        connection.recv(1, socket.MSG_PEEK)
 
 
 def http_reply(body=b"", status="200 OK", headers=(), length=None):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, read_some, refusal
+from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, give_back, read_some, refusal
 from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
@@ -49,25 +50,43 @@ class Version:
 
     @property
     def is_certain(self) -> bool:
-        """Whether equal versions mean equal contents; without headers only the sizes could be compared."""
-        return self.etag is not None or self.modified is not None
+        """Whether equal versions mean equal contents: only where there is a strong ETag.
+
+        Last-Modified counts whole seconds, and weak ETags are often made of it.
+        """
+        return bool(self.etag) and not (self.etag or "").startswith("W/")
 
     def differs(self, other: Version) -> bool:
-        """Tell whether the two are provably different contents."""
+        """Return whether the two are provably different contents."""
         if self.size != other.size:
             return True
-        pairs = ((self.etag, other.etag), (self.modified, other.modified))
+        # a proxy may weaken an ETag on its way
+        tags = (tag.removeprefix("W/") if tag else None for tag in (self.etag, other.etag))
+        pairs = (tuple(tags), (self.modified, other.modified))
         return any(mine is not None and theirs is not None and mine != theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A range that was read: where it starts, how many bytes, of which version, and its Content-Type."""
+    """A range that was read.
+
+    Parameters
+    ----------
+    start, length : int
+        Where it starts, and how many bytes it has.
+    version : Version
+        Of which version it is, as far as the reply tells.
+    content_type : str or None
+        Its Content-Type.
+    date : float or None
+        The server's time when it began to send the range, in Unix seconds.
+    """
 
     start: int
     length: int
     version: Version
     content_type: str | None = None
+    date: float | None = None
 
 
 def changed_error(path: str) -> CosError:
@@ -110,6 +129,8 @@ class RangeRead:
         self._first = 0
         self._filled = 0
         self._content_type: str | None = None
+        self._date: float | None = None
+        self._is_certain = True
 
     statuses: tuple[int, ...] = (200, 206, 416)
     """The HTTP statuses that say something of the object's contents."""
@@ -122,18 +143,24 @@ class RangeRead:
         OSError
             ``progressed`` is set when enough bytes arrived before the connection broke.
         """
+        if not self._is_certain:
+            # what came before may be of another version: one reply has to bring everything
+            self._filled = 0
         before = self._filled
         request = self._make_request(self._range_header())
         response = self._transport.exchange(request)
         try:
             self._receive(response, request)
+            give_back(response)
         except CosError as error:
-            error.progressed = self._filled - before >= _LEAST_PROGRESS
+            error.progressed = self._is_certain and self._filled - before >= _LEAST_PROGRESS
             raise
         finally:
+            # does nothing to a connection that was given back
             response.close()
         assert self._version is not None  # _receive has set it
-        return Fetched(self._first, self._filled, self._version, self._content_type)
+        version = self._version if self._is_certain else replace(self._version, etag=None)
+        return Fetched(self._first, self._filled, version, self._content_type, self._date)
 
     def _range_header(self) -> str | None:
         if self._view is not None:
@@ -157,13 +184,15 @@ class RangeRead:
         if self._version is not None and version.differs(self._version):
             raise changed_error(request.path)
         self._version = self._version or version
+        self._is_certain = self._is_certain and version.is_certain
         self._content_type = response.headers.get("Content-Type")
+        if not self._filled:
+            self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:
             self._first, length = self._span(total, status)
             self._view = self._allocate(length, version)
         wanted = self._first + self._filled
         if self._filled == len(self._view):
-            response.raw.release_conn() if status != 200 or total == 0 else None
             return
         if status == 416 or not sent <= wanted:
             raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
@@ -174,7 +203,7 @@ class RangeRead:
         return refusal(response, request)
 
     def _version_of(self, total: int, response: requests.Response) -> Version:
-        return Version(total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
+        return Version(total, response.headers.get("ETag") or None, response.headers.get("Last-Modified"))
 
     def _span(self, total: int, status: int) -> tuple[int, int]:
         start = self._start or 0

@@ -12,7 +12,9 @@ import http.client
 import json
 import re
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,15 @@ _MAX_JSON = 16 * 1024 * 1024
 
 FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
+
+_WITHOUT_BODY = (204, 304)
+"""Statuses of replies that end with their head."""
+
+_REST = 64 * 1024
+"""So many bytes of a reply that nobody wants are read, so that its connection can be kept; for more it is closed."""
+
+_REST_SECONDS = 1.0
+"""So long the next of those bytes are waited for."""
 
 BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
@@ -157,9 +168,63 @@ class _Adapter(requests.adapters.HTTPAdapter):
             proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             pool = manager.connection_from_url(origin)
-            pool.ConnectionCls = tracked(pool.ConnectionCls, self._interrupts)
+            pool.ConnectionCls = _careful(tracked(pool.ConnectionCls, self._interrupts))
             route = self._routes[origin] = (pool, proxy)
         return route
+
+
+class _Reply(http.client.HTTPResponse):
+    """A reply whose connection serves no other request unless the reply was read to its end, and that end is certain.
+
+    `http.client` keeps a connection as soon as a reply is closed, also before its end: what is still to come would be
+    read as the next reply, and could become the content of another object.
+    """
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, sock: Any, debuglevel: int = 0, method: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method)
+        self._connection, self._asked = weakref.ref(connection), method
+        self._has_begun = False
+
+    def begin(self) -> None:
+        super().begin()
+        self._has_begun = True
+        if _may_go_on(self.status, self.headers, self._asked):
+            # as if the server had said that it closes the connection: it is not kept
+            self.will_close = True
+        if self.status in _WITHOUT_BODY:
+            self.chunked = False
+
+    def close(self) -> None:
+        # the reply of a proxy to CONNECT is never begun, and its connection goes on behind it
+        is_cut = self._has_begun and not self.isclosed()
+        super().close()
+        connection = self._connection() if is_cut else None
+        if connection is not None:
+            connection.close()
+
+
+def _careful(connection_class: type[Any]) -> type[Any]:
+    """Return a connection class whose replies are `_Reply` objects."""
+
+    class Careful(connection_class):  # type: ignore[misc]
+        def response_class(self, *args: Any, **kwargs: Any) -> _Reply:
+            return _Reply(self, *args, **kwargs)
+
+    return Careful
+
+
+def _may_go_on(status: int, headers: http.client.HTTPMessage, method: str | None) -> bool:
+    """Return whether more bytes may come behind the place where `http.client` sees a reply's end."""
+    coded, length = headers.get("Transfer-Encoding"), headers.get("Content-Length", "0").strip()
+    if 100 <= status < 200:
+        # the real reply is still to come
+        return True
+    if status in _WITHOUT_BODY or (method == "HEAD" and status >= 300):
+        # it must not have the body that it announces
+        return coded is not None or length != "0"
+    return coded is not None and "Content-Length" in headers
 
 
 class Transport:
@@ -204,12 +269,19 @@ class Transport:
             headers["Content-Length"] = "0"
         prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
         try:
-            return self._adapter.send(prepared, stream=True, timeout=self._patient(request))  # type: ignore[arg-type]
+            response = self._adapter.send(prepared, stream=True, timeout=self._patient(request))  # type: ignore[arg-type]
         except FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in _causes(fault):
                 cause.__traceback__ = None
             raise fault_error(fault, request) from fault
+        coding = response.headers.get("Transfer-Encoding", "chunked")
+        if coding.strip().lower() != "chunked":
+            # read as it comes, its body would be taken for the content
+            response.close()
+            text = f"the reply to {request.operation} has an unsupported Transfer-Encoding: {quoted(coding, response)}"
+            raise make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
+        return response
 
     def _patient(self, request: Request) -> urllib3.Timeout:
         usual = self._timeout
@@ -285,12 +357,28 @@ def read_body(response: requests.Response, request: Request) -> bytes:
 
 
 def give_back(response: requests.Response) -> None:
-    """Let the next request have the connection, if the body was read to its end; else close it."""
-    if response.raw.closed:
-        response.raw.release_conn()
+    """Let the next request have the connection if the reply was read to its end; else close it.
+
+    The little that may be left of a reply, because nobody wants it, is read first.
+    """
+    raw = response.raw
+    if not raw.closed:
+        _read_rest(raw)
+    if raw.closed:
+        raw.release_conn()
     else:
-        # a body without a length may go on, and its connection has been given up already
         response.close()
+
+
+def _read_rest(raw: Any) -> None:
+    inner, socket = getattr(raw, "_fp", None), getattr(raw.connection, "sock", None)
+    if socket is None or not isinstance(inner, http.client.HTTPResponse):
+        # the connection is not kept in any case
+        return
+    if inner.length is None or inner.length <= _REST:
+        with suppress(*BODY_FAULTS):
+            socket.settimeout(_REST_SECONDS)
+            inner.read(_REST + 1)
 
 
 def read_some(response: requests.Response, view: memoryview) -> int:
@@ -308,11 +396,7 @@ def read_some(response: requests.Response, view: memoryview) -> int:
     inner = getattr(raw, "_fp", None)
     if not isinstance(inner, http.client.HTTPResponse):
         return int(raw.readinto(view))
-    count = inner.readinto(view)
-    if count and inner.isclosed():
-        # what urllib3 does at the end of a body: the connection serves the next request
-        raw.release_conn()
-    return count
+    return inner.readinto(view)
 
 
 def content_length(response: requests.Response) -> int | None:

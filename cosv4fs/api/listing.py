@@ -1,9 +1,10 @@
-"""Paging through directories when the record disputes how the last page is told (spec sections 7.2 and 15-16).
+"""Paging through directories when the documentation disputes how the last page is told (spec sections 7.2 and 15-16).
 
 ``listover`` is true on the last page, or on every page but the last: the vendor's texts disagree. The pager works
-under both. An empty page, and a context that is empty or does not change, always end the listing. Before it is known
-what ``listover`` means, a page that may have been cut off (close to a limit that some server has) is never believed
-to be the last; the pages after such pages then show which reading holds. It costs a request more, twice at most.
+under both, and learns nothing from one listing for the next: a directory may change while it is listed, so that pages
+prove neither. An empty page, and a context that is empty or does not change, end the listing; ``listover`` alone ends
+it only after a page that is too short to have been cut off. A server that has none of these signs on a last page that
+may have been cut off costs one request more.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ __all__ = ["Pager"]
 _SMALL_PAGE = 199
 """The page limit of older servers (spec section 15-15)."""
 
-_ENOUGH = 2
-"""So many more observations have to speak for one reading than for the other."""
-
 _MOST_PAGES = 100_000
 """No directory has more pages: a server that always has another one would be asked for ever."""
 
@@ -35,7 +33,7 @@ class _ListPage(Protocol):
 
 
 class Pager:
-    """Lists directories page by page and learns how the server means its pages.
+    """Lists directories page by page.
 
     Parameters
     ----------
@@ -48,7 +46,6 @@ class Pager:
     def __init__(self, list_page: _ListPage, page_size: int) -> None:
         self._list_page = list_page
         self._page_size = page_size
-        self._seen = {True: 0, False: 0}  # how often the last page was seen to carry this value of listover
 
     def entries(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
         """Yield all entries of a directory whose names start with `prefix`.
@@ -60,23 +57,18 @@ class Pager:
         OSError
             A page failed: what was yielded before is not the whole listing.
         """
-        context, before, seen = "", None, {""}
+        # hashes: contexts may be long, and pages many
+        context, before, seen = "", None, {hash("")}
         while True:
             page = self._page(bucket, key, context, prefix)
-            if before is not None:
-                self._learn(before, page)
             yield from page.entries
             if self._ends(page, context):
                 return
-            if (
-                page.context in seen
-                or len(seen) > _MOST_PAGES
-                or (before is not None and page.entries == before.entries)
-            ):
-                raise make_error(
-                    errno.EBADMSG, "the pages of the listing go round in circles or never end", join(bucket, key)
-                )
-            seen.add(page.context)
+            repeats = before is not None and page.entries == before.entries
+            if repeats or hash(page.context) in seen or len(seen) > _MOST_PAGES:
+                text = "the pages of the listing go round in circles or never end"
+                raise make_error(errno.EBADMSG, text, join(bucket, key))
+            seen.add(hash(page.context))
             context, before = page.context, page
 
     def first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
@@ -90,32 +82,17 @@ class Pager:
         except CosError as error:
             if error.code not in _TOO_MANY or self._page_size <= _SMALL_PAGE:
                 raise
+        page = self._list_page(bucket, key, num=_SMALL_PAGE, context=context, prefix=prefix)
+        # the smaller size was the remedy: so the other one was the reason
         self._page_size = _SMALL_PAGE
-        return self._list_page(bucket, key, num=self._page_size, context=context, prefix=prefix)
+        return page
 
     def _ends(self, page: Page, asked: str) -> bool:
-        if not page.entries or page.context in ("", asked) or (page.listover is None and not self._is_full(page)):
+        """Return whether nothing follows a page for which the context `asked` was sent."""
+        if not page.entries or page.context in ("", asked):
             return True
-        if page.listover is None:
-            return False
-        if self._last_value is not None:
-            return page.listover == self._last_value
-        return page.listover and not self._is_full(page)
+        return page.listover is not False and not self._is_full(page)
 
     def _is_full(self, page: Page) -> bool:
         # a real directory lists one entry less than asked for (a note in one of the vendor's clients)
         return len(page.entries) >= min(self._page_size, _SMALL_PAGE) - 1
-
-    def _learn(self, page: Page, following: Page) -> None:
-        if page.listover is not None:
-            self._seen[page.listover != bool(following.entries)] += 1
-
-    @property
-    def _last_value(self) -> bool | None:
-        """The value of listover that a last page carries; None while it is not known.
-
-        One observation is not enough: a directory may grow while it is listed.
-        """
-        if abs(self._seen[True] - self._seen[False]) < _ENOUGH:
-            return None
-        return self._seen[True] > self._seen[False]

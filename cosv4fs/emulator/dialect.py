@@ -68,8 +68,9 @@ class Dialect(Switches):
         [15] A larger ``num`` is refused (−170 at 1000, −165 at 199); or cut to the maximum.
     listover : {"finished", "more"}
         [16] ``listover`` is true on the last page; or while there are more.
-    last_context : {"empty", "kept"}
-        [16] ``context`` of the last page is empty; or the one that the page was asked with.
+    last_context : {"empty", "kept", "next"}
+        [16] ``context`` of the last page is empty; or the one that the page was asked with; or a new one, as that of
+        any other page, behind which there is nothing.
     dir_slash : bool
         [7.2] Names of directories in a list end with a slash.
     short_pages : bool
@@ -90,8 +91,10 @@ class Dialect(Switches):
         [23] A move to another directory works; or answers −199.
     directory_move : {"refuse", "accept"}
         [23] A move of a directory answers −160; or works.
-    download_headers : {"full", "bare"}
-        [24] Downloads carry ETag, Last-Modified and Accept-Ranges; or none of them.
+    download_headers : {"full", "weak", "modified", "bare"}
+        [24] Downloads carry ETag, Last-Modified and Accept-Ranges; the same with a weak ETag, made of time and size as
+        web servers do; Last-Modified and Accept-Ranges only; or none of them. A weak ETag and Last-Modified stay the
+        same when a file is replaced within the second by one of equal size.
     head : {"accept", "refuse"}
         [24] HEAD works on downloads; or answers 405.
     ranges : {"accept", "ignore"}
@@ -151,7 +154,7 @@ class Dialect(Switches):
     max_list: Literal[1000, 199] = 1000
     oversize_list: Literal["refuse", "clamp"] = "refuse"
     listover: Literal["finished", "more"] = "finished"
-    last_context: Literal["empty", "kept"] = "empty"
+    last_context: Literal["empty", "kept", "next"] = "empty"
     dir_slash: bool = False
     short_pages: bool = False
     file_names: Literal["any", "strict"] = "any"
@@ -161,7 +164,7 @@ class Dialect(Switches):
     times: Literal["number", "string"] = "number"
     cross_directory_move: Literal["accept", "refuse"] = "accept"
     directory_move: Literal["refuse", "accept"] = "refuse"
-    download_headers: Literal["full", "bare"] = "full"
+    download_headers: Literal["full", "weak", "modified", "bare"] = "full"
     head: Literal["accept", "refuse"] = "accept"
     ranges: Literal["accept", "ignore"] = "accept"
     bad_range: Literal["416", "200"] = "416"

@@ -120,11 +120,13 @@ def _answer(service: Service, call: Call, node: sqlite3.Row, descriptor: int) ->
 
 
 def _add_headers(service: Service, reply: Reply, node: sqlite3.Row) -> None:
-    if service.dialect.download_headers == "full":
-        reply.headers += [
-            ("ETag", f'"{node["sha"] or node["blob"]}"'),
-            ("Last-Modified", formatdate(node["mtime"], usegmt=True)),
-        ]
+    told = service.dialect.download_headers
+    if told == "full":
+        reply.headers.append(("ETag", f'"{node["sha"] or node["blob"]}"'))
+    if told == "weak":
+        reply.headers.append(("ETag", f'W/"{node["mtime"]:x}-{node["size"]:x}"'))
+    if told != "bare":
+        reply.headers.append(("Last-Modified", formatdate(node["mtime"], usegmt=True)))
         if service.dialect.ranges == "accept":
             reply.headers.append(("Accept-Ranges", "bytes"))
     for name, text in json.loads(node["headers"]).items():

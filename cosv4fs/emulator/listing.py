@@ -84,9 +84,10 @@ def read_page(service: Service, call: Call, most: int) -> Listed:
         rows = _select(db, call, directory, prefix, after, count + 1)
     more = len(rows) > count
     rows = rows[:count]
-    following = _make_context(rows[-1]["name"]) if more else ""
-    if not more and service.dialect.last_context == "kept":
-        following = context
+    last = service.dialect.last_context
+    following = context if last == "kept" else ""
+    if rows and (more or last == "next"):
+        following = _make_context(rows[-1]["name"])
     return Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
 
 

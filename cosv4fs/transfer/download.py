@@ -23,7 +23,7 @@ from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.status import Client, status_of
+from cosv4fs.transfer.status import MOMENT, Client, is_settled, status_of
 from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["Download"]
@@ -246,6 +246,9 @@ class Download:
         fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, piece.offset, piece.stop, version)
         if fetched.length != piece.length:
             raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._path)
+        if version.is_certain and not fetched.version.is_certain:
+            text = "a reply has no ETag, unlike the one before: which version of the object it has cannot be told"
+            raise make_error(errno.ESTALE, f"{text}; read it again", self._path)
 
     def _compare(self, digest: hashlib._Hash) -> None:
         if self._sha is not None:
@@ -255,8 +258,9 @@ class Download:
     def _unchanged(self, first: Fetched) -> Iterator[int]:
         """Guard a read of several ranges; yield how many bytes of the first range may be kept.
 
-        Where replies carry nothing to tell versions apart (spec section 15-24), the status before and after is
-        compared, and the first range, which came before that, is read again.
+        Where replies carry nothing that tells versions apart (spec section 15-24), the status before and after is
+        compared, and the first range, which came before that, is read again. An object that may be replaced within the
+        second of its time, and whose SHA-1 the service does not tell, is left alone until that second has passed.
         """
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
@@ -264,6 +268,8 @@ class Download:
         before = status_of(self._client, self._bucket, self._key)
         if before.size != first.version.size:
             raise changed_error(self._path)
+        if not is_settled(before, first.date):
+            self._client.interrupts.sleep(MOMENT)
         yield 0
         if status_of(self._client, self._bucket, self._key) != before:
             raise changed_error(self._path)

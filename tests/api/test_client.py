@@ -439,6 +439,10 @@ class TestHead:
 
     def test_versions(self):
         assert not Version(5).is_certain
+        assert not Version(5, None, "m").is_certain
+        assert not Version(5, 'W/"e"', "m").is_certain
+        assert Version(5, '"e"').is_certain
+        assert not Version(5, 'W/"e"').differs(Version(5, '"e"'))
         assert not Version(5).differs(Version(5, "e", "m"))
         assert Version(5).differs(Version(6))
         assert Version(5, "e").differs(Version(5, "f"))

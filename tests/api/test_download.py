@@ -181,9 +181,8 @@ class TestRawReplies:
         assert (fetched.start, data) == (3, b"345")
 
     def test_a_narrower_range_is_continued(self):
-        fetched, data = None, None
-        first = http_reply(b"345", "206 Partial", ["Content-Range: bytes 3-5/100"])
-        second = http_reply(b"678", "206 Partial", ["Content-Range: bytes 6-8/100"])
+        first = http_reply(b"345", "206 Partial", ['ETag: "1"', "Content-Range: bytes 3-5/100"])
+        second = http_reply(b"678", "206 Partial", ['ETag: "1"', "Content-Range: bytes 6-8/100"])
         memory = bytearray(6)
         with RawServer(first, second) as server:
             client = raw_client(server, max_retries=1)
@@ -193,6 +192,21 @@ class TestRawReplies:
             asked = [re.search(rb"Range: (\S+)", head)[1] for head in server.requests]
         assert (fetched.length, data) == (6, b"345678")
         assert asked == [b"bytes=3-8", b"bytes=6-8"]
+
+    @pytest.mark.parametrize(
+        "told", [[], ['ETag: W/"1"'], ["Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT"], ["ETag: "]]
+    )
+    def test_nothing_is_continued_where_nothing_tells_that_it_is_the_same_version(self, told):
+        cut = http_reply(b"345", "206 Partial", ["Content-Range: bytes 3-8/100", *told], length=6)
+        whole = http_reply(b"abcdef", "206 Partial", ["Content-Range: bytes 3-8/100", *told])
+        memory = bytearray(6)
+        with RawServer(cut, whole) as server:
+            client = raw_client(server, max_retries=1)
+            client.fetch("b", "/x", lambda *_: memoryview(memory), 3, 9)
+            client.close()
+            asked = [re.search(rb"Range: (\S+)", head)[1] for head in server.requests]
+        assert bytes(memory) == b"abcdef"
+        assert asked == [b"bytes=3-8"] * 2
 
     def test_a_json_error_with_status_200(self):
         # told by the expected version: a body that is no object has another size

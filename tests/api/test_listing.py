@@ -1,5 +1,6 @@
 """Paging under every reading of what the last page looks like."""
 
+import bisect
 import errno
 import math
 
@@ -16,10 +17,10 @@ from tests.support import BUCKET
 class Directory:
     """A directory that answers as one of the readings has it; counts its pages."""
 
-    def __init__(self, size, *, limit=1000, clamp=False, more=False, kept=False, short=False, silent=False):
+    def __init__(self, size, *, limit=1000, clamp=False, more=False, last="empty", short=False, silent=False):
         self.names = [f"{number:05}" for number in range(size)]
         self.limit, self.clamp, self.more = limit, clamp, more
-        self.kept, self.short, self.silent = kept, short, silent
+        self.last, self.short, self.silent = last, short, silent
         self.asked = []
 
     def list_page(self, bucket, key, *, num, context="", prefix=""):
@@ -29,13 +30,14 @@ class Directory:
                 code = -165 if self.limit == 199 else -170
                 raise make_error(errno.EINVAL, "too many", f"{bucket}{key}", Origin(code=code))
             num = self.limit
-        start = int(context or 0)
+        start = bisect.bisect_right(self.names, context)
         stop = start + max(1, num - self.short)
-        last = stop >= len(self.names)
-        following = (context if self.kept else "") if last else str(stop)
-        listover = None if self.silent else last != self.more
-        entries = tuple(Entry(name, is_directory=False) for name in self.names[start:stop])
-        return Page(entries, following, listover)
+        shown, is_last = self.names[start:stop], stop >= len(self.names)
+        following = context if self.last == "kept" else ""
+        if shown and (self.last == "next" or not is_last):
+            following = shown[-1]
+        listover = None if self.silent else is_last != self.more
+        return Page(tuple(Entry(name, is_directory=False) for name in shown), following, listover)
 
     def list(self, pager=None, page_size=1000):
         pager = pager or Pager(self.list_page, page_size)
@@ -47,7 +49,7 @@ READINGS = st.fixed_dictionaries(
         "limit": st.sampled_from([1000, 199]),
         "clamp": st.booleans(),
         "more": st.booleans(),
-        "kept": st.booleans(),
+        "last": st.sampled_from(["empty", "kept", "next"]),
         "short": st.booleans(),
     }
 )
@@ -59,9 +61,55 @@ SIZES = st.one_of(st.integers(0, 2500), st.sampled_from([0, 1, 197, 198, 199, 20
 def test_every_name_once_in_order(sizes, reading, page_size):
     directory = Directory(0, **reading)
     pager = Pager(directory.list_page, page_size)
-    for size in sizes:  # what was learnt from one holds for the next
+    for size in sizes:
         directory.names = [f"{number:05}" for number in range(size)]
         assert directory.list(pager) == directory.names
+
+
+NAMES = st.integers(0, 99_999).map("{:05}".format)
+CHANGES = st.lists(st.tuples(st.booleans(), st.lists(NAMES, min_size=1, max_size=30)), max_size=5)
+
+
+@given(st.lists(st.tuples(SIZES, CHANGES), min_size=1, max_size=3), READINGS, st.sampled_from([1000, 199, 50]))
+@settings(deadline=None)
+def test_what_was_there_all_the_time_is_listed_however_a_directory_changes(listings, reading, page_size):
+    directory = Directory(0, **reading)
+
+    def list_page(*args, **more):
+        page = directory.list_page(*args, **more)
+        if changes:
+            grows, some = changes.pop(0)
+            directory.names = sorted({*directory.names, *some} if grows else {*directory.names} - {*some})
+            stayed.intersection_update(directory.names)
+        return page
+
+    pager = Pager(list_page, page_size)
+    for size, planned in listings:
+        # far apart, so that new names come between as well as behind them
+        directory.names = [f"{number * 30 % 100_000:05}" for number in range(size)]
+        directory.names.sort()
+        stayed, changes = set(directory.names), list(planned)
+        assert stayed <= set(directory.list(pager))
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_directories_that_grow_behind_their_last_page_spoil_no_later_listing(more):
+    directory = Directory(300, limit=199, clamp=True, more=more, last="next")
+    pager = Pager(directory.list_page, 1000)
+    ask = directory.list_page
+
+    def grow(*args, **more):
+        page = ask(*args, **more)
+        directory.names.append(f"{len(directory.names):05}")
+        return page
+
+    pager._list_page = grow
+    for _ in range(10):
+        directory.list(pager)
+    pager._list_page = ask
+    directory.names = [f"{number:05}" for number in range(2500)]
+    assert directory.list(pager) == directory.names
+    assert not pager.first("b", "/dir/")[1]
 
 
 @given(SIZES, READINGS)
@@ -74,11 +122,10 @@ def test_hardly_a_request_too_many(size, reading):
     assert len(directory.asked) <= max(1, math.ceil(size / per_page)) + refused + 1
 
 
-@pytest.mark.parametrize("kept", [False, True])
-@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize(("more", "last"), [(False, "empty"), (False, "kept"), (False, "next"), (True, "empty")])
 @pytest.mark.parametrize("size", [0, 1, 150])
-def test_a_short_directory_costs_one_request(size, more, kept):
-    directory = Directory(size, more=more, kept=kept)
+def test_a_short_directory_costs_one_request(size, more, last):
+    directory = Directory(size, more=more, last=last)
     assert directory.list() == directory.names
     assert len(directory.asked) == 1
 
@@ -88,6 +135,22 @@ def test_a_page_size_that_is_refused_is_not_asked_for_again():
     pager = Pager(directory.list_page, 1000)
     assert directory.list(pager) == directory.list(pager) == directory.names
     assert directory.asked == [1000, 199, 199, 199, 199]
+
+
+def test_one_odd_refusal_does_not_make_all_pages_small():
+    directory = Directory(300)
+    odd = [make_error(errno.EINVAL, "too many", "b/dir", Origin(code=-170)), make_error(errno.EIO, "no", "b/dir")]
+
+    def list_page(*args, **more):
+        if odd:
+            raise odd.pop(0)
+        return directory.list_page(*args, **more)
+
+    pager = Pager(list_page, 1000)
+    with pytest.raises(OSError, match="no"):
+        directory.list(pager)
+    assert directory.list(pager) == directory.names
+    assert directory.asked == [1000]
 
 
 def test_other_refusals_are_raised():
@@ -128,7 +191,7 @@ def test_a_failed_page_is_an_error():
         list(Pager(list_page, 1000).entries("b", "/dir/"))
 
 
-@pytest.mark.parametrize("last_context", ["empty", "kept"])
+@pytest.mark.parametrize("last_context", ["empty", "kept", "next"])
 @pytest.mark.parametrize("listover", ["finished", "more"])
 @pytest.mark.parametrize("short_pages", [False, True])
 def test_over_http(make_service, listover, last_context, short_pages):

@@ -179,7 +179,14 @@ def test_characters_that_no_directory_may_have(fs):
 
 
 @pytest.mark.parametrize(
-    "dialect", [Dialect(), Dialect(max_list=199), Dialect(listover="more"), Dialect(last_context="kept")]
+    "dialect",
+    [
+        Dialect(),
+        Dialect(max_list=199),
+        Dialect(listover="more"),
+        Dialect(last_context="kept"),
+        Dialect(last_context="next"),
+    ],
 )
 def test_listings_of_several_pages_are_complete(fs, emulator, generation):
     # the predecessor's pages are smaller

@@ -97,7 +97,7 @@ def test_broken_bodies(service, way, nth):
     assert way(download(service)) == DATA
 
 
-@pytest.mark.parametrize("headers", ["full", "bare"])
+@pytest.mark.parametrize("headers", ["full", "weak", "modified", "bare"])
 @pytest.mark.parametrize(
     "new", [DATA[::-1], DATA + b"x", DATA[:-1], b""], ids=["same size", "longer", "shorter", "empty"]
 )
@@ -116,6 +116,15 @@ def test_replaced_in_between(make_service, way, headers, new):
         way(download(service))
     assert caught.value.errno == errno.ESTALE
     assert caught.value.filename == f"{BUCKET}/x"
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_a_reply_that_tells_no_version_behind_one_that_did(service, way, nth):
+    service.put("/x", DATA)
+    service.fault(faults.WrongHeader("ETag"), op="download", nth=nth)
+    with pytest.raises(OSError) as caught:
+        way(download(service))
+    assert caught.value.errno == errno.ESTALE
 
 
 class TestToFile:

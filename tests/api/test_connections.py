@@ -1,0 +1,214 @@
+"""A connection serves the next request only when the reply before was read to its end: nothing of it comes later."""
+
+import pytest
+
+from cosv4fs.api import CofferClient
+from tests.support import KIB, KeepingServer, content, http_reply, raw_client
+
+LATE = KeepingServer.UNTIL_ASKED
+OPEN = "Connection: keep-alive"
+ETAG = 'ETag: "1"'
+FOREIGN = http_reply(b"of another request", headers=[OPEN, ETAG])
+"""What would be taken for a reply, were it read as one."""
+COFFERS = {"kind": CofferClient, "appid": None, "region": "x"}
+DATA = content(300 * KIB)
+WHOLE = http_reply(DATA, headers=[OPEN, ETAG])
+
+
+def reply(body, status="200 OK", headers=(), length=None):
+    return http_reply(body, status, [OPEN, *headers], length)
+
+
+def late(body, status="200 OK", headers=(), length=None):
+    """Return a reply whose body comes when the next request has come."""
+    head = reply(b"", status, headers, len(body) if length is None else length)
+    return [head, LATE, body]
+
+
+def fetch(client, start=None, stop=None):
+    memory = bytearray()
+
+    def allocate(count, version):
+        memory.extend(bytes(count))
+        return memoryview(memory)
+
+    client.fetch("b", "/x", allocate, start, stop)
+    return bytes(memory)
+
+
+@pytest.fixture
+def serve():
+    opened = []
+
+    def serve(*replies, **options):
+        server = KeepingServer(*replies)
+        server.__enter__()
+        client = raw_client(server, **options)
+        opened.append((server, client))
+        return server, client
+
+    yield serve
+    for server, client in opened:
+        client.close()
+        server.__exit__()
+
+
+def test_the_server_keeps_connections(serve):
+    server, client = serve(WHOLE)
+    assert fetch(client) == fetch(client) == DATA
+    assert server.connections == 1
+
+
+PAST_THE_END = {
+    "416": ("416 No", ["Content-Range: bytes */10"]),
+    "416 of unknown size": ("416 No", []),
+    "206": ("206 Partial", ["Content-Range: bytes 0-87/0"]),
+}
+
+
+@pytest.mark.parametrize("case", PAST_THE_END)
+def test_a_late_body_that_is_of_no_use_becomes_no_content(serve, case):
+    status, headers = PAST_THE_END[case]
+    server, client = serve(late(FOREIGN, status, headers), WHOLE, read_timeout=0.5)
+    assert fetch(client, 100, 200) == b""
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("case", PAST_THE_END)
+def test_a_body_that_is_of_no_use_is_read_and_the_connection_kept(serve, case):
+    status, headers = PAST_THE_END[case]
+    server, client = serve(reply(FOREIGN, status, headers), WHOLE)
+    assert fetch(client, 100, 200) == b""
+    assert fetch(client) == DATA
+    assert server.connections == 1
+
+
+def test_a_large_body_that_is_of_no_use_is_not_read(serve):
+    server, client = serve(late(FOREIGN, "416 No", length=10**9), WHOLE)
+    assert fetch(client, 100, 200) == b""
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_of_more_than_was_wanted_the_little_is_read(serve):
+    server, client = serve(WHOLE)
+    assert fetch(client, 10, len(DATA) - 100) == DATA[10:-100]
+    assert fetch(client, 0, 20) == DATA[:20]
+    assert fetch(client, 0, 30) == DATA[:30]
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("status", ["102 Processing", "103 Early Hints"])
+def test_after_a_provisional_reply_comes_the_real_one_and_it_is_nobodys(serve, status):
+    head = f"HTTP/1.1 {status}\r\nLink: </x>\r\n\r\n".encode()
+    server, client = serve([head, LATE, FOREIGN], WHOLE)
+    with pytest.raises(OSError):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("announced", [f"Content-Length: {len(FOREIGN)}", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_a_body_where_none_may_be(serve, status, announced):
+    head = f"HTTP/1.1 {status}\r\n{announced}\r\n\r\n".encode()
+    server, client = serve([head, LATE, FOREIGN], WHOLE)
+    with pytest.raises(OSError):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_a_refused_head_whose_body_comes_all_the_same(serve):
+    server, client = serve(late(FOREIGN, "403 Forbidden"), WHOLE)
+    with pytest.raises(PermissionError):
+        client.head("b", "/x")
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_a_granted_head_keeps_its_connection(serve):
+    server, client = serve(reply(b"", headers=[ETAG], length=len(DATA)), WHOLE)
+    assert client.head("b", "/x")[0].size == len(DATA)
+    assert fetch(client) == DATA
+    assert server.connections == 1
+
+
+def chunked(*parts):
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+
+
+def test_a_length_that_is_told_in_two_ways(serve):
+    body = chunked(b"abc")
+    server, client = serve([reply(body, headers=["Transfer-Encoding: chunked"], length=3), LATE, FOREIGN], WHOLE)
+    assert fetch(client) == b"abc"
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, chunked"])
+def test_a_transfer_coding_that_is_not_understood_becomes_no_content(serve, coding):
+    server, client = serve(reply(chunked(b"abc"), headers=[ETAG, f"Transfer-Encoding: {coding}"]), WHOLE)
+    with pytest.raises(OSError, match="Transfer-Encoding"):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_more_than_the_length_says(serve):
+    server, client = serve([reply(b"abc", headers=[ETAG]) + b"x" * 20_000, LATE], WHOLE)
+    assert fetch(client) == b"abc"
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+BROKEN_OFF = {
+    "api": lambda client: client.stat("b", "/d/"),
+    "fetch": fetch,
+    "clock": lambda client: client.clock_difference("b"),
+}
+
+
+@pytest.mark.parametrize("action", BROKEN_OFF)
+def test_a_body_that_does_not_come_in_time(serve, action):
+    server, client = serve(late(FOREIGN, headers=[ETAG]), WHOLE, read_timeout=0.2)
+    with pytest.raises(TimeoutError):
+        BROKEN_OFF[action](client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
+def test_a_reply_that_is_too_long_takes_its_connection_along(serve, status):
+    body = b" " * (17 * 1024 * KIB)
+    server, client = serve([reply(body, status, length=len(body) + len(FOREIGN)), LATE, FOREIGN], WHOLE)
+    with pytest.raises(OSError, match="16 MiB"):
+        client.stat("b", "/d/")
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_a_redirect_is_read_to_its_end(serve):
+    server, client = serve(reply(FOREIGN, "302 Found", ["Location: /y"]), WHOLE)
+    with pytest.raises(OSError, match="another place"):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 1
+
+
+class TestCoffers:
+    def test_a_late_body(self, serve):
+        beyond = late(FOREIGN, "206 Partial", [ETAG, "Content-Range: bytes 0-87/0"])
+        server, client = serve(reply(b"", headers=[ETAG], length=100), beyond, WHOLE, **COFFERS, read_timeout=0.5)
+        with pytest.raises(OSError, match="replaced"):
+            fetch(client, 50, 60)
+        assert fetch(client) == DATA
+        assert server.connections == 2
+
+    def test_a_refused_head(self, serve):
+        server, client = serve(late(FOREIGN, "404 Not Found"), WHOLE, **COFFERS)
+        with pytest.raises(FileNotFoundError):
+            client.head("b", "/x")
+        assert fetch(client) == DATA
+        assert server.connections == 2
