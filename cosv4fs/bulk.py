@@ -171,7 +171,7 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
         other = origins.setdefault(target, source)
         if other != source:
             raise OSError(errno.EINVAL, f"{other} and {source} would both be {verb} to this path", target)
-        for place in _with_parents(target):
+        for place in _path_and_parents(target):
             # what stays where it is takes nothing from anybody
             if place != source and goals.get(place, place) != place:
                 text = f"{source} would be {verb} to this path, but {place} is to be {verb}, too: one after the other"
@@ -179,7 +179,7 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
     return unique
 
 
-def _with_parents(path: str) -> Iterator[str]:
+def _path_and_parents(path: str) -> Iterator[str]:
     while path:
         yield path
         path = path.rpartition("/")[0]

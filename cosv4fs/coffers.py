@@ -61,7 +61,7 @@ class _WriteOnce(Copying):
         coffer, key = paths.file_key(path)
         check_plain(content_type=content_type)
         guessed = content_type or mimetypes.guess_type(path)[0]
-        return Target(coffer, key, create=True, content_type=guessed, deferred=deferred)
+        return Target(coffer, key, create=True, content_type=guessed, deferred=deferred, exclusive=create)
 
     def _refuse_early(self, path: str, mode: str) -> None:
         # asked of the service: whoever is to write should know before, not after hours

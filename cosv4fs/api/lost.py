@@ -9,13 +9,15 @@ seconds, so something made within the same second looks the same.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from cosv4fs.api.replies import Entry, PathStatus
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.errors import CosError, CosInterruptedError, Origin, make_error
 
-__all__ = ["TOLERANCE", "Known", "is_final", "is_older", "is_same", "maybe_own", "unknown", "vanished"]
+__all__ = ["TOLERANCE", "Known", "asking", "is_final", "is_older", "is_same", "maybe_own", "unknown", "vanished"]
 
 Known: TypeAlias = Entry | PathStatus
 """What is known of a file: ``size``, ``sha``, ``created`` and ``modified``."""
@@ -44,6 +46,17 @@ def is_same(seen: Known, found: Known) -> bool | None:
         return False
     # attributes can be changed, so another time of modification alone means no other content
     return True if seen.modified and seen.modified == found.modified else None
+
+
+@contextmanager
+def asking(error: CosError) -> Iterator[None]:
+    """Name the request whose reply was lost when what became of it cannot be asked."""
+    try:
+        yield
+    except CosInterruptedError:
+        raise
+    except CosError as failure:
+        raise unknown(error, f"what became of it could not be asked ({failure.strerror})") from failure
 
 
 def unknown(error: CosError, text: str) -> CosError:

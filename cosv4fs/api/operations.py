@@ -10,7 +10,6 @@ import hashlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.files import FilesCaller, nothing
 from cosv4fs.api.http import Request, content_length, give_back, refusal
 from cosv4fs.api.listing import Pager
-from cosv4fs.api.lost import Known, is_final, is_older, is_same, maybe_own, unknown, vanished
+from cosv4fs.api.lost import Known, asking, is_final, is_older, is_same, maybe_own, unknown, vanished
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.signing import encode_key
@@ -30,7 +29,6 @@ from cosv4fs.errors import (
     CosError,
     CosFileExistsError,
     CosFileNotFoundError,
-    CosInterruptedError,
     make_error,
 )
 
@@ -279,7 +277,7 @@ class CosClient(FilesCaller):
                 return True
             if is_final(error) or paths.is_sibling(key):
                 return None
-            with self._asking(error):
+            with asking(error):
                 deleted = self._was_deleted(bucket, key, seen, began)
             if deleted is None:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
@@ -325,7 +323,7 @@ class CosClient(FilesCaller):
             expected = seen.size, seen.sha
 
         def settle(error: CosError) -> bool | None:
-            with self._asking(error):
+            with asking(error):
                 source, there = self._status(bucket, key), self._status(bucket, target)
                 moved = self._was_moved(bucket, key, (source, there), expected, seen, began, overwrite=overwrite)
             if moved is None and not is_final(error):
@@ -451,16 +449,6 @@ class CosClient(FilesCaller):
             return self.stat(bucket, key)
         except CosFileNotFoundError:
             return None
-
-    @contextmanager
-    def _asking(self, error: CosError) -> Iterator[None]:
-        """Name the request whose reply was lost when what became of it cannot be asked."""
-        try:
-            yield
-        except CosInterruptedError:
-            raise
-        except CosError as failure:
-            raise unknown(error, f"what became of it could not be asked ({failure.strerror})") from failure
 
     def _raise_if_maybe_own(self, refusal: CosError, bucket: str, key: str, began: float) -> None:
         """Raise the refusal of a taken name as one that may be about what an attempt without a reply has made.

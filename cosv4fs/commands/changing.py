@@ -357,8 +357,19 @@ def _move(old: Place, goal: Place, is_folder: bool) -> None:
         _check_literal(old)
         old.fs.mv(old.path, goal.path, recursive=is_folder)
     else:
+        before = _state(old)
         old.fs.cp_file(old.path, goal.path)
+        if _state(old) != before:
+            text = f"it changed while it was moved: {goal.url} has what it was before, and it stays: move it again"
+            raise OSError(errno.ESTALE, text, old.url)
         old.fs.rm_file(old.path)
+
+
+def _state(place: Place) -> dict[str, Any]:
+    """Return what tells one content of a file from another, on any filesystem."""
+    place.fs.invalidate_cache(place.fs._parent(place.path))
+    # SFTP calls the time of the last reading so
+    return {name: value for name, value in place.fs.info(place.path).items() if name != "time"}
 
 
 def _takes_names_literally(place: Place) -> bool:

@@ -51,6 +51,8 @@ class Target:
         The user named the content type: set it as an attribute as well, so that no server can miss it.
     deferred : bool
         Upload to a hidden sibling in any case, to be published later.
+    exclusive : bool
+        Where nothing can be replaced: it matters who has created the object, even when the content is the same.
     """
 
     bucket: str
@@ -59,6 +61,7 @@ class Target:
     content_type: str | None = None
     explicit_type: bool = False
     deferred: bool = False
+    exclusive: bool = False
 
     @property
     def path(self) -> str:

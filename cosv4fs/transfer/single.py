@@ -103,7 +103,9 @@ class CofferSingle(SingleUpload):
     def _put(self, view: memoryview) -> None:
         target = self._target
         with creating(self._client, target):
-            self._client.put_object(target.bucket, target.key, view, content_type=target.content_type)
+            self._client.put_object(
+                target.bucket, target.key, view, content_type=target.content_type, exclusive=target.exclusive
+            )
 
 
 def upload_single(client: CosClient, target: Target, view: memoryview) -> str:

@@ -40,7 +40,7 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
     try:
         yield
     except CosFileExistsError as refusal:
-        if refusal.code not in OCCUPIED:
+        if refusal.code not in OCCUPIED or refusal.doubtful:
             raise
         try:
             client.head(target.bucket, target.key)

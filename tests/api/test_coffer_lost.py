@@ -41,6 +41,20 @@ class TestPutObject:
         assert coffers.put("/a", b"hello").etag == "0" * 32
         assert coffers.ops() == ["PutObject", "PutObject", "HeadObject", "GetObject"]
 
+    def test_it_matters_who_has_stored_it(self, coffers, lost):
+        coffers.fault(lost, "PutObject")
+        with pytest.raises(FileExistsError, match="may be its own work") as caught:
+            coffers.put("/a", b"hello", exclusive=True)
+        assert caught.value.doubtful
+        assert coffers.read("/a")[0] == b"hello"
+        coffers.fault(faults.HttpError(502), "PutObject")
+        coffers.put("/b", b"hello", exclusive=True)
+        coffers.fault(faults.HttpError(502), "PutObject")
+        coffers.emulator.clock_offset = 60
+        with pytest.raises(FileExistsError) as caught:
+            coffers.put("/a", b"hello", exclusive=True)
+        assert not caught.value.doubtful
+
     @pytest.mark.parametrize("theirs", [b"other", b"another size"])
     def test_another_was_faster(self, coffers, theirs):
         coffers.fault(faults.DropBefore(), "PutObject")
@@ -222,17 +236,47 @@ class TestParts:
 
 
 class TestCoffers:
-    @pytest.mark.parametrize("code", ["CofferAlreadyOwnedByYou", "CofferAlreadyExists"])
-    def test_one_was_made(self, make_coffers, code, lost):
-        coffers = make_coffers(coffer_exists=code)
+    NAME = "second-1250000000"
+
+    @pytest.fixture(params=["CofferAlreadyOwnedByYou", "CofferAlreadyExists"])
+    def coffers(self, make_coffers, request):
+        return make_coffers(coffer_exists=request.param)
+
+    def test_one_was_made(self, coffers, lost):
         coffers.fault(lost, "PutCoffer")
-        coffers.client.put_coffer("second-1250000000", ["ap-tianjin"])
+        with pytest.raises(FileExistsError, match="may be its own work") as caught:
+            coffers.client.put_coffer(self.NAME, ["ap-tianjin"])
+        assert caught.value.doubtful
         assert len(coffers.client.list_coffers()) == 2
+
+    def test_one_was_not_made(self, coffers):
+        coffers.fault(faults.HttpError(502), "PutCoffer")
+        coffers.client.put_coffer(self.NAME, ["ap-tianjin"])
+        coffers.fault(faults.HttpError(502), "PutCoffer")
+        coffers.emulator.clock_offset = 60
+        with pytest.raises(FileExistsError) as caught:
+            coffers.client.put_coffer(self.NAME, ["ap-tianjin"])
+        assert not caught.value.doubtful
 
     def test_one_was_deleted(self, coffers, lost):
         coffers.fault(lost, "DeleteCoffer")
         coffers.client.delete_coffer(COFFER)
         assert coffers.client.list_coffers() == ()
+        assert coffers.ops().count("DeleteCoffer") == 1
+
+    def test_one_was_not_deleted(self, coffers):
+        coffers.emulator.clock_offset = 60
+        coffers.fault(faults.HttpError(502), "DeleteCoffer")
+        coffers.client.delete_coffer(COFFER)
+        assert coffers.client.list_coffers() == ()
+
+    def test_a_new_one_stays(self, coffers, lost):
+        coffers.fault(lost, "DeleteCoffer")
+        coffers.meanwhile(lambda: coffers.client.put_coffer(COFFER, ["ap-tianjin"]))
+        with pytest.raises(OSError, match="may be newer") as caught:
+            coffers.client.delete_coffer(COFFER)
+        assert caught.value.doubtful
+        assert [coffer.name for coffer in coffers.client.list_coffers()] == [COFFER]
 
 
 @pytest.mark.parametrize("code", ["DataSynchronization", "AlreadyLock"])

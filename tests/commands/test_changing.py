@@ -265,6 +265,26 @@ def test_names_like_patterns_mean_themselves_on_other_filesystems(run, memory):
     assert fs.exists(f"{memory}/e/x")
 
 
+def test_mv_leaves_what_changed_while_it_was_copied(run, memory, monkeypatch):
+    fs = fsspec.filesystem("memory")
+    copy = fs.cp_file
+
+    def copy_slowly(*paths):
+        copy(*paths)
+        fs.pipe_file(f"{memory}/r[1].csv", b"new")
+
+    monkeypatch.setattr(fs, "cp_file", copy_slowly)
+    done = run("mv", f"memory:/{memory}/r[1].csv", f"memory:/{memory}/moved")
+    assert (done.code, "changed while it was moved" in done.err) == (1, True)
+    assert (fs.cat_file(f"{memory}/r[1].csv"), fs.cat_file(f"{memory}/moved")) == (b"new", b"r[1].csv")
+
+
+def test_mv_of_what_is_named_twice(run, fs):
+    fs.pipe({"data/a": b"a", "data/b": b"b"})
+    assert run("mv", "cosv4://data/a", "cosv4://data/*", "cosv4://data/into/").code == 0
+    assert stored(fs, "data") == {"into/a": "a", "into/b": "b"}
+
+
 def test_mv_uses_a_rename_that_takes_no_options(run, memory, monkeypatch):
     """As that of SFTP does."""
     fs = fsspec.filesystem("memory")

@@ -472,3 +472,27 @@ def test_options(monkeypatch):
     ):
         with pytest.raises(ValueError, match="is no option of cdcs"):
             CofferFileSystem(**keys, region="ap-tianjin", **unused)
+
+
+WAYS = {
+    "pipe_file": lambda fs, path: fs.pipe_file(path, b"locked", mode="create"),
+    "xb": lambda fs, path: write_lock(fs, path),
+}
+
+
+def write_lock(fs, path):
+    with fs.open(path, "xb") as file:
+        file.write(b"locked")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_wants_to_be_the_first_is_not_told_so_without_proof(coffers, vault, onlooker, way):
+    path = f"{COFFER}/lock"
+    vault.faults.add(op="PutObject", action=faults.DropReply())
+    with pytest.raises(FileExistsError, match="may be its own work") as caught:
+        WAYS[way](coffers, path)
+    assert caught.value.filename == path
+    assert onlooker.cat_file(path) == b"locked"
+    # whoever only wants it to be there is content
+    vault.faults.add(op="PutObject", action=faults.DropReply())
+    coffers.pipe_file(f"{COFFER}/other", b"content")

@@ -10,13 +10,14 @@ expires. Sizes and offsets are bytes, times are Unix seconds.
 
 All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`), and `ValueError`
 for arguments that no service could take. A request that failed for a passing reason is sent again; one whose reply was
-lost is recognised when it had succeeded.
+lost is recognised when it had succeeded, and is an error with ``doubtful`` where nobody can tell.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from cosv4fs.api.coffer.uploads import CofferUploads, check_object
 from cosv4fs.api.coffer.values import Values, plain_etag
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.http import Request, content_length, give_back
+from cosv4fs.api.lost import asking, is_final, is_older, maybe_own, unknown
 from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
@@ -108,11 +110,15 @@ class CofferClient(CofferUploads):
         body, headers = json_body(values)
         request = self._request("PUT", "PutCoffer", coffer, headers=headers, body=body, service=True)
 
+        began = time.monotonic()
+
         def settle(error: CosError) -> bool | None:
-            if error.code == "CofferAlreadyExists":
-                # which of the two codes one's own coffer gets is disputed
-                return True if any(mine.name == coffer for mine in self.list_coffers()) else None
-            return True if error.code == "CofferAlreadyOwnedByYou" else None
+            # which of the two codes one's own coffer gets is disputed
+            if error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
+                mine = self._coffer(coffer)
+                if mine is not None and not is_older(mine.created, self._server_time_at(coffer, began)):
+                    raise maybe_own(error)
+            return None
 
         self._tell(request, settle)
 
@@ -124,10 +130,31 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such coffer.
         OSError
-            ENOTEMPTY while it has objects or unfinished uploads.
+            ENOTEMPTY while it has objects or unfinished uploads. Any, with ``doubtful``, when a reply was lost and the
+            coffer that is there now may be newer.
         """
         request = self._request("DELETE", "DeleteCoffer", coffer, service=True)
-        self._tell(request, lambda error: True if isinstance(error, CosFileNotFoundError) else None)
+        began = time.monotonic()
+
+        def settle(error: CosError) -> bool | None:
+            if isinstance(error, CosFileNotFoundError):
+                return True
+            if is_final(error):
+                return None
+            with asking(error):
+                mine = self._coffer(coffer)
+                if mine is None:
+                    return True
+                is_old = is_older(mine.created, self._server_time_at(coffer, began))
+            if not is_old:
+                text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
+                raise unknown(error, text)
+            return None
+
+        self._tell(request, settle)
+
+    def _coffer(self, name: str) -> Coffer | None:
+        return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
 
     def put_lifecycle(self, coffer: str, days: int) -> None:
         """Let objects expire so many days after they were stored, 1 to 3650 (CDCS spec section 4.5).
@@ -273,7 +300,9 @@ class CofferClient(CofferUploads):
             seen.add(page.marker)
             marker, last = page.marker, page.entries[-1].key if page.entries else last
 
-    def put_object(self, coffer: str, key: str, content: Content, *, content_type: str | None = None) -> StoredObject:
+    def put_object(
+        self, coffer: str, key: str, content: Content, *, content_type: str | None = None, exclusive: bool = False
+    ) -> StoredObject:
         """Store an object of at most 5 GB in one request (PutObject, CDCS spec section 5.1).
 
         Parameters
@@ -283,6 +312,9 @@ class CofferClient(CofferUploads):
             verifies it by its MD5.
         content_type : str, optional
             What downloads shall say.
+        exclusive : bool
+            Whether it matters who has stored the object. If not, one of the same content is a success after a lost
+            reply, whoever has stored it: it is there, and nobody can change it.
 
         Returns
         -------
@@ -292,13 +324,16 @@ class CofferClient(CofferUploads):
         Raises
         ------
         FileExistsError
-            The object exists, or an unfinished upload lives for its key.
+            The object exists, or an unfinished upload lives for its key. With `exclusive` it has ``doubtful`` where the
+            object may be this call's own, because a reply was lost and the content is the same.
         OSError
             EINVAL where the service takes no empty objects.
         """
         check_object(coffer, key)
         body, digest = content_body(content, content_type)
         request = self._request("PUT", "PutObject", coffer, key, headers=md5_header(digest), body=body)
+
+        began = time.monotonic()
 
         def attempt() -> StoredObject:
             response = self._transport.exchange(request)
@@ -317,6 +352,10 @@ class CofferClient(CofferUploads):
             if status.size != len(body):
                 return None
             if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
+                return None
+            if exclusive and not is_older(status.modified, self._server_time_at(coffer, began)):
+                raise maybe_own(error)
+            if exclusive:
                 return None
             return StoredObject(key, status.size, status.etag, status.modified)
 
