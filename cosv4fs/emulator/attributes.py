@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import ApiError
+from .forms import load_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -86,7 +87,7 @@ def _read_headers(value: Any) -> dict[str, str] | None:
         if not value.strip():
             return None
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except (ValueError, RecursionError):
             raise ApiError(-5975) from None
     if value is None:

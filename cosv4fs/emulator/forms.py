@@ -10,7 +10,7 @@ from urllib.parse import unquote, unquote_plus
 
 from .errors import ApiError
 
-__all__ = ["Parameters", "read_body", "read_op", "read_query"]
+__all__ = ["Parameters", "load_json", "read_body", "read_op", "read_query"]
 
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
@@ -18,6 +18,10 @@ _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^;\s]{1,200}))'
 _EARLY_OP = re.compile(rb';\s*name="op"[^\r]*(?:\r\n[^\r]+)*\r\n\r\n(\w+)\r\n|"op"\s*:\s*"(\w+)"')
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
 _HEADERS_MAX = 16384
+_MOST_PARTS = 200
+_LONGEST_FIELD = 8 * 1024 * 1024
+_MOST_CONTAINERS = 100_000
+"""Objects and lists in a JSON text: each takes a hundred times the memory of its two brackets."""
 
 
 @dataclass
@@ -152,9 +156,30 @@ def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dic
     return parameters
 
 
+def load_json(text: str | bytes, most: int = _MOST_CONTAINERS) -> Any:
+    """Return what a JSON text says.
+
+    Parameters
+    ----------
+    text : str or bytes
+        As a client sent it.
+    most : int
+        How many objects and lists it may have, also within texts.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        It is malformed, has more of them, or is nested too deeply.
+    """
+    encoded = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if encoded.count(b"{") + encoded.count(b"[") > most:
+        raise ValueError(f"there are more than {most} objects and lists")
+    return json.loads(text)
+
+
 def _read_json(body: memoryview) -> dict[str, Any]:
     try:
-        value = json.loads(bytes(body))
+        value = load_json(bytes(body))
     except UnicodeDecodeError:
         raise ApiError(-147) from None
     except (ValueError, RecursionError):
@@ -176,9 +201,10 @@ def _read_multipart(body: memoryview, buffer: bytearray, content_type: str, para
         raise ApiError(-5993)
     start += len(mark)
     delimiter = b"\r\n" + mark
+    count = 0
     while (after := bytes(body[start : start + 2])) != b"--":
-        stop = buffer.find(delimiter, start, end)
-        if after != b"\r\n" or stop == -1:
+        stop, count = buffer.find(delimiter, start, end), count + 1
+        if after != b"\r\n" or stop == -1 or count > _MOST_PARTS:
             raise ApiError(-5993)
         _read_part(body, buffer, start + 2, stop, parameters)
         start = stop + len(delimiter)
@@ -200,6 +226,8 @@ def _read_part(body: memoryview, buffer: bytearray, start: int, stop: int, param
             parameters.content = content
             parameters.content_type = _object_type(headers)
         else:
+            if len(content) > _LONGEST_FIELD:
+                raise ApiError(-5993)
             # A file name on a plain field means nothing: one HTTP library gives every field one.
             parameters.values[field_name] = str(content, "utf-8")
     except UnicodeError:

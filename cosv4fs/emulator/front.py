@@ -10,6 +10,7 @@ from .call import Call, Place, locate
 from .downloads import download
 from .errors import ApiError, UnknownBucketError
 from .forms import read_body, read_op
+from .http import LARGEST_BODY, SMALL_BODY, read_length
 from .operations import perform
 from .replies import Reply, error_reply, unknown_bucket_reply
 from .server import Api
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["BucketApi"]
 
 _HEAD_CODES = {405: -5996, 411: -5992, 413: -5991, 414: -187, 431: -5999}
+_LARGEST_TEXT = 1 << 20
+"""Bytes of a body that is no form."""
 _EXPOSED = "ETag, Content-Length, Content-Range, Accept-Ranges, Last-Modified, Date, x-cos-request-id"
 
 
@@ -51,13 +54,46 @@ class BucketApi(Api[Call]):
             request.op = request.place.query.get("op", "") or read_op(preview())
 
     def receive(self, request: Call, connection: Connection) -> int:
-        """Read the body, and the parameters from wherever they are."""
-        body = connection.read_body(request.head)
+        """Read the body, and the parameters from wherever they are; what is refused anyway is not kept."""
+        needed = False
+        try:
+            needed = self._prepare(request, connection)
+        except (ApiError, UnknownBucketError) as error:
+            request.error = error
+        if not needed:
+            length = connection.skip_body(request.head)
+            request.unread = length is None
+            return length or 0
+        body = connection.read_body(request.head, _most(request.head))
         try:
             self._understand(request, connection, body)
         except (ApiError, UnknownBucketError) as error:
             request.error = error
         return len(body)
+
+    def _prepare(self, call: Call, connection: Connection) -> bool:
+        """Read what the head says; return whether the body says more.
+
+        Raises
+        ------
+        ApiError, UnknownBucketError
+            It is refused. Strangers get no memory for more than a small body.
+        """
+        place = call.place = self._locate(call.head)
+        method = call.head.method
+        if method == "OPTIONS":
+            call.op = "options"
+            return False
+        if place.download_host or (method in {"GET", "HEAD"} and not _named(place)):
+            call.op = "head" if method == "HEAD" else "download"
+            return False
+        if SMALL_BODY < read_length(call.head) <= _most(call.head):
+            try:
+                self._service.check_signer(call)
+            except ApiError:
+                call.op = place.query.get("op", "") or read_op(connection.beginning())
+                raise
+        return True
 
     def act(self, request: Call) -> Reply:
         """Perform the operation."""
@@ -106,18 +142,12 @@ class BucketApi(Api[Call]):
         return locate(head, self._service.appid, frozenset(self._service.buckets))
 
     def _understand(self, call: Call, connection: Connection, body: memoryview) -> None:
-        place = call.place = self._locate(call.head)
-        method = call.head.method
-        if method == "OPTIONS":
-            call.op = "options"
-        elif place.download_host or (method in {"GET", "HEAD"} and not _named(place)):
-            call.op = "head" if method == "HEAD" else "download"
-        else:
-            content_type = call.head.headers.get("content-type", "")
-            call.parameters = read_body(body, connection.buffer, content_type, place.query)
-            call.op = call.parameters.text("op") or (
-                predecessor.implied(method, call.parameters.values) if call.is_predecessor else ""
-            )
+        assert call.place is not None  # found in the head
+        content_type = call.head.headers.get("content-type", "")
+        call.parameters = read_body(body, connection.buffer, content_type, call.place.query)
+        call.op = call.parameters.text("op") or (
+            predecessor.implied(call.head.method, call.parameters.values) if call.is_predecessor else ""
+        )
 
     def _error(self, call: Call, error: Exception) -> Reply:
         if not isinstance(error, ApiError):
@@ -132,6 +162,12 @@ class BucketApi(Api[Call]):
                 return Reply(404, page, error.code, "text/html")
         fixed = {"mapped": None, "always-400": 400, "always-200": 200}[dialect.error_status]
         return error_reply(call.request_id, error, None if downloading else fixed)
+
+
+def _most(head: Head) -> int:
+    """Return how long the body of a request may be: only forms carry contents."""
+    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return LARGEST_BODY if kind == "multipart/form-data" else _LARGEST_TEXT
 
 
 def _named(place: Place) -> str:

@@ -19,6 +19,7 @@ from http.server import ThreadingHTTPServer
 from socketserver import StreamRequestHandler, TCPServer
 from typing import TYPE_CHECKING, Any, cast
 
+from .buffers import Buffers
 from .replies import FileBody, Reply
 from .request import Head
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
 
-__all__ = ["LARGEST_DRAINED", "BadHeadError", "Connection", "HttpServer", "read_length"]
+__all__ = ["LARGEST_BODY", "LARGEST_DRAINED", "SMALL_BODY", "BadHeadError", "Connection", "HttpServer", "read_length"]
 
 LARGEST_BODY = 24 * 1024 * 1024
 """Bytes of a body that are taken in: the largest upload and room for its form."""
@@ -35,8 +36,9 @@ _LONGEST_HEAD = 65536
 LARGEST_DRAINED = 256 * 1024 * 1024
 """Bytes of a refused body that are read, so that the client, busy sending, gets to read the answer."""
 
-_KEPT_BUFFER = 4 * 1024 * 1024
-_GRAIN = 65536
+SMALL_BODY = 16 * 1024
+"""Bytes of a body that are read before anybody knows who sends it; every connection has room for them."""
+
 _BLOCK = 1 << 20
 _INLINE = 65536
 _RESET = struct.pack("ii", 1, 0)
@@ -81,15 +83,17 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = True
     most_connections = 2048
     """More at once are reset: each has a thread, a descriptor and memory."""
-    most_large_bodies = 32
-    """Bodies that are too large to be kept (`_KEPT_BUFFER`) and are in memory at once; others wait for their turn."""
+    most_body_memory = 256 * 1024 * 1024
+    """Bytes of bodies that are in memory at once, beside small ones; others wait for their turn."""
+    kept_body_memory = 64 * 1024 * 1024
+    """Bytes that are kept for further bodies."""
 
     def __init__(
         self, address: tuple[str, int], serve: Callable[[Connection], None], accept: Callable[[], bool]
     ) -> None:
         self.serve = serve
         self.accept = accept
-        self.large_bodies = threading.Semaphore(self.most_large_bodies)
+        self.buffers = Buffers(self.most_body_memory, self.kept_body_memory)
         self._places = threading.Semaphore(min(self.most_connections, _half_of_descriptors()))
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, Connection, bind_and_activate=False)
@@ -157,12 +161,12 @@ class Connection(StreamRequestHandler):
     server: HttpServer
 
     def setup(self) -> None:
-        """Prepare the buffer that all bodies of the connection share."""
+        """Prepare the buffer for bodies."""
         super().setup()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SILENCE)
         self.buffer = bytearray()
         self._continue = False
-        self._is_large = False
+        self._lent: bytearray | None = None
 
     def handle(self) -> None:
         """Serve the connection's requests."""
@@ -221,8 +225,15 @@ class Connection(StreamRequestHandler):
             headers[key] = text
         return headers
 
-    def read_body(self, head: Head) -> memoryview:
+    def read_body(self, head: Head, most: int = LARGEST_BODY) -> memoryview:
         """Read the body that follows a head into the connection's buffer.
+
+        Parameters
+        ----------
+        head : Head
+            As received.
+        most : int
+            Bytes that are taken in.
 
         Raises
         ------
@@ -232,25 +243,49 @@ class Connection(StreamRequestHandler):
             The client went away within it.
         """
         length = read_length(head)
-        if length > LARGEST_BODY:
+        if length > most:
             if not self._continue and length <= LARGEST_DRAINED:
-                self._drain(length)  # so that the client, busy sending, gets to read the answer
+                self._skip(length)  # so that the client, busy sending, gets to read the answer
             raise BadHeadError(413)
-        if length > _KEPT_BUFFER:
-            self._is_large = self.server.large_bodies.acquire()
+        self._make_room(length)
         self._go_on()
-        if len(self.buffer) < length or len(self.buffer) > max(_KEPT_BUFFER, length + _GRAIN):
-            self.buffer = bytearray(-(-length // _GRAIN) * _GRAIN)
         body = memoryview(self.buffer)[:length]
         self._fill(body)
         return body
 
+    def skip_body(self, head: Head) -> int | None:
+        """Read the body of a request that is refused, and forget it; return its length.
+
+        Returns
+        -------
+        int or None
+            None when it was left on the connection, which then cannot be used again: it is very long, or its client
+            waits to be told whether to send it.
+
+        Raises
+        ------
+        BadHeadError
+            It has no usable length (400, 411).
+        ConnectionError
+            The client went away within it.
+        """
+        length = read_length(head)
+        if length > LARGEST_DRAINED or (length and self._continue):
+            return None
+        self._skip(length)
+        return length
+
+    def _make_room(self, length: int) -> None:
+        if length > SMALL_BODY:
+            self.buffer = self._lent = self.server.buffers.borrow(length)
+        elif len(self.buffer) < length:
+            self.buffer = bytearray(SMALL_BODY)
+
     def forget_body(self) -> None:
-        """Give up the memory of a large body, which waits for nothing any more."""
-        if self._is_large:
-            self._is_large = False
-            self.buffer = bytearray()
-            self.server.large_bodies.release()
+        """Give the memory of a body back, which waits for nothing any more."""
+        if self._lent is not None:
+            self.server.buffers.give_back(self._lent)
+            self.buffer, self._lent = bytearray(), None
 
     def _fill(self, room: memoryview) -> None:
         # What came with the head is in the stream's buffer; the kernel gathers the rest in one call, without a fight
@@ -276,9 +311,8 @@ class Connection(StreamRequestHandler):
         ConnectionError
             The client went away within it.
         """
+        self._make_room(min(length, _BLOCK))
         self._go_on()
-        if length and len(self.buffer) < _BLOCK:
-            self.buffer = bytearray(_BLOCK)
         while length:
             block = memoryview(self.buffer)[: min(length, _BLOCK)]
             self._fill(block)
@@ -290,14 +324,18 @@ class Connection(StreamRequestHandler):
         self._go_on()
         return cast("BufferedReader", self.rfile).peek()
 
+    def beginning(self) -> bytes:
+        """Return what `preview` does; nothing where the client waits to be told whether to send the body."""
+        return b"" if self._continue else self.preview()
+
     def read_part(self, count: int) -> int:
         """Read the first bytes of a body and forget them; return how many there were."""
         if count:
             self._go_on()
         return len(self.rfile.read(count))
 
-    def _drain(self, length: int) -> None:
-        room = memoryview(bytearray(1 << 20))
+    def _skip(self, length: int) -> None:
+        room = memoryview(bytearray(min(length, SMALL_BODY)))
         while length:
             count = self.rfile.readinto(room[:length])
             if not count:

@@ -97,6 +97,8 @@ class Request:
         How many seconds the service's clock is ahead, for this request only (a fault).
     disk_full : bool
         Whether there is no room for what this request writes (a fault).
+    unread : bool
+        Whether its body is left on the connection, which then cannot be used again.
     """
 
     head: Head
@@ -106,6 +108,7 @@ class Request:
     restart: Callable[[], None] = lambda: None
     skew: float = 0.0
     disk_full: bool = False
+    unread: bool = False
 
     @property
     def subject(self) -> Subject:

@@ -297,7 +297,7 @@ class _Exchange(Generic[AnyRequest]):
         """Send the answer; False when the connection is to be closed."""
         request = self._request
         with_body = request.head.method != "HEAD" and reply.status not in {204, 304}
-        close = reply.close or not request.head.keep_alive
+        close = reply.close or request.unread or not request.head.keep_alive
         # Recorded before it is sent: whoever has the answer finds the record.
         streamed = isinstance(reply.body, FileBody)
         self.record(reply.status, reply.code, reply.planned if with_body else 0)

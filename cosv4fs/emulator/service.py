@@ -87,6 +87,16 @@ class Service:
             if not self.store.use_signature(signature.key, until, self.clock()):
                 raise ApiError(-77)
 
+    def check_signer(self, call: Call) -> None:
+        """Check that a request comes from the account, before its body is read; `authorize` checks all the rest.
+
+        Raises
+        ------
+        ApiError
+            The first check that fails.
+        """
+        self._checker.check_signer(call.signature, call.path.bucket)
+
     def time(self, seconds: int) -> int | str:
         """Return a time as replies show it."""
         return seconds if self.dialect.times == "number" else str(seconds)

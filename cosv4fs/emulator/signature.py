@@ -156,6 +156,20 @@ class SignatureChecker:
         ApiError
             With the code of the first check that fails.
         """
+        signature = self.check_signer(text, bucket)
+        self._check_kind(signature, kind)
+        self._check_time(signature, now)
+        self._check_fileid(signature, bucket, path, bound=bound, download=download)
+        return signature
+
+    def check_signer(self, text: str, bucket: str) -> Signature:
+        """Check whether the account's keys have signed for a bucket, whatever else: needs no more than a head.
+
+        Raises
+        ------
+        ApiError
+            With the code of the first check that fails.
+        """
         signature = read_signature(text)
         if signature.appid != self._appid:
             raise ApiError(-70)
@@ -165,9 +179,6 @@ class SignatureChecker:
             raise ApiError(-97)
         if signature.bucket != bucket:
             raise ApiError(-61)
-        self._check_kind(signature, kind)
-        self._check_time(signature, now)
-        self._check_fileid(signature, bucket, path, bound=bound, download=download)
         return signature
 
     def _check_kind(self, signature: Signature, kind: Kind) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import namespace
 from .errors import ApiError
+from .forms import load_json
 from .paths import CosPath, check_new_path
 
 if TYPE_CHECKING:
@@ -320,7 +321,7 @@ def _slice_size(service: Service, call: Call) -> int:
 
 def _check_parts(text: str, size: int, sha: str) -> None:
     try:
-        parts = json.loads(text)
+        parts = load_json(text)
         position = 0
         for part in parts:
             if int(part["offset"]) != position or int(part["datalen"]) < 0 or not _HEX40.match(part["datasha"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from cosv4fs.emulator.http import LARGEST_DRAINED, read_length
+from cosv4fs.emulator.http import read_length
 from cosv4fs.emulator.server import Api
 
 from . import coffers, multipart, objects
@@ -27,7 +27,7 @@ __all__ = ["LARGEST_OBJECT", "OPERATIONS", "CofferApi"]
 LARGEST_OBJECT = 5 * 1024**3
 """Bytes of a simple upload and of a part at most (CDCS spec section 2)."""
 
-_LARGEST_JSON = 8 * 1024**2
+_LARGEST_JSON = 2 * 1024**2
 
 OPERATIONS: dict[str, Callable[[CofferService, CofferCall], Reply]] = {
     "GetService": coffers.get_service,
@@ -86,9 +86,9 @@ class CofferApi(Api[CofferCall]):
             self._prepare(request, length)
         except CofferError as error:
             request.error = error
-            if length > LARGEST_DRAINED:
-                request.unread = True
-                return 0
+            skipped = connection.skip_body(request.head)
+            request.unread = skipped is None
+            return skipped or 0
         body = request.body
         for block in connection.read_blocks(length):
             body.add(block)
@@ -123,9 +123,7 @@ class CofferApi(Api[CofferCall]):
             self._service.expire()
             return OPERATIONS[request.op](self._service, request)
         except CofferError as error:
-            reply = error_reply(request, error)
-            reply.close = request.unread
-            return reply
+            return error_reply(request, error)
 
     def dress(self, request: CofferCall, reply: Reply) -> None:
         """Leave the answer as it is."""

@@ -151,8 +151,6 @@ class CofferCall(Request):
         What it brings.
     claimed : bool
         Whether it is the request that holds its key.
-    unread : bool
-        Whether its body is left on the connection, which then cannot be used again.
     """
 
     dialect: CofferDialect = field(kw_only=True)
@@ -160,7 +158,6 @@ class CofferCall(Request):
     error: CofferError | None = None
     body: Body = field(default_factory=Body)
     claimed: bool = False
-    unread: bool = False
 
     @property
     def subject(self) -> Subject:

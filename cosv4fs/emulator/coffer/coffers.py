@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.forms import load_json
 from cosv4fs.emulator.replies import Reply
 
 from .errors import CofferError
@@ -313,7 +314,7 @@ def read_json(call: CofferCall, code: str = "InvalidArgument") -> dict[str, Any]
         With `code`, when it is none.
     """
     try:
-        data = json.loads(call.body.content)
+        data = load_json(bytes(call.body.content))
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
