@@ -14,12 +14,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cachetools import TTLCache
 
 __all__ = ["Kin", "PathCache"]
 
+T = TypeVar("T")
+P = ParamSpec("P")
 Info = dict[str, Any]
 
 _MOST_LISTINGS = 2048
@@ -46,6 +49,25 @@ class Kin:
                 cache.forget_alone(path, gone)
 
 
+def _whole(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Have a method run under the lock, and forget everything when it is broken off.
+
+    Ctrl-C between two steps of a `TTLCache` leaves it broken: its clock may stand still from then on.
+    """
+
+    @wraps(method)
+    def whole(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._lock:
+            try:
+                return method(self, *args, **kwargs)
+            except BaseException:
+                self._generation += 1
+                self._begin_empty()
+                raise
+
+    return whole
+
+
 class PathCache:
     """Listings by directory and statuses by path, for all instances with one configuration.
 
@@ -61,65 +83,69 @@ class PathCache:
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, kin: Kin | None = None) -> None:
         self._enabled = seconds > 0
-        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, max(seconds, 1e-9), timer=clock)
-        self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
-        self._folders: TTLCache[str, bool] = TTLCache(_MOST_STATUSES, max(seconds, 1e-9), timer=clock)
+        self._seconds, self._clock = max(seconds, 1e-9), clock
+        self._begin_empty()
         self._lock = threading.Lock()
         self._generation = 0
         self._kin = kin or Kin()
         self._kin.join(self)
 
+    def _begin_empty(self) -> None:
+        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, self._seconds, timer=self._clock)
+        self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, self._seconds, timer=self._clock)
+        self._folders: TTLCache[str, bool] = TTLCache(_MOST_STATUSES, self._seconds, timer=self._clock)
+
     @property
+    @_whole
     def generation(self) -> int:
         """A number that every mutation advances: read it before asking the service."""
-        with self._lock:
-            return self._generation
+        return self._generation
 
+    @_whole
     def listing(self, path: str) -> list[Info] | None:
         """Return the infos of a directory's entries, or None when they are not known."""
-        with self._lock:
-            found = self._listings.get(path)
-            return None if found is None else [dict(info) for info in found.values()]
+        found = self._listings.get(path)
+        return None if found is None else [dict(info) for info in found.values()]
 
+    @_whole
     def info(self, path: str) -> Info | None:
         """Return what is known of a path, or None."""
-        with self._lock:
-            found = self._infos.get(path)
-            if found is None:
-                found = self._listings.get(_parent(path), {}).get(path)
-            return None if found is None else dict(found)
+        found = self._infos.get(path)
+        if found is None:
+            found = self._listings.get(_parent(path), {}).get(path)
+        return None if found is None else dict(found)
 
+    @_whole
     def is_directory(self, path: str) -> bool:
         """Tell whether the path is known to be a directory."""
-        with self._lock:
-            found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
-            if found is not None:
-                return bool(found["type"] == "directory")
-            return path in self._folders or path in self._listings
+        found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
+        if found is not None:
+            return bool(found["type"] == "directory")
+        return path in self._folders or path in self._listings
 
+    @_whole
     def is_absent(self, path: str) -> bool:
         """Tell whether a fresh listing of the parent shows that the path does not exist."""
-        with self._lock:
-            listing = self._listings.get(_parent(path))
-            return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
+        listing = self._listings.get(_parent(path))
+        return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
 
+    @_whole
     def store_listing(self, path: str, infos: list[Info], generation: int) -> None:
         """Remember a complete listing that was asked for in `generation`."""
-        with self._lock:
-            if self._enabled and generation == self._generation:
-                self._listings[path] = {info["name"]: dict(info) for info in infos}
+        if self._enabled and generation == self._generation:
+            self._listings[path] = {info["name"]: dict(info) for info in infos}
 
+    @_whole
     def store_info(self, info: Info, generation: int) -> None:
         """Remember a status that was asked for in `generation`."""
-        with self._lock:
-            if self._enabled and generation == self._generation:
-                self._infos[info["name"]] = dict(info)
+        if self._enabled and generation == self._generation:
+            self._infos[info["name"]] = dict(info)
 
+    @_whole
     def store_directory(self, path: str, generation: int) -> None:
         """Remember that a path is a directory, when no more than that is known."""
-        with self._lock:
-            if self._enabled and generation == self._generation:
-                self._folders[path] = True
+        if self._enabled and generation == self._generation:
+            self._folders[path] = True
 
     def forget(self, path: str | None = None, gone: bool = False) -> None:
         """Forget a path, its parents' listings and everything below it; everything without a path.
@@ -132,24 +158,24 @@ class PathCache:
         """
         self._kin.forget(path, gone)
 
+    @_whole
     def forget_alone(self, path: str | None, gone: bool) -> None:
         """Forget the same in this cache, and in none of its kin."""
-        with self._lock:
-            self._generation += 1
-            if path is None:
-                for everything in (self._listings, self._infos, self._folders):
-                    everything.clear()
-                return
-            below = path + "/"
-            for store in (self._listings, self._infos, self._folders):
-                for name in [name for name in store if name == path or name.startswith(below)]:
-                    store.pop(name, None)
-            # writing a file may create the directories above it
-            above = _parent(path)
-            while above:
-                for store in (self._listings, self._infos, self._folders) if gone else (self._listings,):
-                    store.pop(above, None)
-                above = _parent(above)
+        self._generation += 1
+        if path is None:
+            for everything in (self._listings, self._infos, self._folders):
+                everything.clear()
+            return
+        below = path + "/"
+        for store in (self._listings, self._infos, self._folders):
+            for name in [name for name in store if name == path or name.startswith(below)]:
+                store.pop(name, None)
+        # writing a file may create the directories above it
+        above = _parent(path)
+        while above:
+            for store in (self._listings, self._infos, self._folders) if gone else (self._listings,):
+                store.pop(above, None)
+            above = _parent(above)
 
 
 def _parent(path: str) -> str:

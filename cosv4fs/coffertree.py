@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterable
 
-from cachetools import TTLCache
 from fsspec.utils import glob_translate
 
 from cosv4fs import paths
@@ -85,12 +85,16 @@ class Written:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._objects: TTLCache[tuple[str, str], StoredObject | None] = TTLCache(_MOST_WRITTEN, _LATE)
+        # the oldest first. Every change is one step: Ctrl-C can come between any two
+        self._objects: dict[tuple[str, str], tuple[float, StoredObject | None]] = {}
 
     def note(self, coffer: str, key: str) -> None:
         """Remember that an object was put there."""
         with self._lock:
-            self._objects[coffer, key] = None
+            self._objects.pop((coffer, key), None)
+            self._objects[coffer, key] = (time.monotonic() + _LATE, None)
+            while len(self._objects) > _MOST_WRITTEN or next(iter(self._objects.values()))[0] < time.monotonic():
+                del self._objects[next(iter(self._objects))]
 
     def forget_coffer(self, coffer: str) -> None:
         """Forget what was written to a coffer."""
@@ -101,18 +105,22 @@ class Written:
     def keys(self, coffer: str, prefix: str) -> list[str]:
         """Return the keys that were written to a coffer and begin so."""
         with self._lock:
-            return [key for name, key in self._objects if name == coffer and key.startswith(prefix)]
+            now = time.monotonic()
+            fresh = (place for place, (until, _) in self._objects.items() if until >= now)
+            return [key for name, key in fresh if name == coffer and key.startswith(prefix)]
 
     def status(self, coffer: str, key: str) -> StoredObject | None:
         """Return the status of what was written, where it is known."""
         with self._lock:
-            return self._objects.get((coffer, key))
+            until, found = self._objects.get((coffer, key), (0.0, None))
+            return found if until >= time.monotonic() else None
 
     def store_status(self, coffer: str, found: StoredObject) -> None:
         """Remember a status, unless the coffer was deleted meanwhile."""
         with self._lock:
-            if (coffer, found.key) in self._objects:
-                self._objects[coffer, found.key] = found
+            known = self._objects.get((coffer, found.key))
+            if known is not None:
+                self._objects[coffer, found.key] = (known[0], found)
 
 
 class CofferTree:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import sys
 import threading
-import time
 import warnings
 import weakref
+from collections.abc import Callable
+from copy import copy
+from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile
 
-from cosv4fs import paths
-from cosv4fs.api import Version
-from cosv4fs.api.download import changed_error
+from cosv4fs.config import MIB
+from cosv4fs.content import Content
 from cosv4fs.errors import CosError, make_error
-from cosv4fs.transfer.integrity import SequentialCheck, check_content
+from cosv4fs.transfer.integrity import SequentialCheck
+from cosv4fs.transfer.janitor import do_later, start_janitor
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.status import MOMENT, is_settled, status_of
-from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
+from cosv4fs.transfer.writer import ObjectWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from cosv4fs.api import PathStatus
-    from cosv4fs.api.coffer import ObjectStatus
     from cosv4fs.lookup import Lookup
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
+
+_AT_ONCE = MIB
+"""Bytes that are compressed before what came of them is sent."""
 
 
 class _Changed(Protocol):
@@ -45,6 +47,8 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     One version of the object is read, that of the first bytes. Where it was replaced between a status that is
     remembered and the first read, the file is that of now, unless the old size was told to somebody already.
+
+    Nothing that it consists of refers to it, so a file that nobody closes ends with the last reference to it.
 
     Parameters
     ----------
@@ -76,51 +80,29 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
     ) -> None:
-        self._version: Version | None = None
-        self._version_lock = threading.Lock()
-        self._bucket, self._key = paths.file_key(path)
-        self._status: dict[str, Any] | None = None
-        own = cache_type == ReadAhead.name
-        # some of fsspec's caches read at once
-        self._look(fs, path, size)
-        super().__init__(
-            fs,
-            path,
-            "rb",
-            block_size or fs.blocksize,
-            cache_type="none" if own else cache_type,
-            cache_options=None if own else cache_options,
-            size=self._size,
-        )
+        self._cache_type, self._cache_options = cache_type, cache_options or {}
+        self._is_lost = self._is_closing = False
+        self._open_content(Content(fs, path, size))
+        # the cache is made below: fsspec's class would give it a method of the file
+        super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
-        if own:
-            self._ahead_options = cache_options or {}
-            self.cache = self._read_ahead()
-        self._can_renew = own and self._status is not None
+        self.cache = self._new_cache()
+        self._can_renew = cache_type == ReadAhead.name and self._content.status is not None
 
-    def _look(self, fs: Lookup, path: str, size: int | None = None) -> None:
-        """Take note of what is to be read; ask for it unless its size is known."""
-        if size is None:
-            self._status = fs.info(path)
-            if self._status["type"] == "directory":
-                raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
-            size = int(self._status["size"])
-            self._version = fs.known_version(path, self._status)
-        self._size = size
-        self._first_status: dict[str, Any] | None = None
-        self._looked_at = time.monotonic()
-        self._sha: str | None = fs.known_sha(path)
-        self._check = SequentialCheck(size, self._compare)
+    def _open_content(self, content: Content) -> None:
+        self._content = content
+        self._fetch_range = content.fetch
+        self._check = SequentialCheck(content.size, content.compare)
 
     @property
     def size(self) -> int:
         """Bytes of the object."""
         self._can_renew = False
-        return self._size
+        return self._content.size
 
     @size.setter
     def size(self, value: int) -> None:
-        self._size = value
+        self._content.size = value
 
     def seek(self, loc: int, whence: int = 0) -> int:
         """Go to another place, in bytes; see `io`."""
@@ -129,21 +111,18 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         place: int = super().seek(loc, whence)
         return place
 
-    def _read_ahead(self) -> ReadAhead:
-        return ReadAhead(self.blocksize, self._fill, self._size, self.fs.workers, **self._ahead_options)
+    def _new_cache(self) -> Any:
+        content, options = self._content, self._cache_options
+        if self._cache_type == ReadAhead.name:
+            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.workers, **options)
+        return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
     def _enter_process(self) -> None:
         """Make anew, in a forked child, what belongs to threads of the parent: they do not exist here."""
-        if self._pid == os.getpid():
-            return
-        self._pid, self._version_lock = os.getpid(), threading.Lock()
-        if isinstance(self.cache, ReadAhead):
-            self.cache = self._read_ahead()
-
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        memory = bytearray(max(0, min(end, self._size) - start))
-        self._fill(start, memoryview(memory))
-        return bytes(memory)
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._content.after_fork()
+            self.cache = self._new_cache()
 
     def read(self, length: int = -1) -> bytes:
         """Return the next bytes, all that are left when negative.
@@ -153,10 +132,13 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         OSError
             EIO when the whole object was read from its beginning to its end and its SHA-1 is another; ESTALE when it
             was replaced since it was opened.
+        ValueError
+            The file is closed.
         """
-        self._enter_process()
+        if not self.closed:
+            self._enter_process()
         offset, data = self.loc, self._read(length)
-        if self._sha is not None:
+        if self._content.sha is not None:
             self._check.add(offset, data)
         return data
 
@@ -166,95 +148,59 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             data: bytes = super().read(length)
         except CosError as error:
             if not can_renew or error.errno != errno.ESTALE:
+                self._refuse_when_closing()
                 raise
             # nobody has had a byte: what was remembered is forgotten by now
             self.cache.close()
-            self._look(self.fs, self.path)
-            self.cache = self._read_ahead()
+            self._open_content(Content(self.fs, self.path))
+            self.cache = self._new_cache()
             data = super().read(length)
+        except AttributeError:
+            self._refuse_when_closing()
+            raise
         return data
+
+    def _refuse_when_closing(self) -> None:
+        """Say why nothing more comes when another thread has closed the file meanwhile."""
+        if self._is_closing:
+            raise ValueError("I/O operation on closed file.") from None
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         """Return all lines that are left; none at the end of the file, as files have it and fsspec's have not."""
         return list(self) if hint is None or hint <= 0 else io.IOBase.readlines(self, hint)
 
-    def _compare(self, found: str) -> None:
-        if self._sha is not None:
-            check_content(self.fs.client, self._bucket, self._key, self._sha, found)
-
     def close(self) -> None:
         """Close the file; what is being fetched ahead is stopped."""
-        if isinstance(getattr(self, "cache", None), ReadAhead):
-            self._enter_process()
-            self.cache.close()
+        cache = None if self.closed else self.cache
+        self._is_closing = True
+        if self._is_lost or self._pid != os.getpid():
+            # nothing is waited for
+            self.cache = None
         super().close()
+        if self.closed:
+            _empty(cache)
+
+    def _dealloc_warn(self, source: object = None) -> None:
+        """Let go of a file that nobody closed; files of `io` on top of it call this, then `close`, when they are lost.
+
+        The garbage collector may be at work, inside any lock: nothing here takes one, or waits.
+        """
+        if not self.closed and not self._is_lost:
+            self._is_lost = True
+            if isinstance(self.cache, ReadAhead) and self._pid == os.getpid():
+                self.cache.lose()
 
     def __del__(self) -> None:
-        # the garbage collector may run in any thread: it must not wait for others
-        if isinstance(getattr(self, "cache", None), ReadAhead) and self._pid == os.getpid():
-            self.cache.close(wait=False)
-        super().__del__()
+        # not there when the file could not be opened
+        if getattr(self, "_pid", None) is not None and not self.closed:
+            self._dealloc_warn()
+            _empty(self.cache)
 
-    def _fill(self, start: int, view: memoryview) -> None:
-        if not view:
-            return
-        try:
-            self._fetch_version(start, view)
-        except CosError:
-            # perhaps what is remembered of the file is not so: who opens it again shall not be told the same
-            self.fs.invalidate_cache(self.path)
-            raise
-        if self._sha is not None and len(view) == self._size:
-            # a small object comes whole, in whatever order it is read then
-            self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
-            self._sha = None
 
-    def _fetch_version(self, start: int, view: memoryview) -> None:
-        """Fill the memory from the version of the object that was opened."""
-        has_waited = False
-        while True:
-            began, is_first = time.monotonic(), self._version is None
-            fetched = self.fs.client.fetch(
-                self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), self._version
-            )
-            self._check_version(fetched.version)
-            if fetched.length != len(view):
-                raise changed_error(self.path)
-            if fetched.version.is_certain or (is_first and len(view) == self._size):
-                return
-            status = self._check_status()
-            if has_waited or is_settled(status, fetched.date) or began - self._looked_at >= MOMENT:
-                return
-            # a replacement within the same second would not show: read it again when that has passed
-            self.fs.client.interrupts.sleep(MOMENT)
-            has_waited = True
-
-    def _check_version(self, version: Version) -> None:
-        """Refuse to mix two versions of the object."""
-        with self._version_lock:
-            if self._version is None:
-                self._version = version
-            first = version is self._version
-        if first and self._status is None and version.size != self._size:
-            text = f"the file has {version.size} bytes, not the announced {self._size}: open it without size="
-            raise make_error(errno.EINVAL, text, self.path)
-        if version.size != self._size or version.differs(self._version):
-            raise changed_error(self.path)
-
-    def _check_status(self) -> PathStatus | ObjectStatus:
-        """Refuse an object whose status is not that of the one that was opened.
-
-        Only replies with a strong ETag tell versions apart by themselves.
-        """
-        now = status_of(self.fs.client, self._bucket, self._key)
-        found = {"mtime": now.modified, "sha": getattr(now, "sha", None)}
-        with self._version_lock:
-            if self._status is None and self._first_status is None:
-                self._first_status, self._looked_at = found, time.monotonic()
-        known = self._status or self._first_status or {}
-        if now.size != self._size or any(known.get(name, value) != value for name, value in found.items()):
-            raise changed_error(self.path)
-        return now
+def _empty(cache: Any) -> None:
+    """Empty a cache that is of no more use: some of fsspec's refer to themselves, and only the collector frees them."""
+    if cache is not None and not isinstance(cache, ReadAhead):
+        vars(cache).clear()
 
 
 class CosV4Writer(io.BufferedIOBase):
@@ -292,16 +238,18 @@ class CosV4Writer(io.BufferedIOBase):
         super().__init__()
         self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
         self.blocksize = fs.config.slice_size
-        self._writer = writer
         self._changed = changed
         self._lock = threading.RLock()
-        self._complete = False
+        self._complete = self._published = self.is_lost = False
+        self._failure: OSError | None = None
         self._opened_during = sys.exc_info()[1]
         self._discarded_for: str | None = None
         self._pid = os.getpid()
         self._ends_well = False
         self._outermost: weakref.ref[Any] | None = None
         start_janitor()
+        # the last: without it there is nothing to discard
+        self._writer = writer
 
     def __repr__(self) -> str:
         return f"<CosV4Writer {self.path} ({'closed' if self.closed else self.mode})>"
@@ -332,14 +280,26 @@ class CosV4Writer(io.BufferedIOBase):
         OSError
             The upload failed, or the spool is full: nothing will be published.
         """
-        if self.closed:
-            raise ValueError(f"write to closed file {self.path}")
-        if self._is_of_parent:
+        self._refuse_closed()
+        if self.is_of_parent:
             raise self._parents_error()
-        with memoryview(data) as view, self._lock:
+        with memoryview(data) as view:
+            if self.is_lost:
+                # what a file of io on top of this one still held when it was lost
+                return view.nbytes
+            return self._write(view)
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            # another thread may have closed the file meanwhile
+            self._refuse_closed()
             flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
             self._writer.write(flat)
             return view.nbytes
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ValueError(f"write to closed file {self.path}")
 
     def flush(self, force: bool = False) -> None:
         """Do nothing: full slices travel by themselves, and nothing may be visible before the end.
@@ -357,23 +317,39 @@ class CosV4Writer(io.BufferedIOBase):
         """
         if self.closed:
             return
-        if self._is_of_parent:
+        if self.is_lost or self.is_of_parent:
             self._shut()
+            if self.is_lost:
+                return
             raise self._parents_error()
         error = None if self._ends_well else sys.exc_info()[1]
         if error is not None and error is not self._opened_during:
             self._discard_for(error)
             return
         with self._lock:
-            try:
-                self._writer.finish()
-                self._complete = True
-            except BaseException:
-                self._writer.abort()
-                raise
-            finally:
-                self._shut()
-                self._changed(written=self._complete and self.autocommit)
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.closed:
+            # another thread was faster
+            self.raise_failure()
+            return
+        try:
+            self._writer.finish()
+            self._complete = True
+            self._published = self.autocommit
+        except BaseException as error:
+            self._failure = _without_frames(error, self.path)
+            self._writer.abort()
+            raise
+        finally:
+            self._shut()
+            self._changed(written=self._published)
+
+    def raise_failure(self) -> None:
+        """Raise what made the object's completion fail, when it was another thread that closed the file."""
+        if self._failure is not None:
+            raise self._failure
 
     def commit(self) -> None:
         """Make a file of a transaction visible; fsspec calls it when the transaction ends well.
@@ -384,19 +360,24 @@ class CosV4Writer(io.BufferedIOBase):
         if outermost is not None and not self.closed:
             outermost.close()
         self.close()
-        if not self._complete:
-            raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
-        self._writer.publish()
+        with self._lock:
+            if not self._complete:
+                raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
+            if not self._published:
+                self._writer.publish()
+                self._published = True
         self._changed(written=True)
 
     def discard(self) -> None:
         """Close the file without publishing anything."""
-        if self._is_of_parent:
+        if self.is_of_parent:
             self._shut()
             return
         with self._lock:
             self._shut()
-            self._writer.abort()
+            if not self._published:
+                self._complete = False
+                self._writer.abort()
             self._changed(written=False)
 
     def wrapped_in(self, outermost: object) -> None:
@@ -411,7 +392,7 @@ class CosV4Writer(io.BufferedIOBase):
         self._ends_well = True
 
     @property
-    def _is_of_parent(self) -> bool:
+    def is_of_parent(self) -> bool:
         """Whether this is the copy of a forked child: the upload is the parent's, who goes on with it."""
         return self._pid != os.getpid()
 
@@ -452,25 +433,36 @@ class CosV4Writer(io.BufferedIOBase):
 
     def _dealloc_warn(self, source: object = None) -> None:
         """Discard a file that nobody closed; files of `io` on top of it call this from their finalizers."""
-        if getattr(self, "_writer", None) is None or self.closed:
+        if getattr(self, "_writer", None) is None or self.closed or self.is_lost:
             return
-        self._shut()
-        if self._is_of_parent:
-            return
-        writer, changed = self._writer, self._changed
-
-        def abort() -> None:
-            try:
-                writer.abort()
-            finally:
-                # its directory may have been made for it
-                changed(written=False)
-
-        abort_later(abort)
-        warnings.warn(f"{self.path} was never closed: discarded", ResourceWarning, stacklevel=2, source=self)
+        # neither closed here nor refusing what is still to be flushed: files of io do both, and an error has no reader
+        self.is_lost = True
+        if not self.is_of_parent:
+            do_later(partial(_warn, f"{self.path} was never closed: discarded"))
+            do_later(partial(_abort, self._writer, self._changed))
 
     def __del__(self) -> None:
         self._dealloc_warn()
+
+
+def _abort(writer: ObjectWriter, changed: _Changed) -> None:
+    try:
+        writer.abort()
+    finally:
+        # its directory may have been made for it
+        changed(written=False)
+
+
+def _warn(text: str) -> None:
+    # filters and handlers of warnings are anybody's code, with locks of its own: nothing for a finalizer
+    warnings.warn(text, ResourceWarning, stacklevel=2)
+
+
+def _without_frames(error: BaseException, path: str) -> OSError:
+    """Return the failure for threads that did not cause it, without frames, which would keep the file alive."""
+    if isinstance(error, CosError):
+        return copy(error).with_traceback(None)
+    return make_error(errno.EIO, f"the file could not be completed: {type(error).__name__}: {error}", path)
 
 
 def _is_leaving_with(error: BaseException) -> bool:
@@ -497,21 +489,58 @@ class TextWriter(io.TextIOWrapper):
             self.buffer.end_well()  # type: ignore[attr-defined]
             self.close()
 
+    def close(self) -> None:
+        """Write what is left and complete the object."""
+        if not self.closed:
+            super().close()
+            self.buffer.raise_failure()  # type: ignore[attr-defined]
+
+
+class _Sink(io.RawIOBase):
+    """Where a compressor writes to, and nothing more: one that is lost writes its last bytes, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Buffer, /) -> int:
+        self._pieces.append(bytes(data))
+        self._position += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def close(self) -> None:
+        """Do nothing: some compressors close what they write to."""
+
+    def take(self) -> bytes:
+        """Return what has come since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
 
 class CompressedWriter(io.BufferedIOBase):
     """A compressing file on top of one that is written; closing it closes both, an exception discards both.
 
     Parameters
     ----------
-    outer : file-like
-        Compresses into `inner`.
+    compress : callable
+        Returns a file that compresses into the one it is given.
     inner : CosV4Writer
         The object.
     """
 
-    def __init__(self, outer: Any, inner: CosV4Writer) -> None:
+    def __init__(self, compress: Callable[[io.RawIOBase], Any], inner: CosV4Writer) -> None:
         super().__init__()
-        self._outer, self._inner = outer, inner
+        self._inner, self._sink = inner, _Sink()
+        self._outer = compress(self._sink)
+        # compressors are not made for several threads
+        self._lock = threading.RLock()
 
     def writable(self) -> bool:
         """Return whether the file is open."""
@@ -524,21 +553,48 @@ class CompressedWriter(io.BufferedIOBase):
     def write(self, data: Buffer, /) -> int:
         """Take bytes; return how many."""
         with memoryview(data) as view:
-            self._outer.write(view)
+            if self._inner.is_lost or self._inner.is_of_parent:
+                # the file below knows what to do, and the lock may be one of the parent's
+                return self._inner.write(view)
+            return self._write(view)
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+            for start in range(0, len(flat), _AT_ONCE):
+                self._outer.write(flat[start : start + _AT_ONCE])
+                self._inner.write(self._sink.take())
             return view.nbytes
 
     def close(self) -> None:
         """Write the compressor's last bytes and complete the object."""
         if self.closed:
             return
+        if self._inner.is_lost or self._inner.is_of_parent:
+            super().close()
+            self._inner.close()
+            return
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self.closed:
+            # another thread was faster
+            self.raise_failure()
+            return
         try:
             self._outer.close()
+            self._inner.write(self._sink.take())
             self._inner.close()
         except BaseException:
             self._inner.discard()
             raise
         finally:
             super().close()
+
+    def raise_failure(self) -> None:
+        """Raise what made the object's completion fail, when it was another thread that closed the file."""
+        self._inner.raise_failure()
 
     def discard(self) -> None:
         """Close the file without publishing anything."""
@@ -550,9 +606,8 @@ class CompressedWriter(io.BufferedIOBase):
         self._inner.end_well()
 
     def _dealloc_warn(self, source: object = None) -> None:
-        if not self.closed:
+        if getattr(self, "_inner", None) is not None and not self.closed:
             self._inner._dealloc_warn(self)
-            super().close()
 
     def __del__(self) -> None:
         self._dealloc_warn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from fsspec.caching import caches
@@ -128,8 +129,8 @@ class Front(BaseFileSystem):
         codec = get_compression(self._strip_protocol(path), compression)
         file = inner = super().open(path, binary, block_size, cache_options, **kwargs)
         if codec is not None:
-            outer = compr[codec](file, mode=mode[0].replace("x", "w"))
-            file = outer if "r" in mode else CompressedWriter(outer, file)
+            compress = compr[codec]
+            file = compress(file, mode="r") if "r" in mode else CompressedWriter(partial(compress, mode="w"), file)
         if text:
             file = io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
         if isinstance(inner, CosV4Writer) and file is not inner:

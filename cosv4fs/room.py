@@ -11,7 +11,6 @@ written through one is seen at once through all.
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
@@ -20,6 +19,7 @@ from cosv4fs.api import CofferClient, client_for
 from cosv4fs.cache import Kin, PathCache
 from cosv4fs.coffertree import CofferTree, Written
 from cosv4fs.config import Config
+from cosv4fs.forking import PerProcess
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.status import Client
@@ -61,32 +61,39 @@ class Room:
     probe: StreamingProbe | None
 
 
-_rooms: WeakValueDictionary[tuple[int, Config], Room] = WeakValueDictionary()
-_kin: WeakValueDictionary[tuple[str, str], Kin] = WeakValueDictionary()
-_written: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
-_lock = threading.Lock()
+class _House:
+    """All rooms of a process, and what some of them share."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.rooms: WeakValueDictionary[Config, Room] = WeakValueDictionary()
+        self.kin: WeakValueDictionary[tuple[str, str], Kin] = WeakValueDictionary()
+        self.written: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
+
+
+_house = PerProcess(_House)
 
 
 def room_for(config: Config) -> Room:
     """Return the room of this process for a configuration; made when nobody has it yet."""
-    key = (os.getpid(), config)
-    with _lock:
-        room = _rooms.get(key)
+    house = _house()
+    with house.lock:
+        room = house.rooms.get(config)
         if room is None:
-            room = _rooms[key] = _build(config)
+            room = house.rooms[config] = _build(config, house)
         return room
 
 
-def _build(config: Config) -> Room:
+def _build(config: Config, house: _House) -> Room:
     client = client_for(config)
     workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     # where one endpoint is named for both generations of the JSON API, they serve the same buckets
-    cache = PathCache(seconds, kin=_kin.setdefault((config.api_root, config.appid), Kin()))
+    cache = PathCache(seconds, kin=house.kin.setdefault((config.api_root, config.appid), Kin()))
     journal = Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
     if isinstance(client, CofferClient):
-        tree = CofferTree(client, workers, cache, _written.setdefault(_account(config), Written()))
+        tree = CofferTree(client, workers, cache, house.written.setdefault(_account(config), Written()))
         return Room(client, workers, cache, tree, journal, CofferUploads(client, workers), None)
     probe = StreamingProbe(client, config.streaming, config.slice_size)
     buckets = Tree(client, workers, cache)
@@ -98,15 +105,3 @@ def _account(config: Config) -> tuple[object, ...]:
     """Return what tells who asks, and over which connections, from all others."""
     keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
     return (config.api_root, *keys, config.verify, config.proxies)
-
-
-def _after_fork() -> None:
-    # the parent's threads do not exist here and its lock may have been held; its sockets belong to the parent
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-    for known in (_rooms, _kin, _written):
-        known.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

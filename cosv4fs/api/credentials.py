@@ -11,6 +11,7 @@ from typing import Any
 
 from cosv4fs.config import Config, Secret
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.forking import renewed_after_fork
 
 __all__ = ["KeyRing", "Keys"]
 
@@ -52,10 +53,15 @@ class KeyRing:
 
     def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         self._provider, self._clock = config.credentials, clock
-        self._lock = threading.Lock()
+        self.after_fork()
+        renewed_after_fork(self)
         self._keys = Keys(config.secret_id, Secret(config.secret_key), None, Secret(config.security_token))
         self._refused = dict(config.generation.refused)
         self._renew_at = float("-inf") if config.credentials is not None else float("inf")
+
+    def after_fork(self) -> None:
+        """Forget the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
 
     def current(self) -> Keys:
         """Return keys that are good now.

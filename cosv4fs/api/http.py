@@ -28,10 +28,11 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.bodies import Body
-from cosv4fs.api.interrupts import Interrupts, tracked
+from cosv4fs.api.interrupts import Interrupts, Stack, tracked
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
+from cosv4fs.forking import renewed_after_fork
 
 __all__ = [
     "BODY_FAULTS",
@@ -52,6 +53,9 @@ __all__ = [
 _USER_AGENT = f"cosv4fs/{__version__}"
 _CALLERS = 64
 """So many threads of the program itself may ask at once, beside the pools', before connections are closed after use."""
+
+_POOLS = 32
+"""So many origins' connections are kept: the API's, and those that buckets are downloaded from."""
 
 _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
@@ -103,6 +107,14 @@ class Request:
     patience: float = 1.0
 
 
+class _HttpPool(urllib3.HTTPConnectionPool):
+    QueueCls = Stack  # type: ignore[assignment]  # all that the pool asks of a queue
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    QueueCls = Stack  # type: ignore[assignment]
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
     """An adapter that decides TLS, proxy and pool once per origin."""
 
@@ -112,7 +124,15 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self._routes: dict[str, tuple[Any, str | None]] = {}
         if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
             self._context = _tls_context(config)
-        super().__init__(pool_connections=32, pool_maxsize=pool_size)
+        self._pool_size = pool_size
+        super().__init__(pool_connections=_POOLS, pool_maxsize=pool_size)
+        renewed_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Use none of the parent's connections."""
+        self._routes = {}
+        self.proxy_manager = {}
+        self.init_poolmanager(_POOLS, self._pool_size)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **pool_kwargs)
@@ -167,6 +187,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
             proxy = requests.utils.select_proxy(url, known)
             proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
             pool = manager.connection_from_url(origin)
             pool.ConnectionCls = _careful(tracked(pool.ConnectionCls, self._interrupts))
             route = self._routes[origin] = (pool, proxy)
@@ -240,6 +261,7 @@ class Transport:
         self.interrupts = Interrupts()
         kept = config.max_concurrency + config.max_requests + _CALLERS
         self._adapter = _Adapter(config, kept, self.interrupts)
+        self._config = config
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
@@ -284,7 +306,10 @@ class Transport:
         return response
 
     def _patient(self, request: Request) -> urllib3.Timeout:
-        usual = self._timeout
+        usual, left = self._timeout, self.interrupts.seconds_left()
+        if left is not None:
+            connect, read = self._config.connect_timeout, self._config.read_timeout
+            return urllib3.Timeout(connect=min(left, connect), read=min(left, read))
         if request.patience == 1 or usual.read_timeout is None:
             return usual
         return urllib3.Timeout(connect=usual.connect_timeout, read=usual.read_timeout * request.patience)

@@ -19,16 +19,16 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote
 
-from cachetools import TTLCache
-
 from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing, Keys
 from cosv4fs.config import Config, Secret
 from cosv4fs.errors import make_error
+from cosv4fs.forking import renewed_after_fork
 from cosv4fs.paths import join
 
 __all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
+_MOST_KEPT = 256
 _RANDOM_LIMIT = 2**32  # at most 10 decimal digits are allowed (spec section 4, field r)
 
 
@@ -77,20 +77,30 @@ class Signer:
         self._clock = clock
         self._keys = KeyRing(config, clock)
         self._server = ServerClock(clock)
+        # with the time from which on they are made anew. A plain dict: Ctrl-C between two steps of a `TTLCache` can
+        # stop its clock
+        self._cache: dict[tuple[str, str], tuple[float, Secret]] = {}
+        self.after_fork()
+        renewed_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
-        # renewed after three quarters of its life, so that none expires under way
-        self._cache: TTLCache[tuple[str, str], Secret] = TTLCache(256, config.sign_expiry * 0.75, timer=clock)
 
     def __repr__(self) -> str:
         return f"<Signer appid={self._config.appid}>"
 
     def multi(self, bucket: str) -> Secret:
         """Return an unbound multi-effect signature for `bucket`; the same one for many requests."""
-        keys = self._keys.current()
+        keys, now = self._keys.current(), self._clock()
         with self._lock:
-            found = self._cache.get((bucket, keys.secret_id))
-            if found is None:
-                found = self._cache[bucket, keys.secret_id] = self._sign(bucket, self._config.sign_expiry, "", keys)
+            until, found = self._cache.get((bucket, keys.secret_id), (now, Secret()))
+            if now >= until:
+                if len(self._cache) >= _MOST_KEPT:
+                    self._cache.clear()
+                found = self._sign(bucket, self._config.sign_expiry, "", keys)
+                # renewed after three quarters of its life, so that none expires on its way
+                self._cache[bucket, keys.secret_id] = (now + self._config.sign_expiry * 0.75, found)
             return found
 
     def single(self, bucket: str, key: str) -> Secret:

@@ -8,8 +8,8 @@ import os
 import shlex
 import signal
 import sys
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from .coffer import CofferDialect, CofferEmulator
@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emula
     options = parser.parse_args(argv)
     try:
         emulator, coffers = _emulator(options), _coffers(options)
-        stop = threading.Event()
+        # not an event: its lock may be held by the wait that the signal comes into
+        stop: SimpleQueue[int] = SimpleQueue()
         numbers = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+        previous = {number: signal.signal(number, lambda number, _: stop.put(number)) for number in numbers}
         try:
             _run(emulator, coffers, stop)
         finally:
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emula
     return 0
 
 
-def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: threading.Event) -> None:
+def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: SimpleQueue[int]) -> None:
     with contextlib.ExitStack() as running:
         running.enter_context(emulator)
         if coffers is not None:
@@ -74,7 +75,7 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: threading.Eve
         if coffers is not None:
             print("and for cdcs://:", flush=True)
             print(f"  {_settings('CDCS', coffers.storage_options)}", flush=True)
-        stop.wait()
+        stop.get()
 
 
 def _settings(prefix: str, options: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import itertools
+import os
 import shutil
 import tempfile
 import threading
@@ -105,7 +106,7 @@ class LocalService:
         self._server: Server[Any] | None = None
         self._store: Store | None = None
         self._root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
-        self._cleanup = weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True) if root is None else None
+        self._cleanup = weakref.finalize(self, _remove, self._root, os.getpid()) if root is None else None
 
     def __repr__(self) -> str:
         state = self.endpoint if self._server is not None else "stopped"
@@ -273,3 +274,9 @@ class LocalService:
             return ipaddress.ip_address(self._host).is_loopback
         except ValueError:
             return False
+
+
+def _remove(folder: Path, pid: int) -> None:
+    """Remove the folder of a service; a forked child leaves its parent's alone."""
+    if pid == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.exchange.places import FLAT, Place, protocols
+from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import replacing
 
 __all__ = ["BLOCK", "Counting", "copy_file", "make_directory", "read_sha1", "receive", "recorded_sha1", "stream"]
@@ -24,7 +25,7 @@ __all__ = ["BLOCK", "Counting", "copy_file", "make_directory", "read_sha1", "rec
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read at once."""
 
-_MAKING = threading.Lock()
+_making = PerProcess(threading.Lock)
 """One directory is made at a time: some filesystems, as that of SFTP, fail when another thread makes it, too."""
 
 _SHA1 = re.compile("[0-9a-f]{40}")
@@ -100,7 +101,7 @@ def make_directory(place: Place) -> None:
     OSError
         From the filesystem.
     """
-    with _MAKING:
+    with _making():
         if not place.capabilities.is_thread_safe:
             # what another thread's instance has made, this one may remember as absent
             place.fs.invalidate_cache()

@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cosv4fs.forking import PerProcess
+
 __all__ = ["NO_ENTRY", "Entry", "Interrupted", "Journal", "Record", "default_folder"]
 
 _log = logging.getLogger("cosv4fs")
@@ -79,8 +81,8 @@ class Entry:
 
 NO_ENTRY = Entry()
 
-_in_use: dict[tuple[int, str], object] = {}
-"""Who writes on which page, by process and page: those of a forked child's parent are no concern of the child."""
+_in_use: PerProcess[dict[str, object]] = PerProcess(dict)
+"""Who writes on which page: those of a forked child's parent are no concern of the child."""
 
 
 class _FileEntry(Entry):
@@ -176,14 +178,15 @@ class Journal:
             As for `entry`.
         """
         entry, writer = self.entry(path, status, remote), object()
-        key = os.getpid(), entry.name
+        in_use = _in_use()
         # one step, which no other thread can come between
-        is_ours = _in_use.setdefault(key, writer) is writer
+        is_ours = in_use.setdefault(entry.name, writer) is writer
         try:
             yield entry if is_ours else NO_ENTRY
         finally:
             if is_ours:
-                del _in_use[key]
+                # in a forked child the parent's page is not noted
+                in_use.pop(entry.name, None)
 
     def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> _FileEntry:
         """Return the page for a local file and a remote path.

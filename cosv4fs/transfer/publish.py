@@ -93,7 +93,7 @@ def publish_sibling(client: CosClient, target: Target, place: str, size: int, sh
 def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
     """Delete a hidden sibling, complete or not: its name is nobody else's."""
     try:
-        client.delete(bucket, place)
+        client.interrupts.clean_up(lambda: client.delete(bucket, place))
     except CosFileNotFoundError:
         # a clean-up was faster
         return

@@ -7,12 +7,14 @@ number of transfers; reads that jump about fetch what they ask for, and little m
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from fsspec.caching import BaseCache
 
+from cosv4fs.transfer.janitor import do_later, start_janitor
 from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.workers import Batch, Workers
 
 __all__ = ["ReadAhead"]
@@ -26,7 +28,7 @@ class _Segment:
     start: int
     stop: int
     memory: bytearray
-    done: Future[None]
+    done: Task[None]
 
     def part(self, start: int, stop: int) -> memoryview:
         return memoryview(self.memory)[start - self.start : stop - self.start]
@@ -57,14 +59,17 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._segments: list[_Segment] = []
         self._next = 0
         self._window = 1
+        start_janitor()
 
-    def close(self, wait: bool = True) -> None:
+    def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended."""
+        self._batch.end(at_once=True)
         self._segments.clear()
-        if wait:
-            self._batch.end(at_once=True)
-        else:
-            self._batch.abandon()
+
+    def lose(self) -> None:
+        """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
+        self._batch.close()
+        do_later(self._batch.abandon)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
@@ -88,7 +93,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             allowed -= piece.stop - piece.start
             if piece.stop > start if sequential else allowed >= 0:
                 kept.insert(0, piece)
-            elif piece.done.done():
+            elif piece.done.is_done:
                 self._workers.give_back(piece.memory)
         self._segments = kept
 
@@ -119,15 +124,17 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def _start(self, piece: Slice, wait: bool) -> bool:
         """Start fetching a range; where no thread is free, do it at once, or not at all."""
         memory = self._workers.borrow(piece.length)
-
-        def task() -> None:
-            self._fill(piece.offset, memoryview(memory)[: piece.length])
-
-        future = self._batch.start_if_free(task)
-        if future is None and not wait:
-            self._workers.give_back(memory)
-            return False
-        self._segments.append(_Segment(piece.offset, piece.stop, memory, future or _done_here(task)))
+        # not a method of this object: nobody but the reader shall keep it alive
+        fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
+        task = self._batch.start_apart(fill)
+        if task is None:
+            if not wait:
+                self._workers.give_back(memory)
+                return False
+            # in the reader's own thread, which must never wait for a place
+            task = Task(fill)
+            task.run()
+        self._segments.append(_Segment(piece.offset, piece.stop, memory, task))
         return True
 
     def _at(self, position: int) -> _Segment | None:
@@ -137,30 +144,21 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         parts: list[memoryview] = []
         while start < stop:
             piece = self._at(start)
-            assert piece is not None  # _cover has seen to it
-            try:
-                piece.done.result()
-            except OSError:
-                # the next read may try again what has failed
-                self._segments = [kept for kept in self._segments if not _has_failed(kept.done)]
-                raise
+            if piece is None:
+                # another thread has closed the file
+                raise ValueError("I/O operation on closed file.")
+            piece.done.wait(self._workers.interrupts.check)
+            error = piece.done.error
+            if error is not None:
+                # the next read may try again what has failed; and what refers to the error must not be in its frames
+                self._segments = [kept for kept in self._segments if kept.done.error is None]
+                self._batch.forget_done()
+                del piece
+                try:
+                    raise error
+                finally:
+                    del error
             end = min(stop, piece.stop)
             parts.append(piece.part(start, end))
             start = end
         return b"".join(parts)
-
-
-def _has_failed(future: Future[None]) -> bool:
-    return future.done() and future.exception() is not None
-
-
-def _done_here(task: Callable[[], None]) -> Future[None]:
-    """Do it in the reader's own thread, which must never wait for a place."""
-    future: Future[None] = Future()
-    try:
-        task()
-    except OSError as error:
-        future.set_exception(error)
-    else:
-        future.set_result(None)
-    return future

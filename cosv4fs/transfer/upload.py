@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from cosv4fs.api.interrupts import is_stop
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
@@ -15,7 +16,7 @@ from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.status import Client
-from cosv4fs.transfer.workers import Workers, is_stop
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["upload_source"]
 
@@ -69,8 +70,7 @@ def upload_source(
         _complete(upload, workers, source, counted)
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):
-            with client.interrupts.working_for(None):
-                _abort_quietly(upload)
+            client.interrupts.clean_up(partial(_abort_quietly, upload))
         raise
     return upload
 

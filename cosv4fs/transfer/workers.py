@@ -10,19 +10,20 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cosv4fs.api.interrupts import Interrupts
+from cosv4fs.api.interrupts import Interrupts, is_stop
 from cosv4fs.errors import make_error
 from cosv4fs.transfer.pace import Pace
+from cosv4fs.transfer.tasks import LOOK_EVERY, Pool, Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Batch", "Window", "Workers", "is_stop"]
+__all__ = ["Batch", "Window", "Workers"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -30,10 +31,8 @@ A = TypeVar("A")
 _GROW_AFTER = 20
 """So many transfers have to succeed in a row before a narrowed window opens by one."""
 
-
-_LOOK_EVERY = 0.2
-"""Seconds between looks at whether a waiting thread was stopped."""
-
+_LONGEST_END = 8.0
+"""Seconds to wait for threads that were stopped: more than cleaning up after an interrupt may take."""
 
 _REQUESTS = "cosv4fs-request"
 """How the threads of the pool for requests are called."""
@@ -41,8 +40,24 @@ _REQUESTS = "cosv4fs-request"
 _WORTH_KEEPING = 256 * 1024
 """Memory of fewer bytes is cheap to get anew."""
 
-_MOMENT = 0.005
-"""Seconds between looks at threads that no future speaks for."""
+_NOT_THERE = object()
+
+
+class Place:
+    """The right to one transfer in flight. It ends when it is given back, or lost."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        window.places[id(self)] = None
+
+    def give_back(self) -> bool:
+        """End the right; return whether it had not ended before. Safe to call from ``__del__``."""
+        had = self._window.places.pop(id(self), _NOT_THERE) is not _NOT_THERE
+        self._window.ring()
+        return had
+
+    def __del__(self) -> None:
+        self.give_back()
 
 
 class Window:
@@ -56,16 +71,17 @@ class Window:
 
     def __init__(self, limit: int) -> None:
         self._most = self._limit = limit
-        self._used = 0
         self._streak = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._bells: list[SimpleQueue[None]] = []
+        self.places: dict[int, None] = {}
 
     @property
     def limit(self) -> int:
         """The number allowed now."""
         return self._limit
 
-    def acquire(self, check: Callable[[], None] = lambda: None) -> None:
+    def acquire(self, check: Callable[[], None] = lambda: None) -> Place:
         """Wait for a place and take it.
 
         Parameters
@@ -73,33 +89,39 @@ class Window:
         check : callable
             Called now and then while waiting; what it raises ends the wait.
         """
-        with self._changed:
-            while self._used >= self._limit:
-                self._changed.wait(_LOOK_EVERY)
-                check()
-            self._used += 1
+        while (place := self.try_acquire()) is None:
+            bell: SimpleQueue[None] = SimpleQueue()
+            self._bells.append(bell)
+            # one may have become free before the bell was there
+            if len(self.places) >= self._limit:
+                with suppress(Empty):
+                    bell.get(timeout=LOOK_EVERY)
+            check()
+        return place
 
-    def try_acquire(self) -> bool:
-        """Take a place if one is free; return whether it was."""
-        with self._changed:
-            if self._used >= self._limit:
-                return False
-            self._used += 1
-            return True
+    def try_acquire(self) -> Place | None:
+        """Take a place if one is free."""
+        with self._lock:
+            return Place(self) if len(self.places) < self._limit else None
 
-    def release(self) -> None:
+    def release(self, place: Place) -> None:
         """Give a place back after a transfer."""
-        with self._changed:
-            self._used -= 1
-            self._streak += 1
-            if self._streak >= _GROW_AFTER and self._limit < self._most:
-                self._limit += 1
-                self._streak = 0
-            self._changed.notify_all()
+        if place.give_back():
+            with self._lock:
+                self._streak += 1
+                if self._streak >= _GROW_AFTER and self._limit < self._most:
+                    self._limit += 1
+                    self._streak = 0
+
+    def ring(self) -> None:
+        """Have all that wait for a place look again. Safe to call from ``__del__``."""
+        with suppress(IndexError):
+            while True:
+                self._bells.pop().put(None)
 
     def narrow(self) -> None:
         """Halve the window: the service asked for fewer requests."""
-        with self._changed:
+        with self._lock:
             self._limit = max(1, self._limit // 2)
             self._streak = 0
 
@@ -119,39 +141,35 @@ class Workers:
         self.interrupts = interrupts or Interrupts()
         self.window = Window(transfers)
         self.concurrency = transfers
-        self._transfers = ThreadPoolExecutor(transfers, thread_name_prefix="cosv4fs-transfer")
-        self._requests = ThreadPoolExecutor(requests, thread_name_prefix=_REQUESTS)
+        self._transfers = Pool(transfers, "cosv4fs-transfer")
+        self._requests = Pool(requests, _REQUESTS)
         self.pace = Pace(requests)
         self._buffers: list[bytearray] = []
 
-    def transfer(self, task: Callable[[], T]) -> Future[T]:
+    def transfer(self, task: Task[T]) -> Task[T]:
         """Start a slice or range as soon as the window has a place; blocks until then."""
-        self.window.acquire(self.interrupts.check)
-        return self._submit(task)
+        return self._start(self.window.acquire(self.interrupts.check), task)
 
     def transfer_all(self, tasks: Iterable[Callable[[], None]]) -> None:
         """Run slices or ranges, several at once, taking each from `tasks` when there is a place for it.
 
         The first error stops what has not started, and is raised once the rest has ended. Ctrl-C stops also what is
-        under way.
+        in flight.
         """
         with Batch(self) as batch:
             for task in tasks:
                 batch.start(task)
             batch.finish()
 
-    def transfer_if_free(self, task: Callable[[], T]) -> Future[T] | None:
+    def transfer_if_free(self, task: Task[T]) -> Task[T] | None:
         """Start a range if the window has a place right now; else return None."""
-        return self._submit(task) if self.window.try_acquire() else None
+        place = self.window.try_acquire()
+        return None if place is None else self._start(place, task)
 
-    def _submit(self, task: Callable[[], T]) -> Future[T]:
-        try:
-            future = self._transfers.submit(task)
-        except BaseException:
-            self.window.release()
-            raise
-        future.add_done_callback(lambda _: self.window.release())
-        return future
+    def _start(self, place: Place, task: Task[T]) -> Task[T]:
+        # a task that is lost gives its place back all the same
+        task.watch(lambda _: self.window.release(place))
+        return self._transfers.submit(task)
 
     def each(self, function: Callable[[A], T], items: Iterable[A]) -> list[T]:
         """Apply a function to all items on the pool; return the results in order.
@@ -200,7 +218,7 @@ class _Round:
     A task per item would cost more than a small request.
     """
 
-    def __init__(self, workers: Workers, pool: Executor, function: Callable[[Any], Any], items: list[Any]) -> None:
+    def __init__(self, workers: Workers, pool: Pool, function: Callable[[Any], Any], items: list[Any]) -> None:
         self._batch, self._pool, self._pace, self._function = Batch(workers), pool, workers.pace, function
         self._rest = iter(enumerate(items))
         self._results: list[Any] = [None] * len(items)
@@ -249,7 +267,8 @@ class Batch:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._futures: list[Future[Any]] = []
+        self._tasks: set[Task[Any]] = set()
+        self._done: SimpleQueue[Task[Any]] = SimpleQueue()
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -260,23 +279,39 @@ class Batch:
         if error is not None:
             self.end(at_once=is_stop(error))
 
-    def start(self, task: Callable[[], None]) -> Future[None]:
+    def start(self, function: Callable[[], None]) -> Task[None]:
         """Start a transfer as soon as there is a place; raise the first failure of those before."""
-        for future in self._futures:
-            if future.done():
-                future.result()
-        self._futures = [future for future in self._futures if not future.done()]
-        return self._keep(self._workers.transfer(partial(self._run, task)))
+        with suppress(Empty):
+            while True:
+                self._settle(self._done.get_nowait())
+        return self._workers.transfer(self._task(function))
 
-    def start_if_free(self, task: Callable[[], None]) -> Future[None] | None:
+    def start_if_free(self, function: Callable[[], None]) -> Task[None] | None:
         """Start a transfer if there is a place right now; `finish` raises its failure, at the latest."""
-        self._futures = [future for future in self._futures if not _has_succeeded(future)]
-        future = self._workers.transfer_if_free(partial(self._run, task))
-        return None if future is None else self._keep(future)
+        return self._start_if_free(self._task(function))
 
-    def add(self, pool: Executor, task: Callable[[], T]) -> Future[T]:
+    def start_apart(self, function: Callable[[], None]) -> Task[None] | None:
+        """Start a transfer if there is a place right now, for a caller that looks after its failure itself."""
+        self.forget_done()
+        task = Task(partial(self._run, function))
+        self._tasks.add(task)
+        return self._start_if_free(task)
+
+    def _start_if_free(self, task: Task[None]) -> Task[None] | None:
+        if self._workers.transfer_if_free(task) is None:
+            self._tasks.discard(task)
+            return None
+        return task
+
+    def forget_done(self) -> None:
+        """Forget the transfers that were started apart and are done, and with them their failures."""
+        for task in list(self._tasks):
+            if task.is_done:
+                self._tasks.discard(task)
+
+    def add(self, pool: Pool, function: Callable[[], T]) -> Task[T]:
         """Queue a task on a pool."""
-        return self._keep(pool.submit(partial(self._run, task)))
+        return pool.submit(self._task(function))
 
     def check(self) -> None:
         """Raise when nothing more may start.
@@ -291,53 +326,59 @@ class Batch:
 
     def finish(self) -> None:
         """Wait until all are done, those that they add meanwhile too, or raise as soon as one has failed."""
-        seen: set[Future[Any]] = set()
-        while fresh := set(self._futures) - seen:
-            seen |= fresh
-            while fresh:
-                done, fresh = wait(fresh, timeout=_LOOK_EVERY, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-                self._workers.interrupts.check()
+        while self._tasks:
+            with suppress(Empty):
+                self._settle(self._done.get(timeout=LOOK_EVERY))
+            self._workers.interrupts.check()
 
     def end(self, at_once: bool = False) -> None:
-        """Start nothing more, and wait for what is under way; `at_once` stops that too."""
+        """Start nothing more, and wait for what is in flight.
+
+        `at_once` stops that too. A thread that cannot even be stopped, because it is being connected, is not waited
+        for longer than some seconds: it sends nothing more.
+        """
         self._cancel()
-        waiting = set(self._futures)
-        # Ctrl-C may come after a task was handed over and before it was noted: so the threads are asked as well
-        while waiting or self._workers.interrupts.is_busy(self):
-            if at_once:
-                self._workers.interrupts.stop(self)
-            waiting = wait(waiting, timeout=_LOOK_EVERY).not_done if waiting else self._after_a_moment()
+        interrupts = self._workers.interrupts
+        latest = time.monotonic() + _LONGEST_END
+        while waiting := [task for task in list(self._tasks) if not task.is_done]:
+            if at_once or interrupts.is_stopped:
+                interrupts.stop(self)
+                if time.monotonic() > latest:
+                    break
+            waiting[0].wait_a_moment()
+        self._tasks.clear()
+
+    def close(self) -> None:
+        """Start nothing more, without waiting for anything. Safe to call from ``__del__``: `abandon` has to follow."""
+        self._ended = True
 
     def abandon(self) -> None:
-        """Start nothing more and stop what is under way, without waiting for that."""
+        """Start nothing more and stop what is in flight, without waiting for that."""
         self._cancel()
         self._workers.interrupts.stop(self)
 
-    def _after_a_moment(self) -> set[Future[Any]]:
-        time.sleep(_MOMENT)
-        return set()
+    def _task(self, function: Callable[[], T]) -> Task[T]:
+        # noted before it is handed over: Ctrl-C may come between the two
+        task = Task(partial(self._run, function))
+        self._tasks.add(task)
+        task.watch(self._done.put)
+        return task
+
+    def _settle(self, task: Task[Any]) -> None:
+        """Forget a task that is done; raise its failure."""
+        self._tasks.discard(task)
+        try:
+            task.result()
+        finally:
+            # the error refers to this frame
+            del task
 
     def _cancel(self) -> None:
         self._ended = True
-        for future in self._futures:
-            future.cancel()
+        for task in list(self._tasks):
+            task.cancel()
 
-    def _keep(self, future: Future[T]) -> Future[T]:
-        self._futures.append(future)
-        return future
-
-    def _run(self, task: Callable[[], T]) -> T:
+    def _run(self, function: Callable[[], T]) -> T:
         with self._workers.interrupts.working_for(self):
             self.check()
-            return task()
-
-
-def _has_succeeded(future: Future[Any]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
-
-
-def is_stop(error: BaseException) -> bool:
-    """Tell whether an error means that the user wants everything to end: Ctrl-C here, or in a waiting thread."""
-    return isinstance(error, InterruptedError) or not isinstance(error, Exception)
+            return function()

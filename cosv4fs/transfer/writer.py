@@ -10,11 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -31,10 +28,11 @@ from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.status import Client
+from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.upload import upload_source
 from cosv4fs.transfer.workers import Batch, Workers
 
-__all__ = ["ObjectWriter", "abort_later", "start_janitor", "wait_for_aborts"]
+__all__ = ["ObjectWriter"]
 
 _log = logging.getLogger("cosv4fs")
 
@@ -177,7 +175,7 @@ class ObjectWriter:
         """
         self._failed = True
         try:
-            self._strategy.abort()
+            self._client.interrupts.clean_up(self._strategy.abort)
         except OSError as error:
             _log.warning("an unfinished upload of %s could not be removed: %s", self._target.path, error)
 
@@ -260,7 +258,7 @@ class _Stream:
         self._gathered = self._empty(slice_size)
         self._offset = 0
         self._batch = Batch(workers)
-        self._under_way: deque[Future[None]] = deque()
+        self._in_flight: deque[Task[None]] = deque()
 
     def append(self, view: memoryview) -> None:
         if self._digest is not None:
@@ -331,10 +329,10 @@ class _Stream:
         else:
             self._gather()
         self._wait_for_room()
-        future = self._batch.start(partial(self._send, piece, gathered))
-        self._under_way.append(future)
+        task = self._batch.start(partial(self._send, piece, gathered))
+        self._in_flight.append(task)
         if self._serial:
-            future.result()
+            task.result(self._workers.interrupts.check)
 
     def _open(self) -> None:
         """Begin the upload and cut what is held into pieces of the size that the server decided."""
@@ -365,50 +363,11 @@ class _Stream:
         """Let no more large pieces be under way than memory, or the disk, may have to hold."""
         room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
         most = max(2, room // self._piece_size)
-        while len(self._under_way) >= most:
-            self._under_way.popleft().result()
+        while len(self._in_flight) >= most:
+            self._in_flight.popleft().result(self._workers.interrupts.check)
 
     def _send(self, piece: Slice, gathered: Gathered | FilePart) -> None:
         try:
             self._upload.send(piece, gathered.pieces)
         finally:
             gathered.release()
-
-
-# An abandoned writer is aborted by the garbage collector, which may run inside any lock of this process: so it only
-# puts the work here (SimpleQueue is made for that), and a thread of its own does it.
-_abandoned: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-_janitor: threading.Thread | None = None
-_janitor_lock = threading.Lock()
-
-
-def start_janitor() -> None:
-    """Make sure that the thread behind `abort_later` runs; to be called before there is something to abandon."""
-    global _janitor  # noqa: PLW0603 - one thread for the process
-    with _janitor_lock:
-        if _janitor is None or not _janitor.is_alive():
-            _janitor = threading.Thread(target=_clean, name="cosv4fs-janitor", daemon=True)
-            _janitor.start()
-
-
-def abort_later(action: Callable[[], None]) -> None:
-    """Have an abandoned upload aborted, soon and by another thread. Safe to call from ``__del__``."""
-    _abandoned.put(action)
-
-
-def wait_for_aborts() -> None:
-    """Wait until everything handed to `abort_later` so far has been done."""
-    done = threading.Event()
-    _abandoned.put(done.set)
-    start_janitor()
-    done.wait()
-
-
-def _clean() -> None:
-    while True:
-        action = _abandoned.get()
-        try:
-            action()
-        except OSError:
-            # an unfinished upload that cannot be removed stays invisible and is found by a later clean-up
-            continue

@@ -26,10 +26,10 @@ fs = fsspec.filesystem("cosv4", **{options!r})
 NOTHING_RUNS = """
 import time
 end = time.monotonic() + 30
-while fs.workers.window._used and time.monotonic() < end:
+while fs.workers.window.places and time.monotonic() < end:
     time.sleep(0.01)
 assert not fs.client.interrupts._owners, fs.client.interrupts._owners
-assert not fs.workers.window._used, fs.workers.window._used
+assert not fs.workers.window.places, fs.workers.window.places
 """
 NEXT = """
 fs.pipe_file(path, bytes(9_000_000))

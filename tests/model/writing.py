@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cosv4fs.generation import V3
-from cosv4fs.transfer.writer import wait_for_aborts
+from cosv4fs.transfer.janitor import wait_for_janitor
 from tests.model.state import Change, Content, clashes
 from tests.model.steps import CONFLICT, CONTENTS, FOLDERS, NAMES, Plan, operation
 from tests.model.world import World
@@ -87,7 +87,7 @@ def fail_to_write(world: World, name: str, content: Content, sized: bool, piece:
             # its warning is ignored by whoever runs the steps: what ignores warnings here would do so for all threads
             del file
             gc.collect()
-            wait_for_aborts()
+            wait_for_janitor()
             return
         with file:
             fill(file, content.data, piece)

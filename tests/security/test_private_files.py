@@ -43,9 +43,9 @@ def test_the_spool_has_no_name_and_is_removed(fs, tmp_path, end):
     if end == "forget":
         with pytest.warns(ResourceWarning):
             del file
-        from cosv4fs.transfer.writer import wait_for_aborts
+        from cosv4fs.transfer.janitor import wait_for_janitor
 
-        wait_for_aborts()
+        wait_for_janitor()
     elif end == "raise":
         with pytest.raises(KeyError), file:
             raise KeyError

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cosv4fs.transfer import readahead
 from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.workers import Workers
 from tests.support import content
 
@@ -114,11 +115,11 @@ def test_reading_on_overlaps_with_fetching():
 def test_a_reader_never_waits_for_a_place():
     workers = Workers(1, 1)
     release = threading.Event()
-    held = workers.transfer(release.wait)
+    held = workers.transfer(Task(release.wait))
     remote = Remote(workers=workers)
     assert remote.cache._fetch(0, 500) == DATA[:500]
     release.set()
-    held.result(20)
+    held.result()
 
 
 class TestFailures:
@@ -134,7 +135,7 @@ class TestFailures:
         remote, failing = Remote(workers=Workers(4, 2)), [0, 100, 200, 300, 400]
 
         def others_are_done():
-            return sum(piece.done.done() for piece in remote.cache._segments if piece.start in failing[1:]) == 4
+            return sum(piece.done.is_done for piece in remote.cache._segments if piece.start in failing[1:]) == 4
 
         def fails(start):
             # the reader waits for the first, which is the last to fail
@@ -153,7 +154,7 @@ class TestFailures:
         remote = Remote()
         assert remote.cache._fetch(0, 50) == DATA[:50]
         for segment in remote.cache._segments:
-            segment.done.exception(20)
+            segment.done.wait()
         remote.fails = lambda start: True
         assert remote.cache._fetch(50, 90) == DATA[50:90]
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.workers import Batch, Window, Workers
 from tests.support import MIB
 
@@ -16,9 +17,27 @@ def workers():
 class TestWindow:
     def test_limit(self):
         window = Window(2)
-        assert [window.try_acquire() for _ in range(3)] == [True, True, False]
-        window.release()
+        places = [window.try_acquire() for _ in range(3)]
+        assert [place is not None for place in places] == [True, True, False]
+        window.release(places[0])
         assert window.try_acquire()
+
+    def test_a_place_that_is_lost_is_free(self):
+        window = Window(1)
+        place = window.try_acquire()
+        assert window.try_acquire() is None
+        del place
+        assert window.try_acquire()
+
+    def test_a_place_is_given_back_once(self):
+        window = Window(1)
+        first = window.acquire()
+        window.release(first)
+        second = window.acquire()
+        window.release(first)
+        del first
+        assert window.try_acquire() is None
+        window.release(second)
 
     def test_narrow_and_slow_recovery(self):
         window = Window(8)
@@ -26,20 +45,18 @@ class TestWindow:
         window.narrow()
         assert window.limit == 2
         for _ in range(40):
-            window.acquire(_go_on)
-            window.release()
+            window.release(window.acquire(_go_on))
         assert window.limit == 4
         for _ in range(10):
             window.narrow()
         assert window.limit == 1
         for _ in range(1000):
-            window.acquire(_go_on)
-            window.release()
+            window.release(window.acquire(_go_on))
         assert window.limit == 8
 
     def test_acquire_waits_for_a_place(self):
         window, got = Window(1), threading.Event()
-        window.acquire(_go_on)
+        place = window.acquire(_go_on)
 
         def take():
             window.acquire(_go_on)
@@ -48,23 +65,29 @@ class TestWindow:
         thread = threading.Thread(target=take)
         thread.start()
         assert not got.is_set()
-        window.release()
+        window.release(place)
         thread.join(20)
         assert got.is_set()
 
     def test_a_waiting_thread_can_be_stopped(self):
         window = Window(1)
-        window.acquire(_go_on)
+        place = window.acquire(_go_on)
 
         def check():
             raise InterruptedError
 
         with pytest.raises(InterruptedError):
             window.acquire(check)
+        window.release(place)
 
 
 def _go_on():
     pass
+
+
+def error_of(task):
+    task.wait()
+    return task.error
 
 
 class TestTransfers:
@@ -81,27 +104,27 @@ class TestTransfers:
             with lock:
                 running -= 1
 
-        futures = [workers.transfer(task) for _ in range(9)]
+        futures = [workers.transfer(Task(task)) for _ in range(9)]
         for future in futures:
-            future.result(20)
+            future.result()
         assert most == 3
 
     def test_places_come_back_after_failures(self, workers):
         for _ in range(10):
-            assert isinstance(workers.transfer(_fail).exception(20), OSError)
-        assert workers.transfer(lambda: 5).result(20) == 5
+            assert isinstance(error_of(workers.transfer(Task(_fail))), OSError)
+        assert workers.transfer(Task(lambda: 5)).result() == 5
 
     def test_if_free(self, workers):
         release = threading.Event()
-        held = [workers.transfer(release.wait) for _ in range(3)]
-        assert workers.transfer_if_free(lambda: 1) is None
+        held = [workers.transfer(Task(release.wait)) for _ in range(3)]
+        assert workers.transfer_if_free(Task(lambda: 1)) is None
         release.set()
         for future in held:
-            future.result(20)
+            future.result()
         # the place is given back by the future's thread, just after the result
-        while (future := workers.transfer_if_free(lambda: 1)) is None:
+        while (future := workers.transfer_if_free(Task(lambda: 1))) is None:
             pass
-        assert future.result(20) == 1
+        assert future.result() == 1
 
 
 class TestBatch:
@@ -114,7 +137,7 @@ class TestBatch:
 
     def test_start_tells_the_failure_of_one_before(self, workers):
         batch = Batch(workers)
-        batch.start(_fail).exception(20)
+        batch.start(_fail).wait()
         with pytest.raises(OSError, match="failed"):
             batch.start(lambda: None)
 
@@ -132,7 +155,7 @@ class TestBatch:
         batch.end()
         assert ended == [True]
         with pytest.raises(InterruptedError):
-            batch.start(lambda: ended.append(False)).result(20)
+            batch.start(lambda: ended.append(False)).result()
         assert ended == [True]
 
     def test_all(self, workers):
@@ -161,7 +184,7 @@ class TestBatch:
 
         with pytest.raises(OSError, match="no more"):
             workers.transfer_all(tasks())
-        assert workers.transfer(lambda: 5).result(20) == 5
+        assert workers.transfer(Task(lambda: 5)).result() == 5
 
 
 def _fail():

@@ -6,9 +6,10 @@ import threading
 import pytest
 
 from cosv4fs.emulator import faults
+from cosv4fs.transfer.janitor import do_later, start_janitor, wait_for_janitor
 from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor, wait_for_aborts
+from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import BUCKET, KIB, MIB, Do, content
 
 HALF = MIB // 2
@@ -267,9 +268,9 @@ class TestDeferred:
 class TestJanitor:
     def test_does_what_it_is_told(self):
         done = threading.Event()
-        abort_later(done.set)
+        do_later(done.set)
         start_janitor()
-        wait_for_aborts()
+        wait_for_janitor()
         assert done.is_set()
 
     def test_survives_failures(self):
@@ -277,7 +278,7 @@ class TestJanitor:
             raise OSError("failed")
 
         done = threading.Event()
-        abort_later(fail)
-        abort_later(done.set)
-        wait_for_aborts()
+        do_later(fail)
+        do_later(done.set)
+        wait_for_janitor()
         assert done.is_set()
