@@ -21,6 +21,7 @@ from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
+from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.status import MOMENT, is_settled, status_of
 from cosv4fs.transfer.writer import ObjectWriter, abort_later, start_janitor
@@ -141,9 +142,10 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             self.cache = self._read_ahead()
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        memory = bytearray(max(0, min(end, self._size) - start))
-        self._fill(start, memoryview(memory))
-        return bytes(memory)
+        memory = announced(max(0, min(end, self._size) - start), self.path)
+        with memory.getbuffer() as view:
+            self._fill(start, view)
+        return memory.getvalue()
 
     def read(self, length: int = -1) -> bytes:
         """Return the next bytes, all that are left when negative.
