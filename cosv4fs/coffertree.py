@@ -20,6 +20,7 @@ from fsspec.utils import glob_translate
 
 from cosv4fs import paths
 from cosv4fs.api import Coffer, CofferClient, StoredObject
+from cosv4fs.api.listing import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.transfer.workers import Workers
@@ -320,7 +321,8 @@ class CofferTree:
         return levels
 
     def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
-        listed = [found for found in self._client.list(coffer, prefix) if found.key.startswith(prefix)]
+        found = bounded(self._client.list(coffer, prefix), paths.join(coffer, prefix))
+        listed = [each for each in found if each.key.startswith(prefix)]
         return listed + self._unlisted(coffer, prefix, listed)
 
     def _unlisted(self, coffer: str, prefix: str, listed: list[StoredObject]) -> list[StoredObject]:

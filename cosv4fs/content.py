@@ -13,6 +13,7 @@ from cosv4fs.api import ObjectStatus, PathStatus, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.transfer.integrity import check_content
+from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.status import MOMENT, is_settled, status_of
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Content:
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
-        memory = bytearray(max(0, min(end, self.size) - start))
-        self.fill(start, memoryview(memory))
-        return bytes(memory)
+        memory = announced(max(0, min(end, self.size) - start), self._path)
+        with memory.getbuffer() as view:
+            self.fill(start, view)
+        return memory.getvalue()
 
     def fill(self, start: int, view: memoryview) -> None:
         """Fill memory with the bytes from an offset on.

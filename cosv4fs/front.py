@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from html import escape
 from typing import Any, ClassVar
 
 from fsspec.caching import caches
@@ -16,7 +17,7 @@ from fsspec.transaction import Transaction
 
 from cosv4fs.base import BaseFileSystem
 from cosv4fs.capabilities import BUCKETS
-from cosv4fs.config import Config, EnvironmentToken, resolve
+from cosv4fs.config import Config, EnvironmentToken, discreet, resolve
 from cosv4fs.display import filesystem_html
 from cosv4fs.file import CompressedWriter, CosV4Writer, TextWriter
 from cosv4fs.generation import V4, Generation
@@ -41,7 +42,15 @@ class _Transaction(Transaction):  # type: ignore[misc]
             raise
 
 
-class Front(BaseFileSystem):
+class _Discreet(type(BaseFileSystem)):  # type: ignore[misc]
+    """Makes filesystems; where that fails, no frame of the error keeps the secrets that were given."""
+
+    @discreet
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **kwargs)
+
+
+class Front(BaseFileSystem, metaclass=_Discreet):
     """How a filesystem is made, shown, opened files of, and described; the parts beside it do the work.
 
     Parameters
@@ -73,16 +82,25 @@ class Front(BaseFileSystem):
         super().__init__(config, asynchronous=asynchronous, loop=loop)
 
     @property
+    def _is_made(self) -> bool:
+        """Whether there is a configuration: tools show instances, too, whose constructor has failed."""
+        return "config" in vars(self)
+
+    @property
     def service(self) -> str:
         """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
         where = f"at {_where(self.config)}"
         return f"{self.config.appid} {where}" if self.config.appid else where
 
     def __repr__(self) -> str:
+        if not self._is_made:
+            return f"<{type(self).__name__} that could not be made>"
         appid = f" appid={self.config.appid}" if self.config.appid else ""
         return f"<{type(self).__name__}{appid} at {_where(self.config)}>"
 
     def _repr_html_(self) -> str:
+        if not self._is_made:
+            return escape(repr(self))
         return filesystem_html(type(self).__name__, self.config)
 
     def open(

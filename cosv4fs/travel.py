@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from cosv4fs.config import Config
+from cosv4fs.config import Config, discreet
 
 __all__ = ["Expected", "arrive", "token"]
 
@@ -30,6 +30,7 @@ def _name(function: Any) -> str:
     return repr(function) if "<" in name or hasattr(function, "__self__") else f"{function.__module__}.{name}"
 
 
+@discreet
 def arrive(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the filesystem of a pickle, or what stands for it where it cannot be made."""
     try:
@@ -56,8 +57,12 @@ class Expected:
         # what Python and pickle look for is not a use
         if name.startswith("__") or name == "_made_of":
             raise AttributeError(name)
+        return getattr(self._make(), name)
+
+    @discreet
+    def _make(self) -> Any:
         make, arguments, options = self._made_of
-        return getattr(make(*arguments, **options), name)
+        return make(*arguments, **options)
 
     def __repr__(self) -> str:
         return f"<{self._made_of[0].__name__} that cannot be made here>"

@@ -16,6 +16,7 @@ from fsspec.utils import glob_translate
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
+from cosv4fs.api.listing import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
 from cosv4fs.transfer.status import file_status
@@ -180,7 +181,7 @@ class Tree:
             raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
         with self._explained(path):
-            return [entry for entry in self._client.list(bucket, key, prefix) if entry.name]
+            return [entry for entry in bounded(self._client.list(bucket, key, prefix), path) if entry.name]
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:

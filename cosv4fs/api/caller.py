@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from cosv4fs.api.http import Request, Transport, read_body
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.codes import Retry
-from cosv4fs.config import Config, resolve
+from cosv4fs.config import Config, discreet, resolve
 from cosv4fs.errors import CosError
 from cosv4fs.generation import V4, Generation
 
@@ -63,7 +63,15 @@ class Caller(ABC):
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
         self.on_throttle: Callable[[], None] | None = None
 
+    def __repr__(self) -> str:
+        config: Config | None = getattr(self, "config", None)
+        if config is None:
+            return f"<{type(self).__name__} that could not be made>"
+        appid = f" appid={config.appid}" if config.appid else ""
+        return f"<{type(self).__name__}{appid} at {config.api_root}>"
+
     @classmethod
+    @discreet
     def connect(cls, **options: Any) -> Self:
         """Return a client for the given options, completed from the environment.
 

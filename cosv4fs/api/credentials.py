@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from cosv4fs.config import Config, Secret
@@ -89,14 +91,27 @@ class KeyRing:
 
 def _ask(provider: Callable[[], Mapping[str, Any]]) -> Keys:
     try:
-        answer = provider()
-        expires = answer.get("expires")
-        when = expires.timestamp() if isinstance(expires, datetime) else None if expires is None else float(expires)
-        token = Secret(answer.get("security_token") or "")
-        return Keys(str(answer["secret_id"]), Secret(answer["secret_key"]), when, token)
+        return _keys(provider())
     except CosError:
         raise
-    except Exception as error:
-        # its text may hold anything, also what it got from a server
-        text = f"the provider of credentials failed: {type(error).__name__}"
-        raise make_error(errno.EACCES, f"{text}; it has to return secret_id, secret_key and expires", None) from error
+    except Exception as error:  # noqa: BLE001 - a provider may raise anything
+        # neither its text nor its variables are shown: they may hold what it got from a vault
+        failed = f"{type(error).__name__}{_place(error)}"
+    # outside the handler: chained, the error would be shown after all
+    text = f"the provider of credentials failed: {failed}"
+    raise make_error(errno.EACCES, f"{text}; it has to return secret_id, secret_key and expires", None)
+
+
+def _keys(answer: Mapping[str, Any]) -> Keys:
+    expires = answer.get("expires")
+    when = expires.timestamp() if isinstance(expires, datetime) else None if expires is None else float(expires)
+    token = Secret(answer.get("security_token") or "")
+    return Keys(str(answer["secret_id"]), Secret(answer["secret_key"]), when, token)
+
+
+def _place(error: Exception) -> str:
+    """Return where the provider's own code failed, as far as that is known."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    if not frames:
+        return ""
+    return f" in {frames[-1].name} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -55,9 +55,6 @@ class FilesCaller(Caller):
         self._clock = clock
         self._kinds = dict(_SIGNATURE_KINDS)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} appid={self.config.appid} at {self.config.api_root}>"
-
     def _any_request(self, bucket: str) -> Request:
         url = f"{self._url(bucket, '/')}?op=stat"
         return Request("GET", url, "stat", bucket, lambda: self._signer.multi(bucket))

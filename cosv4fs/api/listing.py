@@ -10,14 +10,14 @@ may have been cut off costs one request more.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from cosv4fs.api.replies import Entry, Page
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.paths import join
 
-__all__ = ["Pager"]
+__all__ = ["Pager", "bounded"]
 
 _SMALL_PAGE = 199
 """The page limit of older servers (spec section 15-15)."""
@@ -26,6 +26,27 @@ _MOST_PAGES = 100_000
 """No directory has more pages: a server that always has another one would be asked for ever."""
 
 _TOO_MANY = (-165, -170)
+
+
+MOST_HELD = 3_000_000
+"""Entries of one listing that are held in memory at once: they take about 3 GB."""
+
+T = TypeVar("T")
+
+
+def bounded(entries: Iterable[T], path: str) -> Iterator[T]:
+    """Yield the entries of a listing for a caller that holds them all.
+
+    Raises
+    ------
+    OSError
+        EFBIG when there are more than memory should be filled with: a server may list names without end.
+    """
+    for count, entry in enumerate(entries):
+        if count >= MOST_HELD:
+            text = f"the listing has more than {MOST_HELD:,} entries, too many to hold in memory"
+            raise make_error(errno.EFBIG, f"{text}: go through them one by one with fs.client.list()", path)
+        yield entry
 
 
 class _ListPage(Protocol):

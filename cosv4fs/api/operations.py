@@ -174,7 +174,7 @@ class CosClient(FilesCaller):
         path = paths.join(bucket, key)
         query = {"op": "list", "num": str(num), "context": context}
         data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", path)
-        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.sequence("infos"))
+        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.page("infos"))
         return Page(entries, data.text("context", ""), data.flag("listover"))
 
     def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:

@@ -148,7 +148,7 @@ class CosV3Client(CosClient):
         """
         query = {"op": "list", "num": str(num), "pattern": "eListBoth", "order": "0", "context": context}
         data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", paths.join(bucket, key))
-        entries = tuple(Entry.parse(Fields(row, "list", paths.join(bucket, key))) for row in data.sequence("infos"))
+        entries = tuple(Entry.parse(Fields(row, "list", paths.join(bucket, key))) for row in data.page("infos"))
         more = data.flag("has_more")
         # nothing disputes what has_more means: a page that is the last one has no context to go on with
         return Page(entries, "" if more is False else data.text("context", ""), None if more is None else not more)

@@ -30,6 +30,9 @@ __all__ = [
 _LARGEST_SLICE = 64 * 1024 * 1024
 """A slice size beyond this many bytes makes no sense: the documented ones end at 3 MiB."""
 
+_MOST_ROWS = 10_000
+"""Rows of a page beyond this many make no sense: at most 1000 are asked for."""
+
 LARGEST_OBJECT = 2**40
 """A size beyond this many bytes makes no sense: planning to read it would take more memory than machines have."""
 
@@ -130,6 +133,14 @@ class Fields:
         if not isinstance(value, list):
             raise self.bad(name, value)
         return value
+
+    def page(self, name: str) -> list[Any]:
+        """Return the rows of a page of a listing; more than any page may be asked to have are an error."""
+        rows = self.sequence(name)
+        if len(rows) > _MOST_ROWS:
+            text = f"the reply to {self._operation} makes no sense: it has {len(rows)} rows of {name}"
+            raise make_error(errno.EBADMSG, text, self._path)
+        return rows
 
     def mapping(self, name: str) -> dict[str, str]:
         """Return a JSON object of strings; empty when absent."""

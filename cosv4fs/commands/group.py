@@ -6,12 +6,13 @@ import logging
 import re
 import sys
 from functools import partial
+from typing import Any
 
 import click
 
 from cosv4fs._version import __version__
 from cosv4fs.commands import changing, checking, migrating, serving, showing, unfinished
-from cosv4fs.commands.failures import EPILOG, Group
+from cosv4fs.commands.failures import EPILOG, Group, printable
 from cosv4fs.commands.session import Session, options_from
 
 __all__ = ["cli"]
@@ -59,13 +60,26 @@ def cli(
     context.obj = Session(options, as_json, shown and not as_json)
 
 
+class _OneLine(logging.Formatter):
+    """Writes a record on one line, and a traceback indented behind it, without characters that command a terminal.
+
+    Names, paths and what servers say are anybody's: they could forge records.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
+
+
 def _log_requests(context: click.Context) -> None:
     """Let requests and this package's remarks be logged on stderr while the command runs.
 
     Other loggers stay quiet: those of other filesystems' packages tell whole headers, with signatures.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    handler.setFormatter(_OneLine("%(name)s: %(message)s"))
     handler.addFilter(_without_secrets)
     for name in ("urllib3.connectionpool", "cosv4fs"):
         logger = logging.getLogger(name)

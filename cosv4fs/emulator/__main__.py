@@ -130,10 +130,11 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 def _print_request(record: RequestRecord) -> None:
     milliseconds = (record.finished - record.started) * 1000
     line = (
-        f"{record.method} {record.bucket}:{ascii(record.path)[1:-1]} {record.op or '-'} -> {record.status}"
+        f"{record.method} {record.bucket}:{record.path} {record.op or '-'} -> {record.status}"
         f" code {record.code}, {record.bytes_in} in, {record.bytes_out} out, {milliseconds:.1f} ms"
     )
-    print(line, file=sys.stderr, flush=True)
+    # nearly all of it is what a client sent: it could forge further lines, and command a terminal
+    print(line.encode("unicode_escape").decode("ascii"), file=sys.stderr, flush=True)
 
 
 def _port(text: str) -> int:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import islice
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
@@ -22,6 +23,7 @@ from cosv4fs.api.download import changed_error
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.integrity import check_content
+from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.status import MOMENT, Client, is_settled, status_of
 from cosv4fs.transfer.workers import Batch, Workers
@@ -98,9 +100,11 @@ class Download:
         begin = start or 0
 
         def allocate(length: int, version: Version) -> memoryview:
+            nonlocal memory
             # the memory for everything that is wanted; the first range is its beginning
             end = version.size if stop is None else min(stop, version.size)
-            views.append(_presized(memory, length if begin < 0 else max(length, end - begin), self._path))
+            memory = announced(length if begin < 0 else max(length, end - begin), self._path)
+            views.append(memory.getbuffer())
             self._announce_size(len(views[0]))
             return views[0][:length]
 
@@ -219,7 +223,10 @@ class Download:
             view = allocate(length, version)
             if version.is_certain:
                 rest.extend(plan(begin + length, version))
-                while rest and batch.start_if_free(partial(self._fetch_placed, rest[0], version, place)):
+                # not more than fit at once: those that fail at once would make room for all the others
+                for piece in list(islice(rest, self._workers.concurrency)):
+                    if not batch.start_if_free(partial(self._fetch_placed, piece, version, place)):
+                        break
                     rest.popleft()
             return view
 
@@ -323,16 +330,6 @@ class _Lent:
         self.view.release()
         if self._memory is not None:
             self._workers.give_back(self._memory)
-
-
-def _presized(memory: io.BytesIO, size: int, path: str) -> memoryview:
-    try:
-        if size:
-            memory.seek(size - 1)
-            memory.write(b"\0")
-    except (MemoryError, OverflowError):
-        raise make_error(errno.ENOMEM, f"there is no memory for {size} bytes: read parts", path) from None
-    return memory.getbuffer()
 
 
 def _positioned_writer(file: BinaryIO) -> Callable[[memoryview, int], None]:

@@ -113,11 +113,11 @@ class _FileEntry(Entry):
     def save(self, record: Record) -> None:
         noted = {"place": record.place, "session": record.session, "sha": record.sha}
         text = json.dumps({"identity": self._identity, **noted})
-        temporary = self._page.with_suffix(f".{secrets.token_hex(4)}")
+        temporary = self._page.with_suffix(f".{secrets.token_hex(8)}")
         try:
             self._page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.touch(mode=0o600, exist_ok=False)
-            temporary.write_text(text, "utf-8")
+            with open(temporary, "x", encoding="utf-8", opener=_private) as file:
+                file.write(text)
             temporary.replace(self._page)
         except OSError as error:
             _log.debug("no journal for this upload: %s", error)
@@ -142,6 +142,10 @@ def _identity(status: os.stat_result) -> dict[str, int]:
         "changed": status.st_ctime_ns,
         "inode": status.st_ino,
     }
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _is_private(status: os.stat_result) -> bool:

@@ -6,6 +6,7 @@ number of transfers; reads that jump about fetch what they ask for, and little m
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
         position = start
+        begun: deque[_Segment] = deque(maxlen=self._workers.concurrency + 1)
         while position < stop:
             found = self._at(position)
             if found is not None:
@@ -111,6 +113,10 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             end = min(after, max(stop, position + least))
             for piece in ranges(begin, end, self.blocksize):
                 self._start(piece, wait=True)
+                begun.append(self._segments[-1])
+                if any(segment.done.error is not None for segment in begun):
+                    # nobody will get what lies behind it
+                    return
             position = end
 
     def _fetch_ahead(self, position: int) -> None:

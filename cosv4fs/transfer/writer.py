@@ -177,7 +177,7 @@ class ObjectWriter:
         try:
             self._client.interrupts.clean_up(self._strategy.abort)
         except OSError as error:
-            _log.warning("an unfinished upload of %s could not be removed: %s", self._target.path, error)
+            _log.warning("an unfinished upload of %r could not be removed: %s", self._target.path, error)
 
     def _refuse_after_failure(self) -> None:
         if self._failed:

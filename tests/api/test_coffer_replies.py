@@ -164,6 +164,12 @@ class TestLooseTypes:
     def test_false(self, value):
         assert said(page, {**PAGE, "IsTruncated": value}).marker is None
 
+    def test_a_full_page_that_does_not_say_whether_it_is_the_last(self):
+        silent = {name: value for name, value in PAGE.items() if name != "IsTruncated"}
+        size = len(PAGE["Contents"])
+        assert said(lambda client: client.list_page(COFFER, max_keys=size), silent).marker is not None
+        assert said(lambda client: client.list_page(COFFER, max_keys=size + 1), silent).marker is None
+
     def test_absent(self):
         bare = {"Name": COFFER, "Contents": [{"Key": "a", "Size": "7"}]}
         found = said(page, bare)

@@ -118,6 +118,32 @@ def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
     assert "S1GN" not in done.err
 
 
+def test_debug_writes_each_record_on_one_line(run, emulator, monkeypatch):
+    import logging
+
+    from cosv4fs.commands import showing
+
+    forged = "a\x1b[2J\r\ncosv4fs: forged\x85line\u2028\u202e"
+
+    def log(_place):
+        logging.getLogger("cosv4fs").warning("told of %s", forged)
+        try:
+            raise ValueError(forged)
+        except ValueError:
+            logging.getLogger("urllib3.connectionpool").warning("failed: %s", forged, exc_info=True)
+        return []
+
+    monkeypatch.setattr(showing, "matches", log)
+    done = run("--debug", "ls", "cosv4://data")
+    lines = done.err.split("\n")
+    assert lines[0].startswith("cosv4fs: told of a")
+    assert lines[1].startswith("urllib3.connectionpool: failed: a")
+    assert "forged" in lines[1]
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("cosv4fs:") for line in lines) == 1
+    assert any(line.startswith("  ValueError: a") for line in lines)
+
+
 def test_errors_and_exit_codes():
     local = PermissionError(13, "Permission denied", "/root/x")
     cases = {

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from cosv4fs import CosV4FileSystem
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Page
 from tests.security.servers import http_reply
@@ -18,9 +18,14 @@ def ok(data):
     return http_reply(json.dumps({"code": 0, "data": data}).encode())
 
 
-def hostile_fs(server, **options):
+def hostile_fs(server, kind=CosV4FileSystem, **options):
     account = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "endpoint": server.endpoint}
-    return CosV4FileSystem(**account, max_retries=0, use_listings_cache=False, **options)
+    return kind(**account, max_retries=0, use_listings_cache=False, **options)
+
+
+def hostile_coffers(server):
+    account = {"secret_id": "id", "secret_key": "key", "endpoint": server.endpoint}
+    return CofferFileSystem(**account, region="ap-x", max_retries=0, use_listings_cache=False)
 
 
 BODIES = {
@@ -154,6 +159,41 @@ class TestEndlessListings:
         with Endless() as server, pytest.raises(OSError, match="round in circles"):
             hostile_fs(server).find("b/d")
         assert 2 <= len(server.requests) <= 4
+
+    @pytest.mark.parametrize("kind", ["cosv4", "cdcs"])
+    def test_who_holds_a_listing_holds_no_more_than_memory_has_room_for(self, kind, monkeypatch):
+        monkeypatch.setattr("cosv4fs.api.listing.MOST_HELD", 2500)
+        numbers = itertools.count()
+
+        class Endless(RawServer):
+            def _answer(self, connection):
+                first = 1000 * next(numbers)
+                names = [f"n{number:08}" for number in range(first, first + 1000)]
+                rows = [{"name": name, "filesize": 1, "filelen": 1, "sha": ""} for name in names]
+                page = {"context": names[-1], "listover": False, "infos": rows}
+                objects = {"Name": "b-1", "IsTruncated": "true", "Contents": [{"Key": n, "Size": 1} for n in names]}
+                self.replies = [ok(page) if kind == "cosv4" else http_reply(json.dumps(objects).encode())]
+                super()._answer(connection)
+
+        with Endless() as server:
+            fs = hostile_fs(server) if kind == "cosv4" else hostile_coffers(server)
+            for question in (fs.ls, fs.find, fs.du, lambda path: list(fs.walk(path))):
+                with pytest.raises(OSError, match=r"more than 2,500 entries.*fs\.client\.list") as caught:
+                    question("b-1")
+                assert caught.value.errno == errno.EFBIG
+                assert caught.value.filename.startswith("b-1")
+            assert sum(1 for _ in itertools.islice(fs.client.list("b-1", "/"), 5000)) == 5000
+
+    @pytest.mark.parametrize("kind", [CosV4FileSystem, CosV3FileSystem, None], ids=["cosv4", "cosv3", "cdcs"])
+    def test_a_page_with_far_more_than_was_asked_for(self, kind):
+        rows = [{"name": f"n{number}", "filesize": 1, "Key": f"n{number}", "Size": 1} for number in range(10_001)]
+        page = {"context": "", "infos": rows}
+        objects = {"Name": "b-1", "IsTruncated": "false", "Contents": rows}
+        with RawServer(http_reply(json.dumps(objects).encode()) if kind is None else ok(page)) as server:
+            fs = hostile_coffers(server) if kind is None else hostile_fs(server, kind)
+            with pytest.raises(OSError, match="10001 rows") as caught:
+                fs.ls("b-1")
+        assert caught.value.errno == errno.EBADMSG
 
 
 ROWS = [{"name": f"n{number}", "filesize": 1, "filelen": 1, "sha": ""} for number in range(1000)]

@@ -1,7 +1,13 @@
 """What a caller passes on from others cannot add headers, parts or requests."""
 
+import json
+import socket
+from urllib.parse import quote, urlsplit
+
 import pytest
 
+from cosv4fs.emulator import faults
+from cosv4fs.emulator.__main__ import _print_request
 from tests.security.conftest import BUCKET
 from tests.security.servers import http_reply
 from tests.support import RawServer, raw_client
@@ -82,3 +88,46 @@ def test_endpoints_are_one_word(emulator, name, text):
 
     with pytest.raises(ValueError, match=name):
         CosV4FileSystem(**{**emulator.storage_options, name: f"http://127.0.0.1:1{text}"})
+
+
+FORGED = "\x1b[2J\r\n2026-01-01 forged\x85line\u2028 \u202e"
+
+
+class TestLogs:
+    """A log has one line per record, whatever names, paths and operations clients and servers send."""
+
+    @pytest.mark.parametrize("where", ["path", "bucket", "query", "body", "method"])
+    def test_the_service_tells_each_request_on_one_line(self, emulator, where, capfd):
+        sent = quote(FORGED)
+        body = json.dumps({"op": FORGED}).encode() if where == "body" else b""
+        method = "P\x1b[2JT" if where == "method" else "POST" if body else "GET"
+        target = {
+            "path": f"/files/v2/1250000000/{BUCKET}/{sent}",
+            "bucket": f"/files/v2/1250000000/{sent}/x",
+            "query": f"/files/v2/1250000000/{BUCKET}/x?op={sent}",
+        }.get(where, f"/files/v2/1250000000/{BUCKET}/x")
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        address = urlsplit(emulator.storage_options["endpoint"])
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(head.encode() + body)
+            while connection.recv(65536):
+                pass
+        for record in emulator.requests:
+            _print_request(record)
+        told = capfd.readouterr().err
+        assert len(emulator.requests) == 1
+        assert told.endswith("\n")
+        assert told[:-1].isprintable()
+
+    def test_what_the_package_logs_itself(self, fs, emulator, caplog):
+        name = f"{BUCKET}/a\nforged\x1b[2J"
+        fs.pipe_file(name, b"old")
+        file = fs.open(name, "wb", size=2**21)
+        file.write(bytes(2**21 - 1))
+        emulator.faults.add(action=faults.Refuse(-97), times=None)
+        file.discard()
+        emulator.faults.clear()
+        assert "could not be removed" in caplog.text
+        for record in caplog.records:
+            assert record.getMessage().isprintable()

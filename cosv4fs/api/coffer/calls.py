@@ -58,9 +58,6 @@ class CofferCaller(Caller):
         super().__init__(config, CofferSigner(config, clock), policy)
         self._clock = clock
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.config.api_root}>"
-
     @property
     def _page_size(self) -> int:
         return min(self.config.page_size, self.config.generation.page_size)

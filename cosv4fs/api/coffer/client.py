@@ -267,8 +267,11 @@ class CofferClient(CofferUploads):
 
         def parse(data: Values) -> ObjectPage:
             data.require("Contents", "IsTruncated", "Name")
-            entries = tuple(StoredObject.parse(row) for row in data.rows("Contents"))
-            if not data.truth("IsTruncated"):
+            rows = (Values(row, request.operation, request.path) for row in data.page("Contents"))
+            entries = tuple(StoredObject.parse(row) for row in rows)
+            # a page that may have been cut off is the last one only where the service says so
+            may_go_on = not data.has("IsTruncated") and len(entries) >= max_keys
+            if not data.truth("IsTruncated") and not may_go_on:
                 return ObjectPage(entries, None)
             # a sample of the documentation is cut off and has no marker (CDCS spec section 4.4)
             following = data.text("NextMarker", "") or (entries[-1].key[1:] if entries else "")
@@ -276,7 +279,8 @@ class CofferClient(CofferUploads):
                 raise data.bad("NextMarker", following)
             return ObjectPage(entries, following)
 
-        return self._ask(self._request("GET", "GetCoffer", coffer, query=query, service=True), parse)
+        request = self._request("GET", "GetCoffer", coffer, query=query, service=True)
+        return self._ask(request, parse)
 
     def list(self, coffer: str, prefix: str = "") -> Iterator[StoredObject]:
         """Yield all objects of a coffer whose key starts with `prefix`; see `list_page`.
@@ -286,7 +290,7 @@ class CofferClient(CofferUploads):
         OSError
             A page failed: what was yielded before is not the whole listing.
         """
-        marker, seen, last = "", {""}, ""
+        marker, seen, last = "", {hash("")}, ""
         while True:
             page = self.list_page(coffer, prefix=prefix, marker=marker, max_keys=self._page_size)
             for entry in page.entries:
@@ -295,9 +299,9 @@ class CofferClient(CofferUploads):
                     yield entry
             if page.marker is None:
                 return
-            if page.marker in seen or len(seen) > _MOST_PAGES:
+            if hash(page.marker) in seen or len(seen) > _MOST_PAGES:
                 raise self._circling("objects", coffer, f"/{prefix.removeprefix('/')}")
-            seen.add(page.marker)
+            seen.add(hash(page.marker))
             marker, last = page.marker, page.entries[-1].key if page.entries else last
 
     def put_object(

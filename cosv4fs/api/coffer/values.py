@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -125,6 +125,10 @@ class Values(Fields):
         """Yield the mappings of a list; XML cannot tell a list of one from a mapping."""
         for value in self._listed(name):
             yield Values(value, self._operation, self._path)
+
+    def page(self, name: str) -> list[Any]:
+        """Return the rows of a page of a listing; see `Fields`. XML cannot tell a list of one from a mapping."""
+        return [self._values[name]] if isinstance(self._values.get(name), Mapping) else super().page(name)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts; XML cannot tell a list of one from a text."""
