@@ -1,0 +1,232 @@
+"""What is legal when two clients change one place: every operation happened once, at one moment.
+
+An operation of the client under test is made of units; each is atomic for itself, as one file of a recursive removal
+is. The moments at which strangers acted are known, and so is what everybody could see just before. What is stored in
+the end is legal when there is a history that explains all of it:
+
+* every unit happened once, before or after each act of a stranger; after an error some units may not have happened;
+* what could be seen before each act is what the units before it had made. So a removal that had taken effect when the
+  stranger wrote cannot have happened after it as well, and what the stranger wrote has to be there;
+* a unit that would have been refused at its moment has not happened there. So two clients never both create a file;
+* a plain overwrite may happen again: what it stores is wanted by its caller until the call returns, and the last
+  writer wins. The same goes for what creates a file or a directory where nothing stands any more;
+* who removes what a stranger has just removed may say that it succeeded: the path is free, as it was to be.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Effect",
+    "Event",
+    "RefusedError",
+    "State",
+    "Unit",
+    "copies",
+    "drops",
+    "explain",
+    "makes",
+    "moves",
+    "removes",
+    "stores",
+    "stores_once",
+]
+
+State = dict[str, "bytes | str | None"]
+"""What is stored: content by path, None for a directory."""
+
+Effect = Callable[[State], State]
+"""What an operation makes of a state; it raises `RefusedError` where the operation fails."""
+
+
+class RefusedError(Exception):
+    """The operation cannot happen in this state."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of an operation that happens as a whole, or not at all.
+
+    Parameters
+    ----------
+    effect : callable
+        What it makes of a state.
+    then : callable, optional
+        A second step, for what no request can do at once: it follows at the same moment or later.
+    repeats : bool
+        It may happen again after a stranger's act; of two steps, the first one.
+    others : tuple of callables
+        Other effects that are as good.
+    partial : tuple of callables
+        What an error may leave of it.
+    source : str, optional
+        The path that the unit takes away: when a stranger has touched it, a success may leave a partial effect too.
+    """
+
+    effect: Effect
+    then: Effect | None = None
+    repeats: bool = False
+    others: tuple[Effect, ...] = ()
+    partial: tuple[Effect, ...] = ()
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An act of a stranger.
+
+    Parameters
+    ----------
+    spot : str
+        The path it is about.
+    seen : State
+        What was stored just before.
+    effect : callable
+        What a success makes of it.
+    succeeded : bool
+        Whether the stranger's call returned; one that failed has changed nothing.
+    """
+
+    spot: str
+    seen: State
+    effect: Effect
+    succeeded: bool
+
+
+Placed = tuple[tuple[int, Effect], ...]
+"""At which moments a unit happens, and how: moment n is before the nth act, counted from 0."""
+
+
+def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final: State, *, failed: bool) -> int | None:
+    """Return how many units happened in the fullest history that explains the final state; None if there is none."""
+    found: int | None = None
+    for placed in itertools.product(*(tuple(_places(unit, events, failed=failed)) for unit in units)):
+        happened = sum(map(bool, placed))
+        if (found is None or happened > found) and _replay(before, placed, events) == final:
+            found = happened
+    return found
+
+
+def _places(unit: Unit, events: Sequence[Event], *, failed: bool) -> Iterator[Placed]:
+    moments = range(len(events) + 1)
+    touched = any(event.succeeded and event.spot == unit.source for event in events)
+    for effect in (*unit.others, *(unit.partial if failed or touched else ())):
+        yield from (((moment, effect),) for moment in moments)
+    for first in moments:
+        again = moments[first + 1 :] if unit.repeats else ()
+        for start in (((first, unit.effect),), *(((first, unit.effect), (later, unit.effect)) for later in again)):
+            if unit.then is None:
+                yield start
+            else:
+                yield from ((*start, (last, unit.then)) for last in moments[start[-1][0] :])
+    if failed:
+        yield ()
+
+
+def _replay(before: State, placed: Sequence[Placed], events: Sequence[Event]) -> State | None:
+    """Return what a history leads to; None if it contradicts what was seen or what was refused."""
+    state = before
+    try:
+        for moment in range(len(events) + 1):
+            for unit in placed:
+                for when, effect in unit:
+                    if when == moment:
+                        state = effect(state)
+            if moment < len(events):
+                event = events[moment]
+                if state != event.seen:
+                    return None
+                state = event.effect(state) if event.succeeded else state
+    except RefusedError:
+        return None
+    return state
+
+
+def stores(name: str, data: bytes, *, create: bool = False) -> Effect:
+    """Write a file, and the directories above it."""
+
+    def effect(state: State) -> State:
+        taken = name in state
+        if taken and (create or state[name] is None):
+            raise RefusedError(name)
+        return {**_with_parents(state, name), name: data}
+
+    return effect
+
+
+def stores_once(name: str, data: bytes, *, create: bool = False) -> Effect:
+    """Write a file where nothing can be replaced and nothing is a directory; not to `create`, equal content will do."""
+
+    def effect(state: State) -> State:
+        if name in state and (create or state[name] != data):
+            raise RefusedError(name)
+        return {**state, name: data}
+
+    return effect
+
+
+def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> Effect:
+    """Remove a file; `tolerant`: also where there is none; `only`: only with this content."""
+
+    def effect(state: State) -> State:
+        if isinstance(state.get(name), bytes) and only in (None, state[name]):
+            return {path: data for path, data in state.items() if path != name}
+        if tolerant and name not in state:
+            return state
+        raise RefusedError(name)
+
+    return effect
+
+
+def copies(source: str, target: str) -> Effect:
+    """Make a second file with the content that the source has."""
+
+    def effect(state: State) -> State:
+        data = state.get(source)
+        if not isinstance(data, bytes):
+            raise RefusedError(source)
+        return stores(target, data)(state)
+
+    return effect
+
+
+def moves(source: str, target: str, *, tolerant: bool = False) -> Effect:
+    """Give a file another path; `tolerant`: nothing happens where there is none."""
+    copy, remove = copies(source, target), removes(source)
+    return lambda state: state if tolerant and source not in state else remove(copy(state))
+
+
+def makes(name: str, *, exist_ok: bool = False) -> Effect:
+    """Make a directory, and those above it."""
+
+    def effect(state: State) -> State:
+        if name in state:
+            if exist_ok and state[name] is None:
+                return state
+            raise RefusedError(name)
+        return {**_with_parents(state, name), name: None}
+
+    return effect
+
+
+def drops(name: str, *, tolerant: bool = False) -> Effect:
+    """Remove a directory in which there is nothing; `tolerant`: also where there is none."""
+
+    def effect(state: State) -> State:
+        if tolerant and name not in state:
+            return state
+        if state.get(name, b"") is not None or any(path.startswith(name + "/") for path in state):
+            raise RefusedError(name)
+        return {path: data for path, data in state.items() if path != name}
+
+    return effect
+
+
+def _with_parents(state: State, name: str) -> State:
+    above = ["/".join(name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)]
+    if any(state.get(folder) is not None for folder in above):
+        raise RefusedError(name)
+    return {**state, **dict.fromkeys(above)}
