@@ -33,6 +33,7 @@ __all__ = [
     "removes",
     "stores",
     "stores_once",
+    "without_directories",
 ]
 
 State = dict[str, "bytes | str | None"]
@@ -166,6 +167,11 @@ def stores_once(name: str, data: bytes, *, create: bool = False) -> Effect:
         return {**state, name: data}
 
     return effect
+
+
+def without_directories(effect: Effect) -> Effect:
+    """Return an effect for a place that knows no directories."""
+    return lambda state: {name: data for name, data in effect(state).items() if data is not None}
 
 
 def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> Effect:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
+from tests.faults import history
 from tests.faults.cells import Cell, attempt, prepared, time_limit
 from tests.faults.contests import ACTS, BEYOND, CONTESTS, Contest
 from tests.faults.history import Event, State, explain
@@ -115,7 +116,10 @@ class _Run:
                 act.run(self.stage.second, self.path(stranger.spot), ours)
             except OSError as refusal:
                 error = refusal
-            self.events.append(Event(stranger.spot, seen, act.effect(stranger.spot, ours), error is None))
+            effect = act.effect(stranger.spot, ours)
+            if self.contest.once:
+                effect = history.without_directories(effect)
+            self.events.append(Event(stranger.spot, seen, effect, error is None))
         except Exception as unexpected:
             self.problems.append(f"the stranger met {type(unexpected).__name__}: {unexpected}")
         if error is not None and act.on == "upload":
