@@ -308,10 +308,7 @@ def _lists(run: Callable[[Any, list[str], list[str]], object]) -> Callable[[Any,
 
 
 def _moved_tree() -> tuple[Unit, ...]:
-    folders = (
-        Unit(history.makes("m", exist_ok=True), repeats=True),
-        Unit(history.makes("m/e", exist_ok=True), repeats=True),
-    )
+    folders = tuple(Unit(history.makes(name, exist_ok=True)) for name in ("m", "m/e"))
     files = tuple(Unit(history.moves(name, f"m{name[1:]}", tolerant=True)) for name in (*_IN_TREE, "d/new"))
     return (*folders, *files, Unit(history.drops("d/e", tolerant=True)), Unit(history.drops("d", tolerant=True)))
 
@@ -371,7 +368,7 @@ def _changing(known: Mapping[str, Operation]) -> list[Contest]:
         Contest(
             replace(one_by_one, name="mv tree", run=lambda fs, at: fs.mv(at / "d/", at / "m/", recursive=True)),
             _moved_tree(),
-            {"d/1": _twin("d/1"), "d/new": OLD, "m/1": _twin("d/1")},
+            {"d/1": _twin("d/1"), "m/1": _twin("d/1")},
         ),
         Contest(
             Operation("mv between buckets", _between(lambda fs, source, target: fs.mv(source, target)), setup=file),

@@ -6,7 +6,8 @@ the end is legal when there is a history that explains all of it:
 
 * every unit happened once, before or after each act of a stranger; after an error some units may not have happened;
 * what could be seen before each act is what the units before it had made. So a removal that had taken effect when the
-  stranger wrote cannot have happened after it as well, and what the stranger wrote has to be there;
+  stranger wrote cannot have happened after it as well, and what the stranger wrote has to be there. (One unit may
+  happen between the look and the act: a removal that says that it succeeded, and a stranger who wrote just then);
 * a unit that would have been refused at its moment has not happened there. So two clients never both create a file;
 * a plain overwrite may happen again: what it stores is wanted by its caller until the call returns, and the last
   writer wins. The same goes for what creates a file or a directory where nothing stands any more;
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 __all__ = [
@@ -97,53 +99,96 @@ class Event:
     succeeded: bool
 
 
-Placed = tuple[tuple[int, Effect], ...]
-"""At which moments a unit happens, and how: moment n is before the nth act, counted from 0."""
+@dataclass(frozen=True)
+class _Way:
+    """One way in which a unit happens: its steps in their order, of which the last ones may be left out.
+
+    Parameters
+    ----------
+    steps : tuple of callables
+        The steps; after all but the first one, a stranger may act.
+    least : int
+        How many of them have to happen, if any.
+    """
+
+    steps: tuple[Effect, ...]
+    least: int
 
 
 def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final: State, *, failed: bool) -> int | None:
     """Return how many units happened in the fullest history that explains the final state; None if there is none."""
     found: int | None = None
-    for placed in itertools.product(*(tuple(_places(unit, events, failed=failed)) for unit in units)):
-        happened = sum(map(bool, placed))
-        if (found is None or happened > found) and _replay(before, placed, events) == final:
-            found = happened
+    for ways in itertools.product(*(tuple(_ways(unit, events, failed=failed)) for unit in units)):
+        for happened in _Search(ways, events, final, failed=failed).continuing(before, (0,) * len(ways), 0):
+            found = happened if found is None else max(found, happened)
     return found
 
 
-def _places(unit: Unit, events: Sequence[Event], *, failed: bool) -> Iterator[Placed]:
-    moments = range(len(events) + 1)
+def _ways(unit: Unit, events: Sequence[Event], *, failed: bool) -> Iterator[_Way]:
     touched = any(event.succeeded and event.spot == unit.source for event in events)
+    if unit.then is None:
+        yield _Way((unit.effect,) * (2 if unit.repeats else 1), 1)
+    else:
+        yield _Way((unit.effect, unit.then), 2)
+        if unit.repeats:
+            yield _Way((unit.effect, unit.effect, unit.then), 3)
     for effect in (*unit.others, *(unit.partial if failed or touched else ())):
-        yield from (((moment, effect),) for moment in moments)
-    for first in moments:
-        again = moments[first + 1 :] if unit.repeats else ()
-        for start in (((first, unit.effect),), *(((first, unit.effect), (later, unit.effect)) for later in again)):
-            if unit.then is None:
-                yield start
-            else:
-                yield from ((*start, (last, unit.then)) for last in moments[start[-1][0] :])
-    if failed:
-        yield ()
+        yield _Way((effect,), 1)
 
 
-def _replay(before: State, placed: Sequence[Placed], events: Sequence[Event]) -> State | None:
-    """Return what a history leads to; None if it contradicts what was seen or what was refused."""
-    state = before
-    try:
-        for moment in range(len(events) + 1):
-            for unit in placed:
-                for when, effect in unit:
-                    if when == moment:
-                        state = effect(state)
-            if moment < len(events):
-                event = events[moment]
-                if state != event.seen:
-                    return None
-                state = event.effect(state) if event.succeeded else state
-    except RefusedError:
-        return None
-    return state
+@dataclass(frozen=True)
+class _Search:
+    """The search for histories; the progress is how many steps of each unit have happened."""
+
+    ways: tuple[_Way, ...]
+    events: Sequence[Event]
+    final: State
+    failed: bool
+
+    def continuing(self, state: State, progress: tuple[int, ...], moment: int) -> Iterator[int]:
+        """Yield how many units have happened in each history that goes on like this and ends as it did."""
+        for later, reached in self._advanced(state, progress):
+            if moment == len(self.events):
+                if reached == self.final and self._is_over(later):
+                    yield sum(map(bool, later))
+                continue
+            event = self.events[moment]
+            if reached == event.seen:
+                yield from self._acted(event, reached, later, moment)
+
+    def _acted(self, event: Event, state: State, progress: tuple[int, ...], moment: int) -> Iterator[int]:
+        """Go on behind an act; the unit whose request was struck may have happened between the look and the act."""
+        for later, reached in ((progress, state), *self._stepped(state, progress)):
+            try:
+                changed = event.effect(reached) if event.succeeded else reached
+            except RefusedError:
+                continue
+            yield from self.continuing(changed, later, moment + 1)
+
+    def _advanced(self, state: State, progress: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
+        """Yield the states to which any units may lead in a row, in the order in which they are named."""
+        choices = (range(done, len(way.steps) + 1) for way, done in zip(self.ways, progress, strict=True))
+        for later in itertools.product(*choices):
+            reached = state
+            try:
+                for way, first, last in zip(self.ways, progress, later, strict=True):
+                    for step in way.steps[first:last]:
+                        reached = step(reached)
+            except RefusedError:
+                continue
+            yield later, reached
+
+    def _stepped(self, state: State, progress: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
+        """Yield the states to which one step leads."""
+        for index, (way, done) in enumerate(zip(self.ways, progress, strict=True)):
+            if done < len(way.steps):
+                with suppress(RefusedError):
+                    yield (*progress[:index], done + 1, *progress[index + 1 :]), way.steps[done](state)
+
+    def _is_over(self, progress: tuple[int, ...]) -> bool:
+        return all(
+            done >= way.least or (self.failed and not done) for way, done in zip(self.ways, progress, strict=True)
+        )
 
 
 def stores(name: str, data: bytes, *, create: bool = False) -> Effect:

@@ -190,7 +190,8 @@ class TestHistory:
         replaced = stranger({"x": OURS}, history.stores("x", THEIRS))
         assert explain({"x": OURS}, REMOVE, [replaced], {}, failed=False) == 1
         assert explain({"x": OURS}, REMOVE, [replaced], {"x": THEIRS}, failed=True) == 0
-        assert explain({"x": OURS}, REMOVE, [replaced], {"x": THEIRS}, failed=False) is None
+        # the stranger may just as well have written after the removal
+        assert explain({"x": OURS}, REMOVE, [replaced], {"x": THEIRS}, failed=False) == 1
 
     def test_two_clients_never_both_create(self):
         created = stranger({}, history.stores("x", OURS, create=True))
