@@ -116,11 +116,11 @@ class _Way:
 
 
 def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final: State, *, failed: bool) -> int | None:
-    """Return how many units happened in the fullest history that explains the final state; None if there is none."""
+    """Return how many units must have happened, so that a history explains the final state; None if there is none."""
     found: int | None = None
     for ways in itertools.product(*(tuple(_ways(unit, events, failed=failed)) for unit in units)):
         for happened in _Search(ways, events, final, failed=failed).continuing(before, (0,) * len(ways), 0):
-            found = happened if found is None else max(found, happened)
+            found = happened if found is None else min(found, happened)
     return found
 
 
