@@ -1,5 +1,7 @@
 """``python -m tests.faults``: every fault in every operation, at every moment that makes a difference.
 
+Strangers among them: other clients that act between a request and its repetition (``--fault stranger``).
+
 The exit code is 1 when anything was lost.
 """
 
@@ -12,11 +14,17 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.faults.cells import Cell, column
+from tests.faults.cells import Cell
+from tests.faults.columns import column, pairs
+from tests.faults.contests import CONTESTS
 from tests.faults.judge import Verdict
 from tests.faults.operations import PROTOCOLS
 from tests.faults.stage import FAULTS
+from tests.faults.strangers import ROWS
 from tests.faults.table import markdown, summary
+
+_PAIRS = "two strangers"
+"""The name of the cells that are drawn."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", metavar="TEXT", help="only operations with one of these in their name")
     add("--fault", nargs="+", metavar="TEXT", help="only faults with one of these in their name")
     add("--part", default="1/1", type=_part, metavar="K/N", help="only every Nth cell, beginning with the Kth")
+    add("--pairs", default=0, type=int, metavar="N", help="N cells more, in which two strangers act")
+    add("--seed", default=1, type=int, help="draws those; the same seed draws the same ones (default: %(default)s)")
     add("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
     add("--out", type=Path, metavar="FILE.md", help="where the table goes")
     add("--list", action="store_true", help="show the names of operations and faults")
@@ -46,30 +56,34 @@ def _chosen(names: list[str], texts: list[str] | None) -> list[str]:
 def main() -> int:
     """Run what the arguments say."""
     options = _parser().parse_args()
-    operations, chosen = (
-        _chosen([*PROTOCOLS[options.protocol]], options.only),
-        _chosen([*FAULTS[options.protocol]], options.fault),
-    )
+    protocol = options.protocol
+    operations = _chosen([*dict.fromkeys([*PROTOCOLS[protocol], *CONTESTS[protocol]])], options.only)
+    chosen = _chosen([*FAULTS[protocol], *ROWS], options.fault)
     if options.list:
         print("operations:", *operations, "faults:", *chosen, sep="\n  ")
         return 0
     began, found = time.monotonic(), dict[str, list[Cell]]()
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(column, options.protocol, name, chosen, options.part): name for name in operations}
+        running = {pool.submit(column, protocol, name, chosen, options.part): name for name in operations}
+        if options.pairs:
+            running[pool.submit(pairs, protocol, options.seed, options.pairs, operations)] = _PAIRS
         for done in as_completed(running):
-            cells = found[running[done]] = done.result()
-            print(f"{running[done]:<22} {summary(cells)}, {sum(cell.seconds for cell in cells):.0f} s", flush=True)
-            for cell in cells:
+            played = found[running[done]] = done.result()
+            if not played:
+                continue
+            print(f"{running[done]:<27} {summary(played)}, {sum(cell.seconds for cell in played):.0f} s", flush=True)
+            for cell in played:
                 if cell.verdict is Verdict.LOST:
-                    print(f"  LOST {cell.fault} / {cell.moment}: {cell.detail}", flush=True)
-    cells = [cell for name in operations for cell in found.get(name, [])]
+                    operation = f"{cell.operation}: " if running[done] == _PAIRS else ""
+                    print(f"  LOST {operation}{cell.fault} / {cell.moment}: {cell.detail}", flush=True)
+    everything = [cell for name in [*operations, _PAIRS] for cell in found.get(name, [])]
     print(
-        f"{options.protocol}, {len(operations)} operations x {len(chosen)} faults: {summary(cells)}, "
+        f"{protocol}, {len(operations)} operations x {len(chosen)} faults: {summary(everything)}, "
         f"{time.monotonic() - began:.0f} s"
     )
     if options.out:
-        options.out.write_text(markdown(cells), "utf-8")
-    return int(any(cell.verdict is Verdict.LOST for cell in cells))
+        options.out.write_text(markdown(everything), "utf-8")
+    return int(any(cell.verdict is Verdict.LOST for cell in everything))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from cosv4fs.emulator import faults
@@ -16,7 +17,18 @@ from tests.faults.judge import Outcome, Verdict, judge
 from tests.faults.operations import PROTOCOLS, Operation
 from tests.faults.stage import Place, Stage, State
 
-__all__ = ["Cell", "Moment", "Rehearsal", "column", "moments", "play", "rehearse"]
+__all__ = [
+    "Cell",
+    "Moment",
+    "Rehearsal",
+    "attempt",
+    "column",
+    "moments",
+    "play",
+    "prepared",
+    "rehearse",
+    "time_limit",
+]
 
 _MOST_SECONDS = 60
 _QUICK_TIMEOUT = 0.1
@@ -84,7 +96,7 @@ def rehearse(stage: Stage, operation: Operation) -> Rehearsal:
     AssertionError
         It does not do what it should, so that the table would say nothing.
     """
-    with _prepared(stage, operation) as (fs, place):
+    with prepared(stage, operation) as (fs, place):
         before = _look(stage, operation, place)[0]
         stage.emulator.clear_requests()
         result = operation.run(fs, place)
@@ -99,7 +111,7 @@ def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, momen
     """Do an operation with a fault and judge what came of it."""
     for _ in range(_MOST_TRIES):
         began = time.monotonic()
-        with _prepared(stage, operation) as (fs, place), _time_limit():
+        with prepared(stage, operation) as (fs, place), time_limit():
             outcome = _perform(stage, operation, fs, place, fault, moment)
             verdict, detail = judge(operation, known, outcome, stage.faults[fault], moment)
         if outcome.openings <= known.openings + outcome.hits:
@@ -108,15 +120,15 @@ def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, momen
     return Cell(operation.name, fault, str(moment), verdict, detail, time.monotonic() - began)
 
 
-def column(protocol: str, name: str, chosen: list[str], part: tuple[int, int] = (1, 1)) -> list[Cell]:
-    """Play the cells of one operation on a service of its own; of several parts only one."""
-    operation, (which, parts) = PROTOCOLS[protocol][name], part
-    with Stage(protocol) as stage:
-        known = rehearse(stage, operation)
-        pairs = [(fault, moment) for fault in chosen for moment in moments(known.requests)]
-        # each column begins elsewhere, so that a part is a mixture of all faults and moments
-        first = (which - 1 + sum(name.encode())) % parts
-        return [play(stage, operation, known, fault, moment) for fault, moment in pairs[first::parts]]
+def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
+    """Yield what plays the cells of one operation with these faults; nothing for what only strangers contest."""
+    if name not in PROTOCOLS[stage.protocol]:
+        return
+    operation = PROTOCOLS[stage.protocol][name]
+    known = rehearse(stage, operation)
+    for fault in chosen:
+        for moment in moments(known.requests) if fault in stage.faults else ():
+            yield partial(play, stage, operation, known, fault, moment)
 
 
 def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: str, moment: Moment) -> Outcome:
@@ -128,7 +140,7 @@ def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: s
     rule = stage.emulator.faults.add(action=action, op=moment.op, nth=moment.nth, times=times)
     if isinstance(action, _SLOW):
         stage.be_hasty(fs, _QUICK_TIMEOUT)
-    result, error = _attempt(operation, fs, place)
+    result, error = attempt(operation, fs, place)
     stage.emulator.faults.clear()
     release.set()
     stage.be_patient(fs)
@@ -142,13 +154,13 @@ def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: s
     cleaned, again, stuck = hidden, None, False
     if hidden and operation.keeps and operation.once and error is not None:
         # the same call goes on with what was left: nobody has to clean up first
-        again = _attempt(operation, fs, place)
+        again = attempt(operation, fs, place)
         cleaned, stuck = _look(stage, operation, place)[1], again[1] is not None
     if cleaned and operation.extra is None:
         stage.second.clean_uploads(place.remote, older_than=-60)
         cleaned = _look(stage, operation, place)[1]
     if error is not None and (again is None or stuck):
-        again = _attempt(operation, fs, place)
+        again = attempt(operation, fs, place)
     last = state if error is None else _look(stage, operation, place)[0]
     return Outcome(True, place, result, error, state, hidden, cleaned, again, last, stuck, openings, hits)
 
@@ -160,7 +172,8 @@ def _openings(stage: Stage) -> int:
     )
 
 
-def _attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseException | None]:
+def attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseException | None]:
+    """Do an operation; return its result, or what it raised."""
     try:
         return operation.run(fs, place), None
     except Exception as error:
@@ -168,9 +181,10 @@ def _attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseE
 
 
 @contextmanager
-def _prepared(stage: Stage, operation: Operation, **options: Any) -> Iterator[tuple[Any, Place]]:
+def prepared(stage: Stage, operation: Operation) -> Iterator[tuple[Any, Place]]:
+    """Make a place ready for an operation; yield the client under test and the place."""
     place = stage.place()
-    fs = stage.client(**{**operation.options, **options})
+    fs = stage.client(**operation.options)
     try:
         operation.setup(stage, place)
         operation.warm(fs, place)
@@ -199,7 +213,9 @@ def _fresh(action: faults.Action) -> tuple[faults.Action, threading.Event]:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def time_limit() -> Iterator[None]:
+    """End a cell that hangs."""
+
     def expire(*_: object) -> None:
         raise TimeoutError(f"the cell took longer than {_MOST_SECONDS} s")
 

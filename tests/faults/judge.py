@@ -16,7 +16,7 @@ from tests.faults.stage import ENDLESS, Place, State
 if TYPE_CHECKING:
     from tests.faults.cells import Moment, Rehearsal
 
-__all__ = ["Outcome", "Verdict", "judge"]
+__all__ = ["Outcome", "Verdict", "bad_error", "judge"]
 
 
 class Verdict(Enum):
@@ -150,27 +150,31 @@ def _is_resized(operation: Operation, known: Rehearsal, seen: Outcome, by: int) 
     )
 
 
-def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: bool) -> str:
-    error, place = seen.error, seen.place
-    assert place is not None
+def bad_error(error: BaseException, place: Place) -> str:
+    """Return what is wrong with an error as such; nothing for one that says what it has to say."""
     if not isinstance(error, CosError):
         return "the error is none of the documented"
     if not any(getattr(builtins, base.__name__, None) is base for base in type(error).__mro__ if base is not CosError):
         return "the error is no builtin OSError"
     if not error.errno or not error.strerror:
         return "the error has no errno or no text"
-    name = error.filename
-    if name == "" and known.requests == _OF_ACCOUNT:
-        # the root of all coffers has no other path
-        return ""
-    if not isinstance(name, str) or not name.startswith((place.remote, str(place.local), place.bucket, place.coffer)):
+    name, known = error.filename, (place.remote, place.beyond, str(place.local), place.bucket, place.coffer)
+    if not isinstance(name, str) or not name.startswith(known):
         return f"the error names {name!r}"
-    if ".cosv4-" in name:
-        return f"the error names a hidden path, {name!r}"
+    return f"the error names a hidden path, {name!r}" if ".cosv4-" in name else ""
+
+
+def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: bool) -> str:
+    error, place = seen.error, seen.place
+    assert place is not None
+    assert error is not None
+    # the root of all coffers has no other path
+    is_of_account = known.requests == _OF_ACCOUNT and isinstance(error, CosError) and error.filename == ""
+    odd = "" if is_of_account else bad_error(error, place)
     code = action.code if isinstance(action, faults.Refuse) else -6993 if isinstance(action, faults.DiskFull) else None
-    if code is not None and forever and error.code is None:
+    if not odd and code is not None and forever and isinstance(error, CosError) and error.code is None:
         return "the error does not carry the service's code"
-    return ""
+    return odd
 
 
 def _bad_state(operation: Operation, known: Rehearsal, seen: Outcome) -> str:

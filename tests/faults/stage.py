@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ _OPTIONS = {"slice_size": 512 * KIB, "single_upload_limit": 512 * KIB, "range_si
 _PARTS = {**_OPTIONS, "slice_size": MIB, "single_upload_limit": 600 * KIB}
 """For coffers, whose parts have 1 MiB at least."""
 
-_BUCKET, _ACCOUNT = "box", "-1250000000"
+_BUCKET, _BEYOND, _ACCOUNT = "box", "crate", "-1250000000"
 _numbers = itertools.count()
 
 State = dict[str, "bytes | str | None"]
@@ -64,6 +64,11 @@ class Place:
         return self.remote.partition("/")[0]
 
     @property
+    def beyond(self) -> str:
+        """A folder in another bucket, which exists as soon as something is put there."""
+        return f"{_BEYOND}/{self.remote.rpartition('/')[2]}"
+
+    @property
     def coffer(self) -> str:
         """The name of a coffer that only this cell may create."""
         return self.remote.rpartition("/")[2] + _ACCOUNT
@@ -81,15 +86,18 @@ class Stage:
     ----------
     faults : mapping of str to Action
         What can go wrong there, by name.
+    on_pause : callable
+        Called while the client under test waits before it sends a request again.
     """
 
     def __init__(self, protocol: str = "cosv4") -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         self.faults = FAULTS[protocol]
+        self.on_pause: Callable[[], None] = lambda: None
         self._writes_once = protocol == "cdcs"
         self._bucket = _BUCKET + _ACCOUNT if self._writes_once else _BUCKET
         self.emulator: Emulator | CofferEmulator = (
-            CofferEmulator(coffers=(self._bucket,)) if self._writes_once else Emulator(buckets=(self._bucket,))
+            CofferEmulator(coffers=(self._bucket,)) if self._writes_once else Emulator(buckets=(self._bucket, _BEYOND))
         )
         self.emulator.start()
         self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
@@ -109,7 +117,7 @@ class Stage:
         journal = str(self._folder / f"journal-{next(_numbers)}")
         sizes = _PARTS if self._writes_once else _OPTIONS
         given = {**self.emulator.storage_options, **sizes, "journal_dir": journal, **options}
-        return fsspec.filesystem(self._protocol, **given, skip_instance_cache=True)
+        return fsspec.filesystem(self.protocol, **given, skip_instance_cache=True)
 
     def client(self, **options: Any) -> Any:
         """Return a filesystem that nobody has used, whose pauses between attempts take no time."""
@@ -119,6 +127,7 @@ class Stage:
             clock.sleep(seconds)
             # a service that is being restarted is back when this returns; nothing happens when it runs
             self.emulator.start()
+            self.on_pause()
 
         fs.client._policy = RetryPolicy(RETRIES, 1e6, clock=clock, sleep=sleep)
         return fs

@@ -1,0 +1,283 @@
+"""What is legal when two clients change one place: every operation happened once, at one moment.
+
+An operation of the client under test is made of units; each is atomic for itself, as one file of a recursive removal
+is. The moments at which strangers acted are known, and so is what everybody could see just before. What is stored in
+the end is legal when there is a history that explains all of it:
+
+* every unit happened once, before or after each act of a stranger; after an error some units may not have happened;
+* what could be seen before each act is what the units before it had made. So a removal that had taken effect when the
+  stranger wrote cannot have happened after it as well, and what the stranger wrote has to be there. (One unit may
+  happen between the look and the act: a removal that says that it succeeded, and a stranger who wrote just then);
+* a unit that would have been refused at its moment has not happened there. So two clients never both create a file;
+* a plain overwrite may happen again: what it stores is wanted by its caller until the call returns, and the last
+  writer wins. The same goes for what creates a file or a directory where nothing stands any more;
+* who removes what a stranger has just removed may say that it succeeded: the path is free, as it was to be.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+__all__ = [
+    "Effect",
+    "Event",
+    "RefusedError",
+    "State",
+    "Unit",
+    "copies",
+    "drops",
+    "explain",
+    "makes",
+    "moves",
+    "removes",
+    "stores",
+    "stores_once",
+    "without_directories",
+]
+
+State = dict[str, "bytes | str | None"]
+"""What is stored: content by path, None for a directory."""
+
+Effect = Callable[[State], State]
+"""What an operation makes of a state; it raises `RefusedError` where the operation fails."""
+
+
+class RefusedError(Exception):
+    """The operation cannot happen in this state."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of an operation that happens as a whole, or not at all.
+
+    Parameters
+    ----------
+    effect : callable
+        What it makes of a state.
+    then : callable, optional
+        A second step, for what no request can do at once: it follows at the same moment or later.
+    repeats : bool
+        It may happen again after a stranger's act; of two steps, the first one.
+    others : tuple of callables
+        Other effects that are as good.
+    partial : tuple of callables
+        What an error may leave of it.
+    source : str, optional
+        The path that the unit takes away: when a stranger has touched it, a success may leave a partial effect too.
+    """
+
+    effect: Effect
+    then: Effect | None = None
+    repeats: bool = False
+    others: tuple[Effect, ...] = ()
+    partial: tuple[Effect, ...] = ()
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An act of a stranger.
+
+    Parameters
+    ----------
+    spot : str
+        The path it is about.
+    seen : State
+        What was stored just before.
+    effect : callable
+        What a success makes of it.
+    succeeded : bool
+        Whether the stranger's call returned; one that failed has changed nothing.
+    """
+
+    spot: str
+    seen: State
+    effect: Effect
+    succeeded: bool
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way in which a unit happens: its steps in their order, of which the last ones may be left out.
+
+    Parameters
+    ----------
+    steps : tuple of callables
+        The steps; after all but the first one, a stranger may act.
+    least : int
+        How many of them have to happen, if any.
+    """
+
+    steps: tuple[Effect, ...]
+    least: int
+
+
+def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final: State, *, failed: bool) -> int | None:
+    """Return how many units must have happened, so that a history explains the final state; None if there is none."""
+    found: int | None = None
+    for ways in itertools.product(*(tuple(_ways(unit, events, failed=failed)) for unit in units)):
+        for happened in _Search(ways, events, final, failed=failed).continuing(before, (0,) * len(ways), 0):
+            found = happened if found is None else min(found, happened)
+    return found
+
+
+def _ways(unit: Unit, events: Sequence[Event], *, failed: bool) -> Iterator[_Way]:
+    touched = any(event.succeeded and event.spot == unit.source for event in events)
+    if unit.then is None:
+        yield _Way((unit.effect,) * (2 if unit.repeats else 1), 1)
+    else:
+        yield _Way((unit.effect, unit.then), 2)
+        if unit.repeats:
+            yield _Way((unit.effect, unit.effect, unit.then), 3)
+    for effect in (*unit.others, *(unit.partial if failed or touched else ())):
+        yield _Way((effect,), 1)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The search for histories; the progress is how many steps of each unit have happened."""
+
+    ways: tuple[_Way, ...]
+    events: Sequence[Event]
+    final: State
+    failed: bool
+
+    def continuing(self, state: State, progress: tuple[int, ...], moment: int) -> Iterator[int]:
+        """Yield how many units have happened in each history that goes on like this and ends as it did."""
+        for later, reached in self._advanced(state, progress):
+            if moment == len(self.events):
+                if reached == self.final and self._is_over(later):
+                    yield sum(map(bool, later))
+                continue
+            event = self.events[moment]
+            if reached == event.seen:
+                yield from self._acted(event, reached, later, moment)
+
+    def _acted(self, event: Event, state: State, progress: tuple[int, ...], moment: int) -> Iterator[int]:
+        """Go on behind an act; the unit whose request was struck may have happened between the look and the act."""
+        for later, reached in ((progress, state), *self._stepped(state, progress)):
+            try:
+                changed = event.effect(reached) if event.succeeded else reached
+            except RefusedError:
+                continue
+            yield from self.continuing(changed, later, moment + 1)
+
+    def _advanced(self, state: State, progress: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
+        """Yield the states to which any units may lead in a row, in the order in which they are named."""
+        choices = (range(done, len(way.steps) + 1) for way, done in zip(self.ways, progress, strict=True))
+        for later in itertools.product(*choices):
+            reached = state
+            try:
+                for way, first, last in zip(self.ways, progress, later, strict=True):
+                    for step in way.steps[first:last]:
+                        reached = step(reached)
+            except RefusedError:
+                continue
+            yield later, reached
+
+    def _stepped(self, state: State, progress: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
+        """Yield the states to which one step leads."""
+        for index, (way, done) in enumerate(zip(self.ways, progress, strict=True)):
+            if done < len(way.steps):
+                with suppress(RefusedError):
+                    yield (*progress[:index], done + 1, *progress[index + 1 :]), way.steps[done](state)
+
+    def _is_over(self, progress: tuple[int, ...]) -> bool:
+        return all(
+            done >= way.least or (self.failed and not done) for way, done in zip(self.ways, progress, strict=True)
+        )
+
+
+def stores(name: str, data: bytes, *, create: bool = False) -> Effect:
+    """Write a file, and the directories above it."""
+
+    def effect(state: State) -> State:
+        taken = name in state
+        if taken and (create or state[name] is None):
+            raise RefusedError(name)
+        return {**_with_parents(state, name), name: data}
+
+    return effect
+
+
+def stores_once(name: str, data: bytes, *, create: bool = False) -> Effect:
+    """Write a file where nothing can be replaced and nothing is a directory; not to `create`, equal content will do."""
+
+    def effect(state: State) -> State:
+        if name in state and (create or state[name] != data):
+            raise RefusedError(name)
+        return {**state, name: data}
+
+    return effect
+
+
+def without_directories(effect: Effect) -> Effect:
+    """Return an effect for a place that knows no directories."""
+    return lambda state: {name: data for name, data in effect(state).items() if data is not None}
+
+
+def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> Effect:
+    """Remove a file; `tolerant`: also where there is none; `only`: only with this content."""
+
+    def effect(state: State) -> State:
+        if isinstance(state.get(name), bytes) and only in (None, state[name]):
+            return {path: data for path, data in state.items() if path != name}
+        if tolerant and name not in state:
+            return state
+        raise RefusedError(name)
+
+    return effect
+
+
+def copies(source: str, target: str) -> Effect:
+    """Make a second file with the content that the source has."""
+
+    def effect(state: State) -> State:
+        data = state.get(source)
+        if not isinstance(data, bytes):
+            raise RefusedError(source)
+        return stores(target, data)(state)
+
+    return effect
+
+
+def moves(source: str, target: str, *, tolerant: bool = False) -> Effect:
+    """Give a file another path; `tolerant`: nothing happens where there is none."""
+    copy, remove = copies(source, target), removes(source)
+    return lambda state: state if tolerant and source not in state else remove(copy(state))
+
+
+def makes(name: str, *, exist_ok: bool = False) -> Effect:
+    """Make a directory, and those above it."""
+
+    def effect(state: State) -> State:
+        if name in state:
+            if exist_ok and state[name] is None:
+                return state
+            raise RefusedError(name)
+        return {**_with_parents(state, name), name: None}
+
+    return effect
+
+
+def drops(name: str, *, tolerant: bool = False) -> Effect:
+    """Remove a directory in which there is nothing; `tolerant`: also where there is none."""
+
+    def effect(state: State) -> State:
+        if tolerant and name not in state:
+            return state
+        if state.get(name, b"") is not None or any(path.startswith(name + "/") for path in state):
+            raise RefusedError(name)
+        return {path: data for path, data in state.items() if path != name}
+
+    return effect
+
+
+def _with_parents(state: State, name: str) -> State:
+    above = ["/".join(name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)]
+    if any(state.get(folder) is not None for folder in above):
+        raise RefusedError(name)
+    return {**state, **dict.fromkeys(above)}

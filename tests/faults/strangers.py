@@ -1,0 +1,276 @@
+"""One cell with a stranger: an operation, a fault, and what another client does before the operation goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from cosv4fs.emulator import faults
+from cosv4fs.errors import CosError
+from tests.faults import history
+from tests.faults.cells import Cell, attempt, prepared, time_limit
+from tests.faults.contests import ACTS, BEYOND, CONTESTS, Contest
+from tests.faults.history import Event, State, explain
+from tests.faults.judge import Verdict, bad_error
+from tests.faults.stage import Place, Stage
+from tests.strangers import BETWEEN, Meanwhile
+
+__all__ = ["FAULTS", "NOBODY", "ROWS", "Rehearsal", "Stranger", "cells_of", "column", "play", "rehearse"]
+
+SILENCE = "reply lost, and silence"
+"""The service answers nothing afterwards: nobody can ask what became of the request."""
+
+NOBODY = "nobody acts"
+"""The row of what is done beside which no stranger acts."""
+
+FAULTS = {**BETWEEN, SILENCE: faults.DropReply()}
+"""What happens to a request while a stranger acts, by name."""
+
+ROWS = {NOBODY: ("", ""), **{f"{fault}, a stranger {act}": (fault, act) for fault in FAULTS for act in ACTS}}
+"""The rows of the table by name."""
+
+_MOST_NTH = 3
+"""Of requests of one kind, the first ones and the last are struck."""
+
+_PATIENCE = 30.0
+_REFUSALS = {"cdcs": faults.Refuse("PolicyCheckFailed")}
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """What another client does, and when.
+
+    Parameters
+    ----------
+    fault, act : str
+        What happens to the request, and what the stranger does then.
+    spot : str
+        Where.
+    op, nth : str, int
+        At which request.
+    """
+
+    fault: str
+    act: str
+    spot: str
+    op: str
+    nth: int
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an operation does beside which nobody acts: the state before, its requests in their order, and the cell."""
+
+    before: State
+    requests: tuple[str, ...]
+    cell: Cell
+
+
+@dataclass
+class _Run:
+    """One operation beside which strangers act, and what was seen of it."""
+
+    stage: Stage
+    contest: Contest
+    fs: Any
+    place: Place
+    events: list[Event] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    silent: bool = False
+    acting: bool = False
+
+    def path(self, spot: str) -> str:
+        return f"{self.place.beyond}/{spot[len(BEYOND) :]}" if spot.startswith(BEYOND) else self.place / spot
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether another bucket belongs to the contest."""
+        return any(spot.startswith(BEYOND) for spot in self.contest.spots)
+
+    def look(self) -> tuple[State, list[str]]:
+        state, hidden = self.stage.look(self.place)
+        if self.is_beyond:
+            more, hidden_there = self._look_beyond()
+            state |= {BEYOND + name: data for name, data in more.items()}
+            hidden += [BEYOND + name for name in hidden_there]
+        return {name: data for name, data in state.items() if not name.startswith("local/")}, hidden
+
+    def _look_beyond(self) -> tuple[State, list[str]]:
+        try:
+            return self.stage.look(Place(self.place.beyond, self.place.local))
+        except FileNotFoundError:
+            return {}, []
+
+    def act(self, stranger: Stranger) -> None:
+        """Look, and let the stranger act; what goes wrong here is part of the verdict."""
+        act, ours = ACTS[stranger.act], self.contest.spots[stranger.spot]
+        error: Exception | None = None
+        self.acting = True
+        try:
+            seen = self.look()[0]
+            try:
+                act.run(self.stage.second, self.path(stranger.spot), ours)
+            except OSError as refusal:
+                error = refusal
+            effect = act.effect(stranger.spot, ours)
+            if self.contest.once:
+                effect = history.without_directories(effect)
+            self.events.append(Event(stranger.spot, seen, effect, error is None))
+        except Exception as unexpected:
+            self.problems.append(f"the stranger met {type(unexpected).__name__}: {unexpected}")
+        if error is not None and act.on == "upload":
+            self.problems.append(f"the stranger could not finish: {type(error).__name__}: {error}")
+        self.silent = stranger.fault == SILENCE
+        self.acting = False
+
+    def act_later(self, stranger: Stranger) -> None:
+        """Let the stranger act in the pause before the repetition: a coffer holds the name of a request in flight."""
+
+        def act() -> None:
+            self.stage.on_pause = lambda: None
+            self.act(stranger)
+
+        self.stage.on_pause = act
+
+    def order(self, action: faults.Action, op: str | None, nth: int, times: int | None = 1) -> faults.Fault:
+        """Order a fault that meets no request of a stranger."""
+        match = lambda call: not self.acting  # noqa: E731
+        return self.stage.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
+
+
+def rehearse(stage: Stage, contest: Contest) -> Rehearsal:
+    """Do an operation beside which nobody acts."""
+    began = time.monotonic()
+    with _ready(stage, contest) as run, time_limit():
+        before = run.look()[0]
+        stage.emulator.clear_requests()
+        _, error = attempt(contest.operation, run.fs, run.place)
+        requests = tuple(record.op for record in stage.emulator.requests)
+        if (error is not None) is not bool(contest.spoil):
+            run.problems.append("it fails though nothing is wrong" if error is not None else "it should have failed")
+        stage.emulator.faults.clear()
+        verdict, detail = _judge(run, before, error)
+    assert requests, contest.operation.name
+    cell = Cell(contest.operation.name, NOBODY, "-", verdict, detail, time.monotonic() - began)
+    return Rehearsal(before, requests, cell)
+
+
+def cells_of(contest: Contest, known: Rehearsal, fault: str, act: str) -> Iterator[Stranger]:
+    """Yield where and when a stranger does this beside an operation."""
+    counts = {op: known.requests.count(op) for op in dict.fromkeys(known.requests)}
+    for name, spot in contest.acts:
+        for op, count in counts.items() if name == act else ():
+            for nth in sorted({*range(1, min(count, _MOST_NTH) + 1), count}):
+                yield Stranger(fault, act, spot, op, nth)
+
+
+def play(stage: Stage, contest: Contest, known: Rehearsal, *strangers: Stranger) -> Cell:
+    """Do an operation beside which strangers act, and judge what came of it."""
+    began = time.monotonic()
+    with _ready(stage, contest) as run, time_limit():
+        act = run.act_later if contest.once else run.act
+        actions = [Meanwhile(partial(act, stranger), FAULTS[stranger.fault]) for stranger in strangers]
+        rules = [
+            run.order(action, stranger.op, stranger.nth) for action, stranger in zip(actions, strangers, strict=True)
+        ]
+        stage.emulator.faults.add(action=faults.DropBefore(), times=None, match=lambda call: run.silent)
+        _, error = attempt(contest.operation, run.fs, run.place)
+        stage.emulator.faults.clear()
+        hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
+        assert all(action.done.wait(_PATIENCE) for action in hit)
+        stage.on_pause()
+        verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
+    if verdict is Verdict.LOST and contest.asks_first and any(map(_is_unseen, strangers)):
+        verdict = Verdict.BLIND
+    row = " + ".join(f"{stranger.fault}, a stranger {stranger.act}" for stranger in strangers)
+    moment = " + ".join(f"{stranger.op} {stranger.nth}, at {stranger.spot}" for stranger in strangers)
+    return Cell(contest.operation.name, row, moment, verdict, detail, time.monotonic() - began)
+
+
+def _is_unseen(stranger: Stranger) -> bool:
+    """Return whether a stranger acts after the last question and before the removal that relies on the answer.
+
+    The service removes without conditions, so no client can notice.
+    """
+    return stranger.fault == "nothing wrong" and stranger.op == "delete"
+
+
+@contextmanager
+def _ready(stage: Stage, contest: Contest) -> Iterator[_Run]:
+    refusal = _REFUSALS.get(stage.protocol, faults.Refuse(-182))
+    with prepared(stage, contest.operation) as (fs, place):
+        contest.begin(stage, fs, place)
+        run = _Run(stage, contest, fs, place)
+        for op, nth in contest.spoil.items():
+            run.order(refusal, op, nth, times=None)
+        yield run
+
+
+def _judge(run: _Run, before: State, error: BaseException | None) -> tuple[Verdict, str]:
+    said = f" [{type(error).__name__}: {error}]" if error is not None else ""
+    odd = [*run.problems, bad_error(error, run.place) if error is not None else ""]
+    try:
+        state, _ = run.look()
+        happened = explain(before, run.contest.units, run.events, state, failed=error is not None)
+        if happened is None:
+            odd.append(_contradiction(before, run.events, state, error))
+        odd.append(_leftovers(run, state))
+    except CosError as unreadable:
+        odd.append(f"what is stored cannot be read: {unreadable}")
+    odd = [problem for problem in odd if problem]
+    if odd:
+        return Verdict.LOST, "; ".join(odd) + said
+    if error is None:
+        return Verdict.SURVIVED, ""
+    return (Verdict.DONE if happened == len(run.contest.units) else Verdict.REPORTED), said.strip()
+
+
+def _leftovers(run: _Run, state: State) -> str:
+    """Remove what is hidden, and return what is wrong then."""
+    if run.contest.kinds == "upload":
+        return ""
+    for folder in (run.place.remote, *([run.place.beyond] if run.is_beyond else [])):
+        with suppress(FileNotFoundError):
+            run.stage.second.clean_uploads(folder, older_than=-60)
+    after, hidden = run.look()
+    if after != state:
+        return f"clean_uploads makes of it {_short(after)}"
+    return f"clean_uploads leaves {hidden}" if hidden else ""
+
+
+def _contradiction(before: State, events: list[Event], state: State, error: BaseException | None) -> str:
+    steps = [f"there was {_short(before)}"]
+    for event in events:
+        did = "changed" if event.succeeded else "could not change"
+        steps.append(f"a stranger saw {_short(event.seen)} and {did} {event.spot}")
+    steps.append(f"{'an error' if error is not None else 'a success'} leaves {_short(state)}")
+    return ", ".join(steps)
+
+
+def _short(state: State) -> str:
+    names = {name: "/" if data is None else f"{len(data)} {hash_of(data)}" for name, data in sorted(state.items())}
+    return "{" + ", ".join(f"{name}: {text}" for name, text in names.items()) + "}"
+
+
+def hash_of(data: bytes | str) -> str:
+    """Return a few letters that tell contents of one size apart."""
+    return f"{abs(hash(data)) % 4096:03x}" if isinstance(data, bytes) else data
+
+
+def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
+    """Yield what plays the cells of one operation with these rows; nothing for what changes nothing."""
+    rows = [row for row in chosen if row in ROWS]
+    if not rows or name not in CONTESTS[stage.protocol]:
+        return
+    contest = CONTESTS[stage.protocol][name]
+    known = rehearse(stage, contest)
+    for row in rows:
+        if row == NOBODY:
+            yield lambda: known.cell
+            continue
+        for stranger in cells_of(contest, known, *ROWS[row]):
+            yield partial(play, stage, contest, known, stranger)

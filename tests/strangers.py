@@ -1,0 +1,78 @@
+"""Other clients that act between a request and its repetition."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cosv4fs.emulator import faults
+
+if TYPE_CHECKING:
+    from cosv4fs.emulator.replies import Reply
+    from cosv4fs.emulator.request import Request
+
+__all__ = ["BETWEEN", "Meanwhile"]
+
+BETWEEN = {
+    "nothing wrong": None,
+    "reply lost": faults.DropReply(),
+    "500 without effect": faults.HttpError(500, kind="json"),
+    "502 without effect": faults.HttpError(502),
+}
+"""What happens to a request while a stranger acts. Without a fault the stranger is just ahead of the request."""
+
+
+class Meanwhile(faults.Action):
+    """Let a stranger act, once, after a fault has struck a request and before the client hears of it.
+
+    The service has carried the request out, or refused it, when the stranger acts; the client can only send its next
+    request afterwards. So the order is always the same, and nothing has to wait.
+
+    Parameters
+    ----------
+    act : callable
+        What the stranger does. Its own requests must not match the rule of this action.
+    action : Action, optional
+        The fault. None: nothing goes wrong, and the stranger acts before the request is carried out.
+
+    Attributes
+    ----------
+    done : threading.Event
+        Set when the stranger has acted. A client that does not wait for its replies can be done earlier.
+    """
+
+    def __init__(self, act: Callable[[], object], action: faults.Action | None = None) -> None:
+        self._act, self._action = act, action
+        self.done = threading.Event()
+        self._begun = False
+
+    def before(self, call: Request) -> Reply | None:
+        """Strike before the request is carried out."""
+        if self._action is None:
+            self._act_once()
+            return None
+        try:
+            reply = self._action.before(call)
+        except faults.Disconnect:
+            self._act_once()
+            raise
+        if reply is not None:
+            self._act_once()
+        return reply
+
+    def after(self, call: Request, reply: Reply) -> Reply:
+        """Strike after the request was carried out."""
+        try:
+            return reply if self._action is None else self._action.after(call, reply)
+        finally:
+            self._act_once()
+
+    def _act_once(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            self._act()
+        finally:
+            self.done.set()
