@@ -17,8 +17,8 @@ from cosv4fs._version import __version__
 from cosv4fs.errors import CosError, MissingCredentialsError
 
 if TYPE_CHECKING:
+    from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
     from cosv4fs.coffers import CofferFileSystem
-    from cosv4fs.filesystem import CosV3FileSystem, CosV4FileSystem
 
 __all__ = [
     "CofferFileSystem",
@@ -33,9 +33,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # the emulator and its pytest plugin live in this package too and need neither fsspec nor requests
     if name in ("CosV3FileSystem", "CosV4FileSystem"):
-        from cosv4fs import filesystem  # noqa: PLC0415
+        from cosv4fs import buckets  # noqa: PLC0415
 
-        return getattr(filesystem, name)
+        return getattr(buckets, name)
     if name == "CofferFileSystem":
         from cosv4fs.coffers import CofferFileSystem  # noqa: PLC0415
 

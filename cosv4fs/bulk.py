@@ -11,11 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
@@ -25,11 +25,21 @@ from fsspec.utils import other_paths, stringify_path
 
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import is_part
+from cosv4fs.transfer.workers import Workers
 
-if TYPE_CHECKING:
-    from cosv4fs.lookup import Lookup
-
-__all__ = ["check_targets", "each_pair", "is_one_of_many", "plan_copy", "plan_get", "plan_put", "step_counter"]
+__all__ = [
+    "check_moves",
+    "check_targets",
+    "copy_each",
+    "each_pair",
+    "expand",
+    "is_literal",
+    "is_one_of_many",
+    "plan_copy",
+    "plan_get",
+    "plan_put",
+    "step_counter",
+]
 
 T = TypeVar("T")
 Pair = tuple[str, str]
@@ -48,11 +58,11 @@ class _Planner:
 
     Parameters
     ----------
-    fs : Lookup
+    fs : AbstractFileSystem
         The filesystem that is asked.
     """
 
-    def __init__(self, fs: Lookup) -> None:
+    def __init__(self, fs: AbstractFileSystem) -> None:
         self._fs = fs
         self._disguises = False
         self.pairs: list[Pair] = []
@@ -70,11 +80,11 @@ class _Planner:
         return stringify_path(path).translate(_MAGIC)
 
     def isdir(self, path: str) -> bool:
-        return self._fs.isdir(self._bare(path))
+        return bool(self._fs.isdir(self._bare(path)))
 
     def expand_path(self, path: Any, **options: Any) -> list[str]:
         if not self._disguises:
-            return self._fs.expand_path(path, **options)
+            return list(self._fs.expand_path(path, **options))
         items = path if isinstance(path, list) else [path]
         expanded: set[str] = set()
         for item in items:
@@ -92,10 +102,10 @@ class _Planner:
     get_file = put_file = cp_file = _note
 
 
-def plan_get(fs: Lookup, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
+def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
     """Return the (remote, local) pairs of a ``get``, in fsspec's order."""
     planner = _Planner(fs)
-    AbstractFileSystem.get(planner, planner.disguised(rpath, fs.is_literal), _plain(lpath), **options)
+    AbstractFileSystem.get(planner, planner.disguised(rpath, partial(is_literal, fs)), _plain(lpath), **options)
     if not isinstance(lpath, list):
         check_contained(make_path_posix(stringify_path(lpath)), [target for _, target in planner.pairs])
     return planner.pairs
@@ -120,7 +130,7 @@ def check_contained(root: str, targets: list[str]) -> None:
             raise make_error(errno.EINVAL, f"it would be written outside {root}: get it by its name", target)
 
 
-def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
+def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
     """Return the (local, remote) pairs of a ``put``, in fsspec's order."""
     items = lpath if isinstance(lpath, list) else [lpath]
     if not isinstance(rpath, list) and any(map(_is_local_folder_like_a_pattern, items)):
@@ -132,10 +142,10 @@ def plan_put(fs: Lookup, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
     return [pair for pair in planner.pairs if pair[0] in named or not is_part(Path(pair[0]).name)]
 
 
-def plan_copy(fs: Lookup, path1: Any, path2: Any, **options: Any) -> list[Pair]:
+def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order."""
     planner = _Planner(fs)
-    AbstractFileSystem.copy(planner, planner.disguised(path1, fs.is_literal), _plain(path2), **options)
+    AbstractFileSystem.copy(planner, planner.disguised(path1, partial(is_literal, fs)), _plain(path2), **options)
     return planner.pairs
 
 
@@ -179,10 +189,67 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
     return unique
 
 
+def check_moves(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the moves that are to be made, each once, without those of a path to itself.
+
+    Raises
+    ------
+    OSError
+        EINVAL, before anything is moved: see `check_targets`; also for a directory that would go into itself.
+    """
+    pairs = list(pairs)
+    into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
+    if into_itself is not None:
+        raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
+    return [(source, target) for source, target in check_targets(pairs, "moved") if source != target]
+
+
 def _path_and_parents(path: str) -> Iterator[str]:
     while path:
         yield path
         path = path.rpartition("/")[0]
+
+
+def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:
+    """Return the paths that a path, a pattern or a list of them stands for; existing names are taken literally.
+
+    Parameters
+    ----------
+    expand : callable
+        fsspec's own method, which takes everything that looks like a pattern for one unless told otherwise.
+    """
+    items = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    literals = [] if assume_literal else [item for item in items if is_literal(fs, item)]
+    if not literals:
+        return _expanded(fs, expand, items, assume_literal=assume_literal)
+    out = set(_expanded(fs, expand, literals, assume_literal=True))
+    with suppress(FileNotFoundError):
+        patterns = [item for item in items if item not in literals]
+        out |= set(_expanded(fs, expand, patterns, assume_literal=False))
+    return sorted(out)
+
+
+def _expanded(
+    fs: AbstractFileSystem, expand: Callable[..., list[str]], items: list[Any], *, assume_literal: bool
+) -> list[str]:
+    try:
+        return expand(items, assume_literal=assume_literal)
+    except FileNotFoundError as error:
+        if error.errno is not None or not items:
+            raise
+        # fsspec's own has no errno and no filename
+        raise make_error(errno.ENOENT, "no such file or directory", fs._strip_protocol(items[0])) from None
+
+
+def is_literal(fs: AbstractFileSystem, path: Any) -> bool:
+    """Return whether a path that looks like a pattern is the name of something that exists."""
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    stripped = fs._strip_protocol(path)
+    if not has_magic(stripped):
+        return False
+    # a name with * or ? matches itself as a pattern; one with [ does not
+    return bool(fs.exists(stripped) if "[" in stripped else stripped in fs.glob(stripped))
 
 
 def _plain(path: Any) -> Any:
@@ -198,7 +265,7 @@ def _is_local_folder_like_a_pattern(path: Any) -> bool:
 
 
 def _plan_put_of_folder(
-    fs: Lookup, lpath: Any, rpath: str, recursive: bool = False, maxdepth: int | None = None
+    fs: AbstractFileSystem, lpath: Any, rpath: str, recursive: bool = False, maxdepth: int | None = None
 ) -> list[Pair]:
     """Return the pairs of a ``put`` of a local directory whose name fsspec takes for a pattern of others."""
     if isinstance(lpath, list):
@@ -241,7 +308,9 @@ _telling: ContextVar[_Telling | None] = ContextVar("_telling", default=None)
 """In a thread that handles one file of many: how all of them tell their callbacks something."""
 
 
-def each_pair(fs: Lookup, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:
+def each_pair(
+    workers: Workers, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]
+) -> None:
     """Do something for every pair, several at once; tell `callback` of every file, and its branches of every byte."""
     telling = _Telling()
     callback.set_size(len(pairs))
@@ -255,7 +324,30 @@ def each_pair(fs: Lookup, pairs: list[Pair], callback: Callback, action: Callabl
             _telling.reset(token)
         telling.tell(callback.relative_update, 1)
 
-    fs.workers.each(one, pairs)
+    workers.each(one, pairs)
+
+
+def copy_each(fs: AbstractFileSystem, workers: Workers, pairs: list[Pair], folders: set[str], on_error: str) -> None:
+    """Copy file by file, several at once; make a directory for each of `folders`.
+
+    Parameters
+    ----------
+    on_error : str
+        ``raise``, or ``ignore`` for sources that are not found.
+    """
+
+    def one(pair: Pair) -> None:
+        try:
+            if pair[0] in folders:
+                fs.makedirs(pair[1], exist_ok=True)
+            else:
+                fs.cp_file(*pair)
+        except FileNotFoundError as error:
+            # of a target, such as one in a bucket that does not exist, it is never to be passed over
+            if on_error == "raise" or error.filename != fs._strip_protocol(pair[0]):
+                raise
+
+    workers.each(one, pairs)
 
 
 def is_one_of_many() -> bool:

@@ -3,79 +3,89 @@
 from __future__ import annotations
 
 import errno
-import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from cosv4fs import paths
-from cosv4fs.api import CofferClient, Version
-from cosv4fs.api.bodies import check_plain
+from cosv4fs.api import CofferClient
 from cosv4fs.capabilities import COFFERS
-from cosv4fs.coffertree import CofferTree
-from cosv4fs.copying import Copying
 from cosv4fs.errors import make_error
-from cosv4fs.front import Front
+from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.generation import CDCS
-from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART
-from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.writeonce import WRITE_ONCE, exists_error
-from cosv4fs.tree import Info
+from cosv4fs.namespace import CofferNamespace
+from cosv4fs.runtime import CofferRuntime
+from cosv4fs.transfer.writeonce import WRITE_ONCE
 
 __all__ = ["CofferFileSystem"]
 
 
-class _WriteOnce(Copying):
-    """Writing and reading where nothing can be replaced, moved or removed."""
+class CofferFileSystem(ObjectFileSystem):
+    """Coffers of Tencent Cloud's Data Coffer Service, as ``cdcs://examplecoffer-1250000000/dir/name``.
 
+    A coffer is write-once: objects can be neither replaced nor moved nor deleted, and vanish only by the coffer's
+    lifecycle (`set_lifecycle`). Whatever would write to the path of an object raises `FileExistsError`, and what would
+    remove or move one `NotImplementedError`. An object appears when it is complete, and not before; contents of unknown
+    size travel while they are written.
+
+    Directories are what names have in common. Some services refuse empty objects. Objects are not compared with a
+    checksum when they are read: the service tells none that holds for all objects.
+
+    Parameters
+    ----------
+    secret_id, secret_key, region : str, optional
+        The account's keys, and the name of the region (``ap-tianjin``). Else from ``CDCS_SECRET_ID``,
+        ``CDCS_SECRET_KEY`` and ``CDCS_REGION``, else from fsspec's configuration under ``cdcs``.
+    endpoint : str, optional
+        URL of another service that speaks the API, such as the emulator's. Else from ``CDCS_ENDPOINT``.
+    asynchronous, loop : optional
+        What fsspec may hand to any filesystem; this one is synchronous.
+    **options
+        Every other field of `cosv4fs.config.Config` that is of use for coffers, among them ``security_token``,
+        ``slice_size`` (bytes of the first parts), ``single_upload_limit``, ``spool_memory`` (bytes of the largest part
+        that is kept in memory while it is written; larger ones wait in temporary files in ``spool_dir``) and
+        ``max_concurrency``.
+
+    Raises
+    ------
+    MissingCredentialsError
+        A `PermissionError` and `ValueError` that names what is missing and how to set it.
+    TypeError, ValueError
+        An option is unknown, of no use for coffers, or has a value that cannot be.
+    """
+
+    protocol = "cdcs"
+    generation = CDCS
+    capabilities = COFFERS
     _no_append = WRITE_ONCE
+    _positional = ("secret_id", "secret_key", "region", "endpoint")
+
+    def __init__(
+        self,
+        secret_id: str | None = None,
+        secret_key: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        **options: Any,
+    ) -> None:
+        account = {"secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint}
+        super().__init__(account, asynchronous, loop, **options)
+
+    @property
+    def runtime(self) -> CofferRuntime:
+        """What all instances with this configuration share in this process."""
+        return cast(CofferRuntime, super().runtime)
 
     @property
     def client(self) -> CofferClient:
         """The typed client of the API, for what a filesystem cannot express."""
-        return cast(CofferClient, self.room.client)
+        return self.runtime.client
 
     @property
-    def namespace(self) -> CofferTree:
+    def namespace(self) -> CofferNamespace:
         """What exists, asked through the caches."""
-        return cast(CofferTree, self.room.tree)
-
-    def known_version(self, path: str, info: Info | None = None) -> Version | None:
-        """Return the version of an object: the service is only ever asked for ranges that are inside it.
-
-        Parameters
-        ----------
-        info : dict, optional
-            What is known of the object; asked for unless given.
-
-        Raises
-        ------
-        FileNotFoundError, IsADirectoryError
-            There is no such object.
-        """
-        info = info or self.namespace.info(path)
-        if info["type"] == "directory":
-            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
-        return Version(info["size"], info["etag"])
-
-    def _target(self, path: str, create: bool, content_type: str | None, deferred: bool = False) -> Target:
-        coffer, key = paths.file_key(path)
-        check_plain(content_type=content_type)
-        guessed = content_type or mimetypes.guess_type(path)[0]
-        return Target(coffer, key, create=True, content_type=guessed, deferred=deferred, exclusive=create)
-
-    def _refuse_early(self, path: str, mode: str) -> None:
-        # asked of the service: whoever is to write should know before, not after hours
-        paths.file_key(path)
-        if self.namespace.file(path) is not None:
-            raise exists_error(path)
-
-    def _piece_size(self, block_size: int | None) -> int | None:
-        return None if block_size is None else min(max(LEAST_PART, block_size), LARGEST_PART)
-
-    def _note_change(self, path: str, written: bool) -> None:
-        if written:
-            self.namespace.note_written(path)
-        super()._note_change(path, written)
+        return self.runtime.namespace
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Create an empty object, where the service takes such objects (CDCS spec section 5.1).
@@ -88,7 +98,7 @@ class _WriteOnce(Copying):
             EINVAL: the service takes no empty objects.
         """
         path = self._strip_protocol(path)
-        self._refuse_early(path, "xb")
+        self.namespace.check_free(path, create=True)
         self.pipe_file(path, b"", **kwargs)
 
     def cp_file(self, path1: str, path2: str) -> None:
@@ -237,7 +247,7 @@ class _WriteOnce(Copying):
         try:
             self.client.put_coffer(coffer, locations, encrypt_type=encrypt_type, key_id=key_id, key_region=key_region)
         finally:
-            self._remembered.forget()
+            self.namespace.cache.forget()
 
     def delete_coffer(self, coffer: str) -> None:
         """Delete an empty coffer.
@@ -252,7 +262,7 @@ class _WriteOnce(Copying):
             self.client.delete_coffer(coffer)
             self.namespace.forget_coffer(coffer)
         finally:
-            self._remembered.forget()
+            self.namespace.cache.forget()
 
     def lifecycle(self, path: str) -> int | None:
         """Return after how many days objects of a coffer vanish; None when they stay for ever."""
@@ -282,56 +292,3 @@ class _WriteOnce(Copying):
         if not coffer or rest:
             raise ValueError(f"name a coffer in full, as in examplecoffer-1250000000, not {path!r}")
         return coffer
-
-
-class CofferFileSystem(Front, _WriteOnce):
-    """Coffers of Tencent Cloud's Data Coffer Service, as ``cdcs://examplecoffer-1250000000/dir/name``.
-
-    A coffer is write-once: objects can be neither replaced nor moved nor deleted, and vanish only by the coffer's
-    lifecycle (`set_lifecycle`). Whatever would write to the path of an object raises `FileExistsError`, and what would
-    remove or move one `NotImplementedError`. An object appears when it is complete, and not before; contents of unknown
-    size travel while they are written.
-
-    Directories are what names have in common. Some services refuse empty objects. Objects are not compared with a
-    checksum when they are read: the service tells none that holds for all objects.
-
-    Parameters
-    ----------
-    secret_id, secret_key, region : str, optional
-        The account's keys, and the name of the region (``ap-tianjin``). Else from ``CDCS_SECRET_ID``,
-        ``CDCS_SECRET_KEY`` and ``CDCS_REGION``, else from fsspec's configuration under ``cdcs``.
-    endpoint : str, optional
-        URL of another service that speaks the API, such as the emulator's. Else from ``CDCS_ENDPOINT``.
-    asynchronous, loop : optional
-        What fsspec may hand to any filesystem; this one is synchronous.
-    **options
-        Every other field of `cosv4fs.config.Config` that is of use for coffers, among them ``security_token``,
-        ``slice_size`` (bytes of the first parts), ``single_upload_limit``, ``spool_memory`` (bytes of the largest part
-        that is kept in memory while it is written; larger ones wait in temporary files in ``spool_dir``) and
-        ``max_concurrency``.
-
-    Raises
-    ------
-    MissingCredentialsError
-        A `PermissionError` and `ValueError` that names what is missing and how to set it.
-    TypeError, ValueError
-        An option is unknown, of no use for coffers, or has a value that cannot be.
-    """
-
-    protocol = "cdcs"
-    generation = CDCS
-    capabilities = COFFERS
-    _positional = ("secret_id", "secret_key", "region", "endpoint")
-
-    def __init__(
-        self,
-        secret_id: str | None = None,
-        secret_key: str | None = None,
-        region: str | None = None,
-        endpoint: str | None = None,
-        asynchronous: bool = False,
-        loop: Any = None,
-        **options: Any,
-    ) -> None:
-        account = {"secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint}
-        super().__init__(account, asynchronous, loop, **options)

@@ -6,20 +6,24 @@ import errno
 import hashlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from cosv4fs import paths
 from cosv4fs.api import ObjectStatus, PathStatus, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.status import MOMENT, is_settled, status_of
 
-if TYPE_CHECKING:
-    from cosv4fs.lookup import Lookup
-
 __all__ = ["Content"]
+
+
+class _Filesystem(Protocol):
+    @property
+    def runtime(self) -> Runtime:
+        """That of the process: a forked child has one of its own."""
 
 
 class Content:
@@ -27,7 +31,7 @@ class Content:
 
     Parameters
     ----------
-    fs : Lookup
+    fs : filesystem
         Where the object is.
     path : str
         ``bucket/dir/name``.
@@ -40,22 +44,22 @@ class Content:
         At once, unless `size` is given.
     """
 
-    def __init__(self, fs: Lookup, path: str, size: int | None = None) -> None:
+    def __init__(self, fs: _Filesystem, path: str, size: int | None = None) -> None:
         self._fs, self._path = fs, path
         self._bucket, self._key = paths.file_key(path)
         self._lock = threading.Lock()
         self._version: Version | None = None
         self.status: dict[str, Any] | None = None
         if size is None:
-            self.status = fs.info(path)
+            self.status = fs.runtime.namespace.info(path)
             if self.status["type"] == "directory":
                 raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
             size = int(self.status["size"])
-            self._version = fs.known_version(path, self.status)
+            self._version = fs.runtime.namespace.version(path, self.status)
         self.size = size
         self._first_status: dict[str, Any] | None = None
         self._looked_at = time.monotonic()
-        self.sha: str | None = fs.known_sha(path)
+        self.sha: str | None = fs.runtime.files.sha1(path)
 
     def after_fork(self) -> None:
         """Forget the lock, which a thread of the parent may have held."""
@@ -82,7 +86,7 @@ class Content:
             self._fetch_version(start, view)
         except CosError:
             # perhaps what is remembered of the file is not so: who opens it again shall not be told the same
-            self._fs.invalidate_cache(self._path)
+            self._fs.runtime.namespace.cache.forget(self._path)
             raise
         if self.sha is not None and len(view) == self.size:
             # a small object comes whole, in whatever order it is read then
@@ -98,11 +102,11 @@ class Content:
             EIO when the bytes are not those of the object.
         """
         if self.sha is not None:
-            check_content(self._fs.client, self._bucket, self._key, self.sha, found)
+            check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, found)
 
     def _fetch_version(self, start: int, view: memoryview) -> None:
         """Fill the memory from the version of the object that was opened."""
-        client, has_waited = self._fs.client, False
+        client, has_waited = self._fs.runtime.client, False
         while True:
             began, is_first = time.monotonic(), self._version is None
             fetched = client.fetch(
@@ -137,7 +141,7 @@ class Content:
 
         Only replies with a strong ETag tell versions apart by themselves.
         """
-        now = status_of(self._fs.client, self._bucket, self._key)
+        now = status_of(self._fs.runtime.client, self._bucket, self._key)
         found = {"mtime": now.modified, "sha": getattr(now, "sha", None)}
         with self._lock:
             if self.status is None and self._first_status is None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from cosv4fs import bulk
 from cosv4fs.config import Config
 
-__all__ = ["Listing", "filesystem_html", "human_size", "with_progress"]
+__all__ = ["Listing", "filesystem_html", "filesystem_text", "human_size", "service_of", "with_progress"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,8 +41,23 @@ def _row(item: object) -> tuple[str, str, str]:
     return str(item["name"]), human_size(item.get("size") or 0), _time(item.get("mtime"))
 
 
-def filesystem_html(name: str, config: Config) -> str:
+def service_of(config: Config) -> str:
+    """Return whose buckets a filesystem shows, and where they are."""
+    where = f"at {config.endpoint or config.region or config.api_root}"
+    return f"{config.appid} {where}" if config.appid else where
+
+
+def filesystem_text(name: str, config: Config | None) -> str:
+    """Return how a filesystem shows itself; tools show instances, too, whose constructor has failed."""
+    if config is None:
+        return f"<{name} that could not be made>"
+    return f"<{name} {'appid=' if config.appid else ''}{service_of(config)}>"
+
+
+def filesystem_html(name: str, config: Config | None) -> str:
     """Return a table that tells where a filesystem goes, and which options are not the defaults; never a secret."""
+    if config is None:
+        return escape(filesystem_text(name, config))
     account = [
         ("API", config.api_root),
         ("appid", config.appid),

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fsspec.core import caches
-from fsspec.spec import AbstractBufferedFile
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from cosv4fs.config import MIB
 from cosv4fs.content import Content
@@ -29,7 +29,6 @@ from cosv4fs.transfer.writer import ObjectWriter
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from cosv4fs.lookup import Lookup
 
 __all__ = ["CompressedWriter", "CosV4Reader", "CosV4Writer", "TextWriter"]
 
@@ -52,7 +51,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     Parameters
     ----------
-    fs : Lookup
+    fs : AbstractFileSystem
         Where the object is.
     path : str
         ``bucket/dir/name``.
@@ -73,7 +72,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
 
     def __init__(
         self,
-        fs: Lookup,
+        fs: AbstractFileSystem,
         path: str,
         block_size: int | None = None,
         cache_type: str = ReadAhead.name,
@@ -212,7 +211,7 @@ class CosV4Writer(io.BufferedIOBase):
 
     Parameters
     ----------
-    fs : Lookup
+    fs : AbstractFileSystem
         Where the object shall be.
     path : str
         ``bucket/dir/name``.
@@ -228,7 +227,7 @@ class CosV4Writer(io.BufferedIOBase):
 
     def __init__(
         self,
-        fs: Lookup,
+        fs: AbstractFileSystem,
         path: str,
         mode: str,
         writer: ObjectWriter,

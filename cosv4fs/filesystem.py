@@ -1,78 +1,649 @@
-"""`CosV4FileSystem` and `CosV3FileSystem`: what fsspec sees. Paths in, infos and bytes out; no HTTP, no threads."""
+"""`ObjectFileSystem`: what the filesystems of all services show fsspec and their users.
+
+Its methods carry the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `bulk` (what
+goes where when there are many), and to what `buckets` and `coffers` add.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
 
-from cosv4fs import paths
-from cosv4fs.front import Front
-from cosv4fs.generation import V3, V4
-from cosv4fs.rearranging import Rearranging
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.config import conf
+from fsspec.core import has_magic
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import stringify_path
 
-__all__ = ["CosV3FileSystem", "CosV4FileSystem"]
+from cosv4fs import bulk, paths
+from cosv4fs.capabilities import BUCKETS
+from cosv4fs.config import EnvironmentToken, resolve
+from cosv4fs.display import Listing, filesystem_html, filesystem_text, service_of, with_progress
+from cosv4fs.file import CosV4Reader, CosV4Writer
+from cosv4fs.generation import V4, Generation
+from cosv4fs.identity import Discreet, described, restore, token
+from cosv4fs.namespace import Info, Namespace, key_of, time_of
+from cosv4fs.opening import WholeTransaction, open_layers
+from cosv4fs.runtime import Runtime, runtime_for
+from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.status import Client
+from cosv4fs.transfer.workers import Workers
+
+__all__ = ["ObjectFileSystem"]
 
 
-class CosV4FileSystem(Front, Rearranging):
-    """Buckets of Tencent Cloud COS behind the JSON API v4, as ``cosv4://bucket/dir/name``.
+class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[misc]
+    """What filesystems for buckets and for coffers have in common.
 
     Parameters
     ----------
-    appid, secret_id, secret_key, region : str, optional
-        The account, and the short code of the region (``gz``). Else from ``COSV4_APPID``, ``COSV4_SECRET_ID``,
-        ``COSV4_SECRET_KEY`` and ``COSV4_REGION``, else from fsspec's configuration under ``cosv4``.
-    endpoint : str, optional
-        URL of another service that speaks the API, such as the emulator's; API calls and downloads both go there.
-        Else from ``COSV4_ENDPOINT``.
+    account : mapping
+        The options that may be given by position.
     asynchronous, loop : optional
         What fsspec may hand to any filesystem; this one is synchronous.
     **options
-        Every other field of `cosv4fs.config.Config`, among them ``anon``, ``use_ssl``, ``verify``, ``proxies``,
-        ``max_concurrency``, ``slice_size``, ``spool_dir``, ``use_listings_cache`` and ``listings_expiry_time``.
-
-    Raises
-    ------
-    MissingCredentialsError
-        A `PermissionError` and `ValueError` that names what is missing and how to set it.
-    TypeError, ValueError
-        An option is unknown or has a value that cannot be.
+        Every other field of `cosv4fs.config.Config`.
     """
 
-    protocol = "cosv4"
-    generation = V4
-    _positional = ("appid", "secret_id", "secret_key", "region", "endpoint")
+    protocol: str
+    generation: Generation = V4
+    """Which service, and which generation of its API, is spoken to."""
+    capabilities = BUCKETS
+    """What the filesystem can do, for code that works on any two filesystems."""
+    transaction_type = WholeTransaction
+    root_marker = ""
+    storage_options: dict[str, Any]
+    # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
+    _extra_tokenize_attributes = ("_environment",)
+    _environment = EnvironmentToken()
+    _positional: ClassVar[tuple[str, ...]]
+    """The names of the options that may be given by position."""
+    _no_append: ClassVar[str] = (
+        "the service can only store whole objects; read the object, and write it anew with what you want to add"
+    )
 
-    def __init__(
+    def __init__(self, account: Mapping[str, Any], asynchronous: bool, loop: Any, **options: Any) -> None:
+        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.generation)
+        super().__init__(asynchronous=asynchronous, loop=loop)
+        self.config, self.blocksize = config, config.range_size
+        self._runtime, self._pid = runtime_for(config), os.getpid()
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _fs_token(self) -> str:
+        # fsspec's own is another one in every process and thread: equal work would have many names in dask
+        return token(type(self), self.config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restore, (type(self), self.storage_args, self.storage_options)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What all instances with this configuration share in this process."""
+        if self._pid != os.getpid():
+            self._runtime, self._pid = runtime_for(self.config), os.getpid()
+        return self._runtime
+
+    @property
+    def client(self) -> Client:
+        """The typed client of the API, for what a filesystem cannot express."""
+        return self.runtime.client
+
+    @property
+    def workers(self) -> Workers:
+        """The threads that this configuration shares."""
+        return self.runtime.workers
+
+    @property
+    def namespace(self) -> Namespace:
+        """What exists, asked through the caches."""
+        return self.runtime.namespace
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(item) for item in path]
+        return super()._strip_protocol(stringify_path(path)).strip("/")
+
+    @property
+    def service(self) -> str:
+        """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
+        return service_of(self.config)
+
+    def __repr__(self) -> str:
+        return filesystem_text(type(self).__name__, vars(self).get("config"))
+
+    def _repr_html_(self) -> str:
+        return filesystem_html(type(self).__name__, vars(self).get("config"))
+
+    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
+        """Return a description from which `from_dict` makes an equal filesystem; JSON can hold it.
+
+        Parameters
+        ----------
+        include_password : bool
+            Whether the description contains secrets: keys, tokens and the URLs of proxies.
+
+        Raises
+        ------
+        TypeError
+            The keys come from a function, which JSON cannot hold; a pickle can.
+        """
+        return described(self, self._positional, secrets=include_password)
+
+    # -- what exists -----------------------------------------------------------------------------------------------
+
+    def info(self, path: str, refresh: bool = False) -> Info:
+        """Return what is known of a file or directory.
+
+        Parameters
+        ----------
+        path : str
+            The path.
+        refresh : bool
+            Ask the service even when the answer is remembered.
+
+        Returns
+        -------
+        dict
+            ``name``, ``size`` (bytes), ``type`` (``file`` or ``directory``) and, where the service tells them,
+            ``created`` and ``mtime`` (Unix seconds) and ``sha`` (SHA-1 in hex, or None) of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing; unfinished uploads do not count. Without keys (``anon=True``): there is no such file.
+        """
+        return self.namespace.info(self._fresh(path, refresh))
+
+    def _fresh(self, path: str, refresh: bool) -> str:
+        """Return a path without its protocol; with `refresh` nothing is remembered of it any more."""
+        stripped: str = self._strip_protocol(path)
+        if refresh:
+            self.namespace.cache.forget(stripped or None)
+        return stripped
+
+    def exists(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a file or directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        return self.namespace.exists(self._fresh(path, refresh))
+
+    def isfile(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""
+        return self.namespace.is_file(self._fresh(path, refresh))
+
+    def isdir(self, path: str, refresh: bool = False) -> bool:
+        """Tell whether there is a directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        return self.namespace.is_directory(self._fresh(path, refresh))
+
+    def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
+        """List a directory, or one file; a notebook shows the list as a table.
+
+        Parameters
+        ----------
+        path : str
+            The path.
+        detail : bool
+            Return info dicts (see `info`) instead of paths.
+        refresh : bool
+            Ask the service even when the answer is remembered.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing.
+        NotImplementedError
+            For the empty path, where the API cannot list buckets.
+        """
+        infos = self.namespace.listing(self._fresh(path, refresh))
+        return Listing(infos if detail else (info["name"] for info in infos))
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any
+    ) -> Iterator[Any]:
+        """Walk a tree as `os.walk` does; see fsspec.
+
+        ``on_error="omit"`` passes over what is not there, and only that: any other failure is raised.
+        """
+
+        def omit(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise error
+
+        handler = omit if on_error == "omit" else on_error
+        yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=handler, **kwargs)
+
+    def find(
         self,
-        appid: str | int | None = None,
-        secret_id: str | None = None,
-        secret_key: str | None = None,
-        region: str | None = None,
-        endpoint: str | None = None,
-        asynchronous: bool = False,
-        loop: Any = None,
-        **options: Any,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str = "",
+        refresh: bool = False,
+    ) -> list[str] | dict[str, Info]:
+        """Find all files below a path; one request per directory page, several directories at once.
+
+        Parameters
+        ----------
+        path : str
+            A directory, or one file.
+        maxdepth : int, optional
+            Levels to descend.
+        withdirs : bool
+            Return directories, and the path itself, too.
+        detail : bool
+            Return a dict of infos by path instead of a sorted list of paths.
+        prefix : str
+            Return only what lies below the directory `path` and goes on with this, as in s3fs.
+        refresh : bool
+            Ask the service even when the answer is remembered.
+        """
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        found = self.namespace.found(self._fresh(path, refresh), maxdepth, prefix, withdirs=withdirs)
+        return found if detail else list(found)
+
+    def glob(
+        self, path: str, maxdepth: int | None = None, refresh: bool = False, **kwargs: Any
+    ) -> list[str] | dict[str, Info]:
+        """Find what matches a pattern; see fsspec. Only directories that can match are listed.
+
+        With `refresh` the service is asked even when the answer is remembered.
+        """
+        stripped = self._strip_protocol(path)
+        if refresh:
+            # everything that can match begins with what comes before the first wildcard
+            self._fresh(paths.literal_start(stripped).rpartition("/")[0], refresh)
+        if "**" in stripped or not has_magic(stripped):
+            found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
+            return found
+        detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
+        if kwargs:
+            raise TypeError(f"glob takes no {', '.join(kwargs)}")
+        out = self.namespace.matches(stripped, withdirs=withdirs, only_folders=path.endswith("/"))
+        return out if detail else list(out)
+
+    def du(
+        self,
+        path: str,
+        total: bool = True,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> int | dict[str, int]:
+        """Return the bytes of all files below a path, in total or by path; costs what `find` costs."""
+        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
+        assert isinstance(found, dict)
+        sizes = {name: int(info["size"]) for name, info in found.items()}
+        return sum(sizes.values()) if total else sizes
+
+    def sizes(self, paths: Sequence[str]) -> list[int]:
+        """Return the sizes of several files in bytes, asked for at once."""
+        return self.workers.each(lambda path: int(self.info(path)["size"]), paths)
+
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Return the paths that a path, a pattern or a list of them stands for; see fsspec.
+
+        A name that exists is taken literally even when it looks like a pattern.
+        """
+        expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, **kwargs)
+        return bulk.expand(self, expand, path, assume_literal=assume_literal)
+
+    def created(self, path: str) -> datetime:
+        """Return when a file was created, in UTC."""
+        return time_of(self.info(path), "created")
+
+    def modified(self, path: str) -> datetime:
+        """Return when a file was last changed, in UTC."""
+        return time_of(self.info(path), "mtime")
+
+    def ukey(self, path: str) -> str:
+        """Return a hash that changes when the file's size, time or content changes."""
+        return key_of(self.info(path))
+
+    def checksum(self, path: str) -> int:
+        """Return a number that changes when the file's size, time or content changes."""
+        return int(self.ukey(path)[:16], 16)
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget what is remembered of a path and everything below it, or of all paths."""
+        super().invalidate_cache(path)
+        self.namespace.cache.forget(self._strip_protocol(path or "") or None)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Return the bytes of a file, or of a part of it: one request, or parallel ranges for a large one.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        start, end : int, optional
+            Limits in bytes; negative ones count from the file's end.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            There is no such file.
+        """
+        return self.runtime.files.read(self._strip_protocol(path), start, end)
+
+    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
+        """Return the bytes of one file, or a dict of path to bytes for several; see fsspec.
+
+        Explicit paths cost one request each; all are fetched at once.
+        """
+        if on_error not in ("raise", "omit", "return"):
+            raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
+        found = self.expand_path(path, recursive=recursive)
+        if recursive:
+            found = [name for name in found if not self.namespace.has_directory(name)]
+        if not isinstance(path, list) and found == [self._strip_protocol(path)]:
+            return self.cat_file(found[0], **kwargs)
+        results = self.runtime.files.each(lambda name: self.cat_file(name, **kwargs), found, on_error)
+        return {n: r for n, r in results.items() if on_error != "omit" or not isinstance(r, Exception)}
+
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: int | list[int | None] | None,
+        ends: int | list[int | None] | None,
+        max_gap: int | None = None,
+        on_error: str = "return",
+    ) -> list[Any]:
+        """Return the bytes of several ranges, fetched at once.
+
+        Parameters
+        ----------
+        paths, starts, ends : lists
+            One entry per range; a single start or end serves all.
+        max_gap : int, optional
+            Ranges of one file that lie at most so many bytes apart are fetched in one request.
+        on_error : str
+            ``return`` puts an exception in the place of its result; ``raise`` raises the first.
+        """
+        stripped = [self._strip_protocol(path) for path in paths] if isinstance(paths, list) else paths
+        return self.runtime.files.read_ranges(stripped, starts, ends, max_gap, on_error)
+
+    def head(self, path: str, size: int = 1024) -> bytes:
+        """Return the first `size` bytes of a file, in one request."""
+        return self.cat_file(path, 0, size)
+
+    def tail(self, path: str, size: int = 1024) -> bytes:
+        """Return the last `size` bytes of a file, in one request."""
+        return self.cat_file(path, -size) if size else b""
+
+    @with_progress("B")
+    def get_file(
+        self, rpath: str, lpath: Any = None, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None
     ) -> None:
-        account = {
-            "appid": appid, "secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint,
-        }  # fmt: skip
-        super().__init__(account, asynchronous, loop, **options)
+        """Copy one file to the local disk, or into a file-like `lpath` or `outfile`.
 
+        A local file appears under its name only when it is complete. A directory becomes a local directory.
 
-class CosV3FileSystem(CosV4FileSystem):
-    """Buckets of the predecessor, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
+        Parameters
+        ----------
+        rpath, lpath : str, str or file-like
+            Source and target.
+        callback : Callback
+            Told the size and every range that arrives.
+        """
+        self.runtime.files.get(self._strip_protocol(rpath), lpath, outfile, callback)
 
-    It is used as `CosV4FileSystem` is, with the same options; the account may also come from ``COSV3_APPID``,
-    ``COSV3_SECRET_ID``, ``COSV3_SECRET_KEY`` and ``COSV3_ENDPOINT``, or from fsspec's configuration under ``cosv3``.
-    There are no regions.
+    @with_progress("file")
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy files to the local disk, several at once; see fsspec for what goes where."""
+        pairs = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        folders = self._folders_in(pairs, recursive)
 
-    Slices travel one after another, after the whole content is known: what is written bit by bit waits in the spool
-    until it is closed. Copies travel through this machine, without ``biz_attr``, the only attribute that can
-    be changed.
-    """
+        def one(source: str, target: str, child: Callback) -> None:
+            if source in folders:
+                Path(target).mkdir(parents=True, exist_ok=True)
+            else:
+                self.get_file(source, target, callback=child, **kwargs)
 
-    protocol = "cosv3"
-    generation = V3
+        bulk.each_pair(self.workers, pairs, callback, one)
 
-    def _copy(self, source: str, target: str) -> None:
-        paths.check_new(target)
-        self._copy_through(source, target)
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", content_type: str | None = None) -> None:
+        """Write bytes to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path, value : str, bytes-like
+            The file and its content.
+        mode : str
+            ``overwrite``, or ``create``: fail when the file exists, decided by the server in one step.
+        content_type : str, optional
+            What downloads shall say; guessed from the name unless given.
+
+        Raises
+        ------
+        FileExistsError
+            With ``create``.
+        """
+        self.runtime.files.write(self._strip_protocol(path), value, mode, content_type)
+
+    def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
+        """Write bytes to one file, or a dict of path to bytes to several at once."""
+        if isinstance(path, str):
+            self.pipe_file(path, value if value is not None else b"", **kwargs)
+        elif isinstance(path, Mapping):
+            self.workers.each(lambda item: self.pipe_file(item[0], item[1], **kwargs), path.items())
+        else:
+            raise TypeError("path must be a str or a dict")
+
+    @with_progress("B")
+    def put_file(
+        self,
+        lpath: Any,
+        rpath: str,
+        callback: Callback = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        content_type: str | None = None,
+        resume: bool = True,
+    ) -> None:
+        """Copy one local file to the service, whole or not at all; a local directory becomes a directory.
+
+        Parameters
+        ----------
+        lpath, rpath : path
+            Source and target. What comes out of a pipe or a device is written until it ends.
+        callback : Callback
+            Told the size and every slice that arrives.
+        mode, content_type : str
+            As for `pipe_file`.
+        resume : bool
+            Continue an upload of the same file that an earlier process began, and leave what is needed for it when
+            the connection fails for good.
+        """
+        path = self._strip_protocol(rpath)
+        if Path(lpath).is_dir():
+            self.makedirs(path, exist_ok=True)
+            return
+        self.runtime.files.put(lpath, path, callback, mode, content_type, resume)
+
+    @with_progress("file")
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy local files to the service, several at once; see fsspec for what goes where."""
+        pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+
+        def one(source: str, target: str, child: Callback) -> None:
+            self.put_file(source, target, callback=child, **kwargs)
+
+        bulk.each_pair(self.workers, pairs, callback, one)
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a file; see fsspec for text mode and compression.
+
+        Parameters
+        ----------
+        path, mode : str
+            ``rb``, ``wb`` or ``xb`` (create only), also as text. There is no append: the service has none.
+        block_size : int, optional
+            Bytes per range when reading; when writing, the largest slice size not above it is used, and of a coffer
+            it is that of the first parts.
+        size : int, optional
+            Reading: the file's size, when known. Writing: how many bytes will come, exactly; with it slices travel
+            while you write, without it a large object is kept in a spool until it is closed. Coffers need none.
+        content_type : str, optional
+            What downloads shall say; guessed from the name unless given.
+        cache_type, cache_options : str, dict
+            How reading is cached: ``parallel`` (default), or any of fsspec's.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            Reading: there is no such file.
+        NotImplementedError
+            The mode is ``ab`` or one for updating.
+        """
+        open_binary = partial(super().open, cache_options=cache_options)
+        return open_layers(open_binary, path, mode, block_size, compression, kwargs)
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: dict[str, Any] | None = None,
+        size: int | None = None,
+        content_type: str | None = None,
+        cache_type: str = ReadAhead.name,
+        default_cache: str | None = None,
+    ) -> CosV4Reader | CosV4Writer:
+        # dask hands `default_cache` over to count rows: where to read ahead is decided by how a file is read
+        if mode == "rb":
+            return CosV4Reader(self, path, block_size, cache_type, cache_options, size)
+        if mode not in ("wb", "xb"):
+            raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_append}")
+        create = mode == "xb"
+        self.namespace.check_free(path, create=create)
+        target = self.runtime.files.target(path, "create" if create else "overwrite", content_type, not autocommit)
+        writer = self.runtime.transfers.writer(target, size, block_size)
+        return CosV4Writer(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
+
+    # -- copying ---------------------------------------------------------------------------------------------------
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+    ) -> None:
+        """Copy files, several at once; see fsspec for what goes where.
+
+        Parameters
+        ----------
+        on_error : str, optional
+            ``raise``, or ``ignore`` for sources that are not found; the latter is fsspec's default with `recursive`.
+
+        Raises
+        ------
+        FileNotFoundError
+            The bucket of a target does not exist, whatever `on_error` says; or a source, with ``raise``.
+        """
+        on_error = on_error or ("ignore" if recursive else "raise")
+        pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+        bulk.copy_each(self, self.workers, pairs, self._folders_in(pairs, recursive), on_error)
+
+    def _folders_in(self, pairs: list[bulk.Pair], recursive: bool) -> set[str]:
+        """Return the sources that planning has just listed as directories: they need not be tried as files."""
+        return {source for source, _ in pairs if recursive and self.namespace.cache.is_directory(source)}
+
+    def _copy_through(self, source: str, target: str) -> None:
+        """Copy a file through this machine."""
+        with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
+            while data := reader.read(self.config.slice_size):
+                writer.write(data)
+
+    # -- incomplete uploads ----------------------------------------------------------------------------------------
+
+    def uploads(self, path: str) -> list[dict[str, Any]]:
+        """Return the incomplete uploads of one file, or under a directory.
+
+        Returns
+        -------
+        list of dict
+            ``name`` (the path that the upload is for), ``place`` (the path that holds its bytes: the same, or a hidden
+            sibling), ``size`` and ``stored`` (bytes declared and received) and ``mtime`` (Unix seconds). In coffers
+            ``size`` is None, because nobody has declared one, and ``upload_id`` is there as well.
+        """
+        return self.runtime.unfinished.find(self._strip_protocol(path))
+
+    def abort_upload(self, path: str) -> None:
+        """Remove the incomplete uploads of one file; a complete object stays.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no incomplete upload.
+        """
+        self.runtime.unfinished.abort(self._strip_protocol(path))
+
+    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
+        """Remove incomplete uploads under a directory, and return what was removed, as `uploads` does.
+
+        Parameters
+        ----------
+        older_than : float
+            Only those that were begun, or last changed, at least so many seconds ago by the service's clock: others may
+            be in flight.
+        """
+        return self.runtime.unfinished.clean(self._strip_protocol(path), older_than)
+
+    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
+
+        Parameters
+        ----------
+        path : str
+            Only those of this file, or below this directory; all of the account when empty.
+
+        Returns
+        -------
+        list of dict
+            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
+        """
+        return self.runtime.files.interrupted(self._strip_protocol(path))

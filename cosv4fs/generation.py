@@ -71,6 +71,13 @@ class Generation:
     def __repr__(self) -> str:
         return f"<Generation {self.name}>"
 
+    def piece_size(self, wanted: int) -> int | None:
+        """Return the bytes of a slice or part nearest to a wish, not above it; None when all are larger."""
+        sizes = self.slice_sizes
+        if isinstance(sizes, range):
+            return min(max(sizes[0], wanted), sizes[-1])
+        return max((size for size in sizes if size <= wanted), default=None)
+
     @property
     def environment(self) -> dict[str, str]:
         """The environment variable behind each option that has one."""

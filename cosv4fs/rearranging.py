@@ -1,193 +1,228 @@
-"""Removing, copying and moving, of files and of whole trees."""
+"""Copying, moving and removing in buckets: files and whole trees, and the directories that this needs."""
 
 from __future__ import annotations
 
 import errno
-import os
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from fsspec.core import has_magic
-
-from cosv4fs import bulk, paths, removal
-from cosv4fs.api import PathStatus, Version
+from cosv4fs import paths
+from cosv4fs.api import CosClient, Entry, PathStatus, Version
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, CosIsADirectoryError, make_error
-from cosv4fs.transfer.directories import with_parents
-from cosv4fs.writing import Writing
+from cosv4fs.namespace import BucketNamespace
+from cosv4fs.transfer.directories import make_directory, with_parents
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Rearranging"]
 
 _MOVE_FAILED = -199
 
+Through = Callable[[str, str], None]
+"""Copies a file through this machine."""
 
-class Rearranging(Writing):
-    """The ways to change what is where."""
 
-    def rmdir(self, path: str) -> None:
-        """Remove an empty directory.
+class Rearranging:
+    """Changes what is where in buckets. Paths have no protocol.
 
-        Raises
-        ------
-        OSError
-            ENOTEMPTY; FileNotFoundError or NotADirectoryError when it is none.
-        """
-        path = self._strip_protocol(path)
-        bucket, key = self._removable(path)
+    Parameters
+    ----------
+    client, workers, namespace : CosClient, Workers, BucketNamespace
+        Shared by all instances with one configuration.
+    copies_on_server : bool
+        Whether the service can copy a file itself.
+    """
+
+    def __init__(
+        self, client: CosClient, workers: Workers, namespace: BucketNamespace, *, copies_on_server: bool
+    ) -> None:
+        self._client, self._workers, self._namespace = client, workers, namespace
+        self._cache = namespace.cache
+        self._copies_on_server = copies_on_server
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def make_directory(self, path: str, *, exist_ok: bool) -> None:
+        """Create a directory and its parents; see `makedirs` of the filesystem."""
+        bucket, key = paths.directory_key(path)
+        paths.check_new(path)
+        if key == "/" and exist_ok:
+            # fsspec asks for this before every write into a bucket's root; a missing bucket shows at the write
+            return
+        # what is cached may have gone meanwhile: good enough for a caller that is content with what is there
+        is_there = exist_ok and self._cache.is_directory(path)
+        if not is_there and key == "/":
+            is_there = self._bucket_exists(path)
+        refusal = None
+        if not is_there:
+            refusal = self._refusal_to_make(bucket, key, path)
+            if refusal is None:
+                self._cache.store_directory(path, self._cache.generation)
+                return
+        if not exist_ok or not (is_there or self._namespace.has_directory(path)):
+            if refusal is not None and refusal.doubtful:
+                raise refusal
+            if not self._namespace.exists(path):
+                raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
+            raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
+
+    def _refusal_to_make(self, bucket: str, key: str, path: str) -> CosFileExistsError | None:
+        """Create a directory with its parents; return the refusal when something exists already."""
+        refusal = None
+        try:
+            refusal = make_directory(self._client, bucket, key)
+        finally:
+            # also after a failure: it, or a parent, may have been made although the reply was lost
+            if refusal is None or refusal.doubtful:
+                self._cache.forget(path)
+        return refusal
+
+    def _bucket_exists(self, path: str) -> bool:
+        if not self._namespace.has_directory(path):
+            raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
+        return True
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory; see `rmdir` of the filesystem."""
+        bucket, key = _removable(path)
         try:
             # some servers answer "removed" for a directory that is not empty (spec section 15-13)
-            entries = self.client.list_page(bucket, key, num=1).entries
+            entries = self._client.list_page(bucket, key, num=1).entries
             if any(entry.name for entry in entries):
-                raise make_error(errno.ENOTEMPTY, "the directory is not empty (unfinished uploads count)", path)
-            self.client.delete(bucket, key)
+                raise make_error(errno.ENOTEMPTY, "the directory is not empty (incomplete uploads count)", path)
+            self._client.delete(bucket, key)
         except CosFileNotFoundError as error:
-            if self.isfile(path):
+            if self._namespace.is_file(path):
                 raise make_error(errno.ENOTDIR, "this is a file: rm removes it", path) from error
             raise
         finally:
-            self._remembered.forget(path, gone=True)
+            self._cache.forget(path, gone=True)
 
-    def _removable(self, path: str) -> tuple[str, str]:
-        bucket, key = paths.directory_key(path)
-        if not bucket:
-            raise NotImplementedError("the JSON API knows no buckets but by name: name one, as in bucket/dir")
-        if key == "/":
-            raise NotImplementedError(
-                f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
-            )
-        return bucket, key
+    # -- removing --------------------------------------------------------------------------------------------------
 
-    def rm_file(self, path: str) -> None:
-        """Remove one file.
-
-        An unfinished upload is no file (see `abort_upload`): a path of which nothing is remembered costs a question.
-
-        Raises
-        ------
-        FileNotFoundError, IsADirectoryError
-            There is no such file.
-        """
-        path = self._strip_protocol(path)
+    def remove_file(self, path: str) -> None:
+        """Remove one file; see `rm_file` of the filesystem."""
         bucket, key = paths.file_key(path)
         try:
-            info = self.info(path)
+            info = self._namespace.info(path)
             if info["type"] == "directory":
                 raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path)
-            self.client.delete(bucket, key, seen=removal.seen_in(info))
+            self._client.delete(bucket, key, seen=_seen_in(info))
         finally:
-            self._remembered.forget(path, gone=True)
+            self._cache.forget(path, gone=True)
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Remove files; with `recursive` whole directories, their unfinished uploads included.
-
-        Files go first, several at once, then directories, the deepest first.
-
-        Parameters
-        ----------
-        path : str or list of str
-            Paths or patterns.
-        maxdepth : int, optional
-            Levels below each path to remove; directories that are not empty then stay.
-
-        Raises
-        ------
-        FileNotFoundError
-            Nothing matches.
-        """
-        found = self.expand_path(path)
+    def remove(self, found: list[str], *, recursive: bool, maxdepth: int | None) -> None:
+        """Remove files, with `recursive` whole directories, several at once; see `rm` of the filesystem."""
         if not recursive:
-            self.workers.each(self.rm_file, found)
+            self._workers.each(self.remove_file, found)
             return
         for name in found:
-            self._removable(name)
+            _removable(name)
         # what lies inside another match goes with it
         tops = [name for name in found if not any(name.startswith(other + "/") for other in found)]
-        self.workers.each(lambda name: removal.remove_tree(self, name, maxdepth), tops)
+        self._workers.each(lambda name: self._remove_tree(name, maxdepth), tops)
 
-    def cp_file(self, path1: str, path2: str) -> None:
-        """Copy one file, on the server when both are in one bucket; an existing target is replaced.
+    def _remove_tree(self, path: str, maxdepth: int | None) -> None:
+        """Remove a file, or a directory with everything in it: N + 2 requests for N files in one directory.
 
-        A directory becomes a directory, without what is in it.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no source.
+        Files go first, several at once, then directories, the deepest first.
         """
-        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        self._cache.forget(path)
+        try:
+            entries = self._namespace.everything(path)
+        except CosFileNotFoundError:
+            # it is no directory
+            self.remove_file(path)
+            return
+        levels = [[path], self._empty(path, entries)]
+        while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
+            levels.append(_flat(self._workers.each(self._empty, levels[-1])))
+        complete = not levels[-1]
+        for level in reversed(levels[1:] if complete else levels[1:-1]):
+            self._workers.each(lambda name: self._remove_emptied(name, tolerant=not complete), level)
+        if not entries:
+            self._remove_listed_as_empty(path)
+        else:
+            self._remove_emptied(path, tolerant=not complete)
+        self._cache.forget(path, gone=True)
+
+    def _empty(self, path: str, entries: list[Entry] | None = None) -> list[str]:
+        """Delete the files of a directory, incomplete uploads included; return its directories."""
+        bucket, key = paths.directory_key(path)
+        try:
+            entries = self._namespace.everything(path) if entries is None else entries
+        except CosFileNotFoundError:
+            return []
+        files = [entry for entry in entries if not entry.is_directory]
+        self._workers.each(lambda entry: self._delete(bucket, key + entry.name, entry), files)
+        return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
+    def _remove_listed_as_empty(self, path: str) -> None:
+        """Remove what was listed without entries: some servers list what is no directory so."""
+        try:
+            self._client.delete(*paths.directory_key(path))
+        except CosFileNotFoundError:
+            self.remove_file(path)
+
+    def _remove_emptied(self, path: str, *, tolerant: bool) -> None:
+        try:
+            self._delete(*paths.directory_key(path))
+        except OSError:
+            if not tolerant:
+                raise
+
+    def _delete(self, bucket: str, key: str, seen: Entry | None = None) -> None:
+        try:
+            self._client.delete(bucket, key, seen=seen)
+        except CosFileNotFoundError:
+            # another client was faster
+            return
+
+    # -- copying and moving ----------------------------------------------------------------------------------------
+
+    def copy_file(self, source: str, target: str, through: Through) -> None:
+        """Copy one file, on the server where it can; see `cp_file` of the filesystem."""
         try:
             if source == target:
-                self.info(source, refresh=True)
+                self._refresh(source)
             else:
-                self._copy(source, target)
+                self._copy(source, target, through)
         except (CosFileNotFoundError, CosIsADirectoryError):
             # between buckets the source is opened, which tells a directory for what it is
-            if not self._is_directory(source):
+            if not self._namespace.has_directory(source):
                 raise
-            self.makedirs(target, exist_ok=True)
+            self.make_directory(target, exist_ok=True)
         except CosFileExistsError as error:
             self._refuse_taken(target, error)
         finally:
-            self._remembered.forget(target)
+            self._cache.forget(target)
 
-    def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
-        """Raise for a target that cannot be replaced; the server's refusal names the source."""
-        if self._is_directory(target):
-            text = "a directory has this name: a file cannot replace it"
-            raise make_error(errno.EISDIR, text, target) from refusal
-        refusal.filename = target
-        raise refusal
-
-    def _copy(self, source: str, target: str) -> None:
+    def _copy(self, source: str, target: str, through: Through) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_new(target)
-        if bucket == target_bucket:
-            copy = lambda: self.client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
-            with_parents(self.client, bucket, target_key, copy, source=key)
+        if bucket == target_bucket and self._copies_on_server:
+            copy = lambda: self._client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
+            with_parents(self._client, bucket, target_key, copy, source=key)
             return
-        self._copy_through(source, target)
+        through(source, target)
 
-    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Move files, on the server, one by one; a source goes only when its own move succeeded.
-
-        An existing target is replaced.
-
-        Raises
-        ------
-        IsADirectoryError
-            A directory is to be moved without `recursive`.
-        OSError
-            EINVAL, before anything is moved, for lists in which one move would take what another one needs (see
-            `bulk.check_targets`). ESTALE where a file that has to be copied changed meanwhile: it stays.
-        """
-        if isinstance(path1, (str, os.PathLike)) and not recursive:
-            source = self._strip_protocol(path1)
-            if not has_magic(source) or self.is_literal(source):
-                self._move(source, self._into(path2, source))
-                return
-        pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        removal.move_pairs(self, pairs)
-
-    def _into(self, target: Any, source: str) -> str:
-        """Return where a file goes: inside `target` when that is a directory, or ends like one."""
-        stripped: str = self._strip_protocol(target)
-        inside = str(target).endswith("/") or self.isdir(stripped)
-        return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
-
-    def _move(self, source: str, target: str) -> None:
+    def move_file(self, source: str, target: str, through: Through) -> None:
+        """Move one file, on the server where it can; see `mv` of the filesystem."""
         if source == target:
-            self.info(source, refresh=True)
+            self._refresh(source)
             return
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_new(target)
         try:
             if bucket != target_bucket:
-                self._copy_and_remove(source, target)
+                self._copy_and_remove(source, target, through)
                 return
-            # only what is remembered: a status would cost a request, and matters only when a reply is lost
-            seen = removal.seen_in(self._remembered.info(source))
-            move = lambda: self.client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
-            with_parents(self.client, bucket, target_key, move, source=key)
+            # only what is cached: a status would cost a request, and matters only when a reply is lost
+            seen = _seen_in(self._cache.info(source))
+            move = lambda: self._client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
+            with_parents(self._client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
-            if self._is_directory(source):
+            if self._namespace.has_directory(source):
                 raise make_error(
                     errno.EISDIR, "this is a directory: mv moves it with recursive=True", source
                 ) from error
@@ -198,12 +233,25 @@ class Rearranging(Writing):
             if error.code != _MOVE_FAILED:
                 raise
             # some servers may move only within one directory (spec section 15-23)
-            self._copy_and_remove(source, target)
+            self._copy_and_remove(source, target, through)
         finally:
-            self._remembered.forget(source, gone=True)
-            self._remembered.forget(target)
+            self._cache.forget(source, gone=True)
+            self._cache.forget(target)
 
-    def _copy_and_remove(self, source: str, target: str) -> None:
+    def move_pairs(self, pairs: list[tuple[str, str]], through: Through) -> None:
+        """Move files pair by pair, several at once; target directories are made first, emptied sources removed last."""
+        folders = [pair for pair in pairs if self._namespace.is_directory(pair[0])]
+        known = {source for source, _ in folders}
+        for _, target in folders:
+            self.make_directory(target, exist_ok=True)
+        files = [pair for pair in pairs if pair[0] not in known]
+        self._workers.each(lambda pair: self.move_file(*pair, through), files)
+        for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
+            # some servers let a directory go with the last thing in it (spec section 15-12)
+            with suppress(CosFileNotFoundError):
+                self.remove_directory(source)
+
+    def _copy_and_remove(self, source: str, target: str, through: Through) -> None:
         """Copy a file and remove the source, unless that is no longer what was copied.
 
         Raises
@@ -212,19 +260,56 @@ class Rearranging(Writing):
             ESTALE: it changed meanwhile, and stays.
         """
         bucket, key = paths.file_key(source)
-        self._remembered.forget(source)
+        self._cache.forget(source)
         before = self._state(bucket, key)
-        self._copy(source, target)
+        self._copy(source, target, through)
         if self._state(bucket, key) != before:
             text = f"it changed while it was moved: {target} has what it was before, and it stays: move it again"
             raise make_error(errno.ESTALE, text, source)
-        self.client.delete(bucket, key, seen=before[0])
+        self._client.delete(bucket, key, seen=before[0])
 
     def _state(self, bucket: str, key: str) -> tuple[PathStatus, Version | None]:
         """Return all that tells one content of a file from another."""
-        status = self.client.stat(bucket, key)
+        status = self._client.stat(bucket, key)
         if status.sha is not None or not status.size:
             return status, None
         # contents of one size and second differ in nothing but what a download tells
         memory = memoryview(bytearray(1))
-        return status, self.client.fetch(bucket, key, lambda length, _: memory[:length], 0, 1).version
+        return status, self._client.fetch(bucket, key, lambda length, _: memory[:length], 0, 1).version
+
+    def _refresh(self, path: str) -> None:
+        """Make sure that a path still exists."""
+        self._cache.forget(path)
+        self._namespace.info(path)
+
+    def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
+        """Raise for a target that cannot be replaced; the server's refusal names the source."""
+        if self._namespace.has_directory(target):
+            text = "a directory has this name: a file cannot replace it"
+            raise make_error(errno.EISDIR, text, target) from refusal
+        refusal.filename = target
+        raise refusal
+
+
+def _removable(path: str) -> tuple[str, str]:
+    bucket, key = paths.directory_key(path)
+    if not bucket:
+        raise NotImplementedError("the JSON API knows no buckets but by name: name one, as in bucket/dir")
+    if key == "/":
+        raise NotImplementedError(
+            f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
+        )
+    return bucket, key
+
+
+def _seen_in(info: dict[str, Any] | None) -> PathStatus | None:
+    """Return what an info tells of a file, as evidence of what was there; None for a directory or nothing."""
+    if info is None or info["type"] == "directory":
+        return None
+    size, sha = int(info["size"]), info.get("sha")
+    created, modified = int(info.get("created") or 0), int(info.get("mtime") or 0)
+    return PathStatus(is_directory=False, size=size, stored=size, created=created, modified=modified, sha=sha)
+
+
+def _flat(lists: list[list[str]]) -> list[str]:
+    return [name for names in lists for name in names]

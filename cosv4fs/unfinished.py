@@ -14,9 +14,9 @@ from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
 from cosv4fs.cache import PathCache
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError
+from cosv4fs.namespace import BucketNamespace, missing
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 from cosv4fs.transfer.workers import Workers
-from cosv4fs.tree import Tree, missing
 
 __all__ = ["BucketUploads", "CofferUploads", "UnfinishedUploads"]
 
@@ -50,12 +50,12 @@ class BucketUploads(UnfinishedUploads):
 
     Parameters
     ----------
-    client, workers, tree, cache : CosClient, Workers, Tree, PathCache
+    client, workers, namespace, cache : CosClient, Workers, BucketNamespace, PathCache
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CosClient, workers: Workers, tree: Tree, cache: PathCache) -> None:
-        self._client, self._workers, self._tree, self._cache = client, workers, tree, cache
+    def __init__(self, client: CosClient, workers: Workers, namespace: BucketNamespace, cache: PathCache) -> None:
+        self._client, self._workers, self._namespace, self._cache = client, workers, namespace, cache
 
     def find(self, path: str) -> list[Upload]:
         """Return the incomplete uploads of one file, or under a directory."""
@@ -100,7 +100,7 @@ class BucketUploads(UnfinishedUploads):
     def _of_file(self, path: str) -> list[Upload]:
         folder, _, name = path.rpartition("/")
         try:
-            entries = self._tree.everything(folder)
+            entries = self._namespace.everything(folder)
         except CosFileNotFoundError:
             return []
         found = [upload for upload in _described(folder, entries) if _is_for(upload, path)]
@@ -112,7 +112,7 @@ class BucketUploads(UnfinishedUploads):
 
     def _in_directory(self, path: str) -> tuple[list[Upload], list[str]]:
         """Return the uploads in one directory, and its directories."""
-        entries = self._tree.everything(path)
+        entries = self._namespace.everything(path)
         return _described(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
 

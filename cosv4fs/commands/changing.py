@@ -14,6 +14,7 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
+from cosv4fs.buckets import CosV4FileSystem
 from cosv4fs.bulk import check_targets
 from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
@@ -21,8 +22,7 @@ from cosv4fs.display import human_size
 from cosv4fs.exchange.copying import Counting, copy_file, make_directory, receive
 from cosv4fs.exchange.places import Instances, Place
 from cosv4fs.exchange.plan import Difference, Pair, check_apart, compare, matches, pairs_of
-from cosv4fs.filesystem import CosV4FileSystem
-from cosv4fs.front import Front
+from cosv4fs.filesystem import ObjectFileSystem
 
 __all__ = ["COMMANDS"]
 
@@ -269,7 +269,7 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
     except KeyboardInterrupt:
         fs = pairs[0].target.fs
         goals = {pair.target.path for pair in pairs}
-        if isinstance(fs, Front) and any(known["name"] in goals for known in fs.interrupted_uploads()):
+        if isinstance(fs, ObjectFileSystem) and any(known["name"] in goals for known in fs.interrupted_uploads()):
             text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
             click.echo(f"cosv4fs: {text}", err=True)
         raise
@@ -374,7 +374,7 @@ def _state(place: Place) -> dict[str, Any]:
 
 def _takes_names_literally(place: Place) -> bool:
     """Tell whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
-    return place.is_local or isinstance(place.fs, Front)
+    return place.is_local or isinstance(place.fs, ObjectFileSystem)
 
 
 def _check_literal(place: Place) -> None:

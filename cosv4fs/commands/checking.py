@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from cosv4fs import paths
+from cosv4fs.buckets import CosV4FileSystem
 from cosv4fs.coffers import CofferFileSystem
-from cosv4fs.coffertree import Levels
 from cosv4fs.commands.failures import DIFFERENT, describe
 from cosv4fs.commands.session import Ours, Session
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
-from cosv4fs.filesystem import CosV4FileSystem
+from cosv4fs.namespace import Levels
 
 __all__ = ["COMMANDS"]
 

@@ -15,7 +15,7 @@ from cosv4fs.commands.session import Session
 from cosv4fs.display import human_size
 from cosv4fs.exchange.manifest import Outcome
 from cosv4fs.exchange.migration import Report, Watcher, migrate
-from cosv4fs.front import Front
+from cosv4fs.filesystem import ObjectFileSystem
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,7 +77,7 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     options = {name: dict(values) for name, values in session.options.items()}
     for url in urls:
         fs = session.place(url).fs
-        if isinstance(fs, Front):
+        if isinstance(fs, ObjectFileSystem):
             names = ("appid", "secret_id", "secret_key", "region", "endpoint", "security_token", "anon")
             account = {name: value for name in names if (value := getattr(fs.config, name, None))}
             options[str(fs.protocol)] = account | options.get(str(fs.protocol), {})

@@ -17,11 +17,11 @@ from typing import Any, TypeAlias, TypeVar
 import click
 from fsspec.spec import AbstractFileSystem
 
+from cosv4fs.buckets import CosV4FileSystem
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
-from cosv4fs.filesystem import CosV4FileSystem
-from cosv4fs.front import Front
+from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.generation import CDCS, V3, V4, Generation
 from cosv4fs.profiles import option_value
 
@@ -60,7 +60,7 @@ class Session:
     def place(self, url: str) -> Place:
         """Return the filesystem and the path of a URL or a local path."""
         place = open_place(url, self.options)
-        if isinstance(place.fs, Front):
+        if isinstance(place.fs, ObjectFileSystem):
             self._opened.append((place.path, str(place.fs.protocol)))
         return place
 
@@ -150,7 +150,7 @@ class Crew:
 
     def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
         self._jobs = jobs
-        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, Front)}
+        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, ObjectFileSystem)}
         self.stopped = threading.Event()
         self._busy: set[int] = set()
         # not futures: Ctrl-C can come after a task was handed over and before its future is known

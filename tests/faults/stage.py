@@ -160,7 +160,7 @@ class Stage:
         return state, hidden
 
     def _look(self, folder: str, prefix: str, state: State, hidden: list[str]) -> None:
-        for entry in self.second.room.tree.everything(folder):
+        for entry in self.second.namespace.everything(folder):
             path, name = f"{folder}/{entry.name}", prefix + entry.name
             if entry.is_directory:
                 state[name] = None

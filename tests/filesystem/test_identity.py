@@ -191,8 +191,8 @@ def test_instances_are_shared_by_configuration_not_by_thread(emulator):
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(other.room is mine.room for other in others)
-    assert CosV4FileSystem(**emulator.storage_options, page_size=10).room is not mine.room
+    assert all(other.runtime is mine.runtime for other in others)
+    assert CosV4FileSystem(**emulator.storage_options, page_size=10).runtime is not mine.runtime
 
 
 def test_copies_by_pickle_and_json_work(fs):

@@ -26,7 +26,7 @@ def unfinished(emulator, fs, folder="dir"):
     if fs.protocol == "cdcs":
         return fs.uploads(f"{BUCKET}/{folder}")
     try:
-        entries = fs.room.tree.everything(f"{BUCKET}/{folder}")
+        entries = fs.namespace.everything(f"{BUCKET}/{folder}")
     except FileNotFoundError:
         return []
     visible = {info["name"].rpartition("/")[2] for info in fs.ls(f"{BUCKET}/{folder}", refresh=True)}

@@ -32,7 +32,7 @@ def test_a_room_ends_with_its_last_filesystem(options):
     threads = [*workers._transfers.threads, *workers._requests.threads]
     assert {thread.name.rpartition("_")[0] for thread in threads} == {"cosv4fs-transfer", "cosv4fs-request"}
     gone = threading.Event()
-    weakref.finalize(fs.room, gone.set)
+    weakref.finalize(fs.runtime, gone.set)
     del fs, workers
     gc.collect()
     # a thread lets go of its last task only after it has told of its end
@@ -44,12 +44,12 @@ def test_a_room_ends_with_its_last_filesystem(options):
 
 def test_a_room_is_shared_while_there_is_one(options):
     first, second = CosV4FileSystem(**options), CosV4FileSystem(**options)
-    assert first.room is second.room
-    room = weakref.ref(first.room)
+    assert first.runtime is second.runtime
+    room = weakref.ref(first.runtime)
     del first
     gc.collect()
-    assert second.room is room()
-    assert CosV4FileSystem(**options).room is room()
+    assert second.runtime is room()
+    assert CosV4FileSystem(**options).runtime is room()
 
 
 def test_an_open_file_outlives_its_filesystem(options):

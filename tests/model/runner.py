@@ -235,7 +235,7 @@ def settle(world: World) -> None:
         everything = [world.root, *map(world.path, world.state.folders)]
         shown = {world.path(name) for name in [*world.state.files, *world.state.folders]}
         for folder in everything:
-            names = {f"{folder}/{entry.name}" for entry in world.second.room.tree.everything(folder)}
+            names = {f"{folder}/{entry.name}" for entry in world.second.namespace.everything(folder)}
             assert names <= shown, f"left behind: {sorted(names - shown)}"
     except Exception as error:
         raise LostError(f"at the end: {type(error).__name__}: {error}") from error

@@ -5,12 +5,12 @@ import traceback
 
 import fsspec
 import pytest
+from cosv4fs.travel import arrive
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.api import CofferClient, CosV4Client
 from cosv4fs.config import Secret, resolve
-from cosv4fs.front import Front
-from cosv4fs.travel import arrive
+from cosv4fs.filesystem import ObjectFileSystem
 
 KEY = "nobodyMayReadThisKey000000000000"
 TOKEN = "nobodyMayReadThisToken0000000000"
@@ -175,7 +175,7 @@ def test_what_was_only_half_made_can_be_shown(kind):
     half = kind.__new__(kind)
     assert kind.__name__ in repr(half)
     assert kind.__name__ in str(half)
-    if isinstance(half, Front):
+    if isinstance(half, ObjectFileSystem):
         assert kind.__name__ in half._repr_html_()
 
 

@@ -30,12 +30,12 @@ def test_another_configuration_is_another_room(emulator, other):
     mine = fsspec.filesystem("cosv4", **emulator.storage_options)
     theirs = fsspec.filesystem("cosv4", **{**emulator.storage_options, **other})
     assert theirs is not mine
-    for part in ("client", "workers", "cache", "tree", "journal", "probe"):
-        assert getattr(theirs.room, part) is not getattr(mine.room, part)
+    for part in ("client", "workers", "namespace", "transfers", "files", "unfinished", "rearranging", "metadata"):
+        assert getattr(theirs.runtime, part) is not getattr(mine.runtime, part)
     assert theirs.client._signer is not mine.client._signer
     assert theirs.client._transport is not mine.client._transport
     assert mine.config != theirs.config
-    assert fsspec.filesystem("cosv4", **emulator.storage_options).room is mine.room
+    assert fsspec.filesystem("cosv4", **emulator.storage_options).runtime is mine.runtime
 
 
 @pytest.mark.parametrize("other", [{"secret_key": "wrong"}, {"secret_id": "nobody"}, {"anon": True}])
@@ -56,7 +56,7 @@ def test_another_environment_is_another_filesystem(emulator, monkeypatch):
     mine = fsspec.filesystem("cosv4")
     monkeypatch.setenv("COSV4_SECRET_KEY", "wrong")
     theirs = fsspec.filesystem("cosv4")
-    assert theirs.room is not mine.room
+    assert theirs.runtime is not mine.runtime
     assert (mine.config.secret_key, theirs.config.secret_key) == (SECRET_KEY, "wrong")
     with pytest.raises(PermissionError):
         theirs.ls(BUCKET)

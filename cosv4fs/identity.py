@@ -1,4 +1,4 @@
-"""How a filesystem travels to another process: as the options it was made with, and never as an error on the way.
+"""What a filesystem is told by, and how it travels to another process: as its options, never as an error on the way.
 
 Whoever unpickles is often not who wants to use the filesystem: a scheduler passes it on, and a worker of dask that
 fails while it reads its messages ends itself, so that a job waits for ever. What is missing, such as credentials that
@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from fsspec.spec import AbstractFileSystem
+
 from cosv4fs.config import Config, discreet
 
-__all__ = ["Expected", "arrive", "token"]
+__all__ = ["Discreet", "Expected", "described", "restore", "token"]
+
+_SECRETS = ("secret_id", "secret_key", "security_token", "credentials", "proxies")
 
 
 def token(kind: type, config: Config) -> str:
@@ -30,8 +34,47 @@ def _name(function: Any) -> str:
     return repr(function) if "<" in name or hasattr(function, "__self__") else f"{function.__module__}.{name}"
 
 
+class Discreet(type(AbstractFileSystem)):  # type: ignore[misc]
+    """Makes filesystems; where that fails, no frame of the error keeps the secrets that were given."""
+
+    @discreet
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Return an instance, perhaps one that fsspec keeps."""
+        return super().__call__(*args, **kwargs)
+
+
+def described(fs: Any, positional: Sequence[str], *, secrets: bool) -> dict[str, Any]:
+    """Return a description from which ``from_dict`` makes an equal filesystem; JSON can hold it.
+
+    Parameters
+    ----------
+    fs : filesystem
+        It is not changed: other threads use it meanwhile.
+    positional : sequence of str
+        The names of the options that may be given by position.
+    secrets : bool
+        Whether the description contains keys, tokens and the URLs of proxies.
+
+    Raises
+    ------
+    TypeError
+        The keys come from a function, which JSON cannot hold; a pickle can.
+    """
+    from fsspec.json import FilesystemJSONEncoder  # noqa: PLC0415 - the oldest fsspec has no such module
+
+    given = {**dict(zip(positional, fs.storage_args, strict=False)), **fs.storage_options}
+    # the encoder of fsspec refuses None, which is the default of every option
+    options = {name: value for name, value in given.items() if value is not None}
+    if not secrets:
+        options = {name: value for name, value in options.items() if name not in _SECRETS}
+    elif "credentials" in options:
+        raise TypeError("credentials=function cannot be written as JSON: pickle the filesystem instead")
+    fields = FilesystemJSONEncoder().make_serializable(options)
+    return {"cls": f"{type(fs).__module__}:{type(fs).__name__}", "protocol": fs.protocol, "args": [], **fields}
+
+
 @discreet
-def arrive(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+def restore(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the filesystem of a pickle, or what stands for it where it cannot be made."""
     try:
         return make(*arguments, **options)
@@ -68,4 +111,4 @@ class Expected:
         return f"<{self._made_of[0].__name__} that cannot be made here>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return arrive, self._made_of
+        return restore, self._made_of

@@ -8,7 +8,7 @@ import pytest
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
 from cosv4fs.config import ENVIRONMENT, resolve
-from cosv4fs.travel import Expected, arrive, token
+from cosv4fs.identity import Expected, restore, token
 
 BUCKET = "test-bucket"
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
@@ -89,4 +89,4 @@ def test_other_failures_are_not_kept():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        arrive(fails, (), {})
+        restore(fails, (), {})

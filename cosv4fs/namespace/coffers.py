@@ -1,4 +1,4 @@
-"""What exists in coffers, as a filesystem sees it: keys without directories, listed in the order of their bytes.
+"""What exists in coffers: keys without directories, listed in the order of their bytes.
 
 A directory is what keys have in common up to a slash. The service lists all keys with a prefix and knows no levels, so
 a listing is asked for once and answers for every level below it. Objects are told by HEAD, never by their absence from
@@ -11,6 +11,7 @@ directories above them are shown. Where an object's name is also a directory's, 
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 import time
@@ -19,14 +20,15 @@ from collections.abc import Iterable
 from fsspec.utils import glob_translate
 
 from cosv4fs import paths
-from cosv4fs.api import Coffer, CofferClient, StoredObject
+from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
 from cosv4fs.api.listing import bounded
 from cosv4fs.cache import PathCache
-from cosv4fs.errors import CosFileNotFoundError
+from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
 from cosv4fs.transfer.workers import Workers
-from cosv4fs.tree import Info, directory_info, missing
+from cosv4fs.transfer.writeonce import exists_error
 
-__all__ = ["CofferTree", "Levels", "Written"]
+__all__ = ["CofferNamespace", "Levels", "Written"]
 
 
 _LATE = 3600.0
@@ -124,8 +126,8 @@ class Written:
                 self._objects[coffer, found.key] = (known[0], found)
 
 
-class CofferTree:
-    """Questions about what exists, answered from the caches or the service; it has the face of `Tree`.
+class CofferNamespace(Namespace):
+    """Questions about what exists in coffers; see `Namespace`.
 
     Parameters
     ----------
@@ -136,11 +138,31 @@ class CofferTree:
     """
 
     def __init__(self, client: CofferClient, workers: Workers, cache: PathCache, written: Written) -> None:
-        self._client, self._workers, self._cache, self._written = client, workers, cache, written
+        super().__init__(workers, cache)
+        self._client, self._written = client, written
 
-    def note_written(self, path: str) -> None:
-        """Remember that this process has put an object there: no listing may leave it out from now on."""
-        self._written.note(*paths.file_key(path))
+    is_write_once = True
+
+    def check_new(self, path: str) -> None:
+        """Refuse nothing: the service documents no names that keys cannot have."""
+
+    def check_free(self, path: str, *, create: bool) -> None:
+        """Refuse the path of an object: nothing can be replaced, and callers should know before they write for hours.
+
+        Raises
+        ------
+        FileExistsError
+            There is an object.
+        """
+        paths.file_key(path)
+        if self.file(path) is not None:
+            raise exists_error(path)
+
+    def note_change(self, path: str, *, written: bool) -> None:
+        """Drop what is cached of a path; what was written there no listing may leave out from now on."""
+        if written:
+            self._written.note(*paths.file_key(path))
+        super().note_change(path, written=written)
 
     def forget_coffer(self, coffer: str) -> None:
         """Forget what was written to a coffer: it was deleted."""
@@ -161,23 +183,36 @@ class CofferTree:
         """
         if not path:
             return directory_info("")
-        return self._cache.info(path) or self.file(path) or self.directory(path)
+        return self.cache.info(path) or self.file(path) or self.directory(path)
+
+    def version(self, path: str, info: Info | None = None) -> Version | None:
+        """Return the version of an object: only ranges inside an object are documented.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            There is no such object.
+        """
+        info = info or self.info(path)
+        if info["type"] == "directory":
+            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
+        return Version(info["size"], info["etag"])
 
     def file(self, path: str) -> Info | None:
         """Return the info of an object, None when there is none: one request unless it is remembered."""
-        known = self._cache.info(path)
+        known = self.cache.info(path)
         if known is not None and known["type"] == "file":
             return known
         coffer, rest = paths.split(path)
         if not rest:
             return None
-        generation = self._cache.generation
+        generation = self.cache.generation
         try:
             status = self._client.head(coffer, "/" + rest)
         except CosFileNotFoundError:
             return None
         info = object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
-        self._cache.store_info(info, generation)
+        self.cache.store_info(info, generation)
         return info
 
     def directory(self, path: str, trust_absence: bool = False) -> Info:
@@ -190,13 +225,13 @@ class CofferTree:
         FileNotFoundError
             No key begins so; there may be an object.
         """
-        if not path or self._cache.is_directory(path):
+        if not path or self.cache.is_directory(path):
             return directory_info(path)
         coffer, key = paths.directory_key(path)
-        if key != "/" and self._cache.is_absent(path):
+        if key != "/" and self.cache.is_absent(path):
             # directories are nothing but what listings show: another one would tell no more
             raise missing(path)
-        generation = self._cache.generation
+        generation = self.cache.generation
         page = self._client.list_page(coffer, prefix=key)
         entries = [found for found in page.entries if found.key.startswith(key)]
         if page.marker is None:
@@ -204,15 +239,15 @@ class CofferTree:
             self._remember(Levels(path, entries), generation, empty=not entries and key != "/")
         if not entries and key != "/" and page.marker is None:
             raise missing(path)
-        self._cache.store_directory(path, generation)
+        self.cache.store_directory(path, generation)
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
         """Tell whether there is a coffer, or a key that begins with the path and a slash; and no object at the path."""
-        known = self._cache.info(path)
+        known = self.cache.info(path)
         if known is not None:
             return bool(known["type"] == "directory")
-        if not path or self._cache.is_directory(path):
+        if not path or self.cache.is_directory(path):
             return True
         try:
             self.directory(path)
@@ -228,7 +263,7 @@ class CofferTree:
         FileNotFoundError
             There is no such directory.
         """
-        known = self._cache.listing(path)
+        known = self.cache.listing(path)
         if known is not None:
             return known
         if not path:
@@ -285,7 +320,7 @@ class CofferTree:
         known = self._known_below(folder)
         if known is not None:
             return known
-        generation = self._cache.generation
+        generation = self.cache.generation
         try:
             objects = self._objects(coffer, "/" + literal)
         except CosFileNotFoundError:
@@ -312,7 +347,7 @@ class CofferTree:
 
     def _listed(self, path: str) -> Levels:
         coffer, key = paths.directory_key(path)
-        generation = self._cache.generation
+        generation = self.cache.generation
         objects = self._objects(coffer, key)
         if not objects and key != "/":
             raise missing(path)
@@ -348,9 +383,9 @@ class CofferTree:
         return found
 
     def _coffers(self) -> list[Info]:
-        generation = self._cache.generation
+        generation = self.cache.generation
         infos = [_coffer_info(found) for found in self._client.list_coffers()]
-        self._cache.store_listing("", infos, generation)
+        self.cache.store_listing("", infos, generation)
         return infos
 
     def _known_below(self, path: str) -> dict[str, Info] | None:
@@ -358,7 +393,7 @@ class CofferTree:
         out: dict[str, Info] = {}
         folders = [path]
         for folder in folders:
-            listing = self._cache.listing(folder)
+            listing = self.cache.listing(folder)
             if listing is None:
                 return None
             out.update((info["name"], info) for info in listing)
@@ -370,7 +405,7 @@ class CofferTree:
         if empty or levels.is_ambiguous:
             return
         for folder, entries in levels.by_folder.items():
-            self._cache.store_listing(folder, list(entries.values()), generation)
+            self.cache.store_listing(folder, list(entries.values()), generation)
 
 
 def object_info(path: str, found: StoredObject) -> Info:

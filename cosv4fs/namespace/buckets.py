@@ -1,7 +1,7 @@
-"""The directory tree as a filesystem sees it: infos, listings, finding and matching, with the caches in between.
+"""What exists in buckets: a tree of files and real directories.
 
-The service keeps files and directories apart by a trailing slash, so a path may need two questions. Unfinished uploads
-and hidden siblings are left out; `everything` shows them, for those who have to remove them.
+The service keeps files and directories apart by a trailing slash, so a path may need two questions. Incomplete uploads
+and hidden siblings are left out; `everything` shows them to callers that have to remove them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from fsspec.utils import glob_translate
 
@@ -19,17 +18,11 @@ from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.listing import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
+from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
 from cosv4fs.transfer.status import file_status
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["Info", "Tree", "directory_info"]
-
-Info = dict[str, Any]
-
-
-def directory_info(path: str) -> Info:
-    """Return the info of a directory of which no more is known than that it exists."""
-    return {"name": path, "size": 0, "type": "directory"}
+__all__ = ["BucketNamespace"]
 
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
@@ -41,8 +34,8 @@ def _info(path: str, found: Entry | PathStatus) -> Info:
     return info
 
 
-class Tree:
-    """Questions about what exists, answered from the caches or the service.
+class BucketNamespace(Namespace):
+    """Questions about what exists in buckets; see `Namespace`.
 
     Parameters
     ----------
@@ -51,7 +44,12 @@ class Tree:
     """
 
     def __init__(self, client: CosClient, workers: Workers, cache: PathCache) -> None:
-        self._client, self._workers, self._cache = client, workers, cache
+        super().__init__(workers, cache, anon=client.config.anon)
+        self._client = client
+
+    def check_new(self, path: str) -> None:
+        """Refuse names that no directory can have, and those of hidden siblings."""
+        paths.check_new(path)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of a file or directory; at most two requests.
@@ -68,10 +66,10 @@ class Tree:
         """
         if not path:
             return directory_info("")
-        known = self._cache.info(path)
+        known = self.cache.info(path)
         if known is not None:
             return known
-        if trust_absence and self._cache.is_absent(path):
+        if trust_absence and self.cache.is_absent(path):
             raise missing(path)
         return self._file_status(path) or self._directory_or_nothing(path)
 
@@ -80,7 +78,7 @@ class Tree:
             return self.directory(path)
         except CosPermissionError:
             # without keys only files can be asked for, and there is none
-            if not self._client.config.anon or "/" not in path:
+            if not self._anon or "/" not in path:
                 raise
             text = "no such file; whether it is a directory cannot be asked without keys (anon=True)"
             raise make_error(errno.ENOENT, text, path) from None
@@ -95,15 +93,15 @@ class Tree:
         """
         if not path:
             return directory_info("")
-        known = self._cache.info(path)
+        known = self.cache.info(path)
         if known is not None and known["type"] == "directory":
             return known
-        if known is not None or (trust_absence and self._cache.is_absent(path)):
+        if known is not None or (trust_absence and self.cache.is_absent(path)):
             raise missing(path)
-        generation = self._cache.generation
+        generation = self.cache.generation
         with self._explained(path):
             info = _info(path, self._client.stat(*paths.directory_key(path)))
-        self._cache.store_info(info, generation)
+        self.cache.store_info(info, generation)
         return info
 
     def is_directory(self, path: str) -> bool:
@@ -112,11 +110,11 @@ class Tree:
         Who asks this usually lists the directory next, or asks for files in it: a page that is the whole listing is
         remembered, at the price of one request either way.
         """
-        if not path or self._cache.is_directory(path):
+        if not path or self.cache.is_directory(path):
             return True
-        if self._cache.info(path) is not None or self._cache.is_absent(path):
+        if self.cache.info(path) is not None or self.cache.is_absent(path):
             return False
-        generation = self._cache.generation
+        generation = self.cache.generation
         try:
             with self._explained(path):
                 entries, is_complete = self._client.list_first(*paths.directory_key(path))
@@ -125,9 +123,9 @@ class Tree:
                 self.directory(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        self._cache.store_directory(path, generation)
+        self.cache.store_directory(path, generation)
         if is_complete:
-            self._cache.store_listing(path, _visible(path, entries), generation)
+            self.cache.store_listing(path, _visible(path, entries), generation)
         return True
 
     def _file_status(self, path: str) -> Info | None:
@@ -135,7 +133,7 @@ class Tree:
         if not rest or paths.is_sibling(rest):
             # a sibling may be complete already, where it waits for its transaction to end
             return None
-        generation = self._cache.generation
+        generation = self.cache.generation
         try:
             status = file_status(self._client, bucket, "/" + rest)
         except CosFileNotFoundError:
@@ -143,7 +141,7 @@ class Tree:
         if status.is_unfinished:
             return None
         info = _info(path, status)
-        self._cache.store_info(info, generation)
+        self.cache.store_info(info, generation)
         return info
 
     def entries(self, path: str, prefix: str = "") -> list[Info]:
@@ -156,10 +154,10 @@ class Tree:
         NotImplementedError
             For the empty path: the API cannot list buckets.
         """
-        known = self._cache.listing(path)
+        known = self.cache.listing(path)
         if known is not None:
             return [info for info in known if _name(info).startswith(prefix)]
-        generation = self._cache.generation
+        generation = self.cache.generation
         # a prefix of dots would be a relative URL
         prefix = "" if prefix in (".", "..") else prefix
         found = self.everything(path, prefix)
@@ -168,7 +166,7 @@ class Tree:
             if not found:
                 # some servers list what does not exist as empty
                 self.directory(path)
-            self._cache.store_listing(path, infos, generation)
+            self.cache.store_listing(path, infos, generation)
         return infos
 
     @property
@@ -189,7 +187,7 @@ class Tree:
         try:
             yield
         except CosPermissionError as error:
-            if self._client.config.anon:
+            if self._anon:
                 text = "without keys (anon=True) no directory can be asked for: name a file in full"
                 origin = Origin(error.code, error.request_id, error.status)
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
@@ -259,13 +257,6 @@ class Tree:
             return self.entries(path, prefix)
         except (FileNotFoundError, NotADirectoryError):
             return []
-
-
-def missing(path: str) -> CosFileNotFoundError:
-    """Return the error for a path at which there is nothing."""
-    error = make_error(errno.ENOENT, "no such file or directory", path)
-    assert isinstance(error, CosFileNotFoundError)
-    return error
 
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:

@@ -1,0 +1,311 @@
+"""`CosV4FileSystem` and `CosV3FileSystem`: buckets of the JSON API as fsspec sees them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fsspec.core import has_magic
+
+from cosv4fs import bulk, paths
+from cosv4fs.api import CosClient
+from cosv4fs.errors import CosFileExistsError, make_error
+from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.generation import V3, V4
+from cosv4fs.runtime import BucketRuntime
+
+__all__ = ["BucketFileSystem", "CosV3FileSystem", "CosV4FileSystem"]
+
+
+class BucketFileSystem(ObjectFileSystem):
+    """What filesystems for buckets have in common, whichever version of the JSON API they speak.
+
+    Parameters
+    ----------
+    appid, secret_id, secret_key, region, endpoint : str, optional
+        The account, and where it is.
+    asynchronous, loop : optional
+        What fsspec may hand to any filesystem; this one is synchronous.
+    **options
+        Every other field of `cosv4fs.config.Config`.
+    """
+
+    _positional = ("appid", "secret_id", "secret_key", "region", "endpoint")
+
+    def __init__(
+        self,
+        appid: str | int | None = None,
+        secret_id: str | None = None,
+        secret_key: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        **options: Any,
+    ) -> None:
+        account = {
+            "appid": appid, "secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint,
+        }  # fmt: skip
+        super().__init__(account, asynchronous, loop, **options)
+
+    @property
+    def runtime(self) -> BucketRuntime:
+        """What all instances with this configuration share in this process."""
+        return cast(BucketRuntime, super().runtime)
+
+    @property
+    def client(self) -> CosClient:
+        """The typed client of the API, for what a filesystem cannot express."""
+        return self.runtime.client
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+        """Create an empty file, or empty an existing one.
+
+        Raises
+        ------
+        NotImplementedError
+            With ``truncate=False`` and an existing file: the service cannot set times.
+        """
+        try:
+            self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
+        except CosFileExistsError as error:
+            if error.doubtful:
+                # perhaps it is what was just created
+                raise
+            raise NotImplementedError("the service cannot set the time of an existing file") from error
+
+    def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None) -> None:
+        """Create a directory.
+
+        Parameters
+        ----------
+        path : str
+            The directory.
+        create_parents : bool
+            Create the directories above it, too.
+        mode : int, optional
+            Taken because others hand it over, and of no effect: the service has no such permissions.
+
+        Raises
+        ------
+        FileExistsError
+            Something exists at the path.
+        FileNotFoundError
+            Without `create_parents`: the parent is missing.
+        NotImplementedError
+            For a bucket: the API cannot create one.
+        """
+        path = self._strip_protocol(path)
+        above, namespace = paths.parent(path), self.namespace
+        if not create_parents and namespace.asked(lambda: namespace.directory(above)) is None:
+            raise make_error(errno.ENOENT, "the parent directory does not exist", path)
+        self.runtime.rearranging.make_directory(path, exist_ok=False)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Create a directory and its parents; for a bucket with `exist_ok` nothing is asked: the first write shows it.
+
+        Raises
+        ------
+        FileExistsError
+            A file exists at the path; or a directory, without `exist_ok`.
+        """
+        self.runtime.rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory.
+
+        Raises
+        ------
+        OSError
+            ENOTEMPTY; FileNotFoundError or NotADirectoryError when it is none.
+        """
+        self.runtime.rearranging.remove_directory(self._strip_protocol(path))
+
+    # -- removing, copying and moving ------------------------------------------------------------------------------
+
+    def rm_file(self, path: str) -> None:
+        """Remove one file.
+
+        An unfinished upload is no file (see `abort_upload`): a path of which nothing is remembered costs a question.
+
+        Raises
+        ------
+        FileNotFoundError, IsADirectoryError
+            There is no such file.
+        """
+        self.runtime.rearranging.remove_file(self._strip_protocol(path))
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Remove files; with `recursive` whole directories, their unfinished uploads included.
+
+        Files go first, several at once, then directories, the deepest first.
+
+        Parameters
+        ----------
+        path : str or list of str
+            Paths or patterns.
+        maxdepth : int, optional
+            Levels below each path to remove; directories that are not empty then stay.
+
+        Raises
+        ------
+        FileNotFoundError
+            Nothing matches.
+        """
+        self.runtime.rearranging.remove(self.expand_path(path), recursive=recursive, maxdepth=maxdepth)
+
+    def cp_file(self, path1: str, path2: str) -> None:
+        """Copy one file, on the server when both are in one bucket; an existing target is replaced.
+
+        A directory becomes a directory, without what is in it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no source.
+        """
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        self.runtime.rearranging.copy_file(source, target, self._copy_through)
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Move files, on the server, one by one; a source goes only when its own move succeeded.
+
+        An existing target is replaced.
+
+        Raises
+        ------
+        IsADirectoryError
+            A directory is to be moved without `recursive`.
+        OSError
+            EINVAL, before anything is moved, for lists in which one move would take what another one needs (see
+            `bulk.check_targets`). ESTALE where a file that has to be copied changed meanwhile: it stays.
+        """
+        rearranging = self.runtime.rearranging
+        if isinstance(path1, (str, os.PathLike)) and not recursive:
+            source = self._strip_protocol(path1)
+            if not has_magic(source) or bulk.is_literal(self, source):
+                rearranging.move_file(source, self._into(path2, source), self._copy_through)
+                return
+        planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+        pairs = [(self._strip_protocol(source), self._strip_protocol(target)) for source, target in planned]
+        rearranging.move_pairs(bulk.check_moves(pairs), self._copy_through)
+
+    def _into(self, target: Any, source: str) -> str:
+        """Return where a file goes: inside `target` when that is a directory, or ends like one."""
+        stripped: str = self._strip_protocol(target)
+        inside = str(target).endswith("/") or self.isdir(stripped)
+        return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    def attributes(self, path: str) -> dict[str, Any]:
+        """Return what the service keeps beside the content.
+
+        Returns
+        -------
+        dict
+            ``biz_attr`` (str), ``authority`` (``eInvalid``: as the bucket), ``custom_headers`` (dict of str),
+            ``forbid`` (0 unless the file is blocked) and ``slice_size`` (bytes; 0 for a single upload).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file or directory.
+        """
+        return self.runtime.metadata.get(self._strip_protocol(path))
+
+    def update_attributes(
+        self,
+        path: str,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change what the service keeps beside the content; what is not given stays as it is.
+
+        Parameters
+        ----------
+        path : str
+            A file; for a directory only `biz_attr` can be set.
+        biz_attr : str, optional
+            A free text.
+        authority : str, optional
+            ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+        custom_headers : mapping, optional
+            Headers of downloads to add or change: Cache-Control, Content-Type, Content-Disposition,
+            Content-Language, Content-Encoding and ``x-cos-meta-*``. Others that were set before are kept.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file or directory.
+        """
+        self.runtime.metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
+
+    def sign(self, path: str, expiration: int = 100) -> str:
+        """Return a URL that reads one file without credentials, for `expiration` seconds (at most 92 days).
+
+        It also reads files whose paths go on after this one's: so the service compares signatures. It cannot be used
+        to write, list or delete.
+
+        Raises
+        ------
+        ValueError
+            `expiration` is no whole number, or out of range.
+        IsADirectoryError
+            The path is a bucket.
+        """
+        return self.runtime.metadata.url(self._strip_protocol(path), expiration)
+
+    def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
+        """Return the same as `sign`, under the name that s3fs uses; as is `expires` for `expiration`."""
+        return self.sign(path, expiration if expires is None else expires)
+
+
+class CosV4FileSystem(BucketFileSystem):
+    """Buckets of Tencent Cloud COS behind the JSON API v4, as ``cosv4://bucket/dir/name``.
+
+    Parameters
+    ----------
+    appid, secret_id, secret_key, region : str, optional
+        The account, and the short code of the region (``gz``). Else from ``COSV4_APPID``, ``COSV4_SECRET_ID``,
+        ``COSV4_SECRET_KEY`` and ``COSV4_REGION``, else from fsspec's configuration under ``cosv4``.
+    endpoint : str, optional
+        URL of another service that speaks the API, such as the emulator's; API calls and downloads both go there.
+        Else from ``COSV4_ENDPOINT``.
+    asynchronous, loop : optional
+        What fsspec may hand to any filesystem; this one is synchronous.
+    **options
+        Every other field of `cosv4fs.config.Config`, among them ``anon``, ``use_ssl``, ``verify``, ``proxies``,
+        ``max_concurrency``, ``slice_size``, ``spool_dir``, ``use_listings_cache`` and ``listings_expiry_time``.
+
+    Raises
+    ------
+    MissingCredentialsError
+        A `PermissionError` and `ValueError` that names what is missing and how to set it.
+    TypeError, ValueError
+        An option is unknown or has a value that cannot be.
+    """
+
+    protocol = "cosv4"
+    generation = V4
+
+
+class CosV3FileSystem(BucketFileSystem):
+    """Buckets of the predecessor, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
+
+    It is used as `CosV4FileSystem` is, with the same options; the account may also come from ``COSV3_APPID``,
+    ``COSV3_SECRET_ID``, ``COSV3_SECRET_KEY`` and ``COSV3_ENDPOINT``, or from fsspec's configuration under ``cosv3``.
+    There are no regions.
+
+    Slices travel one after another, after the whole content is known: what is written bit by bit waits in the spool
+    until it is closed. Copies travel through this machine, without ``biz_attr``, the only attribute that can
+    be changed.
+    """
+
+    protocol = "cosv3"
+    generation = V3

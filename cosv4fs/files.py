@@ -1,0 +1,255 @@
+"""Whole files by path: reading them, writing them, and copying them from and to the local disk."""
+
+from __future__ import annotations
+
+import errno
+import mimetypes
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fsspec.callbacks import Callback
+from fsspec.utils import isfilelike, merge_offset_ranges
+
+from cosv4fs import bulk, paths
+from cosv4fs.api.bodies import check_plain
+from cosv4fs.config import Config
+from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.namespace import Namespace
+from cosv4fs.transfer.download import Download
+from cosv4fs.transfer.journal import NO_ENTRY, Journal
+from cosv4fs.transfer.publish import Target, naming
+from cosv4fs.transfer.sources import FileSource, MemorySource
+from cosv4fs.transfer.transfers import Transfers
+from cosv4fs.transfer.workers import Workers
+
+__all__ = ["Files"]
+
+T = TypeVar("T")
+
+
+class Files:
+    """Reads and writes whole files. Paths are those of fsspec, without a protocol.
+
+    Parameters
+    ----------
+    namespace, transfers, workers, journal : Namespace, Transfers, Workers, Journal
+        Shared by all instances with one configuration.
+    config : Config
+        Limits, and whether downloads are verified.
+    """
+
+    def __init__(
+        self, namespace: Namespace, transfers: Transfers, workers: Workers, journal: Journal, config: Config
+    ) -> None:
+        self._namespace, self._transfers, self._workers = namespace, transfers, workers
+        self._journal, self._config = journal, config
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def sha1(self, path: str) -> str | None:
+        """Return the SHA-1 that a download of a file has to be compared with (option ``verify_downloads``).
+
+        None where it is not cached, unless the option is ``always``; and where the service tells none.
+        """
+        mode = self._config.verify_downloads
+        if mode == "never":
+            return None
+        info = self._namespace.info(path) if mode == "always" else self._namespace.cache.info(path)
+        sha: str | None = (info or {}).get("sha")
+        return sha
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Return the bytes of a file, or of a part of it; see `cat_file` of the filesystem."""
+        begin = start or 0
+        if end is not None and (end < 0 or begin < 0 or end <= begin):
+            # places counted from the end are those of what is there now, not of what is cached
+            size = self._size(path, refresh=end < 0 or begin < 0)
+            begin, end = (max(0, size + place) if place < 0 else place for place in (begin, end))
+            if end <= begin:
+                return b""
+            start = begin
+        return self._download(path, lambda download: download.to_bytes(start, end))
+
+    def _size(self, path: str, refresh: bool) -> int:
+        if refresh:
+            self._namespace.cache.forget(path)
+        info = self._namespace.info(path)
+        if info["type"] == "directory":
+            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
+        return int(info["size"])
+
+    def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
+        bucket, key = paths.file_key(path)
+        set_size, progress = bulk.step_counter(callback)
+        sha, version = self.sha1(path), self._namespace.version(path)
+        download = self._transfers.download(
+            bucket, key, sha=sha, expected=version, set_size=set_size, progress=progress
+        )
+        try:
+            return action(download)
+        except CosFileNotFoundError as error:
+            if self._namespace.has_directory(path):
+                raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
+            raise
+        except CosError:
+            # what is cached of the file may be stale: drop it
+            self._namespace.cache.forget(path)
+            raise
+
+    def read_ranges(
+        self,
+        names: object,
+        starts: int | Sequence[int | None] | None,
+        ends: int | Sequence[int | None] | None,
+        max_gap: int | None,
+        on_error: str,
+    ) -> list[Any]:
+        """Return the bytes of several ranges, fetched at once; see `cat_ranges` of the filesystem."""
+        if not isinstance(names, list):
+            raise TypeError("paths must be a list")
+        if on_error not in ("raise", "return"):
+            raise ValueError(f"on_error must be raise or return, not {on_error!r}")
+        first = list(starts) if isinstance(starts, Sequence) else [starts] * len(names)
+        last = list(ends) if isinstance(ends, Sequence) else [ends] * len(names)
+        if not len(first) == len(last) == len(names):
+            raise ValueError("paths, starts and ends must have the same length")
+        wanted = list(zip(names, first, last, strict=True))
+        if max_gap is None or not wanted:
+            return self._read_each(wanted, on_error)
+        return self._read_merged(wanted, max_gap, on_error)
+
+    def each(self, function: Callable[[str], T], names: list[str], on_error: str) -> dict[str, T | Exception]:
+        """Apply a function to several paths at once; return the results by path, errors too unless they are raised."""
+        return dict(zip(names, self._workers.each(_kept(function, on_error), names), strict=True))
+
+    def _read_each(self, wanted: Sequence[Any], on_error: str) -> list[Any]:
+        return self._workers.each(_kept(lambda item: self.read(*item), on_error), wanted)
+
+    def _read_merged(self, wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
+        """Fetch ranges of one file that lie close to each other in one request, and cut what was wanted out of it."""
+        if any(start is None or end is None or start < 0 or end < 0 for _, start, end in wanted):
+            raise ValueError("max_gap needs explicit starts and ends that are not negative")
+        merged = list(zip(*merge_offset_ranges(*map(list, zip(*wanted, strict=True)), max_gap=max_gap), strict=True))
+        blocks = list(zip(merged, self._read_each(merged, on_error), strict=True))
+
+        def cut(path: str, start: int, end: int) -> Any:
+            for (name, begin, stop), data in blocks:
+                if name == path and begin <= start and end <= stop:
+                    return data if isinstance(data, Exception) else data[start - begin : end - begin]
+            return b""
+
+        return [cut(*item) for item in wanted]
+
+    def get(self, path: str, lpath: Any, outfile: Any, callback: Callback) -> None:
+        """Copy one file to the local disk, or into a file-like `lpath` or `outfile`."""
+        sink = outfile if outfile is not None else lpath if isfilelike(lpath) else None
+        if sink is not None:
+            self._download(path, lambda download: download.to_sink(sink), callback)
+            return
+        target = Path(os.fspath(lpath))
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            # a pipe or a device: it is written to, not replaced
+            with target.open("wb", buffering=0) as pipe:
+                self._download(path, lambda download: download.to_sink(pipe), callback)
+            return
+        try:
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            self._download(path, lambda download: download.to_file(target), callback)
+        except CosIsADirectoryError:
+            target.mkdir(parents=True, exist_ok=True)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def target(self, path: str, mode: str, content_type: str | None, deferred: bool = False) -> Target:
+        """Return where a file goes, and under which conditions.
+
+        Parameters
+        ----------
+        mode : str
+            ``overwrite`` or ``create``.
+
+        Raises
+        ------
+        OSError, ValueError
+            No file can have this path or type.
+        """
+        if mode not in ("overwrite", "create"):
+            raise ValueError(f"mode must be overwrite or create, not {mode!r}")
+        bucket, key = paths.file_key(path)
+        self._namespace.check_new(path)
+        check_plain(content_type=content_type)
+        guessed = content_type or mimetypes.guess_type(path)[0]
+        create = mode == "create" or self._namespace.is_write_once
+        return Target(bucket, key, create, guessed, content_type is not None, deferred)
+
+    def write(self, path: str, value: bytes, mode: str, content_type: str | None) -> None:
+        """Write bytes to a file, whole or not at all; see `pipe_file` of the filesystem."""
+        target = self.target(path, mode, content_type)
+        source = MemorySource(value)
+        with self._changing(path), naming(target):
+            self._transfers.upload(target, source)
+
+    def put(self, lpath: Any, path: str, callback: Callback, mode: str, content_type: str | None, resume: bool) -> None:
+        """Copy one local file to the service, whole or not at all; see `put_file` of the filesystem."""
+        target = self.target(path, mode, content_type)
+        set_size, progress = bulk.step_counter(callback)
+        with self._changing(path), naming(target), FileSource(lpath) as source:
+            if source.is_stream:
+                self._put_stream(source, path, target, progress)
+                return
+            if set_size is not None:
+                set_size(source.size)
+            # what goes up in one request is never continued
+            resumable = resume and source.size > self._config.single_upload_limit
+            with self._journal.page(lpath, source.status, path) if resumable else nullcontext(NO_ENTRY) as entry:
+                self._transfers.upload(target, source, progress, entry)
+
+    def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:
+        """Write what comes out of a pipe or a device until it ends."""
+        self._namespace.check_free(path, create=target.create)
+        writer = self._transfers.writer(target)
+        try:
+            for block in source.blocks():
+                writer.write(memoryview(block))
+                if progress is not None:
+                    progress(len(block))
+            writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+
+    @contextmanager
+    def _changing(self, path: str) -> Iterator[None]:
+        """Note that a path is being written: afterwards nothing that is cached of it holds."""
+        try:
+            yield
+        except BaseException:
+            self._namespace.note_change(path, written=False)
+            raise
+        self._namespace.note_change(path, written=True)
+
+    def interrupted(self, path: str) -> list[dict[str, Any]]:
+        """Return the uploads of local files that can be continued; see `interrupted_uploads` of the filesystem."""
+        return [
+            {"source": found.source, "name": found.remote, "size": found.size}
+            for found in self._journal.interrupted()
+            if not path or found.remote == path or found.remote.startswith(path + "/")
+        ]
+
+
+def _kept(function: Callable[[Any], T], on_error: str) -> Callable[[Any], T | Exception]:
+    """Return the function with its errors raised, or returned as results."""
+
+    def call(item: Any) -> T | Exception:
+        try:
+            return function(item)
+        except Exception as error:
+            if on_error == "raise":
+                raise
+            return error
+
+    return call
