@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.http import BODY_FAULTS, Request, Transport, content_length, fault_error, give_back, read_some, refusal
+from cosv4fs.api.http import (
+    BODY_FAULTS,
+    Request,
+    Transport,
+    compressed_error,
+    content_coding,
+    content_length,
+    fault_error,
+    give_back,
+    read_some,
+    refusal,
+)
 from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
@@ -107,6 +118,9 @@ class RangeRead:
         Bytes wanted: from `start` (negative: counted from the end) up to, not including, `stop`.
     allocate : callable
         Takes the number of bytes that will come and the object's version, returns the memory for the bytes.
+    stored_size : callable
+        Returns the bytes of the whole object, told by something else than a download; None where nothing does. Called
+        only for replies with a Content-Encoding.
     expected : Version, optional
         The version that has to be read; another one is an error.
     """
@@ -118,12 +132,13 @@ class RangeRead:
         start: int | None,
         stop: int | None,
         allocate: Callable[[int, Version], memoryview],
+        stored_size: Callable[[], int | None],
         expected: Version | None = None,
     ) -> None:
         self._transport = transport
         self._make_request = make_request
         self._start, self._stop = start, stop
-        self._allocate = allocate
+        self._allocate, self._stored_size = allocate, stored_size
         self._version = expected
         self._view: memoryview | None = None
         self._first = 0
@@ -177,6 +192,7 @@ class RangeRead:
         status = response.status_code
         if status not in self.statuses:
             raise self._refusal(response, request)
+        self._check_coding(response, request)
         sent, total = _content_range(response, request)
         if total > LARGEST_OBJECT:
             raise make_error(errno.EBADMSG, f"the server says that the object has {total} bytes", request.path)
@@ -197,6 +213,22 @@ class RangeRead:
         if status == 416 or not sent <= wanted:
             raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
         self._read(response, request, skip=wanted - sent)
+
+    def _check_coding(self, response: requests.Response, request: Request) -> None:
+        """Refuse what something compressed on its way; what is stored as it comes has the length that is told of it."""
+        status, length = response.status_code, content_length(response)
+        if status == 416 or content_coding(response) is None:
+            return
+        if length is None:
+            raise compressed_error(response, request)
+        sent, total = _content_range(response, request)
+        found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip()) if status == 206 else None
+        if found is not None and found[2] and int(found[2]) - sent + 1 != length:
+            raise compressed_error(response, request)
+        size = self._stored_size() if self._version is None else self._version.size
+        # where nothing tells the size, only a part can be believed: what compresses, sends the whole
+        if size != total and (size is not None or (status == 200 and "Range" in request.headers)):
+            raise compressed_error(response, request)
 
     def _refusal(self, response: requests.Response, request: Request) -> CosError:
         """Return the error for a reply with another status."""

@@ -39,6 +39,8 @@ __all__ = [
     "FAULTS",
     "Request",
     "Transport",
+    "compressed_error",
+    "content_coding",
     "content_length",
     "fault_error",
     "give_back",
@@ -378,7 +380,13 @@ def read_body(response: requests.Response, request: Request) -> bytes:
             request.path,
             Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
         )
-    return body
+    if not body or content_coding(response) is None:
+        return body
+    status = response.status_code
+    if status >= 500 or (status == 404 and request.operation in _ANSWERED_BY_404):
+        # the status alone says what there is to say
+        return b""
+    raise compressed_error(response, request)
 
 
 def give_back(response: requests.Response) -> None:
@@ -428,6 +436,22 @@ def content_length(response: requests.Response) -> int | None:
     """Return the number in the Content-Length header; None when there is none, or no number."""
     text = response.headers.get("Content-Length", "")
     return int(text) if _is_number(text) else None
+
+
+def content_coding(response: requests.Response) -> str | None:
+    """Return the Content-Encoding of a reply; None when there is none: all are asked for as they are."""
+    coding = response.headers.get("Content-Encoding", "").strip()
+    return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
+
+
+def compressed_error(response: requests.Response, request: Request) -> CosError:
+    """Return the error for a reply that a proxy or a CDN compressed, although it was asked for as it is."""
+    text = (
+        f"the reply to {request.operation} was compressed on its way (Content-Encoding: {content_coding(response)}), "
+        "although it was asked for as it is: let the proxy or CDN send it unchanged, or go around it with proxies=, "
+        "endpoint= or download_endpoint="
+    )
+    return make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
 
 
 def refusal(response: requests.Response, request: Request) -> CosError:

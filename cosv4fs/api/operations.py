@@ -18,7 +18,7 @@ from cosv4fs.api.bodies import check_plain, form_body, json_body
 from cosv4fs.api.clock import header_seconds
 from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.files import FilesCaller, nothing
-from cosv4fs.api.http import Request, content_length, give_back, refusal
+from cosv4fs.api.http import Request, compressed_error, content_coding, content_length, give_back, refusal
 from cosv4fs.api.listing import Pager
 from cosv4fs.api.lost import Known, asking, is_final, is_older, is_same, maybe_own, unknown, vanished
 from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
@@ -372,7 +372,11 @@ class CosClient(FilesCaller):
         def request(range_header: str | None) -> Request:
             return self._download_request("GET", bucket, key, range_header)
 
-        return self._run(RangeRead(self._transport, request, start, stop, allocate, expected).attempt)
+        def stored_size() -> int | None:
+            # without keys nothing but downloads tells it
+            return None if self.config.anon else self.stat(bucket, key).size
+
+        return self._run(RangeRead(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
 
     def peek(self, bucket: str, key: str) -> PathStatus:
         """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
@@ -407,6 +411,8 @@ class CosClient(FilesCaller):
             size = content_length(response)
             if size is None or size > LARGEST_OBJECT:
                 raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
+            if content_coding(response) is not None and not self.config.anon and self.stat(bucket, key).size != size:
+                raise compressed_error(response, request)
             return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
 
         return self._run(attempt)

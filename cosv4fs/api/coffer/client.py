@@ -31,7 +31,7 @@ from cosv4fs.api.coffer.replies import Coffer, ObjectPage, ObjectStatus, StoredO
 from cosv4fs.api.coffer.uploads import CofferUploads, check_object
 from cosv4fs.api.coffer.values import Values, plain_etag
 from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.http import Request, content_length, give_back
+from cosv4fs.api.http import Request, compressed_error, content_coding, content_length, give_back
 from cosv4fs.api.lost import asking, is_final, is_older, maybe_own, unknown
 from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
@@ -375,7 +375,7 @@ class CofferClient(CofferUploads):
         """
         check_object(coffer, key)
         request = self._request("HEAD", "HeadObject", coffer, key)
-        return self._run(lambda: self._head(request))
+        return self._run(lambda: self._head(coffer, key, request))
 
     def fetch(
         self,
@@ -430,15 +430,25 @@ class CofferClient(CofferUploads):
             headers = {"Range": range_header} if range_header else {}
             return self._request("GET", "GetObject", coffer, key, headers=headers)
 
-        return self._run(ObjectRead(self._transport, request, begin, end, allocate, known).attempt)
+        def stored_size() -> int | None:
+            return self._listed_size(coffer, key)
 
-    def _head(self, request: Request) -> ObjectStatus:
+        return self._run(ObjectRead(self._transport, request, begin, end, allocate, stored_size, known).attempt)
+
+    def _listed_size(self, coffer: str, key: str) -> int | None:
+        """Return the bytes of an object by a listing, which no proxy takes for something to compress."""
+        found = self.list_page(coffer, prefix=key, max_keys=1).entries
+        return next((entry.size for entry in found if entry.key == key), None)
+
+    def _head(self, coffer: str, key: str, request: Request) -> ObjectStatus:
         response = self._transport.exchange(request)
         if response.status_code != 200:
             raise read_refusal(response, request)
         response.raw.read()
         give_back(response)
         size, headers = content_length(response), response.headers
+        if content_coding(response) is not None and size != self._listed_size(coffer, key):
+            raise compressed_error(response, request)
         if size is None or size > LARGEST_OBJECT:
             raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
         if not is_object(response):
