@@ -166,7 +166,7 @@ def hung(fs, emulator, tmp_path, generation):
     options = {**emulator.storage_options, "slice_size": MIB, "journal_dir": str(tmp_path / "j"), "use_ssl": False}
     running = []
 
-    def make(what, hurry=5.0):
+    def make(what, hurry=1.0):
         running.append(Hung(emulator, options, local, what, generation, hurry))
         return running[-1]
 

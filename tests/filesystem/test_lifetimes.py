@@ -125,6 +125,18 @@ def test_the_collector_takes_no_lock(fresh, recorder, what):
     assert taken == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*never closed:ResourceWarning")
+def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
+    """What it still holds comes in its finalizer, which may run before that of the file below it."""
+    file = writing(fresh, 2 * MIB, compression="gzip")
+    recorder.taken.clear()
+    file._outer.__del__()
+    assert recorder.taken.count(threading.get_ident()) == 0
+    del file
+    wait_for_janitor()
+    assert not fresh.exists(f"{BUCKET}/new", refresh=True)
+
+
 def test_a_reader_may_be_lost_inside_any_lock(fs):
     """In another thread, which nobody waits for when it hangs."""
     fs.pipe_file(SMALL, b"[1, 2]")
