@@ -85,6 +85,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         # the cache is made below: fsspec's class would give it a method of the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
+        start_janitor()
         self.cache = self._new_cache()
         self._can_renew = cache_type == ReadAhead.name and self._content.status is not None
 
@@ -193,12 +194,16 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         # not there when the file could not be opened
         if getattr(self, "_pid", None) is not None and not self.closed:
             self._dealloc_warn()
-            _empty(self.cache)
+            if not isinstance(self.cache, ReadAhead):
+                # some of fsspec's wait for threads when they end
+                do_later(partial(_empty, self.cache))
 
 
 def _empty(cache: Any) -> None:
     """Empty a cache that is of no more use: some of fsspec's refer to themselves, and only the collector frees them."""
     if cache is not None and not isinstance(cache, ReadAhead):
+        if hasattr(cache, "close"):
+            cache.close()
         vars(cache).clear()
 
 

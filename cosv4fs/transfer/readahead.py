@@ -13,7 +13,7 @@ from functools import partial
 
 from fsspec.caching import BaseCache
 
-from cosv4fs.transfer.janitor import do_later, start_janitor
+from cosv4fs.transfer.janitor import do_later
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.workers import Batch, Workers
@@ -60,7 +60,6 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._segments: list[_Segment] = []
         self._next = 0
         self._window = 1
-        start_janitor()
 
     def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended."""

@@ -14,7 +14,6 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from cosv4fs.errors import make_error
@@ -26,9 +25,6 @@ T = TypeVar("T")
 
 LOOK_EVERY = 0.2
 """Seconds between looks at whether a waiting thread was stopped."""
-
-_MACHINERY = ("cosv4fs.transfer.tasks", "cosv4fs.transfer.workers")
-"""The modules whose frames refer to the task that they run."""
 
 
 class Task(Generic[T]):
@@ -57,8 +53,10 @@ class Task(Generic[T]):
         try:
             self._results.append(function())
         except BaseException as error:  # noqa: BLE001 - it is told in the thread that waits
-            self.error = error.with_traceback(_beyond_machinery(error.__traceback__))
+            self.error = error
         self._end()
+        # the error refers to this frame
+        del self, function
 
     def cancel(self) -> None:
         """Make sure that a task that has not begun never will."""
@@ -112,13 +110,6 @@ class Task(Generic[T]):
         with suppress(IndexError):
             while True:
                 self._watchers.pop()(self)
-
-
-def _beyond_machinery(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of what runs tasks: error and task would keep each other alive."""
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") in _MACHINERY:
-        trace = trace.tb_next
-    return trace
 
 
 class Pool:

@@ -356,6 +356,7 @@ class Batch:
         """Start nothing more and stop what is in flight, without waiting for that."""
         self._cancel()
         self._workers.interrupts.stop(self)
+        self._tasks.clear()
 
     def _task(self, function: Callable[[], T]) -> Task[T]:
         # noted before it is handed over: Ctrl-C may come between the two

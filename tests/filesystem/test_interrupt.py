@@ -93,3 +93,119 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, ge
         # of many, one may be cut off while its session is being opened: then the session is nobody's, and invisible
         assert fs.uploads(BUCKET) == []
         assert not fs.exists(f"{BUCKET}/dir/object")
+
+
+HUNG = """
+import signal, sys, fsspec
+from cosv4fs.api import interrupts
+interrupts._HURRY = float(sys.argv[5])
+fs = fsspec.filesystem(sys.argv[4], **eval(sys.argv[1]))
+path, local = "test-1250000000/dir/object", sys.argv[2]
+def write():
+    with fs.open(path, "wb", size=9_000_000) as file:
+        file.write(bytes(9_000_000))
+def write_whole():
+    with fs.open(path, "wb") as file:
+        file.write(bytes(9_000_000))
+actions = {
+    "put_file": lambda: fs.put_file(local, path, resume=False),
+    "put many": lambda: fs.put([local] * 4, [f"{path}{n}" for n in range(4)], resume=False),
+    "write": write,
+    "write of unknown size": write_whole,
+    "mv": lambda: fs.mv("test-1250000000/large", path),
+}
+try:
+    actions[sys.argv[3]]()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+class Hung:
+    """A process at work against a service that has stopped answering."""
+
+    def __init__(self, emulator, options, local, what, generation, hurry):
+        self.release = threading.Event()
+        self._emulator = emulator
+        self.stall = Stall(self.release, timeout=300)
+        self.fault = None
+        command = [sys.executable, "-c", HUNG, repr(options), str(local), what, generation, str(hurry)]
+        self._command = command
+
+    def start(self, **rule):
+        self.fault = self._emulator.faults.add(times=1000, action=self.stall, **rule)
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for(self, hits):
+        for _ in range(1500):
+            if self.fault.hits >= hits or self.process.poll() is not None:
+                break
+            self.release.wait(0.02)
+        assert self.fault.hits >= hits
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self):
+        try:
+            # a clean-up that tries as often, and as long, as other requests takes more than a hundred seconds
+            out, error = self.process.communicate(timeout=60)
+        finally:
+            self.release.set()
+            self.process.kill()
+        assert out == "interrupted\n", error
+
+
+@pytest.fixture
+def hung(fs, emulator, tmp_path, generation):
+    """Return a function that starts something, all of whose requests hang from the first slice on."""
+    local = tmp_path / "local"
+    local.write_bytes(os.urandom(9 * MIB))
+    fs.put_file(local, f"{BUCKET}/large")
+    local.write_bytes(os.urandom(9 * MIB))
+    options = {**emulator.storage_options, "slice_size": MIB, "journal_dir": str(tmp_path / "j"), "use_ssl": False}
+    running = []
+
+    def make(what, hurry=1.0):
+        running.append(Hung(emulator, options, local, what, generation, hurry))
+        return running[-1]
+
+    yield make
+    for one in running:
+        one.release.set()
+    emulator.faults.clear()
+
+
+@pytest.mark.parametrize("what", ["put_file", "put many", "write", "write of unknown size"])
+def test_control_c_ends_against_a_service_that_hangs(hung, emulator, wire, what):
+    process = hung(what)
+    seen = []
+
+    def hangs(call):
+        # the requests that open something still pass, so that there is something to clean up
+        seen.append(call)
+        return len(seen) > {"put many": 10}.get(what, 3) + wire.before
+
+    process.start(match=hangs)
+    process.wait_for(2 if wire.before == 0 else 1)
+    process.interrupt()
+    process.end()
+
+
+def test_another_control_c_ends_the_clean_up(hung, wire):
+    # the first alone would wait for longer than this test
+    process = hung("write", hurry=1000.0)
+    seen = []
+
+    def hangs(call):
+        seen.append(call)
+        return len(seen) > 3 + wire.before
+
+    process.start(match=hangs)
+    process.wait_for(2 if wire.before == 0 else 1)
+    before = process.fault.hits
+    process.interrupt()
+    # the clean-up has begun to ask
+    process.wait_for(before + 1)
+    process.interrupt()
+    process.end()

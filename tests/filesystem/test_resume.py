@@ -3,13 +3,14 @@
 import json
 import os
 import random
+import threading
 import time
 
 import fsspec
 import pytest
 
 from cosv4fs.emulator import CofferEmulator, Dialect, Emulator
-from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse
+from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse, Stall
 from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
@@ -269,6 +270,34 @@ def test_a_stranger_is_left_alone_until_the_end(resumer, second, local, tmp_path
     resumer.put_file(local, PATH)
     assert second.cat_file(PATH) == local.read_bytes()
     assert nothing_is_left(resumer, tmp_path)
+
+
+@pytest.mark.generation("cosv4")
+def test_two_threads_share_no_page(options, second, emulator, local, tmp_path, wire):
+    """The second upload of the same file must not continue the first as if that were a dead process's."""
+    # only the journal could make one continue the other's: nothing tells that the content is the same
+    one, other = (fsspec.filesystem("cosv4", **{**options, "max_concurrency": n}, checksum=False) for n in (1, 2))
+    stall, told = Stall(), []
+    emulator.faults.add(op=wire.slice, nth=3, action=stall)
+
+    def upload():
+        try:
+            told.append(one.put_file(local, PATH))
+        except OSError as error:
+            told.append(error)
+
+    first = threading.Thread(target=upload)
+    first.start()
+    assert stall.entered.wait(30)
+    emulator.clear_requests()
+    other.put_file(local, PATH)
+    sent = sorted(request.offset for request in wire.slices(emulator))
+    stall.release.set()
+    first.join(60)
+    # it has sent everything, also what the first had sent already
+    assert sent == list(range(0, 9 * MIB + 5, MIB // 2))
+    assert len(told) == 1
+    assert second.cat_file(PATH) == local.read_bytes()
 
 
 def test_permanent_failures_leave_nothing(resumer, second, emulator, local, tmp_path, wire):

@@ -83,6 +83,7 @@ class Interrupted:
 
     def _works(self) -> None:
         """Make sure that what was interrupted left a filesystem that works."""
+        shutil.rmtree(self._folder / "got", ignore_errors=True)
         number = self._choice.randrange(_FILES)
         path = list(self._tree)[number]
         assert self._fs.cat_file(path) == self._tree[path]
@@ -117,9 +118,7 @@ class Interrupted:
             self._fs.glob(f"{BUCKET}/tree/*/1*")
 
     def _get(self) -> None:
-        target = self._folder / "got"
-        shutil.rmtree(target, ignore_errors=True)
-        self._fs.get(f"{BUCKET}/tree", str(target), recursive=True)
+        self._fs.get(f"{BUCKET}/tree", str(self._folder / "got"), recursive=True)
 
     def _put(self) -> None:
         self._fs.put_file(str(self._folder / "local"), f"{BUCKET}/put", resume=self._choice.random() < 0.5)
