@@ -1,4 +1,4 @@
-"""What strangers do: beside a step of ours, between one of its requests and the repetition, or as a step of their own."""
+"""What strangers do: beside a step of ours, between a request and its repetition, or as a step of their own."""
 
 from __future__ import annotations
 
@@ -174,13 +174,9 @@ def check_visit(before: State, after: State, planned: Plan, visit: Visit, *, fai
 @contextmanager
 def _refusing(world: World, ops: dict[str, int], action: faults.Action) -> Iterator[None]:
     """Refuse requests below the root, from the nth of an operation on; those of the second filesystem pass."""
-    below = f"/{world.root.partition('/')[2]}/"
-    rules = [
-        world.emulator.faults.add(
-            action=action, op=op, nth=nth, times=None, match=lambda call: call.path.text.startswith(below)
-        )
-        for op, nth in ops.items()
-    ]
+    below, add = f"/{world.root.partition('/')[2]}/", world.emulator.faults.add
+    match = lambda call: call.path.text.startswith(below)  # noqa: E731
+    rules = [add(action=action, op=op, nth=nth, times=None, match=match) for op, nth in ops.items()]
     try:
         yield
     finally:
@@ -215,10 +211,7 @@ def put_again(world: World, name: str, first: Content, seed: int, how: str, late
         world.fs.put_file(local, world.path(name))
 
     planned = writes(world, {name: then.data}, act)
-    between = planned.change.writes and {name: first.data}
-    return Plan(
-        act, Change(planned.change.writes, given_up={**planned.change.given_up, **(between or {})}), planned.errors
-    )
+    return Plan(act, Change(planned.change.writes, given_up={name: first.data}), planned.errors)
 
 
 @operation(name=st.sampled_from(["dir/a", "other/a"]), content=CONTENTS)
@@ -234,8 +227,9 @@ def others_leave_upload(world: World, name: str, content: Content) -> Plan | Non
             if world.second.generation is V3:
                 opened = client.open_slices(bucket, key, filesize=len(data), sha="1" * 40, slice_size=_STEP)
                 client.send_slice(bucket, key, opened.session, 0, memoryview(data)[: min(_STEP, len(data) - 1)])
-                return
-            client.upload_slice_init(bucket, key, filesize=len(data), slice_size=_STEP)
+            else:
+                client.upload_slice_init(bucket, key, filesize=len(data), slice_size=_STEP)
+        world.fs.invalidate_cache(world.root)
 
     return Plan(act, Change(given_up={name: b""}))
 
