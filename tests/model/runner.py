@@ -216,7 +216,7 @@ def _adopt_both(world: World, step: Step, planned: Plan, outcome: Outcome, visit
     most = set().union(*(state.folders for state in legal), planned.change.may_come, change.may_come, before.folders)
     world.state = _observed(world, legal, least, most)
     strangers.check_visit(before, world.state, planned, visit, failed=failed)
-    for name in {*planned.change.uploads, *planned.change.writes, visit.stranger.name}:
+    for name in {*planned.change.uploads, *planned.change.writes, visit.name}:
         assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
 
 

@@ -43,8 +43,8 @@ class Stranger:
         Which request of the step it is.
     act : str
         ``creates``, ``replaces`` or ``removes``.
-    name : str
-        The file.
+    name : str or None
+        The file; None: one that the step changes.
     content : Content or None
         What is written; None: the same that the step writes, or that is there.
     """
@@ -52,7 +52,7 @@ class Stranger:
     fault: str
     nth: int
     act: str
-    name: str
+    name: str | None
     content: Content | None
 
 
@@ -64,6 +64,8 @@ class Visit:
     ----------
     stranger : Stranger
         Who.
+    name : str
+        The file.
     seen, wrote : bytes or None
         What was at the name just before, and what the stranger made of it.
     acted, happened : bool
@@ -71,6 +73,7 @@ class Visit:
     """
 
     stranger: Stranger
+    name: str
     seen: bytes | None = None
     wrote: bytes | None = None
     acted: bool = False
@@ -78,7 +81,7 @@ class Visit:
 
     def applied(self, state: State) -> State:
         """Return the state that the stranger makes of another one."""
-        return state.after(Change({self.stranger.name: self.wrote}))
+        return state.after(Change({self.name: self.wrote}))
 
 
 def strangers() -> st.SearchStrategy[Stranger]:
@@ -88,7 +91,7 @@ def strangers() -> st.SearchStrategy[Stranger]:
         st.sampled_from([*BETWEEN]),
         st.sampled_from([1, 1, 2, 3, 4, 5, 6]),
         st.sampled_from(["creates", "replaces", "removes"]),
-        NAMES.filter(lambda name: name not in ("dir/sub", "a/under", "b")),
+        st.one_of(st.none(), st.none(), NAMES.filter(lambda name: name not in ("dir/sub", "a/under", "b"))),
         st.one_of(st.none(), CONTENTS),
     )
 
@@ -99,7 +102,9 @@ def beside(world: World, planned: Plan, stranger: Stranger, emulator: Emulator) 
 
     It never comes between the last question and a removal: the service removes without conditions.
     """
-    visit, acting, below = Visit(stranger), [False], f"/{world.root.partition('/')[2]}/"
+    changed = sorted({*planned.change.writes, *planned.change.given_up}) or ["a"]
+    visit = Visit(stranger, changed[stranger.nth % len(changed)] if stranger.name is None else stranger.name)
+    acting, below = [False], f"/{world.root.partition('/')[2]}/"
 
     def match(call: Any) -> bool:
         unseen = stranger.fault == "nothing wrong" and call.op in _REMOVING
@@ -122,7 +127,7 @@ def beside(world: World, planned: Plan, stranger: Stranger, emulator: Emulator) 
 
 
 def _act(world: World, planned: Plan, visit: Visit) -> None:
-    stranger, name = visit.stranger, visit.stranger.name
+    stranger, name = visit.stranger, visit.name
     same = planned.change.writes.get(name) or world.state.files.get(name) or b""
     data = same if stranger.content is None else stranger.content.data
     visit.acted, visit.seen = True, world.bytes_of(name)
@@ -155,10 +160,11 @@ def legal_states(world: World, step: Step, planned: Plan, visit: Visit, *, faile
 
 def check_visit(before: State, after: State, planned: Plan, visit: Visit, *, failed: bool) -> None:
     """Assert that what the stranger did is still there, unless the step legally came after it."""
-    name, wrote, found = visit.stranger.name, visit.wrote, after.files.get(visit.stranger.name)
+    name, wrote, found = visit.name, visit.wrote, after.files.get(visit.name)
     ours = planned.change.writes.get(name)
     taken = visit.seen != before.files.get(name)
-    assert not (planned.creates and not failed and visit.stranger.act == "creates"), f"two clients created {name}"
+    created = ours is not None and planned.creates and not failed
+    assert not (created and visit.stranger.act == "creates"), f"two clients created {name}"
     if taken:
         # the step had taken effect: it happens once, but for what it stores
         legal = {wrote} | ({ours} if ours is not None and not (planned.creates and wrote is not None) else set())
@@ -288,7 +294,7 @@ def check_beyond(world: World, planned: Plan, data: bytes, visit: Visit | None, 
         arrived = world.second.cat_file(target)
     except FileNotFoundError:
         arrived = None
-    happened = visit is not None and visit.happened and visit.stranger.name == name
+    happened = visit is not None and visit.happened and visit.name == name
     theirs = visit.wrote if happened and visit is not None else None
     assert arrived in (data, theirs, *((None,) if failed else ())), f"neither the old nor the new content at {target}"
     if name not in world.state.files and not (happened and theirs is None):
