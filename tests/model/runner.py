@@ -132,8 +132,7 @@ def run(
             assert world.hidden() == set(), "clean_uploads left something"
     except Exception as error:
         tally.lost += 1
-        before = "".join(f"\n  after {earlier} with {what}" for earlier, what in list(world.latest)[-2::-1])
-        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{before}") from error
+        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{_told(world, -2)}") from error
     if outcome.hit and trouble is not None:
         kind = trouble.kind if isinstance(trouble, Trouble) else f"{trouble.fault}, a stranger {trouble.act}"
         tally.injected[kind] += 1
@@ -287,4 +286,9 @@ def settle(world: World) -> None:
             names = {f"{folder}/{entry.name}" for entry in world.second.room.tree.everything(folder)}
             assert names <= shown, f"left behind: {sorted(names - shown)}"
     except Exception as error:
-        raise LostError(f"at the end: {type(error).__name__}: {error}") from error
+        raise LostError(f"at the end: {type(error).__name__}: {error}{_told(world, -1)}") from error
+
+
+def _told(world: World, first: int) -> str:
+    """Return the steps before, the latest first, for a message."""
+    return "".join(f"\n  after {step} with {what}" for step, what in list(world.latest)[first::-1])
