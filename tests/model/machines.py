@@ -95,7 +95,8 @@ def machine(site: Site) -> type[RuleBasedStateMachine]:
 
         def teardown(self) -> None:
             site.emulator.faults.clear()
-            settle(self.world)
+            if not self.world.is_lost:
+                settle(self.world)
             shutil.rmtree(self.world.scratch, ignore_errors=True)
 
     return Model

@@ -132,6 +132,7 @@ def run(
             assert world.hidden() == set(), "clean_uploads left something"
     except Exception as error:
         tally.lost += 1
+        world.is_lost = True
         raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{_told(world, -2)}") from error
     if outcome.hit and trouble is not None:
         kind = trouble.kind if isinstance(trouble, Trouble) else f"{trouble.fault}, a stranger {trouble.act}"
@@ -159,7 +160,8 @@ def _attempt(world: World, planned: Plan, trouble: Disturbance, emulator: Emulat
     if visit is not None and visit.happened:
         world.fs.invalidate_cache(world.root)
         if error is not None:
-            _check_error(error, (), disturbed=True)
+            # what the stranger made of the place may be refused otherwise than by an OSError
+            _check_error(error, (*planned.errors, NotImplementedError), disturbed=True)
         return Outcome(hit, failed=error is not None, reported=error is not None, visit=visit)
     if error is None:
         fine = not planned.errors or planned.may_succeed or (world.disturbed and planned.unclear)

@@ -64,6 +64,8 @@ class World:
     ----------
     disturbed : bool
         Whether the latest step met a fault.
+    is_lost : bool
+        Whether something was found: then there is nothing to compare any more.
     latest : deque
         The latest steps and what went wrong with them, for messages.
     """
@@ -74,7 +76,7 @@ class World:
         self.fs, self.second, self.root, self.scratch = fs, second, root, scratch
         self.exact_folders, self.emulator = exact_folders, emulator
         self.state = State()
-        self.disturbed = False
+        self.disturbed = self.is_lost = False
         self.latest: deque[tuple[Any, Any]] = deque(maxlen=6)
         self._numbers = 0
         scratch.mkdir(parents=True, exist_ok=True)
