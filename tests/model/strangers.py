@@ -47,6 +47,8 @@ class Stranger:
         The file; None: one that the step changes.
     content : Content or None
         What is written; None: the same that the step writes, or that is there.
+    op : str, optional
+        Only requests of this operation of the API are counted.
     """
 
     fault: str
@@ -54,6 +56,7 @@ class Stranger:
     act: str
     name: str | None
     content: Content | None
+    op: str | None = None
 
 
 @dataclass
@@ -118,7 +121,7 @@ def beside(world: World, planned: Plan, stranger: Stranger, emulator: Emulator) 
             acting[0] = False
 
     action = Meanwhile(act, BETWEEN[stranger.fault])
-    rule = emulator.faults.add(action=action, nth=stranger.nth, match=match)
+    rule = emulator.faults.add(action=action, op=stranger.op, nth=stranger.nth, match=match)
     try:
         yield visit
     finally:
@@ -230,11 +233,7 @@ def others_leave_upload(world: World, name: str, content: Content) -> Plan | Non
 
     def act() -> None:
         with suppress(CosError):
-            if world.second.generation is V3:
-                opened = client.open_slices(bucket, key, filesize=len(data), sha="1" * 40, slice_size=_STEP)
-                client.send_slice(bucket, key, opened.session, 0, memoryview(data)[: min(_STEP, len(data) - 1)])
-            else:
-                client.upload_slice_init(bucket, key, filesize=len(data), slice_size=_STEP)
+            client.upload_slice_init(bucket, key, filesize=len(data), slice_size=_STEP)
         world.fs.invalidate_cache(world.root)
 
     return Plan(act, Change(given_up={name: b""}))
@@ -245,7 +244,7 @@ def rivals(world: World, name: str, content: Content, by: str) -> Plan | None:
     """Give up an upload that a stranger, who sends the same content to the same path, can complete."""
     state = world.state
     blocked = name in state.files or state.blocks_file(name) or name in world.hidden()
-    if world.emulator is None or world.second.generation is V3 or content.size <= 64 * 1024 or blocked:
+    if world.emulator is None or world.fs.generation is V3 or content.size <= 64 * 1024 or blocked:
         return None
     client, data = world.second.client, content.data
     bucket, key = paths.file_key(world.path(name))
