@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from cosv4fs.emulator import Dialect, Emulator
-from tests.model.runner import Tally, run, run_all, settle
+from tests.model.runner import Disturbance, Tally, disturbances, run, run_all, settle
 from tests.model.steps import Step, steps
-from tests.model.trouble import Trouble, troubles
-from tests.model.world import BUCKET, OPTIONS, World, hurry, look_in_from_outside
+from tests.model.world import BEYOND, BUCKET, OPTIONS, World, hurry, look_in_from_outside
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,7 +41,7 @@ class Site:
     def __init__(self, *settings: str, protocol: str = "cosv4") -> None:
         self._protocol = protocol
         self.dialect = Dialect.parse(list(settings))
-        self.emulator = Emulator(buckets=(BUCKET,), dialect=self.dialect)
+        self.emulator = Emulator(buckets=(BUCKET, BEYOND), dialect=self.dialect)
         self.tally = Tally()
         self.folder = Path(tempfile.mkdtemp(prefix="cosv4fs-model-"))
         self._numbers = itertools.count()
@@ -76,6 +75,7 @@ class Site:
             f"{BUCKET}/{number}",
             self.folder / str(number),
             exact_folders=self.dialect.parents != "virtual",
+            emulator=self.emulator,
         )
 
 
@@ -89,24 +89,25 @@ def machine(site: Site) -> type[RuleBasedStateMachine]:
             super().__init__()
             self.world = site.world()
 
-        @rule(step=steps(), trouble=troubles(), look=st.booleans())
-        def do(self, step: Step, trouble: Trouble | None, look: bool) -> None:
+        @rule(step=steps(), trouble=disturbances(), look=st.booleans())
+        def do(self, step: Step, trouble: Disturbance, look: bool) -> None:
             run(self.world, step, trouble, site.emulator, site.tally, look=look)
 
         def teardown(self) -> None:
             site.emulator.faults.clear()
-            settle(self.world)
+            if not self.world.is_lost:
+                settle(self.world)
             shutil.rmtree(self.world.scratch, ignore_errors=True)
 
     return Model
 
 
-Program = list[tuple[Step, "Trouble | None"]]
+Program = list[tuple[Step, Disturbance]]
 
 
 def programs(length: int) -> st.SearchStrategy[Program]:
     """Return a strategy for steps with faults that threads may do beside each other, on one instance."""
-    return st.lists(st.tuples(steps(alone=False), troubles(shared=True)), min_size=length, max_size=length)
+    return st.lists(st.tuples(steps(alone=False), disturbances(shared=True)), min_size=length, max_size=length)
 
 
 def run_together(site: Site, work: list[Program]) -> None:

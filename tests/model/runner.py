@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from hypothesis import strategies as st
+
 from cosv4fs.emulator import Emulator
-from tests.model import looking, reading, rearranging, writing
+from tests.model import looking, reading, rearranging, strangers, writing
 from tests.model.state import State, parents
 from tests.model.steps import Plan, Step, plan
-from tests.model.trouble import Trouble, ordered
+from tests.model.strangers import Stranger, Visit
+from tests.model.trouble import Trouble, ordered, troubles
 from tests.model.world import World
 
-__all__ = ["LostError", "Tally", "run", "run_all", "settle"]
+__all__ = ["Disturbance", "LostError", "Tally", "disturbances", "run", "run_all", "settle"]
 
-OPERATIONS = (looking, reading, rearranging, writing)
+OPERATIONS = (looking, reading, rearranging, strangers, writing)
 """Importing them registers the steps."""
+
+Disturbance = Trouble | Stranger | None
+"""What comes in between during a step: a fault, or a stranger where something goes wrong."""
+
+
+def disturbances(*, shared: bool = False) -> st.SearchStrategy[Disturbance]:
+    """Return a strategy in which half of the steps go undisturbed; `shared` as for `troubles`."""
+    return st.one_of(troubles(shared=shared), strangers.strangers())
 
 
 class LostError(AssertionError):
@@ -65,17 +77,22 @@ class Tally:
         ]
 
 
+_UNDISTURBED = {"rivals", "put_again", "others_leave_upload"}
+"""Steps in which strangers are played and faults are ordered already."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: whether it met a fault, failed, and failed in another way than it would have without."""
+    """How a step ended: whether it met something, failed, and failed in another way than it would have without."""
 
     hit: bool
     failed: bool = False
     reported: bool = False
+    visit: Visit | None = None
 
 
 def run(
-    world: World, step: Step, trouble: Trouble | None, emulator: Emulator | None, tally: Tally, *, look: bool = True
+    world: World, step: Step, trouble: Disturbance, emulator: Emulator | None, tally: Tally, *, look: bool = True
 ) -> None:
     """Do a step, perhaps with a fault, and compare.
 
@@ -92,50 +109,71 @@ def run(
     planned = plan(world, step)
     if planned is None:
         return
+    if isinstance(trouble, Stranger) and (emulator is None or step.name in strangers.UNVISITED):
+        trouble = None
+    if step.name in _UNDISTURBED:
+        trouble = None
     world.latest.append((step, trouble))
     tally.steps[step.name] += 1
     try:
         outcome = _attempt(world, planned, trouble, emulator)
-        tally.mended += _adopt(world, planned, outcome)
+        data = world.state.files.get(planned.beyond[0]) if planned.beyond else None
+        if outcome.visit is not None and outcome.visit.happened:
+            _adopt_both(world, step, planned, outcome, outcome.visit)
+        else:
+            tally.mended += _adopt(world, planned, outcome)
+        if data is not None:
+            strangers.check_beyond(world, planned, data, outcome.visit, failed=outcome.failed)
         world.compare(world.second)
         if look:
             world.compare(world.fs)
-        if trouble is not None and trouble.tidy:
+        if isinstance(trouble, Trouble) and trouble.tidy:
             world.fs.clean_uploads(world.root, older_than=0)
             assert world.hidden() == set(), "clean_uploads left something"
     except Exception as error:
         tally.lost += 1
-        before = "".join(f"\n  after {earlier} with {what}" for earlier, what in list(world.latest)[-2::-1])
-        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{before}") from error
+        world.is_lost = True
+        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{_told(world, -2)}") from error
     if outcome.hit and trouble is not None:
-        tally.injected[trouble.kind] += 1
+        kind = trouble.kind if isinstance(trouble, Trouble) else f"{trouble.fault}, a stranger {trouble.act}"
+        tally.injected[kind] += 1
         tally.survived += not outcome.reported
         tally.reported += outcome.reported
 
 
-def _attempt(world: World, planned: Plan, trouble: Trouble | None, emulator: Emulator | None) -> Outcome:
+def _attempt(world: World, planned: Plan, trouble: Disturbance, emulator: Emulator | None) -> Outcome:
     """Do what is planned, and judge what it returned or raised."""
     error: Exception | None = None
     result = None
-    with ordered(emulator, trouble, world.root) as fault:
+    visiting: AbstractContextManager[Visit | None] = nullcontext()
+    if isinstance(trouble, Stranger) and emulator is not None:
+        visiting, trouble = strangers.beside(world, planned, trouble, emulator), None
+    with ordered(emulator, trouble, world.root) as fault, visiting as visit:
         try:
             result = planned.act()
         except AssertionError:
             raise
         except Exception as raised:  # it is judged below
             error = raised
-    world.disturbed = fault.hits > 0
+    hit = fault.hits > 0 or (visit is not None and visit.acted)
+    world.disturbed = hit
+    if visit is not None and visit.happened:
+        world.fs.invalidate_cache(world.root)
+        if error is not None:
+            # what the stranger made of the place may be refused otherwise than by an OSError
+            _check_error(error, (*planned.errors, NotImplementedError), disturbed=True)
+        return Outcome(hit, failed=error is not None, reported=error is not None, visit=visit)
     if error is None:
         fine = not planned.errors or planned.may_succeed or (world.disturbed and planned.unclear)
         assert fine, f"it succeeded instead of {planned.errors}"
         if planned.check is not None and (not planned.errors or planned.may_succeed):
             planned.check(result)
-        return Outcome(fault.hits > 0)
+        return Outcome(hit)
     expected = isinstance(error, planned.errors or ())
     _check_error(error, planned.errors, disturbed=world.disturbed)
     if planned.aftermath is not None:
         planned.aftermath()
-    return Outcome(fault.hits > 0, failed=True, reported=not expected)
+    return Outcome(hit, failed=True, reported=not expected)
 
 
 def _check_error(error: Exception, expected: tuple[type[BaseException], ...], *, disturbed: bool) -> None:
@@ -169,6 +207,18 @@ def _adopt(world: World, planned: Plan, outcome: Outcome) -> int:
     for name in change.uploads.keys() | change.writes.keys():
         assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
     return len(mended)
+
+
+def _adopt_both(world: World, step: Step, planned: Plan, outcome: Outcome, visit: Visit) -> None:
+    """Make the model what the service shows, where that is legal for a step and a stranger beside it."""
+    before, failed = world.state, outcome.failed
+    legal, change = strangers.legal_states(world, step, planned, visit, failed=failed)
+    least = before.folders - planned.change.drops - change.drops
+    most = set().union(*(state.folders for state in legal), planned.change.may_come, change.may_come, before.folders)
+    world.state = _observed(world, legal, least, most)
+    strangers.check_visit(before, world.state, planned, visit, failed=failed)
+    for name in {*planned.change.uploads, *planned.change.writes, visit.name}:
+        assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
 
 
 def _observed(world: World, legal: list[State], least: set[str], most: set[str]) -> State:
@@ -212,7 +262,7 @@ def _mend(world: World, uploads: dict[str, bytes]) -> dict[str, bytes]:
     return dead
 
 
-def run_all(world: World, program: list[tuple[Step, Trouble | None]], emulator: Emulator | None, tally: Tally) -> None:
+def run_all(world: World, program: list[tuple[Step, Disturbance]], emulator: Emulator | None, tally: Tally) -> None:
     """Do steps one after another, and compare everything at the end."""
     for number, (step, trouble) in enumerate(program):
         run(world, step, trouble, emulator, tally, look=number % 3 == 0)
@@ -238,4 +288,9 @@ def settle(world: World) -> None:
             names = {f"{folder}/{entry.name}" for entry in world.second.namespace.everything(folder)}
             assert names <= shown, f"left behind: {sorted(names - shown)}"
     except Exception as error:
-        raise LostError(f"at the end: {type(error).__name__}: {error}") from error
+        raise LostError(f"at the end: {type(error).__name__}: {error}{_told(world, -1)}") from error
+
+
+def _told(world: World, first: int) -> str:
+    """Return the steps before, the latest first, for a message."""
+    return "".join(f"\n  after {step} with {what}" for step, what in list(world.latest)[first::-1])

@@ -54,6 +54,10 @@ class Plan:
         Asserts that the result is right.
     aftermath : callable, optional
         Asserts that what a failure leaves on the local disk is right.
+    creates : bool
+        It fails where there is a file already: only one of two clients can succeed.
+    beyond : tuple of (str, str), optional
+        A file that goes to a path in the other bucket.
     """
 
     act: Callable[[], Any]
@@ -63,6 +67,8 @@ class Plan:
     unclear: bool = False
     check: Callable[[Any], None] | None = None
     aftermath: Callable[[], None] | None = None
+    creates: bool = False
+    beyond: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError
 from tests.model.state import Content, State
 from tests.support import elsewhere
 
-__all__ = ["BUCKET", "OPTIONS", "World", "hurry", "look_in_from_outside"]
+__all__ = ["BEYOND", "BUCKET", "OPTIONS", "World", "hurry", "look_in_from_outside"]
 
-BUCKET = "model"
+BUCKET, BEYOND = "model", "beyond"
 KIB = 1024
 
 OPTIONS = {
@@ -57,20 +57,26 @@ class World:
         A local folder.
     exact_folders : bool
         False where the service forgets empty directories by itself.
+    emulator : Emulator, optional
+        The service, for steps that order faults themselves; not in another process.
 
     Attributes
     ----------
     disturbed : bool
         Whether the latest step met a fault.
+    is_lost : bool
+        Whether something was found: then there is nothing to compare any more.
     latest : deque
         The latest steps and what went wrong with them, for messages.
     """
 
-    def __init__(self, fs: Any, second: Any, root: str, scratch: Path, *, exact_folders: bool = True) -> None:
+    def __init__(
+        self, fs: Any, second: Any, root: str, scratch: Path, *, exact_folders: bool = True, emulator: Any = None
+    ) -> None:
         self.fs, self.second, self.root, self.scratch = fs, second, root, scratch
-        self.exact_folders = exact_folders
+        self.exact_folders, self.emulator = exact_folders, emulator
         self.state = State()
-        self.disturbed = False
+        self.disturbed = self.is_lost = False
         self.latest: deque[tuple[Any, Any]] = deque(maxlen=6)
         self._numbers = 0
         scratch.mkdir(parents=True, exist_ok=True)
@@ -83,6 +89,11 @@ class World:
         """Return the name of a path below the root."""
         assert path == self.root or path.startswith(self.root + "/"), path
         return path[len(self.root) + 1 :]
+
+    def beyond(self) -> str:
+        """Return a path in the other bucket that nothing stands at."""
+        self._numbers += 1
+        return f"{BEYOND}/{self.root.partition('/')[2]}/{self._numbers}"
 
     def local(self) -> Path:
         """Return a local path that nothing stands at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from typing import Any
 
@@ -33,8 +34,11 @@ def writes(world: World, contents: dict[str, bytes], act: Any, *, create: bool =
     taken = {name: data for name, data in contents.items() if name in state.files}
     if create and taken:
         same = all(state.files[name] == data for name, data in taken.items())
-        return Plan(act, Change(), (FileExistsError,), unclear=same)
-    return Plan(act, Change(dict(free)))
+        return Plan(act, Change(), (FileExistsError,), unclear=same, creates=True)
+    if create and not world.hidden().isdisjoint(contents):
+        # an upload of somebody else may hold the name
+        return Plan(act, Change(dict(free)), (FileExistsError,), may_succeed=True, creates=True)
+    return Plan(act, Change(dict(free)), creates=create)
 
 
 @operation(name=NAMES, content=CONTENTS, create=st.booleans())
@@ -66,7 +70,7 @@ def open_to_write(world: World, name: str, content: Content, sized: bool, create
 
     planned = writes(world, {name: content.data}, act, create=create)
     # "xb" asks before it writes
-    return Plan(act, planned.change, planned.errors, unclear=planned.unclear)
+    return dataclasses.replace(planned, act=act)
 
 
 @operation(
