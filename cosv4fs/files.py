@@ -183,8 +183,7 @@ class Files:
         self._namespace.check_new(path)
         check_plain(content_type=content_type)
         guessed = content_type or mimetypes.guess_type(path)[0]
-        create = mode == "create" or self._namespace.is_write_once
-        return Target(bucket, key, create, guessed, content_type is not None, deferred)
+        return Target(bucket, key, mode == "create", guessed, content_type is not None, deferred)
 
     def write(self, path: str, value: bytes, mode: str, content_type: str | None) -> None:
         """Write bytes to a file, whole or not at all; see `pipe_file` of the filesystem."""

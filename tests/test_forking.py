@@ -74,11 +74,11 @@ def test_everything_of_that_kind_is_made_anew():
 
 
 def test_the_walk_finds_what_stands_bare(monkeypatch):
-    module = importlib.import_module("cosv4fs.room")
+    module = importlib.import_module("cosv4fs.runtime")
     for name, value in (("_lock", threading.Lock()), ("CACHE", weakref.WeakSet()), ("_seen", {})):
         monkeypatch.setattr(module, name, value, raising=False)
-    monkeypatch.setattr(module.Room, "_shared", threading.RLock(), raising=False)
-    assert set(bare(module)) == {f"cosv4fs.room.{name}" for name in ("_lock", "CACHE", "_seen", "Room._shared")}
+    monkeypatch.setattr(module.Runtime, "_shared", threading.RLock(), raising=False)
+    assert set(bare(module)) == {f"cosv4fs.runtime.{name}" for name in ("_lock", "CACHE", "_seen", "Runtime._shared")}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -7,7 +7,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import Any
 
 from cosv4fs.api import Version
 from cosv4fs.cache import PathCache
@@ -29,9 +29,6 @@ class Namespace(ABC):
     anon : bool
         Whether there are no keys: then the service can be asked for files only.
     """
-
-    is_write_once: ClassVar[bool] = False
-    """Whether files can be neither replaced nor removed."""
 
     def __init__(self, workers: Workers, cache: PathCache, *, anon: bool = False) -> None:
         self._workers, self.cache, self._anon = workers, cache, anon

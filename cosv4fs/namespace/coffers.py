@@ -141,8 +141,6 @@ class CofferNamespace(Namespace):
         super().__init__(workers, cache)
         self._client, self._written = client, written
 
-    is_write_once = True
-
     def check_new(self, path: str) -> None:
         """Refuse nothing: the service documents no names that keys cannot have."""
 

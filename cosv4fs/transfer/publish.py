@@ -44,15 +44,14 @@ class Target:
     bucket, key : str
         The object.
     create : bool
-        Fail when it exists.
+        Fail when it exists. In coffers that is always so; there it says that it matters who has created the object, even
+        when the content is the same.
     content_type : str or None
         What downloads shall say, sent along with the content.
     explicit_type : bool
         The user named the content type: set it as an attribute as well, so that no server can miss it.
     deferred : bool
         Upload to a hidden sibling in any case, to be published later.
-    exclusive : bool
-        Where nothing can be replaced: it matters who has created the object, even when the content is the same.
     """
 
     bucket: str
@@ -61,7 +60,6 @@ class Target:
     content_type: str | None = None
     explicit_type: bool = False
     deferred: bool = False
-    exclusive: bool = False
 
     @property
     def path(self) -> str:

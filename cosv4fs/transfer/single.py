@@ -104,7 +104,7 @@ class CofferSingle(SingleUpload):
         target = self._target
         with creating(self._client, target):
             self._client.put_object(
-                target.bucket, target.key, view, content_type=target.content_type, exclusive=target.exclusive
+                target.bucket, target.key, view, content_type=target.content_type, exclusive=target.create
             )
 
 

@@ -222,7 +222,7 @@ fs = fsspec.filesystem(protocol, **options)
 fs.pipe({f"{bucket}/{name}": bytes(3_000_000) for name in "abc"})
 reader = fs.open(f"{bucket}/a", cache_type=sys.argv[5])
 reader.read(10)
-client, room = fs.client, fs.room
+client, room = fs.client, fs.runtime
 kinds = type(threading.Lock()), type(threading.RLock())
 def locks():
     things = [value() for value in forking._per_process]
@@ -255,8 +255,8 @@ if child == 0:
             other = fsspec.filesystem(protocol, **options, **more, skip_instance_cache=True)
             other.pipe({f"{bucket}/{name}": b"x" for name in "xyz"} if protocol != "cdcs" or not more else {})
             assert other.cat_file(f"{bucket}/a") == bytes(3_000_000)
-            assert other.room is not room
-        assert fs.room is not room
+            assert other.runtime is not room
+        assert fs.runtime is not room
         os._exit(0)
     except BaseException:
         import traceback
