@@ -37,9 +37,9 @@ KNOWN = {
     "cosv4fs.forking._renewable",
     # fsspec's own, which it renews where it has to
     "cosv4fs.file.caches",
-    "cosv4fs.front.caches",
-    "cosv4fs.front.compr",
-    "cosv4fs.front.conf",
+    "cosv4fs.opening.caches",
+    "cosv4fs.opening.compr",
+    "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child
     "cosv4fs.emulator.http._earlier_ports",
 }

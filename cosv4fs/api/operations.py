@@ -328,8 +328,10 @@ class CosClient(FilesCaller):
                 moved = self._was_moved(bucket, key, (source, there), expected, seen, began, overwrite=overwrite)
             if moved is None and not is_final(error):
                 goal = paths.join(bucket, target)
-                if source is None:
+                if source is None and (there is None or expected is not None):
                     raise vanished(error, f"and what was here is not at {goal}: it may have been moved there before")
+                if source is None:
+                    raise unknown(error, f"it may have been moved to {goal}: look whether that is what was here")
                 text = f"it may have been moved to {goal}, and what is here now may be newer: look at both, then repeat"
                 raise unknown(error, text)
             return moved or None
@@ -496,7 +498,9 @@ class CosClient(FilesCaller):
         source, there = found
         arrived = there is not None and _fits(there, expected)
         if source is None:
-            return True if arrived else None
+            # what stands at a target that may be replaced can be what stood there before
+            is_evidence = expected is not None or not overwrite or paths.is_sibling(key)
+            return True if arrived and is_evidence else None
         if paths.is_sibling(key):
             return False
         if arrived and expected is not None and expected[1] is not None and not _fits(source, expected):

@@ -44,8 +44,8 @@ class Target:
     bucket, key : str
         The object.
     create : bool
-        Fail when it exists. In coffers that is always so; there it says that it matters who has created the object, even
-        when the content is the same.
+        Fail when it exists. In coffers that is always so; there it says that it matters who has created the object,
+        even when the content is the same.
     content_type : str or None
         What downloads shall say, sent along with the content.
     explicit_type : bool

@@ -140,7 +140,7 @@ def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
 def test_a_reader_may_be_lost_inside_any_lock(fs):
     """In another thread, which nobody waits for when it hangs."""
     fs.pipe_file(SMALL, b"[1, 2]")
-    locks = [fs.client.interrupts._lock, fs.workers.window._lock, fs.namespace._cache._lock]
+    locks = [fs.client.interrupts._lock, fs.workers.window._lock, fs.namespace.cache._lock]
     done = threading.Event()
 
     def lose():

@@ -65,12 +65,24 @@ class TestNobodyElse:
         long_ago((PATH, b"first"))
         if over:
             second.pipe_file(TARGET, b"older")
-            # of a file that nobody has looked at it cannot be told whether it is still the same
-            fs.info(PATH)
+        # of a file that nobody has looked at it cannot be told whether it is still the same
+        fs.info(PATH)
         fault = emulator.faults.add(op="move", action=action)
         fs.mv(PATH, TARGET)
         assert fault.hits == 1
         assert second.find(BUCKET) == [TARGET]
+        assert second.cat_file(TARGET) == b"first"
+
+    @pytest.mark.parametrize("over", [True, False])
+    def test_mv_of_what_nobody_has_looked_at(self, fs, second, emulator, long_ago, over):
+        """What is at the target now may be what was there before, and the file may have been removed by others."""
+        long_ago((PATH, b"first"))
+        if over:
+            second.pipe_file(TARGET, b"older")
+        emulator.faults.add(op="move", action=LOST)
+        with pytest.raises(ConnectionError, match="it may have been moved to") as caught:
+            fs.mv(PATH, TARGET)
+        assert (caught.value.filename, caught.value.doubtful) == (PATH, True)
         assert second.cat_file(TARGET) == b"first"
 
 

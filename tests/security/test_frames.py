@@ -5,12 +5,12 @@ import traceback
 
 import fsspec
 import pytest
-from cosv4fs.travel import arrive
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.api import CofferClient, CosV4Client
 from cosv4fs.config import Secret, resolve
 from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.identity import restore
 
 KEY = "nobodyMayReadThisKey000000000000"
 TOKEN = "nobodyMayReadThisToken0000000000"
@@ -109,7 +109,7 @@ def test_a_filesystem_that_cannot_be_made_where_it_was_sent():
     made = CosV4FileSystem(**ACCOUNT, profile=None)
     for options, kind in (({"bad_option": 1}, TypeError), ({"verify": "/no/such/file"}, OSError)):
         with pytest.raises(kind) as caught:
-            arrive(type(made), made.storage_args, {**made.storage_options, **options}).ls("b")
+            restore(type(made), made.storage_args, {**made.storage_options, **options}).ls("b")
         assert_quiet(caught.value)
 
 
