@@ -137,8 +137,8 @@ class _Run:
         self.stage.on_pause = act
 
     def order(self, action: faults.Action, op: str | None, nth: int, times: int | None = 1) -> faults.Fault:
-        """Order a fault that meets no request of a stranger."""
-        match = lambda call: not self.acting  # noqa: E731
+        """Order a fault that meets no request of a stranger, and none in the silence."""
+        match = lambda call: not (self.acting or self.silent)  # noqa: E731
         return self.stage.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
 
 
