@@ -177,7 +177,9 @@ def play(stage: Stage, contest: Contest, known: Rehearsal, *strangers: Stranger)
         rules = [
             run.order(action, stranger.op, stranger.nth) for action, stranger in zip(actions, strangers, strict=True)
         ]
-        stage.emulator.faults.add(action=faults.DropBefore(), times=None, match=lambda call: run.silent and not run.acting)
+        stage.emulator.faults.add(
+            action=faults.DropBefore(), times=None, match=lambda call: run.silent and not run.acting
+        )
         _, error = attempt(contest.operation, run.fs, run.place)
         stage.emulator.faults.clear()
         hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
