@@ -137,8 +137,8 @@ class _Run:
         self.stage.on_pause = act
 
     def order(self, action: faults.Action, op: str | None, nth: int, times: int | None = 1) -> faults.Fault:
-        """Order a fault that meets no request of a stranger."""
-        match = lambda call: not self.acting  # noqa: E731
+        """Order a fault that meets no request of a stranger, and none in the silence."""
+        match = lambda call: not (self.acting or self.silent)  # noqa: E731
         return self.stage.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
 
 
@@ -177,7 +177,9 @@ def play(stage: Stage, contest: Contest, known: Rehearsal, *strangers: Stranger)
         rules = [
             run.order(action, stranger.op, stranger.nth) for action, stranger in zip(actions, strangers, strict=True)
         ]
-        stage.emulator.faults.add(action=faults.DropBefore(), times=None, match=lambda call: run.silent)
+        stage.emulator.faults.add(
+            action=faults.DropBefore(), times=None, match=lambda call: run.silent and not run.acting
+        )
         _, error = attempt(contest.operation, run.fs, run.place)
         stage.emulator.faults.clear()
         hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
