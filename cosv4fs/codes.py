@@ -3,7 +3,7 @@
 The client reads from it which exception to raise and whether a request may be sent again; the emulator reads from it
 which name and HTTP status belong to a code. It is the only thing that both know.
 
-Source: spec section 12, the vendor's list "错误码定位" and the codes seen in the vendor's own clients.
+Source: cos.md#codes, the vendor's list "错误码定位" and the codes seen in the vendor's own clients.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Code:
     meaning : str
         What it means, in words for a person.
     http : int
-        The HTTP status that goes with it (observed or proposed, spec section 12).
+        The HTTP status that goes with it (observed or proposed, cos.md#codes).
     errno : int
         The ``errno`` of the `OSError` that tells of it.
     retry : Retry

@@ -88,7 +88,7 @@ class CofferFileSystem(ObjectFileSystem):
         return self.runtime.namespace
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Create an empty object, where the service takes such objects (CDCS spec section 5.1).
+        """Create an empty object, where the service takes such objects (cdcs.md#put-object).
 
         Raises
         ------
@@ -143,7 +143,7 @@ class CofferFileSystem(ObjectFileSystem):
         self._impossible("to move", path1)
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
-        """Refuse: the service documents signatures in headers only (CDCS spec section 3.1)."""
+        """Refuse: the service documents signatures in headers only (cdcs.md#signature)."""
         raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers want signatures in headers only")
 
     def mkdir(

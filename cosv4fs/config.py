@@ -37,7 +37,7 @@ __all__ = [
 MIB = 1024 * 1024
 
 SLICE_SIZES = tuple(V4.slice_sizes)
-"""The slice sizes, in bytes, that the JSON API documents (spec section 6.2)."""
+"""The slice sizes, in bytes, that the JSON API documents (cos.md#upload_slice_init)."""
 
 ENVIRONMENT = V4.environment
 """The environment variable behind each option of ``cosv4`` that has one."""
@@ -103,7 +103,7 @@ REGIONS = {
     "toronto": "ca",
     "frankfurt": "ger",
 }
-"""Long names of regions and the short codes that host names use (spec section 1)."""
+"""Long names of regions and the short codes that host names use (cos.md#hosts)."""
 
 
 @dataclass(frozen=True)
@@ -211,17 +211,17 @@ class Config:
 
     @property
     def api_root(self) -> str:
-        """The URL before ``/files/…`` (spec section 1)."""
+        """The URL before ``/files/…`` (cos.md#hosts)."""
         return self.endpoint or f"{self.scheme}://{self.generation.api_host.format(region=self.region)}"
 
     @property
     def service_root(self) -> str:
-        """The URL before the path of what concerns no single region (CDCS spec section 1)."""
+        """The URL before the path of what concerns no single region (cdcs.md#service)."""
         host = self.generation.service_host
         return f"{self.scheme}://{host}" if host and not self.endpoint else self.api_root
 
     def download_host(self, bucket: str) -> str:
-        """Return the name of a bucket's origin download host (spec section 1)."""
+        """Return the name of a bucket's origin download host (cos.md#hosts)."""
         return self.generation.download_host.format(bucket=bucket, appid=self.appid, region=self.region)
 
     def download_root(self, bucket: str) -> tuple[str, str | None]:

@@ -49,7 +49,7 @@ class CosError(OSError):
     Attributes
     ----------
     code : int or str or None
-        The ``code`` of the server's JSON reply (spec section 12); of coffers, the name in ``Code``.
+        The ``code`` of the server's JSON reply (cos.md#codes); of coffers, the name in ``Code``.
     request_id : str or None
         The server's id of the request, to be quoted to the vendor's support.
     status : int or None

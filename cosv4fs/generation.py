@@ -21,7 +21,7 @@ _NO_TOKEN = (("security_token", "the JSON API of COS knows no temporary keys"),)
 
 @dataclass(frozen=True, repr=False)
 class Generation:
-    """One generation of the API (spec sections 1 and 11).
+    """One generation of the API (cos.md#hosts and cos.md#v3).
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ CDCS = Generation(
     account=("secret_id", "secret_key", "region", "endpoint", "security_token"),
     has_appid=False,
     short_regions=False,
-    # a part is measured in MB, which may mean either (CDCS spec sections 2 and 6.2)
+    # a part is measured in MB, which may mean either (cdcs.md#transport and cdcs.md#upload-part)
     slice_sizes=range(_MIB, 5 * 10**9 + 1),
     max_single_upload=5 * 10**9,
     defaults=(("slice_size", 8 * _MIB), ("single_upload_limit", 8 * _MIB)),
@@ -133,4 +133,4 @@ CDCS = Generation(
         ("verify_downloads", "coffers tell no checksum that holds for every object"),
     ),
 )
-"""The Data Coffer Service (CDCS spec sections 1 and 2)."""
+"""The Data Coffer Service (cdcs.md#service and cdcs.md#transport)."""

@@ -2,7 +2,7 @@
 
 A leaf module without I/O. Inside the package a *path* is what fsspec calls a path (``bucket/dir/name``, no protocol, no
 trailing slash); a *key* is what the service calls one (``/dir/name`` for a file, ``/dir/`` for a directory, ``/`` for
-the bucket's root; spec section 2: the trailing slash decides the type).
+the bucket's root; cos.md#paths: the trailing slash decides the type).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
-"""Characters that the service refuses in directory names (spec section 2; for file names it decides itself)."""
+"""Characters that the service refuses in directory names (cos.md#paths; for file names it decides itself)."""
 
 MAGIC = re.compile(r"[*?\[]")
 """What begins a wildcard in a pattern."""
@@ -101,7 +101,7 @@ def literal_start(pattern: str) -> str:
 
 
 def check_directory_names(path: str) -> None:
-    """Refuse a directory path with characters that the service forbids in directory names (spec section 2).
+    """Refuse a directory path with characters that the service forbids in directory names (cos.md#paths).
 
     Raises
     ------

@@ -86,7 +86,7 @@ class Rearranging:
         """Remove an empty directory; see `rmdir` of the filesystem."""
         bucket, key = _removable(path)
         try:
-            # some servers answer "removed" for a directory that is not empty (spec section 15-13)
+            # some servers answer "removed" for a directory that is not empty (cos.md#rmdir-nonempty)
             entries = self._client.list_page(bucket, key, num=1).entries
             if any(entry.name for entry in entries):
                 raise make_error(errno.ENOTEMPTY, "the directory is not empty (incomplete uploads count)", path)
@@ -232,7 +232,7 @@ class Rearranging:
         except CosError as error:
             if error.code != _MOVE_FAILED:
                 raise
-            # some servers may move only within one directory (spec section 15-23)
+            # some servers may move only within one directory (cos.md#move-scope)
             self._copy_and_remove(source, target, through)
         finally:
             self._cache.forget(source, gone=True)
@@ -247,7 +247,7 @@ class Rearranging:
         files = [pair for pair in pairs if pair[0] not in known]
         self._workers.each(lambda pair: self.move_file(*pair, through), files)
         for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
-            # some servers let a directory go with the last thing in it (spec section 15-12)
+            # some servers let a directory go with the last thing in it (cos.md#parents)
             with suppress(CosFileNotFoundError):
                 self.remove_directory(source)
 

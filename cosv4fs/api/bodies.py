@@ -1,4 +1,4 @@
-"""Request bodies: JSON for metadata, multipart forms for uploads (spec section 5).
+"""Request bodies: JSON for metadata, multipart forms for uploads (cos.md#bodies).
 
 A slice is never copied: a form is a prefix, the caller's memory and a suffix, and `requests` sends the three in turn.
 """
@@ -72,7 +72,7 @@ class Body:
 
 
 def json_body(values: Mapping[str, object]) -> Body:
-    """Return a JSON body, as the documentation shows it for create, update and delete (spec section 5)."""
+    """Return a JSON body, as the documentation shows it for create, update and delete (cos.md#bodies)."""
     return Body("application/json", json.dumps(values, ensure_ascii=False).encode())
 
 
@@ -87,7 +87,7 @@ def form_body(fields: Mapping[str, str], content: Content | None = None, content
         The bytes of the ``filecontent`` part, sent as they are, in order.
     content_type : str, optional
         The type of the content, as a header of its part: the only place at upload that the recorded clients use for
-        it (spec, wire traces, section 3).
+        it (wire.md#upload).
     """
     check_plain(content_type=content_type)
     boundary = f"cosv4fs-{secrets.token_hex(16)}"

@@ -1,4 +1,4 @@
-"""The COS JSON API v4, one typed method per operation (spec sections 6-9). Usable without fsspec.
+"""The COS JSON API v4, one typed method per operation (cos.md#uploads to cos.md#download). Usable without fsspec.
 
 >>> from cosv4fs.api import CosV4Client
 >>> client = CosV4Client.connect(appid="1250000000", secret_id="…", secret_key="…", region="gz")  # doctest: +SKIP
@@ -42,7 +42,7 @@ class CosV4Client(CosClient):
         uploadparts: str | None = None,
         biz_attr: str | None = None,
     ) -> SliceSession | UploadedObject:
-        """Open an upload session (``op=upload_slice_init``, spec section 6.2).
+        """Open an upload session (``op=upload_slice_init``, cos.md#upload_slice_init).
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class CosV4Client(CosClient):
         sha: str | None = None,
         content_type: str | None = None,
     ) -> ReceivedSlice:
-        """Send one slice (``op=upload_slice_data``, spec section 6.3). Sending it again does no harm.
+        """Send one slice (``op=upload_slice_data``, cos.md#upload_slice_data). Sending it again does no harm.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class CosV4Client(CosClient):
         return self._post("upload_slice_data", bucket, key, form_body(fields, content, content_type), parse)
 
     def upload_slice_list(self, bucket: str, key: str) -> UnfinishedUpload | None:
-        """Return the unfinished upload at a key (``op=upload_slice_list``, spec section 6.4).
+        """Return the unfinished upload at a key (``op=upload_slice_list``, cos.md#upload_slice_list).
 
         Returns
         -------
@@ -157,7 +157,7 @@ class CosV4Client(CosClient):
     def upload_slice_finish(
         self, bucket: str, key: str, session: str, filesize: int, *, sha: str | None = None
     ) -> UploadedObject:
-        """Finish an upload session (``op=upload_slice_finish``, spec section 6.5): the object becomes visible.
+        """Finish an upload session (cos.md#upload_slice_finish): the object becomes visible.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class CosV4Client(CosClient):
         return self.upload_slice_list(bucket, key) is not None
 
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
-        """Copy a file inside its bucket (``op=copy``, spec section 8.5). Parameters and errors as for `move`."""
+        """Copy a file inside its bucket (``op=copy``, cos.md#copy). Parameters and errors as for `move`."""
         began = time.monotonic()
 
         def settle(error: CosError) -> bool | None:

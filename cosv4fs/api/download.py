@@ -1,6 +1,6 @@
-"""Reading objects over HTTP: one range, checked, continued after a drop (spec section 9).
+"""Reading objects over HTTP: one range, checked, continued after a drop (cos.md#download).
 
-What the record leaves open is taken as it comes: 200 instead of 206, no ETag, 416 or an empty 200 past the end.
+What the documentation leaves open is taken as it comes: 200 instead of 206, no ETag, 416 or an empty 200 past the end.
 """
 
 from __future__ import annotations

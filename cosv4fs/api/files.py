@@ -29,10 +29,10 @@ T = TypeVar("T")
 _SINGLE, _MULTI = "single", "multi"
 
 _SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
-"""The kind of signature per operation (spec section 4, table); multi-effect for all others."""
+"""The kind of signature per operation (cos.md#signature, table); multi-effect for all others."""
 
 _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""Which kind the server wants instead; the record disputes move and copy (spec section 15-7)."""
+"""Which kind the server wants instead; the documentation disputes move and copy (cos.md#move-signature)."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

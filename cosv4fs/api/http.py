@@ -322,7 +322,7 @@ class Transport:
 
 
 def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
-    """Read the reply of an API call and return its envelope (spec section 3).
+    """Read the reply of an API call and return its envelope (cos.md#envelope).
 
     Returns
     -------
@@ -518,7 +518,7 @@ def _is_number(text: str) -> bool:
 
 
 _ANSWERED_BY_404 = ("download", "upload_slice_list")
-"""Operations for which a 404 says that nothing is there, whatever its body (spec sections 3 and 9)."""
+"""Operations for which a 404 says that nothing is there, whatever its body (cos.md#envelope and cos.md#download)."""
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _TAGS = re.compile(rb"<[^>]{0,500}>")
@@ -543,7 +543,7 @@ _STATUS: dict[int, tuple[int, str]] = {
 
 
 def _without_json(response: requests.Response, request: Request, body: bytes) -> CosError:
-    """Return the error for a reply that is XML, HTML or nothing (spec section 3)."""
+    """Return the error for a reply that is XML, HTML or nothing (cos.md#envelope)."""
     status, origin = response.status_code, vars(_origin(response))
     said = dict(_XML.findall(body[:65536]))
     name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))

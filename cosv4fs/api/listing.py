@@ -1,4 +1,4 @@
-"""Paging through directories when the documentation disputes how the last page is told (spec sections 7.2 and 15-16).
+"""Paging through directories; the documentation disputes how the last page is told (cos.md#list, cos.md#listover).
 
 ``listover`` is true on the last page, or on every page but the last: the vendor's texts disagree. The pager works
 under both, and learns nothing from one listing for the next: a directory may change while it is listed, so that pages
@@ -20,7 +20,7 @@ from cosv4fs.paths import join
 __all__ = ["Pager", "bounded"]
 
 _SMALL_PAGE = 199
-"""The page limit of older servers (spec section 15-15)."""
+"""The page limit of older servers (cos.md#page-limit)."""
 
 _MOST_PAGES = 100_000
 """No directory has more pages: a server that always has another one would be asked for ever."""

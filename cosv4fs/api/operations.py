@@ -1,4 +1,4 @@
-"""The operations that both generations of the API have, one typed method each (spec sections 6.1, 7-9 and 11).
+"""The operations that both generations of the API have, one typed method each (cos.md#uploads to cos.md#v3).
 
 `client` and `predecessor` add what they do otherwise: mainly uploads in slices.
 """
@@ -37,11 +37,11 @@ __all__ = ["CosClient"]
 T = TypeVar("T")
 
 _LONGEST_URL = 92 * 86400
-"""Seconds: signatures end at most three months ahead (spec section 4)."""
+"""Seconds: signatures end at most three months ahead (cos.md#signature)."""
 
 _BAD_UPDATE_FLAG = -179
 _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
-"""The bits that one of the vendor's clients sends; only for a server that insists (spec section 15-9)."""
+"""The bits that one of the vendor's clients sends; only for a server that insists (cos.md#update-flag)."""
 
 
 class CosClient(FilesCaller):
@@ -92,7 +92,7 @@ class CosClient(FilesCaller):
         biz_attr: str | None = None,
         content_type: str | None = None,
     ) -> UploadedObject:
-        """Upload an object of at most 20 MiB in one request (``op=upload``, spec section 6.1).
+        """Upload an object of at most 20 MiB in one request (``op=upload``, cos.md#upload).
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class CosClient(FilesCaller):
     # -- directories -----------------------------------------------------------------------------------------------
 
     def create(self, bucket: str, key: str, biz_attr: str = "") -> None:
-        """Create a directory (``op=create``, spec section 7.1).
+        """Create a directory (``op=create``, cos.md#create).
 
         Raises
         ------
@@ -155,7 +155,7 @@ class CosClient(FilesCaller):
         self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
 
     def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
-        """Return one page of a directory (``op=list``, spec section 7.2).
+        """Return one page of a directory (``op=list``, cos.md#list).
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class CosClient(FilesCaller):
     # -- metadata --------------------------------------------------------------------------------------------------
 
     def stat(self, bucket: str, key: str) -> PathStatus:
-        """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``, spec sections 7.3, 8.1).
+        """Return the status of a file, a directory or, for ``/``, the bucket (cos.md#stat-directory, cos.md#stat).
 
         Raises
         ------
@@ -219,7 +219,7 @@ class CosClient(FilesCaller):
         authority: str | None = None,
         custom_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Change attributes (``op=update``, spec sections 7.4 and 8.2). What is None stays as it is.
+        """Change attributes (``op=update``, cos.md#update-directory and cos.md#update). What is None stays as it is.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class CosClient(FilesCaller):
             ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
         custom_headers : mapping, optional
             What downloads are answered with. Some servers merge them into those set before, some replace those
-            (spec section 15-10): send the whole set.
+            (cos.md#custom-headers): send the whole set.
         """
         given = {"biz_attr": biz_attr, "authority": authority, "custom_headers": custom_headers}
         values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
@@ -254,7 +254,7 @@ class CosClient(FilesCaller):
         self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
 
     def delete(self, bucket: str, key: str, *, seen: Known | None = None) -> None:
-        """Delete a file, an unfinished upload, or an empty directory (``op=delete``, spec sections 7.5, 8.3).
+        """Delete a file, an unfinished upload, or an empty directory (cos.md#delete-directory, cos.md#delete).
 
         Parameters
         ----------
@@ -267,8 +267,8 @@ class CosClient(FilesCaller):
         FileNotFoundError
             There is nothing at the key.
         OSError
-            ENOTEMPTY for a directory that is not empty (some servers say nothing then, spec section 15-13). Any, with
-            ``doubtful``, when a reply was lost and what is there now may be newer.
+            ENOTEMPTY for a directory that is not empty (some servers say nothing then, cos.md#rmdir-nonempty). Any,
+            with ``doubtful``, when a reply was lost and what is there now may be newer.
         """
         began = time.monotonic()
 
@@ -296,7 +296,7 @@ class CosClient(FilesCaller):
         expected: tuple[int, str | None] | None = None,
         seen: Known | None = None,
     ) -> None:
-        """Move a file inside its bucket (``op=move``, spec section 8.4).
+        """Move a file inside its bucket (``op=move``, cos.md#move).
 
         Parameters
         ----------
@@ -350,7 +350,7 @@ class CosClient(FilesCaller):
         stop: int | None = None,
         expected: Version | None = None,
     ) -> Fetched:
-        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (spec section 9).
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cos.md#download).
 
         A broken connection continues at the byte that was reached.
 
@@ -397,9 +397,9 @@ class CosClient(FilesCaller):
         return PathStatus(is_directory=False, size=size, stored=size, modified=modified)
 
     def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
-        """Return version and headers of an object by a HEAD request to the download host (spec section 9).
+        """Return version and headers of an object by a HEAD request to the download host (cos.md#download).
 
-        Not every server answers HEAD (spec section 15-24); `stat` is the documented way.
+        Not every server answers HEAD (cos.md#download-headers); `stat` is the documented way.
         """
         request = self._download_request("HEAD", bucket, key, None)
 
@@ -420,7 +420,7 @@ class CosClient(FilesCaller):
         return self._run(attempt)
 
     def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
-        """Return a URL that downloads one object without credentials, for `seconds` (spec section 4).
+        """Return a URL that downloads one object without credentials, for `seconds` (cos.md#signature).
 
         Whoever has the URL can read the object. The signature in it is good for downloads only; but the service
         compares its binding by prefix, so it also opens objects whose names go on after this one's.

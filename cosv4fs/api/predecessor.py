@@ -1,4 +1,4 @@
-"""The predecessor of the JSON API, COS v3 under ``/files/v1``: what it does otherwise (spec section 11).
+"""The predecessor of the JSON API, COS v3 under ``/files/v1``: what it does otherwise (cos.md#v3).
 
 One operation, ``upload_slice``, opens an upload and sends its slices, and the last slice completes the object. The
 service wants the SHA-1 first. Pages of a listing say whether there are more, and a status does not tell an unfinished
@@ -121,7 +121,7 @@ class CosV3Client(CosClient):
         def parse(data: Fields) -> tuple[UploadedObject | None]:
             if data.has("access_url"):
                 return (UploadedObject.parse(data),)
-            # the slice's own offset by the documentation's table, the next one's by its sample (spec section 15-20)
+            # the slice's own offset by the documentation's table, the next one's by its sample (cos.md#v3-offset)
             answered = data.number("offset")
             if answered not in (offset, offset + length):
                 raise data.bad("offset", answered)

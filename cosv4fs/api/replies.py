@@ -1,7 +1,7 @@
-"""What the service answers, as dataclasses (spec sections 3 and 6-8).
+"""What the service answers, as dataclasses (cos.md#envelope and cos.md#uploads to cos.md#files).
 
-Parsing is lenient where the record is (numbers may come as strings, fields may be absent) and strict where a wrong
-value would do harm: a reply that cannot mean anything raises `OSError`, it never becomes a wrong answer.
+Parsing is lenient where the documentation is (numbers may come as strings, fields may be absent) and strict where a
+wrong value would do harm: a reply that cannot mean anything raises `OSError`, it never becomes a wrong answer.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Fields:
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
-        """Return a whole number that is not negative, sent as a number or a string (spec section 15-22)."""
+        """Return a whole number that is not negative, sent as a number or a string (cos.md#times)."""
         value = self._values.get(name)
         if value is None or value == "":
             value = default
@@ -109,7 +109,7 @@ class Fields:
         return bool(value) if value in (True, False) else None
 
     def sha(self) -> str | None:
-        """Return the SHA-1 in lower-case hex, or None where the service does not know it (spec section 15-18).
+        """Return the SHA-1 in lower-case hex, or None where the service does not know it (cos.md#stat-sha).
 
         A suffix after ``_`` is dropped; anything but 40 digits, and zeros, mean "not known".
         """
@@ -121,7 +121,7 @@ class Fields:
         return value if known else None
 
     def sequence(self, name: str) -> list[Any]:
-        """Return a list, sent as such or as JSON text (spec section 15-2); empty when absent."""
+        """Return a list, sent as such or as JSON text (cos.md#listparts-type); empty when absent."""
         value = self._values.get(name)
         if isinstance(value, str):
             try:
@@ -154,7 +154,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class UploadedObject:
-    """A complete upload: the reply to upload, to finish, and to an init that hit (spec sections 6.1, 6.2, 6.5)."""
+    """A complete upload: the reply to upload, to finish, and to an init that hit (cos.md#uploads)."""
 
     access_url: str = ""
     source_url: str = ""
@@ -169,7 +169,7 @@ class UploadedObject:
 
 @dataclass(frozen=True)
 class SliceSession:
-    """An open upload session (spec section 6.2).
+    """An open upload session (cos.md#upload_slice_init).
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ class SliceSession:
     serial : bool
         Slices have to be sent one after another.
     offset : int
-        Bytes from the beginning that need not be sent, where the predecessor says so (spec section 11).
+        Bytes from the beginning that need not be sent, where the predecessor says so (cos.md#v3).
     """
 
     session: str = field(repr=False)
@@ -190,7 +190,7 @@ class SliceSession:
 
     @classmethod
     def parse_predecessor(cls, data: Fields, wanted: int) -> SliceSession:
-        """Read it from the ``data`` of the predecessor's reply (spec section 11).
+        """Read it from the ``data`` of the predecessor's reply (cos.md#v3).
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class SliceSession:
 
 @dataclass(frozen=True)
 class ReceivedSlice:
-    """The server's word that it has a slice (spec section 6.3): offset and length in bytes, and the session."""
+    """The server's word that it has a slice (cos.md#upload_slice_data): offset and length in bytes, and the session."""
 
     offset: int
     length: int | None
@@ -228,7 +228,7 @@ class ReceivedSlice:
 
 @dataclass(frozen=True)
 class UnfinishedUpload:
-    """An unfinished session as ``upload_slice_list`` shows it (spec section 6.4).
+    """An unfinished session as ``upload_slice_list`` shows it (cos.md#upload_slice_list).
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ class UnfinishedUpload:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a listing (spec section 7.2).
+    """One entry of a listing (cos.md#list).
 
     Parameters
     ----------
@@ -335,7 +335,7 @@ class Page:
 
 @dataclass(frozen=True)
 class PathStatus:
-    """The reply to ``stat`` of a file, a directory or a bucket (spec sections 7.3 and 8.1).
+    """The reply to ``stat`` of a file, a directory or a bucket (cos.md#stat-directory and cos.md#stat).
 
     Parameters
     ----------

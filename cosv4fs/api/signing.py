@@ -1,4 +1,4 @@
-"""Signatures of the COS JSON API (spec section 4).
+"""Signatures of the COS JSON API (cos.md#signature).
 
 ``sign = base64(HMAC_SHA1(secret_key, plain) + plain)`` with
 ``plain = a=<appid>&k=<secret_id>&e=<expiry>&t=<now>&r=<random>&f=<fileid>&b=<bucket>``.
@@ -29,7 +29,7 @@ from cosv4fs.paths import join
 __all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
 _MOST_KEPT = 256
-_RANDOM_LIMIT = 2**32  # at most 10 decimal digits are allowed (spec section 4, field r)
+_RANDOM_LIMIT = 2**32  # at most 10 decimal digits are allowed (cos.md#signature, field r)
 
 
 def encode_key(key: str) -> str:
@@ -38,7 +38,7 @@ def encode_key(key: str) -> str:
 
 
 def plain_text(*, appid: str, secret_id: str, bucket: str, expires: int, now: int, nonce: int, fileid: str) -> str:
-    """Return the text that is signed, in the field order of the vendor's own clients (spec section 4).
+    """Return the text that is signed, in the field order of the vendor's own clients (cos.md#signature).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def plain_text(*, appid: str, secret_id: str, bucket: str, expires: int, now: in
 
 
 def signature(plain: str, secret_key: str) -> Secret:
-    """Return the signature of a plain text, standard base64 on one line (spec section 4)."""
+    """Return the signature of a plain text, standard base64 on one line (cos.md#signature)."""
     text = plain.encode()
     digest = hmac.new(secret_key.encode(), text, hashlib.sha1).digest()
     return Secret(base64.b64encode(digest + text), "ascii")
@@ -110,7 +110,7 @@ class Signer:
     def download(self, bucket: str, key: str, seconds: int) -> Secret:
         """Return a download signature bound to one object, valid for `seconds`.
 
-        The binding is the encoded key without appid and bucket, as the vendor's clients send it (spec section 4): so
+        The binding is the encoded key without appid and bucket, as the vendor's clients send it (cos.md#signature): so
         it is good for nothing but downloads.
 
         Raises

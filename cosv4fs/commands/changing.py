@@ -14,7 +14,7 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
-from cosv4fs.buckets import CosV4FileSystem
+from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.bulk import check_targets
 from cosv4fs.commands.failures import Problems
 from cosv4fs.commands.session import Crew, Session
@@ -305,7 +305,7 @@ def _check_removable(place: Place) -> None:
         It is in a coffer, or one.
     """
     _check_changeable(place)
-    if isinstance(place.fs, CosV4FileSystem) and "/" not in place.path:
+    if isinstance(place.fs, BucketFileSystem) and "/" not in place.path:
         ways = (
             f"use the web console; to empty it: cosv4fs rm -r '{place.url}/*'" if place.path else "name a path in one"
         )

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from cosv4fs import paths
-from cosv4fs.buckets import CosV4FileSystem
+from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import DIFFERENT, describe
 from cosv4fs.commands.session import Ours, Session
@@ -117,7 +117,7 @@ def _clock(fs: Ours, bucket: str, path: str) -> Finding:
     return Finding("note", "clock", f"{text} after a first refusal, but set the clock right")
 
 
-def _credentials(fs: CosV4FileSystem, bucket: str, path: str) -> Finding | None:
+def _credentials(fs: BucketFileSystem, bucket: str, path: str) -> Finding | None:
     try:
         fs.client.stat(bucket, "/")
     except CosPermissionError as error:
@@ -146,7 +146,7 @@ def _refused(fs: Ours, error: CosPermissionError) -> Finding:
     return Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
 
 
-def _listing(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
+def _listing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     try:
         found = fs.ls(path, detail=True, refresh=True)
     except OSError as error:
@@ -154,7 +154,7 @@ def _listing(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
     return Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
-def _downloads(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
+def _downloads(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
@@ -166,7 +166,7 @@ def _downloads(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
     return Finding("ok", "reading", f"{file} can be read from {root}")
 
 
-def _writing(fs: CosV4FileSystem, bucket: str, path: str) -> Finding:
+def _writing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     name = f"{path}/cosv4fs-doctor-{secrets.token_hex(6)}"
     try:
         fs.pipe_file(name, b"cosv4fs doctor", mode="create")

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 import click
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.buckets import CosV4FileSystem
+from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.commands.failures import Problems, printable
 from cosv4fs.exchange.places import Place, open_place
@@ -28,7 +28,7 @@ from cosv4fs.profiles import option_value
 __all__ = ["Crew", "Ours", "Session", "options_from"]
 
 A = TypeVar("A")
-Ours: TypeAlias = CosV4FileSystem | CofferFileSystem
+Ours: TypeAlias = BucketFileSystem | CofferFileSystem
 """The filesystems of this package."""
 
 _GENERATIONS = {generation.name: generation for generation in (V4, V3, CDCS)}
@@ -82,7 +82,7 @@ class Session:
             The URL is of another kind.
         """
         place = self.place(url)
-        if not isinstance(place.fs, (CosV4FileSystem, CofferFileSystem)):
+        if not isinstance(place.fs, (BucketFileSystem, CofferFileSystem)):
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return place.fs, place.path
 

@@ -1,4 +1,4 @@
-"""What op=update may change (spec section 8.2)."""
+"""What op=update may change (cos.md#update)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _check_flag(
 
 def _read_headers(value: Any) -> dict[str, str] | None:
     if isinstance(value, str):
-        # Some clients put JSON text into the JSON body or into a form field (spec section 5).
+        # Some clients put JSON text into the JSON body or into a form field (cos.md#bodies).
         if not value.strip():
             return None
         try:

@@ -37,7 +37,7 @@ class Place:
     download_host : bool
         Whether the host is a bucket's download host, where there are no operations.
     version : str
-        The generation of the API in the URL: ``v2``, or ``v1`` for the predecessor (spec section 11).
+        The generation of the API in the URL: ``v2``, or ``v1`` for the predecessor (cos.md#v3).
     """
 
     path: CosPath
@@ -94,12 +94,12 @@ class Call(Request):
 
     @property
     def is_predecessor(self) -> bool:
-        """Whether the predecessor of the API is asked (spec section 11)."""
+        """Whether the predecessor of the API is asked (cos.md#v3)."""
         return self.place is not None and self.place.version == "v1"
 
     @property
     def signature(self) -> str:
-        """The signature from wherever it was sent: the query or the header (spec section 3)."""
+        """The signature from wherever it was sent: the query or the header (cos.md#envelope)."""
         if self.place is not None and self.place.sign is not None:
             return self.place.sign
         return self.head.headers.get("authorization", "")
@@ -109,7 +109,7 @@ def locate(head: Head, appid: str, buckets: frozenset[str]) -> Place:
     """Tell where a request's URL points.
 
     Two forms: ``/files/v2/<appid>/<bucket>/<path>`` (or ``v1``) on any host, and ``/<path>`` on a download host
-    ``<bucket>-<appid>.…``, split at its last hyphen (spec section 1, wire traces 0.18).
+    ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts, wire traces 0.18).
 
     Parameters
     ----------

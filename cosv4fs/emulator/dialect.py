@@ -1,7 +1,8 @@
 """The disputed points of the protocol, one switch each.
 
-Nothing here was tried against the live service. Where the record is silent or contradicts itself (spec section 15), the
-emulator follows the default below, and a test can ask for the other reading: a client has to live with both.
+Nothing here was tried against the live service. Where the documentation is silent or contradicts itself
+(cos.md#disputed), the emulator follows the default below, and a test can ask for the other variant: a client has to
+work with both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["Dialect"]
 class Dialect(Switches):
     r"""How the emulator reads each disputed point of the protocol.
 
-    Every field is one point; the first value is the default. Numbers in brackets are points of spec section 15.
+    Every field is one point; the first value is the default. Numbers in brackets are points of cos.md#disputed.
 
     Parameters
     ----------

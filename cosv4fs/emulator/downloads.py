@@ -1,4 +1,4 @@
-"""Downloads: GET and HEAD of a file, whole or in part (spec section 9)."""
+"""Downloads: GET and HEAD of a file, whole or in part (cos.md#download)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class ApiError(Exception):
 
 
 class UnknownBucketError(Exception):
-    """The URL names a bucket or an appid that is not served here (spec section 3: HTTP 400 with an XML body)."""
+    """The URL names a bucket or an appid that is not served here (cos.md#envelope: HTTP 400 with an XML body)."""
 
 
 class EmulatorError(Exception):

@@ -1,4 +1,4 @@
-"""Parameters of a request, whatever carries them: query, JSON body, multipart body (spec section 5, wire traces 0)."""
+"""Parameters of a request, whatever carries them: query, JSON body, multipart body (cos.md#bodies, wire traces 0)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Parameters:
 def read_query(raw: str) -> dict[str, str]:
     """Return the parameters of a query, names in lower case.
 
-    In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 as it is (spec section 4); elsewhere it
+    In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 as it is (cos.md#signature); elsewhere it
     is a space.
 
     Raises

@@ -1,4 +1,4 @@
-"""op=list: one page of a directory (spec section 7.2)."""
+"""op=list: one page of a directory (cos.md#list)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""op=move and op=copy (spec sections 8.4 and 8.5)."""
+"""op=move and op=copy (cos.md#move and cos.md#copy)."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def child_count(db: sqlite3.Connection, path: CosPath) -> int:
 
 
 def ensure_parents(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now: int) -> None:
-    """See to it that the directories above a path exist (spec section 10).
+    """See to it that the directories above a path exist (cos.md#directory-semantics).
 
     Raises
     ------
@@ -91,7 +91,7 @@ def ensure_parents(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now:
 
 
 def create_directory(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now: int, biz_attr: str) -> None:
-    """Make a directory; −178 when something is there (spec section 7.1)."""
+    """Make a directory; −178 when something is there (cos.md#create)."""
     row = find_node(db, path)
     if row is not None and row["directory"] and not row["made"]:
         # It was only implied by what is below it.

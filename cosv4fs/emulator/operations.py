@@ -33,7 +33,7 @@ class Operation:
     run : callable
         Does it, and returns the reply's ``data``.
     kind : Kind or str
-        The kind of signature (spec section 4), or the name of the dialect switch that says it.
+        The kind of signature (cos.md#signature), or the name of the dialect switch that says it.
     methods : tuple of str
         HTTP methods.
     place : {"file", "directory", "either", "any"}
@@ -211,4 +211,4 @@ PREDECESSOR: dict[str, Operation] = {
     "update": Operation(predecessor.only_biz_attr(_update), Kind.SINGLE, place="either"),
     "upload_slice": Operation(predecessor.upload_slice),
 }
-"""Those of the predecessor (spec section 11): no copy, and one operation for slices."""
+"""Those of the predecessor (cos.md#v3): no copy, and one operation for slices."""

@@ -1,4 +1,4 @@
-"""Paths inside a bucket: what is a directory, what is a parent, which names are refused (spec section 2)."""
+"""Paths inside a bucket: what is a directory, what is a parent, which names are refused (cos.md#paths)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def check_new_path(path: CosPath, dialect: Dialect) -> None:
     Raises
     ------
     ApiError
-        −180 for an empty, blank, dotted, over-long or forbidden name (spec section 2).
+        −180 for an empty, blank, dotted, over-long or forbidden name (cos.md#paths).
     """
     names = path.text[1:].split("/")
     if path.is_directory:

@@ -1,4 +1,4 @@
-"""The predecessor of the API under ``/files/v1`` (spec section 11): what it does otherwise, on the same files.
+"""The predecessor of the API under ``/files/v1`` (cos.md#v3): what it does otherwise, on the same files.
 
 One operation, ``upload_slice``, both opens an upload (no content) and takes its slices; the last slice completes the
 file. Sessions have another form and are no good for the other generation.

@@ -1,4 +1,4 @@
-"""Replies: the JSON envelope of spec section 3, and what a reply may carry."""
+"""Replies: the JSON envelope of cos.md#envelope, and what a reply may carry."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Reply:
 
 
 class RequestIds:
-    """Makes request ids: base64 of four groups of hex digits, the first one Unix seconds (spec section 3)."""
+    """Makes request ids: base64 of four groups of hex digits, the first one Unix seconds (cos.md#envelope)."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -146,7 +146,7 @@ def error_reply(request_id: str, error: ApiError, status: int | None = None) -> 
 
 
 def unknown_bucket_reply(request_id: str) -> Reply:
-    """Return what the service answers to a URL with a wrong appid or bucket: 400 with XML (spec section 3)."""
+    """Return what the service answers to a URL with a wrong appid or bucket: 400 with XML (cos.md#envelope)."""
     body = (
         "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n\t<Code>InvalidRequest</Code>\n"
         "\t<Message>Missing required header for this request: Appid</Message>\n"

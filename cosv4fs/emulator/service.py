@@ -71,7 +71,7 @@ class Service:
         return int(self.clock())
 
     def authorize(self, call: Call, kind: Kind, *, bound: bool = True, download: bool = False) -> None:
-        """Check a request's signature, and use it up if it is a single-use one (spec section 4).
+        """Check a request's signature, and use it up if it is a single-use one (cos.md#signature).
 
         Raises
         ------
@@ -102,16 +102,16 @@ class Service:
         return seconds if self.dialect.times == "number" else str(seconds)
 
     def source_url(self, path: CosPath, *, predecessor: bool = False) -> str:
-        """Return the URL of a file on the origin host, which names no region for the predecessor (spec section 1)."""
+        """Return the URL of a file on the origin host, which names no region for the predecessor (cos.md#hosts)."""
         region = "" if predecessor else self.region
         return f"http://{path.bucket}-{self.appid}.cos{region}.myqcloud.com{encode_path(path.text)}"
 
     def access_url(self, path: CosPath) -> str:
-        """Return the URL of a file on the CDN host (spec section 1)."""
+        """Return the URL of a file on the CDN host (cos.md#hosts)."""
         return f"http://{path.bucket}-{self.appid}.file.myqcloud.com{encode_path(path.text)}"
 
     def links(self, call: Call) -> dict[str, Any]:
-        """Return what a finished upload answers: where the file is (spec sections 6.1 and 11)."""
+        """Return what a finished upload answers: where the file is (cos.md#upload and cos.md#v3)."""
         path, dialect, old = call.path, self.dialect, call.is_predecessor
         full = f"/{self.appid}/{path.bucket}{path.text}"
         resource = full if (dialect.v1_resource_path if old else dialect.resource_path) == "full" else path.text
@@ -125,7 +125,7 @@ class Service:
         }
 
     def public(self, path: CosPath, node: sqlite3.Row | None) -> bool:
-        """Whether anybody may read a file: its own authority, else its bucket's (spec section 10)."""
+        """Whether anybody may read a file: its own authority, else its bucket's (cos.md#directory-semantics)."""
         authority = node["authority"] if node is not None else "eInvalid"
         if authority == "eInvalid":
             return self.buckets[path.bucket]

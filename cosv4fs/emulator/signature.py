@@ -1,4 +1,4 @@
-"""Reading and checking signatures (spec section 4)."""
+"""Reading and checking signatures (cos.md#signature)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_VALIDITY", "Kind", "Signature", "SignatureChecker", "read_signature"]
 
 LONGEST_VALIDITY = 92 * 86400
-"""Seconds: "at most three months ahead" (spec section 4); no three months are longer than 92 days."""
+"""Seconds: "at most three months ahead" (cos.md#signature); no three months are longer than 92 days."""
 
 _NUMBER = re.compile(r"\d{1,20}(\.\d{1,20})?\Z")
 
@@ -75,7 +75,7 @@ def read_signature(text: str) -> Signature:
     Parameters
     ----------
     text : str
-        The header or query value. A space stands for ``+`` (spec section 4, the ``+`` hazard), and a leading word
+        The header or query value. A space stands for ``+`` (cos.md#signature, the ``+`` hazard), and a leading word
         ``Authorization`` is tolerated (wire traces 0.8).
 
     Raises
@@ -110,7 +110,7 @@ def read_signature(text: str) -> Signature:
 
 
 class SignatureChecker:
-    """Checks signatures for one account, in the order of spec section 4.3.
+    """Checks signatures for one account, in the order of cos.md#signature-order.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ class SignatureChecker:
 
     def _check_time(self, signature: Signature, now: float) -> None:
         if signature.single:
-            # The record names no age limit. This one lets used signatures be forgotten without making them good again.
+            # The documentation names no age limit. With this one used signatures can be forgotten and stay invalid.
             if signature.signed + LONGEST_VALIDITY < now:
                 raise ApiError(-96)
         elif signature.expires <= now or signature.expires <= signature.signed:

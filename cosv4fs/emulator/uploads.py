@@ -1,4 +1,4 @@
-"""op=upload and the four operations of sliced uploads (spec section 6)."""
+"""op=upload and the four operations of sliced uploads (cos.md#uploads)."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ __all__ = [
 ]
 
 LARGEST_UPLOAD = 20 * 1024 * 1024
-"""Bytes that op=upload takes at most (spec section 2)."""
+"""Bytes that op=upload takes at most (cos.md#paths)."""
 
 SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
-"""The slice sizes in bytes that a client may ask for (spec section 6.2)."""
+"""The slice sizes in bytes that a client may ask for (cos.md#upload_slice_init)."""
 _DEFAULT_SLICE = 1048576
 _EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
 _HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
 
 
 def upload(service: Service, call: Call) -> dict[str, Any]:
-    """Store a whole file from one request (spec section 6.1).
+    """Store a whole file from one request (cos.md#upload).
 
     Raises
     ------
@@ -68,7 +68,7 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
     declared = parameters.sha()
     content = parameters.content
     if content is None:
-        # One client sends no part at all for an empty file (spec section 5).
+        # One client sends no part at all for an empty file (cos.md#bodies).
         if not parameters.multipart or declared not in {None, _EMPTY_SHA}:
             raise ApiError(-5990)
         content = memoryview(b"")
@@ -94,7 +94,7 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
 
 
 def slice_init(service: Service, call: Call) -> dict[str, Any]:
-    """Open a sliced upload, or store the file at once when its content is known (spec section 6.2).
+    """Open a sliced upload, or store the file at once when its content is known (cos.md#upload_slice_init).
 
     Raises
     ------
@@ -128,7 +128,7 @@ def slice_init(service: Service, call: Call) -> dict[str, Any]:
 
 
 def slice_data(service: Service, call: Call) -> dict[str, Any]:
-    """Take one slice (spec section 6.3).
+    """Take one slice (cos.md#upload_slice_data).
 
     Raises
     ------
@@ -160,7 +160,7 @@ def slice_data(service: Service, call: Call) -> dict[str, Any]:
 
 
 def slice_list(service: Service, call: Call) -> dict[str, Any]:
-    """Tell what is there of an unfinished upload, or that the file is complete (spec section 6.4).
+    """Tell what is there of an unfinished upload, or that the file is complete (cos.md#upload_slice_list).
 
     Raises
     ------
@@ -193,7 +193,7 @@ def slice_list(service: Service, call: Call) -> dict[str, Any]:
 
 
 def slice_finish(service: Service, call: Call) -> dict[str, Any]:
-    """Make a complete upload a file (spec section 6.5).
+    """Make a complete upload a file (cos.md#upload_slice_finish).
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 A directory is what keys have in common up to a slash. The service lists all keys with a prefix and knows no levels, so
 a listing is asked for once and answers for every level below it. Objects are told by HEAD, never by their absence from
-a listing, which may be late (CDCS spec section 4.4); and what this process has written belongs to every listing.
+a listing, which may be late (cdcs.md#get-coffer); and what this process has written belongs to every listing.
 
 Keys that no path can name (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings; the
 directories above them are shown. Where an object's name is also a directory's, the path is the object, as `info` says;

@@ -52,7 +52,7 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
 def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
     """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
 
-    Whether parents have to exist is disputed (spec section 15-12), so it is not asked beforehand.
+    Whether parents have to exist is disputed (cos.md#parents), so it is not asked beforehand.
 
     Parameters
     ----------

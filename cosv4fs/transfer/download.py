@@ -265,7 +265,7 @@ class Download:
     def _unchanged(self, first: Fetched) -> Iterator[int]:
         """Guard a read of several ranges; yield how many bytes of the first range may be kept.
 
-        Where replies carry nothing that tells versions apart (spec section 15-24), the status before and after is
+        Where replies carry nothing that tells versions apart (cos.md#download-headers), the status before and after is
         compared, and the first range, which came before that, is read again. An object that may be replaced within the
         second of its time, and whose SHA-1 the service does not tell, is left alone until that second has passed.
         """

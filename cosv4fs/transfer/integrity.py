@@ -1,8 +1,9 @@
 """Whether the bytes that came are those that the service says it has: whole objects are compared with their SHA-1.
 
-Only listings and statuses tell it; replies to downloads carry nothing that the record promises (spec section 9), and a
-part of an object has no checksum at all. Coffers tell none: the ETag of an object that came in parts looks like an MD5
-and is none, and nothing tells how an object came (CDCS spec sections 2.2 and 6.4).
+Only listings and statuses tell it; replies to downloads carry nothing that the documentation promises
+(cos.md#download), and a part of an object has no checksum at all. Coffers tell none: the ETag of an object that came
+in parts looks like an MD5 and is none, and nothing tells how an object came (cdcs.md#response-headers,
+cdcs.md#complete).
 """
 
 from __future__ import annotations

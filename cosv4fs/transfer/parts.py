@@ -2,7 +2,7 @@
 
 Nothing can be moved in a coffer, and nothing is visible before the end: so there are no hidden siblings, and an object
 that waits for its transaction to end is one whose parts have not been completed yet. One upload at a time holds a name
-(CDCS spec section 6.1): it is aborted on every failure, unless a later process can go on with it.
+(cdcs.md#initiate): it is aborted on every failure, unless a later process can go on with it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["PartUpload"]
 
 
 class PartUpload(PlacedUpload):
-    """A multipart upload to a coffer (CDCS spec section 6).
+    """A multipart upload to a coffer (cdcs.md#multipart).
 
     Parameters
     ----------

@@ -220,7 +220,7 @@ class SlicedUpload(PlacedUpload):
         """Return the upload of what can be read again, with its SHA-1 where it is wanted."""
         known = upload_parts(_blocks(source, workers)) if instant and not cls.needs_sha else None
         if known is not None:
-            # all recorded clients that send uploadparts also cut slices of 1 MiB (spec, wire traces, section 4)
+            # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
             upload = cls(client, target, source.size, MIB, known[0], entry, uploadparts=known[1])
         else:
             # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had

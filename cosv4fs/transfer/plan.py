@@ -12,13 +12,13 @@ from dataclasses import dataclass
 __all__ = ["MOST_PARTS", "PartSizes", "Slice", "SlicePlan", "part_size", "ranges"]
 
 LEAST_PART = 1024 * 1024
-"""Bytes of the smallest part but the last: 1 MB, which may mean either (CDCS spec section 6.2)."""
+"""Bytes of the smallest part but the last: 1 MB, which may mean either (cdcs.md#upload-part)."""
 
 LARGEST_PART = 5 * 10**9
-"""Bytes of the largest part: 5 GB, which may mean either (CDCS spec section 6.2)."""
+"""Bytes of the largest part: 5 GB, which may mean either (cdcs.md#upload-part)."""
 
 MOST_PARTS = 10_000
-"""Parts of one object (CDCS spec section 6.2)."""
+"""Parts of one object (cdcs.md#upload-part)."""
 
 _DOUBLE_AFTER = 500
 """Parts of an object of unknown size before they double: so 10,000 are 20 TB and more, the first of 4 MiB or above."""
@@ -98,7 +98,7 @@ class SlicePlan:
     slice_size : int
         Bytes per slice; the last may be shorter.
     serial : bool
-        Only one slice may be under way, in order (spec section 6.2, ``serial_upload``).
+        Only one slice may be under way, in order (cos.md#upload_slice_init, ``serial_upload``).
     done : iterable of (int, int)
         Offset and length of stretches that the server already has. Only whole slices of this plan count.
     start : int

@@ -1,8 +1,8 @@
 """Asking a bucket whether an upload may be finished with another size than it was opened with.
 
-The record does not say (spec section 15-1). Where it holds, objects of unknown size travel while they are written;
-where it does not, they wait in a spool. The answer decides speed only: what was streamed is verified before it is
-published.
+The documentation does not say (cos.md#finish-size). Where it may, objects of unknown size are sent while they are
+written; where it may not, they wait in a spool. The answer decides speed only: what was streamed is verified before it
+is published.
 """
 
 from __future__ import annotations

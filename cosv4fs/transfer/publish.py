@@ -32,7 +32,7 @@ __all__ = [
 _log = logging.getLogger("cosv4fs")
 
 UNFINISHED = -4019
-"""The code for "an unfinished upload stands at the path" (spec section 6.2)."""
+"""The code for "an unfinished upload stands at the path" (cos.md#upload_slice_init)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The running state of SHA-1 at every MiB, which instant uploads ask for (spec section 6.2, ``uploadparts``).
+"""The running state of SHA-1 at every MiB, which instant uploads ask for (cos.md#upload_slice_init, ``uploadparts``).
 
 `hashlib` does not show its inner state. The library that it is built on does: libcrypto's ``SHA1_Init`` and
 ``SHA1_Update`` keep it in a structure whose first five 32-bit words are the chaining value. Where these symbols cannot

@@ -1,6 +1,6 @@
 """Uploading by the JSON API v4: slices in any order, through a session on a hidden sibling.
 
-The sibling is moved into place when it is complete (architecture: "Replacing an object").
+The sibling is moved into place when it is complete, so that no reader sees a part, and the old object stays until then.
 """
 
 from __future__ import annotations

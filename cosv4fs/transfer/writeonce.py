@@ -1,4 +1,4 @@
-"""Coffers are write-once: a taken name is refused, and the refusal says why (CDCS spec section 5.4)."""
+"""Coffers are write-once: a taken name is refused, and the refusal says why (cdcs.md#immutability)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def exists_error(path: str, refusal: CosError | None = None) -> CosError:
 def creating(client: CofferClient, target: Target) -> Iterator[None]:
     """Tell a refused creation for what it is: there is an object, or an unfinished upload that holds its name.
 
-    The service says the same for both (CDCS spec sections 5.1 and 6.1), so a refusal costs one request more.
+    The service says the same for both (cdcs.md#put-object and cdcs.md#initiate), so a refusal costs one request more.
 
     Raises
     ------

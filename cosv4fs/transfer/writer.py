@@ -1,7 +1,7 @@
 """Writing an object bit by bit: what stands behind ``open(path, "wb")``.
 
 The JSON API wants the size before the first slice. Where the caller names it, slices go out while it is still writing;
-where it does not, they are kept in a spool and go out at the end (architecture: "Writing"). Coffers want no size: parts
+where it does not, they are kept in a spool and go out at the end. Coffers want no size: parts
 always go out while the caller is writing, and become larger as the object does.
 """
 

@@ -402,7 +402,7 @@ class TestRequests:
         ],
     )  # fmt: skip
     def test_hosts_and_lines(self, monkeypatch, ask, line):
-        """Of all 18 operations (CDCS spec section 1); nothing is sent."""
+        """Of all 18 operations (cdcs.md#service); nothing is sent."""
         client = CofferClient.connect(secret_id="i", secret_key="k", region="ap-tianjin", endpoint=None)
         seen = []
 

@@ -43,7 +43,7 @@ WORKED = {
         "1484727259;32557623259", "POST", "/examplecoffer-1250000000/exampleobject", {"uploads": ""},
         {"Host": "cdcs.ap-beijing.myqcloud.com"}, "08ed630cb810cd02ced66fe7ecb547811fd41874"),
 }  # fmt: skip
-"""From CDCS spec section 3.3, with its synthetic keys."""
+"""From cdcs.md#signature-vectors, with its synthetic keys."""
 
 PRINTED_KEYS = {
     "V5, the vendor's own request": (
@@ -58,7 +58,7 @@ PRINTED_KEYS = {
         {"response-content-type": "application/octet-stream", "response-cache-control": "max-age=600"},
         {"Date": "Thu, 16 May 2019 06:55:53 GMT", **COS_HOST}, "01681b8c9d798a678e43b685a9f1bba0f6c0e012"),
 }  # fmt: skip
-"""From the vendor's pages, which print the keys made for a time (CDCS spec section 3.2)."""
+"""From the vendor's pages, which print the keys made for a time (cdcs.md#reference-implementation)."""
 
 
 @pytest.mark.parametrize("name", WORKED)

@@ -19,7 +19,7 @@ from cosv4fs.api.replies import (
 )
 from cosv4fs.errors import CosError
 
-# from the vendor's pages (spec sections 6-8)
+# from the vendor's pages (cos.md#uploads to cos.md#files)
 INIT = """{"code":0, "message":"SUCCESS", "request_id":"NTliNzhlOGRfMTliMjk0MGFDg0N1diY2E=",
  "data":{ "session":"8ad1d23f1b1f3452a1bda9bfbf5f810a3dac6a73371c632e47baf12d", "slice_size":1048576} }"""
 DATA_OF_V1 = """{"code": 0, "message": "SUCCESS", "data": {

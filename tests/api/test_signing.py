@@ -20,7 +20,7 @@ from tests.support import Clock
 SECRET_ID, SECRET_KEY = "AKIDTestSecretId0123456789", "TestSecretKey0123456789abcdef"
 NOW = 1500000000
 
-# label, plain text, HMAC, signature, signature as a query's value (spec section 4.1)
+# label, plain text, HMAC, signature, signature as a query's value (cos.md#signature-vectors)
 VECTORS = json.loads(Path(__file__).with_name("signature_vectors.json").read_text("utf-8"))
 # what each vector in the client's own field order is made of: expiry, fileid
 PARTS = {

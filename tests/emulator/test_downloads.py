@@ -1,4 +1,4 @@
-"""Downloads: whole, in ranges, by every form of URL (spec section 9)."""
+"""Downloads: whole, in ranges, by every form of URL (cos.md#download)."""
 
 import hashlib
 import socket

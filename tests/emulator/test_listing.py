@@ -1,4 +1,4 @@
-"""op=list: pages, prefixes, order (spec section 7.2)."""
+"""op=list: pages, prefixes, order (cos.md#list)."""
 
 import pytest
 

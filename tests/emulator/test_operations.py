@@ -1,4 +1,4 @@
-"""create, list, stat, update, delete, move, copy (spec sections 7 and 8)."""
+"""create, list, stat, update, delete, move, copy (cos.md#directories and cos.md#files)."""
 
 import hashlib
 import json

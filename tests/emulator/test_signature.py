@@ -1,4 +1,4 @@
-"""Signatures: the published vectors, every refusal, every place where a signature may stand (spec section 4)."""
+"""Signatures: the published vectors, every refusal, every place where a signature may stand (cos.md#signature)."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Sliced uploads: sessions, slices, resume, instant upload (spec section 6)."""
+"""Sliced uploads: sessions, slices, resume, instant upload (cos.md#uploads)."""
 
 import hashlib
 import json

@@ -14,7 +14,7 @@ COFFER = "suite-1250000000"
 _DAY = 86400
 
 IMPOSSIBLE = {
-    "test_pipe_exclusive": "the second half overwrites: an object is never replaced (CDCS spec section 5.4)",
+    "test_pipe_exclusive": "the second half overwrites: an object is never replaced (cdcs.md#immutability)",
     "test_put_directory_recursive": "the last phase puts a file twice: an object is never replaced (section 5.4)",
 }
 """Tests of the suite that ask for what coffers cannot, and the rule that forbids it."""

@@ -171,7 +171,7 @@ def transaction(world: World, contents: dict[str, Content], piece: int, fails: b
 @operation(name=NAMES, text=st.sampled_from(["one", "two"]))
 def update_attributes(world: World, name: str, text: str) -> Plan:
     path = world.path(name)
-    # the predecessor can change nothing but the free text (spec section 11)
+    # the predecessor can change nothing but the free text (cos.md#v3)
     headers = None if world.fs.generation is V3 else {"x-cos-meta-of": text}
 
     def act() -> str:

@@ -30,10 +30,10 @@ __all__ = ["CofferCaller", "content_body", "json_body", "md5_header", "pieces_of
 T = TypeVar("T")
 
 _COFFER = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f]+")
-"""What can be a part of a path; what else a coffer's name may be is disputed (CDCS spec section 2)."""
+"""What can be a part of a path; what else a coffer's name may be is disputed (cdcs.md#transport)."""
 
 _UNTIMELY = (None, "AuthFailed")
-"""Codes that may mean that a signature is not valid yet, or no more (CDCS spec section 3.1, validity)."""
+"""Codes that may mean that a signature is not valid yet, or no more (cdcs.md#signature, validity)."""
 
 
 class CofferCaller(Caller):
@@ -83,7 +83,7 @@ class CofferCaller(Caller):
         Parameters
         ----------
         operation : str
-            The vendor's name of it (CDCS spec section 1).
+            The vendor's name of it (cdcs.md#service).
         query : mapping of str to str or None, optional
             Decoded; a value of None is a name alone, as in ``?uploads``.
         service : bool
@@ -159,13 +159,13 @@ def content_body(content: Content, content_type: str | None, md5: bytes | None =
 
 
 def json_body(values: Mapping[str, object]) -> tuple[Body, dict[str, str]]:
-    """Return a JSON body and the header with its MD5, which some operations insist on (CDCS spec section 4.5)."""
+    """Return a JSON body and the header with its MD5, which some operations insist on (cdcs.md#lifecycle)."""
     data = json.dumps(values, ensure_ascii=False).encode()
     return Body("application/json", data), md5_header(hashlib.md5(data, usedforsecurity=False).digest())
 
 
 def md5_header(md5: bytes) -> dict[str, str]:
-    """Return the header that lets the server verify a body (CDCS spec section 2.1)."""
+    """Return the header that lets the server verify a body (cdcs.md#request-headers)."""
     return {"Content-MD5": base64.b64encode(md5).decode("ascii")}
 
 

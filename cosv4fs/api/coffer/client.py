@@ -1,4 +1,4 @@
-"""The Data Coffer Service, one typed method per operation (CDCS spec sections 4 to 6). Usable without fsspec.
+"""The Data Coffer Service, one typed method per operation (cdcs.md#service). Usable without fsspec.
 
 >>> from cosv4fs.api import CofferClient
 >>> client = CofferClient.connect(secret_id="…", secret_key="…", region="ap-tianjin")  # doctest: +SKIP
@@ -67,7 +67,7 @@ class CofferClient(CofferUploads):
     # -- coffers ---------------------------------------------------------------------------------------------------
 
     def list_coffers(self) -> tuple[Coffer, ...]:
-        """Return the coffers of the account (GetService, CDCS spec section 4.1)."""
+        """Return the coffers of the account (GetService, cdcs.md#get-service)."""
 
         def parse(data: Values) -> tuple[Coffer, ...]:
             data.require("Coffers", "Owner")
@@ -84,7 +84,7 @@ class CofferClient(CofferUploads):
         key_id: str = "",
         key_region: str = "",
     ) -> None:
-        """Create a coffer (PutCoffer, CDCS spec section 4.2).
+        """Create a coffer (PutCoffer, cdcs.md#put-coffer).
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class CofferClient(CofferUploads):
         self._tell(request, settle)
 
     def delete_coffer(self, coffer: str) -> None:
-        """Delete a coffer (DeleteCoffer, CDCS spec section 4.3).
+        """Delete a coffer (DeleteCoffer, cdcs.md#delete-coffer).
 
         Raises
         ------
@@ -157,7 +157,7 @@ class CofferClient(CofferUploads):
         return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
 
     def put_lifecycle(self, coffer: str, days: int) -> None:
-        """Let objects expire so many days after they were stored, 1 to 3650 (CDCS spec section 4.5).
+        """Let objects expire so many days after they were stored, 1 to 3650 (cdcs.md#lifecycle).
 
         It cannot be taken back, only changed.
         """
@@ -170,7 +170,7 @@ class CofferClient(CofferUploads):
         )
 
     def get_lifecycle(self, coffer: str) -> int | None:
-        """Return after how many days objects expire (CDCS spec section 4.5); None when they do not.
+        """Return after how many days objects expire (cdcs.md#lifecycle); None when they do not.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class CofferClient(CofferUploads):
             raise
 
     def put_policy(self, coffer: str, policy: Mapping[str, Any]) -> None:
-        """Set who may do what, in the vendor's policy language (CDCS spec section 4.6); replaces what was set.
+        """Set who may do what, in the vendor's policy language (cdcs.md#policy); replaces what was set.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class CofferClient(CofferUploads):
         )
 
     def get_policy(self, coffer: str) -> dict[str, Any] | None:
-        """Return the policy of a coffer (CDCS spec section 4.6); None when it has none.
+        """Return the policy of a coffer (cdcs.md#policy); None when it has none.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class CofferClient(CofferUploads):
             raise
 
     def delete_policy(self, coffer: str) -> None:
-        """Remove the policy of a coffer, if it has one (CDCS spec section 4.6)."""
+        """Remove the policy of a coffer, if it has one (cdcs.md#policy)."""
         self._tell(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": None}, service=True))
 
     # -- objects ---------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class CofferClient(CofferUploads):
     def list_page(
         self, coffer: str, *, prefix: str = "", marker: str = "", max_keys: int = _LARGEST_PAGE
     ) -> ObjectPage:
-        """Return one page of a coffer's objects, in the order of their keys (GetCoffer, CDCS spec section 4.4).
+        """Return one page of a coffer's objects, in the order of their keys (GetCoffer, cdcs.md#get-coffer).
 
         An object that was stored just now may be missing.
 
@@ -273,7 +273,7 @@ class CofferClient(CofferUploads):
             may_go_on = not data.has("IsTruncated") and len(entries) >= max_keys
             if not data.truth("IsTruncated") and not may_go_on:
                 return ObjectPage(entries, None)
-            # a sample of the documentation is cut off and has no marker (CDCS spec section 4.4)
+            # a sample of the documentation is cut off and has no marker (cdcs.md#get-coffer)
             following = data.text("NextMarker", "") or (entries[-1].key[1:] if entries else "")
             if not following:
                 raise data.bad("NextMarker", following)
@@ -307,7 +307,7 @@ class CofferClient(CofferUploads):
     def put_object(
         self, coffer: str, key: str, content: Content, *, content_type: str | None = None, exclusive: bool = False
     ) -> StoredObject:
-        """Store an object of at most 5 GB in one request (PutObject, CDCS spec section 5.1).
+        """Store an object of at most 5 GB in one request (PutObject, cdcs.md#put-object).
 
         Parameters
         ----------
@@ -366,7 +366,7 @@ class CofferClient(CofferUploads):
         return self._run(attempt, settle)
 
     def head(self, coffer: str, key: str) -> ObjectStatus:
-        """Return the status of an object (HeadObject, CDCS spec section 5.3).
+        """Return the status of an object (HeadObject, cdcs.md#head-object).
 
         Raises
         ------
@@ -386,7 +386,7 @@ class CofferClient(CofferUploads):
         stop: int | None = None,
         expected: Version | None = None,
     ) -> Fetched:
-        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (CDCS spec section 5.2).
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cdcs.md#get-object).
 
         A broken connection continues at the byte that was reached. A part of an object of which nothing is `expected`
         costs a request more: only ranges inside an object are documented.

@@ -1,4 +1,4 @@
-"""The error codes of the Data Coffer Service: what each means, and what may be done about it (CDCS spec section 7).
+"""The error codes of the Data Coffer Service: what each means, and what may be done about it (cdcs.md#errors).
 
 Also those that only pages of single operations or early drafts name. What has no row is told by its HTTP status.
 """

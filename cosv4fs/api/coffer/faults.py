@@ -1,7 +1,7 @@
-"""Which reply is an error, and which error it is (CDCS spec section 7).
+"""Which reply is an error, and which error it is (cdcs.md#errors).
 
 An error has a body in JSON, in the XML of early days, or none (the reply to HEAD). It may also come inside a 200: that
-of a completion is sent before the work is done (CDCS spec section 6.4).
+of a completion is sent before the work is done (cdcs.md#complete).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading objects of coffers: every range has both ends, inside the object (CDCS spec section 5.2)."""
+"""Reading objects of coffers: every range has both ends, inside the object (cdcs.md#get-object)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ObjectRead(RangeRead):
 
 
 def is_object(response: requests.Response) -> bool:
-    """Tell whether the headers of a reply are those of an object, and not of a message (CDCS spec section 2.2)."""
+    """Tell whether the headers of a reply are those of an object, and not of a message (cdcs.md#response-headers)."""
     return bool(plain_etag(response.headers.get("ETag")) or response.headers.get("Last-Modified"))
 
 

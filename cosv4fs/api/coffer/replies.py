@@ -1,4 +1,4 @@
-"""What the Data Coffer Service answers, as dataclasses (CDCS spec sections 4 to 6).
+"""What the Data Coffer Service answers, as dataclasses (cdcs.md#coffers to cdcs.md#multipart).
 
 As everywhere here, a key begins with ``/``, which it has not on the wire. ETags are without their quotation marks.
 """
@@ -15,7 +15,7 @@ __all__ = ["Coffer", "ObjectPage", "ObjectStatus", "Part", "PendingUpload", "Sto
 
 @dataclass(frozen=True)
 class Coffer:
-    """One coffer of the account (CDCS spec section 4.1).
+    """One coffer of the account (cdcs.md#get-service).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Coffer:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object, as a listing shows it (CDCS spec section 4.4).
+    """One object, as a listing shows it (cdcs.md#get-coffer).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class ObjectPage:
 
 @dataclass(frozen=True)
 class ObjectStatus:
-    """What the head of an object tells (CDCS spec section 5.3); members as in `StoredObject`, and its type."""
+    """What the head of an object tells (cdcs.md#head-object); members as in `StoredObject`, and its type."""
 
     size: int
     etag: str = ""
@@ -95,7 +95,7 @@ class ObjectStatus:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an upload: its number from 1 on, its bytes, and its ETag (CDCS spec section 6.3)."""
+    """One part of an upload: its number from 1 on, its bytes, and its ETag (cdcs.md#list-parts)."""
 
     number: int
     size: int
@@ -112,7 +112,7 @@ class Part:
 
 @dataclass(frozen=True)
 class PendingUpload:
-    """An upload in parts that was neither completed nor aborted (CDCS spec section 6.6).
+    """An upload in parts that was neither completed nor aborted (cdcs.md#list-uploads).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Signatures of the Data Coffer Service: HMAC-SHA1 over one request, in its Authorization header (CDCS spec section 3).
+"""Signatures of the Data Coffer Service: HMAC-SHA1 over one request, in its Authorization header (cdcs.md#signing).
 
 The algorithm is that of COS XML v5; what is signed as the path is decoded and includes the coffer.
 """
@@ -17,7 +17,7 @@ from cosv4fs.config import Config, Secret
 __all__ = ["TOKEN_HEADER", "CofferSigner", "authorization", "escape", "signature", "signing_key"]
 
 TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
-"""Where the token of temporary keys goes (CDCS spec section 2.1)."""
+"""Where the token of temporary keys goes (cdcs.md#request-headers)."""
 
 _SIGNED = ("host", "content-type", "content-md5", "content-length", "date", TOKEN_HEADER)
 """The headers that are signed where they are sent; all others may be changed on the way."""
@@ -30,19 +30,19 @@ _TELLING = 30.0
 
 
 def escape(text: str) -> str:
-    """Percent-encode a text as UTF-8, all but letters, digits and ``-_.~`` (CDCS spec section 3.1)."""
+    """Percent-encode a text as UTF-8, all but letters, digits and ``-_.~`` (cdcs.md#signature)."""
     return quote(text, safe="-_.~")
 
 
 def signing_key(secret_key: str, key_time: str) -> str:
-    """Return the key that signs during `key_time`: hex digits, which are used as such (CDCS spec section 3.1)."""
+    """Return the key that signs during `key_time`: hex digits, which are used as such (cdcs.md#signature)."""
     return _hmac(secret_key, key_time)
 
 
 def signature(
     sign_key: str, key_time: str, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
 ) -> str:
-    """Return the signature of one request (CDCS spec section 3.1, steps 3 to 7).
+    """Return the signature of one request (cdcs.md#signature, steps 3 to 7).
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def authorization(
     query: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> Secret:
-    """Return the Authorization header of one request; parameters as for `signature` (CDCS spec section 3.1, step 8)."""
+    """Return the Authorization header of one request; parameters as for `signature` (cdcs.md#signature, step 8)."""
     signed = signature(signing_key(secret_key, key_time), key_time, method, path, query, headers)
     return Secret(
         f"q-sign-algorithm=sha1&q-ak={secret_id}&q-sign-time={key_time}&q-key-time={key_time}"

@@ -1,4 +1,4 @@
-"""Uploads in parts: opened, sent in any order, listed, completed or aborted (CDCS spec section 6)."""
+"""Uploads in parts: opened, sent in any order, listed, completed or aborted (cdcs.md#multipart)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOLERANCE = 2.0
 """Seconds by which times of replies, which are told in whole seconds, may contradict each other."""
 
 _MERGING = 5.0
-"""Times the usual time-out that a completion may be silent: it takes minutes (CDCS spec section 6.4)."""
+"""Times the usual time-out that a completion may be silent: it takes minutes (cdcs.md#complete)."""
 
 _MD5_DIGITS = 32
 
@@ -55,7 +55,7 @@ class CofferUploads(CofferCaller):
         """Return the status of an object."""
 
     def initiate(self, coffer: str, key: str, *, content_type: str | None = None) -> str:
-        """Open an upload in parts (InitiateMultipartUpload, CDCS spec section 6.1).
+        """Open an upload in parts (InitiateMultipartUpload, cdcs.md#initiate).
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class CofferUploads(CofferCaller):
     def upload_part(
         self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
     ) -> str:
-        """Send one part (UploadPart, CDCS spec section 6.2). Sending it again replaces it.
+        """Send one part (UploadPart, cdcs.md#upload-part). Sending it again replaces it.
 
         Parameters
         ----------
@@ -139,15 +139,15 @@ class CofferUploads(CofferCaller):
             response = self._transport.exchange(request)
             etag = plain_etag(response.headers.get("ETag"))
             read_nothing(response, request)
-            # a reply without one: parts are named by their MD5 (CDCS spec section 6.4)
+            # a reply without one: parts are named by their MD5 (cdcs.md#complete)
             return etag or digest.hex()
 
         def attempt() -> str:
             etag = sent()
             if self._own_etags or not _is_md5(etag) or etag.lower() == digest.hex():
                 return etag
-            # damaged on its way, or named otherwise because it is encrypted (CDCS spec section 2.2): the same name for
-            # the same part is no damage
+            # damaged on its way, or named otherwise because it is encrypted (cdcs.md#response-headers): the same name
+            # for the same part is no damage
             again = sent()
             if again == etag:
                 self._own_etags = True
@@ -159,7 +159,7 @@ class CofferUploads(CofferCaller):
         return self._run(attempt)
 
     def list_parts(self, coffer: str, key: str, upload_id: str) -> tuple[Part, ...]:
-        """Return the parts that the server has, by number (ListParts, CDCS spec section 6.3).
+        """Return the parts that the server has, by number (ListParts, cdcs.md#list-parts).
 
         Raises
         ------
@@ -184,7 +184,7 @@ class CofferUploads(CofferCaller):
             marker, stuck = marker + 1, True
 
     def complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part]) -> str:
-        """Make an object of the parts (CompleteMultipartUpload, CDCS spec section 6.4). It may take minutes.
+        """Make an object of the parts (CompleteMultipartUpload, cdcs.md#complete). It may take minutes.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class CofferUploads(CofferCaller):
             if error.code != "InvalidPart" or self._quotes:
                 raise
             refused = error
-        # the sample has ETags without quotation marks, but replies have them (CDCS spec section 11.1, no. 15)
+        # the sample has ETags without quotation marks, but replies have them (cdcs.md#disputed-list, no. 15)
         try:
             etag = self._complete(coffer, key, upload_id, parts, '"')
         except CosError as error:
@@ -250,7 +250,7 @@ class CofferUploads(CofferCaller):
             return etag
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
-        """Discard an upload and its parts (AbortMultipartUpload, CDCS spec section 6.5): its key is free again.
+        """Discard an upload and its parts (AbortMultipartUpload, cdcs.md#abort): its key is free again.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class CofferUploads(CofferCaller):
         self._tell(request, lambda error: True if error.code == "NoSuchUpload" or error.status == 404 else None)
 
     def list_uploads(self, coffer: str, prefix: str = "") -> Iterator[PendingUpload]:
-        """Yield the unfinished uploads of a coffer (ListMultipartUploads, CDCS spec section 6.6).
+        """Yield the unfinished uploads of a coffer (ListMultipartUploads, cdcs.md#list-uploads).
 
         Parameters
         ----------

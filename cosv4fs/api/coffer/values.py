@@ -1,4 +1,4 @@
-"""Typed access to the replies of the Data Coffer Service, whose types are loose (CDCS spec sections 2.3 and 12).
+"""Typed access to the replies of the Data Coffer Service, whose types are loose (cdcs.md#body-format, cdcs.md#xml-era).
 
 Its prose promises JSON, where truth values and numbers may be texts, and what is absent may be empty. Early drafts had
 XML, which becomes the same mappings here.
@@ -30,7 +30,7 @@ def parse_body(body: bytes) -> dict[str, Any] | None:
     """Return the mapping that a body says, in JSON or XML; None when it says none.
 
     The Content-Type is not asked: every sample of the documentation has JSON as ``application/xml``. White space may
-    come first (CDCS spec section 6.4).
+    come first (cdcs.md#complete).
     """
     bare = body.strip()
     if bare[:1] == b"<":

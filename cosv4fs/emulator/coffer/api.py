@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_OBJECT", "OPERATIONS", "CofferApi"]
 
 LARGEST_OBJECT = 5 * 1024**3
-"""Bytes of a simple upload and of a part at most (CDCS spec section 2)."""
+"""Bytes of a simple upload and of a part at most (cdcs.md#transport)."""
 
 _LARGEST_JSON = 2 * 1024**2
 
@@ -49,7 +49,7 @@ OPERATIONS: dict[str, Callable[[CofferService, CofferCall], Reply]] = {
     "AbortMultipartUpload": multipart.abort,
     "ListMultipartUploads": multipart.list_uploads,
 }
-"""The 18 operations of CDCS spec section 1."""
+"""The 18 operations of cdcs.md#service."""
 
 _STORED = frozenset({"PutObject", "UploadPart"})
 _CLAIMING = frozenset({"PutObject", "InitiateMultipartUpload"})

@@ -137,7 +137,7 @@ def _md5(content: bytes | bytearray) -> bytes:
 
 @dataclass
 class CofferCall(Request):
-    """One request to the coffers; its operation is one of the names of CDCS spec section 1.
+    """One request to the coffers; its operation is one of the names of cdcs.md#service.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def locate(head: Head) -> Target:
 
 
 def operation(call: CofferCall) -> str:
-    """Return the operation that a request asks for (CDCS spec sections 1 and 9).
+    """Return the operation that a request asks for (cdcs.md#service and cdcs.md#emulator).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The operations on coffers: make, list, remove, lifecycle, policy (CDCS spec section 4)."""
+"""The operations on coffers: make, list, remove, lifecycle, policy (cdcs.md#coffers)."""
 
 from __future__ import annotations
 

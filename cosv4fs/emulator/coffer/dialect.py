@@ -1,8 +1,8 @@
 """The disputed points of CDCS, one switch each.
 
-Nothing here was tried against the live service. Where its documentation is silent or contradicts itself (CDCS spec
-sections 9 and 11), the emulator follows the default below, and a test can ask for the other reading: a client has to
-live with both.
+Nothing here was tried against the live service. Where its documentation is silent or contradicts itself
+(cdcs.md#emulator, cdcs.md#disputed), the emulator follows the default below, and a test can ask for the other variant:
+a client has to work with both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CofferDialect"]
 class CofferDialect(Switches):
     r"""How the emulator reads each disputed point of CDCS.
 
-    Every field is one point; the first value is the default. Numbers in brackets are points of CDCS spec section 11.1,
+    Every field is one point; the first value is the default. Numbers in brackets are points of cdcs.md#disputed-list,
     others name its sections.
 
     Parameters

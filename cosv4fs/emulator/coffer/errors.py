@@ -55,7 +55,7 @@ STATUS = {
     ),
     **dict.fromkeys(("AuthFailed", "PolicyCheckFailed", "ServiceNotOpen", "ConsoleAuthFailed"), 401),
 }
-"""The HTTP status of every code (CDCS spec section 7), and of the few that operation pages or COS name."""
+"""The HTTP status of every code (cdcs.md#errors), and of the few that operation pages or COS name."""
 
 
 class CofferError(Exception):

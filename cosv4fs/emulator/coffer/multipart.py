@@ -1,4 +1,4 @@
-"""Multipart uploads (CDCS spec section 6): one unfinished upload per key, which blocks the key until it ends."""
+"""Multipart uploads (cdcs.md#multipart): one unfinished upload per key, which blocks the key until it ends."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _named_part(part: Any) -> tuple[int, str]:
 
 
 def _chosen(call: CofferCall, named: list[tuple[int, str]], kept: dict[int, sqlite3.Row]) -> list[sqlite3.Row]:
-    """Return the parts that are named, checked in the order of CDCS spec section 9."""
+    """Return the parts that are named, checked in the order of cdcs.md#emulator."""
     numbers = [number for number, _ in named]
     if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
         raise CofferError("InvalidPartOrder", "the parts are not in the order of their numbers")

@@ -1,4 +1,4 @@
-"""The operations on objects (CDCS spec section 5): put once, get, look at."""
+"""The operations on objects (cdcs.md#objects): put once, get, look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies of CDCS: loosely typed JSON (CDCS spec section 2.3), and errors (section 7)."""
+"""The bodies of CDCS: loosely typed JSON (cdcs.md#body-format), and errors (section 7)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ DAY = 86400
 """Seconds of a day of a lifecycle."""
 
 MOST_COFFERS = 20
-"""Coffers of one account (CDCS spec section 2)."""
+"""Coffers of one account (cdcs.md#transport)."""
 
 _SHORT_NAME = re.compile(r"[0-9a-z-]{1,35}\Z")
 _LONG_NAME = re.compile(r"[!-.0-~]{2,50}\Z")
@@ -130,7 +130,7 @@ class CofferService:
                 self._uploading.discard((call.target.coffer, call.target.key))
 
     def expire(self) -> None:
-        """Remove what is older than its coffer's lifecycle lets it grow (CDCS spec sections 4.5 and 5.4)."""
+        """Remove what is older than its coffer's lifecycle lets it grow (cdcs.md#lifecycle, cdcs.md#immutability)."""
         now = self.clock()
         with self.store.reading() as db:
             rows = db.execute("SELECT name, days, ctime FROM coffers WHERE days > 0").fetchall()
@@ -194,7 +194,7 @@ class CofferService:
         return row
 
     def check_free(self, db: sqlite3.Connection, coffer: str, key: str) -> None:
-        """Refuse a key that is taken or that a multipart upload holds (CDCS spec sections 5.1 and 6.1)."""
+        """Refuse a key that is taken or that a multipart upload holds (cdcs.md#put-object and cdcs.md#initiate)."""
         if db.execute("SELECT 1 FROM objects WHERE coffer = ? AND key = ?", (coffer, key)).fetchone() is not None:
             raise CofferError(self.dialect.object_exists, "the object exists, and objects are never overwritten")
         if db.execute("SELECT 1 FROM uploads WHERE coffer = ? AND key = ?", (coffer, key)).fetchone() is not None:
@@ -209,7 +209,7 @@ class CofferService:
         )
 
     def check_key(self, key: str) -> None:
-        """Refuse a key that no object can have (CDCS spec section 2)."""
+        """Refuse a key that no object can have (cdcs.md#transport)."""
         if "\0" in key or (self.dialect.object_keys == "cos" and not _is_usual(key)):
             raise CofferError("InvalidObjectKey", "the key is too long, begins with a slash or has control bytes")
 

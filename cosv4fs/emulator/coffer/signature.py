@@ -1,4 +1,4 @@
-"""Checking the signature of a request (CDCS spec section 3: the algorithm of COS's XML API)."""
+"""Checking the signature of a request (cdcs.md#signing: the algorithm of COS's XML API)."""
 
 from __future__ import annotations
 
