@@ -1,4 +1,4 @@
-"""The threads of one machine room: one pool for slices and ranges, one for everything else, both bounded.
+"""The threads of one runtime: one pool for slices and ranges, one for everything else, both bounded.
 
 Files are handled on the second pool and wait for slices on the first; slices wait for nothing. So files and slices
 never multiply, and no set of transfers can block itself.

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
 from tests.load.contents import Contents, Piece, some_size
-from tests.load.rooms import BUCKETS, ROOMS, filesystem
 
 __all__ = ["SHARED", "Client", "WrongError"]
 
@@ -69,19 +69,19 @@ class Client:
         return [f"{bucket}/t{self.index:03}" for bucket in BUCKETS]
 
     def fs(self) -> Any:
-        """Return a filesystem, most often of the room that was used last."""
+        """Return a filesystem, most often of the configuration that was used last."""
         if not self._room or self.chance.random() < 0.3:
-            room = self.chance.choice(list(ROOMS))
-            if room != self._room:
-                # to the caches of a room, what was done through another is another program's doing
+            configuration = self.chance.choice(list(CONFIGURATIONS))
+            if configuration != self._room:
+                # to the caches of a configuration, what was done through another is another program's doing
                 for home in self.homes:
-                    self.fs_of(room).invalidate_cache(home)
-            self._room = room
+                    self.fs_of(configuration).invalidate_cache(home)
+            self._room = configuration
         return self.fs_of(self._room)
 
-    def fs_of(self, room: str) -> Any:
-        """Return the filesystem of a room."""
-        return filesystem(room, self._account, self._folder)
+    def fs_of(self, configuration: str) -> Any:
+        """Return the filesystem of a configuration."""
+        return filesystem(configuration, self._account, self._folder)
 
     def number(self) -> int:
         """Return a number that nobody else has."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tests.load.rooms import BUCKETS
+from tests.load.configurations import BUCKETS
 from tests.load.sampling import PLAIN_MEMORY
 
 if TYPE_CHECKING:

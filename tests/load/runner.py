@@ -18,10 +18,10 @@ from cosv4fs.transfer.janitor import wait_for_janitor
 from tests.load import changes, reads, writes
 from tests.load.client import MOST_BYTES, SHARED, Client
 from tests.load.complaints import Complaints
+from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
 from tests.load.contents import LARGEST, Contents, Piece
 from tests.load.operations import OPERATIONS, choose
 from tests.load.processes import Service, verified_elsewhere
-from tests.load.rooms import BUCKETS, ROOMS, filesystem
 from tests.load.sampling import (
     ALLOWED,
     REST_ALLOWED,
@@ -48,7 +48,7 @@ _LEAST_JUDGED = 180.0
 """Seconds of a run of which the first quarter is enough for all pools and caches to fill."""
 
 _ROUNDS = 3
-"""How often all threads ask at once, per room, before the time begins."""
+"""How often all threads ask at once, per configuration, before the time begins."""
 
 _WARM = 3 * MIB + MIB // 2
 """Bytes of the largest body for which the service keeps a connection's memory."""
@@ -153,14 +153,14 @@ class Run:
         self._judge()
 
     def _share(self, service: Service) -> dict[str, Piece]:
-        """Write what all threads read; and touch every room once, so that all modules are loaded."""
+        """Write what all threads read; and touch every configuration once, so that all modules are loaded."""
         chance = Client(0, self._plan.seed, {}, self._local / "shared", self._contents, {}).chance
         shared = {
             f"{SHARED}/s{number}": self._contents.piece(number, chance, size)
             for number, size in enumerate(_SHARED_SIZES)
         }
-        for room in ROOMS:
-            fs = filesystem(room, service.storage_options, self._local)
+        for configuration in CONFIGURATIONS:
+            fs = filesystem(configuration, service.storage_options, self._local)
             for path, piece in shared.items():
                 fs.pipe_file(path, self._contents.bytes_of(piece))
                 with fs.open(path) as file:
@@ -184,7 +184,7 @@ class Run:
         for thread in threads:
             thread.start()
         with suppress(threading.BrokenBarrierError):
-            for _ in range(_ROUNDS * len(ROOMS) + 1):
+            for _ in range(_ROUNDS * len(CONFIGURATIONS) + 1):
                 everybody.wait(_PATIENCE)
         began = time.monotonic()
         self._watch(service, threads, began)
@@ -218,13 +218,13 @@ class Run:
         return f"{text}  client {next(both)}  service {next(both)}  disk {sample.disk / MIB:.0f} MiB"
 
     def _warm_up(self, client: Client, everybody: threading.Barrier) -> None:
-        """Open as many connections as there are threads, in every room, and send a large body through each.
+        """Open as many connections as there are threads, in every configuration, and send a large body through each.
 
         What both processes keep for a connection is then there from the beginning, and whatever grows later leaks.
         """
         path = f"{client.homes[0]}/warm"
-        for room in ROOMS:
-            fs = client.fs_of(room)
+        for configuration in CONFIGURATIONS:
+            fs = client.fs_of(configuration)
             data = bytes(min(fs.config.single_upload_limit, _WARM))
             for _ in range(_ROUNDS):
                 everybody.wait(_PATIENCE)

@@ -24,7 +24,7 @@ def options():
         yield {**emulator.storage_options, "skip_instance_cache": True}
 
 
-def test_a_room_ends_with_its_last_filesystem(options):
+def test_a_runtime_ends_with_its_last_filesystem(options):
     fs = CosV4FileSystem(**options)
     fs.pipe({f"{BUCKET}/{number}": b"x" for number in range(20)})
     fs.pipe_file(f"{BUCKET}/large", bytes(5_000_000))
@@ -42,14 +42,14 @@ def test_a_room_ends_with_its_last_filesystem(options):
         assert not thread.is_alive()
 
 
-def test_a_room_is_shared_while_there_is_one(options):
+def test_a_runtime_is_shared_while_there_is_one(options):
     first, second = CosV4FileSystem(**options), CosV4FileSystem(**options)
     assert first.runtime is second.runtime
-    room = weakref.ref(first.runtime)
+    configuration = weakref.ref(first.runtime)
     del first
     gc.collect()
-    assert second.runtime is room()
-    assert CosV4FileSystem(**options).runtime is room()
+    assert second.runtime is configuration()
+    assert CosV4FileSystem(**options).runtime is configuration()
 
 
 def test_an_open_file_outlives_its_filesystem(options):

@@ -7,10 +7,10 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Emulator
+from tests.load.configurations import BUCKETS
 from tests.load.contents import Contents, Piece
 from tests.load.operations import OPERATIONS
 from tests.load.processes import REPOSITORY
-from tests.load.rooms import BUCKETS
 from tests.load.runner import Plan, Run
 from tests.load.sampling import growth
 from tests.load.verify import verify

@@ -196,7 +196,7 @@ def put_tree(client: Client) -> None:
 
 @operation(3)
 def resume(client: Client) -> None:
-    """Interrupt an upload of a local file, and continue it, perhaps through another room."""
+    """Interrupt an upload of a local file, and continue it, perhaps through another configuration."""
     path, piece = client.anywhere(), client.piece(large_size(client.chance))
     source = local_file(client, piece)
     fs = client.fs()
@@ -204,7 +204,7 @@ def resume(client: Client) -> None:
         fs.put_file(str(source), path, callback=_Stop(client.chance.randrange(2)))
     except InterruptedError:
         _unreadable(client, fs, path)
-        # the room that continues may use other slices: the session's own count
+        # the configuration that continues may use other slices: the session's own count
         client.fs().put_file(str(source), path)
         client.resumed += 1
     source.unlink()

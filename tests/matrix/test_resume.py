@@ -52,7 +52,7 @@ def test_the_journal_continues(bench, emulator, second, kept, dialect, old):
     arrived = interrupt(bench, emulator, local)
     assert second.exists(PATH) is (old == "taken")
     assert [upload["name"] for upload in second.uploads(BUCKET)] == [PATH]
-    # another timeout makes another machine room: what another process would be
+    # another timeout makes another runtime: what another process would be
     bench.fs(read_timeout=61.0).put_file(local, PATH)
     assert offsets(emulator) == slices(emulator, dialect) - arrived
     # the predecessor is asked once how far it has come

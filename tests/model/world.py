@@ -33,14 +33,14 @@ OPTIONS = {
 
 
 def hurry(fs: Any) -> Any:
-    """Let the filesystem's machine room of this process wait for nothing between attempts; return the filesystem."""
+    """Let the filesystem's runtime of this process wait for nothing between attempts; return the filesystem."""
     config = fs.config
     fs.client._policy = RetryPolicy(config.max_retries, config.retry_deadline, sleep=lambda seconds: None)
     return fs
 
 
 def look_in_from_outside(storage_options: dict[str, Any]) -> Any:
-    """Return a filesystem that remembers nothing and has a machine room of its own."""
+    """Return a filesystem that remembers nothing and has a runtime of its own."""
     return hurry(fsspec.filesystem("cosv4", **elsewhere(storage_options), use_listings_cache=False, max_requests=2))
 
 

@@ -26,7 +26,7 @@ from tests.support import RawServer
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_another_configuration_is_another_room(emulator, other):
+def test_another_configuration_has_another_runtime(emulator, other):
     mine = fsspec.filesystem("cosv4", **emulator.storage_options)
     theirs = fsspec.filesystem("cosv4", **{**emulator.storage_options, **other})
     assert theirs is not mine

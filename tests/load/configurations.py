@@ -1,4 +1,4 @@
-"""The configurations of a run: each is a machine room of its own, with its connections, threads and caches."""
+"""The configurations of a run: each is a runtime of its own, with its connections, threads and caches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import fsspec
 
-__all__ = ["BUCKETS", "ROOMS", "options_for"]
+__all__ = ["BUCKETS", "CONFIGURATIONS", "options_for"]
 
 KIB = 1024
 MIB = 1024 * KIB
 BUCKETS = ("data", "other")
 
-ROOMS: dict[str, dict[str, Any]] = {
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "small": {
         "slice_size": 512 * KIB,
         "single_upload_limit": 512 * KIB,
@@ -37,12 +37,12 @@ ROOMS: dict[str, dict[str, Any]] = {
 """Options by name, beside those of the account and the folders."""
 
 
-def options_for(room: str, account: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the storage options of a room whose local files are below `folder`."""
+def options_for(configuration: str, account: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the storage options of a configuration whose local files are below `folder`."""
     folders = {"journal_dir": str(folder / "journal"), "spool_dir": str(folder / "spool")}
-    return {**account, **folders, **ROOMS[room]}
+    return {**account, **folders, **CONFIGURATIONS[configuration]}
 
 
-def filesystem(room: str, account: dict[str, Any], folder: Path) -> Any:
+def filesystem(configuration: str, account: dict[str, Any], folder: Path) -> Any:
     """Return the instance of the calling thread, as fsspec hands it out."""
-    return fsspec.filesystem("cosv4", **options_for(room, account, folder))
+    return fsspec.filesystem("cosv4", **options_for(configuration, account, folder))
