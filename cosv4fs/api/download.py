@@ -90,7 +90,7 @@ class Fetched:
     content_type : str or None
         Its Content-Type.
     date : float or None
-        The server's time when it began to send the range, in Unix seconds.
+        The server's time when it began to send the range, in Unix seconds; told only where the version is not certain.
     """
 
     start: int
@@ -202,7 +202,7 @@ class RangeRead:
         self._version = self._version or version
         self._is_certain = self._is_certain and version.is_certain
         self._content_type = response.headers.get("Content-Type")
-        if not self._filled:
+        if not (self._filled or version.is_certain):
             self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:
             self._first, length = self._span(total, status)
