@@ -179,7 +179,7 @@ def _source(data: bytes) -> Callable[[Stage, Place], None]:
 
 
 _BEFORE_THE_SECOND_SLICE = {"upload_slice_data": 2, "upload_slice": 3}
-_BEFORE_THE_END = {"upload_slice_finish": 1}
+_BEFORE_THE_END = {"upload_slice_finish": 1, "move": 1}
 
 
 def _interrupt(stage: Stage, fs: Any, place: Place, at: Mapping[str, int] = _BEFORE_THE_SECOND_SLICE) -> None:
