@@ -71,6 +71,28 @@ def test_arrows_point_down(part):
         assert inside(imports(path)) <= MAY_IMPORT[part], path
 
 
+def test_no_module_needs_one_that_needs_it():
+    """Also for types only: what cannot be read by itself cannot be understood by itself."""
+    names = {name_of(path): path for path in MODULES}
+    needs = {}
+    for name, path in names.items():
+        found = {needed for needed in imports(path) if needed in names} - {name}
+        # a package is named on the way to its modules, too
+        needs[name] = {one for one in found if not any(other.startswith(f"{one}.") for other in found)}
+    while leaves := [name for name, known in needs.items() if not known & needs.keys()]:
+        for name in leaves:
+            del needs[name]
+    # what is left is in a circle, or stands on one
+    assert sorted(needs) == []
+
+
+@pytest.mark.parametrize("kind", [cosv4fs.CosV4FileSystem, cosv4fs.CosV3FileSystem, cosv4fs.CofferFileSystem])
+def test_a_filesystem_is_no_chain_of_classes(kind):
+    own = [one for one in kind.__mro__ if one.__module__.startswith("cosv4fs")]
+    assert len(own) <= 3
+    assert not issubclass(cosv4fs.CosV3FileSystem, cosv4fs.CosV4FileSystem)
+
+
 def test_nothing_but_the_command_line_knows_the_emulator():
     allowed = {"cli", "commands", "demo"}
     for path in MODULES:

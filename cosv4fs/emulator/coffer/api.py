@@ -11,7 +11,6 @@ from cosv4fs.emulator.server import Api
 from . import coffers, multipart, objects
 from .call import Body, CofferCall, locate, operation
 from .errors import CofferError
-from .replies import error_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +122,7 @@ class CofferApi(Api[CofferCall]):
             self._service.expire()
             return OPERATIONS[request.op](self._service, request)
         except CofferError as error:
-            return error_reply(request, error)
+            return request.refuse(error)
 
     def dress(self, request: CofferCall, reply: Reply) -> None:
         """Leave the answer as it is."""
@@ -136,15 +135,15 @@ class CofferApi(Api[CofferCall]):
     def bad_head(self, request: CofferCall, status: int) -> Reply:
         """Return InvalidArgument with the status that HTTP has for it."""
         message = "the request is not HTTP as it is wanted here"
-        return error_reply(request, CofferError("InvalidArgument", message, status=status))
+        return request.refuse(CofferError("InvalidArgument", message, status=status))
 
     def no_room(self, request: CofferCall) -> Reply:
         """Return InternalError."""
-        return error_reply(request, CofferError("InternalError", "the storage fails"))
+        return request.refuse(CofferError("InternalError", "the storage fails"))
 
     def mistake(self, request: CofferCall) -> Reply:
         """Return InternalError."""
-        return error_reply(request, CofferError("InternalError"))
+        return request.refuse(CofferError("InternalError"))
 
     def headers(self, request: CofferCall) -> list[tuple[str, str]]:
         """Return the server's name and the request's id."""

@@ -228,11 +228,15 @@ class CofferCall(Request):
         if declared != self.body.md5:
             raise CofferError(self.dialect.md5_mismatch, "the body is not what Content-MD5 says")
 
+    def refuse(self, error: CofferError) -> Reply:
+        """Return the answer that refuses it."""
+        return error_reply(self.dialect, self.request_id, self.target.path, error)
+
     def refusal(self, code: int | str, *, status: int | None = None, retry_after: int | None = None) -> Reply:
         """Return the answer that refuses it with a code of CDCS."""
         if not isinstance(code, str):
             raise TypeError(f"the codes of this API are words, not {code!r}")
-        reply = error_reply(self, CofferError(code, status=status))
+        reply = self.refuse(CofferError(code, status=status))
         if retry_after is not None:
             reply.headers.append(("Retry-After", str(retry_after)))
         return reply

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .coffers import encoder, matching, read_json
 from .errors import CofferError
 from .objects import content_type, publish
-from .replies import asctime, empty_reply, error_reply, iso_time, json_reply
+from .replies import asctime, empty_reply, iso_time, json_reply
 
 if TYPE_CHECKING:
     import sqlite3
@@ -147,7 +147,7 @@ def complete(service: CofferService, call: CofferCall) -> Reply:
         except CofferError as error:
             if call.dialect.complete_errors == "status":
                 raise
-            reply = error_reply(call, CofferError(error.code, error.message, status=200))
+            reply = call.refuse(CofferError(error.code, error.message, status=200))
         else:
             locations = {"Location": json.loads(coffer["locations"])}
             data = {"Locations": locations, "Coffer": call.target.coffer, "Key": call.target.key, "ETag": f'"{etag}"'}

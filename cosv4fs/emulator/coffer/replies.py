@@ -11,7 +11,6 @@ from xml.sax.saxutils import escape
 from cosv4fs.emulator.replies import Reply
 
 if TYPE_CHECKING:
-    from .call import CofferCall
     from .dialect import CofferDialect
     from .errors import CofferError
 
@@ -42,23 +41,33 @@ def empty_reply(dialect: CofferDialect, status: int = 200) -> Reply:
     return reply
 
 
-def error_reply(call: CofferCall, error: CofferError) -> Reply:
-    """Return the answer to a refused request."""
-    resource, trace = call.target.path, trace_id(call)
-    if call.dialect.error_bodies == "xml":
-        fields = {"Code": error.code, "Message": error.message, "RequestId": call.request_id, "TraceId": trace}
+def error_reply(dialect: CofferDialect, request_id: str, resource: str, error: CofferError) -> Reply:
+    """Return the answer to a refused request.
+
+    Parameters
+    ----------
+    dialect : CofferDialect
+        How errors are written.
+    request_id, resource : str
+        The id and the decoded path of the request.
+    error : CofferError
+        Why it is refused.
+    """
+    trace = trace_id(request_id)
+    if dialect.error_bodies == "xml":
+        fields = {"Code": error.code, "Message": error.message, "RequestId": request_id, "TraceId": trace}
         inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in fields.items())
         body, kind = f"<?xml version='1.0' encoding='utf-8' ?>\n<Error>{inner}</Error>", "application/xml"
     else:
         fields = {"Code": error.code, "Message": error.message, "Resource": resource}
-        fields |= {"RequestId": call.request_id, "TraceId": trace}
-        body, kind = json.dumps(fields, ensure_ascii=False), call.dialect.content_type
+        fields |= {"RequestId": request_id, "TraceId": trace}
+        body, kind = json.dumps(fields, ensure_ascii=False), dialect.content_type
     return Reply(error.status, body.encode(), error.code, kind, [("x-cdcs-trace-id", trace)])
 
 
-def trace_id(call: CofferCall) -> str:
+def trace_id(request_id: str) -> str:
     """Return the id of an error; opaque, as that of its request."""
-    return call.request_id[::-1].strip("=")
+    return request_id[::-1].strip("=")
 
 
 def iso_time(seconds: float) -> str:
