@@ -13,7 +13,23 @@ ROOT = Path(cosv4fs.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 650
 
-LEAVES = {"codes", "errors", "generation", "paths", "profiles", "config", "cache", "forking", "localfiles"}
+LEAVES = {
+    "codes",
+    "errors",
+    "generation",
+    "paths",
+    "profiles",
+    "config",
+    "cache",
+    "forking",
+    "localfiles",
+    "capabilities",
+}
+WIRE = {"api", *LEAVES, "_version"}
+TRANSFER = {"transfer", *WIRE}
+NAMESPACE = {"namespace", *TRANSFER}
+SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "runtime", *NAMESPACE}
+FILES = {"content", "file", "opening", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
@@ -24,8 +40,25 @@ MAY_IMPORT = {
     "config": {"errors", "generation", "profiles"},
     "cache": set(),
     "localfiles": set(),
-    "api": {"api", "codes", "errors", "generation", "paths", "config", "forking", "_version"},
-    "transfer": {"transfer", "api", *LEAVES},
+    "capabilities": set(),
+    "api": WIRE,
+    "transfer": TRANSFER,
+    "namespace": NAMESPACE,
+    "bulk": TRANSFER,
+    "files": {"bulk", *NAMESPACE},
+    "rearranging": NAMESPACE,
+    "metadata": NAMESPACE,
+    "unfinished": NAMESPACE,
+    "runtime": SHARED - {"runtime"},
+    "content": SHARED,
+    "file": {"content", *SHARED},
+    "opening": {"file", "content", *SHARED},
+    "display": {"bulk", *LEAVES},
+    "identity": LEAVES,
+    "filesystem": FILES,
+    "buckets": {"filesystem", *FILES},
+    "coffers": {"filesystem", *FILES},
+    "exchange": {"exchange", *LEAVES},
     "emulator": {"emulator", "codes", "_version"},
 }
 """What each part of the package may import of the package; the parts above may import all below them."""
