@@ -351,7 +351,7 @@ def copy_each(fs: AbstractFileSystem, workers: Workers, pairs: list[Pair], folde
 
 
 def is_one_of_many() -> bool:
-    """Tell whether the calling thread handles one file of many, whose caller is told of all of them."""
+    """Return whether the calling thread handles one file of many, whose caller is told of all of them."""
     return _telling.get() is not None
 
 

@@ -117,7 +117,7 @@ class PathCache:
 
     @_whole
     def is_directory(self, path: str) -> bool:
-        """Tell whether the path is known to be a directory."""
+        """Return whether the path is known to be a directory."""
         found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
         if found is not None:
             return bool(found["type"] == "directory")
@@ -125,7 +125,7 @@ class PathCache:
 
     @_whole
     def is_absent(self, path: str) -> bool:
-        """Tell whether a fresh listing of the parent shows that the path does not exist."""
+        """Return whether a fresh listing of the parent shows that the path does not exist."""
         listing = self._listings.get(_parent(path))
         return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
 

@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Secret(str):
     """A text that shows itself to nobody who only looks: debuggers, tracebacks with variables, reprs of dicts.
 
-    Whoever uses it as a text gets the text.
+    Used as a text, it is the text.
     """
 
     __slots__ = ()

@@ -211,7 +211,7 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
 
 
 def _tables(flights: pd.DataFrame, meter: Meter, options: dict[str, Any]) -> bool:
-    """Write and read the table; tell whether everything that was read is what was written."""
+    """Write and read the table; return whether everything that was read is what was written."""
 
     def write_csv() -> None:
         flights.to_csv(_CSV, index=False, lineterminator="\n", storage_options=options)

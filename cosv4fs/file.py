@@ -470,7 +470,7 @@ def _without_frames(error: BaseException, path: str) -> OSError:
 
 
 def _is_leaving_with(error: BaseException) -> bool:
-    """Tell whether the exception is just leaving a ``with`` block: its ``__exit__`` is among the callers."""
+    """Return whether the exception is just leaving a ``with`` block: its ``__exit__`` is among the callers."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_name == "__exit__" and any(

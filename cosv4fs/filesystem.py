@@ -169,15 +169,15 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         return stripped
 
     def exists(self, path: str, refresh: bool = False) -> bool:
-        """Tell whether there is a file or directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        """Return whether there is a file or directory; failures but "not found" are raised. `refresh` as for `info`."""
         return self.namespace.exists(self._fresh(path, refresh))
 
     def isfile(self, path: str, refresh: bool = False) -> bool:
-        """Tell whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""
+        """Return whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""
         return self.namespace.is_file(self._fresh(path, refresh))
 
     def isdir(self, path: str, refresh: bool = False) -> bool:
-        """Tell whether there is a directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        """Return whether there is a directory; any failure but "not found" is raised. `refresh` as for `info`."""
         return self.namespace.is_directory(self._fresh(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
@@ -437,7 +437,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         mode : str
             ``overwrite``, or ``create``: fail when the file exists, decided by the server in one step.
         content_type : str, optional
-            What downloads shall say; guessed from the name unless given.
+            The Content-Type returned on download; guessed from the name unless given.
 
         Raises
         ------
@@ -525,7 +525,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
             Reading: the file's size, when known. Writing: how many bytes will come, exactly; with it slices travel
             while you write, without it a large object is kept in a spool until it is closed. Coffers need none.
         content_type : str, optional
-            What downloads shall say; guessed from the name unless given.
+            The Content-Type returned on download; guessed from the name unless given.
         cache_type, cache_options : str, dict
             How reading is cached: ``parallel`` (default), or any of fsspec's.
 

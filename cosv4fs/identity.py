@@ -1,6 +1,6 @@
 """What a filesystem is told by, and how it travels to another process: as its options, never as an error on the way.
 
-Whoever unpickles is often not who wants to use the filesystem: a scheduler passes it on, and a worker of dask that
+The process that unpickles often does not use the filesystem: a scheduler passes it on, and a worker of dask that
 fails while it reads its messages ends itself, so that a job waits for ever. What is missing, such as credentials that
 were taken from the environment, is therefore told when the filesystem is used.
 """

@@ -149,7 +149,7 @@ def shortened(path: str) -> str:
 
 
 def is_sibling(name: str) -> bool:
-    """Tell whether a name (or path) is that of a hidden sibling."""
+    """Return whether a name (or path) is that of a hidden sibling."""
     return _SIBLING.match(name.rpartition("/")[2]) is not None
 
 

@@ -142,6 +142,6 @@ def _journal(config: Config) -> Journal:
 
 
 def _account(config: Config) -> tuple[object, ...]:
-    """Return what tells who asks, and over which connections, from all others."""
+    """Return what distinguishes one account, and its connections, from all others."""
     keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
     return (config.api_root, *keys, config.verify, config.proxies)

@@ -178,7 +178,7 @@ class CosV4Client(CosClient):
         return self._post("upload_slice_finish", bucket, key, form_body(fields), UploadedObject.parse, settle)
 
     def is_uploading(self, bucket: str, key: str) -> bool:
-        """Tell whether an unfinished upload stands at a key, beside a complete object or alone."""
+        """Return whether an unfinished upload stands at a key, beside a complete object or alone."""
         return self.upload_slice_list(bucket, key) is not None
 
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The only module that touches `requests`: connections, time-outs, one request, and how failures are told.
+"""The only module that touches `requests`: connections, timeouts, one request, and how failures are told.
 
 A session's usual path does work per request that never changes (proxies from the environment, certificate bundles,
 cookies). Here it is done once: the adapter below overrides the documented hooks of `requests.adapters.HTTPAdapter`,
@@ -89,14 +89,14 @@ class Request:
     operation, path : str
         For messages: ``upload_slice_data``, ``bucket/dir/name``.
     sign : callable
-        Returns the Authorization header's value, where it is not empty, or all headers that say who asks; called at
-        every attempt.
+        Returns the Authorization header's value, where it is not empty, or all headers that identify the caller;
+        called at every attempt.
     headers : mapping
         Further headers.
     body : Body, optional
         What to send.
     patience : float
-        How many times the usual time-out the next bytes of the reply may take.
+        How many times the usual timeout the next bytes of the reply may take.
     """
 
     method: str
@@ -256,7 +256,7 @@ class Transport:
     Parameters
     ----------
     config : Config
-        Hosts, time-outs, proxies, certificates; connections are pooled for all requests that may be in flight.
+        Hosts, timeouts, proxies, certificates; connections are pooled for all requests that may be in flight.
     """
 
     def __init__(self, config: Config) -> None:
@@ -464,7 +464,7 @@ def refusal(response: requests.Response, request: Request) -> CosError:
 
 
 def fault_error(fault: BaseException, request: Request) -> CosError:
-    """Return the error for a failure below HTTP: no connection, a time-out, a connection that broke."""
+    """Return the error for a failure below HTTP: no connection, a timeout, a connection that broke."""
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
         return fault
@@ -473,7 +473,7 @@ def fault_error(fault: BaseException, request: Request) -> CosError:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         text = f"the certificate of {host} is not trusted; verify= takes a CA bundle"
         return make_error(errno.ECONNABORTED, f"{text} ({request.operation})", request.path)
-    # to urllib3 a refused connection is a kind of time-out: so it is asked about first
+    # to urllib3 a refused connection is a kind of timeout: so it is asked about first
     if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
         text = f"cannot connect to {host}: check region, endpoint and network ({request.operation})"
         return make_error(errno.ECONNREFUSED, text, request.path, Origin(retry=Retry.YES))
@@ -523,7 +523,7 @@ _ANSWERED_BY_404 = ("download", "upload_slice_list")
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _TAGS = re.compile(rb"<[^>]{0,500}>")
 _SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
-"""What a request says of who asks: none of it is repeated."""
+"""What identifies the caller in a request: none of it is repeated in messages."""
 
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
 """Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""

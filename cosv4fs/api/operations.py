@@ -77,7 +77,7 @@ class CosClient(FilesCaller):
 
     @abstractmethod
     def is_uploading(self, bucket: str, key: str) -> bool:
-        """Tell whether an unfinished upload stands at a key, beside a complete object or alone."""
+        """Return whether an unfinished upload stands at a key, beside a complete object or alone."""
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class CosClient(FilesCaller):
         biz_attr : str, optional
             A free attribute.
         content_type : str, optional
-            What downloads shall say.
+            The Content-Type returned on download.
 
         Raises
         ------
@@ -422,7 +422,7 @@ class CosClient(FilesCaller):
     def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
         """Return a URL that downloads one object without credentials, for `seconds` (cos.md#signature).
 
-        Whoever has the URL can read the object. The signature in it is good for downloads only; but the service
+        Anybody with the URL can read the object. The signature in it is good for downloads only; but the service
         compares its binding by prefix, so it also opens objects whose names go on after this one's.
 
         Raises

@@ -103,7 +103,7 @@ class CosV3Client(CosClient):
         content : memoryview or sequence of memoryview
             The slice, in one piece or several; it must not change until the method returns.
         content_type : str, optional
-            What downloads shall say.
+            The Content-Type returned on download.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class CosV3Client(CosClient):
         return status.received(entry.size, entry.stored)
 
     def is_uploading(self, bucket: str, key: str) -> bool:
-        """Tell whether an unfinished upload stands at a key."""
+        """Return whether an unfinished upload stands at a key."""
         entry = self._entry(bucket, key)
         return entry is not None and entry.is_unfinished
 

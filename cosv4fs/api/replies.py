@@ -64,7 +64,7 @@ class Fields:
         return make_error(errno.EBADMSG, text, self._path)
 
     def has(self, name: str) -> bool:
-        """Tell whether the field is present and not null."""
+        """Return whether the field is present and not null."""
         return self._values.get(name) is not None
 
     def text(self, name: str, default: str | None = None) -> str:

@@ -276,7 +276,7 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
 
 
 def _check_move(old: Place, goal: Place, recursive: bool) -> bool:
-    """Refuse what would not be a move, before anything is changed; tell whether it is that of a directory."""
+    """Refuse what would not be a move, before anything is changed; return whether it is that of a directory."""
     if old.fs != goal.fs:
         raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
     _check_removable(old)
@@ -373,7 +373,7 @@ def _state(place: Place) -> dict[str, Any]:
 
 
 def _takes_names_literally(place: Place) -> bool:
-    """Tell whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
+    """Return whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
     return place.is_local or isinstance(place.fs, ObjectFileSystem)
 
 

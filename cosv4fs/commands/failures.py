@@ -153,12 +153,12 @@ _OWN = ("builtins", "click")
 
 
 def _is_told(error: BaseException) -> bool:
-    """Tell whether an error is told in a line: also one that a library made up for itself, as for a broken archive."""
+    """Return whether an error is told in a line, such as one that a library raises for a broken archive."""
     return isinstance(error, _TOLD) or type(error).__module__.partition(".")[0] not in _OWN
 
 
 def _reader_has_gone() -> bool:
-    """Tell whether nobody reads standard output any more, as with ``| head``."""
+    """Return whether nobody reads standard output any more, as with ``| head``."""
     try:
         watch = select.poll()
         watch.register(sys.stdout.fileno(), 0)

@@ -256,5 +256,5 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _has(generation: Generation, option: str) -> bool:
-    """Tell whether a service's accounts have an option; what belongs to no account is judged by the service itself."""
+    """Return whether accounts of a service have an option; other options are judged by the service."""
     return option not in _ACCOUNT or option not in dict(generation.refused)

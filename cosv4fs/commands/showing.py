@@ -125,7 +125,7 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
 def sign(session: Session, url: str, expires: int) -> None:
     """Print an http(s) URL that downloads one file without credentials.
 
-    Whoever has it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
+    Anybody with it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
     cdcs://, have no such URLs.
     """
     place = session.place(url)

@@ -61,7 +61,7 @@ class Gate:
 
 
 class _Running:
-    """The hash of one upload's beginning. Whoever brings the next slice carries it on; nobody waits for that."""
+    """The hash of one upload's beginning. The request with the next slice continues it; nobody waits for that."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

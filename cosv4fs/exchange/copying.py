@@ -186,7 +186,7 @@ def receive(reader: Any, target: Place, callback: Callback = DEFAULT_CALLBACK) -
 
 
 def _is_pipe(path: str) -> bool:
-    """Tell whether a local path is a pipe or a device, which have no size: ``/dev/stdin``, ``<(command)`` of shells."""
+    """Return whether a local path is a pipe or a device without a size, as ``/dev/stdin`` or ``<(command)``."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:

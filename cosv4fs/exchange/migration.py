@@ -335,7 +335,7 @@ def _name_in(place: Place, name: str) -> str:
 
 
 def _is_own(info: Mapping[str, Any]) -> bool:
-    """Tell whether what is called like its directory is its mark, as stores of keys have it, and no part of others.
+    """Return whether what is called like its directory is its mark, as stores of keys have it, and no part of others.
 
     A key like ``dir//file`` is listed in ``dir`` as a directory without a name, and so without a time.
     """

@@ -126,7 +126,7 @@ def _holds(target: Place, size: int, content: str, callback: Callback) -> bool:
 
 
 def _is_proven(info: dict[str, Any], md5: str) -> bool:
-    """Tell whether the service has computed the MD5 of what was sent; only then is an ETag that."""
+    """Return whether the service has computed the MD5 of what was sent; only then is an ETag that."""
     return str(info.get("ETag", "")).strip('"').lower() == md5
 
 

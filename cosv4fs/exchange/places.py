@@ -71,7 +71,7 @@ class Place:
         return os.path.realpath(self.path) if self.is_local else self.path
 
     def is_same(self, other: Place) -> bool:
-        """Tell whether both are one file or directory."""
+        """Return whether both are one file or directory."""
         if self.fs != other.fs:
             return False
         if self.is_local:
@@ -81,7 +81,7 @@ class Place:
         return self.exact == other.exact
 
     def is_within(self, other: Place) -> bool:
-        """Tell whether this one lies below the other."""
+        """Return whether this one lies below the other."""
         return bool(self.fs == other.fs) and self.exact.startswith(_prefix(other.exact)) and not self.is_same(other)
 
     @property

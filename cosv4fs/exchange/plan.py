@@ -104,7 +104,7 @@ def files_below(place: Place) -> dict[str, dict[str, Any]]:
 
 
 def _is_directory_of(place: Place, name: str, info: Mapping[str, Any]) -> bool:
-    """Tell whether an entry is a directory: also one that stores of keys mark by an empty object."""
+    """Return whether an entry is a directory: also one that stores of keys mark by an empty object."""
     is_mark = name.endswith("/") and not info.get("size")
     return info["type"] == "directory" or is_mark or name.rstrip("/") == place.path.rstrip("/")
 
@@ -312,7 +312,7 @@ def compare(source: Place, target: Place, *, by_time: bool = True, by_content: b
 
 
 def _is_behind_a_link(relative: str, theirs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether the way to a file leads through a link at the target, and so out of it."""
+    """Return whether the way to a file leads through a link at the target, and so out of it."""
     parents = PurePosixPath(relative).parents
     return any(theirs.get(str(parent), {}).get("refusal") for parent in parents)
 

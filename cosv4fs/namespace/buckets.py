@@ -105,7 +105,7 @@ class BucketNamespace(Namespace):
         return info
 
     def is_directory(self, path: str) -> bool:
-        """Tell whether there is a directory, by its first page of entries.
+        """Return whether there is a directory, by its first page of entries.
 
         Who asks this usually lists the directory next, or asks for files in it: a page that is the whole listing is
         remembered, at the price of one request either way.

@@ -241,7 +241,7 @@ class CofferNamespace(Namespace):
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
-        """Tell whether there is a coffer, or a key that begins with the path and a slash; and no object at the path."""
+        """Return whether there is a coffer, or a key under the path and no object at it."""
         known = self.cache.info(path)
         if known is not None:
             return bool(known["type"] == "directory")

@@ -19,7 +19,7 @@ _STEP = 4 * MIB
 
 
 def is_same(client: Client, workers: Workers, target: Target, source: Source) -> bool:
-    """Tell whether the target is there and has the bytes of a source; an object of another size is not read."""
+    """Return whether the target is there and has the bytes of a source; an object of another size is not read."""
     try:
         if status_of(client, target.bucket, target.key).size != source.size:
             return False

@@ -13,7 +13,7 @@ __all__ = ["FilePart"]
 
 
 class FilePart:
-    """A part that is being filled, of a size that memory is not asked to hold; it has the face of `Gathered`.
+    """A part that is being filled, of a size that memory is not asked to hold; it has the same interface as `Gathered`.
 
     Parameters
     ----------

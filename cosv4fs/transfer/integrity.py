@@ -53,7 +53,7 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str)
 class SequentialCheck:
     """Hashes an object that is read from its beginning to its end, in steps, and compares it there.
 
-    Whoever jumps over bytes is not checked, until reading begins at the object's beginning again.
+    A reader that jumps over bytes is not checked until it starts at the object's beginning again.
 
     Parameters
     ----------

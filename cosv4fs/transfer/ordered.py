@@ -91,7 +91,7 @@ class OrderedUpload(SlicedUpload):
         self._publish_unless_deferred()
 
     def _arrived(self, piece: Slice) -> bool:
-        """Tell whether the service has a slice that it refused: it came before, and the reply was lost."""
+        """Return whether the service has a slice that it refused: it came before, and the reply was lost."""
         session = self._session
         if not self.go_on():
             return self.was_finished()

@@ -45,7 +45,7 @@ class Pace:
         return self._wanted
 
     def too_many(self, threads: int) -> bool:
-        """Tell whether one of so many threads should end."""
+        """Return whether one of so many threads should end."""
         return threads > max(1.0, self._wanted * _SLACK)
 
     def note(self, took: float, computed: float) -> None:

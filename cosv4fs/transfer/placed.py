@@ -397,7 +397,7 @@ class SlicedUpload(PlacedUpload):
 
 
 def is_gone(error: CosError) -> bool:
-    """Tell whether an error means that the server does not know the upload, or no more."""
+    """Return whether an error means that the server does not know the upload, or no more."""
     return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)
 
 

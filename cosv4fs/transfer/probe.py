@@ -42,7 +42,7 @@ class StreamingProbe:
         self._lock = threading.Lock()
 
     def allows(self, target: Target) -> bool:
-        """Tell whether uploads to the target's bucket may be streamed; asks beside the target the first time."""
+        """Return whether uploads to the target's bucket may be streamed; asks beside the target the first time."""
         if self._mode != "auto":
             return self._mode == "always"
         with self._lock:

@@ -47,7 +47,7 @@ class Target:
         Fail when it exists. In coffers that is always so; there it says that it matters who has created the object,
         even when the content is the same.
     content_type : str or None
-        What downloads shall say, sent along with the content.
+        The Content-Type returned on download, sent along with the content.
     explicit_type : bool
         The user named the content type: set it as an attribute as well, so that no server can miss it.
     deferred : bool

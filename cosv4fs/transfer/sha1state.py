@@ -55,7 +55,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def is_available() -> bool:
-    """Tell whether the running state can be reached on this machine."""
+    """Return whether the running state can be reached on this machine."""
     return _library() is not None
 
 

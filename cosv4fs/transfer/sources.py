@@ -73,7 +73,7 @@ class MemorySource:
         return hashlib.sha1(self._view, usedforsecurity=False).hexdigest()
 
     def check(self) -> None:
-        """Do nothing: whoever changes memory while it is sent breaks the rules."""
+        """Do nothing: the caller must not change the memory while it is sent."""
 
 
 class FileSource:

@@ -1,4 +1,4 @@
-"""Whoever speaks to one of the services, and the one question that all of them are asked in different words."""
+"""The client of any supported service, and the one question that each of them answers in its own way."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Tell whether the same upload may succeed later."""
+    """Return whether the same upload may succeed later."""
     passing = isinstance(error, CosError) and error.retry in (Retry.YES, Retry.BACK_OFF)
     return passing or is_stop(error)
 

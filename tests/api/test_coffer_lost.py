@@ -68,7 +68,7 @@ class TestPutObject:
         coffers = make_coffers(object_uploading=code, options={"read_timeout": 1.0})
         stall = faults.Stall()
         coffers.fault(stall, "PutObject")
-        # after the time-out, and the refusal of the second attempt
+        # after the timeout, and the refusal of the second attempt
         coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "PutObject")))
         assert coffers.put("/a", b"hello").size == 5
         assert coffers.read("/a")[0] == b"hello"

@@ -172,7 +172,7 @@ class _Scene:
         return word + (f", {len(hidden)} hidden" if hidden else "")
 
     def _is_there(self, fs: Any, operation: Operation) -> bool:
-        """Tell whether there may be unfinished uploads: in coffers there may be without any directory."""
+        """Return whether there may be unfinished uploads: in coffers there may be without any directory."""
         return self._server.once or fs.exists(operation.folder)
 
     def _clean(self, operation: Operation, failures: list[str]) -> None:

@@ -103,6 +103,6 @@ def of_predecessor(moment: Moment) -> Moment:
     Its one operation for slices is told apart by the service (see `tests.crash.server`).
     """
     other = {FINISH: MOVE}
-    # its slices come one after another: while one is held, nothing more comes before the client's time-out
+    # its slices come one after another: while one is held, nothing more comes before the client's timeout
     extra = moment.extra if moment.how == "seen" else 0
     return replace(moment, op=other.get(moment.op, moment.op), late=other.get(moment.late, moment.late), extra=extra)

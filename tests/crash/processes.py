@@ -176,7 +176,7 @@ class Server(_ForkedLines):
             self.events.clear()
 
     def wait_for_either(self, client: Client, condition: Callable[[], bool]) -> bool:
-        """Wait until something holds or a client's task is over; tell whether it holds."""
+        """Wait until something holds or a client's task is over; return whether it holds."""
 
         def over() -> bool:
             return client.ended or client.has_said("outcome")
@@ -270,7 +270,7 @@ class Client(_ForkedLines):
         return found
 
     def has_said(self, word: str) -> bool:
-        """Tell whether it has come to a point of the task."""
+        """Return whether it has come to a point of the task."""
         with self.changed:
             return any(word in event for event in self.events)
 

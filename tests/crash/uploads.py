@@ -253,7 +253,7 @@ class Upload:
     def _free(self, outcome: dict[str, Any]) -> bool:
         """Give up what holds the name of an object, of which a dead process had no time to note whose it is.
 
-        Nothing that was acknowledged is lost by that: nothing is sent before it is noted. Tell whether it was so.
+        Nothing that was acknowledged is lost by that: nothing is sent before it is noted. Return whether it was so.
         """
         if outcome["error"] != "CosFileExistsError" or self._received() or self._freed:
             return False

@@ -127,7 +127,7 @@ def _strikes(moment: Moment, known: Rehearsal) -> str:
 
 
 def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> bool:
-    """Tell whether the result is what it should be but for the bytes that were flipped, one per reply."""
+    """Return whether the result is what it should be but for the bytes that were flipped, one per reply."""
     pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
     changed = [(one, other) for one, other in pairs if one != other]
     return set(seen.state) == set(known.after) and all(
@@ -140,7 +140,7 @@ def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> boo
 
 
 def _is_resized(operation: Operation, known: Rehearsal, seen: Outcome, by: int) -> bool:
-    """Tell whether all is as it should be but for a size that nobody tells but the replies to HEAD."""
+    """Return whether all is as it should be but for a size that nobody tells but the replies to HEAD."""
     if operation.sized is not None:
         return seen.result == operation.sized(by) and seen.state == known.after
     pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
@@ -193,13 +193,13 @@ def _bad_state(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
 
 
 def _hides_a_session(action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
-    """Tell whether a session was opened whose name made no sense, so that nobody can prove whose it is."""
+    """Return whether a session was opened whose name made no sense, so that nobody can prove whose it is."""
     broken = isinstance(action, (faults.BrokenJson, faults.Corrupt))
     return broken and _strikes(moment, known) in _OPENING
 
 
 def _may_stay(operation: Operation, action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
-    """Tell whether an unfinished upload may stay after an error, until somebody cleans up.
+    """Return whether an unfinished upload may stay after an error, until somebody cleans up.
 
     Where nothing can be replaced it holds the name: there it stays only when nobody knows that it was begun, or when
     the requests that would end it fail too.
@@ -212,7 +212,7 @@ def _may_stay(operation: Operation, action: faults.Action, moment: Moment, known
 
 
 def _acts_late(action: faults.Action) -> bool:
-    """Tell whether the service acts on a request after the client has sent it again: a session nobody knows of."""
+    """Return whether the service acts on a request after the client has sent it again: a session nobody knows of."""
     return isinstance(action, faults.Stall) and not action.acted
 
 

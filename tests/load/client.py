@@ -132,7 +132,7 @@ class Client:
         self.sent += piece.size
 
     def is_full(self) -> bool:
-        """Tell whether something has to go."""
+        """Return whether something has to go."""
         return len(self.files) > MOST_FILES or sum(piece.size for piece in self.files.values()) > MOST_BYTES
 
     def compare(self, path: str, found: bytes, expected: bytes, how: str) -> None:

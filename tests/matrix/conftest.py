@@ -36,7 +36,7 @@ DAILY = ["resume/test_a_stranger_is_not_continued/no checksum"]
 
 
 def is_daily(name):
-    """Tell whether a test is run when no dialect is named."""
+    """Return whether a test is run when no dialect is named."""
     if any(fnmatchcase(name, pattern) for pattern in DAILY):
         return True
     return not any(fnmatchcase(name, pattern) for pattern in NOT_DAILY)
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def is_meant(item):
-    """Tell whether a test is for the protocol that it was made for: a marker may name the only ones."""
+    """Return whether a test is for the protocol that it was made for: a marker may name the only ones."""
     marked = item.get_closest_marker("generation")
     return marked is None or item.callspec.params["protocol"] in marked.args
 

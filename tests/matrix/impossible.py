@@ -48,7 +48,7 @@ class Impossible:
     protocols: tuple[str, ...] = ("cosv4", "cosv3")
 
     def applies(self, dialect: Dialect, test: str, protocol: str) -> bool:
-        """Tell whether a test is impossible under a dialect of a protocol."""
+        """Return whether a test is impossible under a dialect of a protocol."""
         agrees = all(getattr(dialect, name) == value for name, value in self.switches.items())
         return protocol in self.protocols and fnmatchcase(test, self.tests) and agrees
 
@@ -141,7 +141,7 @@ def declared(dialect: Dialect, test: str, protocol: str = "cosv4") -> list[Impos
 
 
 def is_expected(error: BaseException, rows: list[Impossible]) -> bool:
-    """Tell whether an error is exactly one that is declared, and names the path."""
+    """Return whether an error is exactly one that is declared, and names the path."""
     return any(
         type(error) is row.error
         and isinstance(error, OSError)

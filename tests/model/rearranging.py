@@ -36,7 +36,7 @@ def makedirs(world: World, folder: str, exist_ok: bool) -> Plan:
 
 
 def is_vague(world: World, folder: str) -> bool:
-    """Tell whether a directory may be there only because of what is in it: it can be made all the same then."""
+    """Return whether a directory may be there only because of what is in it: it can be made all the same then."""
     return not world.exact_folders and folder in world.state.folders
 
 

@@ -103,7 +103,7 @@ class State:
         return any(folder in self.files for folder in parents(name))
 
     def blocks_file(self, name: str) -> bool:
-        """Tell whether no file can be written at a name: it is a directory's, or one of its parents is a file."""
+        """Return whether no file can be written at a name: it is a directory's, or one of its parents is a file."""
         return self.is_folder(name) or self.is_under_file(name)
 
     def blocks_folder(self, name: str) -> bool:
@@ -115,6 +115,6 @@ def is_below(name: str, folder: str) -> bool:
 
 
 def clashes(names: Iterable[str]) -> bool:
-    """Tell whether one of the names would be a directory above another."""
+    """Return whether one of the names would be a directory above another."""
     wanted = set(names)
     return any(folder in wanted for name in wanted for folder in parents(name))

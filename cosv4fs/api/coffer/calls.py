@@ -89,7 +89,7 @@ class CofferCaller(Caller):
         service : bool
             Whether it goes to the host that concerns no single region.
         patience : float
-            How many times the usual time-out it may take.
+            How many times the usual timeout it may take.
         """
         path = _path(coffer, key)
         root = self.config.service_root if service else self.config.api_root
@@ -135,7 +135,7 @@ class CofferCaller(Caller):
         return super()._run(in_time, settle)
 
     def _was_late(self, error: CosError, skew: float) -> bool:
-        """Follow the server's clock; tell whether a signature by what is known now is another one than that refused."""
+        """Follow the server's clock; return whether a signature made now differs from the refused one."""
         # another thread may have learnt the time meanwhile
         return self._signer.adopt_server_date(error.server_date) or self._signer.skew != skew
 

@@ -315,7 +315,7 @@ class CofferClient(CofferUploads):
             The whole content, in one piece or several; it must not change until the method returns. The server
             verifies it by its MD5.
         content_type : str, optional
-            What downloads shall say.
+            The Content-Type returned on download.
         exclusive : bool
             Whether it matters who has stored the object. If not, one of the same content is a success after a lost
             reply, whoever has stored it: it is there, and nobody can change it.

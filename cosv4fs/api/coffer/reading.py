@@ -38,7 +38,7 @@ class ObjectRead(RangeRead):
 
 
 def is_object(response: requests.Response) -> bool:
-    """Tell whether the headers of a reply are those of an object, and not of a message (cdcs.md#response-headers)."""
+    """Return whether the headers of a reply are those of an object, and not of a message (cdcs.md#response-headers)."""
     return bool(plain_etag(response.headers.get("ETag")) or response.headers.get("Last-Modified"))
 
 

@@ -102,7 +102,7 @@ class CofferSigner:
         return self._server.skew
 
     def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that say who asks; parameters as for `signature`.
+        """Return the headers that identify the caller; parameters as for `signature`.
 
         Raises
         ------

@@ -27,7 +27,7 @@ _TOLERANCE = 2.0
 """Seconds by which times of replies, which are told in whole seconds, may contradict each other."""
 
 _MERGING = 5.0
-"""Times the usual time-out that a completion may be silent: it takes minutes (cdcs.md#complete)."""
+"""Times the usual timeout that a completion may be silent: it takes minutes (cdcs.md#complete)."""
 
 _MD5_DIGITS = 32
 
@@ -60,7 +60,7 @@ class CofferUploads(CofferCaller):
         Parameters
         ----------
         content_type : str, optional
-            What downloads shall say.
+            The Content-Type returned on download.
 
         Returns
         -------

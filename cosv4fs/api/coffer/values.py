@@ -48,7 +48,7 @@ def plain_etag(text: str | None) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8: JSON can say half a character, but no URL can ask for it."""
+    """Return whether a text can be written as UTF-8: JSON can say half a character, but no URL can ask for it."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -74,7 +74,7 @@ class Values(Fields):
             raise self.bad(names[0], None)
 
     def is_of(self, *names: str) -> bool:
-        """Tell whether there is anything; refuse what has none of the fields, as `require` does.
+        """Return whether there is anything; refuse what has none of the fields, as `require` does.
 
         Raises
         ------

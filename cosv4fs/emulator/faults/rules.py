@@ -100,7 +100,7 @@ class Fault:
         return self.match is None or self.match(call)
 
     def takes(self) -> bool:
-        """Count a request that fits, and tell whether it goes wrong."""
+        """Count a request that fits, and return whether it goes wrong."""
         self.seen += 1
         hit = self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
         self.hits += hit
