@@ -80,6 +80,7 @@ class _Run:
     place: Place
     events: list[Event] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    finished: set[str] = field(default_factory=set)
     silent: bool = False
     acting: bool = False
 
@@ -122,7 +123,9 @@ class _Run:
             self.events.append(Event(stranger.spot, seen, effect, error is None))
         except Exception as unexpected:
             self.problems.append(f"the stranger met {type(unexpected).__name__}: {unexpected}")
-        if error is not None and act.on == "upload":
+        if error is None and act.on == "upload":
+            self.finished.add(stranger.spot)
+        elif act.on == "upload" and stranger.spot not in self.finished:
             self.problems.append(f"the stranger could not finish: {type(error).__name__}: {error}")
         self.silent = stranger.fault == SILENCE
         self.acting = False
