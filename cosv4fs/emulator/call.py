@@ -109,7 +109,7 @@ def locate(head: Head, appid: str, buckets: frozenset[str]) -> Place:
     """Tell where a request's URL points.
 
     Two forms: ``/files/v2/<appid>/<bucket>/<path>`` (or ``v1``) on any host, and ``/<path>`` on a download host
-    ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts, wire traces 0.18).
+    ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts; wire.md#tolerate, point 18).
 
     Parameters
     ----------

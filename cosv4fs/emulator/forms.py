@@ -1,4 +1,4 @@
-"""Parameters of a request, whatever carries them: query, JSON body, multipart body (cos.md#bodies, wire traces 0)."""
+"""Parameters of a request, whatever carries them: query, JSON body, multipart body (cos.md#bodies, wire.md#tolerate)."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _read_multipart(body: memoryview, buffer: bytearray, content_type: str, para
     mark = b"--" + (match[1] or match[2]).encode("latin-1")
     end = len(body)
     start = buffer.find(mark, 0, end)
-    # One client sends a line break before the first boundary (wire traces 0.5).
+    # One client sends a line break before the first boundary (wire.md#tolerate, point 5).
     if start == -1 or bytes(body[:start]).strip(b"\r\n"):
         raise ApiError(-5993)
     start += len(mark)

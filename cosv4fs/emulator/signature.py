@@ -76,7 +76,7 @@ def read_signature(text: str) -> Signature:
     ----------
     text : str
         The header or query value. A space stands for ``+`` (cos.md#signature, the ``+`` hazard), and a leading word
-        ``Authorization`` is tolerated (wire traces 0.8).
+        ``Authorization`` is tolerated (wire.md#tolerate, point 8).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Bodies as real clients send them (wire traces 0 to 6), and bodies that nobody should send."""
+"""Bodies as real clients send them (wire.md#tolerate), and bodies that nobody should send."""
 
 import hashlib
 import json

@@ -19,7 +19,7 @@ NOT_OF_PREDECESSOR = frozenset({
     "finish_size", "listparts", "reinit", "overwrite_unfinished", "copy_signature", "update_flag", "custom_headers",
     "max_list", "oversize_list", "listover", "last_context", "serial_upload", "instant_needs_parts", "resource_path",
 })  # fmt: skip
-"""Switches about what the predecessor has not, or has by other names: it never reads them."""
+"""Switches that the v3 service never reads."""
 
 KIB, MIB = 1024, 1024 * 1024
 

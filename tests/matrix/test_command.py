@@ -25,7 +25,7 @@ def test_every_value_of_every_switch_has_a_dialect_of_its_own(named):
     assert len(set(singles)) == len(singles)
 
 
-def test_every_switch_is_read_by_a_service():
+def test_every_switch_belongs_to_a_protocol():
     known = [set(dialects.values(named)) for named in dialects.PROTOCOLS]
     assert set.union(*known) == {field.name for field in dataclasses.fields(Dialect)}
     assert {name for name in known[1] if name.startswith("v1_")} == known[1] - known[0]

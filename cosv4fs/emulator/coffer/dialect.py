@@ -19,95 +19,102 @@ __all__ = ["CofferDialect"]
 class CofferDialect(Switches):
     r"""How the emulator reads each disputed point of CDCS.
 
-    Every field is one point; the first value is the default. Numbers in brackets are points of cdcs.md#disputed-list,
-    others name its sections.
+    Every field is one point, with the place of its evidence; of the named values the first is the default.
 
     Parameters
     ----------
     content_type : {"application/json", "application/xml"}
-        [1] The type that answers with JSON bodies declare: the prose's; or that of all the samples.
+        The type that answers with JSON bodies declare: the prose's; or that of all the samples (cdcs.md#content-type).
     error_bodies : {"json", "xml"}
-        [12] Errors are JSON; or the XML of the older documentation, which has no ``Resource``.
+        Errors are JSON; or the XML of the older documentation, which has no ``Resource`` (cdcs.md#lifecycle-status).
     signature_names : {"lower", "any"}
-        [5] A signature is made over lower-case names; or one over the names as they were sent is accepted too.
+        A signature is made over lower-case names; or one over the names as they were sent is accepted too
+        (cdcs.md#name-case).
     signed_parts : {"parameters", "everything", "nothing"}
-        [6] What a signature has to cover: ``host`` and all parameters of the query, as in the samples; also
+        What a signature has to cover: ``host`` and all parameters of the query, as in the samples; also
         ``content-type``, ``content-md5``, ``content-length``, ``date`` and ``x-cdcs-*`` where they are sent, as in the
-        prose; or whatever it names.
+        prose; or whatever it names (cdcs.md#signed-headers).
     signed_host : {"both", "as-sent", "bare"}
-        [9] The ``host`` that is signed on another port than the usual one: either form; the header as it is sent; the
-        name without the port, as the vendor's clients sign it.
+        The ``host`` that is signed on another port than the usual one: either form; the header as it is sent; the name
+        without the port, as the vendor's clients sign it (cdcs.md#emulator).
     booleans : {"strings", "json", "upper-strings"}
-        [10] Truth in JSON bodies: ``"true"`` (sample); ``true``; ``"TRUE"`` (prose of the upload listing).
+        Truth in JSON bodies: ``"true"`` (sample); ``true``; ``"TRUE"`` (prose of the upload listing)
+        (cdcs.md#is-truncated).
     numbers : {"numbers", "strings"}
-        [2.3] Numbers in JSON bodies; or text that holds them, as the markers of the part listing.
+        Numbers in JSON bodies; or text that holds them, as the markers of the part listing (cdcs.md#body-format).
     empty_fields : {"empty", "omitted"}
-        [10] What has no value is ``""`` (samples); or left out (prose).
+        What has no value is ``""`` (samples); or left out (prose) (cdcs.md#is-truncated).
     next_marker : {"last-key", "empty"}
-        [9] ``NextMarker`` of a page that is not the last: its last key; or ``""``, as in one sample.
+        ``NextMarker`` of a page that is not the last: its last key; or ``""``, as in one sample (cdcs.md#next-marker).
     listing_lag : int, optional
-        [4.4] From how many listings of its coffer, counted by their first pages, a new object is missing;
-        ``CofferEmulator.settle`` ends that. None: it is there at once.
+        From how many listings of its coffer, counted by their first pages, a new object is missing;
+        ``CofferEmulator.settle`` ends that. None: it is there at once (cdcs.md#get-coffer).
     coffer_names : {"short", "long"}
-        [20] A coffer's name without the account's number: 1 to 35 of digits, ``a`` to ``z`` and hyphen; or 2 to 50 of
-        ASCII letters, digits and other printable signs but the slash.
+        A coffer's name without the account's number: 1 to 35 of digits, ``a`` to ``z`` and hyphen; or 2 to 50 of ASCII
+        letters, digits and other printable signs but the slash (cdcs.md#names).
     object_keys : {"cos", "any"}
-        [20] Keys follow COS's rules (at most 850 bytes, no ``/`` or ``\`` in front, no bytes 24 to 27), else
-        InvalidObjectKey; or are any text without a zero byte.
+        Keys follow COS's rules (at most 850 bytes, no ``/`` or ``\`` in front, no bytes 24 to 27), else
+        InvalidObjectKey; or are any text without a zero byte (cdcs.md#names).
     coffer_exists : {"CofferAlreadyOwnedByYou", "CofferAlreadyExists"}
-        [4.2] The code for a coffer that is made twice.
+        The code for a coffer that is made twice (cdcs.md#put-coffer).
     missing_coffer : {"mixed", "CofferNotFound", "NoSuchCoffer"}
-        [19] The code for a coffer that is not there: ``NoSuchCoffer`` where a page names it (DeleteCoffer,
-        PutCofferLifecycle), else ``CofferNotFound``; or always the one or the other.
+        The code for a coffer that is not there: ``NoSuchCoffer`` where a page names it (DeleteCoffer,
+        PutCofferLifecycle), else ``CofferNotFound``; or always the one or the other (cdcs.md#occupied-codes).
     object_exists : {"ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyExists", "ObjectAlreadyUploading"}
-        [19] The code for a key that is taken.
+        The code for a key that is taken (cdcs.md#occupied-codes).
     object_uploading : {"ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyExists", "ObjectAlreadyUploading"}
-        [19] The code for a key with an unfinished multipart upload.
+        The code for a key with an unfinished multipart upload (cdcs.md#occupied-codes).
     empty_objects : {"refuse", "accept"}
-        [16] Objects and parts without a byte are refused with ObjectEmpty; or accepted.
+        Objects and parts without a byte are refused with ObjectEmpty; or accepted (cdcs.md#empty-objects).
     md5_mismatch : {"InvalidArgument", "BadDigest"}
-        [18] The code for a body that is not what its ``Content-MD5`` says; the second one is COS's.
+        The code for a body that is not what its ``Content-MD5`` says; the second one is COS's (cdcs.md#content-md5).
     bad_range : {"416", "200"}
-        [17] A Range that is malformed or behind the end answers 416 InvalidArgument; or 200 with the whole body.
+        A Range that is malformed or behind the end answers 416 InvalidArgument; or 200 with the whole body
+        (cdcs.md#range-forms).
     open_ranges : {"honour", "ignore", "refuse"}
-        [17] A Range with one end only: is honoured; answers 200 with the whole body; or as a malformed one.
+        A Range with one end only: is honoured; answers 200 with the whole body; or as a malformed one
+        (cdcs.md#range-forms).
     part_etag : {"md5", "sha1", "encrypted"}
-        [15] A part's ETag is its MD5 (prose); or has 40 digits (samples); or depends on the encryption, as an object's
-        may [2.2], and only looks like an MD5.
+        A part's ETag is its MD5 (prose); or has 40 digits (samples); or depends on the encryption, as an object's may
+        [2.2], and only looks like an MD5 (cdcs.md#part-etag).
     etag_quotes : {"both", "bare", "quoted"}
-        [15] The parts' ETags at CompleteMultipartUpload: quoted or not; only without quotes, as in the sample; only
-        with them.
+        The parts' ETags at CompleteMultipartUpload: quoted or not; only without quotes, as in the sample; only with
+        them (cdcs.md#part-etag).
     smallest_part : int
-        [6.2] Bytes that every part but the last has at least: 1048576 or, if "1 MB" means that, 1000000.
+        Bytes that every part but the last has at least: 1048576 or, if "1 MB" means that, 1000000
+        (cdcs.md#upload-part).
     first_part : {"one", "any"}
-        [6.4] The numbers of the parts begin at 1, else InvalidPart; or anywhere.
+        The numbers of the parts begin at 1, else InvalidPart; or anywhere (cdcs.md#complete).
     complete_whitespace : bool
-        [6.4] CompleteMultipartUpload answers 200 in chunks, with blanks in front of its JSON.
+        CompleteMultipartUpload answers 200 in chunks, with blanks in front of its JSON (cdcs.md#complete).
     complete_errors : {"status", "late"}
-        [27] What is wrong with the parts is told by the status; or within a 200, after such blanks.
+        What is wrong with the parts is told by the status; or within a 200, after such blanks (cdcs.md#late-failure).
     second_complete : {"MultipartAlreadyCompleted", "NoSuchUpload"}
-        [9] The code for an upload that is completed again.
+        The code for an upload that is completed again (cdcs.md#emulator).
     missing_upload : {"NoSuchUpload", "MultipartNotExists"}
-        [19] The code for an upload that is not there.
+        The code for an upload that is not there (cdcs.md#occupied-codes).
     part_marker : {"exclusive", "inclusive"}
-        [14] ListParts begins after ``part-number-marker``; or with it, ``NextPartNumberMarker`` being the next part.
+        ListParts begins after ``part-number-marker``; or with it, ``NextPartNumberMarker`` being the next part
+        (cdcs.md#list-parts-marker).
     part_times : {"iso", "asctime"}
-        [6.3] ``LastModified`` of parts as everywhere else; or as in the sample.
+        ``LastModified`` of parts as everywhere else; or as in the sample (cdcs.md#list-parts).
     upload_id_query : {"exact", "any"}
-        [6.3] The parameter is called ``uploadId``; or may be spelled in any case.
+        The parameter is called ``uploadId``; or may be spelled in any case (cdcs.md#list-parts).
     upload_id_field : {"UploadId", "UploadID"}
-        [6.6] The name of that field in ListMultipartUploads: the sample's; or the table's.
+        The name of that field in ListMultipartUploads: the sample's; or the table's (cdcs.md#list-uploads).
     upload_marker : {"upload-id", "key"}
-        [13] ``upload-id-marker`` is an upload id, and the listing in that order; or an object's key (its description).
+        ``upload-id-marker`` is an upload id, and the listing in that order; or an object's key (its description)
+        (cdcs.md#upload-id-marker).
     most_uploads_zero : {"refuse", "accept"}
-        [23] ``max-uploads=0`` is refused; or gives an empty page.
+        ``max-uploads=0`` is refused; or gives an empty page (cdcs.md#max-uploads).
     unset_lifecycle_status : {404, 400}
-        [12] The HTTP status of NoSuchLifecycleConfiguration.
+        The HTTP status of NoSuchLifecycleConfiguration (cdcs.md#lifecycle-status).
     unset_policy : {"empty", "missing"}
-        [12] The policy of a coffer that has none is one without statements; or 404 NoSuchBucketPolicy, COS's code.
+        The policy of a coffer that has none is one without statements; or 404 NoSuchBucketPolicy, COS's code
+        (cdcs.md#lifecycle-status).
     lifecycle_subject : {"objects", "coffer"}
-        [21] What goes after the days of the lifecycle: every object, counted from its upload; or the coffer with all
-        that is in it, counted from its creation.
+        What goes after the days of the lifecycle: every object, counted from its upload; or the coffer with all that is
+        in it, counted from its creation (cdcs.md#lifecycle-subject).
     """
 
     content_type: Literal["application/json", "application/xml"] = "application/json"
