@@ -101,13 +101,14 @@ class Files:
 
     def read_ranges(
         self,
+        read: Callable[[str, int | None, int | None], bytes],
         names: object,
         starts: int | Sequence[int | None] | None,
         ends: int | Sequence[int | None] | None,
         max_gap: int | None,
         on_error: str,
     ) -> list[Any]:
-        """Return the bytes of several ranges, fetched at once; see `cat_ranges` of the filesystem."""
+        """Return the bytes of several ranges, fetched at once by `read`; see `cat_ranges` of the filesystem."""
         if not isinstance(names, list):
             raise TypeError("paths must be a list")
         if on_error not in ("raise", "return"):
@@ -118,22 +119,22 @@ class Files:
             raise ValueError("paths, starts and ends must have the same length")
         wanted = list(zip(names, first, last, strict=True))
         if max_gap is None or not wanted:
-            return self._read_each(wanted, on_error)
-        return self._read_merged(wanted, max_gap, on_error)
+            return self._read_each(read, wanted, on_error)
+        return self._read_merged(read, wanted, max_gap, on_error)
 
     def each(self, function: Callable[[str], T], names: list[str], on_error: str) -> dict[str, T | Exception]:
         """Apply a function to several paths at once; return the results by path, errors too unless they are raised."""
         return dict(zip(names, self._workers.each(_kept(function, on_error), names), strict=True))
 
-    def _read_each(self, wanted: Sequence[Any], on_error: str) -> list[Any]:
-        return self._workers.each(_kept(lambda item: self.read(*item), on_error), wanted)
+    def _read_each(self, read: Callable[..., bytes], wanted: Sequence[Any], on_error: str) -> list[Any]:
+        return self._workers.each(_kept(lambda item: read(*item), on_error), wanted)
 
-    def _read_merged(self, wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
+    def _read_merged(self, read: Callable[..., bytes], wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
         """Fetch ranges of one file that lie close to each other in one request, and cut what was wanted out of it."""
         if any(start is None or end is None or start < 0 or end < 0 for _, start, end in wanted):
             raise ValueError("max_gap needs explicit starts and ends that are not negative")
         merged = list(zip(*merge_offset_ranges(*map(list, zip(*wanted, strict=True)), max_gap=max_gap), strict=True))
-        blocks = list(zip(merged, self._read_each(merged, on_error), strict=True))
+        blocks = list(zip(merged, self._read_each(read, merged, on_error), strict=True))
 
         def cut(path: str, start: int, end: int) -> Any:
             for (name, begin, stop), data in blocks:

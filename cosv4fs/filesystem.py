@@ -375,8 +375,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         on_error : str
             ``return`` puts an exception in the place of its result; ``raise`` raises the first.
         """
-        stripped = [self._strip_protocol(path) for path in paths] if isinstance(paths, list) else paths
-        return self.runtime.files.read_ranges(stripped, starts, ends, max_gap, on_error)
+        return self.runtime.files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """Return the first `size` bytes of a file, in one request."""
@@ -537,7 +536,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
             The mode is ``ab`` or one for updating.
         """
         open_binary = partial(super().open, cache_options=cache_options)
-        return open_layers(open_binary, path, mode, block_size, compression, kwargs)
+        return open_layers(open_binary, self._strip_protocol(path), mode, block_size, compression, kwargs)
 
     def _open(
         self,

@@ -117,7 +117,7 @@ def _build(config: Config, registry: _Registry) -> Runtime:
 
 
 def _for_buckets(client: CosClient, workers: Workers, namespace: BucketNamespace) -> BucketRuntime:
-    config, cache = client.config, namespace.cache
+    config = client.config
     transfers = Transfers(client, workers, config, StreamingProbe(client, config.streaming, config.slice_size))
     return BucketRuntime(
         client,
@@ -125,9 +125,9 @@ def _for_buckets(client: CosClient, workers: Workers, namespace: BucketNamespace
         namespace,
         transfers,
         Files(namespace, transfers, workers, _journal(config), config),
-        BucketUploads(client, workers, namespace, cache),
+        BucketUploads(client, workers, namespace),
         Rearranging(client, workers, namespace, copies_on_server=config.generation is V4),
-        Metadata(client, cache),
+        Metadata(client, namespace.cache),
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
-from cosv4fs.cache import PathCache
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError
 from cosv4fs.namespace import BucketNamespace, missing
@@ -50,12 +49,12 @@ class BucketUploads(UnfinishedUploads):
 
     Parameters
     ----------
-    client, workers, namespace, cache : CosClient, Workers, BucketNamespace, PathCache
+    client, workers, namespace : CosClient, Workers, BucketNamespace
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CosClient, workers: Workers, namespace: BucketNamespace, cache: PathCache) -> None:
-        self._client, self._workers, self._namespace, self._cache = client, workers, namespace, cache
+    def __init__(self, client: CosClient, workers: Workers, namespace: BucketNamespace) -> None:
+        self._client, self._workers, self._namespace = client, workers, namespace
 
     def find(self, path: str) -> list[Upload]:
         """Return the incomplete uploads of one file, or under a directory."""
@@ -75,8 +74,9 @@ class BucketUploads(UnfinishedUploads):
     def clean(self, path: str, older_than: float) -> list[Upload]:
         """Remove those under a directory that were not touched for so many seconds, siblings included; return them."""
         # the times of uploads are the service's: by a clock that is ahead of it, those in flight would look stale
+        found = self.find(path)
         limit = self._client.server_time(paths.split(path)[0]) - older_than
-        old = [upload for upload in self.find(path) if upload["mtime"] <= limit]
+        old = [upload for upload in found if upload["mtime"] <= limit]
         self._workers.each(self._remove, old)
         return old
 
@@ -86,7 +86,7 @@ class BucketUploads(UnfinishedUploads):
             remove_unfinished(self._client, bucket, key)
         else:
             discard_sibling(self._client, bucket, key)
-        self._cache.forget(upload["place"])
+        self._namespace.cache.forget(upload["place"])
 
     def _under(self, path: str) -> list[Upload]:
         out: list[Upload] = []

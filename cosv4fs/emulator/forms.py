@@ -1,4 +1,4 @@
-"""Parameters of a request, whatever carries them: query, JSON body, multipart body (cos.md#bodies, wire.md#tolerate)."""
+"""Parameters of a request, whatever carries them: query, JSON, multipart body (cos.md#bodies, wire.md#tolerate)."""
 
 from __future__ import annotations
 

@@ -127,7 +127,6 @@ class OrderedUpload(SlicedUpload):
         """Continue the upload that an earlier process noted at the place; return whether it still exists."""
         try:
             if record.session is not None:
-                self._asked = True
                 self._take(self._ask(record.session))
                 return True
         except CosError as error:

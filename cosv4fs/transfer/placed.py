@@ -268,7 +268,7 @@ class SlicedUpload(PlacedUpload):
         if record is not None and self._may_have_chosen(record.place):
             if record.matches and record.sha == self._sha:
                 # also to start again: a late request of the dead process then meets ours, and leaves nothing behind
-                self._place = record.place
+                self._place, self._asked = record.place, True
                 if self._continue(record):
                     self._continued = True
                     return

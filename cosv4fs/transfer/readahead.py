@@ -13,6 +13,7 @@ from functools import partial
 
 from fsspec.caching import BaseCache
 
+from cosv4fs.api.interrupts import is_stop
 from cosv4fs.transfer.janitor import do_later
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.tasks import Task
@@ -139,6 +140,9 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             # in the reader's own thread, which must never wait for a place
             task = Task(fill)
             task.run()
+            if is_stop(task.error):
+                # Ctrl-C is for this thread: it does not wait for the segment's turn
+                task.result()
         self._segments.append(_Segment(piece.offset, piece.stop, memory, task))
         return True
 

@@ -168,6 +168,8 @@ def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None]) 
         except queue.Empty:
             idle[ident] = None
             task = tasks.get()
+            # a task may have come before this was noted: then nobody has taken the note back
+            idle.pop(ident, None)
         if task is None:
             # for the next thread
             tasks.put(None)

@@ -248,3 +248,10 @@ class TestReplacedBeforeTheFirstRead:
         second.rm(PATH)
         with fs.open(PATH) as file, pytest.raises(FileNotFoundError):
             file.read()
+
+
+def test_a_range_of_nothing_is_an_error_in_its_place(fs):
+    fs.pipe_file(f"{BUCKET}/x", b"content")
+    first, second = fs.cat_ranges([f"{BUCKET}/x", None], [0, 0], [1, 1])
+    assert first == b"c"
+    assert isinstance(second, Exception)

@@ -447,3 +447,18 @@ def test_what_is_stale_is_told_by_the_clock_of_the_service(generation, tmp_path,
         assert fs.clean_uploads(bucket, older_than=3600) == []
         service.clock_offset = ahead + 3700
         assert len(fs.clean_uploads(bucket, older_than=3600)) == 1
+
+
+@pytest.mark.generation("cosv4")
+def test_what_cannot_be_continued_leaves_nothing(resumer, second, emulator, local, tmp_path, wire):
+    interrupt(resumer, emulator, wire, local)
+    emulator.faults.add(op="upload_slice_list", times=1, action=Refuse(-180))
+    with pytest.raises(OSError, match="not allowed"):
+        resumer.put_file(local, PATH)
+    assert nothing_is_left(resumer, tmp_path)
+
+
+@pytest.mark.generation("cosv4")
+def test_cleaning_everywhere_is_refused_like_listing_everywhere(fs):
+    with pytest.raises(NotImplementedError, match="cannot list buckets"):
+        fs.clean_uploads("")

@@ -1,12 +1,14 @@
 """Writing: whole or not at all, whatever happens on the way."""
 
 import gc
+import gzip
 import io
 import os
 import subprocess
 import sys
 
 import fsspec
+import fsspec.core
 import pytest
 
 from cosv4fs.emulator import Dialect
@@ -311,3 +313,10 @@ def test_buffers_wrap_writers(fs):
     with io.BufferedWriter(fs.open(PATH, "wb"), 16) as file:
         file.write(b"hello " * 10)
     assert fs.cat_file(PATH) == b"hello " * 10
+
+
+def test_the_compression_is_told_by_the_path_without_what_is_around_it(fs):
+    for number, path in enumerate((f"{BUCKET}/0.gz/", fsspec.core.OpenFile(fs, f"{BUCKET}/1.gz"))):
+        with fs.open(path, "wb", compression="infer") as file:
+            file.write(b"content")
+        assert gzip.decompress(fs.cat_file(f"{BUCKET}/{number}.gz")) == b"content"

@@ -165,3 +165,22 @@ def test_memory_that_was_given_back_is_not_read_any_more():
     for start in range(0, 2000, 35):
         assert first.cache._fetch(start, start + 35) == DATA[start : start + 35]
         assert second.cache._fetch(start, start + 35) == DATA[::-1][start : start + 35]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_does_not_wait_for_its_turn(stop):
+    """A reader that fetches a range itself is interrupted at once, whatever becomes of the ranges before."""
+    over = threading.Event()
+
+    def fill(start, view):
+        if start:
+            raise stop
+        over.wait(20)
+        raise OSError(errno.EIO, "too late")
+
+    cache = ReadAhead(BLOCK, fill, len(DATA), Workers(1, 1))
+    try:
+        with pytest.raises(stop):
+            cache._fetch(0, 3 * BLOCK)
+    finally:
+        over.set()
