@@ -178,7 +178,8 @@ def _source(data: bytes) -> Callable[[Stage, Place], None]:
     return lambda stage, place: (place.local / "source").write_bytes(data) and None
 
 
-_BEFORE_THE_SECOND_SLICE = {"upload_slice_data": 2, "upload_slice": 3}
+# v3 may have the content of an earlier cell already: then only the move is left to be interrupted
+_BEFORE_THE_SECOND_SLICE = {"upload_slice_data": 2, "upload_slice": 3, "move": 1}
 _BEFORE_THE_END = {"upload_slice_finish": 1, "move": 1}
 
 
