@@ -69,12 +69,14 @@ class BucketFileSystem(ObjectFileSystem):
         ------
         NotImplementedError
             With ``truncate=False`` and an existing file: the service cannot set times.
+        FileExistsError
+            With ``truncate=False``: an incomplete upload of another client holds the name, or the reply was lost and
+            the file may be what this call has created.
         """
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except CosFileExistsError as error:
-            if error.doubtful:
-                # perhaps it is what was just created
+            if error.doubtful or not self.exists(path):
                 raise
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 

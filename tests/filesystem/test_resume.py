@@ -462,3 +462,13 @@ def test_what_cannot_be_continued_leaves_nothing(resumer, second, emulator, loca
 def test_cleaning_everywhere_is_refused_like_listing_everywhere(fs):
     with pytest.raises(NotImplementedError, match="cannot list buckets"):
         fs.clean_uploads("")
+
+
+@pytest.mark.generation("cosv4")
+def test_a_touched_path_that_an_upload_holds_is_no_existing_file(fs, second, wire):
+    wire.leave(second, "/dir/object", 5 * MIB, MIB)
+    with pytest.raises(FileExistsError):
+        fs.touch(PATH, truncate=False)
+    fs.touch(PATH)
+    with pytest.raises(NotImplementedError, match="time of an existing file"):
+        fs.touch(PATH, truncate=False)

@@ -137,13 +137,15 @@ def put(world: World, folder: str, contents: dict[str, Content]) -> Plan | None:
 
 @operation(name=NAMES, truncate=st.booleans())
 def touch(world: World, name: str, truncate: bool) -> Plan:
-    planned = writes(world, {name: b""}, lambda: world.fs.touch(world.path(name), truncate=truncate))
+    creates = not truncate and name not in world.state.files
+    act = lambda: world.fs.touch(world.path(name), truncate=truncate)  # noqa: E731
+    planned = writes(world, {name: b""}, act, create=creates)
     if not truncate and name in world.state.files:
         same = not world.state.files[name]
         return Plan(planned.act, errors=(NotImplementedError,), unclear=same)
     # a conflict is told as what an existing file is told as
     errors = (*planned.errors, NotImplementedError) if planned.errors and not truncate else planned.errors
-    return Plan(planned.act, planned.change, errors)
+    return dataclasses.replace(planned, errors=errors)
 
 
 @operation(alone=True, contents=several, piece=pieces, fails=st.booleans())
