@@ -443,11 +443,11 @@ def _named(*contests: Contest) -> dict[str, Contest]:
 
 CONTESTS: Mapping[str, Mapping[str, Contest]] = {
     "cosv4": _named(*_uploads(PROTOCOLS["cosv4"]), *_SESSIONS, *_changing(PROTOCOLS["cosv4"])),
-    # v3 is sent nothing before a file is closed: one that is discarded meets nobody
+    # v3 is sent nothing before a file is closed: one that fails meets nobody
     "cosv3": {
         name: contest
         for name, contest in _named(*_uploads(PROTOCOLS["cosv3"]), *_changing(PROTOCOLS["cosv3"])).items()
-        if name != "wb discarded"
+        if name not in ("wb discarded", "wb raised")
     },
     "cdcs": _named(*_written_once(PROTOCOLS["cdcs"])),
 }
