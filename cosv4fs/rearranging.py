@@ -62,9 +62,16 @@ class Rearranging:
         if not exist_ok or not (is_there or self._namespace.has_directory(path)):
             if refusal is not None and refusal.doubtful:
                 raise refusal
-            if not self._namespace.exists(path):
-                raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
-            raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
+            raise self._obstacle(path) from refusal
+
+    def _obstacle(self, path: str) -> CosError:
+        """Return the error that says what is in the way of a directory."""
+        if self._namespace.exists(path):
+            return make_error(errno.EEXIST, "a file or directory of this name exists", path)
+        if self._namespace.has_directory(paths.parent(path)):
+            text = "an incomplete upload holds this name: wait for it, or remove it with clean_uploads or abort_upload"
+            return make_error(errno.EEXIST, text, path)
+        return make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
 
     def _refusal_to_make(self, bucket: str, key: str, path: str) -> CosFileExistsError | None:
         """Create a directory with its parents; return the refusal when something exists already."""

@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import time
+from functools import partial
 
 import fsspec
 import pytest
@@ -472,3 +473,15 @@ def test_a_touched_path_that_an_upload_holds_is_no_existing_file(fs, second, wir
     fs.touch(PATH)
     with pytest.raises(NotImplementedError, match="time of an existing file"):
         fs.touch(PATH, truncate=False)
+
+
+@pytest.mark.generation("cosv4")
+def test_a_directory_whose_name_an_upload_holds_is_refused_for_that_reason(fs, second, wire):
+    wire.leave(second, "/dir/object", 5 * MIB, MIB)
+    for make in (fs.mkdir, partial(fs.makedirs, exist_ok=True)):
+        with pytest.raises(FileExistsError, match="incomplete upload holds this name") as caught:
+            make(PATH)
+        assert caught.value.filename == PATH
+    fs.abort_upload(PATH)
+    fs.mkdir(PATH)
+    assert fs.isdir(PATH)

@@ -123,7 +123,9 @@ def cp_file(world: World, source: str, target: str) -> Plan:
     if source in state.folders:
         if state.blocks_folder(target):
             return Plan(act, Change(given_up={target: b""}), CONFLICT, unclear=target in state.files)
-        return Plan(act, Change(makes=frozenset([target])))
+        # an upload of somebody else may hold the name
+        taken = (FileExistsError,) if target in world.hidden() else ()
+        return Plan(act, Change(makes=frozenset([target])), taken, may_succeed=bool(taken))
     if state.blocks_file(target):
         return Plan(act, Change(given_up={target: b""}), CONFLICT)
     return Plan(act, Change({target: state.files[source]}))
