@@ -189,18 +189,24 @@ def play(stage: Stage, contest: Contest, known: Rehearsal, *strangers: Stranger)
         assert all(action.done.wait(_PATIENCE) for action in hit)
         stage.on_pause()
         verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
-    if verdict is Verdict.LOST and contest.asks_first and any(map(_is_unseen, strangers)):
+    unseen = any(_is_unseen(stranger, known.requests) for stranger in strangers)
+    if verdict is Verdict.LOST and contest.asks_first and unseen:
         verdict = Verdict.BLIND
     row = " + ".join(f"{stranger.fault}, a stranger {stranger.act}" for stranger in strangers)
     moment = " + ".join(f"{stranger.op} {stranger.nth}, at {stranger.spot}" for stranger in strangers)
     return Cell(contest.operation.name, row, moment, verdict, detail, time.monotonic() - began)
 
 
-def _is_unseen(stranger: Stranger) -> bool:
+def _is_unseen(stranger: Stranger, requests: Sequence[str]) -> bool:
     """Return whether a stranger acts after the last question and before the removal that relies on the answer.
 
-    The service removes without conditions, so no client can notice.
+    The service removes without conditions, so no client can notice. Where a status is followed by a listing, that tells
+    no SHA-1: the status was the last question.
     """
+    if stranger.op == "list":
+        last = max(place for place, op in enumerate(requests) if op == "list")
+        is_last = requests[: last + 1].count("list") == stranger.nth and requests[last - 1] == "stat"
+        return is_last and set(requests[last + 1 :]) == {"delete"} and "in equal size" in stranger.act
     return stranger.fault == "nothing wrong" and stranger.op == "delete"
 
 
