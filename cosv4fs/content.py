@@ -85,7 +85,7 @@ class Content:
         try:
             self._fetch_version(start, view)
         except CosError:
-            # perhaps what is remembered of the file is not so: who opens it again shall not be told the same
+            # drop the possibly stale cache entry
             self._fs.runtime.namespace.cache.forget(self._path)
             raise
         if self.sha is not None and len(view) == self.size:

@@ -1,4 +1,4 @@
-"""The command that says in words what is wrong: doctor."""
+"""The command that diagnoses credentials, clock and permissions: doctor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Finding:
     text: str
 
 
-@click.command(short_help="Say in words what is wrong with credentials, clock or bucket.")
+@click.command(short_help="Diagnose credentials, clock and permissions.")
 @click.argument("url")
 @click.option(
     "--write",

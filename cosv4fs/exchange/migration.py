@@ -94,16 +94,16 @@ class Report:
 
 
 class Watcher:
-    """Is told how a migration goes on; this one does nothing. Methods are called from several threads."""
+    """Follows a migration; this one does nothing. Its methods are called from several threads."""
 
     def listed(self, count: int) -> None:
-        """Be told that so many more files are listed."""
+        """Take note that `count` more files were listed."""
 
     def planned(self, files: int, size: int) -> None:
-        """Be told that so many files, of so many bytes together, have to be worked on."""
+        """Take note, once, of the number of files to process and their total size in bytes."""
 
     def moved(self, size: int) -> None:
-        """Be told that so many more bytes went through, or need not."""
+        """Take note that `size` more bytes were transferred, or found unnecessary to transfer."""
 
     def done(self, outcome: Outcome) -> None:
         """Be told of a file that is done, which is noted in the manifest."""

@@ -1,4 +1,4 @@
-"""doctor: says in words what is wrong."""
+"""doctor: diagnoses credentials, clock and permissions."""
 
 import re
 

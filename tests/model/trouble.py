@@ -1,4 +1,4 @@
-"""What may go wrong during a step: a kind of fault of the local service, from the how-manieth request on, how often."""
+"""What may go wrong during a step: a kind of fault of the local service, starting with the nth request, how often."""
 
 from __future__ import annotations
 

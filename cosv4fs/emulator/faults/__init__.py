@@ -1,7 +1,7 @@
 """Faults on order: a test says which connection or request shall go wrong, and how.
 
-A fault is a rule (which requests, from the how-manieth on, how often) and an action (what happens). Actions say what
-they do by their constructor and their repr; a new kind of fault is a new subclass of `Action`.
+A fault is a rule (which requests, starting with the nth match, how often) and an action (what happens). Actions say
+what they do by their constructor and their repr; a new kind of fault is a new subclass of `Action`.
 
 Examples
 --------
