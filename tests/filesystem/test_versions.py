@@ -3,6 +3,7 @@
 import errno
 import io
 import time
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -35,6 +36,8 @@ class FrozenClock:
 def clock(monkeypatch):
     clock = FrozenClock()
     monkeypatch.setattr(Interrupts, "sleep", lambda _, seconds: clock.sleep(seconds))
+    # the reader's clock is the service's: a busy machine may take seconds of which that knows nothing
+    monkeypatch.setattr("cosv4fs.content.time", SimpleNamespace(monotonic=clock))
     return clock
 
 
