@@ -126,6 +126,17 @@ class Do(faults.Action):
         self.act()
 
 
+def read_head(connection):
+    """Return what a connection brings up to the end of a head, or with more; nothing where it ends before."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        head += more
+    return head
+
+
 class RawServer:
     """Sends prepared bytes for each request, whatever it was, and closes the connection."""
 
@@ -164,12 +175,9 @@ class RawServer:
 
     def _answer(self, connection):
         try:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                more = connection.recv(65536)
-                if not more:
-                    return
-                head += more
+            head = read_head(connection)
+            if not head:
+                return
             head, _, body = head.partition(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: *(\d+)", head)
             missing = int(length[1]) - len(body) if length else 0
@@ -216,13 +224,7 @@ class KeepingServer(RawServer):
 
     def _converse(self, connection):
         with connection, contextlib.suppress(OSError):
-            while True:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    more = connection.recv(65536)
-                    if not more:
-                        return
-                    head += more
+            while head := read_head(connection):
                 self.requests.append(head)
                 reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
                 for part in [reply] if isinstance(reply, bytes) else reply:

@@ -62,7 +62,7 @@ class BucketNamespace(Namespace):
         Raises
         ------
         FileNotFoundError
-            There is neither; an unfinished upload does not count.
+            There is neither; an incomplete upload does not count.
         """
         if not path:
             return directory_info("")

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests import support
-from tests.support import RawServer
+from tests.support import RawServer, read_head
 
 
 def http_reply(body=b"", status="200 OK", headers=(), length=None):
@@ -62,12 +62,9 @@ class TunnelProxy(RawServer):
         self._target = port
 
     def _answer(self, connection):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            more = connection.recv(65536)
-            if not more:
-                return
-            head += more
+        head = read_head(connection)
+        if not head:
+            return
         self.requests.append(head)
         assert re.match(rb"CONNECT \S+ HTTP/1\.[01]\r\n", head)
         with socket.create_connection(("127.0.0.1", self._target), timeout=20) as other:

@@ -15,7 +15,7 @@ from cosv4fs.api.replies import Entry, Fields
 from cosv4fs.bulk import check_contained
 from tests.security.conftest import BUCKET
 from tests.security.servers import http_reply
-from tests.support import MIB, RawServer, content
+from tests.support import MIB, RawServer, content, read_head
 
 BAD = b'{"code":-197,"message":"ERROR_CMD_FILE_NOTEXIST"}'
 
@@ -29,9 +29,9 @@ class HostileBucket(RawServer):
         self._rows += [{"name": name} for name in folders]
 
     def _answer(self, connection):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
+        head = read_head(connection)
+        if not head:
+            return
         self.requests.append(head)
         path, _, query = unquote(head.split()[1].decode()).partition("?")
         connection.sendall(self._reply(path, query))

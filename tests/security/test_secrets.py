@@ -24,7 +24,7 @@ from cosv4fs.emulator import faults
 from cosv4fs.transfer.journal import Record
 from tests.security.conftest import BUCKET, SECRET_ID, SECRET_KEY
 from tests.security.servers import http_reply
-from tests.support import MIB, RawServer, content, raw_client
+from tests.support import MIB, RawServer, content, raw_client, read_head
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -207,9 +207,9 @@ class Echo(RawServer):
         self._make = make
 
     def _answer(self, connection):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
+        head = read_head(connection)
+        if not head:
+            return
         self.requests.append(head)
         sent = re.search(rb"(?i)authorization: (\S+)", head)[1].decode()
         connection.sendall(self._make(sent))
