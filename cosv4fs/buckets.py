@@ -132,7 +132,7 @@ class BucketFileSystem(ObjectFileSystem):
     def rm_file(self, path: str) -> None:
         """Remove one file.
 
-        An unfinished upload is no file (see `abort_upload`): a path of which nothing is remembered costs a question.
+        An incomplete upload is no file (see `abort_upload`): to tell costs one more request with a cold cache.
 
         Raises
         ------

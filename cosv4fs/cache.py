@@ -1,4 +1,4 @@
-"""What is remembered of the service: listings and statuses, for a short time.
+"""What is cached of the service: listings and statuses, for a short time.
 
 Policy: an entry lives for `seconds`. Every mutation made through this package forgets what it touches and advances a
 generation; an answer that was asked for before a mutation is never stored after it. Misses are not stored, and a

@@ -1,6 +1,6 @@
 """The table of error codes of the COS JSON API: one row per code, one place for what each means.
 
-The client reads from it which exception to raise and whether a request may be sent again; the emulator reads from it
+The client reads from it which exception to raise and whether a request may be retried; the emulator reads from it
 which name and HTTP status belong to a code. It is the only thing that both know.
 
 Source: cos.md#codes, the vendor's list "错误码定位" and the codes seen in the vendor's own clients.

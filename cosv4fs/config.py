@@ -133,7 +133,7 @@ class Config:
     connect_timeout, read_timeout : float
         Seconds to wait for a connection and for the next bytes of a reply.
     max_retries, retry_deadline : int, float
-        How often a request is sent again, and the seconds after which it is not sent again.
+        How often a request is retried, and the seconds after which nothing is retried.
     max_concurrency, max_requests : int
         Slices or ranges in flight at once; other requests in flight at once.
     slice_size, single_upload_limit : int
@@ -147,8 +147,8 @@ class Config:
         Whether objects of unknown size that outgrow `spool_memory` travel while they are written: ``auto`` asks each
         bucket once whether it can, ``never`` keeps them in the spool, ``always`` does not ask.
     verify_downloads : str
-        Whether whole objects that were read are compared with their SHA-1: ``known`` where a listing or status that is
-        remembered tells it, ``always`` asks for it, ``never`` trusts what comes. It costs about a second of processor
+        Whether whole objects that were read are compared with their SHA-1: ``known`` where a cached listing or status
+        tells it, ``always`` asks for it, ``never`` trusts what comes. It costs about a second of processor
         time per GB.
     checksum : bool
         Hash files and memory before they are sent in slices, so that the server verifies them; spooled contents are
@@ -164,7 +164,7 @@ class Config:
     progress : bool
         Whether ``put``, ``get``, ``put_file`` and ``get_file`` show a bar (tqdm's), where no callback is given.
     use_listings_cache, listings_expiry_time : bool, float
-        Whether listings and statuses are remembered, and for how many seconds.
+        Whether listings and statuses are cached, and for how many seconds.
     generation : Generation
         Which generation of the API is spoken; no option, but decided by the protocol.
     """

@@ -45,7 +45,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
     """A file opened for reading.
 
     One version of the object is read, that of the first bytes. Where it was replaced between a status that is
-    remembered and the first read, the file is that of now, unless the old size was told to somebody already.
+    cached and the first read, the file is that of now, unless the old size was told to somebody already.
 
     Nothing that it consists of refers to it, so a file that nobody closes ends with the last reference to it.
 
@@ -150,7 +150,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             if not can_renew or error.errno != errno.ESTALE:
                 self._refuse_when_closing()
                 raise
-            # nobody has had a byte: what was remembered is forgotten by now
+            # nobody has had a byte: the stale cache entry is dropped by now
             self.cache.close()
             self._open_content(Content(self.fs, self.path))
             self.cache = self._new_cache()

@@ -146,7 +146,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         path : str
             The path.
         refresh : bool
-            Ask the service even when the answer is remembered.
+            Ask the service even if the answer is cached.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         return self.namespace.info(self._fresh(path, refresh))
 
     def _fresh(self, path: str, refresh: bool) -> str:
-        """Return a path without its protocol; with `refresh` nothing is remembered of it any more."""
+        """Return a path without its protocol; with `refresh` what is cached of it is dropped."""
         stripped: str = self._strip_protocol(path)
         if refresh:
             self.namespace.cache.forget(stripped or None)
@@ -190,7 +190,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         detail : bool
             Return info dicts (see `info`) instead of paths.
         refresh : bool
-            Ask the service even when the answer is remembered.
+            Ask the service even if the answer is cached.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         prefix : str
             Return only what lies below the directory `path` and goes on with this, as in s3fs.
         refresh : bool
-            Ask the service even when the answer is remembered.
+            Ask the service even if the answer is cached.
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
@@ -253,7 +253,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
     ) -> list[str] | dict[str, Info]:
         """Find what matches a pattern; see fsspec. Only directories that can match are listed.
 
-        With `refresh` the service is asked even when the answer is remembered.
+        With `refresh` the service is asked even if the answer is cached.
         """
         stripped = self._strip_protocol(path)
         if refresh:
@@ -318,7 +318,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         return int(self.ukey(path)[:16], 16)
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Forget what is remembered of a path and everything below it, or of all paths."""
+        """Invalidate what is cached of a path and everything below it, or of all paths."""
         super().invalidate_cache(path)
         self.namespace.cache.forget(self._strip_protocol(path or "") or None)
 

@@ -41,7 +41,7 @@ class Caller(ABC):
     signer : object
         Makes signatures by a clock that follows the server's.
     policy : RetryPolicy, optional
-        When requests are sent again; from the configuration unless given.
+        When requests are retried; from the configuration unless given.
 
     Attributes
     ----------

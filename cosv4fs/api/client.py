@@ -8,8 +8,8 @@ Objects are addressed by bucket and key. A key begins with ``/``; that of a dire
 root is ``/``. Sizes and offsets are bytes, times are Unix seconds.
 
 All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`). A request that
-failed for a passing reason is sent again; one whose reply was lost is recognised when it had succeeded, and is an error
-with ``doubtful`` where nobody can tell.
+failed with a transient error is retried; one whose reply was lost is recognised when it had succeeded, and is an error
+with ``doubtful`` where it cannot be known.
 """
 
 from __future__ import annotations

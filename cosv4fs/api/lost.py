@@ -27,7 +27,7 @@ TOLERANCE = 2.0
 
 
 def is_final(error: CosError) -> bool:
-    """Return whether a request that failed like this is not sent again."""
+    """Return whether a request that failed like this is not retried."""
     return error.retry in (Retry.NO, Retry.SESSION)
 
 

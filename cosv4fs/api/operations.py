@@ -52,7 +52,7 @@ class CosClient(FilesCaller):
     config : Config
         From `cosv4fs.config.resolve`; or use `connect`.
     policy : RetryPolicy, optional
-        When requests are sent again; from the configuration unless given.
+        When requests are retried; from the configuration unless given.
     clock : callable, optional
         Returns Unix seconds, for signatures.
 

@@ -1,4 +1,4 @@
-"""When a request is sent again: one policy, one loop.
+"""When a request is retried: one policy, one loop.
 
 What may be retried stands in the table of `cosv4fs.codes`; this module only decides when and how often.
 """
@@ -31,7 +31,7 @@ class RetryPolicy:
     Parameters
     ----------
     retries : int
-        How often a request is sent again without any progress.
+        How often a request is retried without any progress.
     deadline : float
         Seconds since the start, or since the last progress, after which no further attempt starts.
     clock, sleep, uniform : callables

@@ -137,7 +137,7 @@ def _sha1(place: Place, callback: Callback, info: dict[str, Any] | None = None) 
 
 def _fresh_info(place: Place) -> dict[str, Any]:
     place.fs.invalidate_cache(place.path)
-    # a listing that another thread has asked for before may be remembered only now: who can be told to ask, is told
+    # a listing that another thread has asked for before may be cached only now: who can be told to ask, is told
     refresh = {"refresh": True} if "refresh" in signature(place.fs.info).parameters else {}
     return dict(place.fs.info(place.path, **refresh))
 
@@ -154,7 +154,7 @@ def _describe(error: Exception) -> str:
 
 
 class _Sizes:
-    """What the target has, by one listing per directory; the last few are remembered."""
+    """What the target has, by one listing per directory; the last few are cached."""
 
     _MOST = 16
 

@@ -107,8 +107,8 @@ class BucketNamespace(Namespace):
     def is_directory(self, path: str) -> bool:
         """Return whether there is a directory, by its first page of entries.
 
-        Who asks this usually lists the directory next, or asks for files in it: a page that is the whole listing is
-        remembered, at the price of one request either way.
+        Callers usually list the directory next, or ask for files in it: a page that is the whole listing is cached, at
+        the price of one request either way.
         """
         if not path or self.cache.is_directory(path):
             return True

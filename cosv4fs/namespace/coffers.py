@@ -197,7 +197,7 @@ class CofferNamespace(Namespace):
         return Version(info["size"], info["etag"])
 
     def file(self, path: str) -> Info | None:
-        """Return the info of an object, None when there is none: one request unless it is remembered."""
+        """Return the info of an object, None when there is none: one request unless it is cached."""
         known = self.cache.info(path)
         if known is not None and known["type"] == "file":
             return known
@@ -216,7 +216,7 @@ class CofferNamespace(Namespace):
     def directory(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of a coffer, or of a directory in one: one page of its keys.
 
-        A page that is the whole listing is remembered for all levels.
+        A page that is the whole listing is cached for all levels.
 
         Raises
         ------
@@ -333,7 +333,7 @@ class CofferNamespace(Namespace):
         return out
 
     def _levels(self, path: str) -> Levels:
-        """Return all levels below a directory, from what is remembered or from the service."""
+        """Return all levels below a directory, from the cache or from the service."""
         known = self._known_below(path)
         if known is None:
             return self._listed(path)
@@ -387,7 +387,7 @@ class CofferNamespace(Namespace):
         return infos
 
     def _known_below(self, path: str) -> dict[str, Info] | None:
-        """Return infos of everything below a directory, when all of its levels are remembered."""
+        """Return infos of everything below a directory, when all of its levels are cached."""
         out: dict[str, Info] = {}
         folders = [path]
         for folder in folders:

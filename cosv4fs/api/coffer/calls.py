@@ -44,7 +44,7 @@ class CofferCaller(Caller):
     config : Config
         From `cosv4fs.config.resolve` with ``generation=CDCS``; or use `connect`.
     policy : RetryPolicy, optional
-        When requests are sent again; from the configuration unless given.
+        When requests are retried; from the configuration unless given.
     clock : callable, optional
         Returns Unix seconds, for signatures.
     """

@@ -9,8 +9,8 @@ with ``/``, which is not part of it on the wire. What is stored is never replace
 expires. Sizes and offsets are bytes, times are Unix seconds.
 
 All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`), and `ValueError`
-for arguments that no service could take. A request that failed for a passing reason is sent again; one whose reply was
-lost is recognised when it had succeeded, and is an error with ``doubtful`` where nobody can tell.
+for arguments that no service could take. A request that failed with a transient error is retried; one whose reply was
+lost is recognised when it had succeeded, and is an error with ``doubtful`` where it cannot be known.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CofferClient(CofferUploads):
     config : Config
         From `cosv4fs.config.resolve` with ``generation=CDCS``; or use `connect`.
     policy : RetryPolicy, optional
-        When requests are sent again; from the configuration unless given.
+        When requests are retried; from the configuration unless given.
     clock : callable, optional
         Returns Unix seconds, for signatures.
 
