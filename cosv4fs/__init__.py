@@ -1,9 +1,9 @@
-"""fsspec filesystems for Tencent Cloud COS buckets served by the JSON API (v4) or its predecessor, and for coffers.
+"""fsspec filesystems for Tencent Cloud COS buckets served by the JSON API (v4) or v3, and for coffers.
 
 >>> import pandas as pd
 >>> pd.read_parquet("cosv4://bucket/dir/x.parquet")  # doctest: +SKIP
 
-`CosV4FileSystem` is the filesystem, `CosV3FileSystem` the one for the predecessor (``cosv3://bucket/dir/x.parquet``);
+`CosV4FileSystem` is the filesystem, `CosV3FileSystem` the one for v3 (``cosv3://bucket/dir/x.parquet``);
 `CofferFileSystem` that for the write-once Data Coffer Service (``cdcs://coffer-1250000000/dir/x.parquet``);
 `cosv4fs.api.CosV4Client`, `CosV3Client` and `CofferClient` are the clients beneath them, usable alone;
 `cosv4fs.emulator.Emulator` and `CofferEmulator` local services that speak the same APIs.

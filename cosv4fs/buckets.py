@@ -13,7 +13,7 @@ from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.generation import V3, V4
+from cosv4fs.protocols import V3, V4
 from cosv4fs.runtime import BucketRuntime
 
 __all__ = ["BucketFileSystem", "CosV3FileSystem", "CosV4FileSystem"]
@@ -294,11 +294,11 @@ class CosV4FileSystem(BucketFileSystem):
     """
 
     protocol = "cosv4"
-    generation = V4
+    spec = V4
 
 
 class CosV3FileSystem(BucketFileSystem):
-    """Buckets of the predecessor, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
+    """Buckets of v3, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
 
     It is used as `CosV4FileSystem` is, with the same options; the account may also come from ``COSV3_APPID``,
     ``COSV3_SECRET_ID``, ``COSV3_SECRET_KEY`` and ``COSV3_ENDPOINT``, or from fsspec's configuration under ``cosv3``.
@@ -310,4 +310,4 @@ class CosV3FileSystem(BucketFileSystem):
     """
 
     protocol = "cosv3"
-    generation = V3
+    spec = V3

@@ -92,7 +92,7 @@ _PROXY = [
     _refused(-81, "ERROR_PROXY_AUTH_SIGN_EMPTY", "the request carries no signature: set secret_id and secret_key"),
     _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
     _refused(-79, "ERROR_PROXY_AUTH_SECRETID_NOEXIST", "the secret_id is unknown"),
-    _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the account's API generation"),
+    _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the API version of the account"),
     Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, _EACCES, Retry.RESIGN),
     _refused(-76, "ERROR_PROXY_AUTH_ONCESIGN_NOFILEID", "a single-use signature names no object"),
     _refused(-75, "ERROR_PROXY_AUTH_UNSUPPORTED_OP", "the operation is not allowed with this kind of signature"),

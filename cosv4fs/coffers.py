@@ -11,8 +11,8 @@ from cosv4fs.api import CofferClient
 from cosv4fs.capabilities import COFFERS
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.generation import CDCS
 from cosv4fs.namespace import CofferNamespace
+from cosv4fs.protocols import CDCS
 from cosv4fs.runtime import CofferRuntime
 from cosv4fs.transfer.writeonce import WRITE_ONCE
 
@@ -54,7 +54,7 @@ class CofferFileSystem(ObjectFileSystem):
     """
 
     protocol = "cdcs"
-    generation = CDCS
+    spec = CDCS
     capabilities = COFFERS
     _no_append = WRITE_ONCE
     _positional = ("secret_id", "secret_key", "region", "endpoint")

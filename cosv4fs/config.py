@@ -19,8 +19,8 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.generation import V4, Generation
 from cosv4fs.profiles import FILE_VARIABLE, profile_options
+from cosv4fs.protocols import V4, ProtocolSpec
 
 __all__ = [
     "ENVIRONMENT",
@@ -165,8 +165,8 @@ class Config:
         Whether ``put``, ``get``, ``put_file`` and ``get_file`` show a bar (tqdm's), where no callback is given.
     use_listings_cache, listings_expiry_time : bool, float
         Whether listings and statuses are cached, and for how many seconds.
-    generation : Generation
-        Which generation of the API is spoken; no option, but decided by the protocol.
+    protocol : ProtocolSpec
+        The protocol spoken; no option, but given by the class of the filesystem or client.
     """
 
     appid: str = ""
@@ -202,7 +202,7 @@ class Config:
     progress: bool = False
     use_listings_cache: bool = True
     listings_expiry_time: float = 10.0
-    generation: Generation = V4
+    protocol: ProtocolSpec = V4
 
     @property
     def scheme(self) -> str:
@@ -212,17 +212,17 @@ class Config:
     @property
     def api_root(self) -> str:
         """The URL before ``/files/…`` (cos.md#hosts)."""
-        return self.endpoint or f"{self.scheme}://{self.generation.api_host.format(region=self.region)}"
+        return self.endpoint or f"{self.scheme}://{self.protocol.api_host.format(region=self.region)}"
 
     @property
     def service_root(self) -> str:
         """The URL before the path of what concerns no single region (cdcs.md#service)."""
-        host = self.generation.service_host
+        host = self.protocol.service_host
         return f"{self.scheme}://{host}" if host and not self.endpoint else self.api_root
 
     def download_host(self, bucket: str) -> str:
         """Return the name of a bucket's origin download host (cos.md#hosts)."""
-        return self.generation.download_host.format(bucket=bucket, appid=self.appid, region=self.region)
+        return self.protocol.download_host.format(bucket=bucket, appid=self.appid, region=self.region)
 
     def download_root(self, bucket: str) -> tuple[str, str | None]:
         """Return (URL before the object's key, Host header or None) for downloads from `bucket`.
@@ -240,18 +240,18 @@ class EnvironmentToken:
     """The environment's part of the configuration, read anew at each access.
 
     A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem. Its
-    class says by ``generation`` which variables count.
+    class says by ``spec`` which variables count.
     """
 
     def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
-        generation: Generation = getattr(owner, "generation", V4)
-        names = (*generation.environment.values(), generation.profile_variable, FILE_VARIABLE)
+        protocol: ProtocolSpec = getattr(owner, "spec", V4)
+        names = (*protocol.environment.values(), protocol.profile_variable, FILE_VARIABLE)
         return tuple(os.environ.get(name) for name in names)
 
 
 @discreet
 def resolve(
-    options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None, generation: Generation = V4
+    options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None, protocol: ProtocolSpec = V4
 ) -> Config:
     """Return the configuration for `options`, completed from the environment and `fallback`.
 
@@ -264,8 +264,8 @@ def resolve(
     fallback : mapping, optional
         Values from a configuration file. fsspec mixes them into the options before anyone sees them, so an option
         that equals its fallback gives way to the environment.
-    generation : Generation
-        Which generation of the API is meant, and so which environment variables.
+    protocol : ProtocolSpec
+        The protocol whose defaults and environment variables apply.
 
     Raises
     ------
@@ -280,9 +280,9 @@ def resolve(
     given = _renamed(options)
     own = {name: value for name, value in given.items() if fallback.get(name) != value or name not in fallback}
     named = own.pop("profile", None)
-    variables = generation.environment.items()
+    variables = protocol.environment.items()
     environment = {name: os.environ[variable] for name, variable in variables if os.environ.get(variable)}
-    usual = os.environ.get(generation.profile_variable) or fallback.pop("profile", None)
+    usual = os.environ.get(protocol.profile_variable) or fallback.pop("profile", None)
     layers = [own, profile_options(named)] if named else [own]
     layers += [environment, *([profile_options(usual)] if usual and not named else []), fallback]
     merged: dict[str, Any] = {}
@@ -291,8 +291,8 @@ def resolve(
             # a token belongs to the key it was handed out with, never to one from elsewhere
             merged.pop("security_token", None)
         merged |= _renamed(layer)
-    _check_use(merged, generation)
-    config = Config(**(dict(generation.defaults) | _normalised(merged, generation)), generation=generation)
+    _check_use(merged, protocol)
+    config = Config(**(dict(protocol.defaults) | _normalised(merged, protocol)), protocol=protocol)
     _check(config)
     return config
 
@@ -307,15 +307,15 @@ def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _check_use(given: Mapping[str, Any], generation: Generation) -> None:
+def _check_use(given: Mapping[str, Any], protocol: ProtocolSpec) -> None:
     """Refuse options that would do nothing; an empty text is none."""
-    for name, why in generation.refused:
+    for name, why in protocol.refused:
         if given.get(name, "") != "":
-            raise ValueError(f"{name} is no option of {generation.name}: {why}")
+            raise ValueError(f"{name} is no option of {protocol.name}: {why}")
 
 
-def _normalised(given: dict[str, Any], generation: Generation) -> dict[str, Any]:
-    known = [name for name in Config.__dataclass_fields__ if name != "generation"]
+def _normalised(given: dict[str, Any], protocol: ProtocolSpec) -> dict[str, Any]:
+    known = [name for name in Config.__dataclass_fields__ if name != "protocol"]
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise TypeError(f"unknown option {', '.join(unknown)}; known are {', '.join(known)}")
@@ -324,7 +324,7 @@ def _normalised(given: dict[str, Any], generation: Generation) -> dict[str, Any]
         given[name] = str(given.get(name, "")).strip()
     for name in ("secret_key", "security_token"):
         given[name] = Secret(given[name])
-    if generation.short_regions:
+    if protocol.short_regions:
         given["region"] = REGIONS.get(given["region"].lower(), given["region"])
     for name in ("endpoint", "download_endpoint"):
         given[name] = str(given.get(name, "")).rstrip("/")
@@ -356,27 +356,27 @@ def _pairs(proxies: object) -> tuple[tuple[str, str], ...]:
 
 def _check(config: Config) -> None:
     given_later = config.anon or config.credentials is not None
-    needed = ["appid"] if config.generation.has_appid else []
+    needed = ["appid"] if config.protocol.has_appid else []
     needed += [] if given_later else ["secret_id", "secret_key"]
-    if config.generation.has_regions and not config.endpoint:
+    if config.protocol.has_regions and not config.endpoint:
         needed.append("region")
     missing = [name for name in needed if not getattr(config, name)]
     if missing:
-        raise MissingCredentialsError(13, _how_to_set(missing, config.generation), None)
+        raise MissingCredentialsError(13, _how_to_set(missing, config.protocol), None)
     for name in ("endpoint", "download_endpoint"):
         _check_url(name, getattr(config, name))
     for name in ("secret_id", "secret_key", "security_token"):
         # not shown: it is the value that is secret
         if not getattr(config, name).isprintable():
             raise ValueError(f"{name} has characters that no key has, such as line breaks or control characters")
-    if config.generation.has_appid and not (config.appid.isascii() and config.appid.isdigit()):
+    if config.protocol.has_appid and not (config.appid.isascii() and config.appid.isdigit()):
         raise ValueError(f"appid must be a number, not {config.appid!r}")
     if config.streaming not in ("auto", "never", "always"):
         raise ValueError(f"streaming must be auto, never or always, not {config.streaming!r}")
     if config.verify_downloads not in ("known", "always", "never"):
         raise ValueError(f"verify_downloads must be known, always or never, not {config.verify_downloads!r}")
     if config.region and not _REGION.fullmatch(config.region):
-        example = "a short code such as gz" if config.generation.short_regions else "like ap-tianjin"
+        example = "a short code such as gz" if config.protocol.short_regions else "like ap-tianjin"
         raise ValueError(f"region must be {example}, not {config.region!r}: it becomes part of a host")
     if config.credentials is not None and not callable(config.credentials):
         raise TypeError("credentials must be a callable that returns secret_id, secret_key and expires")
@@ -409,7 +409,7 @@ def _check_numbers(config: Config) -> None:
         is_number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value):
             raise ValueError(f"{name} must be a number, not {value!r}")
-    sizes, most = config.generation.slice_sizes, config.generation.max_single_upload
+    sizes, most = config.protocol.slice_sizes, config.protocol.max_single_upload
     if config.slice_size not in sizes:
         allowed = f"{sizes[0]} to {sizes[-1]}" if isinstance(sizes, range) else f"one of {sizes}"
         raise ValueError(f"slice_size must be {allowed} bytes, not {config.slice_size}")
@@ -426,9 +426,9 @@ def _check_numbers(config: Config) -> None:
             raise ValueError(f"{name} must be a positive number of seconds, not {getattr(config, name)}")
 
 
-def _how_to_set(missing: list[str], generation: Generation) -> str:
-    ways = [f"{name} (option {name}= or environment variable {generation.environment[name]})" for name in missing]
+def _how_to_set(missing: list[str], protocol: ProtocolSpec) -> str:
+    ways = [f"{name} (option {name}= or environment variable {protocol.environment[name]})" for name in missing]
     return (
         f"missing {', '.join(ways)}; storage_options= of pandas and dask pass options on, and an fsspec configuration "
-        f"file may set them under {generation.name!r}; profile= names a section of the profile file"
+        f"file may set them under {protocol.name!r}; profile= names a section of the profile file"
     )

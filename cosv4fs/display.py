@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 50
 """Rows of a listing that a notebook shows."""
 
-_HIDDEN = {"secret_id", "secret_key", "security_token", "proxies", "appid", "region", "endpoint", "generation"}
+_HIDDEN = {"secret_id", "secret_key", "security_token", "proxies", "appid", "region", "endpoint", "protocol"}
 """Options that are secret, or shown in a line of their own."""
 
 
@@ -63,7 +63,7 @@ def filesystem_html(name: str, config: Config | None) -> str:
         ("appid", config.appid),
         ("access", "anonymous" if config.anon else "signed"),
     ]
-    usual = {field.name: field.default for field in dataclasses.fields(config)} | dict(config.generation.defaults)
+    usual = {field.name: field.default for field in dataclasses.fields(config)} | dict(config.protocol.defaults)
     changed = [
         (option, str(getattr(config, option)))
         for option, default in usual.items()

@@ -24,10 +24,10 @@ from cosv4fs.capabilities import BUCKETS
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.display import Listing, filesystem_html, filesystem_text, service_of, with_progress
 from cosv4fs.file import CosV4Reader, CosV4Writer
-from cosv4fs.generation import V4, Generation
 from cosv4fs.identity import Discreet, described, restore, token
 from cosv4fs.namespace import Info, Namespace, key_of, time_of
 from cosv4fs.opening import WholeTransaction, open_layers
+from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.runtime import Runtime, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.status import Client
@@ -50,8 +50,8 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
     """
 
     protocol: str
-    generation: Generation = V4
-    """Which service, and which generation of its API, is spoken to."""
+    spec: ProtocolSpec = V4
+    """The protocol that the filesystem speaks."""
     capabilities = BUCKETS
     """What the filesystem can do, for code that works on any two filesystems."""
     transaction_type = WholeTransaction
@@ -67,7 +67,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
     )
 
     def __init__(self, account: Mapping[str, Any], asynchronous: bool, loop: Any, **options: Any) -> None:
-        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.generation)
+        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.spec)
         super().__init__(asynchronous=asynchronous, loop=loop)
         self.config, self.blocksize = config, config.range_size
         self._runtime, self._pid = runtime_for(config), os.getpid()

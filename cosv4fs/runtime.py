@@ -20,9 +20,9 @@ from cosv4fs.cache import Kin, PathCache
 from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import PerProcess
-from cosv4fs.generation import V4
 from cosv4fs.metadata import Metadata
 from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace, Written
+from cosv4fs.protocols import V4
 from cosv4fs.rearranging import Rearranging
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.probe import StreamingProbe
@@ -108,7 +108,7 @@ def _build(config: Config, registry: _Registry) -> Runtime:
     workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
     client.on_throttle = workers.window.narrow
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
-    # where one endpoint is named for both generations of the JSON API, they serve the same buckets
+    # where one endpoint is named for both versions of the JSON API, they serve the same buckets
     cache = PathCache(seconds, kin=registry.kin.setdefault((config.api_root, config.appid), Kin()))
     if isinstance(client, CofferClient):
         written = registry.written.setdefault(_account(config), Written())
@@ -126,7 +126,7 @@ def _for_buckets(client: CosClient, workers: Workers, namespace: BucketNamespace
         transfers,
         Files(namespace, transfers, workers, _journal(config), config),
         BucketUploads(client, workers, namespace),
-        Rearranging(client, workers, namespace, copies_on_server=config.generation is V4),
+        Rearranging(client, workers, namespace, copies_on_server=config.protocol is V4),
         Metadata(client, namespace.cache),
     )
 
@@ -138,7 +138,7 @@ def _for_coffers(client: CofferClient, workers: Workers, namespace: CofferNamesp
 
 
 def _journal(config: Config) -> Journal:
-    return Journal(config.journal_dir, f"{config.api_root}{config.generation.prefix} {config.appid}")
+    return Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
 
 
 def _account(config: Config) -> tuple[object, ...]:

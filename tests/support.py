@@ -63,7 +63,7 @@ class Service:
         self.emulator.start()
         self.clock = Clock()
         given = {**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})}
-        self.config = resolve(given, generation=kind.generation)
+        self.config = resolve(given, protocol=kind.protocol)
         self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
         self.client = kind(self.config, self.policy, clock)
         self.workers = Workers(self.config.max_concurrency, self.config.max_requests)
@@ -249,7 +249,7 @@ def raw_client(server, kind=CosV4Client, **options):
     """Return a client for a `RawServer` that tries once."""
     given = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz", "endpoint": server.endpoint}
     given |= {"max_retries": 0, "read_timeout": 20.0}
-    return kind(resolve({**given, **options}, generation=kind.generation))
+    return kind(resolve({**given, **options}, protocol=kind.protocol))
 
 
 @pytest.fixture

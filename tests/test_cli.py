@@ -9,7 +9,7 @@ import pytest
 
 from cosv4fs import __version__
 from cosv4fs.cli import main
-from cosv4fs.commands.failures import EXIT_CODES
+from cosv4fs.cli.failures import EXIT_CODES
 
 PYTHON = [sys.executable, "-m", "cosv4fs.cli"]
 HIDE = """

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cosv4fs import errors
-from cosv4fs.commands.failures import EXIT_CODES
+from cosv4fs.cli.failures import EXIT_CODES
 from cosv4fs.config import ENVIRONMENT, MIB, Config
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.generation import CDCS, V3
+from cosv4fs.protocols import CDCS, V3
 
 from . import __main__ as checks
 
@@ -90,7 +90,7 @@ def test_options():
         return f"{value // MIB} MiB" if is_size else repr(value)
 
     fields = {field.name: shown(field.default) for field in dataclasses.fields(Config)}
-    expected = {name: default for name, default in fields.items() if name not in (*ENVIRONMENT, "generation")}
+    expected = {name: default for name, default in fields.items() if name not in (*ENVIRONMENT, "protocol")}
     assert {name: default for name, default, _ in table("Options")} == expected
 
 

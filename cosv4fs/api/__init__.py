@@ -1,18 +1,13 @@
-"""The service's words: sign, send, retry, parse. One typed method per operation; knows nothing of filesystems.
+"""The clients: sign, send, retry, parse. One typed method per operation, usable without fsspec.
 
-Modules of all services: `caller` (how operations run), `credentials`, `clock` (the server's), `http` (the only user of
-`requests`), `retry`, `interrupts` (stopping what is under way), `download` (ranges). Of the JSON API: `operations`
-(those of both generations), `client` (v4's own), `predecessor` (v3's own), `files` (how each becomes requests), `lost`
-(what became of requests without a reply), `signing`, `bodies`, `replies`, `listing` (paging). Of the Data Coffer
-Service: `coffer`.
+Shared by all services: `caller` (how operations run), `credentials`, `clock` (the server's), `transport` (the only
+module that uses `requests`), `retry`, `interrupts` (cancelling requests in flight), `download` (ranges), `paging`. The
+packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service.
 """
 
-from cosv4fs.api.client import CosV4Client
-from cosv4fs.api.coffer import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
-from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.operations import CosClient
-from cosv4fs.api.predecessor import CosV3Client
-from cosv4fs.api.replies import (
+from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
+from cosv4fs.api.cos.client import CosClient
+from cosv4fs.api.cos.replies import (
     Entry,
     Page,
     PathStatus,
@@ -21,8 +16,11 @@ from cosv4fs.api.replies import (
     UnfinishedUpload,
     UploadedObject,
 )
+from cosv4fs.api.cos.v3 import CosV3Client
+from cosv4fs.api.cos.v4 import CosV4Client
+from cosv4fs.api.download import Fetched, Version
 from cosv4fs.config import Config
-from cosv4fs.generation import CDCS, V3, V4, Generation
+from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
 __all__ = [
     "Coffer",
@@ -47,7 +45,7 @@ __all__ = [
     "client_for",
 ]
 
-_CLIENTS: dict[Generation, type[CosClient] | type[CofferClient]] = {
+_CLIENTS: dict[ProtocolSpec, type[CosClient] | type[CofferClient]] = {
     V4: CosV4Client,
     V3: CosV3Client,
     CDCS: CofferClient,
@@ -56,4 +54,4 @@ _CLIENTS: dict[Generation, type[CosClient] | type[CofferClient]] = {
 
 def client_for(config: Config) -> CosClient | CofferClient:
     """Return a client of the service that the configuration is for."""
-    return _CLIENTS[config.generation](config)
+    return _CLIENTS[config.protocol](config)

@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from cosv4fs.api.http import Request, Transport, read_body
 from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.transport import Request, Transport, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config, discreet, resolve
 from cosv4fs.errors import CosError
-from cosv4fs.generation import V4, Generation
+from cosv4fs.protocols import V4, ProtocolSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,7 +51,7 @@ class Caller(ABC):
         Stops requests that other threads have under way.
     """
 
-    generation: Generation = V4
+    protocol: ProtocolSpec = V4
     """What `connect` makes a configuration for."""
     _clock: Callable[[], float]
 
@@ -85,7 +85,7 @@ class Caller(ABC):
         MissingCredentialsError, ValueError, TypeError
             See `cosv4fs.config.resolve`.
         """
-        return cls(resolve(options, generation=cls.generation))  # type: ignore[call-arg]  # heirs make their signer
+        return cls(resolve(options, protocol=cls.protocol))  # type: ignore[call-arg]  # heirs make their signer
 
     @abstractmethod
     def _any_request(self, bucket: str) -> Request:

@@ -58,7 +58,7 @@ class KeyRing:
         self.after_fork()
         renewed_after_fork(self)
         self._keys = Keys(config.secret_id, Secret(config.secret_key), None, Secret(config.security_token))
-        self._refused = dict(config.generation.refused)
+        self._refused = dict(config.protocol.refused)
         self._renew_at = float("-inf") if config.credentials is not None else float("inf")
 
     def after_fork(self) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.http import (
+from cosv4fs.api.cos.replies import LARGEST_OBJECT
+from cosv4fs.api.transport import (
     BODY_FAULTS,
     Request,
     Transport,
@@ -24,7 +25,6 @@ from cosv4fs.api.http import (
     read_some,
     refusal,
 )
-from cosv4fs.api.replies import LARGEST_OBJECT
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import faults
-    from .coffer import CofferDialect, CofferEmulator
+    from .cdcs import CofferDialect, CofferEmulator
     from .dialect import Dialect
     from .emulator import Emulator
     from .errors import EmulatorError
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["CofferDialect", "CofferEmulator", "Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]
 
 _MODULES = {
-    "CofferDialect": "coffer",
-    "CofferEmulator": "coffer",
+    "CofferDialect": "cdcs",
+    "CofferEmulator": "cdcs",
     "Dialect": "dialect",
     "Emulator": "emulator",
     "EmulatorError": "errors",

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .coffer import CofferDialect, CofferEmulator
+from .cdcs import CofferDialect, CofferEmulator
 from .dialect import Dialect
 from .emulator import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Emulator
 from .errors import EmulatorError

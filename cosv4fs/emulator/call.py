@@ -37,7 +37,7 @@ class Place:
     download_host : bool
         Whether the host is a bucket's download host, where there are no operations.
     version : str
-        The generation of the API in the URL: ``v2``, or ``v1`` for the predecessor (cos.md#v3).
+        The version in the URL: ``v2`` for v4, ``v1`` for v3 (cos.md#v3).
     """
 
     path: CosPath
@@ -93,8 +93,8 @@ class Call(Request):
         return self.place.path if self.place is not None else CosPath("", "")
 
     @property
-    def is_predecessor(self) -> bool:
-        """Whether the predecessor of the API is asked (cos.md#v3)."""
+    def is_v3(self) -> bool:
+        """Whether v3 of the API is asked (cos.md#v3)."""
         return self.place is not None and self.place.version == "v1"
 
     @property

@@ -123,15 +123,15 @@ class Dialect(Switches):
     part_content_type : {"keep", "ignore"}
         The Content-Type of the uploaded part becomes the object's; or is ignored (wire.md#upload).
     v1_reply_offset : {"next", "echo"}
-        The predecessor answers a slice with the offset of the next one (the sample); or with its own (the table)
+        V3 answers a slice with the offset of the next one (the sample); or with its own (the table)
         (cos.md#v3-offset).
     v1_order : {"strict", "any"}
-        The predecessor refuses a slice behind a gap with −290; or takes slices in any order, says so with
+        V3 refuses a slice behind a gap with −290; or takes slices in any order, says so with
         ``serial_upload: 0``, and the one that fills the last gap completes the file (cos.md#v3).
     v1_again : {"accept", "refuse"}
-        A slice that the predecessor has already is taken again; or refused with −4024 (cos.md#v3).
+        A slice that v3 has already is taken again; or refused with −4024 (cos.md#v3).
     v1_stat : {"bare", "filelen"}
-        The predecessor's stat of a file has no ``filelen`` (the table); or has it as a list has (cos.md#v3).
+        V3's stat of a file has no ``filelen`` (the table); or has it as a list has (cos.md#v3).
     v1_resource_path : {"short", "full"}
         ``resource_path`` and the path in ``url`` are ``/path`` (the sample); or ``/appid/bucket/path`` (the table)
         (cos.md#resource-path).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from . import predecessor
+from . import v3
 from .call import Call, Place, locate
 from .downloads import download
 from .errors import ApiError, UnknownBucketError
@@ -109,9 +109,9 @@ class BucketApi(Api[Call]):
             return self._error(request, error)
 
     def dress(self, request: Call, reply: Reply) -> None:
-        """Give an answer the looks of the generation that was asked."""
-        if request.is_predecessor:
-            predecessor.dress(reply)
+        """Give an answer the form of the API version that was asked."""
+        if request.is_v3:
+            v3.dress(reply)
 
     def forget(self, request: Call) -> None:
         """Let go of the content: the connection's next request overwrites it."""
@@ -146,7 +146,7 @@ class BucketApi(Api[Call]):
         content_type = call.head.headers.get("content-type", "")
         call.parameters = read_body(body, connection.buffer, content_type, call.place.query)
         call.op = call.parameters.text("op") or (
-            predecessor.implied(call.head.method, call.parameters.values) if call.is_predecessor else ""
+            v3.implied(call.head.method, call.parameters.values) if call.is_v3 else ""
         )
 
     def _error(self, call: Call, error: Exception) -> Reply:
@@ -171,8 +171,8 @@ def _most(head: Head) -> int:
 
 
 def _named(place: Place) -> str:
-    """Return the operation that a URL names, or means where the predecessor need not be told."""
-    return place.query.get("op") or (predecessor.implied("GET", place.query) if place.version == "v1" else "")
+    """Return the operation that a URL names, or means where v3 need not be told."""
+    return place.query.get("op") or (v3.implied("GET", place.query) if place.version == "v1" else "")
 
 
 def _preflight(call: Call) -> Reply:

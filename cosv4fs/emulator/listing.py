@@ -66,7 +66,7 @@ def list_page(service: Service, call: Call) -> dict[str, Any]:
 
 
 def read_page(service: Service, call: Call, most: int) -> Listed:
-    """Return a page as both generations of the API know it, of at most so many entries.
+    """Return a page as both versions of the API know it, of at most so many entries.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import namespace, predecessor, uploads
+from . import namespace, uploads, v3
 from .attributes import read_update
 from .errors import ApiError
 from .listing import list_page
@@ -57,7 +57,7 @@ def perform(service: Service, call: Call) -> Reply:
     ApiError
         It is refused.
     """
-    operation = (PREDECESSOR if call.is_predecessor else OPERATIONS).get(call.op)
+    operation = (PREDECESSOR if call.is_v3 else OPERATIONS).get(call.op)
     if operation is None:
         raise ApiError(-299 if call.op else -5980)
     if call.head.method not in operation.methods:
@@ -206,9 +206,9 @@ OPERATIONS: dict[str, Operation] = {
 
 PREDECESSOR: dict[str, Operation] = {
     **{name: OPERATIONS[name] for name in ("create", "delete", "move", "upload")},
-    "stat": Operation(predecessor.stat(_stat), methods=("GET",), place="any", bound=True),
-    "list": Operation(predecessor.list_page, methods=("GET",), place="any", bound=True),
-    "update": Operation(predecessor.only_biz_attr(_update), Kind.SINGLE, place="either"),
-    "upload_slice": Operation(predecessor.upload_slice),
+    "stat": Operation(v3.stat(_stat), methods=("GET",), place="any", bound=True),
+    "list": Operation(v3.list_page, methods=("GET",), place="any", bound=True),
+    "update": Operation(v3.only_biz_attr(_update), Kind.SINGLE, place="either"),
+    "upload_slice": Operation(v3.upload_slice),
 }
-"""Those of the predecessor (cos.md#v3): no copy, and one operation for slices."""
+"""Those of v3 (cos.md#v3): no copy, and one operation for slices."""

@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .coffer import CofferEmulator
+    from .cdcs import CofferEmulator
     from .emulator import Emulator
 
 __all__ = [
@@ -64,7 +64,7 @@ def coffer_emulator(
     request: pytest.FixtureRequest, coffer_emulator_options: dict[str, Any]
 ) -> Iterator[CofferEmulator]:
     """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``."""
-    from .coffer import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
+    from .cdcs import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:
         yield emulator

@@ -101,9 +101,9 @@ class Service:
         """Return a time as replies show it."""
         return seconds if self.dialect.times == "number" else str(seconds)
 
-    def source_url(self, path: CosPath, *, predecessor: bool = False) -> str:
-        """Return the URL of a file on the origin host, which names no region for the predecessor (cos.md#hosts)."""
-        region = "" if predecessor else self.region
+    def source_url(self, path: CosPath, *, v3: bool = False) -> str:
+        """Return the URL of a file on the origin host, which names no region for v3 (cos.md#hosts)."""
+        region = "" if v3 else self.region
         return f"http://{path.bucket}-{self.appid}.cos{region}.myqcloud.com{encode_path(path.text)}"
 
     def access_url(self, path: CosPath) -> str:
@@ -112,15 +112,15 @@ class Service:
 
     def links(self, call: Call) -> dict[str, Any]:
         """Return what a finished upload answers: where the file is (cos.md#upload and cos.md#v3)."""
-        path, dialect, old = call.path, self.dialect, call.is_predecessor
+        path, dialect, old = call.path, self.dialect, call.is_v3
         full = f"/{self.appid}/{path.bucket}{path.text}"
         resource = full if (dialect.v1_resource_path if old else dialect.resource_path) == "full" else path.text
-        # the predecessor's sample leaves appid and bucket out of both
+        # v3's sample leaves appid and bucket out of both
         url = f"web.file.myqcloud.com/files/v1{encode_path(resource)}" if old else ""
         return {
             "access_url": self.access_url(path),
             "resource_path": resource,
-            "source_url": self.source_url(path, predecessor=old),
+            "source_url": self.source_url(path, v3=old),
             "url": f"http://{url or f'{self.region}.file.myqcloud.com/files/v2{encode_path(full)}'}",
         }
 

@@ -401,10 +401,10 @@ def open_session(service: Service, path: CosPath, session: str, values: dict[str
 
 
 def find_session(service: Service, call: Call, session: str) -> sqlite3.Row:
-    """Return the unfinished upload of a session; −94 when it is another's, or one of another generation."""
+    """Return the unfinished upload of a session; −94 when it is another's, or one of another protocol."""
     with service.store.reading() as db:
         row = namespace.find_upload(db, call.path)
-    if row is None or row["session"] != session or ("-" in session) != call.is_predecessor:
+    if row is None or row["session"] != session or ("-" in session) != call.is_v3:
         raise ApiError(-94)
     return row
 

@@ -15,7 +15,7 @@ from fsspec.utils import glob_translate
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
-from cosv4fs.api.listing import bounded
+from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
 from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
@@ -171,7 +171,7 @@ class BucketNamespace(Namespace):
 
     @property
     def _scheme(self) -> str:
-        return f"{self._client.generation.name}://"
+        return f"{self._client.protocol.name}://"
 
     def everything(self, path: str, prefix: str = "") -> list[Entry]:
         """Return all entries of a directory, unfinished uploads and hidden siblings included; asks the service."""

@@ -21,7 +21,7 @@ from fsspec.utils import glob_translate
 
 from cosv4fs import paths
 from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
-from cosv4fs.api.listing import bounded
+from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.namespace.base import Info, Namespace, directory_info, missing

@@ -1,4 +1,4 @@
-"""Uploading by the predecessor of the API: slices in order, the SHA-1 first, the last slice completes the object.
+"""Uploading by v3 of the API: slices in order, the SHA-1 first, the last slice completes the object.
 
 There is no listing of the slices of an incomplete upload. A client that knows the session asks how far it has come, and
 goes on from there.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
-from cosv4fs.api.bodies import Content
+from cosv4fs.api.cos.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.transfer.directories import with_parents
@@ -22,7 +22,7 @@ __all__ = ["OrderedUpload"]
 
 
 class OrderedUpload(SlicedUpload):
-    """An upload by the predecessor; see `SlicedUpload` for the parameters. It needs `sha`."""
+    """An upload by v3; see `SlicedUpload` for the parameters. It needs `sha`."""
 
     needs_sha = True
 

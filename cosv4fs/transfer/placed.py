@@ -1,6 +1,6 @@
 """What uploads in pieces have in common, whichever service takes them; and what those in slices have in common.
 
-`slices` has those of the JSON API v4, `ordered` those of its predecessor; `parts` those of coffers, which know neither
+`slices` has those of the JSON API v4, `ordered` those of v3; `parts` those of coffers, which know neither
 slices nor hidden siblings.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
-from cosv4fs.api.bodies import Content
+from cosv4fs.api.cos.bodies import Content
 from cosv4fs.codes import Retry
 from cosv4fs.config import MIB
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from cosv4fs.api import CofferClient, CosClient, PathStatus
-from cosv4fs.api.coffer import ObjectStatus
+from cosv4fs.api.cdcs import ObjectStatus
 
 __all__ = ["MOMENT", "Client", "file_status", "is_settled", "status_of"]
 

@@ -93,5 +93,5 @@ class Transfers:
         block_size : int, optional
             Bytes per slice or part that the caller would like.
         """
-        piece_size = None if block_size is None else self._config.generation.piece_size(block_size)
+        piece_size = None if block_size is None else self._config.protocol.piece_size(block_size)
         return ObjectWriter(self._client, self._workers, self._config, target, size, piece_size, self._probe)

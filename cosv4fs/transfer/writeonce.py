@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cosv4fs.api import CofferClient
-from cosv4fs.api.coffer.codes import OCCUPIED
+from cosv4fs.api.cdcs.codes import OCCUPIED
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, Origin, make_error
 from cosv4fs.transfer.publish import Target
 

@@ -6,7 +6,7 @@ from cosv4fs.api import CofferClient
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator
-from cosv4fs.generation import CDCS
+from cosv4fs.protocols import CDCS
 from tests.support import Clock
 
 COFFER = "examplecoffer-1250000000"
@@ -19,7 +19,7 @@ class Coffers:
         self.clock = Clock()
         given = {**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})}
         policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self._pause)
-        self.client = CofferClient(resolve(given, generation=CDCS), policy, clock)
+        self.client = CofferClient(resolve(given, protocol=CDCS), policy, clock)
 
         self._meanwhile = []
 

@@ -12,7 +12,7 @@ from cosv4fs.codes import Retry
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect
 from cosv4fs.errors import CosFileExistsError
-from cosv4fs.generation import CDCS
+from cosv4fs.protocols import CDCS
 from tests.support import MIB, content
 
 from .coffers import COFFER
@@ -433,5 +433,5 @@ class TestKeys:
         assert coffers.ops().count("HeadObject") == 2
 
     def test_the_client_of_a_configuration(self, coffers):
-        config = resolve(coffers.emulator.storage_options, generation=CDCS)
+        config = resolve(coffers.emulator.storage_options, protocol=CDCS)
         assert type(client_for(config)) is CofferClient

@@ -6,7 +6,7 @@ from cosv4fs.api import CofferClient, CosV3Client, CosV4Client, client_for
 from cosv4fs.api.credentials import KeyRing
 from cosv4fs.config import MIB, EnvironmentToken, resolve
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.generation import CDCS, V3, V4
+from cosv4fs.protocols import CDCS, V3, V4
 
 ACCOUNT = {"secret_id": "theId", "secret_key": "theKey", "region": "ap-tianjin"}
 COS_ACCOUNT = {**ACCOUNT, "region": "gz", "appid": "1250000000"}
@@ -14,14 +14,14 @@ COS_ACCOUNT = {**ACCOUNT, "region": "gz", "appid": "1250000000"}
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch, tmp_path):
-    for generation in (V3, V4, CDCS):
-        for name in (*generation.environment.values(), generation.profile_variable):
+    for protocol in (V3, V4, CDCS):
+        for name in (*protocol.environment.values(), protocol.profile_variable):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
 
 
 def coffers(**options):
-    return resolve({**ACCOUNT, **options}, generation=CDCS)
+    return resolve({**ACCOUNT, **options}, protocol=CDCS)
 
 
 def test_hosts():
@@ -42,7 +42,7 @@ def test_the_environment(monkeypatch):
     for name, value in given.items():
         monkeypatch.setenv(f"CDCS_{name.upper()}", value)
     monkeypatch.setenv("CDCS_APPID", "7")
-    config = resolve({}, generation=CDCS)
+    config = resolve({}, protocol=CDCS)
     assert {name: getattr(config, name) for name in given} == given
     with pytest.raises(MissingCredentialsError):
         resolve({})
@@ -50,7 +50,7 @@ def test_the_environment(monkeypatch):
 
 def test_the_environment_is_a_part_of_the_identity(monkeypatch):
     class Coffers:
-        generation = CDCS
+        spec = CDCS
         token = EnvironmentToken()
 
     before = Coffers.token
@@ -62,21 +62,21 @@ def test_a_profile(monkeypatch, tmp_path):
     lines = ["[vault]", *(f"{name} = {value}" for name, value in ACCOUNT.items()), "security_token = 0123"]
     (tmp_path / "profiles.ini").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.setenv("CDCS_PROFILE", "vault")
-    assert resolve({}, generation=CDCS) == coffers(security_token="0123")
+    assert resolve({}, protocol=CDCS) == coffers(security_token="0123")
 
 
 def test_a_token_stays_with_its_key(monkeypatch):
     monkeypatch.setenv("CDCS_SECRET_ID", "temporary")
     monkeypatch.setenv("CDCS_SECRET_KEY", "key")
     monkeypatch.setenv("CDCS_SECURITY_TOKEN", "theToken")
-    assert resolve({"region": "r"}, generation=CDCS).security_token == "theToken"
+    assert resolve({"region": "r"}, protocol=CDCS).security_token == "theToken"
     assert coffers().security_token == ""
-    assert resolve({"region": "r", "security_token": "other"}, generation=CDCS).security_token == "other"
+    assert resolve({"region": "r", "security_token": "other"}, protocol=CDCS).security_token == "other"
 
 
 def test_what_is_missing():
     with pytest.raises(MissingCredentialsError, match=r"secret_id .* CDCS_SECRET_ID.*secret_key.*region") as caught:
-        resolve({}, generation=CDCS)
+        resolve({}, protocol=CDCS)
     assert "appid" not in str(caught.value)
     assert coffers(anon=True, security_token="x").security_token == ""
 
@@ -107,12 +107,12 @@ def test_options_that_would_do_nothing(option, value, why):
     assert coffers(**{option: None}) == coffers()
 
 
-@pytest.mark.parametrize("generation", [V3, V4])
-def test_a_token_for_others_does_nothing(generation):
-    with pytest.raises(ValueError, match=f"security_token is no option of {generation.name}: .*no temporary keys"):
-        resolve({**COS_ACCOUNT, "security_token": "x"}, generation=generation)
+@pytest.mark.parametrize("protocol", [V3, V4])
+def test_a_token_for_others_does_nothing(protocol):
+    with pytest.raises(ValueError, match=f"security_token is no option of {protocol.name}: .*no temporary keys"):
+        resolve({**COS_ACCOUNT, "security_token": "x"}, protocol=protocol)
     answer = {"secret_id": "a", "secret_key": "b", "security_token": "theToken"}
-    config = resolve({"appid": "1", "region": "gz", "credentials": lambda: answer}, generation=generation)
+    config = resolve({"appid": "1", "region": "gz", "credentials": lambda: answer}, protocol=protocol)
     with pytest.raises(PermissionError, match="no temporary keys") as caught:
         KeyRing(config, lambda: 0.0).current()
     assert "theToken" not in str(caught.value)
@@ -141,10 +141,10 @@ def test_secrets_are_not_shown():
         assert "Token'" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("generation", "kind"), [(V4, CosV4Client), (V3, CosV3Client), (CDCS, CofferClient)], ids=repr)
-def test_the_client_for_it(generation, kind):
-    account = ACCOUNT if generation is CDCS else COS_ACCOUNT
-    client = client_for(resolve(account, generation=generation))
+@pytest.mark.parametrize(("protocol", "kind"), [(V4, CosV4Client), (V3, CosV3Client), (CDCS, CofferClient)], ids=repr)
+def test_the_client_for_it(protocol, kind):
+    account = ACCOUNT if protocol is CDCS else COS_ACCOUNT
+    client = client_for(resolve(account, protocol=protocol))
     assert type(client) is kind
     assert "theKey" not in repr(client)
     client.close()

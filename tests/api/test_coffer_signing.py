@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from qcloud_cos import CosS3Auth
 
-from cosv4fs.api.coffer.signing import TOKEN_HEADER, CofferSigner, authorization, signature, signing_key
+from cosv4fs.api.cdcs.signing import TOKEN_HEADER, CofferSigner, authorization, signature, signing_key
 from cosv4fs.config import resolve
-from cosv4fs.generation import CDCS
+from cosv4fs.protocols import CDCS
 
 SECRET_ID, SECRET_KEY = "AKIDcdcsEXAMPLE", "cdcsExampleSecretKey0123456789ab"
 KEY_TIME = "1700000000;1700003600"
@@ -121,7 +121,7 @@ ACCOUNT = {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "region": "ap-tianj
 
 
 def signer(now=1700000060, **options):
-    return CofferSigner(resolve({**ACCOUNT, **options}, generation=CDCS), lambda: now)
+    return CofferSigner(resolve({**ACCOUNT, **options}, protocol=CDCS), lambda: now)
 
 
 class TestSigner:
@@ -148,7 +148,7 @@ class TestSigner:
                      {"secret_id": "c", "secret_key": "d", "expires": 1700009999}])  # fmt: skip
         now = [1700000000]
         signing = CofferSigner(
-            resolve({"region": "ap-tianjin", "credentials": lambda: next(keys)}, generation=CDCS), lambda: now[0]
+            resolve({"region": "ap-tianjin", "credentials": lambda: next(keys)}, protocol=CDCS), lambda: now[0]
         )
         assert signing.sign("GET", "/c-1/k", {}, TIANJIN)[TOKEN_HEADER] == "one"
         now[0] = 1700000061

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from cosv4fs.api.bodies import Body, form_body
+from cosv4fs.api.cos.bodies import Body, form_body
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
 from tests.support import BUCKET, KIB, MIB, RawServer, content, http_reply, raw_client
@@ -167,7 +167,7 @@ def test_retry_after_is_bounded():
 
 
 def test_a_huge_reply_is_not_read(monkeypatch):
-    monkeypatch.setattr("cosv4fs.api.http._MAX_JSON", 1000)
+    monkeypatch.setattr("cosv4fs.api.transport._MAX_JSON", 1000)
     error = error_of(http_reply(b'{"code":0,"data":{"biz_attr":"%s"}}' % bytes(2000)))
     assert error.errno == errno.EMSGSIZE
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.api.listing import Pager
-from cosv4fs.api.replies import Entry, Page
+from cosv4fs.api.cos.replies import Entry, Page
+from cosv4fs.api.paging import Pager
 from cosv4fs.errors import Origin, make_error
 from tests.support import BUCKET
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.api.replies import (
+from cosv4fs.api.cos.replies import (
     Entry,
     Fields,
     PathStatus,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.api.signing import Signer, encode_key, plain_text, signature
+from cosv4fs.api.cos.signing import Signer, encode_key, plain_text, signature
 from cosv4fs.config import resolve
 from tests.support import Clock
 

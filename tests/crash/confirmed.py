@@ -77,7 +77,7 @@ class Confirmed:
             if sure:
                 self._sure.setdefault(session, set()).add(event["offset"])
             if sum(length for length, _ in slices.values()) == self._sizes.get(key):
-                # the predecessor's last slice completes the object
+                # v3's last slice completes the object
                 self._set(key, {_pieces(slices)}, sure)
         elif op == "upload_slice_init" and event["size"] is not None:
             self._sizes[key] = event["size"]

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cosv4fs.cli import main as command
-from cosv4fs.exchange import migration
-from cosv4fs.exchange.copying import BLOCK
-from cosv4fs.exchange.manifest import Manifest
+from cosv4fs.migrate import migration
+from cosv4fs.migrate.copying import BLOCK
+from cosv4fs.migrate.manifest import Manifest
 
 PLACES: dict[str, tuple[type[Any], str, Callable[..., bool]]] = {
     "folder": (Manifest, "list_folder", lambda *_, **__: True),

@@ -45,7 +45,7 @@ def migration(plan: Plan, files: int = 10_000) -> Summary:
     chance, summary = random.Random(plan.seed), Summary()
     with (
         Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server,
-        _Lines("tests.exchange.bucket_server") as store,
+        _Lines("tests.migrate.bucket_server") as store,
     ):
         store.wait_for(lambda: bool(store.events))
         content = _fill(server, chance, files, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-__all__ = ["FINISH", "INIT", "LIST", "MOVE", "SLICE", "Moment", "again", "of_predecessor", "spread"]
+__all__ = ["FINISH", "INIT", "LIST", "MOVE", "SLICE", "Moment", "again", "of_v3", "spread"]
 
 INIT, SLICE, FINISH, LIST = "upload_slice_init", "upload_slice_data", "upload_slice_finish", "upload_slice_list"
 MOVE = "move"
@@ -97,8 +97,8 @@ def again(chance: random.Random, missing: int) -> Moment:
     return Moment(LIST if kind == "list" else FINISH, 1, chance.choice(("seen", "held", "acted")))
 
 
-def of_predecessor(moment: Moment) -> Moment:
-    """Return the moment at which the predecessor does the same: what its slices have completed is moved.
+def of_v3(moment: Moment) -> Moment:
+    """Return the moment at which v3 does the same: what its slices have completed is moved.
 
     Its one operation for slices is told apart by the service (see `tests.crash.server`).
     """

@@ -30,7 +30,7 @@ class Plan:
     say : callable
         Takes the line of every moment.
     protocol : str
-        By which generation of the API the processes upload.
+        By which protocol the processes upload.
     """
 
     folder: Path

@@ -20,7 +20,7 @@ from typing import Any
 
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
-from cosv4fs.emulator.coffer.call import CofferCall
+from cosv4fs.emulator.cdcs.call import CofferCall
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
 from cosv4fs.emulator.request import Request
@@ -111,7 +111,7 @@ def _name(call: Any) -> str:
 
 
 def _named(op: str, values: Mapping[str, Any]) -> str:
-    """Return what a request is called here: the predecessor's one operation by what it is used for."""
+    """Return what a request is called here: v3's one operation by what it is used for."""
     if op != "upload_slice":
         return op
     if values.get("offset") is not None:
@@ -199,8 +199,8 @@ def _arrived(call: Call) -> bool:
         length=len(content) if content is not None else 0,
         sha=hashlib.sha1(content or b"", usedforsecurity=False).hexdigest() if call.op in CHANGING else None,
         target=values.get("dest_fileid"),
-        # what the predecessor completes by itself, with the last slice
-        size=int(values.get("filesize", 0)) if call.is_predecessor else None,
+        # what v3 completes by itself, with the last slice
+        size=int(values.get("filesize", 0)) if call.is_v3 else None,
     )
     return False
 

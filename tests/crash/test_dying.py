@@ -149,7 +149,7 @@ def test_parts_that_were_confirmed_are_missed(tmp_path):
         assert Confirmed(sent + ended).missing(fs, server.bucket) == []
 
 
-def test_what_the_last_slice_of_the_predecessor_completed_is_missed(tmp_path):
+def test_what_the_last_slice_of_v3_completed_is_missed(tmp_path):
     path, large = f"{BUCKET}/dir/path", bytes(MIB) + NEW
     with Server(tmp_path, protocol="cosv3") as server:
         fs = fsspec.filesystem("cosv3", **server.options, slice_size=MIB // 2, single_upload_limit=MIB // 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.looking import everything
-from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_predecessor, spread
+from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_v3, spread
 from tests.crash.processes import Client, Event, Server
 from tests.crash.scenarios import Plan, Summary, scenario
 
@@ -338,7 +338,7 @@ class Upload:
 
 
 def _of_protocol(plan: Plan, moment: Moment) -> Moment:
-    return of_predecessor(moment) if plan.protocol == "cosv3" else moment
+    return of_v3(moment) if plan.protocol == "cosv3" else moment
 
 
 def _names(folder: Path) -> list[str]:

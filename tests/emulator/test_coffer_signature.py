@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from cosv4fs.emulator import CofferDialect
-from cosv4fs.emulator.coffer.signature import Signed, sign, sign_key
+from cosv4fs.emulator.cdcs.signature import Signed, sign, sign_key
 
 from .client import NOW, SECRET_ID, SECRET_KEY
 from .coffers import COFFER, authorization

@@ -270,7 +270,7 @@ _CHANGING = [
 OPERATIONS = {operation.name: operation for operation in (*_WRITING, *_READING, *_LOOKING, *_CHANGING)}
 """All columns by name."""
 
-# the predecessor documents no attribute but this one (cos.md#v3)
+# v3 documents no attribute but this one (cos.md#v3)
 _FREE_ATTRIBUTE = Operation(
     "update_attributes",
     lambda fs, at: fs.update_attributes(at / "x", biz_attr="note"),

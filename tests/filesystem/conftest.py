@@ -18,24 +18,24 @@ COFFER = "examplecoffer-1250000000"
 
 
 def pytest_generate_tests(metafunc):
-    """Run the tests of modules that have `GENERATIONS` once for each, unless a test is for one of them."""
-    if "generation" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("generation")
-        chosen = marked.args if marked else getattr(metafunc.module, "GENERATIONS", ("cosv4",))
-        metafunc.parametrize("generation", chosen, scope="class")
+    """Run the tests of modules that have `PROTOCOLS` once for each, unless a test is for one of them."""
+    if "protocol" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("protocol")
+        chosen = marked.args if marked else getattr(metafunc.module, "PROTOCOLS", ("cosv4",))
+        metafunc.parametrize("protocol", chosen, scope="class")
 
 
 @pytest.fixture
-def dialect(generation):
+def dialect(protocol):
     """The service's readings of disputed points; tests override it. Empty files are everywhere, if they can be."""
-    return CofferDialect(empty_objects="accept") if generation == "cdcs" else Dialect()
+    return CofferDialect(empty_objects="accept") if protocol == "cdcs" else Dialect()
 
 
 @pytest.fixture
-def emulator(dialect, generation):
+def emulator(dialect, protocol):
     made = (
         CofferEmulator(coffers=(ANYWHERE,), dialect=dialect)
-        if generation == "cdcs"
+        if protocol == "cdcs"
         else Emulator(buckets=(BUCKET, ANYWHERE, "other"), dialect=dialect)
     )
     with made as running:
@@ -43,25 +43,25 @@ def emulator(dialect, generation):
 
 
 @pytest.fixture
-def downloads(generation):
+def downloads(protocol):
     """The name of the operation that reads, in the request log."""
-    return WIRES[generation].download
+    return WIRES[protocol].download
 
 
 @pytest.fixture
-def fs(emulator, generation):
-    return fsspec.filesystem(generation, **emulator.storage_options)
+def fs(emulator, protocol):
+    return fsspec.filesystem(protocol, **emulator.storage_options)
 
 
 @pytest.fixture
-def second(emulator, generation):
+def second(emulator, protocol):
     """A filesystem that shares nothing with `fs`: what another process would see."""
-    return fsspec.filesystem(generation, **elsewhere(emulator.storage_options), use_listings_cache=False)
+    return fsspec.filesystem(protocol, **elsewhere(emulator.storage_options), use_listings_cache=False)
 
 
 @dataclass(frozen=True)
 class Wire:
-    """What tests have to know of a generation's slices: names of operations in the request log, and of methods.
+    """What tests have to know of a protocol's slices: names of operations in the request log, and of methods.
 
     Parameters
     ----------
@@ -110,17 +110,17 @@ WIRES = {
 
 
 @pytest.fixture
-def wire(generation):
-    return WIRES[generation]
+def wire(protocol):
+    return WIRES[protocol]
 
 
 @pytest.fixture
-def small_fs(emulator, generation):
+def small_fs(emulator, protocol):
     """A filesystem whose objects are sliced from 512 KiB on, or cut into parts, and spooled to disk beyond 1 MiB."""
     return fsspec.filesystem(
-        generation,
+        protocol,
         **emulator.storage_options,
-        slice_size=(1024 if generation == "cdcs" else 512) * 1024,
+        slice_size=(1024 if protocol == "cdcs" else 512) * 1024,
         single_upload_limit=512 * 1024,
         spool_memory=1024 * 1024,
         range_size=256 * 1024,

@@ -6,14 +6,14 @@ import pytest
 
 from cosv4fs.emulator import Dialect, Emulator
 
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 
 
 class _Fixtures(abstract.AbstractFixtures):
     @pytest.fixture(scope="class", params=["implicit", "required", "virtual"])
-    def fs(self, request, generation):
+    def fs(self, request, protocol):
         with Emulator(buckets=("suite",), dialect=Dialect(parents=request.param)) as emulator:
-            yield fsspec.filesystem(generation, **emulator.storage_options)
+            yield fsspec.filesystem(protocol, **emulator.storage_options)
 
     @pytest.fixture
     def fs_path(self):

@@ -7,11 +7,11 @@ import pytest
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
-GENERATIONS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = ("cosv4", "cosv3", "cdcs")
 COS = ("cosv4", "cosv3")
 
 STATUS = {"cosv4": 0, "cosv3": 1, "cdcs": 0}
-"""Requests for the status of a file beyond one: the predecessor's does not tell whether the file is complete."""
+"""Requests for the status of a file beyond one: v3's does not tell whether the file is complete."""
 
 TAKEN = {"cosv4": 0, "cosv3": 0, "cdcs": 1}
 """Requests to learn that a file is not there before it is opened for writing: in a coffer that decides everything."""
@@ -41,48 +41,48 @@ def frame():
     return pd.DataFrame({"number": range(5000), "text": [f"row {n}" for n in range(5000)]})
 
 
-def test_pandas_reads_csv_in_two(fs, emulator, counter, frame, generation):
+def test_pandas_reads_csv_in_two(fs, emulator, counter, frame, protocol):
     fs.pipe(f"{BUCKET}/t.csv", frame.to_csv(index=False).encode())
     counter.start()
-    assert len(pd.read_csv(f"{generation}://{BUCKET}/t.csv", storage_options=emulator.storage_options)) == 5000
-    assert counter.total() <= 2 + STATUS[generation]
+    assert len(pd.read_csv(f"{protocol}://{BUCKET}/t.csv", storage_options=emulator.storage_options)) == 5000
+    assert counter.total() <= 2 + STATUS[protocol]
 
 
-def test_pandas_writes_and_reads_parquet(emulator, counter, frame, generation):
-    url, options = f"{generation}://{BUCKET}/t.parquet", emulator.storage_options
+def test_pandas_writes_and_reads_parquet(emulator, counter, frame, protocol):
+    url, options = f"{protocol}://{BUCKET}/t.parquet", emulator.storage_options
     counter.start()
     frame.to_parquet(url, storage_options=options)
-    assert counter.total() <= 1 + TAKEN[generation]
+    assert counter.total() <= 1 + TAKEN[protocol]
     counter.start()
     pd.testing.assert_frame_equal(pd.read_parquet(url, storage_options=options), frame)
-    assert counter.total() <= 3 + STATUS[generation]
+    assert counter.total() <= 3 + STATUS[protocol]
 
 
-def test_dask_reads_eight_csv_files_in_ten(fs, emulator, counter, frame, generation):
+def test_dask_reads_eight_csv_files_in_ten(fs, emulator, counter, frame, protocol):
     fs.pipe({f"{BUCKET}/d/{n}.csv": frame.to_csv(index=False).encode() for n in range(8)})
     counter.start()
-    table = dd.read_csv(f"{generation}://{BUCKET}/d/*.csv", storage_options=emulator.storage_options)
+    table = dd.read_csv(f"{protocol}://{BUCKET}/d/*.csv", storage_options=emulator.storage_options)
     assert len(table.compute(scheduler="sync")) == 40000
     assert counter.total() <= 10
 
 
 @pytest.mark.filterwarnings("ignore")  # what dask and pandas say of each other
-def test_dask_writes_and_reads_eight_parts(emulator, counter, frame, generation):
-    url, options = f"{generation}://{BUCKET}/parts", emulator.storage_options
+def test_dask_writes_and_reads_eight_parts(emulator, counter, frame, protocol):
+    url, options = f"{protocol}://{BUCKET}/parts", emulator.storage_options
     table = dd.from_pandas(frame, npartitions=8)
     counter.start()
     table.to_parquet(url, storage_options=options, write_metadata_file=False, compute_kwargs={"scheduler": "sync"})
-    assert counter.total() <= 9 + 1 + 9 * TAKEN[generation]
+    assert counter.total() <= 9 + 1 + 9 * TAKEN[protocol]
     counter.start()
     assert len(dd.read_parquet(url, storage_options=options).compute(scheduler="sync")) == 5000
     # in a coffer a name may be an object's as well as a directory's: that is asked once
-    assert counter.total() <= 20 + TAKEN[generation]
+    assert counter.total() <= 20 + TAKEN[protocol]
 
 
-def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counter, frame, generation):
+def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counter, frame, protocol):
     options = emulator.storage_options
     for number in range(8):
-        frame.to_parquet(f"{generation}://{BUCKET}/set/{number}.parquet", storage_options=options)
+        frame.to_parquet(f"{protocol}://{BUCKET}/set/{number}.parquet", storage_options=options)
     counter.start()
     table = pyarrow.dataset.dataset(f"{BUCKET}/set", filesystem=fs).to_table()
     assert table.num_rows == 40000
@@ -90,14 +90,14 @@ def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counte
 
 
 @pytest.mark.parametrize(("path", "most", "answer"), [("d/f", 1, True), ("d", 2, True), ("none", 2, False)])
-def test_exists(fs, counter, generation, path, most, answer):
+def test_exists(fs, counter, protocol, path, most, answer):
     fs.pipe(f"{BUCKET}/d/f", b"x")
     counter.start()
     assert fs.exists(f"{BUCKET}/{path}") is answer
-    assert counter.total() <= most + (STATUS[generation] if path == "d/f" else 0)
+    assert counter.total() <= most + (STATUS[protocol] if path == "d/f" else 0)
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 def test_exists_is_free_while_the_listing_is_fresh(fs, counter):
     fs.pipe(f"{BUCKET}/d/f", b"x")
     fs.ls(f"{BUCKET}/d")
@@ -125,7 +125,7 @@ def test_trees_cost_one_request_per_directory(fs, counter):
         assert counter.total() == 1
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 def test_glob_lists_only_what_can_match(fs, emulator, counter):
     fs.pipe({f"{BUCKET}/{year}/{month}/data.csv": b"x" for year in range(2000, 2010) for month in range(3)})
     counter.start()
@@ -133,8 +133,8 @@ def test_glob_lists_only_what_can_match(fs, emulator, counter):
     assert counter.total() == 1 + 2 + 2
 
 
-@pytest.mark.generation(*COS)
-def test_single_files(fs, counter, generation):
+@pytest.mark.protocol(*COS)
+def test_single_files(fs, counter, protocol):
     fs.pipe(f"{BUCKET}/d/f", b"x")
     for action, most in (
         (lambda: fs.cat_file(f"{BUCKET}/d/f"), 1),
@@ -142,18 +142,18 @@ def test_single_files(fs, counter, generation):
         (lambda: fs.head(f"{BUCKET}/d/f", 1), 1),
         (lambda: fs.tail(f"{BUCKET}/d/f", 1), 1),
         (lambda: fs.pipe_file(f"{BUCKET}/d/new", b"y"), 1),
-        # the predecessor cannot copy: what is read is written
-        (lambda: fs.cp(f"{BUCKET}/d/f", f"{BUCKET}/d/g"), 3 if generation == "cosv4" else 6),
+        # v3 cannot copy: what is read is written
+        (lambda: fs.cp(f"{BUCKET}/d/f", f"{BUCKET}/d/g"), 3 if protocol == "cosv4" else 6),
         (lambda: fs.mv(f"{BUCKET}/d/g", f"{BUCKET}/d/h"), 2),
         # whether it is a file, or somebody's unfinished upload, is asked where no listing has told it
-        (lambda: fs.rm(f"{BUCKET}/d/h"), 2 if generation == "cosv4" else 3),
+        (lambda: fs.rm(f"{BUCKET}/d/h"), 2 if protocol == "cosv4" else 3),
     ):
         counter.start()
         action()
         assert counter.total() <= most
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 def test_explicit_lists_cost_one_request_per_file(fs, counter, tmp_path):
     remote = [f"{BUCKET}/d/{n}" for n in range(5)]
     local = [str(tmp_path / str(n)) for n in range(5)]
@@ -170,7 +170,7 @@ def test_explicit_lists_cost_one_request_per_file(fs, counter, tmp_path):
     assert counter.total() == 5
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 def test_removing_a_directory_of_eight(fs, counter):
     fs.pipe({f"{BUCKET}/d/{n}": b"x" for n in range(8)})
     counter.start()
@@ -178,9 +178,9 @@ def test_removing_a_directory_of_eight(fs, counter):
     assert counter.total() <= 8 + 2
 
 
-@pytest.mark.generation("cosv3")
+@pytest.mark.protocol("cosv3")
 @pytest.mark.parametrize("way", ["pipe_file", "open", "open with size"])
-def test_an_upload_of_n_slices_by_the_predecessor_costs_n_plus_one_and_a_move(fs, emulator, counter, way):
+def test_an_upload_of_n_slices_by_v3_costs_n_plus_one_and_a_move(fs, emulator, counter, way):
     content = b"0123456789abcdef" * (MIB // 2 + 100)
     counter.start()
     if way == "pipe_file":
@@ -193,7 +193,7 @@ def test_an_upload_of_n_slices_by_the_predecessor_costs_n_plus_one_and_a_move(fs
     assert fs.cat_file(f"{BUCKET}/big") == content
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 @pytest.mark.parametrize("way", ["pipe_file", "open", "open with size", "put_file"])
 def test_an_upload_of_n_slices_costs_n_plus_three(fs, emulator, counter, tmp_path, way):
     content = b"0123456789abcdef" * (MIB // 2 + 100)

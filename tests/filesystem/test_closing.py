@@ -8,7 +8,7 @@ import pytest
 from cosv4fs.emulator.faults import Refuse, Stall
 from tests.support import Do
 
-GENERATIONS = ("cosv4", "cdcs")
+PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 PATIENCE = 30
@@ -129,7 +129,7 @@ def test_a_discard_that_comes_too_late_changes_nothing(fs, second, emulator, wir
     assert second.cat_file(PATH) == b"content"
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_a_commit_after_a_discard_is_refused(fs, second):
     with fs.transaction:
         file = opened(fs, "binary")
@@ -141,7 +141,7 @@ def test_a_commit_after_a_discard_is_refused(fs, second):
     assert not second.exists(PATH)
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_a_discard_after_a_commit_changes_nothing(fs, second):
     with fs.transaction:
         file = opened(fs, "binary")

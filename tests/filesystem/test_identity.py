@@ -97,7 +97,7 @@ def test_wrong_credentials_and_buckets(emulator):
             action("no-such-bucket/x")
 
 
-@pytest.mark.generation("cosv4", "cosv3")
+@pytest.mark.protocol("cosv4", "cosv3")
 class TestWithoutKeys:
     """Objects that anybody may read: whole files by their names, and nothing that wants a signature."""
 
@@ -116,8 +116,8 @@ class TestWithoutKeys:
         return {"appid": emulator.storage_options["appid"], "endpoint": emulator.endpoint, "anon": True}
 
     @pytest.fixture
-    def anybody(self, generation, options):
-        return fsspec.filesystem(generation, **options)
+    def anybody(self, protocol, options):
+        return fsspec.filesystem(protocol, **options)
 
     def test_a_file_is_read_in_every_way(self, anybody, owner):
         path = "public/d/x"
@@ -133,17 +133,17 @@ class TestWithoutKeys:
         assert anybody.open("public/empty").read() == b""
         assert anybody.tail(path, 4) == b"1,2\n"
 
-    def test_tables(self, generation, owner, options, anybody):
-        url, table = f"{generation}://public", pd.DataFrame({"a": [1, 2]})
+    def test_tables(self, protocol, owner, options, anybody):
+        url, table = f"{protocol}://public", pd.DataFrame({"a": [1, 2]})
         assert pd.read_csv(f"{url}/d/x", storage_options=options)["b"].tolist() == [2]
         with owner.open("public/t.parquet", "wb") as file:
             table.to_parquet(file)
         pd.testing.assert_frame_equal(pd.read_parquet(f"{url}/t.parquet", storage_options=options), table)
         assert pq.read_table("public/t.parquet", filesystem=anybody).num_rows == 2
 
-    def test_a_table_costs_two_requests(self, generation, options, emulator):
+    def test_a_table_costs_two_requests(self, protocol, options, emulator):
         emulator.clear_requests()
-        pd.read_csv(f"{generation}://public/d/x", storage_options=options)
+        pd.read_csv(f"{protocol}://public/d/x", storage_options=options)
         assert emulator.count() == {"download": 2}
 
     def test_a_file_that_is_not_there(self, anybody):
@@ -364,37 +364,37 @@ class TestOneChangeManyInstances:
         ],
         ids=lambda other: next(iter(other)),
     )
-    @pytest.mark.generation("cosv4", "cosv3", "cdcs")
-    def test_another_configuration(self, emulator, generation, other):
-        if generation == "cdcs":
+    @pytest.mark.protocol("cosv4", "cosv3", "cdcs")
+    def test_another_configuration(self, emulator, protocol, other):
+        if protocol == "cdcs":
             other = {name: value for name, value in other.items() if name != "verify_downloads"}
-        mine = fsspec.filesystem(generation, **emulator.storage_options)
-        theirs = fsspec.filesystem(generation, **emulator.storage_options, **other)
+        mine = fsspec.filesystem(protocol, **emulator.storage_options)
+        theirs = fsspec.filesystem(protocol, **emulator.storage_options, **other)
         mine.pipe_file(f"{ANYWHERE}/d/a", b"1")
         assert theirs.ls(f"{ANYWHERE}/d", detail=False) == [f"{ANYWHERE}/d/a"]
         mine.pipe_file(f"{ANYWHERE}/d/new", b"new")
         assert theirs.exists(f"{ANYWHERE}/d/new")
         assert len(theirs.ls(f"{ANYWHERE}/d")) == 2
-        if generation != "cdcs":
+        if protocol != "cdcs":
             mine.pipe_file(f"{ANYWHERE}/d/new", b"longer")
             with theirs.open(f"{ANYWHERE}/d/new") as file:
                 assert file.read() == b"longer"
             theirs.rm(f"{ANYWHERE}/d", recursive=True)
             assert not mine.exists(f"{ANYWHERE}/d")
 
-    def test_another_generation_and_another_key_of_the_account(self, emulator, fs):
+    def test_another_protocol_and_another_key_of_the_account(self, emulator, fs):
         options = emulator.storage_options
-        predecessor = fsspec.filesystem("cosv3", **options)
+        v3 = fsspec.filesystem("cosv3", **options)
         asked = fsspec.filesystem("cosv4", **{**options, "secret_id": None, "secret_key": None}, credentials=lambda: {
             "secret_id": options["secret_id"], "secret_key": options["secret_key"],
         })  # fmt: skip
-        for other in (predecessor, asked):
+        for other in (v3, asked):
             fs.rm(fs.find(BUCKET), recursive=True) if fs.find(BUCKET) else None
             assert other.find(BUCKET) == []
             fs.pipe_file(f"{BUCKET}/x", b"x")
             assert other.find(BUCKET) == [f"{BUCKET}/x"]
 
-    @pytest.mark.generation("cdcs")
+    @pytest.mark.protocol("cdcs")
     @pytest.mark.parametrize("dialect", [CofferDialect(listing_lag=1000)])
     def test_a_listing_that_is_late(self, emulator, fs):
         theirs = fsspec.filesystem("cdcs", **emulator.storage_options, page_size=10)

@@ -10,7 +10,7 @@ import pytest
 
 from cosv4fs.emulator.faults import Stall
 
-GENERATIONS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = ("cosv4", "cosv3", "cdcs")
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
@@ -59,11 +59,11 @@ STALLED = {
 
 
 @pytest.mark.parametrize("what", list(STALLED))
-def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, generation):
+def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, protocol):
     local = tmp_path / "local"
     local.write_bytes(os.urandom(9 * MIB))
     fs.put_file(local, f"{BUCKET}/large")
-    # the predecessor recognises content that it has
+    # v3 recognises content that it has
     local.write_bytes(os.urandom(9 * MIB))
     options = {**emulator.storage_options, "slice_size": MIB, "range_size": MIB, "journal_dir": str(tmp_path / "j")}
     release = threading.Event()
@@ -74,7 +74,7 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, ge
         first, count = first + wire.before, 1
     operation = getattr(wire, operation)
     fault = emulator.faults.add(op=operation, nth=first, times=1000, action=stall)
-    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what, generation]
+    command = [sys.executable, "-c", SCRIPT, repr(options), str(local), what, protocol]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(1500):
         if fault.hits >= count or process.poll() is not None:
@@ -124,12 +124,12 @@ except KeyboardInterrupt:
 class Hung:
     """A process at work against a service that has stopped answering."""
 
-    def __init__(self, emulator, options, local, what, generation, hurry):
+    def __init__(self, emulator, options, local, what, protocol, hurry):
         self.release = threading.Event()
         self._emulator = emulator
         self.stall = Stall(self.release, timeout=300)
         self.fault = None
-        command = [sys.executable, "-c", HUNG, repr(options), str(local), what, generation, str(hurry)]
+        command = [sys.executable, "-c", HUNG, repr(options), str(local), what, protocol, str(hurry)]
         self._command = command
 
     def start(self, **rule):
@@ -157,7 +157,7 @@ class Hung:
 
 
 @pytest.fixture
-def hung(fs, emulator, tmp_path, generation):
+def hung(fs, emulator, tmp_path, protocol):
     """Return a function that starts something, all of whose requests hang from the first slice on."""
     local = tmp_path / "local"
     local.write_bytes(os.urandom(9 * MIB))
@@ -167,7 +167,7 @@ def hung(fs, emulator, tmp_path, generation):
     running = []
 
     def make(what, hurry=1.0):
-        running.append(Hung(emulator, options, local, what, generation, hurry))
+        running.append(Hung(emulator, options, local, what, protocol, hurry))
         return running[-1]
 
     yield make

@@ -163,7 +163,7 @@ def test_a_gibibyte_is_read_whole_in_bounded_memory(service, local, way):
 
 
 @pytest.mark.parametrize("way", ["open", "open with size"])
-def test_three_hundred_mebibytes_by_the_predecessor(service, tmp_path, way):
+def test_three_hundred_mebibytes_by_v3(service, tmp_path, way):
     import hashlib
 
     import fsspec

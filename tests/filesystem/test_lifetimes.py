@@ -18,7 +18,7 @@ from cosv4fs.emulator.faults import Refuse, Stall
 from cosv4fs.transfer.janitor import wait_for_janitor
 from tests.support import MIB
 
-GENERATIONS = ("cosv4", "cdcs")
+PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 SMALL, LARGE = f"{BUCKET}/small", f"{BUCKET}/large"
 
@@ -66,10 +66,10 @@ def recorder(monkeypatch):
 
 
 @pytest.fixture
-def fresh(recorder, emulator, generation):
+def fresh(recorder, emulator, protocol):
     """A filesystem whose locks are recorded, with a small and a large file."""
     fs = fsspec.filesystem(
-        generation, **emulator.storage_options, skip_instance_cache=True, slice_size=MIB, single_upload_limit=MIB,
+        protocol, **emulator.storage_options, skip_instance_cache=True, slice_size=MIB, single_upload_limit=MIB,
         spool_memory=MIB, range_size=MIB,
     )  # fmt: skip
     fs.pipe({SMALL: b"[1, 2]", f"{SMALL}.gz": gzip.compress(b"[1, 2]"), LARGE: bytes(5 * MIB)})
@@ -269,10 +269,10 @@ os._exit(0)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", ["parallel", "background"])
-def test_a_child_needs_none_of_its_parents_locks(emulator, generation, tmp_path, kind):
+def test_a_child_needs_none_of_its_parents_locks(emulator, protocol, tmp_path, kind):
     local = tmp_path / "local"
     local.write_bytes(bytes(2_000_000))
-    given = [generation, BUCKET, repr({**emulator.storage_options, "slice_size": MIB}), str(local), kind]
+    given = [protocol, BUCKET, repr({**emulator.storage_options, "slice_size": MIB}), str(local), kind]
     command = [sys.executable, "-W", "ignore", "-c", FORK, *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.stderr) == ("0\n", "")

@@ -12,7 +12,7 @@ from tests.support import MIB, Clock, Do, content
 
 BUCKET = "test-bucket"
 PATH, TARGET = f"{BUCKET}/inbox/x", f"{BUCKET}/done/x"
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 
 LOST, REFUSED = DropReply(), HttpError(502)
 
@@ -274,7 +274,7 @@ class TestCopyingToMove:
         assert second.cat_file(target) == b"version 1"
         assert not second.exists(PATH)
 
-    @pytest.mark.generation("cosv4")
+    @pytest.mark.protocol("cosv4")
     @pytest.mark.parametrize("dialect", [Dialect(slice_sha="absent")])
     @pytest.mark.parametrize("changes", [True, False])
     def test_a_source_without_a_checksum(self, second, emulator, changes):

@@ -13,15 +13,15 @@ import pytest
 from cosv4fs.emulator import Dialect
 from tests.support import Do
 
-GENERATIONS = ("cosv4", "cosv3")
-EVERY = (*GENERATIONS, "cdcs")
+PROTOCOLS = ("cosv4", "cosv3")
+EVERY = (*PROTOCOLS, "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 MIB = 1024 * 1024
 
 
 class TestTransactions:
-    @pytest.mark.generation(*EVERY)
+    @pytest.mark.protocol(*EVERY)
     def test_a_text_that_was_not_closed_is_whole(self, fs, second):
         with fs.transaction:
             file = fs.open(PATH, "w")
@@ -91,17 +91,17 @@ sys.exit(code)
 """
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize(("how", "code"), [("leave", 0), ("close", 7), ("write", 7)])
-def test_a_forked_child_cannot_end_its_parents_file(emulator, second, generation, how, code):
-    arguments = [generation, PATH, how, repr(emulator.storage_options)]
+def test_a_forked_child_cannot_end_its_parents_file(emulator, second, protocol, how, code):
+    arguments = [protocol, PATH, how, repr(emulator.storage_options)]
     done = subprocess.run([sys.executable, "-c", FORK, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (code, "")
     assert second.cat_file(PATH) == bytes(9 * MIB)
 
 
 class TestStreams:
-    @pytest.mark.generation(*EVERY)
+    @pytest.mark.protocol(*EVERY)
     @pytest.mark.parametrize("size", [0, 300, 9 * MIB + 5])
     def test_what_comes_out_of_a_pipe_is_stored(self, fs, second, tmp_path, size):
         content, pipe = random.Random(size).randbytes(size), tmp_path / "pipe"
@@ -146,16 +146,16 @@ class TestStreams:
         assert sink.taken == content
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("checksum", [True, False])
-def test_a_local_file_that_changes_while_it_travels_is_an_error(emulator, second, tmp_path, generation, checksum):
+def test_a_local_file_that_changes_while_it_travels_is_an_error(emulator, second, tmp_path, protocol, checksum):
     local = tmp_path / "local"
     local.write_bytes(b"a" * 9 * MIB)
-    options = {} if generation == "cdcs" else {"checksum": checksum}
+    options = {} if protocol == "cdcs" else {"checksum": checksum}
     fs = fsspec.filesystem(
-        generation, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, max_concurrency=1, **options
+        protocol, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, max_concurrency=1, **options
     )
-    op = {"cosv4": "upload_slice_data", "cosv3": "upload_slice", "cdcs": "UploadPart"}[generation]
+    op = {"cosv4": "upload_slice_data", "cosv3": "upload_slice", "cdcs": "UploadPart"}[protocol]
     emulator.faults.add(action=Do(lambda: local.write_bytes(b"b" * 9 * MIB)), op=op, nth=4, times=1)
     with pytest.raises(OSError):
         fs.put_file(local, PATH)
@@ -163,7 +163,7 @@ def test_a_local_file_that_changes_while_it_travels_is_an_error(emulator, second
     assert second.uploads(BUCKET) == []
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 def test_local_directories_whose_names_look_like_patterns(fs, tmp_path):
     for name, content in {"d[1]/a": b"a", "d[1]/sub/b": b"b", "d1/wrong": b"x"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -214,19 +214,19 @@ class TestOthersAtWork:
                 remove(PATH)
         assert [found["name"] for found in second.uploads(BUCKET)] == [PATH]
 
-    @pytest.mark.generation("cosv3")
+    @pytest.mark.protocol("cosv3")
     def test_what_goes_between_two_questions_is_not_there(self, fs, second, emulator):
-        """The predecessor's listing tells whether a file is complete: one that it leaves out has gone."""
+        """V3's listing tells whether a file is complete: one that it leaves out has gone."""
         second.pipe_file(PATH, b"x")
         emulator.faults.add(action=Do(lambda: second.rm_file(PATH)), op="list", times=1)
         with pytest.raises(FileNotFoundError):
             fs.info(PATH)
 
-    def test_threads_that_put_the_same_file_do_not_disturb_each_other(self, emulator, second, generation, tmp_path):
+    def test_threads_that_put_the_same_file_do_not_disturb_each_other(self, emulator, second, protocol, tmp_path):
         local, journal = tmp_path / "local", str(tmp_path / "journal")
         local.write_bytes(random.Random(3).randbytes(5 * MIB))
         fs = fsspec.filesystem(
-            generation, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, journal_dir=journal
+            protocol, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, journal_dir=journal
         )
         for number in range(5):
             fs.workers.each(lambda _, target=f"{PATH}{number}": fs.put_file(local, target), range(4))
@@ -244,12 +244,12 @@ class TestContract:
         assert caught.value.filename == f"{BUCKET}/d"
         assert fs.cat_file(f"{BUCKET}/f") == b"x"
 
-    @pytest.mark.generation(*EVERY)
+    @pytest.mark.protocol(*EVERY)
     def test_a_tree_is_drawn(self, fs):
         fs.pipe_file(PATH, b"x")
         assert "object" in fs.tree(BUCKET)
 
-    @pytest.mark.generation(*EVERY)
+    @pytest.mark.protocol(*EVERY)
     def test_lines(self, fs):
         fs.pipe_file(PATH, b"one\ntwo\nthree")
         with fs.open(PATH) as file:
@@ -265,7 +265,7 @@ class TestContract:
         assert fs.ls(BUCKET, detail=False) == [f"{BUCKET}/new"]
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 class TestCopiesToWhereNothingIs:
     """A bucket with a mistake in its name: no copy may look as if it had been made."""
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from cosv4fs.emulator.faults import DropReply, HttpError, Refuse
 
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 
 BUCKET = "test-bucket"
 MIB = 1024 * 1024
@@ -173,9 +173,9 @@ def test_what_is_sent_again_counts_once(small_fs, emulator, tmp_path, action, wi
     got.assert_complete(3 * MIB)
 
 
-def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, generation):
+def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, protocol):
     options = {**emulator.storage_options, "slice_size": MIB, "max_concurrency": 2, "journal_dir": str(tmp_path / "j")}
-    fs = fsspec.filesystem(generation, **options, max_retries=0)
+    fs = fsspec.filesystem(protocol, **options, max_retries=0)
     local, path = tmp_path / "local", f"{BUCKET}/file"
     local.write_bytes(content(9 * MIB))
     first, second = Recorder(), Recorder()
@@ -192,7 +192,7 @@ def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, g
 def test_an_error_closes_every_branch(small_fs, emulator, tree, tmp_path, wire):
     small_fs.put(str(tree), f"{BUCKET}/tree", recursive=True)
     for name in ("large", "sub/large"):
-        # the predecessor recognises content that it has
+        # v3 recognises content that it has
         (tree / name).write_bytes(bytes(TREE[name]))
     emulator.faults.add(op="download", path="/sub/large", times=None, nth=3, action=Refuse(-96))
     emulator.faults.add(op=wire.slice, times=None, nth=3, action=Refuse(-96))

@@ -13,7 +13,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import CutReply, HttpError
 
 BUCKET = "test-1250000000"
-GENERATIONS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = ("cosv4", "cosv3", "cdcs")
 COS = ("cosv4", "cosv3")
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
@@ -68,7 +68,7 @@ def test_iterating_lines(fs):
         assert next(file) == "line 0\n"
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(ranges="ignore"), Dialect(download_headers="bare")])
 @pytest.mark.parametrize("size", [0, 1, 200 * KIB, len(CONTENT)])
 def test_files_arrive_on_disk_and_in_sinks(small_fs, tmp_path, size):
@@ -101,7 +101,7 @@ def test_a_broken_body_continues_where_it_broke(stored, emulator, downloads):
     assert f"bytes={100 * KIB}-{256 * KIB - 1}" in ranges
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(download_headers="bare")])
 def test_versions_are_never_mixed(stored, second):
     file = stored.open(PATH, "rb", block_size=256 * KIB)
@@ -112,7 +112,7 @@ def test_versions_are_never_mixed(stored, second):
         file.read()
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(download_headers="bare")])
 def test_a_download_notices_a_replacement(stored, second, dialect, monkeypatch):
     original, calls = stored.client.fetch, itertools.count()
@@ -166,7 +166,7 @@ def test_ranges_merged_or_not_are_the_same(stored, emulator, max_gap, downloads)
     assert (emulator.count()[downloads] < 4) is (max_gap in (1000, 10**9))
 
 
-def test_a_directory_is_not_a_file(fs, tmp_path, generation):
+def test_a_directory_is_not_a_file(fs, tmp_path, protocol):
     fs.pipe_file(PATH, b"x")
     actions = [
         lambda: fs.cat_file(f"{BUCKET}/dir"),
@@ -176,7 +176,7 @@ def test_a_directory_is_not_a_file(fs, tmp_path, generation):
         lambda: fs.cat_file(f"{BUCKET}/dir", None, -1),
         lambda: fs.cat_file(f"{BUCKET}/dir", 5, 5),
     ]
-    removals = [] if generation == "cdcs" else [lambda: fs.rm_file(f"{BUCKET}/dir"), lambda: fs.rm(f"{BUCKET}/dir")]
+    removals = [] if protocol == "cdcs" else [lambda: fs.rm_file(f"{BUCKET}/dir"), lambda: fs.rm(f"{BUCKET}/dir")]
     for action in actions + removals:
         with pytest.raises(IsADirectoryError):
             action()
@@ -200,7 +200,7 @@ def test_any_block_size_that_fsspec_knows(fs, block_size):
         assert file.read() == CONTENT
 
 
-@pytest.mark.generation(*COS)
+@pytest.mark.protocol(*COS)
 class TestReplacedBeforeTheFirstRead:
     """Another process writes between a status that is remembered and the first read."""
 

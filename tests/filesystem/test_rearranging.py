@@ -8,7 +8,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import Refuse
 
 BUCKET = "test-bucket"
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 
 
 def at(*parts):
@@ -252,8 +252,8 @@ def test_touching(fs):
     assert fs.exists(path + "2")
 
 
-@pytest.mark.generation("cosv3")
-def test_the_predecessor_keeps_one_attribute(fs):
+@pytest.mark.protocol("cosv3")
+def test_v3_keeps_one_attribute(fs):
     path = f"{BUCKET}/d/f"
     fs.pipe_file(path, b"x", content_type="text/x-mine")
     fs.update_attributes(path, biz_attr="mine")
@@ -263,8 +263,8 @@ def test_the_predecessor_keeps_one_attribute(fs):
     assert (caught.value.errno, caught.value.filename) == (errno.ENOTSUP, path)
 
 
-@pytest.mark.generation("cosv3")
-def test_copies_by_the_predecessor_travel_through_this_machine(fs, second, emulator):
+@pytest.mark.protocol("cosv3")
+def test_copies_by_v3_travel_through_this_machine(fs, second, emulator):
     content = bytes(range(256)) * 40_000
     fs.pipe({f"{BUCKET}/a/large": content, f"{BUCKET}/a/small": b"x"})
     fs.copy(f"{BUCKET}/a", f"{BUCKET}/b", recursive=True)
@@ -273,7 +273,7 @@ def test_copies_by_the_predecessor_travel_through_this_machine(fs, second, emula
     assert "copy" not in emulator.count()
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(custom_headers="replace"), Dialect(update_flag="required")])
 def test_attributes(fs):
     path = f"{BUCKET}/d/f"

@@ -20,7 +20,7 @@ from tests.support import Do
 
 BUCKET = "test-bucket"
 PATH = f"{BUCKET}/dir/object"
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 MIB = 1024 * 1024
 
 
@@ -43,8 +43,8 @@ def options(emulator, tmp_path):
 
 
 @pytest.fixture
-def resumer(options, generation):
-    return fsspec.filesystem(generation, **options)
+def resumer(options, protocol):
+    return fsspec.filesystem(protocol, **options)
 
 
 def nothing_is_left(fs, tmp_path):
@@ -78,7 +78,7 @@ def test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path
 @pytest.mark.parametrize(
     "dialect", [Dialect(listparts="string"), Dialect(reinit="matching"), Dialect(slice_sha="absent")]
 )
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_resuming_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
     test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path, wire, None)
 
@@ -94,8 +94,8 @@ def test_resuming_under_other_readings(resumer, second, emulator, local, tmp_pat
         Dialect(slice_size=MIB),
     ],
 )
-@pytest.mark.generation("cosv3")
-def test_resuming_by_the_predecessor_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
+@pytest.mark.protocol("cosv3")
+def test_resuming_by_v3_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
     offsets = range(0, local.stat().st_size, emulator.dialect.slice_size or MIB // 2)
     broken = 5 * MIB
     emulator.faults.add(
@@ -117,8 +117,8 @@ def test_resuming_by_the_predecessor_under_other_readings(resumer, second, emula
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(v1_again="refuse"), Dialect(v1_stat="filelen")])
 @pytest.mark.parametrize("nth", [1, 2, 7, 20])
-@pytest.mark.generation("cosv3")
-def test_a_lost_reply_of_the_predecessor_costs_no_more_than_a_question(emulator, second, local, tmp_path, nth):
+@pytest.mark.protocol("cosv3")
+def test_a_lost_reply_of_v3_costs_no_more_than_a_question(emulator, second, local, tmp_path, nth):
     fs = fsspec.filesystem(
         "cosv3", **emulator.storage_options, slice_size=MIB // 2, journal_dir=str(tmp_path / "journal")
     )
@@ -183,9 +183,9 @@ def believe(journal, local):
 
 @pytest.mark.parametrize("checksum", [True, False])
 def test_new_content_with_the_old_size_and_time_is_not_continued(
-    options, second, emulator, local, tmp_path, wire, generation, checksum
+    options, second, emulator, local, tmp_path, wire, protocol, checksum
 ):
-    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
     interrupt(fs, emulator, wire, local)
     assert len(fs.interrupted_uploads()) == 1
     change_without_trace(local, bytes(local.stat().st_size))
@@ -198,9 +198,9 @@ def test_new_content_with_the_old_size_and_time_is_not_continued(
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
 @pytest.mark.parametrize("checksum", [True, False])
 def test_what_is_continued_is_proven_where_nothing_tells_of_the_change(
-    options, second, emulator, local, tmp_path, wire, generation, checksum
+    options, second, emulator, local, tmp_path, wire, protocol, checksum
 ):
-    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
     interrupt(fs, emulator, wire, local)
     change_without_trace(local, bytes(local.stat().st_size))
     believe(tmp_path / "journal", local)
@@ -212,8 +212,8 @@ def test_what_is_continued_is_proven_where_nothing_tells_of_the_change(
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
 @pytest.mark.parametrize("checksum", [True, False])
-def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local, tmp_path, wire, generation, checksum):
-    fs = fsspec.filesystem(generation, **options, checksum=checksum)
+def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local, tmp_path, wire, protocol, checksum):
+    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
     emulator.faults.add(op="move", times=1, action=DropBefore())
     with pytest.raises(ConnectionError):
         fs.put_file(local, PATH)
@@ -225,7 +225,7 @@ def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local,
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_without_checksum_the_same_content_is_continued(options, second, emulator, local, tmp_path, wire):
     fs = fsspec.filesystem("cosv4", **options, checksum=False)
     interrupt(fs, emulator, wire, local, nth=8)
@@ -238,7 +238,7 @@ def test_without_checksum_the_same_content_is_continued(options, second, emulato
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_a_change_while_it_is_sent_that_leaves_size_and_time_is_noticed(options, second, emulator, local, wire):
     """Without a checksum the first slices are those of the old content, the others of the new."""
     fs = fsspec.filesystem("cosv4", **options | {"max_concurrency": 1}, checksum=False)
@@ -249,7 +249,7 @@ def test_a_change_while_it_is_sent_that_leaves_size_and_time_is_noticed(options,
     assert fs.uploads(BUCKET) == []
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_an_upload_that_only_looks_complete_can_be_seen_and_given_up(fs, second, wire):
     """Another client has sent all slices and has died: listings and statuses cannot tell that from an object."""
     size = wire.leave(second, "/dir/object", 2 * MIB, MIB, whole_slices=2) * 2
@@ -273,7 +273,7 @@ def test_a_stranger_is_left_alone_until_the_end(resumer, second, local, tmp_path
     assert nothing_is_left(resumer, tmp_path)
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_two_threads_share_no_page(options, second, emulator, local, tmp_path, wire):
     """The second upload of the same file must not continue the first as if that were a dead process's."""
     # only the journal could make one continue the other's: nothing tells that the content is the same
@@ -315,9 +315,9 @@ def test_without_resume_nothing_stays(resumer, emulator, local, tmp_path, wire):
     assert nothing_is_left(resumer, tmp_path)
 
 
-def test_an_unwritable_journal_is_no_obstacle(emulator, local, tmp_path, generation):
+def test_an_unwritable_journal_is_no_obstacle(emulator, local, tmp_path, protocol):
     (tmp_path / "file").write_bytes(b"")
-    fs = fsspec.filesystem(generation, **emulator.storage_options, journal_dir=str(tmp_path / "file" / "x"))
+    fs = fsspec.filesystem(protocol, **emulator.storage_options, journal_dir=str(tmp_path / "file" / "x"))
     fs.put_file(local, PATH)
     assert fs.cat_file(PATH) == local.read_bytes()
 
@@ -362,9 +362,9 @@ def crash(folder, *, seed=1, moments=1, old=None, protocol="cosv4"):
 # seeds by which at least one process is held when it is killed: one that is not may be done before
 @pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize("old", [None, b"old"])
-def test_a_killed_process_is_continued(tmp_path, generation, seed, old):
+def test_a_killed_process_is_continued(tmp_path, protocol, seed, old):
     summary = uploads(
-        crash(tmp_path, seed=seed, moments=3, old=old, protocol=generation), spread=on_the_way_only, again=near_the_end
+        crash(tmp_path, seed=seed, moments=3, old=old, protocol=protocol), spread=on_the_way_only, again=near_the_end
     )
     assert summary.failures == []
     assert summary.moments == 3
@@ -397,7 +397,7 @@ def near_the_end(chance, missing):
     ],
     ids=str,
 )
-def test_a_process_of_the_predecessor_killed_at_a_certain_moment_is_continued(tmp_path, moment, old):
+def test_a_process_of_v3_killed_at_a_certain_moment_is_continued(tmp_path, moment, old):
     plan = crash(tmp_path, old=old, protocol="cosv3")
     summary = uploads(plan, spread=lambda *_: [moment], again=lambda *_: None)
     assert summary.failures == []
@@ -432,25 +432,25 @@ def test_a_process_killed_at_a_certain_moment_is_continued(tmp_path, moment, old
 
 
 @pytest.mark.parametrize("ahead", [7200.0, -7200.0])
-@pytest.mark.generation("cosv4", "cosv3", "cdcs")
-def test_what_is_stale_is_told_by_the_clock_of_the_service(generation, tmp_path, ahead):
+@pytest.mark.protocol("cosv4", "cosv3", "cdcs")
+def test_what_is_stale_is_told_by_the_clock_of_the_service(protocol, tmp_path, ahead):
     """A machine whose clock is two hours ahead must not remove what others are sending."""
-    coffers = generation == "cdcs"
+    coffers = protocol == "cdcs"
     with CofferEmulator(coffers=("test-1250000000",)) if coffers else Emulator(buckets=("test",)) as service:
         bucket, clock = ("test-1250000000", time.time()) if coffers else ("test", time.time())
         service.clock_offset = ahead
-        fs = fsspec.filesystem(generation, **service.storage_options)
+        fs = fsspec.filesystem(protocol, **service.storage_options)
         if coffers:
             fs.client.initiate(bucket, "/dir/object")
         else:
-            WIRES[generation].leave(fs, "/dir/object", 5 * MIB, MIB, bucket=bucket)
+            WIRES[protocol].leave(fs, "/dir/object", 5 * MIB, MIB, bucket=bucket)
         assert abs(fs.uploads(bucket)[0]["mtime"] - clock - ahead) < 60
         assert fs.clean_uploads(bucket, older_than=3600) == []
         service.clock_offset = ahead + 3700
         assert len(fs.clean_uploads(bucket, older_than=3600)) == 1
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_what_cannot_be_continued_leaves_nothing(resumer, second, emulator, local, tmp_path, wire):
     interrupt(resumer, emulator, wire, local)
     emulator.faults.add(op="upload_slice_list", times=1, action=Refuse(-180))
@@ -459,13 +459,13 @@ def test_what_cannot_be_continued_leaves_nothing(resumer, second, emulator, loca
     assert nothing_is_left(resumer, tmp_path)
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_cleaning_everywhere_is_refused_like_listing_everywhere(fs):
     with pytest.raises(NotImplementedError, match="cannot list buckets"):
         fs.clean_uploads("")
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_a_touched_path_that_an_upload_holds_is_no_existing_file(fs, second, wire):
     wire.leave(second, "/dir/object", 5 * MIB, MIB)
     with pytest.raises(FileExistsError):
@@ -475,7 +475,7 @@ def test_a_touched_path_that_an_upload_holds_is_no_existing_file(fs, second, wir
         fs.touch(PATH, truncate=False)
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_a_directory_whose_name_an_upload_holds_is_refused_for_that_reason(fs, second, wire):
     wire.leave(second, "/dir/object", 5 * MIB, MIB)
     for make in (fs.mkdir, partial(fs.makedirs, exist_ok=True)):

@@ -9,7 +9,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import HttpError, Refuse, Stall
 
 BUCKET = "test-bucket"
-GENERATIONS = ("cosv4", "cosv3")
+PROTOCOLS = ("cosv4", "cosv3")
 
 
 @pytest.fixture
@@ -188,9 +188,9 @@ def test_characters_that_no_directory_may_have(fs):
         Dialect(last_context="next"),
     ],
 )
-def test_listings_of_several_pages_are_complete(fs, emulator, generation):
-    # the predecessor's pages are smaller
-    count = 2500 if generation == "cosv4" else 450
+def test_listings_of_several_pages_are_complete(fs, emulator, protocol):
+    # v3's pages are smaller
+    count = 2500 if protocol == "cosv4" else 450
     wanted = [f"{BUCKET}/d/{number:04}" for number in range(count)]
     fs.pipe(dict.fromkeys(wanted, b""))
     emulator.clear_requests()

@@ -15,8 +15,8 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.transfer.janitor import wait_for_janitor
 
 BUCKET = "test-1250000000"
-GENERATIONS = ("cosv4", "cosv3")
-EVERY = (*GENERATIONS, "cdcs")
+PROTOCOLS = ("cosv4", "cosv3")
+EVERY = (*PROTOCOLS, "cdcs")
 """For tests that replace and remove nothing."""
 
 PATH = f"{BUCKET}/dir/object"
@@ -42,7 +42,7 @@ def content_of(size):
 SIZES = [0, 1, 100, 512 * KIB - 1, 512 * KIB, 512 * KIB + 1, 1024 * KIB, 1536 * KIB + 7, 3000 * KIB]
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("way", ["wb", "wb sized", "xb", "pipe", "put"])
 def test_every_size_arrives_by_every_way(small_fs, second, tmp_path, way, size):
@@ -112,7 +112,7 @@ def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, emulator
     assert unfinished(emulator, second) == []
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 def test_a_file_closed_in_a_handler_of_its_own_exception_is_published(fs):
     try:
         raise _BoomError
@@ -122,7 +122,7 @@ def test_a_file_closed_in_a_handler_of_its_own_exception_is_published(fs):
     assert fs.cat_file(PATH) == b"written while handling"
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("compression", ["gzip", "bz2", "xz", "infer"])
 def test_compressed_files_are_complete(fs, compression):
     path = PATH + ".gz" if compression == "infer" else PATH
@@ -142,7 +142,7 @@ def test_text_files(fs):
     assert fs.read_text(PATH) == "plain"
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 def test_closed_files_refuse(fs):
     file = fs.open(PATH, "wb")
     file.write(b"x")
@@ -154,7 +154,7 @@ def test_closed_files_refuse(fs):
     assert fs.cat_file(PATH) == b"x"
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("announced", [3, 8])
 def test_another_size_than_announced_publishes_nothing(small_fs, announced):
     file = small_fs.open(PATH, "wb", size=announced)
@@ -166,7 +166,7 @@ def test_another_size_than_announced_publishes_nothing(small_fs, announced):
     assert not small_fs.exists(PATH)
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("announced", [2000 * KIB, 2200 * KIB])
 def test_another_size_than_announced_leaves_no_session(small_fs, second, emulator, announced):
     with pytest.raises(OSError, match="announced"), small_fs.open(PATH, "wb", size=announced) as file:
@@ -186,7 +186,7 @@ def test_create_never_replaces(small_fs, second):
         small_fs.rm(PATH)
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", [0, 5, 1500 * KIB])
 def test_create_is_decided_by_the_server(small_fs, second, size):
     file = small_fs.open(PATH, "xb")
@@ -252,7 +252,7 @@ def test_the_content_type_is_guessed_kept_and_settable(small_fs, emulator):
 
 
 @pytest.mark.parametrize("dialect", [Dialect(part_content_type="ignore")])
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_an_explicit_content_type_needs_no_goodwill(small_fs):
     for size in (10, 1500 * KIB):
         small_fs.pipe_file(PATH, content_of(size), content_type="text/x-mine")
@@ -280,7 +280,7 @@ def test_transactions_publish_at_the_end_or_never(small_fs, second, emulator):
     assert unfinished(emulator, second) == []
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 def test_writers_take_any_buffer(fs):
     from array import array
 
@@ -308,7 +308,7 @@ def test_put_file_refuses_a_file_that_shrinks(small_fs, second, emulator, tmp_pa
     assert unfinished(emulator, second) == []
 
 
-@pytest.mark.generation(*EVERY)
+@pytest.mark.protocol(*EVERY)
 def test_buffers_wrap_writers(fs):
     with io.BufferedWriter(fs.open(PATH, "wb"), 16) as file:
         file.write(b"hello " * 10)

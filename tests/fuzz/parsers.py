@@ -15,9 +15,8 @@ import pytest
 from hypothesis import strategies as st
 
 from cosv4fs import paths
-from cosv4fs.api.bodies import form_body, json_body
-from cosv4fs.api.listing import Pager
-from cosv4fs.api.replies import (
+from cosv4fs.api.cos.bodies import form_body, json_body
+from cosv4fs.api.cos.replies import (
     Entry,
     Fields,
     Page,
@@ -27,7 +26,8 @@ from cosv4fs.api.replies import (
     UnfinishedUpload,
     UploadedObject,
 )
-from cosv4fs.api.signing import Signer, encode_key
+from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.paging import Pager
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.errors import ApiError

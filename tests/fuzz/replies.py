@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from cosv4fs.api import CosV4Client
-from cosv4fs.api.replies import SliceSession, UploadedObject
+from cosv4fs.api.cos.replies import SliceSession, UploadedObject
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.config import resolve
 from cosv4fs.errors import CosError

@@ -32,7 +32,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=(__doc__ or "").partition(":")[2])
     add = parser.add_argument
-    add("--protocol", choices=dialects.PROTOCOLS, default="cosv4", help="the generation (default: %(default)s)")
+    add("--protocol", choices=dialects.PROTOCOLS, default="cosv4", help="the protocol (default: %(default)s)")
     add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"this group ({', '.join(GROUPS)})")
     add("--dialect", action="append", nargs="+", metavar="NAME=VALUE", help="this dialect, instead of all; or: default")
     add("--set", action="append", choices=list(SETS), dest="sets", help="only these of the dialects")

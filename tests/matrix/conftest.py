@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config, items):
 
 def is_meant(item):
     """Return whether a test is for the protocol that it was made for: a marker may name the only ones."""
-    marked = item.get_closest_marker("generation")
+    marked = item.get_closest_marker("protocol")
     return marked is None or item.callspec.params["protocol"] in marked.args
 
 

@@ -15,7 +15,7 @@ __all__ = ["DEFAULT", "NUMBERS", "PROTOCOLS", "chosen", "core", "label", "pairwi
 DEFAULT = "default"
 PROTOCOLS = ("cosv4", "cosv3")
 
-NOT_OF_PREDECESSOR = frozenset({
+NOT_IN_V3 = frozenset({
     "finish_size", "listparts", "reinit", "overwrite_unfinished", "copy_signature", "update_flag", "custom_headers",
     "max_list", "oversize_list", "listover", "last_context", "serial_upload", "instant_needs_parts", "resource_path",
 })  # fmt: skip
@@ -43,7 +43,7 @@ def values(protocol: str = "cosv4") -> dict[str, tuple[object, ...]]:
     if missing:
         raise ValueError(f"the matrix knows no values for {', '.join(sorted(missing))}: add them to NUMBERS")
     if protocol == "cosv3":
-        return {name: some for name, some in known.items() if name not in NOT_OF_PREDECESSOR}
+        return {name: some for name, some in known.items() if name not in NOT_IN_V3}
     return {name: some for name, some in known.items() if not name.startswith("v1_")}
 
 
@@ -79,9 +79,9 @@ def pairwise(protocol: str = "cosv4") -> Iterator[Dialect]:
 def core(protocol: str = "cosv4") -> list[Dialect]:
     """Return the few that differ most: a kind, an old, a poor and a strict service beside the default.
 
-    Of the predecessor, one that takes slices in any order, and one that refuses what it can.
+    Of v3, one that takes slices in any order, and one that refuses what it can.
     """
-    return _core_of_predecessor() if protocol == "cosv3" else _core()
+    return _core_of_v3() if protocol == "cosv3" else _core()
 
 
 def _core() -> list[Dialect]:
@@ -110,7 +110,7 @@ def _core() -> list[Dialect]:
     ]  # fmt: skip
 
 
-def _core_of_predecessor() -> list[Dialect]:
+def _core_of_v3() -> list[Dialect]:
     return [
         Dialect(),
         Dialect(

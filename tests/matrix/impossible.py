@@ -56,7 +56,7 @@ class Impossible:
 def _no_stream(switches: Mapping[str, object], tests: str) -> Impossible:
     reason = "streaming='always' asks for an end of another size than was declared, and this service takes none"
     says = "name the size, or leave streaming at 'auto'"
-    # the predecessor streams nothing: there everything waits in the spool
+    # v3 streams nothing: there everything waits in the spool
     return Impossible(switches, tests, CosError, errno.ENOTSUP, says, reason, ("cosv4",))
 
 
@@ -67,7 +67,7 @@ IMPOSSIBLE: list[Impossible] = [
         CosError,
         errno.ENOTSUP,
         "can change biz_attr only",
-        "the predecessor documents no other attribute",
+        "v3 documents no other attribute",
         ("cosv3",),
     ),
     *(

@@ -31,11 +31,11 @@ def test_a_named_content_type_is_served(bench, fs, kept, way, protocol, dialect)
         else:
             with fs.open(PATH, "wb", size=size if "sized" in way else None, **options) as file:
                 file.write(data)
-        # the predecessor is told with the bytes, or never: what it ignores then nobody can say again
+        # v3 is told with the bytes, or never: what it ignores then nobody can say again
         lost = protocol == "cosv3" and dialect.part_content_type == "ignore"
         assert served(fs, PATH) == ("application/octet-stream" if lost else options["content_type"])
         if protocol == "cosv4":
-            # the predecessor's status shows no headers
+            # v3's status shows no headers
             assert fs.attributes(PATH)["custom_headers"]["Content-Type"] == options["content_type"]
         assert fs.cat_file(PATH) == data
 
@@ -72,7 +72,7 @@ def test_changing_one_leaves_the_others(fs, second, kept, size):
 def kept_by(protocol, dialect, action, moves=True):
     """Return the free text and the type that go with a file.
 
-    The predecessor cannot copy: there the bytes come and go, without what is kept beside them; so they do where the
+    V3 cannot copy: there the bytes come and go, without what is kept beside them; so they do where the
     service refuses to move.
     """
     through = protocol == "cosv3" and (action == "cp_file" or not moves)

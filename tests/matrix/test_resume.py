@@ -55,7 +55,7 @@ def test_the_journal_continues(bench, emulator, second, kept, dialect, old):
     # another timeout makes another runtime: what another process would be
     bench.fs(read_timeout=61.0).put_file(local, PATH)
     assert offsets(emulator) == slices(emulator, dialect) - arrived
-    # the predecessor is asked once how far it has come
+    # v3 is asked once how far it has come
     opened = sum(
         request.op in ("upload_slice_init", "upload_slice") and request.offset is None for request in emulator.requests
     )

@@ -63,7 +63,7 @@ def test_what_expires_is_gone(fs, emulator, stored, kept, dialect):
     kept.check_alone()
 
 
-@pytest.mark.generation("cosv4")
+@pytest.mark.protocol("cosv4")
 def test_an_upload_without_its_end_is_not_read_and_removed(fs, second, kept):
     key, path = "/dir/sub/almost", f"{BUCKET}/dir/sub/almost"
     second.makedirs(f"{BUCKET}/dir/sub")

@@ -25,7 +25,7 @@ def main() -> int:
     add = parser.add_argument
     add("--steps", type=int, default=1000, help="about how many (default: %(default)s)")
     add("--seed", type=int, default=1, help="the same seed gives the same steps (default: %(default)s)")
-    add("--protocol", choices=["cosv4", "cosv3"], default="cosv4", help="generation of the API (default: %(default)s)")
+    add("--protocol", choices=["cosv4", "cosv3"], default="cosv4", help="the protocol (default: %(default)s)")
     add("--dialect", action="append", default=[], metavar="NAME=VALUE", help="a switch of the local service")
     add("--threads", type=int, default=1, metavar="N", help="N threads on one filesystem (default: %(default)s)")
     add("--processes", action="store_true", help="a parent, a forked child and a spawned one beside each other")

@@ -35,7 +35,7 @@ class Site:
     settings : list of str
         Switches of the service's dialect, as NAME=VALUE.
     protocol : str
-        By which generation of the API the tested filesystem speaks.
+        By which protocol the tested filesystem speaks.
     """
 
     def __init__(self, *settings: str, protocol: str = "cosv4") -> None:

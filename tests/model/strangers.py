@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cosv4fs import paths
 from cosv4fs.emulator import Emulator, faults
 from cosv4fs.errors import CosError
-from cosv4fs.generation import V3
+from cosv4fs.protocols import V3
 from tests.model.state import Change, Content, State
 from tests.model.steps import CONTENTS, NAMES, Plan, Step, operation, plan
 from tests.model.world import World
@@ -244,7 +244,7 @@ def rivals(world: World, name: str, content: Content, by: str) -> Plan | None:
     """Give up an upload that a stranger, who sends the same content to the same path, can complete."""
     state = world.state
     blocked = name in state.files or state.blocks_file(name) or name in world.hidden()
-    if world.emulator is None or world.fs.generation is V3 or content.size <= 64 * 1024 or blocked:
+    if world.emulator is None or world.fs.spec is V3 or content.size <= 64 * 1024 or blocked:
         return None
     client, data = world.second.client, content.data
     bucket, key = paths.file_key(world.path(name))

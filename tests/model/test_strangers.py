@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosv4fs.generation import V3
+from cosv4fs.protocols import V3
 from tests.model.machines import Site
 from tests.model.runner import LostError, Tally, run, settle
 from tests.model.state import Content
@@ -79,7 +79,7 @@ def test_an_upload_goes_on_only_with_what_the_file_holds_now(play, how, late):
 
 @pytest.mark.parametrize("by", ["put", "pipe"])
 def test_who_gives_up_leaves_the_upload_of_a_rival(play, world, by):
-    if world.fs.generation is V3:
+    if world.fs.spec is V3:
         return  # its uploads have no end that could be refused
     play(step("rivals", name="dir/a", content=LARGE, by=by))
 

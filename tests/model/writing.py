@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cosv4fs.generation import V3
+from cosv4fs.protocols import V3
 from cosv4fs.transfer.janitor import wait_for_janitor
 from tests.model.state import Change, Content, clashes
 from tests.model.steps import CONFLICT, CONTENTS, FOLDERS, NAMES, Plan, operation
@@ -173,8 +173,8 @@ def transaction(world: World, contents: dict[str, Content], piece: int, fails: b
 @operation(name=NAMES, text=st.sampled_from(["one", "two"]))
 def update_attributes(world: World, name: str, text: str) -> Plan:
     path = world.path(name)
-    # the predecessor can change nothing but the free text (cos.md#v3)
-    headers = None if world.fs.generation is V3 else {"x-cos-meta-of": text}
+    # v3 can change nothing but the free text (cos.md#v3)
+    headers = None if world.fs.spec is V3 else {"x-cos-meta-of": text}
 
     def act() -> str:
         world.fs.update_attributes(path, biz_attr=text, custom_headers=headers)

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
-from cosv4fs.api.listing import Pager
-from cosv4fs.api.replies import LARGEST_OBJECT, Entry, Page
+from cosv4fs.api.cos.replies import LARGEST_OBJECT, Entry, Page
+from cosv4fs.api.paging import Pager
 from tests.security.servers import http_reply
 from tests.support import MIB, RawServer, raw_client
 
@@ -135,7 +135,7 @@ class TestEndlessListings:
         return Pager(list_page, 2), asked
 
     def test_ever_new_names(self, monkeypatch):
-        monkeypatch.setattr("cosv4fs.api.listing._MOST_PAGES", 500)
+        monkeypatch.setattr("cosv4fs.api.paging._MOST_PAGES", 500)
         pager, asked = self.endless(lambda number: (entry(2 * number), entry(2 * number + 1)))
         with pytest.raises(OSError, match="never end") as caught:
             list(pager.entries("b", "/d/"))
@@ -162,7 +162,7 @@ class TestEndlessListings:
 
     @pytest.mark.parametrize("kind", ["cosv4", "cdcs"])
     def test_who_holds_a_listing_holds_no_more_than_memory_has_room_for(self, kind, monkeypatch):
-        monkeypatch.setattr("cosv4fs.api.listing.MOST_HELD", 2500)
+        monkeypatch.setattr("cosv4fs.api.paging.MOST_HELD", 2500)
         numbers = itertools.count()
 
         class Endless(RawServer):

@@ -12,7 +12,7 @@ from cosv4fs.api import CofferClient
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator
-from cosv4fs.generation import CDCS
+from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.filepart import FilePart
 from cosv4fs.transfer.parts import PartUpload
@@ -75,7 +75,7 @@ class Vault:
         self.emulator = CofferEmulator(coffers=(COFFER,), dialect=CofferDialect(**dialect))
         self.emulator.start()
         given = {**self.emulator.storage_options, "slice_size": MIB, "single_upload_limit": MIB, "spool_memory": MIB}
-        self.config = resolve(given, generation=CDCS)
+        self.config = resolve(given, protocol=CDCS)
         self.clock = Clock()
         self.client = CofferClient(self.config, RetryPolicy(5, 120.0, clock=self.clock, sleep=self.clock.sleep))
         self.workers = Workers(4, 4)

@@ -1,0 +1,464 @@
+"""The Data Coffer Service, one typed method per operation (cdcs.md#service). Usable without fsspec.
+
+>>> from cosv4fs.api import CofferClient
+>>> client = CofferClient.connect(secret_id="…", secret_key="…", region="ap-tianjin")  # doctest: +SKIP
+>>> client.put_object("coffer-1250000000", "/dir/name.txt", memoryview(b"hello"))  # doctest: +SKIP
+
+Coffers are named in full, with the appid. Objects are addressed by coffer and key; as in the other clients a key begins
+with ``/``, which is not part of it on the wire. What is stored is never replaced, and nothing can delete it before it
+expires. Sizes and offsets are bytes, times are Unix seconds.
+
+All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`), and `ValueError`
+for arguments that no service could take. A request that failed with a transient error is retried; one whose reply was
+lost is recognised when it had succeeded, and is an error with ``doubtful`` where it cannot be known.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cosv4fs.api.cdcs.calls import content_body, json_body, md5_header
+from cosv4fs.api.cdcs.codes import OCCUPIED
+from cosv4fs.api.cdcs.faults import read_nothing, read_refusal
+from cosv4fs.api.cdcs.reading import ObjectRead, clamped, comparable, is_object
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject
+from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
+from cosv4fs.api.cdcs.values import Values, plain_etag
+from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.cos.bodies import Content
+from cosv4fs.api.cos.lost import asking, is_final, is_older, maybe_own, unknown
+from cosv4fs.api.cos.replies import LARGEST_OBJECT
+from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.transport import Request, compressed_error, content_coding, content_length, give_back
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+
+__all__ = ["CofferClient"]
+
+_MOST_PAGES = 100_000
+_LONGEST_LIFE = 3650
+_LARGEST_PAGE = 1000
+
+
+class CofferClient(CofferUploads):
+    """One account's access to the Data Coffer Service.
+
+    Parameters
+    ----------
+    config : Config
+        From `cosv4fs.config.resolve` with ``protocol=CDCS``; or use `connect`.
+    policy : RetryPolicy, optional
+        When requests are retried; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+
+    Attributes
+    ----------
+    on_throttle : callable or None
+        Called whenever the service asks for fewer requests.
+    interrupts : Interrupts
+        Stops requests that other threads have under way.
+    """
+
+    # -- coffers ---------------------------------------------------------------------------------------------------
+
+    def list_coffers(self) -> tuple[Coffer, ...]:
+        """Return the coffers of the account (GetService, cdcs.md#get-service)."""
+
+        def parse(data: Values) -> tuple[Coffer, ...]:
+            data.require("Coffers", "Owner")
+            return tuple(Coffer.parse(row) for row in data.inner("Coffers").rows("Coffer"))
+
+        return self._ask(self._request("GET", "GetService", service=True), parse)
+
+    def put_coffer(
+        self,
+        coffer: str,
+        locations: Sequence[str],
+        *,
+        encrypt_type: int = 0,
+        key_id: str = "",
+        key_region: str = "",
+    ) -> None:
+        """Create a coffer (PutCoffer, cdcs.md#put-coffer).
+
+        Parameters
+        ----------
+        locations : sequence of str
+            The regions that shall hold its objects, at least one.
+        encrypt_type : int
+            0 for no encryption, 1 by the vendor's key, 2 by a key of KMS.
+        key_id, key_region : str
+            That key, with 2.
+
+        Raises
+        ------
+        FileExistsError
+            There is a coffer of this name, yours or another account's.
+        """
+        if isinstance(locations, str) or not locations:
+            raise ValueError(f"locations must be a list of regions, such as ['ap-tianjin'], not {locations!r}")
+        if encrypt_type not in (0, 1, 2) or bool(key_id) != (encrypt_type == 2):  # the third kind
+            raise ValueError("encrypt_type must be 0, 1, or 2 with a key_id")
+        values: dict[str, object] = {"Locations": {"Location": list(locations)}, "EncryptType": encrypt_type}
+        if key_id:
+            values |= {"KeyId": key_id, "KeyRegion": key_region}
+        body, headers = json_body(values)
+        request = self._request("PUT", "PutCoffer", coffer, headers=headers, body=body, service=True)
+
+        began = time.monotonic()
+
+        def settle(error: CosError) -> bool | None:
+            # which of the two codes one's own coffer gets is disputed
+            if error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
+                mine = self._coffer(coffer)
+                if mine is not None and not is_older(mine.created, self._server_time_at(coffer, began)):
+                    raise maybe_own(error)
+            return None
+
+        self._tell(request, settle)
+
+    def delete_coffer(self, coffer: str) -> None:
+        """Delete a coffer (DeleteCoffer, cdcs.md#delete-coffer).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such coffer.
+        OSError
+            ENOTEMPTY while it has objects or unfinished uploads. Any, with ``doubtful``, when a reply was lost and the
+            coffer that is there now may be newer.
+        """
+        request = self._request("DELETE", "DeleteCoffer", coffer, service=True)
+        began = time.monotonic()
+
+        def settle(error: CosError) -> bool | None:
+            if isinstance(error, CosFileNotFoundError):
+                return True
+            if is_final(error):
+                return None
+            with asking(error):
+                mine = self._coffer(coffer)
+                if mine is None:
+                    return True
+                is_old = is_older(mine.created, self._server_time_at(coffer, began))
+            if not is_old:
+                text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
+                raise unknown(error, text)
+            return None
+
+        self._tell(request, settle)
+
+    def _coffer(self, name: str) -> Coffer | None:
+        return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
+
+    def put_lifecycle(self, coffer: str, days: int) -> None:
+        """Let objects expire so many days after they were stored, 1 to 3650 (cdcs.md#lifecycle).
+
+        It cannot be taken back, only changed.
+        """
+        if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= _LONGEST_LIFE:
+            raise ValueError(f"days must be 1 to {_LONGEST_LIFE}, not {days!r}")
+        body, headers = json_body({"Rule": [{"Expiration": {"Days": days}}]})
+        query = {"lifecycle": None}
+        self._tell(
+            self._request("PUT", "PutCofferLifecycle", coffer, query=query, headers=headers, body=body, service=True)
+        )
+
+    def get_lifecycle(self, coffer: str) -> int | None:
+        """Return after how many days objects expire (cdcs.md#lifecycle); None when they do not.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such coffer.
+        """
+        request = self._request("GET", "GetCofferLifecycle", coffer, query={"lifecycle": None})
+
+        def parse(data: Values) -> tuple[int | None]:
+            data.require("Rule")
+            # the one field of a rule; a rule without any says nothing of an end
+            lives = [rule.inner("Expiration") for rule in data.rows("Rule") if rule.is_of("Expiration")]
+            return (min((life.number("Days") for life in lives if life.has("Days")), default=None),)
+
+        try:
+            return self._ask(request, parse)[0]
+        except CosError as error:
+            if error.code == "NoSuchLifecycleConfiguration":
+                return None
+            raise
+
+    def put_policy(self, coffer: str, policy: Mapping[str, Any]) -> None:
+        """Set who may do what, in the vendor's policy language (cdcs.md#policy); replaces what was set.
+
+        Raises
+        ------
+        OSError
+            EINVAL when the policy is malformed.
+        """
+        body, headers = json_body(policy)
+        query = {"policy": None}
+        self._tell(
+            self._request("PUT", "PutCofferPolicy", coffer, query=query, headers=headers, body=body, service=True)
+        )
+
+    def get_policy(self, coffer: str) -> dict[str, Any] | None:
+        """Return the policy of a coffer (cdcs.md#policy); None when it has none.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such coffer.
+        """
+        request = self._request("GET", "GetCofferPolicy", coffer, query={"policy": None}, service=True)
+
+        def parse(data: Values) -> tuple[dict[str, Any] | None]:
+            policy = data.plain()
+            if policy:
+                data.require("Statement", "statement", "Version", "version")
+            # the policy language writes its names otherwise than the samples do
+            is_set = any(policy.get(name) for name in ("Statement", "statement"))
+            for name in ("Version", "version"):
+                if not isinstance(policy.get(name, ""), str):
+                    raise data.bad(name, policy[name])
+            return (policy if is_set else None,)
+
+        try:
+            return self._ask(request, parse)[0]
+        except CosError as error:
+            # what the service says of a coffer without one is not documented; of a missing coffer it is
+            if error.status == 404 and isinstance(error.code, str) and "policy" in error.code.lower():
+                return None
+            raise
+
+    def delete_policy(self, coffer: str) -> None:
+        """Remove the policy of a coffer, if it has one (cdcs.md#policy)."""
+        self._tell(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": None}, service=True))
+
+    # -- objects ---------------------------------------------------------------------------------------------------
+
+    def list_page(
+        self, coffer: str, *, prefix: str = "", marker: str = "", max_keys: int = _LARGEST_PAGE
+    ) -> ObjectPage:
+        """Return one page of a coffer's objects, in the order of their keys (GetCoffer, cdcs.md#get-coffer).
+
+        An object that was stored just now may be missing.
+
+        Parameters
+        ----------
+        prefix : str
+            Only objects whose key starts with it; with or without the leading slash.
+        marker : str
+            Empty for the first page, then from the page before.
+        max_keys : int
+            Objects wanted, at most 1000.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such coffer.
+        """
+        wanted = {"prefix": prefix.removeprefix("/"), "marker": marker}
+        query = {name: text for name, text in wanted.items() if text} | {"max-keys": str(max_keys)}
+
+        def parse(data: Values) -> ObjectPage:
+            data.require("Contents", "IsTruncated", "Name")
+            rows = (Values(row, request.operation, request.path) for row in data.page("Contents"))
+            entries = tuple(StoredObject.parse(row) for row in rows)
+            # a page that may have been cut off is the last one only where the service says so
+            may_go_on = not data.has("IsTruncated") and len(entries) >= max_keys
+            if not data.truth("IsTruncated") and not may_go_on:
+                return ObjectPage(entries, None)
+            # a sample of the documentation is cut off and has no marker (cdcs.md#get-coffer)
+            following = data.text("NextMarker", "") or (entries[-1].key[1:] if entries else "")
+            if not following:
+                raise data.bad("NextMarker", following)
+            return ObjectPage(entries, following)
+
+        request = self._request("GET", "GetCoffer", coffer, query=query, service=True)
+        return self._ask(request, parse)
+
+    def list(self, coffer: str, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield all objects of a coffer whose key starts with `prefix`; see `list_page`.
+
+        Raises
+        ------
+        OSError
+            A page failed: what was yielded before is not the whole listing.
+        """
+        marker, seen, last = "", {hash("")}, ""
+        while True:
+            page = self.list_page(coffer, prefix=prefix, marker=marker, max_keys=self._page_size)
+            for entry in page.entries:
+                # a server that starts at the marker, instead of after it, repeats one
+                if entry.key != last:
+                    yield entry
+            if page.marker is None:
+                return
+            if hash(page.marker) in seen or len(seen) > _MOST_PAGES:
+                raise self._circling("objects", coffer, f"/{prefix.removeprefix('/')}")
+            seen.add(hash(page.marker))
+            marker, last = page.marker, page.entries[-1].key if page.entries else last
+
+    def put_object(
+        self, coffer: str, key: str, content: Content, *, content_type: str | None = None, exclusive: bool = False
+    ) -> StoredObject:
+        """Store an object of at most 5 GB in one request (PutObject, cdcs.md#put-object).
+
+        Parameters
+        ----------
+        content : memoryview or sequence of memoryview
+            The whole content, in one piece or several; it must not change until the method returns. The server
+            verifies it by its MD5.
+        content_type : str, optional
+            The Content-Type returned on download.
+        exclusive : bool
+            Whether it matters who has stored the object. If not, one of the same content is a success after a lost
+            reply, whoever has stored it: it is there, and nobody can change it.
+
+        Returns
+        -------
+        StoredObject
+            With what the reply tells.
+
+        Raises
+        ------
+        FileExistsError
+            The object exists, or an unfinished upload lives for its key. With `exclusive` it has ``doubtful`` where the
+            object may be this call's own, because a reply was lost and the content is the same.
+        OSError
+            EINVAL where the service takes no empty objects.
+        """
+        check_object(coffer, key)
+        body, digest = content_body(content, content_type)
+        request = self._request("PUT", "PutObject", coffer, key, headers=md5_header(digest), body=body)
+
+        began = time.monotonic()
+
+        def attempt() -> StoredObject:
+            response = self._transport.exchange(request)
+            headers = response.headers
+            read_nothing(response, request)
+            stored = header_seconds(headers.get("Last-Modified")) or header_seconds(headers.get("Date")) or 0
+            return StoredObject(key, len(body), plain_etag(headers.get("ETag")), int(stored))
+
+        def settle(error: CosError) -> StoredObject | None:
+            if error.code not in OCCUPIED:
+                return None
+            status = self._status(coffer, key)
+            if status is None:
+                self._try_later_if_free(error, coffer, key)
+                return None
+            if status.size != len(body):
+                return None
+            if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
+                return None
+            if exclusive and not is_older(status.modified, self._server_time_at(coffer, began)):
+                raise maybe_own(error)
+            if exclusive:
+                return None
+            return StoredObject(key, status.size, status.etag, status.modified)
+
+        return self._run(attempt, settle)
+
+    def head(self, coffer: str, key: str) -> ObjectStatus:
+        """Return the status of an object (HeadObject, cdcs.md#head-object).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object, or no such coffer: a reply without a body does not tell which.
+        """
+        check_object(coffer, key)
+        request = self._request("HEAD", "HeadObject", coffer, key)
+        return self._run(lambda: self._head(coffer, key, request))
+
+    def fetch(
+        self,
+        coffer: str,
+        key: str,
+        allocate: Callable[[int, Version], memoryview],
+        start: int | None = None,
+        stop: int | None = None,
+        expected: Version | None = None,
+    ) -> Fetched:
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cdcs.md#get-object).
+
+        A broken connection continues at the byte that was reached. A part of an object of which nothing is `expected`
+        costs a request more: only ranges inside an object are documented.
+
+        Parameters
+        ----------
+        allocate : callable
+            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
+        start, stop : int, optional
+            A negative `start` counts from the end; ends beyond the object are cut.
+        expected : Version, optional
+            From an earlier `fetch`, or the ``version`` of a listing or status: an object that is provably another one
+            is an error.
+
+        Returns
+        -------
+        Fetched
+            Its version has the ETag without quotation marks.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        OSError
+            ESTALE when the object changed.
+        """
+        check_object(coffer, key)
+        known = None if expected is None else comparable(expected)
+        begin: int | None = None
+        end: int | None = None
+        if start or stop is not None:
+            known = known or self.head(coffer, key).version
+            begin, end = clamped(start, stop, known.size)
+            if begin == end:
+                allocate(0, known)
+                return Fetched(begin, 0, known)
+            if (begin, end) == (0, known.size):
+                begin = end = None
+
+        def request(range_header: str | None) -> Request:
+            headers = {"Range": range_header} if range_header else {}
+            return self._request("GET", "GetObject", coffer, key, headers=headers)
+
+        def stored_size() -> int | None:
+            return self._listed_size(coffer, key)
+
+        return self._run(ObjectRead(self._transport, request, begin, end, allocate, stored_size, known).attempt)
+
+    def _listed_size(self, coffer: str, key: str) -> int | None:
+        """Return the bytes of an object by a listing, which no proxy takes for something to compress."""
+        found = self.list_page(coffer, prefix=key, max_keys=1).entries
+        return next((entry.size for entry in found if entry.key == key), None)
+
+    def _head(self, coffer: str, key: str, request: Request) -> ObjectStatus:
+        response = self._transport.exchange(request)
+        if response.status_code != 200:
+            raise read_refusal(response, request)
+        response.raw.read()
+        give_back(response)
+        size, headers = content_length(response), response.headers
+        if content_coding(response) is not None and size != self._listed_size(coffer, key):
+            raise compressed_error(response, request)
+        if size is None or size > LARGEST_OBJECT:
+            raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
+        if not is_object(response):
+            text = "the reply to HEAD has neither ETag nor Last-Modified: it describes no object"
+            raise make_error(errno.EBADMSG, text, request.path, Origin(retry=Retry.YES))
+        modified = int(header_seconds(headers.get("Last-Modified")) or 0)
+        return ObjectStatus(size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
+
+    def _md5_of(self, coffer: str, key: str, status: ObjectStatus) -> bytes:
+        """Return the MD5 of an object's content: of an encrypted one, the ETag is something else."""
+        memory = memoryview(bytearray(status.size))
+        self.fetch(coffer, key, lambda *_: memory, expected=status.version)
+        return hashlib.md5(memory, usedforsecurity=False).digest()

@@ -1,0 +1,135 @@
+"""What the Data Coffer Service answers, as dataclasses (cdcs.md#coffers to cdcs.md#multipart).
+
+As everywhere here, a key begins with ``/``, which it has not on the wire. ETags are without their quotation marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cosv4fs.api.cdcs.values import Values
+from cosv4fs.api.download import Version
+
+__all__ = ["Coffer", "ObjectPage", "ObjectStatus", "Part", "PendingUpload", "StoredObject"]
+
+
+@dataclass(frozen=True)
+class Coffer:
+    """One coffer of the account (cdcs.md#get-service).
+
+    Parameters
+    ----------
+    name : str
+        In full, with the appid.
+    locations : tuple of str
+        The regions that hold its objects.
+    created : int
+        Unix seconds; 0 where the service does not tell.
+    """
+
+    name: str
+    locations: tuple[str, ...] = ()
+    created: int = 0
+
+    @classmethod
+    def parse(cls, data: Values) -> Coffer:
+        """Read it from one element of ``Coffers``."""
+        return cls(data.text("Name"), data.inner("Locations").texts("Location"), data.seconds("CreationDate"))
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object, as a listing shows it (cdcs.md#get-coffer).
+
+    Parameters
+    ----------
+    key : str
+        With a leading slash.
+    size : int
+        Bytes.
+    etag : str
+        MD5 in hex where the object came in one request and is not encrypted; else only a mark. Empty where the service
+        does not tell.
+    modified : int
+        When it was stored, in Unix seconds; 0 where the service does not tell.
+    """
+
+    key: str
+    size: int
+    etag: str = ""
+    modified: int = 0
+
+    @property
+    def version(self) -> Version:
+        """What `CofferClient.fetch` takes as the version that it has to read."""
+        return Version(self.size, self.etag or None)
+
+    @classmethod
+    def parse(cls, data: Values) -> StoredObject:
+        """Read it from one element of ``Contents``."""
+        return cls(data.key("Key"), data.size("Size"), data.etag("ETag"), data.seconds("LastModified"))
+
+
+@dataclass(frozen=True)
+class ObjectPage:
+    """One page of a listing, and the marker for the next one; None after the last."""
+
+    entries: tuple[StoredObject, ...]
+    marker: str | None
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """What the head of an object tells (cdcs.md#head-object); members as in `StoredObject`, and its type."""
+
+    size: int
+    etag: str = ""
+    modified: int = 0
+    content_type: str | None = None
+
+    @property
+    def version(self) -> Version:
+        """What `CofferClient.fetch` takes as the version that it has to read."""
+        return Version(self.size, self.etag or None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an upload: its number from 1 on, its bytes, and its ETag (cdcs.md#list-parts)."""
+
+    number: int
+    size: int
+    etag: str
+
+    @classmethod
+    def parse(cls, data: Values) -> Part:
+        """Read it from one element of ``Part``."""
+        number = data.number("PartNumber")
+        if number < 1:
+            raise data.bad("PartNumber", number)
+        return cls(number, data.size("Size"), data.etag("ETag"))
+
+
+@dataclass(frozen=True)
+class PendingUpload:
+    """An upload in parts that was neither completed nor aborted (cdcs.md#list-uploads).
+
+    Parameters
+    ----------
+    key : str
+        Of the object that it would become, with a leading slash.
+    upload_id : str
+        Its opaque name.
+    initiated : int
+        When it began, in Unix seconds; 0 where the service does not tell.
+    """
+
+    key: str
+    upload_id: str = field(repr=False)
+    initiated: int = 0
+
+    @classmethod
+    def parse(cls, data: Values) -> PendingUpload:
+        """Read it from one element of ``Upload``; the table of the documentation calls its id otherwise."""
+        name = "UploadId" if data.has("UploadId") else "UploadID"
+        return cls(data.key("Key"), data.text(name), data.seconds("Initiated"))

@@ -1,0 +1,388 @@
+"""Uploads in parts: opened, sent in any order, listed, completed or aborted (cdcs.md#multipart)."""
+
+from __future__ import annotations
+
+import errno
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from cosv4fs import paths
+from cosv4fs.api.cdcs.calls import CofferCaller, content_body, json_body, md5_header
+from cosv4fs.api.cdcs.codes import OCCUPIED
+from cosv4fs.api.cdcs.faults import read_nothing
+from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
+from cosv4fs.api.cdcs.values import Values, plain_etag
+from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.cos.bodies import Content, check_plain
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+
+__all__ = ["CofferUploads", "check_object"]
+
+T = TypeVar("T")
+
+_TOLERANCE = 2.0
+"""Seconds by which times of replies, which are told in whole seconds, may contradict each other."""
+
+_MERGING = 5.0
+"""Times the usual timeout that a completion may be silent: it takes minutes (cdcs.md#complete)."""
+
+_MD5_DIGITS = 32
+
+_MOST_PARTS = 10_000
+_MOST_PAGES = 100_000
+"""No listing has more pages: a server that always has another one would be asked for ever."""
+
+_COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists", *OCCUPIED)
+"""What the service may say of an upload that an attempt with a lost reply has completed."""
+
+
+class CofferUploads(CofferCaller):
+    """The operations on uploads in parts; see `CofferCaller` for the parameters.
+
+    At most one upload lives for a key, and while it does, nothing else can be stored there.
+    """
+
+    _quotes = False
+    """Whether the server was seen to want ETags in quotation marks."""
+    _own_etags = False
+    """Whether the server was seen to name parts by something that looks like an MD5 and is none."""
+
+    @abstractmethod
+    def head(self, coffer: str, key: str) -> ObjectStatus:
+        """Return the status of an object."""
+
+    def initiate(self, coffer: str, key: str, *, content_type: str | None = None) -> str:
+        """Open an upload in parts (InitiateMultipartUpload, cdcs.md#initiate).
+
+        Parameters
+        ----------
+        content_type : str, optional
+            The Content-Type returned on download.
+
+        Returns
+        -------
+        str
+            The upload's id.
+
+        Raises
+        ------
+        FileExistsError
+            The object exists, or another upload lives for its key.
+        """
+        check_object(coffer, key)
+        check_plain(content_type=content_type)
+        headers = {"Content-Type": content_type} if content_type else {}
+        request = self._request(
+            "POST", "InitiateMultipartUpload", coffer, key, query={"uploads": None}, headers=headers
+        )
+        began = time.monotonic()
+
+        def parse(data: Values) -> str:
+            upload_id = data.text("UploadId" if data.has("UploadId") else "UploadID")
+            if not upload_id:
+                raise data.bad("UploadId", upload_id)
+            return upload_id
+
+        def settle(error: CosError) -> str | None:
+            if error.code not in OCCUPIED:
+                return None
+            opened = self._opened_by_us(coffer, key, header_seconds(error.server_date), time.monotonic() - began)
+            if opened is None:
+                self._try_later_if_free(error, coffer, key)
+            return opened
+
+        try:
+            return self._ask(request, parse, settle)
+        except CosError as error:
+            if error.doubtful:
+                self._give_up_unheard(coffer, key, time.monotonic() - began)
+            raise
+
+    def upload_part(
+        self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
+    ) -> str:
+        """Send one part (UploadPart, cdcs.md#upload-part). Sending it again replaces it.
+
+        Parameters
+        ----------
+        upload_id : str
+            From `initiate` or `list_uploads`.
+        number : int
+            1 to 10000. The parts of an object have to be numbered without gaps.
+        content : memoryview or sequence of memoryview
+            The part, in one piece or several, of 1 MiB to 5 GB, the last one of any size; it must not change until the
+            method returns.
+        md5 : bytes, optional
+            Its MD5, the 16 bytes themselves; computed when not given. The server verifies it.
+
+        Returns
+        -------
+        str
+            The part's ETag, which `complete` wants.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the upload is unknown; EIO when the server says that it has something else.
+        """
+        check_object(coffer, key)
+        if not 1 <= number <= _MOST_PARTS:
+            raise ValueError(f"parts have the numbers 1 to {_MOST_PARTS}, not {number!r}")
+        body, digest = content_body(content, None, md5)
+        query = {"partNumber": str(number), "uploadId": upload_id}
+        request = self._request("PUT", "UploadPart", coffer, key, query=query, headers=md5_header(digest), body=body)
+
+        def sent() -> str:
+            response = self._transport.exchange(request)
+            etag = plain_etag(response.headers.get("ETag"))
+            read_nothing(response, request)
+            # a reply without one: parts are named by their MD5 (cdcs.md#complete)
+            return etag or digest.hex()
+
+        def attempt() -> str:
+            etag = sent()
+            if self._own_etags or not _is_md5(etag) or etag.lower() == digest.hex():
+                return etag
+            # damaged on its way, or named otherwise because it is encrypted (cdcs.md#response-headers): the same name
+            # for the same part is no damage
+            again = sent()
+            if again == etag:
+                self._own_etags = True
+            elif again.lower() != digest.hex():
+                text = f"the server has another content of part {number} than was sent (UploadPart)"
+                raise make_error(errno.EIO, text, request.path, Origin(retry=Retry.YES))
+            return again
+
+        return self._run(attempt)
+
+    def list_parts(self, coffer: str, key: str, upload_id: str) -> tuple[Part, ...]:
+        """Return the parts that the server has, by number (ListParts, cdcs.md#list-parts).
+
+        Raises
+        ------
+        OSError
+            ESTALE when the upload is unknown.
+        """
+        check_object(coffer, key)
+        found: dict[int, Part] = {}
+        marker, stuck = 0, False
+        while True:
+            parts, more = self._parts_after(coffer, key, upload_id, marker)
+            known = len(found)
+            found |= {part.number: part for part in parts}
+            if not more:
+                return tuple(part for _, part in sorted(found.items()))
+            if len(found) > known:
+                # whether a page starts at its marker or after it is not told: both are well when it is the last number
+                marker, stuck = max(found), False
+                continue
+            if stuck or not found:
+                raise self._circling("parts", coffer, key)
+            marker, stuck = marker + 1, True
+
+    def complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part]) -> str:
+        """Make an object of the parts (CompleteMultipartUpload, cdcs.md#complete). It may take minutes.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+            All of them, in order, numbered from 1 on without gaps.
+
+        Returns
+        -------
+        str
+            The object's ETag, which is not its MD5; empty where the service does not tell it.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the upload is unknown or was completed before; EINVAL when the parts are not those that the
+            server has, or one but the last is too small.
+        """
+        check_object(coffer, key)
+        try:
+            return self._complete(coffer, key, upload_id, parts, '"' if self._quotes else "")
+        except CosError as error:
+            if error.code != "InvalidPart" or self._quotes:
+                raise
+            refused = error
+        # the sample has ETags without quotation marks, but replies have them (cdcs.md#disputed-list, no. 15)
+        try:
+            etag = self._complete(coffer, key, upload_id, parts, '"')
+        except CosError as error:
+            raise refused if error.code == refused.code else error from None
+        self._quotes = True
+        return etag
+
+    def _complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part], mark: str) -> str:
+        rows = [{"PartNumber": part.number, "ETag": f"{mark}{part.etag}{mark}"} for part in parts]
+        size = sum(part.size for part in parts)
+        body, headers = json_body({"Part": rows})
+        request = self._request(
+            "POST",
+            "CompleteMultipartUpload",
+            coffer,
+            key,
+            query={"uploadId": upload_id},
+            headers=headers,
+            body=body,
+            patience=_MERGING,
+        )
+
+        def parse(data: Values) -> str:
+            data.require("ETag", "Key")
+            return data.etag("ETag")
+
+        def stored() -> str | None:
+            status = self._status(coffer, key)
+            return status.etag if status is not None and status.size == size else None
+
+        try:
+            return self._ask(request, parse, lambda error: stored() if error.code in _COMPLETED else None)
+        except CosError as error:
+            # merging may outlast the time for retries, so that the service is asked once more what became of it
+            etag = _or_nothing(stored) if error.doubtful else None
+            if etag is None:
+                raise
+            return etag
+
+    def abort(self, coffer: str, key: str, upload_id: str) -> None:
+        """Discard an upload and its parts (AbortMultipartUpload, cdcs.md#abort): its key is free again.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the upload is unknown.
+        """
+        check_object(coffer, key)
+        request = self._request("DELETE", "AbortMultipartUpload", coffer, key, query={"uploadId": upload_id})
+        self._tell(request, lambda error: True if error.code == "NoSuchUpload" or error.status == 404 else None)
+
+    def list_uploads(self, coffer: str, prefix: str = "") -> Iterator[PendingUpload]:
+        """Yield the unfinished uploads of a coffer (ListMultipartUploads, cdcs.md#list-uploads).
+
+        Parameters
+        ----------
+        prefix : str
+            Only those whose key starts with it; with or without the leading slash.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such coffer.
+        """
+        seen: set[tuple[str, str]] = set()
+        markers = [""]
+        while True:
+            uploads, following = self._uploads_after(coffer, prefix, markers[-1])
+            fresh = [upload for upload in uploads if (upload.key, upload.upload_id) not in seen]
+            seen |= {(upload.key, upload.upload_id) for upload in fresh}
+            yield from fresh
+            if following is None:
+                return
+            if following in markers or len(markers) > _MOST_PAGES:
+                raise self._circling("uploads", coffer, "/")
+            markers.append(following)
+
+    def _parts_after(self, coffer: str, key: str, upload_id: str, marker: int) -> tuple[list[Part], bool]:
+        query = {"uploadId": upload_id, "max-parts": str(self._page_size)}
+        if marker:
+            query["part-number-marker"] = str(marker)
+        request = self._request("GET", "ListParts", coffer, key, query=query)
+
+        def parse(data: Values) -> tuple[list[Part], bool]:
+            data.require("Part", "IsTruncated", "UploadId")
+            return [Part.parse(row) for row in data.rows("Part")], data.truth("IsTruncated")
+
+        return self._ask(request, parse)
+
+    def _uploads_after(self, coffer: str, prefix: str, marker: str) -> tuple[list[PendingUpload], str | None]:
+        """Return one page, and the marker for the next; None after the last."""
+        query: dict[str, str | None] = {"uploads": None, "max-uploads": str(self._page_size)}
+        query |= {"prefix": prefix.removeprefix("/")} if prefix.removeprefix("/") else {}
+        query |= {"upload-id-marker": marker} if marker else {}
+
+        def parse(data: Values) -> tuple[list[PendingUpload], str | None]:
+            data.require("Upload", "IsTruncated", "Coffer")
+            uploads = [PendingUpload.parse(row) for row in data.rows("Upload")]
+            if not data.truth("IsTruncated"):
+                return uploads, None
+            return uploads, data.text("NextUploadIdMarker", "") or (uploads[-1].upload_id if uploads else marker)
+
+        return self._ask(self._request("GET", "ListMultipartUploads", coffer, query=query), parse)
+
+    def _opened_by_us(self, coffer: str, key: str, now: float | None, elapsed: float) -> str | None:
+        """Return the id of the upload that an attempt with a lost reply has opened; None when there is none.
+
+        It is the only one for exactly this key, it began after our first attempt, and it has no parts.
+
+        Parameters
+        ----------
+        now : float or None
+            The server's Unix seconds, where they are known.
+        elapsed : float
+            Seconds since our first attempt.
+        """
+        found = self._pending(coffer, key)
+        if len(found) != 1:
+            return None
+        before = now is not None and found[0].initiated and found[0].initiated < now - elapsed - _TOLERANCE
+        if before or self.list_parts(coffer, key, found[0].upload_id):
+            return None
+        return found[0].upload_id
+
+    def _try_later_if_free(self, refusal: CosError, coffer: str, key: str) -> None:
+        """Have a taken name tried again if nothing has it: then our attempt without a reply is still under way."""
+        if self._status(coffer, key) is None and not self._pending(coffer, key):
+            refusal.retry = Retry.BACK_OFF
+
+    def _give_up_unheard(self, coffer: str, key: str, elapsed: float) -> None:
+        """Abort the upload that a request without a reply has opened, if there is one: it would hold the name."""
+
+        def give_up() -> None:
+            ahead = self.clock_difference(coffer)
+            opened = None if ahead is None else self._opened_by_us(coffer, key, self._clock() + ahead, elapsed)
+            if opened is not None:
+                self.abort(coffer, key, opened)
+
+        _or_nothing(give_up)
+
+    def _pending(self, coffer: str, key: str) -> list[PendingUpload]:
+        return [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
+
+    def _status(self, coffer: str, key: str) -> ObjectStatus | None:
+        try:
+            return self.head(coffer, key)
+        except CosFileNotFoundError:
+            return None
+
+    def _circling(self, what: str, coffer: str, key: str) -> CosError:
+        text = f"the pages of the list of {what} go round in circles or never end"
+        return make_error(errno.EBADMSG, text, paths.join(coffer, key))
+
+
+def check_object(coffer: str, key: str) -> None:
+    """Refuse a key that no object can have.
+
+    Raises
+    ------
+    IsADirectoryError
+        It names nothing inside the coffer.
+    """
+    if not key.startswith("/") or key == "/":
+        raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", paths.join(coffer, key))
+
+
+def _or_nothing(ask: Callable[[], T]) -> T | None:
+    """Return an answer, None where there is none: an earlier error is the one to be told."""
+    try:
+        return ask()
+    except CosError:
+        return None
+
+
+def _is_md5(etag: str) -> bool:
+    return len(etag) == _MD5_DIGITS and set(etag.lower()) <= set("0123456789abcdef")

@@ -1,0 +1,140 @@
+"""How an operation on files becomes requests: its URL, the right kind of signature, its reply.
+
+What the operations of both versions of the JSON API have in common; `operations` has them.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from cosv4fs import paths
+from cosv4fs.api.caller import Caller
+from cosv4fs.api.cos.bodies import Body
+from cosv4fs.api.cos.replies import Fields
+from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.transport import Request, read_json
+from cosv4fs.config import Config
+from cosv4fs.errors import CosError, make_error
+
+__all__ = ["FilesCaller", "nothing"]
+
+T = TypeVar("T")
+
+_SINGLE, _MULTI = "single", "multi"
+
+_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
+"""The kind of signature per operation (cos.md#signature, table); multi-effect for all others."""
+
+_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
+"""Which kind the server wants instead; the documentation disputes move and copy (cos.md#move-signature)."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class FilesCaller(Caller):
+    """Sends the requests of one account to the JSON API; see `Caller` for its parameters.
+
+    Parameters
+    ----------
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+    """
+
+    _signer: Signer
+
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(config, Signer(config, clock), policy)
+        self._clock = clock
+        self._kinds = dict(_SIGNATURE_KINDS)
+
+    def _any_request(self, bucket: str) -> Request:
+        url = f"{self._url(bucket, '/')}?op=stat"
+        return Request("GET", url, "stat", bucket, lambda: self._signer.multi(bucket))
+
+    def _url(self, bucket: str, key: str) -> str:
+        _check_bucket(bucket, key)
+        return f"{self.config.api_root}{self._prefix(bucket)}{encode_key(key)}"
+
+    def _prefix(self, bucket: str) -> str:
+        """Return the path of a bucket on the API's host."""
+        return f"{self.config.protocol.prefix}/{self.config.appid}/{bucket}"
+
+    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
+        _check_bucket(bucket, key)
+        return self.config.download_root(bucket)
+
+    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
+        root, host = self._download_root(bucket, key)
+        headers = {"Host": host} if host else {}
+        if range_header:
+            headers["Range"] = range_header
+        return Request(
+            method,
+            root + encode_key(key),
+            "download",
+            paths.join(bucket, key),
+            lambda: self._signer.multi(bucket),
+            headers,
+        )
+
+    def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
+        url = f"{self._url(bucket, key)}?{urlencode(query)}"
+        request = Request("GET", url, operation, paths.join(bucket, key), lambda: self._signer.multi(bucket))
+        return self._run(lambda: read_json(self._transport.exchange(request), request))
+
+    def _post(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        body: Body,
+        parse: Callable[[Fields], T],
+        settle: Callable[[CosError], T | None] | None = None,
+    ) -> T:
+        path = paths.join(bucket, key)
+        request = Request(
+            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
+        )
+
+        def attempt() -> T:
+            reply = read_json(self._transport.exchange(request), request)
+            return parse(Fields(reply.get("data") or {}, operation, path))
+
+        kind = self._kinds.get(operation)
+        try:
+            return self._run(attempt, settle)
+        except CosError as error:
+            wanted = _WRONG_KIND.get(error.code) if isinstance(error.code, int) else None
+            if operation not in ("move", "copy") or wanted is None or wanted == kind:
+                raise
+            self._kinds[operation] = wanted
+            return self._run(attempt, settle)
+
+    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
+        def sign() -> str:
+            # asked again at every attempt: a single-use signature is gone once the server has seen it
+            if self._kinds.get(operation) == _SINGLE:
+                return self._signer.single(bucket, key)
+            return self._signer.multi(bucket)
+
+        return sign
+
+
+def _check_bucket(bucket: str, key: str) -> None:
+    """Refuse what is no bucket's name: it becomes part of a host's name, a URL and a signed text, and nothing else."""
+    if not _BUCKET.fullmatch(bucket):
+        text = "no bucket can have this name: letters, digits and hyphens are allowed"
+        raise make_error(errno.ENOENT, text, paths.join(bucket, key))
+
+
+def nothing(data: Fields) -> bool:
+    """Parse a reply that carries nothing of interest."""
+    return True

@@ -1,0 +1,523 @@
+"""The operations that both versions of the API have, one typed method each (cos.md#uploads to cos.md#v3).
+
+`v4` and `v3` add what they do otherwise: mainly uploads in slices.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+from urllib.parse import quote
+
+from cosv4fs import paths
+from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.cos.bodies import check_plain, form_body, json_body
+from cosv4fs.api.cos.calls import FilesCaller, nothing
+from cosv4fs.api.cos.lost import Known, asking, is_final, is_older, is_same, maybe_own, unknown, vanished
+from cosv4fs.api.cos.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
+from cosv4fs.api.cos.signing import encode_key
+from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.paging import Pager
+from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.transport import Request, compressed_error, content_coding, content_length, give_back, refusal
+from cosv4fs.config import Config
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    make_error,
+)
+
+__all__ = ["CosClient"]
+
+T = TypeVar("T")
+
+_LONGEST_URL = 92 * 86400
+"""Seconds: signatures end at most three months ahead (cos.md#signature)."""
+
+_BAD_UPDATE_FLAG = -179
+_UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
+"""The bits that one of the vendor's clients sends; only for a server that insists (cos.md#update-flag)."""
+
+
+class CosClient(FilesCaller):
+    """One account's access to the service, v4 or v3.
+
+    Parameters
+    ----------
+    config : Config
+        From `cosv4fs.config.resolve`; or use `connect`.
+    policy : RetryPolicy, optional
+        When requests are retried; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
+
+    Attributes
+    ----------
+    on_throttle : callable or None
+        Called whenever the service asks for fewer requests.
+    interrupts : Interrupts
+        Stops requests that other threads have under way.
+    """
+
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(config, policy, clock)
+        self._pager = Pager(self.list_page, min(config.page_size, config.protocol.page_size))
+        self._flag_needed = False
+
+    @abstractmethod
+    def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
+        """Copy a file inside its bucket, where the service can. Parameters and errors as for `move`."""
+
+    @abstractmethod
+    def is_uploading(self, bucket: str, key: str) -> bool:
+        """Return whether an unfinished upload stands at a key, beside a complete object or alone."""
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes | bytearray | memoryview,
+        *,
+        insert_only: bool = True,
+        sha: str | None = None,
+        biz_attr: str | None = None,
+        content_type: str | None = None,
+    ) -> UploadedObject:
+        """Upload an object of at most 20 MiB in one request (``op=upload``, cos.md#upload).
+
+        Parameters
+        ----------
+        content : bytes-like
+            The whole content.
+        insert_only : bool
+            Fail when the object exists; else replace it.
+        sha : str, optional
+            SHA-1 in hex, checked by the server; computed when not given.
+        biz_attr : str, optional
+            A free attribute.
+        content_type : str, optional
+            The Content-Type returned on download.
+
+        Raises
+        ------
+        FileExistsError
+            With `insert_only`, or where an unfinished upload holds the path (code -4019). It has ``doubtful`` where the
+            object may be this call's own, because a reply was lost and the content is the same.
+        FileNotFoundError
+            The directory does not exist, where the service wants it to.
+        """
+        began = time.monotonic()
+        view = memoryview(content).cast("B")
+        digest = sha or hashlib.sha1(view, usedforsecurity=False).hexdigest()
+        fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only))}
+        if biz_attr is not None:
+            fields["biz_attr"] = biz_attr
+
+        def settle(error: CosError) -> UploadedObject | None:
+            # to send it again does no harm: what is there is either kept, or to be replaced
+            if not isinstance(error, CosFileExistsError) or not self._is_complete(bucket, key, len(view), digest):
+                return None
+            if not insert_only or paths.is_sibling(key):
+                return UploadedObject()
+            # who creates a file of the same content at the same time must not be told the same
+            self._raise_if_maybe_own(error, bucket, key, began)
+            return None
+
+        body = form_body(fields, view, content_type)
+        return self._post("upload", bucket, key, body, UploadedObject.parse, settle)
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def create(self, bucket: str, key: str, biz_attr: str = "") -> None:
+        """Create a directory (``op=create``, cos.md#create).
+
+        Raises
+        ------
+        FileExistsError
+            Something exists at the key. It has ``doubtful`` where it may be a directory that this call has created.
+        """
+        began = time.monotonic()
+
+        def settle(error: CosError) -> bool | None:
+            if isinstance(error, CosFileExistsError):
+                self._raise_if_maybe_own(error, bucket, key, began)
+            return None
+
+        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
+
+    def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
+        """Return one page of a directory (``op=list``, cos.md#list).
+
+        Parameters
+        ----------
+        num : int
+            Entries wanted, at most 1000; some servers allow 199.
+        context : str
+            Empty for the first page, then from the page before.
+        prefix : str
+            Only entries whose name starts with it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        path = paths.join(bucket, key)
+        query = {"op": "list", "num": str(num), "context": context}
+        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", path)
+        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.page("infos"))
+        return Page(entries, data.text("context", ""), data.flag("listover"))
+
+    def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
+        """Yield all entries of a directory, page by page; unfinished uploads too.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.entries(bucket, key, prefix)
+
+    def list_first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
+        """Return a first page of at most 199 entries, and whether it is the whole directory.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        return self._pager.first(bucket, key)
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    def stat(self, bucket: str, key: str) -> PathStatus:
+        """Return the status of a file, a directory or, for ``/``, the bucket (cos.md#stat-directory, cos.md#stat).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing of that type at the key.
+        """
+        reply = self._get("stat", bucket, key, {"op": "stat"})
+        return PathStatus.parse(Fields(reply.get("data"), "stat", paths.join(bucket, key)), key.endswith("/"))
+
+    def update(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change attributes (``op=update``, cos.md#update-directory and cos.md#update). What is None stays as it is.
+
+        Parameters
+        ----------
+        biz_attr : str, optional
+            A free attribute.
+        authority : str, optional
+            ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+        custom_headers : mapping, optional
+            What downloads are answered with. Some servers merge them into those set before, some replace those
+            (cos.md#custom-headers): send the whole set.
+        """
+        given = {"biz_attr": biz_attr, "authority": authority, "custom_headers": custom_headers}
+        values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        for name, value in (custom_headers or {}).items():
+            check_plain(custom_headers=f"{name}: {value}")
+        flag = sum(_UPDATE_FLAGS[name] for name in values)
+        try:
+            self._update(bucket, key, {**values, "flag": flag} if self._flag_needed else values)
+        except CosError as error:
+            if error.code != _BAD_UPDATE_FLAG or self._flag_needed:
+                raise
+            self._update(bucket, key, {**values, "flag": flag})
+            self._flag_needed = True
+
+    def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
+        """Set what downloads say of an object beyond what its upload said; nothing for None."""
+        if content_type is not None:
+            self.update(bucket, key, custom_headers={"Content-Type": content_type})
+
+    def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
+        # sent again after a lost reply without a question: it sets what was asked for, however often
+        self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
+
+    def delete(self, bucket: str, key: str, *, seen: Known | None = None) -> None:
+        """Delete a file, an unfinished upload, or an empty directory (cos.md#delete-directory, cos.md#delete).
+
+        Parameters
+        ----------
+        seen : PathStatus or Entry, optional
+            What is to be deleted. After a lost reply nothing is deleted that may be newer, and without it nobody can
+            tell; hidden siblings need none, as their names are never used twice.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing at the key.
+        OSError
+            ENOTEMPTY for a directory that is not empty (some servers say nothing then, cos.md#rmdir-nonempty). Any,
+            with ``doubtful``, when a reply was lost and what is there now may be newer.
+        """
+        began = time.monotonic()
+
+        def settle(error: CosError) -> bool | None:
+            if isinstance(error, CosFileNotFoundError):
+                return True
+            if is_final(error) or paths.is_sibling(key):
+                return None
+            with asking(error):
+                deleted = self._was_deleted(bucket, key, seen, began)
+            if deleted is None:
+                text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
+                raise unknown(error, text)
+            return deleted or None
+
+        self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
+
+    def move(
+        self,
+        bucket: str,
+        key: str,
+        target: str,
+        *,
+        overwrite: bool = False,
+        expected: tuple[int, str | None] | None = None,
+        seen: Known | None = None,
+    ) -> None:
+        """Move a file inside its bucket (``op=move``, cos.md#move).
+
+        Parameters
+        ----------
+        target : str
+            The new key, from the bucket's root.
+        overwrite : bool
+            Replace a file at `target`; else its existence is an error.
+        expected : tuple of (int, str or None), optional
+            Size and SHA-1 of the file, to recognise at `target` a move whose reply was lost; from `seen` unless given.
+        seen : PathStatus or Entry, optional
+            What is to be moved, as for `delete`.
+
+        Raises
+        ------
+        FileNotFoundError
+            No such file, or no such target directory.
+        FileExistsError
+            Something exists at `target`.
+        OSError
+            Any, with ``doubtful``, when a reply was lost and what is at the source now may be newer.
+        """
+        began = time.monotonic()
+        if expected is None and seen is not None:
+            expected = seen.size, seen.sha
+
+        def settle(error: CosError) -> bool | None:
+            with asking(error):
+                source, there = self._status(bucket, key), self._status(bucket, target)
+                moved = self._was_moved(bucket, key, (source, there), expected, seen, began, overwrite=overwrite)
+            if moved is None and not is_final(error):
+                goal = paths.join(bucket, target)
+                if source is None and (there is None or expected is not None):
+                    raise vanished(error, f"and what was here is not at {goal}: it may have been moved there before")
+                if source is None:
+                    raise unknown(error, f"it may have been moved to {goal}: look whether that is what was here")
+                text = f"it may have been moved to {goal}, and what is here now may be newer: look at both, then repeat"
+                raise unknown(error, text)
+            return moved or None
+
+        fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
+        self._post("move", bucket, key, form_body(fields), nothing, settle)
+
+    # -- downloads -------------------------------------------------------------------------------------------------
+
+    def fetch(
+        self,
+        bucket: str,
+        key: str,
+        allocate: Callable[[int, Version], memoryview],
+        start: int | None = None,
+        stop: int | None = None,
+        expected: Version | None = None,
+    ) -> Fetched:
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cos.md#download).
+
+        A broken connection continues at the byte that was reached.
+
+        Parameters
+        ----------
+        allocate : callable
+            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
+        start, stop : int, optional
+            A negative `start` counts from the end; ends beyond the object are cut.
+        expected : Version, optional
+            From an earlier `fetch` or `head`: an object that is provably another one is an error.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object.
+        OSError
+            ESTALE when the object changed.
+        """
+
+        def request(range_header: str | None) -> Request:
+            return self._download_request("GET", bucket, key, range_header)
+
+        def stored_size() -> int | None:
+            # without keys nothing but downloads tells it
+            return None if self.config.anon else self.stat(bucket, key).size
+
+        return self._run(RangeRead(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
+
+    def peek(self, bucket: str, key: str) -> PathStatus:
+        """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
+
+        Only the size is sure to be known; there is no SHA-1.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object; there may be a directory.
+        PermissionError
+            Not everybody may read it.
+        """
+        fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
+        size, modified = fetched.version.size, int(header_seconds(fetched.version.modified) or 0)
+        return PathStatus(is_directory=False, size=size, stored=size, modified=modified)
+
+    def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
+        """Return version and headers of an object by a HEAD request to the download host (cos.md#download).
+
+        Not every server answers HEAD (cos.md#download-headers); `stat` is the documented way.
+        """
+        request = self._download_request("HEAD", bucket, key, None)
+
+        def attempt() -> tuple[Version, dict[str, str]]:
+            response = self._transport.exchange(request)
+            if response.status_code != 200:
+                raise refusal(response, request)
+            response.raw.read()
+            give_back(response)
+            headers = response.headers
+            size = content_length(response)
+            if size is None or size > LARGEST_OBJECT:
+                raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
+            if content_coding(response) is not None and not self.config.anon and self.stat(bucket, key).size != size:
+                raise compressed_error(response, request)
+            return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
+
+        return self._run(attempt)
+
+    def download_url(self, bucket: str, key: str, seconds: int = 100) -> str:
+        """Return a URL that downloads one object without credentials, for `seconds` (cos.md#signature).
+
+        Anybody with the URL can read the object. The signature in it is good for downloads only; but the service
+        compares its binding by prefix, so it also opens objects whose names go on after this one's.
+
+        Raises
+        ------
+        ValueError
+            `seconds` is no whole number, below 1 (that would be a signature of another kind) or above 92 days (the
+            service takes none).
+        IsADirectoryError
+            The key is that of a directory: the URL would open everything in it.
+        """
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= _LONGEST_URL:
+            raise ValueError(f"a URL is valid for a whole number of seconds, 1 to {_LONGEST_URL}, not {seconds!r}")
+        if not key.startswith("/") or key.endswith("/"):
+            raise make_error(
+                errno.EISDIR, "only an object has a URL: name one in this directory", paths.join(bucket, key)
+            )
+        root, host = self._download_root(bucket, key)
+        # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path
+        prefix = self._prefix(bucket) if host else ""
+        sign = self._signer.download(bucket, key, seconds)
+        return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
+
+    # -- what became of a lost reply ----------------------------------------------------------------------------------
+
+    def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
+        """Return whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
+        found = self._status(bucket, key)
+        return found is not None and _fits(found, (size, sha))
+
+    def _status(self, bucket: str, key: str) -> PathStatus | None:
+        try:
+            return self.stat(bucket, key)
+        except CosFileNotFoundError:
+            return None
+
+    def _raise_if_maybe_own(self, refusal: CosError, bucket: str, key: str, began: float) -> None:
+        """Raise the refusal of a taken name as one that may be about what an attempt without a reply has made.
+
+        Size and content prove nothing here: others create the same.
+        """
+        found = self._status(bucket, key)
+        if found is not None and not is_older(found.created, self._server_time_at(bucket, began)):
+            raise maybe_own(refusal)
+
+    def _was_deleted(self, bucket: str, key: str, seen: Known | None, began: float) -> bool | None:
+        """Return whether what was seen has gone; None when that cannot be told."""
+        found = self._status(bucket, key)
+        if found is None:
+            return True
+        # a directory changes with what is in it, but it is deleted only when it is empty
+        same = True if found.is_directory else None if seen is None else is_same(seen, found)
+        if same is None:
+            return None
+        latest = found.created if found.is_directory else max(found.created, found.modified)
+        is_old = is_older(latest, self._server_time_at(bucket, began))
+        if same:
+            return False if is_old else None
+        # something else that was there before: what was seen comes from a cache, and was no longer so
+        return None if is_old else True
+
+    def _was_moved(
+        self,
+        bucket: str,
+        key: str,
+        found: tuple[PathStatus | None, PathStatus | None],
+        expected: tuple[int, str | None] | None,
+        seen: Known | None,
+        began: float,
+        *,
+        overwrite: bool,
+    ) -> bool | None:
+        """Return whether a file has been moved, by what is `found` at both ends; None when that cannot be told."""
+        source, there = found
+        arrived = there is not None and _fits(there, expected)
+        if source is None:
+            # what stands at a target that may be replaced can be what stood there before
+            is_evidence = expected is not None or not overwrite or paths.is_sibling(key)
+            return True if arrived and is_evidence else None
+        if paths.is_sibling(key):
+            return False
+        if arrived and expected is not None and expected[1] is not None and not _fits(source, expected):
+            return True
+        same = None if seen is None else is_same(seen, source)
+        if same is False:
+            return None
+        if there is None or not overwrite:
+            # nothing at the target can be replaced by moving it again
+            return False
+        is_old = same and is_older(max(source.created, source.modified), self._server_time_at(bucket, began))
+        return False if is_old else None
+
+
+def _fits(found: PathStatus, expected: tuple[int, str | None] | None) -> bool:
+    """Return whether a complete object has a size, and a SHA-1 where both are known."""
+    if found.is_unfinished or expected is None:
+        return not found.is_unfinished
+    size, sha = expected
+    return found.size == size and (sha is None or found.sha is None or found.sha == sha)

@@ -1,0 +1,230 @@
+"""The JSON API v3, under ``/files/v1``: what it does otherwise (cos.md#v3).
+
+One operation, ``upload_slice``, opens an upload and sends its slices, and the last slice completes the object. The
+service wants the SHA-1 first. Pages of a listing say whether there are more, and a status does not tell an unfinished
+upload: a listing does.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+from cosv4fs import paths
+from cosv4fs.api.cos.bodies import Content, form_body
+from cosv4fs.api.cos.client import CosClient
+from cosv4fs.api.cos.replies import Entry, Fields, Page, PathStatus, SliceSession, UploadedObject
+from cosv4fs.codes import Retry
+from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.protocols import V3
+
+__all__ = ["CosV3Client"]
+
+_NOT_THE_SAME_SLICE = (-4024,)
+"""Codes for a slice whose bytes the server has already: another one comes next."""
+
+
+class CosV3Client(CosClient):
+    """One account's access to the service by the API v3; see `CosClient` for its parameters."""
+
+    protocol = V3
+
+    def open_slices(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        filesize: int,
+        sha: str,
+        slice_size: int,
+        session: str | None = None,
+        insert_only: bool = True,
+        biz_attr: str | None = None,
+    ) -> SliceSession | UploadedObject:
+        """Open an upload, or ask how far one has come (``op=upload_slice`` without content).
+
+        Parameters
+        ----------
+        filesize, slice_size : int
+            Bytes of the whole object and of a slice; the server may answer with another slice size.
+        sha : str
+            SHA-1 of the whole object in hex.
+        session : str, optional
+            That of an upload to go on with.
+        insert_only : bool
+            Fail when the object exists with another content.
+        biz_attr : str, optional
+            A free attribute.
+
+        Returns
+        -------
+        SliceSession or UploadedObject
+            The former with the offset to go on from; the latter when nothing has to be sent: the upload was complete,
+            or the content is stored already.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the session is unknown.
+        """
+        fields = {"op": "upload_slice", "filesize": str(filesize), "sha": sha, "slice_size": str(slice_size)}
+        fields["insertOnly"] = str(int(insert_only))
+        optional = {"session": session, "biz_attr": biz_attr}
+        fields |= {name: value for name, value in optional.items() if value is not None}
+
+        def parse(data: Fields) -> SliceSession | UploadedObject:
+            if data.has("access_url"):
+                return UploadedObject.parse(data)
+            opened = SliceSession.parse_v3(data, slice_size)
+            if opened.offset > filesize:
+                raise data.bad("offset", opened.offset)
+            return opened
+
+        return self._post("upload_slice", bucket, key, form_body(fields), parse)
+
+    def send_slice(
+        self,
+        bucket: str,
+        key: str,
+        session: str,
+        offset: int,
+        content: Content,
+        *,
+        content_type: str | None = None,
+    ) -> UploadedObject | None:
+        """Send one slice (``op=upload_slice`` with content), after all those before it.
+
+        Parameters
+        ----------
+        session : str
+            From `open_slices`.
+        offset : int
+            Where the slice starts, in bytes.
+        content : memoryview or sequence of memoryview
+            The slice, in one piece or several; it must not change until the method returns.
+        content_type : str, optional
+            The Content-Type returned on download.
+
+        Returns
+        -------
+        UploadedObject or None
+            The former when this slice was the last one and the object is complete.
+
+        Raises
+        ------
+        OSError
+            ESTALE when the session is unknown or wants another slice; EBADMSG when the server took another offset.
+        """
+        fields = {"op": "upload_slice", "session": session, "offset": str(offset)}
+        length = len(content) if isinstance(content, memoryview) else sum(map(len, content))
+
+        def parse(data: Fields) -> tuple[UploadedObject | None]:
+            if data.has("access_url"):
+                return (UploadedObject.parse(data),)
+            # the slice's own offset by the documentation's table, the next one's by its sample (cos.md#v3-offset)
+            answered = data.number("offset")
+            if answered not in (offset, offset + length):
+                raise data.bad("offset", answered)
+            return (None,)
+
+        return self._post("upload_slice", bucket, key, form_body(fields, content, content_type), parse)[0]
+
+    def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
+        """Return one page of a directory (``op=list``), of at most 199 entries.
+
+        Parameters
+        ----------
+        num : int
+            Entries wanted.
+        context : str
+            Empty for the first page, then from the page before.
+        prefix : str
+            Only entries whose name starts with it.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such directory.
+        """
+        query = {"op": "list", "num": str(num), "pattern": "eListBoth", "order": "0", "context": context}
+        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", paths.join(bucket, key))
+        entries = tuple(Entry.parse(Fields(row, "list", paths.join(bucket, key))) for row in data.page("infos"))
+        more = data.flag("has_more")
+        # nothing disputes what has_more means: a page that is the last one has no context to go on with
+        return Page(entries, "" if more is False else data.text("context", ""), None if more is None else not more)
+
+    def stat(self, bucket: str, key: str) -> PathStatus:
+        """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``).
+
+        Where the service does not tell how much of a file is there, a listing is asked: two requests.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing of that type at the key.
+        """
+        reply = self._get("stat", bucket, key, {"op": "stat"})
+        data = Fields(reply.get("data"), "stat", paths.join(bucket, key))
+        status = PathStatus.parse(data, key.endswith("/"))
+        if status.is_directory or data.has("filelen"):
+            return status
+        entry = self._entry(bucket, key)
+        if entry is None:
+            # nothing lists it: it has gone meanwhile, or is no entry of any directory
+            self._get("stat", bucket, key, {"op": "stat"})
+            return status
+        return status.received(entry.size, entry.stored)
+
+    def is_uploading(self, bucket: str, key: str) -> bool:
+        """Return whether an unfinished upload stands at a key."""
+        entry = self._entry(bucket, key)
+        return entry is not None and entry.is_unfinished
+
+    def update(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change the free attribute (``op=update``); v3 documents no other.
+
+        Raises
+        ------
+        OSError
+            ENOTSUP for `authority` and `custom_headers`.
+        """
+        if authority is not None or custom_headers is not None:
+            text = "COS v3 (/files/v1) can change biz_attr only, not authority and custom_headers"
+            raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
+        super().update(bucket, key, biz_attr=biz_attr)
+
+    def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
+        """Refuse: v3 cannot copy.
+
+        Raises
+        ------
+        OSError
+            ENOTSUP.
+        """
+        raise make_error(
+            errno.ENOTSUP, "COS v3 (/files/v1) cannot copy: read the object and upload it", paths.join(bucket, key)
+        )
+
+    def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
+        """Leave it at what the upload said: v3 documents no other way."""
+
+    def _on_error(self, error: CosError) -> None:
+        if error.code in _NOT_THE_SAME_SLICE:
+            # the table of codes says "retry", but the same slice would be refused again: who sends asks what is wanted
+            origin = Origin(error.code, error.request_id, error.status, Retry.SESSION)
+            raise make_error(errno.ESTALE, str(error.strerror), str(error.filename), origin) from error
+        super()._on_error(error)
+
+    def _entry(self, bucket: str, key: str) -> Entry | None:
+        """Return how a listing of its directory shows a file."""
+        folder, _, name = key.rpartition("/")
+        found = self.list(bucket, f"{folder}/", prefix=name)
+        return next((entry for entry in found if entry.name == name and not entry.is_directory), None)

@@ -1,0 +1,607 @@
+"""The only module that touches `requests`: connections, timeouts, one request, and how failures are told.
+
+A session's usual path does work per request that never changes (proxies from the environment, certificate bundles,
+cookies). Here it is done once: the adapter below overrides the documented hooks of `requests.adapters.HTTPAdapter`,
+and requests are handed to it ready-made.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import re
+import ssl
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
+
+from cosv4fs._version import __version__
+from cosv4fs.api.cos.bodies import Body
+from cosv4fs.api.interrupts import Interrupts, Stack, tracked
+from cosv4fs.codes import Retry
+from cosv4fs.config import Config
+from cosv4fs.errors import CosError, Origin, error_for_code, make_error
+from cosv4fs.forking import renewed_after_fork
+
+__all__ = [
+    "BODY_FAULTS",
+    "FAULTS",
+    "Request",
+    "Transport",
+    "compressed_error",
+    "content_coding",
+    "content_length",
+    "fault_error",
+    "give_back",
+    "origin_of",
+    "quoted",
+    "read_body",
+    "read_json",
+    "read_some",
+    "refusal",
+]
+
+_USER_AGENT = f"cosv4fs/{__version__}"
+_CALLERS = 64
+"""So many threads of the program itself may ask at once, beside the pools', before connections are closed after use."""
+
+_POOLS = 32
+"""So many origins' connections are kept: the API's, and those that buckets are downloaded from."""
+
+_MAX_JSON = 16 * 1024 * 1024
+"""A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
+
+FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+"""What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
+
+_WITHOUT_BODY = (204, 304)
+"""Statuses of replies that end with their head."""
+
+_REST = 64 * 1024
+"""So many bytes of a reply that nobody wants are read, so that its connection can be kept; for more it is closed."""
+
+_REST_SECONDS = 1.0
+"""So long the next of those bytes are waited for."""
+
+BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
+"""What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, ready but for its signature.
+
+    Parameters
+    ----------
+    method, url : str
+        As sent.
+    operation, path : str
+        For messages: ``upload_slice_data``, ``bucket/dir/name``.
+    sign : callable
+        Returns the Authorization header's value, where it is not empty, or all headers that identify the caller;
+        called at every attempt.
+    headers : mapping
+        Further headers.
+    body : Body, optional
+        What to send.
+    patience : float
+        How many times the usual timeout the next bytes of the reply may take.
+    """
+
+    method: str
+    url: str
+    operation: str
+    path: str
+    sign: Callable[[], str | Mapping[str, str]] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Body | None = field(default=None, repr=False)
+    patience: float = 1.0
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    QueueCls = Stack  # type: ignore[assignment]  # all that the pool asks of a queue
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    QueueCls = Stack  # type: ignore[assignment]
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """An adapter that decides TLS, proxy and pool once per origin."""
+
+    def __init__(self, config: Config, pool_size: int, interrupts: Interrupts) -> None:
+        self._config, self._interrupts = config, interrupts
+        self._context: ssl.SSLContext | None = None
+        self._routes: dict[str, tuple[Any, str | None]] = {}
+        if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
+            self._context = _tls_context(config)
+        self._pool_size = pool_size
+        super().__init__(pool_connections=_POOLS, pool_maxsize=pool_size)
+        renewed_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Use none of the parent's connections."""
+        self._routes = {}
+        self.proxy_manager = {}
+        self.init_poolmanager(_POOLS, self._pool_size)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **pool_kwargs)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **proxy_kwargs)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        return self._route(request)[0]
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the connection alone: its SSL context decides."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        url = request.url or ""
+        proxy = self._route(request)[1]
+        if proxy:
+            return super().request_url(request, {"all": proxy})
+        return url[url.index("/", 8) :]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = resp.headers  # an HTTPHeaderDict: case-insensitive, and never copied
+        response.raw = resp
+        response.url = req.url or ""
+        response.request = req
+        return response
+
+    def close(self) -> None:
+        # a pool closes its connections when nobody holds it any more
+        self._routes = {}
+        super().close()
+
+    def _proxy_manager(self, proxy: str) -> Any:
+        try:
+            return self.proxy_manager_for(proxy)
+        except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, ValueError) as fault:
+            # neither the URL nor what quotes it is shown: it may hold a password
+            text = f"the URL of the proxy cannot be used ({type(fault).__name__}): it must be like http://proxy:3128"
+            raise make_error(errno.EINVAL, text, None) from None
+
+    def _route(self, request: requests.PreparedRequest) -> tuple[Any, str | None]:
+        url = request.url or ""
+        origin = url[: url.index("/", 8)]
+        route = self._routes.get(origin)
+        if route is None:
+            proxies = self._config.proxies
+            known = dict(proxies) if proxies is not None else requests.utils.get_environ_proxies(url, no_proxy=None)
+            proxy = requests.utils.select_proxy(url, known)
+            proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+            manager = self._proxy_manager(proxy) if proxy else self.poolmanager
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+            pool = manager.connection_from_url(origin)
+            pool.ConnectionCls = _careful(tracked(pool.ConnectionCls, self._interrupts))
+            route = self._routes[origin] = (pool, proxy)
+        return route
+
+
+class _Reply(http.client.HTTPResponse):
+    """A reply whose connection serves no other request unless the reply was read to its end, and that end is certain.
+
+    `http.client` keeps a connection as soon as a reply is closed, also before its end: what is still to come would be
+    read as the next reply, and could become the content of another object.
+    """
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, sock: Any, debuglevel: int = 0, method: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method)
+        self._connection, self._asked = weakref.ref(connection), method
+        self._has_begun = False
+
+    def begin(self) -> None:
+        super().begin()
+        self._has_begun = True
+        if _may_go_on(self.status, self.headers, self._asked):
+            # as if the server had said that it closes the connection: it is not kept
+            self.will_close = True
+        if self.status in _WITHOUT_BODY:
+            self.chunked = False
+
+    def close(self) -> None:
+        # the reply of a proxy to CONNECT is never begun, and its connection goes on behind it
+        is_cut = self._has_begun and not self.isclosed()
+        super().close()
+        connection = self._connection() if is_cut else None
+        if connection is not None:
+            connection.close()
+
+
+def _careful(connection_class: type[Any]) -> type[Any]:
+    """Return a connection class whose replies are `_Reply` objects."""
+
+    class Careful(connection_class):  # type: ignore[misc]
+        def response_class(self, *args: Any, **kwargs: Any) -> _Reply:
+            return _Reply(self, *args, **kwargs)
+
+    return Careful
+
+
+def _may_go_on(status: int, headers: http.client.HTTPMessage, method: str | None) -> bool:
+    """Return whether more bytes may come behind the place where `http.client` sees a reply's end."""
+    coded, length = headers.get("Transfer-Encoding"), headers.get("Content-Length", "0").strip()
+    if 100 <= status < 200:
+        # the real reply is still to come
+        return True
+    if status in _WITHOUT_BODY or (method == "HEAD" and status >= 300):
+        # it must not have the body that it announces
+        return coded is not None or length != "0"
+    return coded is not None and "Content-Length" in headers
+
+
+class Transport:
+    """Connections to the service, shared by all threads of a process.
+
+    Parameters
+    ----------
+    config : Config
+        Hosts, timeouts, proxies, certificates; connections are pooled for all requests that may be in flight.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.interrupts = Interrupts()
+        kept = config.max_concurrency + config.max_requests + _CALLERS
+        self._adapter = _Adapter(config, kept, self.interrupts)
+        self._config = config
+        self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
+
+    def exchange(self, request: Request) -> requests.Response:
+        """Send a request once and return the reply with its body unread.
+
+        The caller has to read the body to its end, or close the response.
+
+        Raises
+        ------
+        TimeoutError, ConnectionError
+            With errno and path; ``doubtful`` is set when the request may have reached the server.
+        """
+        self.interrupts.check()
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url = request.method, request.url
+        headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+        sign = request.sign()
+        if not isinstance(sign, str):
+            headers |= sign
+        elif sign:
+            headers["Authorization"] = sign
+        if request.body is not None:
+            headers["Content-Type"] = request.body.content_type
+            headers["Content-Length"] = str(len(request.body))
+            prepared.body = request.body.payload()  # type: ignore[assignment]  # any iterable with a length will do
+        elif request.method == "POST":
+            headers["Content-Length"] = "0"
+        prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
+        try:
+            response = self._adapter.send(prepared, stream=True, timeout=self._patient(request))  # type: ignore[arg-type]
+        except FAULTS as fault:
+            # the frames of the libraries below hold what was sent: signature and content
+            for cause in _causes(fault):
+                cause.__traceback__ = None
+            raise fault_error(fault, request) from fault
+        coding = response.headers.get("Transfer-Encoding", "chunked")
+        if coding.strip().lower() != "chunked":
+            # read as it comes, its body would be taken for the content
+            response.close()
+            text = f"the reply to {request.operation} has an unsupported Transfer-Encoding: {quoted(coding, response)}"
+            raise make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
+        return response
+
+    def _patient(self, request: Request) -> urllib3.Timeout:
+        usual, left = self._timeout, self.interrupts.seconds_left()
+        if left is not None:
+            connect, read = self._config.connect_timeout, self._config.read_timeout
+            return urllib3.Timeout(connect=min(left, connect), read=min(left, read))
+        if request.patience == 1 or usual.read_timeout is None:
+            return usual
+        return urllib3.Timeout(connect=usual.connect_timeout, read=usual.read_timeout * request.patience)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._adapter.close()
+
+
+def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
+    """Read the reply of an API call and return its envelope (cos.md#envelope).
+
+    Returns
+    -------
+    dict
+        ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
+
+    Raises
+    ------
+    OSError
+        By the code of the reply; by its HTTP status when it carries no JSON.
+    """
+    body = read_body(response, request)
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _without_json(response, request, body) from None
+    if not isinstance(reply, dict) or not isinstance(reply.get("code"), (int, str)) or isinstance(reply["code"], bool):
+        raise _without_json(response, request, body)
+    try:
+        code = int(reply["code"])
+    except ValueError:
+        raise _without_json(response, request, body) from None
+    if code != 0:
+        message = quoted(str(reply.get("message", "")), response)
+        raise error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+    if response.status_code >= 300:
+        raise _without_json(response, request, body)
+    return reply
+
+
+def read_body(response: requests.Response, request: Request) -> bytes:
+    """Read a small body whole, checking its length against Content-Length.
+
+    Raises
+    ------
+    ConnectionError, TimeoutError
+        The body broke off.
+    OSError
+        EMSGSIZE when it is larger than any reply to an API call.
+    """
+    try:
+        body: bytes = response.raw.read(_MAX_JSON + 1)
+    except BODY_FAULTS as fault:
+        response.close()
+        raise fault_error(fault, request) from fault
+    if len(body) > _MAX_JSON:
+        response.close()
+        raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 16 MiB", request.path)
+    give_back(response)
+    length = content_length(response)
+    if request.method != "HEAD" and length not in (None, len(body)):
+        raise make_error(
+            errno.ECONNRESET,
+            f"the reply to {request.operation} broke off after {len(body)} of {length} bytes",
+            request.path,
+            Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
+        )
+    if not body or content_coding(response) is None:
+        return body
+    status = response.status_code
+    if status >= 500 or (status == 404 and request.operation in _ANSWERED_BY_404):
+        # the status alone says what there is to say
+        return b""
+    raise compressed_error(response, request)
+
+
+def give_back(response: requests.Response) -> None:
+    """Let the next request have the connection if the reply was read to its end; else close it.
+
+    The little that may be left of a reply, because nobody wants it, is read first.
+    """
+    raw = response.raw
+    if not raw.closed:
+        _read_rest(raw)
+    if raw.closed:
+        raw.release_conn()
+    else:
+        response.close()
+
+
+def _read_rest(raw: Any) -> None:
+    inner, socket = getattr(raw, "_fp", None), getattr(raw.connection, "sock", None)
+    if socket is None or not isinstance(inner, http.client.HTTPResponse):
+        # the connection is not kept in any case
+        return
+    if inner.length is None or inner.length <= _REST:
+        with suppress(*BODY_FAULTS):
+            socket.settimeout(_REST_SECONDS)
+            inner.read(_REST + 1)
+
+
+def read_some(response: requests.Response, view: memoryview) -> int:
+    """Read a part of a large body straight into `view`; return how many bytes came, 0 at the end.
+
+    urllib3's own ``readinto`` reads into a buffer of its own first, and copies. The reply of `http.client` below it
+    does not; where there is none, urllib3's serves.
+
+    Raises
+    ------
+    HTTPError, HTTPException, OSError
+        One of `BODY_FAULTS`; the response has to be closed then.
+    """
+    raw = response.raw
+    inner = getattr(raw, "_fp", None)
+    if not isinstance(inner, http.client.HTTPResponse):
+        return int(raw.readinto(view))
+    return inner.readinto(view)
+
+
+def content_length(response: requests.Response) -> int | None:
+    """Return the number in the Content-Length header; None when there is none, or no number."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if _is_number(text) else None
+
+
+def content_coding(response: requests.Response) -> str | None:
+    """Return the Content-Encoding of a reply; None when there is none: all are asked for as they are."""
+    coding = response.headers.get("Content-Encoding", "").strip()
+    return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
+
+
+def compressed_error(response: requests.Response, request: Request) -> CosError:
+    """Return the error for a reply that a proxy or a CDN compressed, although it was asked for as it is."""
+    text = (
+        f"the reply to {request.operation} was compressed on its way (Content-Encoding: {content_coding(response)}), "
+        "although it was asked for as it is: let the proxy or CDN send it unchanged, or go around it with proxies=, "
+        "endpoint= or download_endpoint="
+    )
+    return make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
+
+
+def refusal(response: requests.Response, request: Request) -> CosError:
+    """Return the error that a reply without the wanted content stands for, whatever form its body has."""
+    try:
+        read_json(response, request)
+    except CosError as error:
+        return error
+    return make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path)
+
+
+def fault_error(fault: BaseException, request: Request) -> CosError:
+    """Return the error for a failure below HTTP: no connection, a timeout, a connection that broke."""
+    if isinstance(fault, CosError):
+        fault.filename = fault.filename or request.path
+        return fault
+    host = urlsplit(request.url).netloc
+    causes = list(_causes(fault))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        text = f"the certificate of {host} is not trusted; verify= takes a CA bundle"
+        return make_error(errno.ECONNABORTED, f"{text} ({request.operation})", request.path)
+    # to urllib3 a refused connection is a kind of timeout: so it is asked about first
+    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
+        text = f"cannot connect to {host}: check region, endpoint and network ({request.operation})"
+        return make_error(errno.ECONNREFUSED, text, request.path, Origin(retry=Retry.YES))
+    unsent = any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
+    again = Origin(retry=Retry.YES, doubtful=not unsent)
+    if any(isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
+        return make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({request.operation})", request.path, again)
+    numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
+    number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
+    return make_error(number, f"the connection to {host} broke ({request.operation})", request.path, again)
+
+
+def _causes(fault: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting: list[object] = [fault]
+    while waiting and len(found) < 20:
+        item = waiting.pop()
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None) -> Origin:
+    return origin_of(response, (reply or {}).get("request_id") or response.headers.get("x-cos-request-id"))
+
+
+def origin_of(response: requests.Response, request_id: object) -> Origin:
+    """Return where an error comes from, as the head of a reply says it."""
+    headers = response.headers
+    after = headers.get("Retry-After", "")
+    return Origin(
+        request_id=quoted(str(request_id), response)[:200] if request_id else None,
+        status=response.status_code,
+        retry_after=min(float(after), 60.0) if _is_number(after) else None,
+        server_date=headers.get("Date"),
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+_ANSWERED_BY_404 = ("download", "upload_slice_list")
+"""Operations for which a 404 says that nothing is there, whatever its body (cos.md#envelope and cos.md#download)."""
+
+_XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
+_TAGS = re.compile(rb"<[^>]{0,500}>")
+_SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
+"""What identifies the caller in a request: none of it is repeated in messages."""
+
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
+"""Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
+
+_STATUS: dict[int, tuple[int, str]] = {
+    400: (errno.EINVAL, "the service refused the request"),
+    401: (errno.EACCES, "access denied"),
+    403: (errno.EACCES, "access denied: wrong credentials, or the referer is blocked"),
+    404: (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint"),
+    405: (errno.ENOTSUP, "the server does not allow this method"),
+    413: (errno.EFBIG, "the request is too large"),
+    429: (errno.EBUSY, "too many requests"),
+    599: (errno.EIO, "an unknown fault of the service"),
+    612: (errno.ENOENT, "no such file"),
+    631: (errno.EACCES, "illegal appid"),
+}
+
+
+def _without_json(response: requests.Response, request: Request, body: bytes) -> CosError:
+    """Return the error for a reply that is XML, HTML or nothing (cos.md#envelope)."""
+    status, origin = response.status_code, vars(_origin(response))
+    said = dict(_XML.findall(body[:65536]))
+    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
+    page = _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace")
+    detail = f"{name}: {message}" if name else quoted(page, response).strip()[:200]
+    number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
+    if 300 <= status < 400:
+        text = "the server points to another place, where no signature is sent: check region, endpoint and proxies"
+    if status >= 500 and status not in _STATUS:
+        text = "the service is failing"
+    if status == 404 and (request.operation in _ANSWERED_BY_404 or name in ("NoSuchKey", "NoSuchBucket")):
+        number, text = errno.ENOENT, "no such file"
+    if name == "InvalidRequest" and "Appid" in message:
+        number, text = errno.ENOENT, "no such bucket for this appid"
+    bare = body.strip()
+    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
+        # a reply of the service that was damaged on its way, unlike a page of something else: send the request again
+        origin |= {"retry": Retry.YES, "doubtful": True}
+    if status >= 500 or status == 429:
+        origin |= {"retry": Retry.BACK_OFF if status in (429, 503) else Retry.YES, "doubtful": status != 429}
+    return make_error(
+        number, f"{text} ({request.operation}: HTTP {status}{f', {detail}' if detail else ''})", request.path,
+        Origin(**origin),
+    )  # fmt: skip
+
+
+def quoted(text: str, response: requests.Response) -> str:
+    """Return what a server said, fit for a message: on one line, and without what it may repeat of our request.
+
+    Error pages of proxies and gateways show the request with all its headers.
+    """
+    for header in _SECRET_HEADERS:
+        signature = str(response.request.headers.get(header, ""))
+        for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
+            text = text.replace(secret, "(signature)")
+    text = _LONG_TOKEN.sub("(...)", text)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _tls_context(config: Config) -> ssl.SSLContext:
+    """Return one context for all connections: loading the certificate bundle costs 20 ms, each time."""
+    context = create_urllib3_context()
+    if config.verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    context.verify_mode = ssl.CERT_REQUIRED
+    bundle = config.verify if isinstance(config.verify, str) else _environment_bundle(config)
+    try:
+        is_folder = Path(bundle).is_dir()
+        context.load_verify_locations(None if is_folder else bundle, bundle if is_folder else None)
+    except OSError as fault:
+        raise make_error(fault.errno or errno.ENOENT, f"cannot load the CA bundle {bundle}: {fault}", None) from fault
+    return context
+
+
+def _environment_bundle(config: Config) -> str:
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(config.api_root, {}, None, None, None)
+    verify = settings.get("verify")
+    return verify if isinstance(verify, str) else requests.utils.DEFAULT_CA_BUNDLE_PATH

@@ -1,0 +1,48 @@
+"""The command ``cosv4fs``: one module per family of subcommands, built with click.
+
+Modules: `group` (the command itself), `session` (shared options, filesystems, output), `failures` (errors as text and
+exit codes), `showing` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `changing` (``cp``, ``mv``, ``rm``,
+``sync``), `migrating` (``migrate``), `unfinished` (``uploads``), `checking` (``doctor``), `serving` (``emulator``,
+``demo``).
+
+The local service runs with the core dependencies alone; everything else needs the extra ``cli``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; None: those of the process.
+
+    Returns
+    -------
+    int
+        See `cosv4fs.cli.failures.EXIT_CODES`.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["emulator"]:
+        from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - needs no package
+
+        return serve(arguments[1:], prog="cosv4fs emulator")
+    try:
+        from cosv4fs.cli.group import cli  # noqa: PLC0415 - needs the extra
+    except ImportError as error:
+        print(f"cosv4fs: {error.name} is not installed; pip install 'cosv4fs[cli]' brings it", file=sys.stderr)
+        return 2
+    try:
+        cli.main(arguments, prog_name="cosv4fs")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)

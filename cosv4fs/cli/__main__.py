@@ -1,0 +1,8 @@
+"""``python -m cosv4fs.cli``: the command ``cosv4fs``."""
+
+import sys
+
+from cosv4fs.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The command itself: options before the subcommand, and all subcommands."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from functools import partial
+from typing import Any
+
+import click
+
+from cosv4fs._version import __version__
+from cosv4fs.cli import changing, checking, migrating, serving, showing, unfinished
+from cosv4fs.cli.failures import EPILOG, Group, printable
+from cosv4fs.cli.session import Session, options_from
+
+__all__ = ["cli"]
+
+
+_SECRET = re.compile(
+    r"([?&][^=&\s\"]*(?:sign|sig|token|key|secret|credential|auth)[^=&\s\"]*=)[^&\s\"]+", re.IGNORECASE
+)
+"""What in a URL opens something to whoever reads it."""
+
+
+@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
+@click.option(
+    "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
+    help="An option of the filesystem, such as region=gz; cdcs.region=ap-tianjin and s3.anon=true are those of one "
+    "protocol. Repeatable.",
+)  # fmt: skip
+@click.option("--endpoint", metavar="URL", help="The same as -o endpoint=URL.")
+@click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
+@click.option("--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal.")
+@click.option("--debug", is_flag=True, help="Log every request on stderr, and show tracebacks.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    settings: tuple[str, ...],
+    endpoint: str | None,
+    as_json: bool,
+    progress: bool | None,
+    debug: bool,
+) -> None:
+    """Work with Tencent COS buckets behind the old JSON API, as cosv4://bucket/dir/name; those of COS v3 are cosv3://.
+
+    Write-once coffers of the Data Coffer Service are used as cdcs://coffer-APPID/dir/name; cdcs:// alone lists them.
+
+    Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o; for cosv3:// from
+    COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY; for cdcs:// from CDCS_SECRET_ID, CDCS_SECRET_KEY and CDCS_REGION,
+    with temporary keys also CDCS_SECURITY_TOKEN. Everything that
+    fsspec knows can be the other side of cp and sync: local paths, s3://, gs://, sftp://.
+    """
+    if debug:
+        _log_requests(context)
+    options = options_from([*settings, *([f"endpoint={endpoint}"] if endpoint else [])])
+    shown = sys.stderr.isatty() if progress is None else progress
+    context.obj = Session(options, as_json, shown and not as_json)
+
+
+class _OneLine(logging.Formatter):
+    """Writes a record on one line, and a traceback indented behind it, without characters that command a terminal.
+
+    Names, paths and what servers say are anybody's: they could forge records.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def _log_requests(context: click.Context) -> None:
+    """Let requests and this package's remarks be logged on stderr while the command runs.
+
+    Other loggers stay quiet: those of other filesystems' packages tell whole headers, with signatures.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(name)s: %(message)s"))
+    handler.addFilter(_without_secrets)
+    for name in ("urllib3.connectionpool", "cosv4fs"):
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        context.call_on_close(partial(logger.setLevel, before))
+        context.call_on_close(partial(logger.removeHandler, handler))
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _SECRET.sub(r"\1…", record.getMessage()), ()
+    return True
+
+
+for family in (showing, changing, migrating, unfinished, checking, serving):
+    for command in family.COMMANDS:
+        cli.add_command(command)

@@ -1,0 +1,260 @@
+"""What all commands share: options of filesystems, output for people or scripts, and progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain, islice, takewhile
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+import click
+from fsspec.spec import AbstractFileSystem
+
+from cosv4fs.buckets import BucketFileSystem
+from cosv4fs.cli.failures import Problems, printable
+from cosv4fs.coffers import CofferFileSystem
+from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.migrate.places import Place, open_place
+from cosv4fs.profiles import option_value
+from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
+
+__all__ = ["Crew", "Ours", "Session", "options_from"]
+
+A = TypeVar("A")
+Ours: TypeAlias = BucketFileSystem | CofferFileSystem
+"""The filesystems of this package."""
+
+_PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
+_OURS = tuple(_PROTOCOLS)
+_ACCOUNT = frozenset(name for protocol in _PROTOCOLS.values() for name in protocol.account)
+_LOOK_EVERY = 0.1
+"""Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
+
+
+@dataclass
+class Session:
+    """The options of one run of the command.
+
+    Parameters
+    ----------
+    options : dict
+        Options of filesystems, by protocol.
+    as_json : bool
+        Whether output is JSON.
+    progress : bool
+        Whether progress is shown on stderr.
+    """
+
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    as_json: bool = False
+    progress: bool = False
+    _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
+
+    def place(self, url: str) -> Place:
+        """Return the filesystem and the path of a URL or a local path."""
+        place = open_place(url, self.options)
+        if isinstance(place.fs, ObjectFileSystem):
+            self._opened.append((place.path, str(place.fs.protocol)))
+        return place
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path in a bucket: its protocol is that of the opened place that is nearest to it."""
+
+        def alike(opened: tuple[str, str]) -> int:
+            pairs = zip(path.split("/"), opened[0].split("/"), strict=False)
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+        return f"{max(self._opened, key=alike, default=('', _OURS[0]))[1]}://{path}"
+
+    def ours(self, url: str) -> tuple[Ours, str]:
+        """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL.
+
+        Raises
+        ------
+        click.UsageError
+            The URL is of another kind.
+        """
+        place = self.place(url)
+        if not isinstance(place.fs, (BucketFileSystem, CofferFileSystem)):
+            raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
+        return place.fs, place.path
+
+    def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
+        """Print rows: each as a line, or all as one JSON array."""
+        if self.as_json:
+            self.show_json(list(rows))
+            return
+        for row in rows:
+            self.say(line(row))
+
+    def say(self, text: str) -> None:
+        """Print lines; on a terminal without characters that would command it."""
+        if sys.stdout.isatty():
+            text = "\n".join(map(printable, text.split("\n")))
+        click.echo(_writable(text))
+
+    def show_json(self, value: Any) -> None:
+        """Print anything as JSON."""
+        click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+
+    @contextmanager
+    def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
+        """Show a bar for bytes on stderr, where progress is wanted, and lend what advances it.
+
+        `total` is None where nobody knows it.
+        """
+        if not self.progress:
+            yield lambda _count: None
+            return
+        try:
+            from tqdm import tqdm  # noqa: PLC0415 - only needed here
+        except ImportError as error:
+            raise ImportError("tqdm is not installed; pip install 'cosv4fs[cli]' brings it") from error
+        lock = threading.Lock()
+        with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
+
+            def advance(count: int) -> None:
+                with lock:
+                    bar.update(count)
+
+            yield advance
+
+
+def _writable(text: str) -> str:
+    """Return a text as standard output takes it: local names need not be text, and become escapes then."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding, sys.stdout.errors or "strict")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+class Crew:
+    """Does something with many items on several threads, until all are done or Ctrl-C stops it.
+
+    Parameters
+    ----------
+    jobs : int
+        Items at once.
+    filesystems : iterable of AbstractFileSystem
+        What the work is done with; requests to ours are broken off by Ctrl-C.
+    """
+
+    def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
+        self._jobs = jobs
+        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, ObjectFileSystem)}
+        self.stopped = threading.Event()
+        self._busy: set[int] = set()
+        # not futures: Ctrl-C can come after a task was handed over and before its future is known
+        self._ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def each(self, action: Callable[[A], None], items: Iterable[A], problems: Problems) -> None:
+        """Do something with every item; note failures and go on.
+
+        Ctrl-C starts nothing more, breaks off what is under way, and is raised when that has ended.
+        """
+        rest = iter(items)
+        first = list(islice(rest, 2))
+        if len(first) < 2:
+            # in this thread Ctrl-C needs no help
+            for item in first:
+                self._guarded(action, item, problems)
+            return
+        running = 0
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
+            try:
+                for item in chain(first, rest):
+                    pool.submit(self._work, action, item)
+                    running += 1
+                    if running >= self._jobs:
+                        running -= self._collect(problems)
+                while running:
+                    running -= self._collect(problems)
+            except BaseException:
+                self._stop()
+                raise
+
+    def _guarded(self, action: Callable[[A], None], item: A, problems: Problems) -> None:
+        try:
+            action(item)
+        except Exception as error:  # noqa: BLE001 - the other items go on
+            problems.note(error, item)
+
+    def _work(self, action: Callable[[A], None], item: A) -> None:
+        failure: BaseException | None = None
+        ident = threading.get_ident()
+        self._busy.add(ident)
+        try:
+            with ExitStack() as stack:
+                for interrupts in self._interrupts:
+                    stack.enter_context(interrupts.working_for(self))
+                # looked at after telling that this thread is busy: so it is stopped, or sees that it is to stop
+                if not self.stopped.is_set():
+                    action(item)
+        except BaseException as error:  # noqa: BLE001 - it is told in the thread that waits
+            failure = error
+        finally:
+            self._busy.discard(ident)
+            self._ended.put((item, failure))
+
+    def _collect(self, problems: Problems) -> int:
+        """Wait for one item to end; return 1."""
+        while True:
+            # never without a limit: a signal that comes just before the wait is seen only when it is over
+            with suppress(Empty):
+                item, failure = self._ended.get(timeout=_LOOK_EVERY)
+                break
+        if isinstance(failure, Exception):
+            problems.note(failure, item)
+        elif failure is not None:
+            raise failure
+        return 1
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        while self._busy:
+            # again and again: a thread may have been between two requests
+            for interrupts in self._interrupts:
+                interrupts.stop(self)
+            time.sleep(_LOOK_EVERY)
+
+
+def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
+
+    Values are read as in a profile. Those that name no protocol are for all services of this package; what belongs to
+    an account, as an appid does, is only for those where accounts have it. What names its protocol wins.
+
+    Raises
+    ------
+    click.BadParameter
+        A text has no ``=``.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    named: list[tuple[str, str, Any]] = []
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
+        protocol, dot, option = name.rpartition(".")
+        if dot:
+            named.append((protocol, option, option_value(text)))
+            continue
+        for each in (each for each, protocol in _PROTOCOLS.items() if _has(protocol, option)):
+            found.setdefault(each, {})[option] = option_value(text)
+    for protocol, option, value in named:
+        found.setdefault(protocol, {})[option] = value
+    return found
+
+
+def _has(protocol: ProtocolSpec, option: str) -> bool:
+    """Return whether accounts of a service have an option; other options are judged by the service."""
+    return option not in _ACCOUNT or option not in dict(protocol.refused)

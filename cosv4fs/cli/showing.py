@@ -1,0 +1,232 @@
+"""The commands that only look: ls, tree, du, stat, cat, sign."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from cosv4fs.cli.session import Session
+from cosv4fs.coffers import CofferFileSystem
+from cosv4fs.display import human_size
+from cosv4fs.migrate.copying import BLOCK
+from cosv4fs.migrate.places import Place
+from cosv4fs.migrate.plan import matches, modified
+
+__all__ = ["COMMANDS"]
+
+_SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
+
+
+@click.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-l", "--long", "is_long", is_flag=True, help="With size and time.")
+@click.option("-h", "--human-readable", "human", is_flag=True, help="With -l: sizes as 1.5 MiB.")
+@click.option("-R", "--recursive", is_flag=True, help="Everything below, too.")
+@click.option("-d", "--directory", "itself", is_flag=True, help="The directory itself, not what is in it.")
+@click.pass_obj
+def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recursive: bool, itself: bool) -> None:
+    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' work, too; cdcs:// lists the coffers."""
+
+    def line(row: dict[str, Any]) -> str:
+        name = str(row["url"]) + ("/" if row["type"] == "directory" else "")
+        if not is_long:
+            return name
+        size = human_size(row["size"]) if human else str(row["size"])
+        return f"{'-' if row['type'] == 'directory' else size:>14}  {_time(row['modified']):19}  {name}"
+
+    places = [place for url in urls for place in matches(session.place(url))]
+    session.show((row for place in places for row in _listed(place, recursive, itself)), line)
+
+
+@click.command()
+@click.argument("url")
+@click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="At most so many levels.")
+@click.pass_obj
+def tree(session: Session, url: str, level: int | None) -> None:
+    """Show a directory with everything below it."""
+    place = session.place(url)
+    if place.fs.info(place.path)["type"] != "directory":
+        raise NotADirectoryError(20, "it is a file: ls or stat shows it", place.url)
+    if session.as_json:
+        session.show_json(_nested(place, level))
+        return
+    session.say(place.url)
+    counts = {"directory": 0, "file": 0}
+    for text, kind in _branches(place, "", level):
+        counts["directory" if kind == "directory" else "file"] += 1
+        session.say(text)
+    directories = f"{counts['directory']} director{'y' if counts['directory'] == 1 else 'ies'}"
+    session.say(f"\n{directories}, {counts['file']} file{'' if counts['file'] == 1 else 's'}")
+
+
+@click.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-h", "--human-readable", "human", is_flag=True, help="Sizes as 1.5 MiB.")
+@click.option("-s", "--summarize", is_flag=True, help="Only the sum of each argument, not its directories.")
+@click.pass_obj
+def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) -> None:
+    """Add up the sizes of files."""
+
+    def line(row: dict[str, Any]) -> str:
+        size = human_size(row["size"]) if human else str(row["size"])
+        return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
+
+    session.show((row for url in urls for row in _sums(session.place(url), summarize)), line)
+
+
+@click.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.pass_obj
+def stat(session: Session, urls: tuple[str, ...]) -> None:
+    """Show everything that is known about files or directories."""
+    places = [place for url in urls for place in matches(session.place(url))]
+    infos = [{"url": place.url} | place.fs.info(place.path) for place in places]
+    if session.as_json:
+        session.show_json(infos)
+        return
+    for number, info in enumerate(infos):
+        session.say(("\n" if number else "") + "\n".join(f"{name}: {_told(name, info[name])}" for name in info))
+
+
+@click.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("--range", "span", metavar="START:STOP", help="Only these bytes; -100: are the last hundred.")
+@click.pass_obj
+def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
+    """Write the contents of files to stdout, one after another."""
+    out = sys.stdout.buffer
+    start, stop = _span(span)
+    for place in (place for url in urls for place in matches(session.place(url))):
+        if span is not None:
+            out.write(place.fs.cat_file(place.path, start, stop))
+            continue
+        with place.fs.open(place.path, "rb") as reader:
+            while block := reader.read(BLOCK):
+                out.write(block)
+    out.flush()
+
+
+@click.command(short_help="Print a URL that downloads one file without credentials.")
+@click.argument("url")
+@click.option(
+    "--expires",
+    type=click.IntRange(1),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is valid.",
+)
+@click.pass_obj
+def sign(session: Session, url: str, expires: int) -> None:
+    """Print an http(s) URL that downloads one file without credentials.
+
+    Anybody with it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
+    cdcs://, have no such URLs.
+    """
+    place = session.place(url)
+    info = place.fs.info(place.path)
+    if info["type"] == "directory":
+        raise IsADirectoryError(21, "only files can be signed", place.url)
+    try:
+        signed = place.fs.sign(place.path, expiration=expires)
+    except NotImplementedError as error:
+        if isinstance(place.fs, CofferFileSystem):
+            text = "coffers have no signed URLs, they want signatures in headers only; cp and cat read the file"
+            raise NotImplementedError(f"{place.url}: {text}") from error
+        raise click.UsageError(f"{url}: this filesystem has no URLs that could be signed") from error
+    if session.as_json:
+        session.show_json({"url": place.url, "signed": signed, "expires": expires})
+    else:
+        click.echo(signed)
+
+
+COMMANDS = (ls, tree, du, stat, cat, sign)
+
+
+def _listed(place: Place, recursive: bool, itself: bool) -> list[dict[str, Any]]:
+    if itself:
+        return [_row(place, place.fs.info(place.path))]
+    if not recursive:
+        return [_row(place, info) for info in _children(place)]
+    found = place.fs.find(place.path, withdirs=True, detail=True)
+    return [_row(place, info) for name, info in found.items() if name.rstrip("/") != place.path]
+
+
+def _row(place: Place, info: dict[str, Any]) -> dict[str, Any]:
+    url = place.at(info["name"].rstrip("/")).url
+    return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modified(info)}
+
+
+def _time(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _told(name: str, value: Any) -> str:
+    """Return a value as people read it: times of day instead of seconds since 1970."""
+    is_time = name in ("created", "mtime", "modified", "ctime", "atime") and isinstance(value, (int, float))
+    return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds") if is_time else str(value)
+
+
+def _children(place: Place) -> list[dict[str, Any]]:
+    return sorted(place.fs.ls(place.path, detail=True), key=lambda info: str(info["name"]))
+
+
+def _branches(place: Place, indent: str, level: int | None) -> Iterator[tuple[str, str]]:
+    children = _children(place)
+    for number, info in enumerate(children, 1):
+        is_last = number == len(children)
+        child = place.at(info["name"].rstrip("/"))
+        yield f"{indent}{'└── ' if is_last else '├── '}{child.name}", info["type"]
+        if info["type"] == "directory" and level != 1:
+            deeper = None if level is None else level - 1
+            yield from _branches(child, indent + ("    " if is_last else "│   "), deeper)
+
+
+def _nested(place: Place, level: int | None) -> list[dict[str, Any]]:
+    rows = []
+    for info in _children(place):
+        child = place.at(info["name"].rstrip("/"))
+        row = _row(place, info) | {"name": child.name}
+        if info["type"] == "directory" and level != 1:
+            row["children"] = _nested(child, None if level is None else level - 1)
+        rows.append(row)
+    return rows
+
+
+def _sums(place: Place, summarize: bool) -> list[dict[str, Any]]:
+    files = place.fs.find(place.path, detail=True)
+    if not files:
+        # an empty directory is a sum, a path that is not there an error
+        place.fs.info(place.path)
+    sums: dict[str, list[int]] = {place.path: [0, 0]}
+    for name, info in files.items():
+        for folder in {place.path} if summarize else _folders(name, place.path):
+            total = sums.setdefault(folder, [0, 0])
+            total[0] += int(info["size"] or 0)
+            total[1] += 1
+    return [
+        {"url": place.at(folder).url, "size": size, "files": count} for folder, (size, count) in sorted(sums.items())
+    ]
+
+
+def _folders(name: str, top: str) -> set[str]:
+    found = {top}
+    while len(name := name.rpartition("/")[0]) > len(top):
+        found.add(name)
+    return found
+
+
+def _span(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not START:STOP", param_hint="--range")
+    return int(found[1]) if found[1] else None, int(found[2]) if found[2] else None

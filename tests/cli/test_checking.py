@@ -1,0 +1,73 @@
+"""doctor: diagnoses credentials, clock and permissions."""
+
+import re
+
+import pytest
+
+from cosv4fs.emulator import faults
+
+PROTOCOLS = ("cosv4", "cosv3")
+
+
+def test_all_is_well(run, fs):
+    fs.pipe_file("data/a", b"x")
+    done = run("doctor", "--write", "cosv4://data")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert [line.split(":")[0].split()[0] for line in lines] == ["ok"] * 7
+    assert fs.find("data") == ["data/a"]
+    assert fs.uploads("data") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "url", "subject", "said"),
+    [
+        (["-o", "secret_key=wrong"], "cosv4://data", "credentials", "COSV4_SECRET_KEY with the console"),
+        (["-o", "appid=x"], "cosv4://data", "configuration", "appid must be a number"),
+        (["-o", "max_retries=0", "--endpoint", "http://127.0.0.1:1"], "cosv4://data", "connection", "cannot connect"),
+        ([], "cosv4://nobucket", "bucket", "Is there a bucket 'nobucket'"),
+        ([], "cosv4://data/none", "listing", "cosv4://data/none: no such file"),
+    ],
+)
+def test_problems(run, before, url, subject, said, protocol):
+    said = said.replace("COSV4", protocol.upper())
+    done = run(*before, "doctor", url)
+    assert (done.code, done.err) == (5, "")
+    assert done.out.splitlines()[-1].startswith(f"PROBLEM  {subject}: ")
+    assert said in done.out.splitlines()[-1]
+    rows = run("--json", *before, "doctor", url).json
+    assert [row["state"] for row in rows[:-1]] == ["ok"] * (len(rows) - 1)
+    assert (rows[-1]["state"], rows[-1]["subject"]) == ("problem", subject)
+
+
+def test_missing_credentials(run, monkeypatch, protocol):
+    monkeypatch.delenv(f"{protocol.upper()}_SECRET_ID")
+    done = run("doctor", "cosv4://data")
+    assert done.code == 5
+    assert "PROBLEM  configuration: missing secret_id" in done.out
+
+
+def test_a_clock_that_is_wrong(run, emulator):
+    emulator.clock_offset = 300
+    done = run("doctor", "cosv4://data")
+    assert done.code == 0
+    # the service tells whole seconds, and time passes until they are read
+    assert re.search(r"note     clock: this machine's clock is (300|29\d) seconds behind", done.out)
+
+
+def test_writing_that_is_refused(run, emulator, fs):
+    emulator.faults.add(op="upload", action=faults.Refuse(-97), times=100)
+    done = run("doctor", "--write", "cosv4://data")
+    assert done.code == 5
+    assert "PROBLEM  writing: cosv4://data/cosv4fs-doctor-" in done.out
+
+
+def test_a_bucket_is_needed(run):
+    done = run("doctor", "cosv4://")
+    assert done.code == 2
+    assert "doctor needs a bucket: cosv4://bucket" in done.err
+
+
+@pytest.mark.protocol("cosv4")
+def test_other_urls(run):
+    assert run("doctor", "memory://x").code == 2

@@ -1,0 +1,181 @@
+"""The command ``cosv4fs migrate``."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import fsspec
+import pytest
+
+from cosv4fs.cli import main
+from cosv4fs.cli.migrating import Display
+from cosv4fs.cli.session import Session
+from cosv4fs.emulator import Emulator, faults
+from cosv4fs.migrate.manifest import Manifest, Outcome
+
+PROTOCOLS = ("cosv4", "cosv3")
+
+
+@pytest.fixture
+def emulator(monkeypatch, tmp_path):
+    with Emulator(buckets=("data",)) as running:
+        for name, value in running.storage_options.items():
+            monkeypatch.setenv(f"COSV4_{name.upper()}", value)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        fs = fsspec.filesystem("cosv4", **running.storage_options)
+        fs.pipe({"data/in/a": b"1", "data/in/b/c": b"22"})
+        yield running
+
+
+@pytest.fixture
+def run(emulator, tmp_path, capsys):
+    def run(*arguments, before=()):
+        code = main([*before, "migrate", "cosv4://data/in", str(tmp_path / "out"), *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_a_migration_says_what_it_did(run, tmp_path):
+    code, out, err = run("--verify")
+    assert (code, err) == (0, "")
+    assert "2 files, 3 B" in out
+    assert "copied 2 (3 B), found there 0, done before 0, verified 2, failed 0, vanished 0" in out
+    assert (tmp_path / "out/b/c").read_bytes() == b"22"
+    (manifest,) = (tmp_path / "state/cosv4fs").glob("migrate-*.sqlite")
+    assert str(manifest) in out
+    code, out, _ = run("--verify")
+    assert (code, "copied 0 (0 B), found there 0, done before 2" in out) == (0, True)
+
+
+def test_failures_are_named_and_give_an_exit_code(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a").write_bytes(b"mine")
+    code, out, err = run("--no-overwrite", "--report", str(tmp_path / "rows.csv"))
+    assert code == 1
+    assert err.startswith("failed: a: ")
+    assert "copied 1 (2 B)" in out
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 3
+    code, out, _ = run("--no-overwrite", before=["--json"])
+    found = json.loads(out)
+    assert (code, found["failed"], found["before"], found["failures"][0]["path"]) == (1, 1, 1, "a")
+
+
+def test_a_second_run_at_the_same_time_is_refused(run, tmp_path):
+    run("--manifest", str(tmp_path / "m"))
+    about = sqlite_about(tmp_path / "m")
+    with Manifest(tmp_path / "m", about["source"], about["target"]):
+        code, out, err = run("--manifest", str(tmp_path / "m"))
+    assert (code, out) == (1, "")
+    assert "only one run at a time" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_directory_is_no_manifest(run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    code, out, err = run("--manifest", str(tmp_path / "folder"))
+    assert (code, out) == (1, "")
+    assert err == f"cosv4fs migrate: {tmp_path / 'folder'}: a manifest is a file, and this is a directory\n"
+    assert not (tmp_path / "folder.lock").exists()
+
+
+def test_a_manifest_that_cannot_grow_is_told_in_a_line(tmp_path):
+    code = """
+import resource, signal, sys
+from cosv4fs.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.exit(main(["migrate", *sys.argv[1:]]))
+"""
+    for number in range(1500):
+        path = tmp_path / f"in/{number:05} {'x' * 150}"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    arguments = [str(tmp_path / "in"), str(tmp_path / "out"), "--manifest", str(tmp_path / "m")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"cosv4fs migrate: {tmp_path / 'm'}: the manifest cannot be used: ")
+    assert "rollback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("report", ["missing/rows.csv", "folder"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(run, tmp_path, report):
+    (tmp_path / "folder").mkdir()
+    code, out, err = run("--report", str(tmp_path / report))
+    assert (code, out) == (3 if "missing" in report else 1, "")
+    assert str(tmp_path / report) in err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_report_stays_until_there_is_another(run, emulator, tmp_path):
+    (tmp_path / "rows.json").write_text("old")
+    emulator.faults.add(op="list", action=faults.Refuse(-96), times=None)
+    for name in ("rows.json", "new.json"):
+        assert run("--report", str(tmp_path / name))[0] == 4
+    assert (tmp_path / "rows.json").read_text() == "old"
+    assert not (tmp_path / "new.json").exists()
+    emulator.faults.clear()
+    assert run("--report", str(tmp_path / "rows.json"))[0] == 0
+    assert len((tmp_path / "rows.json").read_text().splitlines()) == 2
+
+
+def sqlite_about(path):
+    base = sqlite3.connect(path)
+    try:
+        return dict(base.execute("SELECT name, value FROM about"))
+    finally:
+        base.close()
+
+
+@pytest.mark.parametrize(("url", "code"), [("cosv4://data/none", 3), ("cosv4://data/in/a", 1)])
+def test_a_source_that_is_no_directory_is_refused(emulator, capsys, tmp_path, url, code):
+    assert main(["migrate", url, str(tmp_path / "out")]) == code
+    assert capsys.readouterr().err.startswith("cosv4fs migrate: ")
+
+
+def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run, emulator, tmp_path):
+    code = f"""
+import os, sys
+from cosv4fs.cli import main
+from cosv4fs.migrate import cluster
+seen = []
+def on_cluster(address, work, jobs, count, note):
+    seen.append(work)
+    for name in list(os.environ):
+        if name.startswith("COSV4_"):
+            del os.environ[name]
+    for batch in cluster.batches(jobs):
+        note(cluster.move_batch(work, batch), began=False)
+cluster.on_cluster = on_cluster
+code = main(["migrate", "cosv4://data/in", {str(tmp_path / "out")!r}, "--scheduler", "local", "--verify"])
+print(seen)
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "verified 2" in done.stdout
+    assert emulator.storage_options["secret_key"] not in done.stdout
+
+
+def test_progress_is_a_line_now_and_then(capsys):
+    now = [0.0]
+    display = Display(Session(), clock=lambda: now[0])
+    with display:
+        display.planned(3, 1000)
+        display.moved(10)
+        assert capsys.readouterr().err == ""
+        now[0] = 11.0
+        display.done(Outcome("x", "failed"))
+        display.done(Outcome("y", "copied"))
+    assert capsys.readouterr().err == "cosv4fs migrate: 1 of 3 files, 10 B of 1000 B, 1 failed\n"
+
+
+def test_progress_is_a_bar_where_wanted(run):
+    code, _, err = run(before=["--progress"])
+    assert code == 0
+    assert "migrating: 100%" in err
+    assert "2/2 files" in err

@@ -1,0 +1,345 @@
+"""V3 under /files/v1: the samples of its page, sent and answered as they stand, and what is disputed."""
+
+import hashlib
+import json
+import random
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from cosv4fs.emulator import Dialect, faults, uploads
+
+from .client import APPID, Client, form, once, quote, sign
+
+PIECE = 3145728
+DATA = random.Random(11).randbytes(PIECE + 500_000)
+SHA = hashlib.sha1(DATA).hexdigest()
+SMALL = 524288
+
+SAMPLE = (
+    "POST http://web.file.myqcloud.com/files/v1/10000202/buckettest/foldertest/test_slice_upload.pptx HTTP/1.1",
+    "---------------8d394481796664d",
+)
+FIRST_REPLY = {
+    "code": 0,
+    "message": "SUCCESS",
+    "data": {"offset": 3145728, "session": "0e009a57-3eb7-4f9d-a651-5f3a294e5616+CtQT49EHAA=="},
+}
+LAST_REPLY = {
+    "code": 0,
+    "message": "SUCCESS",
+    "data": {
+        "access_url": "http://jonnxu5-10000202.file.myqcloud.com/foldertest/test_slice_upload.pptx",
+        "resource_path": "/foldertest/test_slice_upload.pptx",
+        "source_url": "http://jonnxu5-10000202.cos.myqcloud.com/foldertest/test_slice_upload.pptx",
+        "url": "http://web.file.myqcloud.com/files/v1/foldertest/test_slice_upload.pptx",
+    },
+}
+
+
+class Predecessor(Client):
+    """The tests' own client, at the older URL."""
+
+    def target(self, path, **query):
+        return super().target(path, **query).replace("/files/v2/", "/files/v1/", 1)
+
+    def control(self, path, data=DATA, **fields):
+        fields = {"filesize": len(data), "sha": hashlib.sha1(data).hexdigest(), **fields}
+        return self.post(path, "upload_slice", **fields)
+
+    def slice(self, path, session, offset, content, **fields):
+        return self.post(path, "upload_slice", content, session=session, offset=offset, **fields)
+
+
+@pytest.fixture
+def make(make_emulator):
+    def make(**dialect):
+        emulator = make_emulator(dialect=Dialect(**dialect))
+        return Predecessor(emulator), Client(emulator)
+
+    return make
+
+
+@pytest.fixture
+def old(make):
+    return make()[0]
+
+
+def begin(client, path="/x", size=SMALL, **fields):
+    return client.control(path, slice_size=size, **fields).data
+
+
+def send_all(client, path="/x", size=SMALL):
+    session = begin(client, path, size)["session"]
+    for offset in range(0, len(DATA), size):
+        answer = client.slice(path, session, offset, DATA[offset : offset + size])
+    return answer
+
+
+def test_the_sample_is_answered_as_the_page_shows(make_emulator):
+    emulator = make_emulator(appid="10000202", buckets=("buckettest",))
+    line, boundary = SAMPLE
+    target, path = line.split()[1], "/foldertest/test_slice_upload.pptx"
+    client = Predecessor(emulator, "buckettest")
+    signature = sign("buckettest", a="10000202")
+
+    def post(fields, file=None):
+        # as the page: fields without file names, the content as fileContent with one
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in fields.items()
+        ]
+        if file is not None:
+            head = 'Content-Disposition: form-data; name="fileContent"; filename="test_slice_upload.pptx"'
+            parts.append(f"--{boundary}\r\n{head}\r\nContent-Type: application/octet-stream\r\n\r\n".encode())
+            parts.append(file + b"\r\n")
+        headers = {"Authorization": signature, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        headers["Host"] = "web.file.myqcloud.com"
+        return client.raw("POST", target, body=b"".join(parts) + f"--{boundary}--\r\n".encode(), headers=headers)
+
+    opened = post({"op": "upload_slice", "filesize": len(DATA), "sha": SHA}).json
+    assert set(opened) == {"code", "message", "data"}
+    assert opened["data"].keys() == {"session", "offset", "slice_size"}
+    assert opened["data"]["offset"] == 0
+    session = opened["data"]["session"]
+    first = post({"op": "upload_slice", "session": session, "offset": 0}, DATA[:PIECE])
+    assert first.json == {**FIRST_REPLY, "data": {"offset": PIECE, "session": session}}
+    assert (first.status, first.headers["Server"], first.headers["Content-Type"]) == (200, "nginx", "/")
+    assert "x-cos-request-id" not in first.headers
+    last = post({"op": "upload_slice", "session": session, "offset": PIECE}, DATA[PIECE:])
+    # the page's author put another bucket's name into the URL than into the reply
+    assert last.body.decode().replace("buckettest-", "jonnxu5-") == json.dumps(LAST_REPLY)
+    assert last.headers["Content-Type"] == "/"
+    read = client.raw("GET", path, headers={"Host": "buckettest-10000202.cos.myqcloud.com", "Authorization": signature})
+    assert read.body == DATA
+
+
+def test_sessions_have_the_form_of_the_sample(old):
+    session = begin(old)["session"]
+    sample = FIRST_REPLY["data"]["session"]
+    assert [len(part) for part in session.split("-")[:4]] == [len(part) for part in sample.split("-")[:4]]
+    assert "+" in session
+
+
+@pytest.mark.parametrize(("reading", "shown"), [("next", SMALL), ("echo", 0)])
+def test_the_offset_of_a_reply(make, reading, shown):
+    client = make(v1_reply_offset=reading)[0]
+    session = begin(client)["session"]
+    assert client.slice("/x", session, 0, DATA[:SMALL]).data == {"offset": shown, "session": session}
+
+
+def test_the_last_slice_completes_the_file(make):
+    old, new = make()
+    begun = begin(old)
+    assert old.download("/x").status == 404
+    assert send_all(old).data["resource_path"] == "/x"
+    assert new.download("/x").body == DATA
+    assert new.get("/x", "stat").data["sha"] == SHA
+    assert old.slice("/x", begun["session"], 0, DATA[:SMALL]).code == -94
+
+
+def test_slices_come_in_order(make):
+    old = make()[0]
+    session = begin(old)["session"]
+    assert old.slice("/x", session, SMALL, DATA[SMALL : 2 * SMALL]).code == -290
+    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert begin(old, session=session)["offset"] == SMALL
+
+
+def test_slices_may_come_in_any_order_where_the_service_says_so(make):
+    old = make(v1_order="any")[0]
+    begun = begin(old)
+    assert begun["serial_upload"] == 0
+    offsets = list(range(0, len(DATA), SMALL))
+    for offset in reversed(offsets[1:]):
+        answer = old.slice("/x", begun["session"], offset, DATA[offset : offset + SMALL])
+        assert "access_url" not in answer.data
+    assert old.slice("/x", begun["session"], 0, DATA[:SMALL]).data["access_url"]
+    assert old.download("/x").body == DATA
+
+
+def test_a_slice_that_came_before_may_be_refused(make):
+    old = make(v1_again="refuse")[0]
+    session = begin(old)["session"]
+    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert old.slice("/x", session, 0, DATA[:SMALL]).code == -4024
+
+
+def test_a_session_is_taken_up_where_it_was_left(old):
+    session = begin(old)["session"]
+    old.slice("/x", session, 0, DATA[:SMALL])
+    taken = begin(old, session=session)
+    assert (taken["session"], taken["offset"], taken["slice_size"]) == (session, SMALL, SMALL)
+    assert old.control("/x", session="other").code == -94
+    for offset in range(SMALL, len(DATA), SMALL):
+        old.slice("/x", session, offset, DATA[offset : offset + SMALL])
+    assert old.control("/x", session=session).data["access_url"]
+
+
+@pytest.mark.parametrize(("reading", "same"), [("new", False), ("matching", True)])
+def test_a_description_without_its_session(make, reading, same):
+    old = make(v1_reinit=reading)[0]
+    session = begin(old)["session"]
+    old.slice("/x", session, 0, DATA[:SMALL])
+    again = begin(old)
+    assert ((again["session"] == session), again["offset"]) == (same, SMALL if same else 0)
+
+
+def test_known_content_is_stored_at_once(old):
+    send_all(old, "/x")
+    assert old.control("/y").data.keys() == LAST_REPLY["data"].keys()
+    assert old.download("/y").body == DATA
+
+
+def test_wrong_content_is_refused_in_the_end(old):
+    session = begin(old, sha="0" * 40)["session"]
+    for offset in range(0, len(DATA), SMALL):
+        answer = old.slice("/x", session, offset, DATA[offset : offset + SMALL])
+    assert answer.code == -4016
+    assert old.download("/x").status == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"sha": ""}, -5979), ({"filesize": ""}, -5971), ({"filesize": "x"}, -5995), ({"sha": "12"}, -168)],
+)
+def test_a_description_needs_size_and_sha(old, fields, code):
+    assert old.control("/x", **fields).code == code
+
+
+def test_content_needs_session_and_offset(old):
+    begun = begin(old)
+    assert old.post("/x", "upload_slice", b"x", filesize=1, sha=SHA).code == -65
+    assert old.post("/x", "upload_slice", b"x", offset=0).code == -95
+    assert old.slice("/x", begun["session"], SMALL * 100, DATA[:SMALL]).code == -5991
+
+
+def test_generations_share_files_but_no_sessions(make):
+    old, new = make()
+    old.upload("/dir/a", b"a")
+    new.upload("/dir/b", b"b")
+    assert old.names("/dir/", num=199) == new.names("/dir/") == ["a", "b"]
+    assert new.download("/dir/a").body == b"a"
+    session = begin(old)["session"]
+    assert new.piece("/x", session, 0, DATA[:SMALL]).code == -94
+    other = new.begin("/y", len(DATA)).data["session"]
+    assert old.slice("/y", other, 0, DATA[:SMALL]).code == -94
+
+
+def test_lists(old):
+    for number in range(5):
+        old.upload(f"/dir/{number}", b"x")
+    old.post("/dir/sub/", "create", carrier="json")
+    page = old.get("/dir/", "list", num=2).data
+    assert page.keys() == {"context", "has_more", "dircount", "filecount", "infos"}
+    assert (page["has_more"], page["dircount"], page["filecount"]) == (True, 1, 5)
+    rest = old.get("/dir/", "list", num=199, context=page["context"]).data
+    assert [entry["name"] for entry in page["infos"] + rest["infos"]] == ["0", "1", "2", "3", "4", "sub"]
+    assert not rest["has_more"]
+    assert old.names("/dir/", num=9, pattern="eListDirOnly") == ["sub"]
+    assert old.names("/dir/", num=1, order=1) == ["sub"]
+    assert old.get("/dir/", "list", num=200).code == -165
+
+
+def test_list_and_update_need_no_name(old):
+    old.upload("/x", b"x")
+    headers = {"Authorization": sign()}
+    assert old.raw("GET", old.target("/", num=5), headers=headers).data["filecount"] == 1
+    headers = {"Authorization": once("b", "/x"), "Content-Type": "application/json"}
+    assert old.raw("POST", old.target("/x"), body=b'{"biz_attr": "new"}', headers=headers).code == 0
+    assert old.get("/x", "stat").data["biz_attr"] == "new"
+
+
+@pytest.mark.parametrize("reading", ["bare", "filelen"])
+def test_status(make, reading):
+    old, new = make(v1_stat=reading)
+    old.upload("/x", b"content")
+    status = old.get("/x", "stat").data
+    expected = {"name", "biz_attr", "filesize", "sha", "ctime", "mtime", "access_url"}
+    assert status.keys() == expected | ({"filelen"} if reading == "filelen" else set())
+    assert (status["name"], status["filesize"]) == ("x", 7)
+    old.post("/dir/", "create", carrier="json")
+    assert old.get("/dir/", "stat").data.keys() == {"name", "biz_attr", "ctime", "mtime"}
+    assert old.get("/none", "stat").code == -197
+    assert new.get("/x", "stat").data["filelen"] == 7
+
+
+def test_update_knows_one_attribute(make):
+    old, new = make()
+    old.upload("/x", b"x")
+    assert old.post("/x", "update", carrier="json", biz_attr="b", authority="eWRPrivate").code == 0
+    status = new.get("/x", "stat").data
+    assert (status["biz_attr"], status["authority"]) == ("b", "eInvalid")
+
+
+@pytest.mark.parametrize("op", ["copy", "upload_slice_init", "upload_slice_list"])
+def test_what_there_is_not(old, op):
+    assert old.post("/x", op).code == -299
+
+
+def test_move_and_delete(old):
+    old.upload("/x", b"x")
+    assert old.post("/x", "move", dest_fileid="/y", to_over_write=0).code == 0
+    assert old.post("/y", "delete", carrier="json").code == 0
+    assert old.get("/y", "stat").status == 404
+
+
+@pytest.mark.parametrize(("reading", "prefix"), [("short", ""), ("full", f"/{APPID}/b")])
+def test_resource_path(make, reading, prefix):
+    data = make(v1_resource_path=reading)[0].upload("/dir/ä", b"x").data
+    assert data["resource_path"] == f"{prefix}/dir/ä"
+    assert data["url"] == f"http://web.file.myqcloud.com/files/v1{prefix}{quote('/dir/ä')}"
+
+
+def test_downloads_under_the_url_of_the_api(old):
+    old.upload("/x", b"content")
+    answer = old.raw("GET", old.target("/x"), headers={"Authorization": sign()})
+    assert (answer.body, answer.headers["Content-Type"]) == (b"content", "application/octet-stream")
+
+
+def test_a_form_that_nobody_knows_is_refused(old):
+    body, kind = form({"op": "upload_slice_finish"})
+    headers = {"Authorization": sign(), "Content-Type": kind}
+    assert old.raw("POST", old.target("/x"), body=body, headers=headers).code == -299
+
+
+@pytest.mark.parametrize("by", [-7, 7])
+def test_faults_meet_the_reply_as_it_is_sent(old, by):
+    """A length that is wrong by so much is so of the body without its request id."""
+    body = old.get("/", "stat").body
+    old.emulator.faults.add(op="stat", action=faults.WrongLength(by))
+    with socket.create_connection(("127.0.0.1", urlsplit(old.emulator.endpoint).port), timeout=20) as wire:
+        target = old.target("/", op="stat")
+        wire.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\nConnection: close\r\n\r\n".encode()
+        )
+        head, _, sent = wire.makefile("rb").read().partition(b"\r\n\r\n")
+    assert sent == body
+    assert {b"Server: nginx", f"Content-Length: {len(body) + by}".encode()} < set(head.split(b"\r\n"))
+
+
+def test_the_page_of_another_machine_has_the_looks_too(old):
+    old.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
+    answer = old.get("/", "stat")
+    assert (answer.status, answer.headers["Server"], answer.headers["x-cos-request-id"]) == (502, "nginx", None)
+
+
+def test_two_last_slices_at_once_are_both_taken(make, monkeypatch):
+    client, _ = make(v1_order="any")
+    session = client.control("/f", DATA[: 2 * SMALL], slice_size=SMALL).data["session"]
+    both, write = threading.Barrier(2), uploads.write_slice
+
+    def write_both(*arguments):
+        write(*arguments)
+        both.wait(30)
+
+    monkeypatch.setattr(uploads, "write_slice", write_both)
+    with ThreadPoolExecutor(2) as pool:
+        pieces = [(offset, DATA[offset : offset + SMALL]) for offset in (0, SMALL)]
+        replies = list(pool.map(lambda piece: client.slice("/f", session, *piece), pieces))
+    assert [reply.code for reply in replies] == [0, 0]
+    assert all("access_url" in reply.data for reply in replies)

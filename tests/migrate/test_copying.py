@@ -1,0 +1,139 @@
+"""Copies of single files between filesystems of several kinds."""
+
+import io
+import os
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import fsspec
+import pytest
+from fsspec.callbacks import Callback
+from fsspec.spec import AbstractFileSystem
+
+from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive
+from cosv4fs.migrate.places import Place
+from tests.support import MIB, content
+
+KINDS = ["file", "memory", "cosv4"]
+
+
+@pytest.fixture
+def place(tmp_path, fs):
+    """Return places of several kinds for names of files."""
+    memory, top = fsspec.filesystem("memory"), f"/{uuid.uuid4().hex}"
+    memory.mkdir(top)
+    tops = {"file": (fsspec.filesystem("file"), str(tmp_path)), "memory": (memory, top), "cosv4": (fs, "data")}
+    yield lambda kind, name: Place(tops[kind][0], f"{tops[kind][1]}/{name}")
+    memory.rm(top, recursive=True)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * MIB])
+@pytest.mark.parametrize("target", KINDS)
+@pytest.mark.parametrize("source", KINDS)
+def test_bytes_arrive_and_are_told(place, source, target, size):
+    old, new, data = place(source, "old 中文"), place(target, "deep/er/new"), content(size, seed=1)
+    old.fs.pipe_file(old.path, data)
+    callback = Callback()
+    copy_file(old, new, callback)
+    assert new.fs.cat_file(new.path) == data
+    assert callback.value == size
+    # once more, over another content
+    old.fs.pipe_file(old.path, data[:1] + b"!")
+    copy_file(old, new)
+    assert new.fs.cat_file(new.path) == data[:1] + b"!"
+    assert read_sha1(old) == read_sha1(new)
+
+
+@pytest.mark.parametrize("target", KINDS)
+@pytest.mark.parametrize("source", KINDS)
+def test_a_missing_source_leaves_the_target_alone(place, source, target):
+    new = place(target, "new")
+    new.fs.pipe_file(new.path, b"before")
+    with pytest.raises(FileNotFoundError):
+        copy_file(place(source, "none"), new)
+    assert new.fs.cat_file(new.path) == b"before"
+
+
+class Broken(io.RawIOBase):
+    """Gives some bytes, then fails."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if self.size <= 0:
+            raise OSError(5, "broken")
+        count = min(len(buffer), self.size)
+        self.size -= count
+        return count
+
+
+@pytest.mark.parametrize("size", [10, 9 * MIB])
+def test_a_stream_that_breaks_publishes_nothing(place, size):
+    new = place("cosv4", "new")
+    new.fs.pipe_file(new.path, b"before")
+    with pytest.raises(OSError, match="broken"):
+        receive(io.BufferedReader(Broken(size)), new)
+    assert new.fs.cat_file(new.path) == b"before"
+    assert new.fs.uploads("data") == []
+
+
+@pytest.mark.parametrize("target", KINDS)
+def test_pipes_have_no_size(place, target, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    data = content(5 * MIB)
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
+    writer.start()
+    new, callback = place(target, "new"), Callback()
+    copy_file(place("file", "pipe"), new, callback)
+    writer.join(30)
+    assert new.fs.cat_file(new.path) == data
+    assert callback.value == len(data)
+
+
+class Remembering(AbstractFileSystem):
+    """Directories only; every instance remembers what it has seen of them, as those of FTP do."""
+
+    cachable = False
+    protocol = "remembering"
+    there = frozenset({""})
+    seen = None
+
+    def makedirs(self, path, exist_ok=False):
+        if self.seen is None:
+            self.seen = self.there
+        if path not in self.seen and path in self.there:
+            raise OSError(f"550 {path} exists")
+        type(self).there = self.there | {path}
+
+    def invalidate_cache(self, path=None):
+        self.seen = None
+
+
+def test_directories_that_another_instance_has_made():
+    one, other = Remembering(), Remembering()
+    make_directory(Place(other, "/a"))
+    for number in range(3):
+        make_directory(Place(one, f"/{number}"))
+        make_directory(Place(other, f"/{number}"))
+
+
+def test_threads_make_one_directory_after_another(place, monkeypatch):
+    """Some filesystems, as that of SFTP, look for a directory and then make it, and fail when it is there by then."""
+    old, new, busy, met = place("cosv4", "a"), place("memory", "deep"), threading.Lock(), []
+    old.fs.pipe_file(old.path, b"a")
+
+    def makedirs(_path, exist_ok=False):
+        met.append(busy.acquire(blocking=False))
+        time.sleep(0)  # lets another thread go on
+        busy.release()
+
+    monkeypatch.setattr(new.fs, "makedirs", makedirs)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: copy_file(old, new.at(f"{new.path}/{number}")), range(200)))
+    assert met == [True] * 200

@@ -1,0 +1,158 @@
+"""The manifest: one process at a time, nothing lost, changes seen."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from cosv4fs.migrate import manifest as module
+from cosv4fs.migrate.manifest import COPIED, FAILED, PENDING, VERIFIED, Job, Listed, Manifest, Outcome
+
+HOLDER = """
+import sys
+from cosv4fs.migrate.manifest import Listed, Manifest
+book = Manifest(sys.argv[1], "s", "t")
+book.begin_listing()
+book.list_folder("", [Listed("x", 1)], [])
+print("has it", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "manifest.sqlite"
+
+
+@pytest.fixture
+def book(path):
+    with Manifest(path, "s", "t") as opened:
+        yield opened
+
+
+def listing(book, *files):
+    book.begin_listing()
+    book.list_folder("", files, [])
+    book.end_listing()
+
+
+def states(book):
+    return {row["path"]: row["state"] for row in book.rows()}
+
+
+def test_a_second_one_is_refused_until_the_first_is_closed(path, book):
+    with pytest.raises(BlockingIOError, match=str(os.getpid())):
+        Manifest(path, "s", "t")
+    book.close()
+    Manifest(path, "s", "t").close()
+
+
+@pytest.mark.parametrize("with_fcntl", [True, False])
+def test_the_lock_dies_with_its_process_and_what_was_noted_stays(path, monkeypatch, with_fcntl):
+    if not with_fcntl:
+        monkeypatch.setattr(module, "fcntl", None)
+    hide = "" if with_fcntl else "import cosv4fs.migrate.manifest as m; m.fcntl = None\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", hide + HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"has it\n"
+        with pytest.raises(BlockingIOError):
+            Manifest(path, "s", "t")
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(30)
+    with Manifest(path, "s", "t") as book:
+        assert states(book) == {"x": PENDING}
+
+
+def test_others_can_read_it_meanwhile(path, book):
+    listing(book, Listed("x", 1))
+    reader = sqlite3.connect(path)
+    assert reader.execute("SELECT path FROM files").fetchall() == [("x",)]
+    reader.close()
+
+
+def test_what_is_no_manifest_is_left_alone(path, book):
+    book.close()
+    with pytest.raises(ValueError, match="another migration, with target t"):
+        Manifest(path, "s", "other")
+    path.write_bytes(b"something else" * 100)
+    with pytest.raises(ValueError, match="cannot be used as a manifest"):
+        Manifest(path, "s", "t")
+    assert path.read_bytes() == b"something else" * 100
+
+
+@pytest.mark.parametrize(
+    "changed", [Listed("x", 2, 5.0, "a"), Listed("x", 1, 6.0, "a"), Listed("x", 1, 5.0, "b"), Listed("x", 1, 5.0)]
+)
+def test_what_has_changed_is_pending_again(book, changed):
+    listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
+    book.note([Outcome("x", VERIFIED, "copied", "c"), Outcome("y", VERIFIED, "copied", "c")])
+    listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
+    assert states(book) == {"x": VERIFIED, "y": VERIFIED}
+    listing(book, changed, Listed("y", 1, 5.0, "a"))
+    assert states(book) == {"x": PENDING, "y": VERIFIED}
+    assert [(job.path, job.size, job.sha, job.content) for job in book.jobs(verify=True)] == [
+        ("x", changed.size, changed.sha, None)
+    ]
+
+
+def test_what_is_not_listed_any_more_has_vanished_and_is_no_work(book):
+    listing(book, Listed("x", 1), Listed("y", 2))
+    listing(book, Listed("y", 2))
+    assert book.totals() == {PENDING: (1, 2), "gone": (1, 1)}
+    assert [job.path for job in book.jobs(verify=False)] == ["y"]
+
+
+def test_a_listing_that_was_interrupted_begins_anew(path, book):
+    book.begin_listing()
+    book.list_folder("", [Listed("x", 1)], ["a", "b"])
+    book.list_folder("a", [Listed("a/y", 1)], ["a/c"])
+    book.close()
+    with Manifest(path, "s", "t") as again:
+        again.begin_listing()
+        assert again.folders_to_list(10) == [""]
+        again.list_folder("", [Listed("x", 1), Listed("new", 1)], ["b"])
+        assert again.folders_to_list(10) == ["b"]
+        again.list_folder("b", [], [])
+        again.end_listing()
+        assert again.folders_to_list(10) == []
+        assert again.empty_folders() == ["b"]
+        assert set(states(again)) == {"x", "new", "a/y"}
+        assert again.totals() == {PENDING: (2, 2), "gone": (1, 1)}
+
+
+def test_jobs_come_once_each_whatever_becomes_of_them(book):
+    listing(book, *(Listed(f"{number:02}", 1) for number in range(10)), Listed("barred", error="it is a pipe"))
+    seen = []
+    for job in book.jobs(verify=False, page=3):
+        seen.append(job.path)
+        book.note([Outcome(job.path, FAILED, error="no")])
+    assert seen == [f"{number:02}" for number in range(10)]
+    assert len(book.failures(100)) == 11
+    assert len(list(book.jobs(verify=False))) == 10, "what failed is tried again by the next run"
+
+
+def test_copied_files_are_work_only_when_they_have_to_be_verified(book):
+    listing(book, Listed("x", 1, 2.0, "a"))
+    book.begin("x")
+    book.note([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)])
+    assert book.work(verify=False) == (0, 0)
+    assert book.work(verify=True) == (1, 1)
+    assert list(book.jobs(verify=True)) == [Job("x", 1, "a", COPIED, "copied", "c")]
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_attempts_are_counted(book, began):
+    listing(book, Listed("x", 1))
+    for _ in range(3):
+        if began:
+            book.begin("x")
+        book.note([Outcome("x", FAILED, error="no", is_begun=True)], began=began)
+    (row,) = book.rows()
+    assert (row["attempts"], row["is_written"]) == (3, 1)
+    book.note([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)], began=began)
+    (row,) = book.rows()
+    assert row["is_written"] == 0, "what is known complete is nobody's half"
