@@ -14,8 +14,8 @@ import fsspec
 import pytest
 from fsspec.registry import _registry
 
-from cosv4fs.cli.group import cli
 from cosv4fs.cli.failures import EXIT_CODES, Problems, describe, exit_code
+from cosv4fs.cli.group import cli
 from cosv4fs.cli.session import Crew, options_from
 from cosv4fs.errors import make_error
 from cosv4fs.migrate.copying import Counting

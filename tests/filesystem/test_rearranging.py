@@ -181,10 +181,10 @@ LISTS = {
 
 
 @pytest.mark.parametrize("case", LISTS)
-@pytest.mark.parametrize("protocol", [False, True])
-def test_moves_that_take_what_others_need(fs, second, emulator, case, protocol):
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_moves_that_take_what_others_need(fs, second, emulator, case, prefixed):
     sources, targets, text = LISTS[case]
-    start = f"{fs.protocol}://" if protocol else ""
+    start = f"{fs.protocol}://" if prefixed else ""
     target = [start + path for path in at(*targets)] if isinstance(targets, list) else f"{start}{BUCKET}/{targets}"
     fs.pipe({path: path.encode() for path in at("d/one", "d/two", "d/2023/f", "d/2024/f")})
     fs.mkdir(f"{BUCKET}/d/empty")
