@@ -6,33 +6,18 @@ process shares connections, caches and limits.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import re
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError
 from cosv4fs.profiles import FILE_VARIABLE, profile_options
 from cosv4fs.protocols import V4, ProtocolSpec
-
-__all__ = [
-    "ENVIRONMENT",
-    "MIB",
-    "REGIONS",
-    "SLICE_SIZES",
-    "Config",
-    "EnvironmentToken",
-    "Secret",
-    "discreet",
-    "resolve",
-]
+from cosv4fs.redaction import Secret, clears_frames
 
 MIB = 1024 * 1024
 
@@ -41,54 +26,6 @@ SLICE_SIZES = tuple(V4.slice_sizes)
 
 ENVIRONMENT = V4.environment
 """The environment variable behind each option of ``cosv4`` that has one."""
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Secret(str):
-    """A text that shows itself to nobody who only looks: debuggers, tracebacks with variables, reprs of dicts.
-
-    Used as a text, it is the text.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'(secret)'"
-
-
-def discreet(function: F) -> F:
-    """Let a function that takes secrets leave none in the frames of its errors: tools show variables with tracebacks.
-
-    Only frames that have ended are cleared: those of the function and of what it has called, none of its callers.
-    """
-
-    @functools.wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        handled = sys.exc_info()[1]
-        try:
-            return function(*args, **kwargs)
-        except BaseException as error:
-            args, kwargs = (), {}
-            for trace in _tracebacks(error, handled):
-                traceback.clear_frames(trace)
-            raise
-
-    return cast("F", called)
-
-
-def _tracebacks(error: BaseException | None, handled: BaseException | None) -> list[TracebackType | None]:
-    """Return those of an error and of what it came from, up to what was being handled before."""
-    found: dict[int, BaseException] = {}
-    waiting = [error]
-    while waiting:
-        each = waiting.pop()
-        if each is not None and each is not handled and id(each) not in found:
-            found[id(each)] = each
-            waiting += [each.__cause__, each.__context__]
-    return [each.__traceback__ for each in found.values()]
-
 
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 
@@ -249,7 +186,7 @@ class EnvironmentToken:
         return tuple(os.environ.get(name) for name in names)
 
 
-@discreet
+@clears_frames
 def resolve(
     options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None, protocol: ProtocolSpec = V4
 ) -> Config:

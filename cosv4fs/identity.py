@@ -15,9 +15,8 @@ from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.config import Config, discreet
-
-__all__ = ["Discreet", "Expected", "described", "restore", "token"]
+from cosv4fs.config import Config
+from cosv4fs.redaction import clears_frames
 
 _SECRETS = ("secret_id", "secret_key", "security_token", "credentials", "proxies")
 
@@ -37,7 +36,7 @@ def _name(function: Any) -> str:
 class Discreet(type(AbstractFileSystem)):  # type: ignore[misc]
     """Makes filesystems; where that fails, no frame of the error keeps the secrets that were given."""
 
-    @discreet
+    @clears_frames
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Return an instance, perhaps one that fsspec keeps."""
         return super().__call__(*args, **kwargs)
@@ -73,7 +72,7 @@ def described(fs: Any, positional: Sequence[str], *, secrets: bool) -> dict[str,
     return {"cls": f"{type(fs).__module__}:{type(fs).__name__}", "protocol": fs.protocol, "args": [], **fields}
 
 
-@discreet
+@clears_frames
 def restore(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the filesystem of a pickle, or what stands for it where it cannot be made."""
     try:
@@ -102,7 +101,7 @@ class Expected:
             raise AttributeError(name)
         return getattr(self._make(), name)
 
-    @discreet
+    @clears_frames
     def _make(self) -> Any:
         make, arguments, options = self._made_of
         return make(*arguments, **options)

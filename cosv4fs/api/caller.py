@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import Request, Transport, read_body
 from cosv4fs.codes import Retry
-from cosv4fs.config import Config, discreet, resolve
+from cosv4fs.config import Config, resolve
 from cosv4fs.errors import CosError
 from cosv4fs.protocols import V4, ProtocolSpec
+from cosv4fs.redaction import clears_frames
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,7 +72,7 @@ class Caller(ABC):
         return f"<{type(self).__name__}{appid} at {config.api_root}>"
 
     @classmethod
-    @discreet
+    @clears_frames
     def connect(cls, **options: Any) -> Self:
         """Return a client for the given options, completed from the environment.
 

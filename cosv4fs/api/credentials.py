@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cosv4fs.config import Config, Secret
+from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.forking import renewed_after_fork
+from cosv4fs.redaction import Secret
 
 __all__ = ["KeyRing", "Keys"]
 

@@ -8,9 +8,10 @@ import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.api import CofferClient, CosV4Client
-from cosv4fs.config import Secret, resolve
+from cosv4fs.config import resolve
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.identity import restore
+from cosv4fs.redaction import Secret
 
 KEY = "nobodyMayReadThisKey000000000000"
 TOKEN = "nobodyMayReadThisToken0000000000"

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing
-from cosv4fs.config import Config, Secret
+from cosv4fs.config import Config
+from cosv4fs.redaction import Secret
 
 __all__ = ["TOKEN_HEADER", "CofferSigner", "authorization", "escape", "signature", "signing_key"]
 

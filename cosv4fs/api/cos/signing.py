@@ -21,10 +21,11 @@ from urllib.parse import quote
 
 from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing, Keys
-from cosv4fs.config import Config, Secret
+from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.forking import renewed_after_fork
 from cosv4fs.paths import join
+from cosv4fs.redaction import Secret
 
 __all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
