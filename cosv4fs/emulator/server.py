@@ -156,8 +156,7 @@ class Server(Generic[AnyRequest]):
         """Refuse new connections, but keep the port; `start` ends that."""
         if self._thread is None:
             return
-        self._http.shutdown()
-        self._thread.join()
+        self._stop_accepting()
         self._thread = None
         address = self._http.server_address[:2]
         self._http.server_close()
@@ -172,13 +171,20 @@ class Server(Generic[AnyRequest]):
     def stop(self) -> None:
         """Close every connection and wait for the requests that are under way."""
         self._api.stopping.set()
-        if self._thread is not None:
-            self._http.shutdown()
-            self._thread.join()
+        self._stop_accepting()
         self._http.server_close()
         self.hang_up()
         with self._changed:
             self._changed.wait_for(lambda: not self._connections, timeout=10)
+
+    def _stop_accepting(self) -> None:
+        if self._thread is None:
+            return
+        with contextlib.suppress(OSError):
+            # wakes the thread at once; where a listening socket cannot be shut down, the next poll does
+            self._http.socket.shutdown(socket.SHUT_RDWR)
+        self._http.shutdown()
+        self._thread.join()
 
     def _accept(self) -> bool:
         return not self._faults.actions(None, "connection")

@@ -101,8 +101,9 @@ class Store:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
             db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode=WAL")
+            # first: changing the journal mode waits for the disk where that is not switched off
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
+            db.execute("PRAGMA journal_mode=WAL")
             db.executescript(f"BEGIN IMMEDIATE; {self.schema} COMMIT;")
         except sqlite3.Error:
             db.close()

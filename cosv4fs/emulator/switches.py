@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["Switches"]
 
 
+_known_hints: dict[type, dict[str, Any]] = {}
+
+
 @dataclass(frozen=True)
 class Switches:
     """The base of dialects: every field has a fixed set of values, or is a positive number or None.
@@ -65,7 +68,10 @@ class Switches:
 
 
 def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+    if cls not in _known_hints:
+        # resolving them costs more than everything else that a new service does
+        _known_hints[cls] = get_type_hints(cls)
+    return _known_hints[cls]
 
 
 def _allowed(hint: object) -> tuple[object, ...]:
