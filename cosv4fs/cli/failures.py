@@ -14,7 +14,7 @@ import click
 
 from cosv4fs.errors import CosError, MissingCredentialsError
 
-__all__ = ["DIFFERENT", "EPILOG", "EXIT_CODES", "Group", "Problems", "describe", "exit_code", "printable"]
+__all__ = ["DIFFERENT", "EPILOG", "EXIT_CODES", "FailureLog", "Group", "describe", "exit_code", "printable"]
 
 FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -75,41 +75,41 @@ def printable(text: str) -> str:
     return "".join(ascii(char)[1:-1] if category(char).startswith(hidden) else char for char in text)
 
 
-class Problems:
+class FailureLog:
     """Collects the failures of single items, so that the others go on; each is told at once.
 
     Attributes
     ----------
     code : int
         The exit code so far.
-    failures : list of (object, str)
+    entries : list of (object, str)
         The items that failed, and why.
     """
 
     def __init__(self) -> None:
         self.code = 0
-        self.failures: list[tuple[object, str]] = []
+        self.entries: list[tuple[object, str]] = []
         self._reasons: dict[int, str] = {}
 
     @property
     def count(self) -> int:
         """How many items failed."""
-        return len(self.failures)
+        return len(self.entries)
 
-    def why(self, item: object) -> str | None:
+    def reason(self, item: object) -> str | None:
         """Return why an item failed, or None."""
         return self._reasons.get(id(item))
 
-    def note(self, error: Exception, item: object = None) -> None:
+    def record(self, error: Exception, item: object = None) -> None:
         """Tell of a failure and go on."""
         text = describe(error)
         _tell(text)
-        self.failures.append((item, text))
+        self.entries.append((item, text))
         self._reasons.setdefault(id(item), text)
         self.code = max(self.code, exit_code(error))
 
     @contextmanager
-    def noting(self, item: object = None) -> Iterator[None]:
+    def recording(self, item: object = None) -> Iterator[None]:
         """Note what fails in a block, and go on; Ctrl-C and mistakes in this package are passed on."""
         try:
             yield
@@ -118,9 +118,9 @@ class Problems:
         except Exception as error:
             if not _is_told(error):
                 raise
-            self.note(error, item)
+            self.record(error, item)
 
-    def leave(self, summary: str = "") -> None:
+    def exit(self, summary: str = "") -> None:
         """End the command if something failed, with the exit code of the worst failure.
 
         Parameters
@@ -128,8 +128,8 @@ class Problems:
         summary : str
             What was done; told with the first failure as the last line.
         """
-        if summary and self.failures:
-            _tell(f"{summary}, {self.count} failed; the first: {self.failures[0][1]}")
+        if summary and self.entries:
+            _tell(f"{summary}, {self.count} failed; the first: {self.entries[0][1]}")
         if self.code:
             sys.exit(self.code)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import changing, checking, migrating, serving, showing, unfinished
+from cosv4fs.cli import copy, doctor, migrate, serve, show, uploads
 from cosv4fs.cli.failures import EPILOG, Group, printable
 from cosv4fs.cli.session import Session, options_from
 
@@ -95,6 +95,6 @@ def _without_secrets(record: logging.LogRecord) -> bool:
     return True
 
 
-for family in (showing, changing, migrating, unfinished, checking, serving):
+for family in (show, copy, migrate, uploads, doctor, serve):
     for command in family.COMMANDS:
         cli.add_command(command)

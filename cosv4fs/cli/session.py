@@ -18,10 +18,10 @@ import click
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import BucketFileSystem
-from cosv4fs.cli.failures import Problems, printable
+from cosv4fs.cli.failures import FailureLog, printable
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.migrate.places import Place, open_place
+from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.profiles import option_value
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
@@ -57,15 +57,15 @@ class Session:
     progress: bool = False
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
-    def place(self, url: str) -> Place:
+    def location(self, url: str) -> Location:
         """Return the filesystem and the path of a URL or a local path."""
-        place = open_place(url, self.options)
-        if isinstance(place.fs, ObjectFileSystem):
-            self._opened.append((place.path, str(place.fs.protocol)))
-        return place
+        location = open_location(url, self.options)
+        if isinstance(location.fs, ObjectFileSystem):
+            self._opened.append((location.path, str(location.fs.protocol)))
+        return location
 
     def url(self, path: str) -> str:
-        """Return the URL of a path in a bucket: its protocol is that of the opened place that is nearest to it."""
+        """Return the URL of a path in a bucket: its protocol is that of the opened location that is nearest to it."""
 
         def alike(opened: tuple[str, str]) -> int:
             pairs = zip(path.split("/"), opened[0].split("/"), strict=False)
@@ -81,10 +81,10 @@ class Session:
         click.UsageError
             The URL is of another kind.
         """
-        place = self.place(url)
-        if not isinstance(place.fs, (BucketFileSystem, CofferFileSystem)):
+        location = self.location(url)
+        if not isinstance(location.fs, (BucketFileSystem, CofferFileSystem)):
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
-        return place.fs, place.path
+        return location.fs, location.path
 
     def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
         """Print rows: each as a line, or all as one JSON array."""
@@ -156,7 +156,7 @@ class Crew:
         # not futures: Ctrl-C can come after a task was handed over and before its future is known
         self._ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
-    def each(self, action: Callable[[A], None], items: Iterable[A], problems: Problems) -> None:
+    def each(self, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
         """Do something with every item; note failures and go on.
 
         Ctrl-C starts nothing more, breaks off what is under way, and is raised when that has ended.
@@ -166,7 +166,7 @@ class Crew:
         if len(first) < 2:
             # in this thread Ctrl-C needs no help
             for item in first:
-                self._guarded(action, item, problems)
+                self._guarded(action, item, failures)
             return
         running = 0
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
@@ -175,18 +175,18 @@ class Crew:
                     pool.submit(self._work, action, item)
                     running += 1
                     if running >= self._jobs:
-                        running -= self._collect(problems)
+                        running -= self._collect(failures)
                 while running:
-                    running -= self._collect(problems)
+                    running -= self._collect(failures)
             except BaseException:
                 self._stop()
                 raise
 
-    def _guarded(self, action: Callable[[A], None], item: A, problems: Problems) -> None:
+    def _guarded(self, action: Callable[[A], None], item: A, failures: FailureLog) -> None:
         try:
             action(item)
         except Exception as error:  # noqa: BLE001 - the other items go on
-            problems.note(error, item)
+            failures.record(error, item)
 
     def _work(self, action: Callable[[A], None], item: A) -> None:
         failure: BaseException | None = None
@@ -205,7 +205,7 @@ class Crew:
             self._busy.discard(ident)
             self._ended.put((item, failure))
 
-    def _collect(self, problems: Problems) -> int:
+    def _collect(self, failures: FailureLog) -> int:
         """Wait for one item to end; return 1."""
         while True:
             # never without a limit: a signal that comes just before the wait is seen only when it is over
@@ -213,7 +213,7 @@ class Crew:
                 item, failure = self._ended.get(timeout=_LOOK_EVERY)
                 break
         if isinstance(failure, Exception):
-            problems.note(failure, item)
+            failures.record(failure, item)
         elif failure is not None:
             raise failure
         return 1

@@ -1,6 +1,6 @@
-"""Between two filesystems of fsspec, whichever: pairing files, copying, comparing, and large resumable migrations.
+"""Copy and migrate files between any two fsspec filesystems.
 
-Knows nothing of COS: what it does for ``cosv4://`` it does for every protocol. Modules: `places` (a URL as filesystem
-and path), `copying` (one file), `plan` (which files go where, and which are there already); `migration` (many files,
-over many runs) with `manifest` (what it remembers), `moving` (one file of it) and `cluster` (the same work on dask).
+Nothing here is specific to COS. Modules: `locations` (a URL as filesystem and path), `copying` (copy one file), `plan`
+(pair sources with targets, compare trees), `migration` (resumable migrations of whole trees), `manifest` (their
+database), `migrator` (migrate one file) and `cluster` (migrate on a dask cluster).
 """

@@ -1,4 +1,4 @@
-"""Copying one file between two places, in the best way that the two filesystems have."""
+"""Copy one file between two locations, by the fastest method that both filesystems support."""
 
 from __future__ import annotations
 
@@ -18,28 +18,26 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import replacing
-from cosv4fs.migrate.places import FLAT, Place, protocols
-
-__all__ = ["BLOCK", "Counting", "copy_file", "make_directory", "read_sha1", "receive", "recorded_sha1", "stream"]
+from cosv4fs.migrate.locations import OBJECT_STORES, Location, protocols
 
 BLOCK = 4 * 1024 * 1024
-"""Bytes that are read at once."""
+"""Bytes per read."""
 
-_making = PerProcess(threading.Lock)
-"""One directory is made at a time: some filesystems, as that of SFTP, fail when another thread makes it, too."""
+_directory_lock = PerProcess(threading.Lock)
+"""Serializes mkdir: some filesystems, such as SFTP, fail when two threads create the same directory."""
 
 _SHA1 = re.compile("[0-9a-f]{40}")
 
 
-class Counting(Callback):  # type: ignore[misc]
-    """A callback of fsspec that hands on how many bytes have come.
+class ByteProgress(Callback):  # type: ignore[misc]
+    """An fsspec callback that reports increments in bytes, and can cancel the transfer.
 
     Parameters
     ----------
     advance : callable
-        Told of bytes.
+        Called with the number of bytes of each step.
     stopped : threading.Event, optional
-        Ends what reports here, once it is set.
+        When set, the next report raises `InterruptedError`, which ends the transfer.
     """
 
     def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
@@ -47,40 +45,40 @@ class Counting(Callback):  # type: ignore[misc]
         self._advance, self._stopped = advance, stopped
 
     def relative_update(self, inc: int = 1) -> None:
-        """Hand on `inc` bytes."""
+        """Report `inc` more bytes."""
         if self._stopped is not None and self._stopped.is_set():
             raise InterruptedError(errno.EINTR, "interrupted")
         self._advance(inc)
         super().relative_update(inc)
 
     def absolute_update(self, value: int) -> None:
-        """Hand on how many bytes `value` is beyond what was known."""
+        """Report the difference between `value` and the last known total."""
         self._advance(value - self.value)
         super().absolute_update(value)
 
 
-def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBACK) -> None:
-    """Copy one file, replacing what is there.
+def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_CALLBACK) -> None:
+    """Copy one file, replacing an existing target.
 
-    From and to the local disk the filesystems' own ``get_file`` and ``put_file`` serve, within one filesystem its
-    ``cp_file``; else the bytes stream through this machine.
+    Uses ``get_file`` or ``put_file`` when one side is local, ``cp_file`` within one filesystem, and otherwise streams
+    the bytes through this machine.
 
     Parameters
     ----------
-    source, target : Place
-        Two files; the target's directory is made where the filesystem wants that.
+    source, target : Location
+        Two files. The parent directory of the target is created if its filesystem requires one.
     callback : Callback
-        Told the size and the bytes.
+        Receives the size and the progress in bytes.
 
     Raises
     ------
     OSError
-        From either side. What was at the target is as before where that filesystem replaces files as a whole.
+        Reading or writing failed. An existing target is unchanged if its filesystem replaces files atomically.
     """
-    if not protocols(target) & FLAT and not target.capabilities.makes_parents:
+    if not protocols(target) & OBJECT_STORES and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
-        with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's own local files want to know the size
+        with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's local files need a size
             receive(reader, target, callback)
     elif source.is_local and not target.is_local:
         target.fs.put_file(source.path, target.path, callback=callback)
@@ -93,52 +91,52 @@ def copy_file(source: Place, target: Place, callback: Callback = DEFAULT_CALLBAC
         stream(source, target, callback)
 
 
-def make_directory(place: Place) -> None:
-    """Make a directory and those above it, where they are not there; safe to be called by many threads.
+def make_directory(location: Location) -> None:
+    """Create a directory and its parents if they do not exist; thread-safe.
 
     Raises
     ------
     OSError
-        From the filesystem.
+        The directory cannot be created.
     """
-    with _making():
-        if not place.capabilities.is_thread_safe:
-            # what another thread's instance has made, this one may remember as absent
-            place.fs.invalidate_cache()
-        place.fs.makedirs(place.path, exist_ok=True)
+    with _directory_lock():
+        if not location.capabilities.is_thread_safe:
+            # this instance may have cached as absent what another thread's instance has created
+            location.fs.invalidate_cache()
+        location.fs.makedirs(location.path, exist_ok=True)
 
 
 def stream(
-    source: Place,
-    target: Place,
+    source: Location,
+    target: Location,
     callback: Callback = DEFAULT_CALLBACK,
     *,
     hashes: Iterable[Any] = (),
     accept: Callable[[int, str], None] | None = None,
 ) -> tuple[int, str]:
-    """Copy one file through this machine's memory, piece by piece.
+    """Copy one file through this machine, block by block.
 
     Parameters
     ----------
-    source, target : Place
+    source, target : Location
         Two files.
     callback : Callback
-        Told the size and the bytes.
+        Receives the size and the progress in bytes.
     hashes : iterable of hash objects
-        Updated with all bytes, too.
+        Further hashes to update with the content.
     accept : callable, optional
-        Called with what is returned, before anything is published; what it raises keeps that from happening.
+        Called with the size and SHA-1 before the target is published; an exception prevents that.
 
     Returns
     -------
     tuple of (int, str)
-        How many bytes went through, and their SHA-1 in hex.
+        Size in bytes and SHA-1 in hex.
 
     Raises
     ------
     OSError
-        From either side; also when the source was cut short. Nothing is published then, where the target can help it;
-        a local file always appears as a whole.
+        Reading or writing failed, or the source was truncated. The target is then not published if its filesystem
+        supports that; local files are always replaced atomically.
     """
     digest, count = hashlib.sha1(usedforsecurity=False), 0
     with source.fs.open(source.path, "rb") as reader:
@@ -148,33 +146,38 @@ def stream(
         with _writing(target, size) as writer:
             while block := reader.read(BLOCK):
                 writer.write(block)
-                for one in (digest, *hashes):
-                    one.update(block)
+                for each in (digest, *hashes):
+                    each.update(block)
                 count += len(block)
                 callback.relative_update(len(block))
             if size is not None and count != size:
-                raise OSError(errno.EIO, f"{count} bytes came instead of {size}", source.url)
+                raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             if accept is not None:
                 accept(count, digest.hexdigest())
     return count, digest.hexdigest()
 
 
-def receive(reader: Any, target: Place, callback: Callback = DEFAULT_CALLBACK) -> int:
-    """Write what comes from a file-like object of unknown size, such as a pipe, to a file; return how much it was.
+def receive(reader: Any, target: Location, callback: Callback = DEFAULT_CALLBACK) -> int:
+    """Copy from a file-like object of unknown size, such as a pipe.
 
     Parameters
     ----------
     reader : file-like
-        Gives bytes.
-    target : Place
-        A file; replaced when all has come.
+        A binary stream.
+    target : Location
+        A file, replaced when the stream has ended.
     callback : Callback
-        Told the bytes.
+        Receives the progress in bytes.
+
+    Returns
+    -------
+    int
+        Number of bytes copied.
 
     Raises
     ------
     OSError
-        From either side.
+        Reading or writing failed.
     """
     count = 0
     with _whole(target.fs.open(target.path, "wb")) as writer:
@@ -186,7 +189,7 @@ def receive(reader: Any, target: Place, callback: Callback = DEFAULT_CALLBACK) -
 
 
 def _is_pipe(path: str) -> bool:
-    """Return whether a local path is a pipe or a device without a size, as ``/dev/stdin`` or ``<(command)``."""
+    """Return whether a local path is a pipe or device without a size, such as ``/dev/stdin`` or ``<(command)``."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -195,8 +198,8 @@ def _is_pipe(path: str) -> bool:
 
 
 @contextmanager
-def _writing(target: Place, size: int | None) -> Iterator[Any]:
-    """Open a file for writing, so that it appears as a whole where the target can do that."""
+def _writing(target: Location, size: int | None) -> Iterator[Any]:
+    """Open a file for writing, to be replaced atomically if the target supports that."""
     if target.is_local:
         with replacing(target.path) as file, io.BufferedWriter(file, BLOCK) as writer:
             yield writer
@@ -207,9 +210,9 @@ def _writing(target: Place, size: int | None) -> Iterator[Any]:
 
 @contextmanager
 def _whole(writer: Any) -> Iterator[Any]:
-    """Close a file that is written, or discard it when the block fails.
+    """Close a written file, or discard it when the block fails.
 
-    fsspec's own buffered files would publish on leaving their block what was written before a failure.
+    The ``__exit__`` of fsspec's buffered files would publish the bytes written before a failure.
     """
     if not isinstance(writer, AbstractBufferedFile):
         with writer:
@@ -219,28 +222,27 @@ def _whole(writer: Any) -> Iterator[Any]:
         yield writer
         writer.close()
     except BaseException:
-        # without this its finalizer would close, and so publish it
+        # otherwise its finalizer would close and thus publish it
         writer.closed = True
         with suppress(Exception):
             writer.discard()
         raise
 
 
-def _size_option(target: Place, size: int | None) -> dict[str, Any]:
-    """Tell a filesystem that can make use of it how many bytes will come."""
+def _size_option(target: Location, size: int | None) -> dict[str, Any]:
     return {"size": size} if size is not None and target.capabilities.takes_size else {}
 
 
-def recorded_sha1(place: Place, info: Mapping[str, Any]) -> str | None:
-    """Return the SHA-1 in hex that a service keeps of a file's content, or None."""
+def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
+    """Return the SHA-1 in hex that the service has stored for a file, or None."""
     known = str(info.get("sha") or "").lower()
-    return known if place.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
+    return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
 
 
-def read_sha1(place: Place, callback: Callback = DEFAULT_CALLBACK) -> str:
-    """Return the SHA-1 of a file in hex, by reading it; `callback` is told of no bytes, but can end this."""
+def read_sha1(location: Location, callback: Callback = DEFAULT_CALLBACK) -> str:
+    """Read a file and return its SHA-1 in hex; `callback` receives no bytes, but can cancel by raising."""
     digest = hashlib.sha1(usedforsecurity=False)
-    with place.fs.open(place.path, "rb") as reader:
+    with location.fs.open(location.path, "rb") as reader:
         while block := reader.read(BLOCK):
             digest.update(block)
             callback.relative_update(0)

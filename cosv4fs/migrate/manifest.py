@@ -1,7 +1,7 @@
-"""The manifest: what is known of every file of a migration, over many runs, in one SQLite file.
+"""The manifest: a SQLite database with the state of every file of a migration, kept across runs.
 
-Every change is one transaction of SQLite's write-ahead log, so that a process may die at any moment. One process at a
-time works with it: the lock beside it (``….lock``) ends with the process. Others may read it meanwhile.
+Every change is one transaction in SQLite's write-ahead log, so the process may be killed at any time. A lock file
+(``….lock``) admits one process at a time; other processes may read the database meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ except ImportError:  # Windows: SQLite's own lock serves
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COPIED", "FAILED", "PENDING", "VERIFIED", "Job", "Listed", "Manifest", "Outcome", "identity"]
 
 PENDING, COPIED, VERIFIED, FAILED = "pending", "copied", "verified", "failed"
 _VERSION = "1"
@@ -44,15 +43,14 @@ CREATE TABLE IF NOT EXISTS files (
     mtime REAL,
     sha TEXT,
     state TEXT NOT NULL CHECK (state IN ('pending', 'copied', 'verified', 'failed')),
-    how TEXT NOT NULL DEFAULT '',    -- 'copied', or 'found' when the target had it already
-    content TEXT,                    -- SHA-1 of the bytes that went through, or were compared
+    how TEXT NOT NULL DEFAULT '',    -- 'copied', or 'found' when the target already had it
+    content TEXT,                    -- SHA-1 of the bytes that were copied or compared
     error TEXT NOT NULL DEFAULT '',
     attempts INTEGER NOT NULL DEFAULT 0,
-    is_written INTEGER NOT NULL DEFAULT 0,  -- a copy of ours was begun, and never known to be complete: what is at the
-                                            -- target may be a part of it
-    is_barred INTEGER NOT NULL DEFAULT 0,   -- listed, but nothing that can be copied
-    is_gone INTEGER NOT NULL DEFAULT 0,     -- not listed any more
-    round INTEGER NOT NULL,          -- of the listing that saw it last
+    is_written INTEGER NOT NULL DEFAULT 0,  -- a copy was begun and not completed: the target may be incomplete
+    is_barred INTEGER NOT NULL DEFAULT 0,   -- listed, but cannot be copied
+    is_gone INTEGER NOT NULL DEFAULT 0,     -- no longer listed
+    round INTEGER NOT NULL,          -- number of the last listing that contained it
     listed REAL NOT NULL, begun REAL, ended REAL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_state ON files (state, path);
@@ -74,7 +72,7 @@ WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as the source lists it.
+    """A file in the listing of the source.
 
     Parameters
     ----------
@@ -85,9 +83,9 @@ class Listed:
     mtime : float or None
         Unix seconds.
     sha : str or None
-        SHA-1 of the content in hex, where the source keeps one.
+        SHA-1 of the content in hex, if the source stores one.
     error : str
-        Why it cannot be copied, if so.
+        Why it cannot be copied; empty if it can.
     """
 
     path: str
@@ -99,7 +97,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Job:
-    """A file that has to be worked on; see the columns of the table ``files``."""
+    """A file to migrate; the fields are columns of the table ``files``."""
 
     path: str
     size: int
@@ -112,7 +110,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file.
+    """The result of migrating a file.
 
     Parameters
     ----------
@@ -121,15 +119,15 @@ class Outcome:
     state : str
         ``copied``, ``verified`` or ``failed``.
     how : str
-        ``copied``; ``found`` when the target had it already.
+        ``copied``, or ``found`` when the target already had it.
     content : str or None
         SHA-1 in hex.
     error : str
         Why it failed.
     size : int
-        Bytes that were copied now.
+        Bytes copied by this run.
     is_begun : bool
-        Whether a copy was begun now.
+        Whether this run began to write the target.
     """
 
     path: str
@@ -147,51 +145,52 @@ class Manifest:
     Parameters
     ----------
     path : path
-        The file, which is no symbolic link; it is made, with its folder, if it is not there, for this user alone.
+        The datadatabase. If missing, it is created with its parent directories, private to the user. Symbolic links are
+        refused.
     source, target : str
-        What is moved where. A manifest of another pair is refused.
+        The identities of source and target. The manifest of another pair is refused.
 
     Raises
     ------
     BlockingIOError
-        Another run is working with it.
+        Another run is using it.
     OSError
-        The file cannot be read or written; every method can raise this, as when the disk is full.
+        The file cannot be read or written. Every method can raise this, for example when the disk is full.
     ValueError
-        The file is no manifest, or that of another migration.
+        The file is not a manifest, or belongs to another migration.
     """
 
     def __init__(self, path: str | os.PathLike[str], source: str, target: str) -> None:
         self.path = Path(path)
         self._mutex = threading.RLock()
         if self.path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a manifest is a file, and this is a directory", str(path))
+            raise IsADirectoryError(errno.EISDIR, "the manifest must be a file, but this is a directory", str(path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
         try:
             _open_private(self.path).close()
-            self._base = self._open({"version": _VERSION, "source": source, "target": target})
+            self._database = self._open({"version": _VERSION, "source": source, "target": target})
         except BaseException:
             self._unlock()
             raise
 
     def _open(self, about: Mapping[str, str]) -> sqlite3.Connection:
-        with self._told():
-            base = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
+        with self._translated():
+            database = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
                                    check_same_thread=False)  # fmt: skip
         try:
             if self._lock is None:
-                base.execute("PRAGMA locking_mode = EXCLUSIVE")
-            base.execute("PRAGMA journal_mode = WAL")
-            base.execute("PRAGMA synchronous = NORMAL")
-            base.execute("BEGIN IMMEDIATE")
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("BEGIN IMMEDIATE")
             for statement in _TABLES.split(";\n"):
-                base.execute(statement)
-            base.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
-            known = dict(base.execute("SELECT name, value FROM about"))
-            base.execute("COMMIT")
+                database.execute(statement)
+            database.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
+            known = dict(database.execute("SELECT name, value FROM about"))
+            database.execute("COMMIT")
         except sqlite3.Error as error:
-            base.close()
+            database.close()
             if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
                 raise _busy(self.path) from error
             if isinstance(error, sqlite3.OperationalError):
@@ -199,15 +198,15 @@ class Manifest:
             raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
         for name, value in about.items():
             if known[name] != value:
-                base.close()
+                database.close()
                 raise ValueError(f"{self.path} is the manifest of another migration, with {name} {known[name]}: "
                                  "choose another with --manifest, or remove it")  # fmt: skip
-        return base
+        return database
 
     def close(self) -> None:
-        """Write everything to the file and let others have it."""
+        """Close the database and release the lock."""
         with self._mutex:
-            self._base.close()
+            self._database.close()
         self._unlock()
 
     def _unlock(self) -> None:
@@ -224,8 +223,8 @@ class Manifest:
         return OSError(errno.EIO, f"the manifest cannot be used: {error}", str(self.path))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Raise an error of SQLite as one of the system: the disk is full, or the file is damaged."""
+    def _translated(self) -> Iterator[None]:
+        """Translate errors of SQLite, such as a full disk or a damaged file, to `OSError`."""
         try:
             yield
         except sqlite3.Error as error:
@@ -233,28 +232,28 @@ class Manifest:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """Make a transaction of the block; it happens as a whole, or not at all."""
-        with self._mutex, self._told():
-            self._base.execute("BEGIN IMMEDIATE")
+        """Run the block in a transaction."""
+        with self._mutex, self._translated():
+            self._database.execute("BEGIN IMMEDIATE")
             try:
-                yield self._base
-                self._base.execute("COMMIT")
+                yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                # SQLite itself may have ended the transaction, and another error would hide the cause
+                # SQLite may have rolled back already; that error would hide the cause
                 with suppress(sqlite3.Error):
-                    self._base.execute("ROLLBACK")
+                    self._database.execute("ROLLBACK")
                 raise
 
     def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._mutex, self._told():
-            return self._base.execute(query, values).fetchall()
+        with self._mutex, self._translated():
+            return self._database.execute(query, values).fetchall()
 
     def begin_listing(self) -> None:
-        """Begin to list the source anew: what an interrupted listing has seen may be old by now."""
-        with self._change() as base:
-            base.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
-            base.execute("DELETE FROM folders")
-            base.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
+        """Begin a new listing of the source; the results of an interrupted one may be stale."""
+        with self._change() as database:
+            database.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
+            database.execute("DELETE FROM folders")
+            database.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
 
     def _about(self, name: str) -> str | None:
         found = self._all("SELECT value FROM about WHERE name = ?", name)
@@ -264,48 +263,48 @@ class Manifest:
         return int(self._about("round") or 0)
 
     def folders_to_list(self, count: int) -> list[str]:
-        """Return directories, relative to the source, that this listing has still to look into."""
+        """Return up to `count` directories, relative to the source, that are not yet listed."""
         return [path for (path,) in self._all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
 
     def list_folder(self, path: str, files: Iterable[Listed], folders: Iterable[str]) -> int:
-        """Note what a directory has: new and changed files have to be copied.
+        """Record the listing of a directory; new and changed files become pending.
 
         Parameters
         ----------
         path : str
             The directory, relative to the source; empty for the source itself.
         files, folders : iterable of Listed, iterable of str
-            What is in it, by paths relative to the source.
+            Its entries, with paths relative to the source.
 
         Returns
         -------
         int
-            How many files there are.
+            Number of files.
         """
         rows = [{**vars(file), "round": self._round(), "now": time.time()} for file in files]
         below = [(folder, self._round()) for folder in folders]
-        with self._change() as base:
-            # first those that are known, while their old values are still there
-            base.executemany(_CHANGE, rows)
-            base.executemany(_LIST, rows)
-            base.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, 0, 0)", below)
-            base.execute("UPDATE folders SET is_listed = 1, is_empty = ? WHERE path = ?", (not rows + below, path))
+        with self._change() as database:
+            # changes first: they are detected by the old values
+            database.executemany(_CHANGE, rows)
+            database.executemany(_LIST, rows)
+            database.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, 0, 0)", below)
+            database.execute("UPDATE folders SET is_listed = 1, is_empty = ? WHERE path = ?", (not rows + below, path))
         return len(rows)
 
     def end_listing(self) -> None:
-        """Note that all is listed: what was not seen has vanished."""
-        with self._change() as base:
-            base.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
+        """Finish the listing: files that were not in it are marked as gone."""
+        with self._change() as database:
+            database.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
 
     def jobs(self, *, verify: bool, page: int = 1000) -> Iterator[Job]:
-        """Yield the files that have to be worked on, by path; each once, whatever becomes of it meanwhile.
+        """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 
         Parameters
         ----------
         verify : bool
-            Those that are copied but not verified, too.
+            Include files that are copied but not verified.
         page : int
-            How many rows are fetched at once.
+            Rows per query.
         """
         states = (PENDING, FAILED, COPIED if verify else PENDING)
         last = None
@@ -322,27 +321,27 @@ class Manifest:
             last = rows[-1][0]
 
     def begin(self, path: str) -> None:
-        """Note that a file is about to be written at the target."""
-        with self._change() as base:
-            base.execute(
+        """Record that a file is about to be written at the target."""
+        with self._change() as database:
+            database.execute(
                 "UPDATE files SET attempts = attempts + 1, is_written = 1, begun = ? WHERE path = ?",
                 (time.time(), path),
             )
 
-    def note(self, outcomes: Iterable[Outcome], *, began: bool = True) -> None:
-        """Note what became of files.
+    def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
+        """Record the outcomes of files.
 
         Parameters
         ----------
         outcomes : iterable of Outcome
             One per file.
-        began : bool
-            Whether `begin` was called for those that were begun.
+        begun : bool
+            Whether `begin` was called before each file was written.
         """
         now = time.time()
-        rows = [{**vars(outcome), "now": now, "later": outcome.is_begun and not began} for outcome in outcomes]
-        with self._change() as base:
-            base.executemany(
+        rows = [{**vars(outcome), "now": now, "later": outcome.is_begun and not begun} for outcome in outcomes]
+        with self._change() as database:
+            database.executemany(
                 "UPDATE files SET state = :state, how = CASE WHEN :how = '' THEN how ELSE :how END, error = :error, "
                 "content = coalesce(:content, content), ended = :now, attempts = attempts + :later, "
                 "is_written = CASE WHEN :state = 'failed' THEN is_written OR :later ELSE 0 END WHERE path = :path",
@@ -350,30 +349,30 @@ class Manifest:
             )
 
     def totals(self) -> dict[str, tuple[int, int]]:
-        """Return how many files there are, and their bytes, by state; those that vanished as ``gone``."""
+        """Return the number of files and bytes by state; ``gone`` are those that the source no longer has."""
         rows = self._all(
             "SELECT CASE WHEN is_gone THEN 'gone' ELSE state END, count(*), sum(size) FROM files GROUP BY 1"
         )
         return {state: (count, size) for state, count, size in rows}
 
     def work(self, *, verify: bool) -> tuple[int, int]:
-        """Return how many files have to be worked on, and their bytes."""
+        """Return the number of files to migrate and their total size in bytes."""
         states = (PENDING, FAILED, COPIED if verify else PENDING)
         query = "SELECT count(*), coalesce(sum(size), 0) FROM files WHERE state IN (?, ?, ?) AND NOT is_gone"
         count, size = self._all(query + " AND NOT is_barred", *states)[0]
         return count, size
 
-    def failures(self, most: int) -> list[tuple[str, str]]:
-        """Return paths and reasons of failed files, so many at most."""
+    def failures(self, limit: int) -> list[tuple[str, str]]:
+        """Return paths and errors of failed files, at most `limit`."""
         query = "SELECT path, error FROM files WHERE state = ? AND NOT is_gone ORDER BY path LIMIT ?"
-        return [(path, error) for path, error in self._all(query, FAILED, most)]
+        return [(path, error) for path, error in self._all(query, FAILED, limit)]
 
     def empty_folders(self) -> list[str]:
-        """Return the directories in which there is nothing, relative to the source."""
+        """Return the empty directories, relative to the source."""
         return [path for (path,) in self._all("SELECT path FROM folders WHERE is_empty ORDER BY path") if path]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield all that is known of every file, by path."""
+        """Yield all columns of every file, in the order of the paths."""
         last = ""
         while found := self._all("SELECT * FROM files WHERE path > ? ORDER BY path LIMIT 1000", last):
             names = [name for _, name, *_ in self._all("PRAGMA table_info(files)")]
@@ -383,7 +382,7 @@ class Manifest:
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """Lock a file beside `path` until it is closed, or the process ends; None where SQLite's own lock has to serve."""
+    """Lock the file beside `path` until it is closed or the process ends; None where ``flock`` is unavailable."""
     if fcntl is None:
         return None
     lock = _open_private(path.with_name(path.name + ".lock"))
@@ -395,9 +394,9 @@ def _locked(path: Path) -> IO[str] | None:
         lock.close()
         if error.errno in (errno.EAGAIN, errno.EACCES):
             raise _busy(path, holder) from error
-        # a disk without such locks
+        # the filesystem does not support flock
         return None
-    # a hard link may lead to anybody's file, too
+    # a hard link may be another user's file
     if os.fstat(lock.fileno()).st_nlink == 1:
         with suppress(OSError):
             lock.truncate(0)
@@ -407,12 +406,12 @@ def _locked(path: Path) -> IO[str] | None:
 
 
 def _open_private(path: Path) -> IO[str]:
-    """Open a file, new ones for this user alone, and never the one that a link leads to: it may be anybody's."""
+    """Open a file, created private to the user; symbolic links are not followed, as others may have placed them."""
     try:
         return open(path, "a+", encoding="ascii", opener=_without_links)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            text = "it is a symbolic link, which is not followed: name the file itself with --manifest, or remove it"
+            text = "symbolic links are not followed: name the file itself with --manifest, or remove the link"
             raise OSError(errno.ELOOP, text, str(path)) from error
         raise
 
@@ -422,12 +421,11 @@ def _without_links(path: str, flags: int) -> int:
 
 
 def _busy(path: Path, holder: str = "") -> BlockingIOError:
-    who = f"process {holder}" if holder else "another process"
-    return BlockingIOError(
-        errno.EAGAIN, f"{who} is working with this manifest; only one run at a time: wait for it, or end it", str(path)
-    )
+    owner = f"process {holder}" if holder else "another process"
+    text = f"{owner} is using this manifest, and only one run at a time can: wait for it or stop it"
+    return BlockingIOError(errno.EAGAIN, text, str(path))
 
 
 def identity(url: str, service: Mapping[str, Any]) -> str:
-    """Return what a manifest remembers of a side: its URL, and where that is; no secrets."""
+    """Return the identity of a source or target as the manifest stores it: URL and service, without secrets."""
     return json.dumps([url, dict(sorted(service.items()))], ensure_ascii=True, sort_keys=True, default=str)

@@ -1,8 +1,7 @@
-"""Many files from one filesystem to another, over as many runs as it takes.
+"""Migrate whole trees from one filesystem to another: `migrate`.
 
-A run lists the source into the manifest, copies what is not yet there, checks it, and can be killed at any moment: the
-next lists anew, and goes on with the copying. Without `cosv4fs.cli` it is used as
-``migrate("cosv4://bucket/dir", "s3://bucket/dir")``.
+A run lists the source into the manifest, then copies and verifies the files that the target does not have. It may be
+killed at any time; the next run lists again and copies the rest.
 """
 
 from __future__ import annotations
@@ -26,48 +25,51 @@ from fsspec import filesystem
 from fsspec.core import url_to_fs
 
 from cosv4fs.localfiles import is_part
-from cosv4fs.migrate.copying import Counting, recorded_sha1
+from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
+from cosv4fs.migrate.listing import modification_time
+from cosv4fs.migrate.locations import OBJECT_STORES, Location, Options, ThreadInstances, open_location, protocols
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
-from cosv4fs.migrate.moving import Mover, Stopped
-from cosv4fs.migrate.places import FLAT, Instances, Options, Place, open_place, protocols
-from cosv4fs.migrate.plan import check_apart, modified
+from cosv4fs.migrate.migrator import Cancelled, FileMigrator
+from cosv4fs.migrate.plan import check_apart
 
-__all__ = ["Report", "Watcher", "default_manifest", "migrate", "write_rows"]
+_LOCATION_OPTIONS = (
+    "account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
+    "region_name", "repo", "sha",
+)  # fmt: skip
+"""Options that identify a service. All others may be secret or irrelevant."""
 
-_WHERE = ("account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
-          "region_name", "repo", "sha")  # fmt: skip
-"""Options that say where a service is. All others may be secret, or have nothing to do with it."""
-
-_MOST_FAILURES = 1000
-"""How many failures a report names; the manifest has all."""
+_MAX_FAILURES = 1000
+"""Failures listed in a report; the manifest has all of them."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a migration has come to.
+    """The result of one run.
 
     Parameters
     ----------
     source, target, manifest : str
-        What was moved where, and where that is noted.
+        URLs of source and target, and path of the manifest.
     files, bytes : int
-        All that the source has.
+        Number of files of the source and their total size.
     copied, copied_bytes : int
-        What this run copied.
+        Files copied by this run and their total size.
     found : int
-        Files that this run found complete at the target, whoever had copied them.
+        Files that this run found complete at the target.
     before : int
-        Files that were done when this run began, and have not changed.
+        Files that earlier runs completed and that have not changed.
     verified : int
         Files whose content was compared, by this run or an earlier one.
     failed : int
-        Files that could not be brought over; `failures` names them, a thousand at most, with the reasons.
+        Files that could not be migrated.
+    failures : tuple of (str, str)
+        Paths and errors of failed files, at most a thousand.
     vanished : int
-        Files that an earlier run listed, and the source has no more. What was copied of them stays.
+        Files of earlier listings that the source no longer has. Their copies stay.
     empty_folders, empty_folders_kept : int
-        Directories without anything in them, and how many of them the target has now.
+        Empty directories of the source, and how many of them the target now has.
     seconds : float
-        How long this run took.
+        Duration of this run.
     """
 
     source: str
@@ -88,25 +90,25 @@ class Report:
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the report as a JSON-serializable dictionary."""
         failures = [{"path": path, "error": error} for path, error in self.failures]
         return {**asdict(self), "failures": failures, "seconds": round(self.seconds, 3)}
 
 
 class Watcher:
-    """Follows a migration; this one does nothing. Its methods are called from several threads."""
+    """Base class for observers of a migration; every method does nothing. Methods are called from several threads."""
 
     def listed(self, count: int) -> None:
-        """Take note that `count` more files were listed."""
+        """Handle that `count` more files were listed."""
 
     def planned(self, files: int, size: int) -> None:
-        """Take note, once, of the number of files to process and their total size in bytes."""
+        """Handle, once, the number of files to migrate and their total size in bytes."""
 
     def moved(self, size: int) -> None:
-        """Take note that `size` more bytes were transferred, or found unnecessary to transfer."""
+        """Handle that `size` more bytes were copied, or found at the target."""
 
     def done(self, outcome: Outcome) -> None:
-        """Be told of a file that is done, which is noted in the manifest."""
+        """Handle an outcome that was recorded in the manifest."""
 
 
 def migrate(
@@ -122,83 +124,93 @@ def migrate(
     watcher: Watcher | None = None,
     rows: str | os.PathLike[str] | None = None,
 ) -> Report:
-    """Copy all files below a directory to another filesystem; call it again to go on, to retry, or to refresh.
+    """Copy all files of a directory to another filesystem. Call again to resume, to retry failures or to update.
 
     Parameters
     ----------
     source, target : str
-        URLs of directories, of any protocol that fsspec knows.
+        Directory URLs of any protocol that fsspec supports.
     options : mapping, optional
-        Options of filesystems by protocol.
+        Filesystem options by protocol.
     manifest : path, optional
-        The file that remembers; None for one in the user's folder for state, named by source and target.
+        The database that records progress. Default: a file in the user's state directory, named after source and
+        target.
     verify : bool
-        Compare the target's content with what was read, by SHA-1, or by what the service computed of it.
+        Compare the content of the target with the source, by SHA-1 or by the checksum that the service computed.
     overwrite : bool
-        Replace files of the target that have another content; if not, they are failures. Equal ones are never copied.
+        Replace target files with different content; if false, they are reported as failed. Equal files are never
+        copied.
     jobs : int
-        Files at once, on threads of this process or on a local cluster.
+        Number of files in parallel, on threads of this process or on a local cluster.
     scheduler : str, optional
-        The address of a dask scheduler whose workers do the copying, or ``local`` for a cluster on this machine. Needs
-        ``distributed``.
+        The address of a dask scheduler whose workers copy the files, or ``local`` for a cluster on this machine.
+        Requires ``distributed``.
     watcher : Watcher, optional
-        Told of the progress.
+        Receives the progress.
     rows : path, optional
-        A file to write what is known of every file to, at the end; see `write_rows`.
+        A file to write the manifest's rows to at the end; see `write_rows`.
 
     Returns
     -------
     Report
-        What was done. Failures of single files are in it, and not raised.
+        The result, including files that failed: those raise nothing.
 
     Raises
     ------
     OSError
-        The source cannot be listed, the target's bucket is not there, or `rows` cannot be written; EINVAL when source
-        or target is within the other; `BlockingIOError` when another run is working with the manifest.
+        The source cannot be listed, the target's bucket does not exist, or `rows` cannot be written; EINVAL if one
+        directory is inside the other; `BlockingIOError` if another run is using the manifest.
     ValueError
-        The manifest is that of another migration.
+        The manifest belongs to another migration.
     NotImplementedError
-        The target is an archive that is being written.
+        The target is inside an archive.
+
+    Examples
+    --------
+    >>> report = migrate("cosv4://bucket/dir", "s3://bucket/dir")  # doctest: +SKIP
+    >>> report.failed  # doctest: +SKIP
+    0
     """
-    begin = time.monotonic()
+    started = time.monotonic()
     watcher = watcher or Watcher()
     if rows is not None:
         _check_rows(Path(rows))
-    here, there = open_place(source, options), open_place(target, options)
-    _check(here, there)
-    path = Path(manifest) if manifest is not None else default_manifest(here, there)
-    with Manifest(path, _identity(here), _identity(there)) as book:
-        _list(book, here, jobs, watcher)
-        before = _done(book, verify=verify)
+    origin, destination = open_location(source, options), open_location(target, options)
+    _check(origin, destination)
+    path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
+    with Manifest(path, _identity(origin), _identity(destination)) as book:
+        _list(book, origin, jobs, watcher)
+        before = _completed(book, verify=verify)
         watcher.planned(*book.work(verify=verify))
-        count = _Count(book, watcher)
-        todo = book.jobs(verify=verify)
+        recorder = _Recorder(book, watcher)
+        queue = book.jobs(verify=verify)
         if scheduler is None:
-            mover = Mover(here, there, verify=verify, overwrite=overwrite, begin=book.begin)
-            _on_threads(mover, todo, jobs, count)
+            migrator = FileMigrator(origin, destination, verify=verify, overwrite=overwrite, begin=book.begin)
+            _on_threads(migrator, queue, jobs, recorder)
         else:
-            from cosv4fs.migrate.cluster import Work, on_cluster  # noqa: PLC0415 - needs distributed
+            from cosv4fs.migrate.cluster import BatchSettings, run_on_cluster  # noqa: PLC0415 - needs distributed
 
-            work = Work(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
-            on_cluster(scheduler, work, todo, jobs, count.note)
-        kept = _make_folders(book, there)
+            settings = BatchSettings(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
+            run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
+        kept = _make_directories(book, destination)
         if rows is not None:
             write_rows(book.rows(), Path(rows))
-        return _report(book, (here.url, there.url), count, before, kept, time.monotonic() - begin)
+        return _report(book, (origin.url, destination.url), recorder, before, kept, time.monotonic() - started)
 
 
-def default_manifest(source: Place, target: Place) -> Path:
-    """Return the file in the user's folder for state that belongs to a source and a target."""
+def default_manifest(source: Location, target: Location) -> Path:
+    """Return the manifest for a source and target in the user's state directory."""
     base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
     folder = Path(base) if base else Path.home() / ".local" / "state"
     both = _identity(source) + _identity(target)
-    names = "-to-".join(re.sub(r"[^A-Za-z0-9]+", "-", _bare(place.url)).strip("-")[:40] for place in (source, target))
+    names = "-to-".join(
+        re.sub(r"[^A-Za-z0-9]+", "-", _bare(location.url)).strip("-")[:40] for location in (source, target)
+    )
     return folder / "cosv4fs" / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
-    """Write the rows of a manifest: as CSV where the file's name ends so, else one JSON object per line."""
+    """Write the rows of a manifest: CSV if the file name ends in ``.csv``, else one JSON object per line."""
     with file.open("w", newline="", encoding="utf-8") as out:
         if file.suffix.lower() != ".csv":
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -211,10 +223,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
 
 
 def _check_rows(file: Path) -> None:
-    """Refuse a file that cannot be written while that costs nothing yet; it stays as it is."""
+    """Check before the migration that the file can be written; its content stays."""
     is_new = not file.exists()
     if not is_new and not (file.is_file() or file.is_dir()):
-        # a pipe's reader would take an attempt for all
+        # opening and closing a pipe would end its reader
         return
     with file.open("a"):
         pass
@@ -222,65 +234,65 @@ def _check_rows(file: Path) -> None:
         file.unlink()
 
 
-def _check(source: Place, target: Place) -> None:
-    """Refuse what cannot go well, before anything is listed or written."""
-    if target.is_archive_to_be:
-        text = "an archive that is being written cannot be gone on with after a kill: copy to it with cp -r"
+def _check(source: Location, target: Location) -> None:
+    """Refuse an impossible migration before anything is listed or written."""
+    if target.is_open_archive:
+        text = "writing to an archive cannot be resumed after a kill: copy to it with cp -r"
         raise NotImplementedError(f"{_bare(target.url)}: {text}")
     if source.fs.info(source.path)["type"] != "directory":
-        raise NotADirectoryError(errno.ENOTDIR, "a directory is migrated: copy a file with cp", source.url)
+        raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
-    if FLAT & protocols(target):
+    if OBJECT_STORES & protocols(target):
         bucket = target.at(target.path.partition("/")[0])
         if not target.fs.exists(bucket.path):
-            raise FileNotFoundError(errno.ENOENT, "there is no such bucket, or it may not be seen", bucket.url)
+            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
 
 
-def _identity(place: Place) -> str:
-    return identity(*_whereabouts(place))
+def _identity(location: Location) -> str:
+    return identity(*_url_and_service(location))
 
 
-def _whereabouts(place: Place) -> tuple[str, dict[str, Any]]:
-    """Return a URL, and what else says where that is; no secrets."""
-    given = {**place.fs.storage_options, **(place.fs.storage_options.get("client_kwargs") or {})}
-    where = {name: _bare(given[name]) for name in _WHERE if given.get(name)}
-    if "s3" in protocols(place) and "endpoint_url" not in where:
+def _url_and_service(location: Location) -> tuple[str, dict[str, Any]]:
+    """Return a URL and the options that identify its service, without secrets."""
+    given = {**location.fs.storage_options, **(location.fs.storage_options.get("client_kwargs") or {})}
+    where = {name: _bare(given[name]) for name in _LOCATION_OPTIONS if given.get(name)}
+    if "s3" in protocols(location) and "endpoint_url" not in where:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         where["endpoint_url"] = _bare(endpoint)
-    # who knows better than its options, says it
-    service = getattr(place.fs, "service", None)
+    # a filesystem of this package names its service itself
+    service = getattr(location.fs, "service", None)
     where = {"service": service} if isinstance(service, str) else where
-    inner = _inner(place)
-    return _bare(place.url), where if inner is None else {**where, "within": _whereabouts(inner)}
+    inner = _inner(location)
+    return _bare(location.url), where if inner is None else {**where, "within": _url_and_service(inner)}
 
 
-def _inner(place: Place) -> Place | None:
-    """Return what the filesystem of a place shows: the file of an archive, or a path of another filesystem."""
-    given = place.fs.storage_options
+def _inner(location: Location) -> Location | None:
+    """Return what a wrapping filesystem is based on: an archive file, or a path of another filesystem."""
+    given = location.fs.storage_options
     file, protocol = given.get("fo"), given.get("target_protocol")
     options = given.get("target_options") or {}
     if protocol is None:
-        return Place(*url_to_fs(file, **options)) if isinstance(file, str) else None
+        return Location(*url_to_fs(file, **options)) if isinstance(file, str) else None
     fs = filesystem(protocol, **options)
-    return Place(fs, fs._strip_protocol(file if isinstance(file, str) else place.path))
+    return Location(fs, fs._strip_protocol(file if isinstance(file, str) else location.path))
 
 
 def _bare(url: Any) -> Any:
-    """Return a URL without the name and password in it; of a query, which may be signed, there is only a digest."""
+    """Return a URL without user name and password; its query, which may be a signature, is replaced by a digest."""
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return url
     front, _, query = re.sub("//[^/?#]*@", "//", url, count=1).partition("?")
     return f"{front}?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else front
 
 
-def _done(book: Manifest, *, verify: bool) -> int:
+def _completed(book: Manifest, *, verify: bool) -> int:
     totals = book.totals()
     return sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
 
 
-def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
+def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:
     """Bring the manifest up to date, directory by directory; several at once."""
-    own = Instances()
+    own = ThreadInstances()
     book.begin_listing()
     with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-list") as pool:
         running: dict[Future[tuple[list[Listed], list[str]]], str] = {}
@@ -299,13 +311,13 @@ def _list(book: Manifest, source: Place, jobs: int, watcher: Watcher) -> None:
     book.end_listing()
 
 
-def _entries(own: Instances, source: Place, folder: str) -> tuple[list[Listed], list[str]]:
+def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[Listed], list[str]]:
     """Return the files and directories in a directory, by paths relative to the source."""
     source = own.of(source)
-    place = source.at(source.prefix + folder) if folder else source
-    place.fs.invalidate_cache(place.path)
+    location = source.at(source.prefix + folder) if folder else source
+    location.fs.invalidate_cache(location.path)
     try:
-        found = place.fs.ls(place.path, detail=True)
+        found = location.fs.ls(location.path, detail=True)
     except FileNotFoundError:
         if not folder:
             raise
@@ -313,57 +325,57 @@ def _entries(own: Instances, source: Place, folder: str) -> tuple[list[Listed], 
     files: dict[str, Listed] = {}
     folders: list[str] = []
     for entry in found:
-        name = _name_in(place, str(entry["name"]))
-        kind, info = _kind(place, entry)
-        if (not name and _is_own(info)) or (place.is_local and is_part(name)):
+        name = _name_in(location, str(entry["name"]))
+        kind, info = _kind(location, entry)
+        if (not name and _is_own(info)) or (location.is_local and is_part(name)):
             continue
         relative = f"{folder}/{name}" if folder or not name else name
         if kind == "directory" and _is_text(relative) and _has_names(relative):
             folders.append(relative)
         else:
-            files[relative] = _listed(place, relative, info, kind)
+            files[relative] = _listed(location, relative, info, kind)
     return list(files.values()), folders
 
 
-def _name_in(place: Place, name: str) -> str:
-    """Return what a listed name is called in its directory; nothing, when it is called like the directory."""
-    here, name = place.path.strip("/"), name.strip("/")
+def _name_in(location: Location, name: str) -> str:
+    """Return a listed name relative to the listed directory; empty if it is the directory itself."""
+    here, name = location.path.strip("/"), name.strip("/")
     if name == here:
         return ""
-    # the last part would be too little where a name in between is empty
+    # the last component would not do: a component between may be empty
     return name[len(here) + 1 :] if here and name.startswith(f"{here}/") else name.rpartition("/")[2]
 
 
 def _is_own(info: Mapping[str, Any]) -> bool:
-    """Return whether what is called like its directory is its mark, as stores of keys have it, and no part of others.
+    """Return whether an unnamed entry is the directory's own placeholder object.
 
-    A key like ``dir//file`` is listed in ``dir`` as a directory without a name, and so without a time.
+    A key such as ``dir//file`` also appears in the listing of ``dir`` as an unnamed directory, but without a time.
     """
     if info["type"] == "directory":
-        return modified(info) is not None
+        return modification_time(info) is not None
     return not info.get("size")
 
 
-def _kind(place: Place, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Tell what something is: ``file``, ``directory``, or why it cannot be copied."""
+def _kind(location: Location, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return ``file``, ``directory``, or the reason why an entry cannot be copied; and its info."""
     if info.get("islink"):
         try:
-            info = place.fs.info(info["name"])
+            info = location.fs.info(info["name"])
         except OSError:
-            return "a link that leads nowhere", info
+            return "a broken link", info
         if info["type"] == "directory":
             return "a link to a directory, which is not followed", info
     return (info["type"] if info["type"] in ("file", "directory") else "neither a file nor a directory"), info
 
 
-def _listed(place: Place, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
+def _listed(location: Location, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
     what = "directory" if kind == "directory" else "file"
     if not _is_text(relative):
-        kind = f"a {what} whose name is no text"
+        kind = f"a {what} whose name is not valid UTF-8"
     elif not _has_names(relative):
-        kind = f"a {what} with an empty name in its path, as // in a key makes it"
+        kind = f"a {what} with an empty component in its path, such as // in a key"
     size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
-    return Listed(_text(relative), size, modified(info), recorded_sha1(place, info), error)
+    return Listed(_text(relative), size, modification_time(info), recorded_sha1(location, info), error)
 
 
 def _has_names(path: str) -> bool:
@@ -375,57 +387,57 @@ def _is_text(name: str) -> bool:
 
 
 def _text(name: str) -> str:
-    """Return a name as a text that can be stored, whatever bytes it has."""
+    """Return a name in which bytes that are not UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class _Count:
-    """Notes outcomes in the manifest, and counts them."""
+class _Recorder:
+    """Records outcomes in the manifest, counts them and informs the watcher."""
 
     def __init__(self, book: Manifest, watcher: Watcher) -> None:
         self._book, self.watcher = book, watcher
         self.copied = self.copied_bytes = self.found = 0
 
-    def note(self, outcomes: Iterable[Outcome], *, began: bool = True) -> None:
-        """Note what became of files."""
+    def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
+        """Record the outcomes of files; see `Manifest.record`."""
         outcomes = list(outcomes)
-        self._book.note(outcomes, began=began)
+        self._book.record(outcomes, begun=begun)
         for outcome in outcomes:
             is_done = outcome.state != FAILED
             self.copied += is_done and outcome.is_begun
             self.copied_bytes += outcome.size
             self.found += is_done and not outcome.is_begun
-            if not began:
-                # what a cluster moves is known when it is done
+            if not begun:
+                # a cluster reports no progress within a file
                 self.watcher.moved(outcome.size)
             self.watcher.done(outcome)
 
 
-def _counting(watcher: Watcher, stop: threading.Event) -> Counting:
+def _counting(watcher: Watcher, stop: threading.Event) -> ByteProgress:
     """Count the bytes of one file, and end its copy when all work has to end."""
 
     def advance(count: int) -> None:
         if stop.is_set():
-            raise Stopped
+            raise Cancelled
         watcher.moved(count)
 
-    return Counting(advance)
+    return ByteProgress(advance)
 
 
-def _on_threads(mover: Mover, jobs: Iterator[Job], count: int, counter: _Count) -> None:
+def _on_threads(mover: FileMigrator, jobs: Iterator[Job], count: int, counter: _Recorder) -> None:
     stop = threading.Event()
     with _pool(count, stop) as pool:
         running: set[Future[Outcome]] = set()
 
         def feed() -> None:
             while len(running) < count and (job := next(jobs, None)) is not None:
-                running.add(pool.submit(mover.move, job, _counting(counter.watcher, stop)))
+                running.add(pool.submit(mover.migrate, job, _counting(counter.watcher, stop)))
 
         feed()
         while running:
             done = wait(running, return_when=FIRST_COMPLETED).done
             running -= done
-            counter.note(future.result() for future in done)
+            counter.record(future.result() for future in done)
             feed()
 
 
@@ -441,24 +453,24 @@ def _pool(count: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def _make_folders(book: Manifest, target: Place) -> int:
-    """Make the empty directories at the target, where there can be such; return how many it has then."""
-    if FLAT & protocols(target):
+def _make_directories(book: Manifest, target: Location) -> int:
+    """Create the empty directories at the target if it supports them; return how many it has afterwards."""
+    if OBJECT_STORES & protocols(target):
         return 0
     return sum(_is_made(target, folder) for folder in book.empty_folders())
 
 
-def _is_made(target: Place, folder: str) -> bool:
+def _is_made(target: Location, folder: str) -> bool:
     try:
-        place = target.below(folder)
-        place.fs.makedirs(place.path, exist_ok=True)
-        return bool(place.fs.isdir(place.path))
+        location = target.join(folder)
+        location.fs.makedirs(location.path, exist_ok=True)
+        return bool(location.fs.isdir(location.path))
     except (OSError, ValueError):
-        # the report says how many are missing
+        # the report contains how many are missing
         return False
 
 
-def _report(book: Manifest, urls: tuple[str, str], count: _Count, before: int, kept: int, seconds: float) -> Report:
+def _report(book: Manifest, urls: tuple[str, str], count: _Recorder, before: int, kept: int, seconds: float) -> Report:
     totals = book.totals()
     gone = totals.pop("gone", (0, 0))[0]
     return Report(
@@ -472,7 +484,7 @@ def _report(book: Manifest, urls: tuple[str, str], count: _Count, before: int, k
         before=before,
         verified=totals.get(VERIFIED, (0, 0))[0],
         failed=totals.get(FAILED, (0, 0))[0],
-        failures=tuple(book.failures(_MOST_FAILURES)),
+        failures=tuple(book.failures(_MAX_FAILURES)),
         vanished=gone,
         empty_folders=len(book.empty_folders()),
         empty_folders_kept=kept,

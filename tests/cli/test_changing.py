@@ -91,7 +91,7 @@ def test_cp_of_patterns_and_of_names_like_patterns(run, here, fs, tree):
     run("cp", f"cosv4://data/d/{STRANGE}", "strange")
     assert (here / "strange").read_text() == "?"
     done = run("cp", "cosv4://data/d/*.none", "out/")
-    assert (done.code, done.err) == (3, "cosv4fs cp: cosv4://data/d/*.none: the pattern matches nothing\n")
+    assert (done.code, done.err) == (3, "cosv4fs cp: cosv4://data/d/*.none: the pattern has no match\n")
 
 
 def test_cp_with_other_filesystems(run, here, fs, tree):
@@ -144,7 +144,7 @@ def test_cp_says_what_it_would_do(run, here, fs):
         (["cp", "none", "cosv4://data/x"], 3, "/none: No such file"),
         (["cp", "cosv4://data/none", "x"], 3, "cosv4://data/none: no such file"),
         (["cp", "d/a", "cosv4://nobucket/x"], 3, "cosv4://nobucket"),
-        (["cp", "d/a", ""], 2, "an empty path"),
+        (["cp", "d/a", ""], 2, "the path is empty"),
         (["cp", "d/a", "d/a"], 1, "/d/a: source and target are the same file"),
         (["cp", "d/a", "d"], 1, "/d/a: source and target are the same file"),
         (["cp", "d/a", "link"], 1, "/d/a: source and target are the same file"),
@@ -152,10 +152,10 @@ def test_cp_says_what_it_would_do(run, here, fs):
         (["cp", "-r", "d", "d/sub"], 1, "/d: a directory cannot be copied into itself, as "),
         (["cp", "cosv4://data/f", "cosv4://data/f"], 1, "cosv4://data/f: source and target are the same file"),
         (["cp", "-r", "cosv4://data/in", "cosv4://data/in/y"], 1, "a directory cannot be copied into itself"),
-        (["cp", "d/a", "d/b", "cosv4://data/f"], 1, "cosv4://data/f: it is a file, and a directory is needed"),
-        (["cp", "-r", "d", "cosv4://data/f"], 1, "cosv4://data/f: it is a file, and a directory is needed"),
-        (["cp", "-r", "cosv4://data/in", "d/a"], 1, "/d/a: it is a file, and a directory is needed"),
-        (["cp", "d/a", "d/sub/a", "cosv4://data/x"], 1, "/d/sub/a would both become this file"),
+        (["cp", "d/a", "d/b", "cosv4://data/f"], 1, "cosv4://data/f: the target must be a directory, but is a file"),
+        (["cp", "-r", "d", "cosv4://data/f"], 1, "cosv4://data/f: the target must be a directory, but is a file"),
+        (["cp", "-r", "cosv4://data/in", "d/a"], 1, "/d/a: the target must be a directory, but is a file"),
+        (["cp", "d/a", "d/sub/a", "cosv4://data/x"], 1, "/d/sub/a would both be copied to this path"),
         (["mv", "d/a", "cosv4://data/x"], 2, "mv stays within one filesystem"),
         (["mv", "cosv4://data/in", "cosv4://data/x"], 1, "cosv4://data/in: it is a directory: move it with -r"),
         (["mv", "cosv4://data/none", "cosv4://data/x"], 3, "cosv4://data/none: no such file"),
@@ -170,16 +170,20 @@ def test_cp_says_what_it_would_do(run, here, fs):
         (["rm", "-rn", "cosv4://data"], 2, "a bucket cannot be moved or removed"),
         (["rm", "-r", "cosv4://"], 2, "a bucket cannot be moved or removed"),
         (["rm", "-rn", "/"], 2, "everything on this machine"),
-        (["rm", "-r", ""], 2, "an empty path"),
+        (["rm", "-r", ""], 2, "the path is empty"),
         (["rm", "cosv4://data/in"], 1, "cosv4://data/in: it is a directory: remove it with -r"),
         (["rm", "cosv4://data/none"], 3, "cosv4://data/none: no such file"),
         (["sync", "d/a", "cosv4://data/in"], 1, "/d/a: sync compares directories"),
         (["sync", "--delete", "d/none", "cosv4://data/in"], 3, "/d/none: No such file"),
         (["sync", "--delete", "d", "d"], 1, "source and target are the same directory"),
-        (["sync", "--delete", "d", "d/sub"], 1, "the target lies in the source"),
-        (["sync", "--delete", "cosv4://data/in", "cosv4://data"], 1, "the source lies in the target"),
+        (["sync", "--delete", "d", "d/sub"], 1, "the target is inside the source"),
+        (["sync", "--delete", "cosv4://data/in", "cosv4://data"], 1, "the source is inside the target"),
         (["sync", "--delete", "cosv4://data/in", "cosv4://data/in/"], 1, "the same directory"),
-        (["sync", "--delete", "cosv4://data/in", "cosv4://data/f"], 1, "cosv4://data/f: it is a file"),
+        (
+            ["sync", "--delete", "cosv4://data/in", "cosv4://data/f"],
+            1,
+            "cosv4://data/f: the target must be a directory",
+        ),
         (["sync", "--size-only", "--checksum", "d", "cosv4://data/in"], 2, "contradict"),
     ],
 )
@@ -205,7 +209,7 @@ def test_one_failure_does_not_keep_the_others_from_being_copied(run, here, fs):
     assert stored(fs, "data/d") == {"a": "1", "b": "22", "c": "3"}
     lines = sorted(done.err.splitlines()[:-1])
     assert [line.partition("/d/")[2].partition(":")[0] for line in lines] == ["broken", "folder", "pipe"]
-    assert "a link to a directory is not followed" in lines[1]
+    assert "links to directories are not followed" in lines[1]
     assert done.err.splitlines()[-1].startswith("cosv4fs cp: copied 3 of 6 files, 4 B, 3 failed; the first: ")
     found = run("--json", "cp", "-r", "d", "cosv4://data/d").json
     assert found["failed"] == 3
@@ -342,13 +346,13 @@ def test_dry_runs_tell_what_will_be_refused(run, here):
     (here / "d" / "link").symlink_to("sub")
     for command in (["cp", "-rn", "d/"], ["sync", "-n", "d"]):
         done = run(*command, "cosv4://data/t")
-        assert (done.code, "link" in done.out, "a link to a directory is not followed" in done.err) == (1, False, True)
+        assert (done.code, "link" in done.out, "links to directories are not followed" in done.err) == (1, False, True)
 
 
 def test_sync_says_where_only_sizes_could_be_compared(run, here, monkeypatch):
     plant(here / "d", a="1")
     run("sync", "d", "cosv4://data/t")
-    monkeypatch.setattr("cosv4fs.migrate.plan.modified", lambda _info: None)
+    monkeypatch.setattr("cosv4fs.migrate.plan.modification_time", lambda _info: None)
     assert "1 of them by their size alone" in run("sync", "d", "cosv4://data/t").err
     assert run("--json", "sync", "d", "cosv4://data/t").json["undated"] == 1
     assert run("sync", "--size-only", "d", "cosv4://data/t").err.count("\n") == 1

@@ -331,13 +331,13 @@ class TestTemporaryKeys:
     def test_a_cluster_gets_the_token(self, run, fs, coffers, monkeypatch):
         fs.pipe_file("data/in/a", b"1")
 
-        def on_cluster(_address, work, jobs, _count, note):
+        def run_on_cluster(_address, work, jobs, _count, record):
             for name in ("CDCS_SECRET_ID", "CDCS_SECRET_KEY", "CDCS_SECURITY_TOKEN"):
                 monkeypatch.delenv(name)
             for batch in cluster.batches(jobs):
-                note(cluster.move_batch(work, batch), began=False)
+                record(cluster.migrate_batch(work, batch), begun=False)
 
-        monkeypatch.setattr(cluster, "on_cluster", on_cluster)
+        monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
         assert "copied 1 (1 B)" in run("migrate", "cosv4://data/in", f"{URL}/m", "--scheduler", "local").out
         assert stored(coffers, f"{VAULT}/m") == {"a": "1"}
 
@@ -367,7 +367,7 @@ def test_migrate_keeps_what_a_coffer_has(run, fs, coffers):
     done = run("migrate", "cosv4://data/in", f"{URL}/m", "--verify")
     assert done.code == 1
     first, second = sorted(done.err.splitlines())
-    assert first.startswith(f"failed: a: {URL}/m/a: the target has another content, which is kept")
+    assert first.startswith(f"failed: a: {URL}/m/a: the target has another content and is not replaced")
     assert "take no empty objects" in second
     assert "verified 1, failed 2" in done.out
     assert stored(coffers, f"{VAULT}/m") == {"a": "there", "b": "22"}
@@ -392,7 +392,7 @@ class TestLateListings:
         coffers.pipe({f"{VAULT}/m/a": b"1", f"{VAULT}/m/b": b"other"})
         done = run("migrate", "cosv4://data/in", f"{URL}/m", "--verify")
         assert "copied 0 (0 B), found there 1" in done.out
-        assert f"{URL}/m/b: the target has another content, which is kept" in done.err
+        assert f"{URL}/m/b: the target has another content and is not replaced" in done.err
 
 
 def test_a_failure_has_a_line_of_its_own_beside_a_bar(run, here, files):

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from cosv4fs.cli import main
-from cosv4fs.cli.migrating import Display
+from cosv4fs.cli.migrate import Display
 from cosv4fs.cli.session import Session
 from cosv4fs.emulator import Emulator, faults
 from cosv4fs.migrate.manifest import Manifest, Outcome
@@ -77,7 +77,7 @@ def test_a_directory_is_no_manifest(run, tmp_path):
     (tmp_path / "folder").mkdir()
     code, out, err = run("--manifest", str(tmp_path / "folder"))
     assert (code, out) == (1, "")
-    assert err == f"cosv4fs migrate: {tmp_path / 'folder'}: a manifest is a file, and this is a directory\n"
+    assert err == f"cosv4fs migrate: {tmp_path / 'folder'}: the manifest must be a file, but this is a directory\n"
     assert not (tmp_path / "folder.lock").exists()
 
 
@@ -143,14 +143,14 @@ import os, sys
 from cosv4fs.cli import main
 from cosv4fs.migrate import cluster
 seen = []
-def on_cluster(address, work, jobs, count, note):
+def run_on_cluster(address, work, jobs, count, record):
     seen.append(work)
     for name in list(os.environ):
         if name.startswith("COSV4_"):
             del os.environ[name]
     for batch in cluster.batches(jobs):
-        note(cluster.move_batch(work, batch), began=False)
-cluster.on_cluster = on_cluster
+        record(cluster.migrate_batch(work, batch), begun=False)
+cluster.run_on_cluster = run_on_cluster
 code = main(["migrate", "cosv4://data/in", {str(tmp_path / "out")!r}, "--scheduler", "local", "--verify"])
 print(seen)
 sys.exit(code)

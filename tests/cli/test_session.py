@@ -14,11 +14,11 @@ import fsspec
 import pytest
 from fsspec.registry import _registry
 
-from cosv4fs.cli.failures import EXIT_CODES, Problems, describe, exit_code
+from cosv4fs.cli.failures import EXIT_CODES, FailureLog, describe, exit_code
 from cosv4fs.cli.group import cli
 from cosv4fs.cli.session import Crew, options_from
 from cosv4fs.errors import make_error
-from cosv4fs.migrate.copying import Counting
+from cosv4fs.migrate.copying import ByteProgress
 
 HELP_WIDTH = 80
 
@@ -104,7 +104,7 @@ def test_debug_logs_requests_without_secrets(run, fs, emulator):
 def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
     import logging
 
-    from cosv4fs.cli import showing
+    from cosv4fs.cli import show
 
     def log(_place):
         logger = logging.getLogger("urllib3.connectionpool")
@@ -112,7 +112,7 @@ def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
         logging.getLogger("botocore.auth").debug("Authorization: S1GN")
         return []
 
-    monkeypatch.setattr(showing, "matches", log)
+    monkeypatch.setattr(show, "expand_pattern", log)
     done = run("--debug", "ls", "cosv4://data")
     assert "/x?sign=…&part=1&access_token=… HTTP/1.1" in done.err
     assert "S1GN" not in done.err
@@ -121,7 +121,7 @@ def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
 def test_debug_writes_each_record_on_one_line(run, emulator, monkeypatch):
     import logging
 
-    from cosv4fs.cli import showing
+    from cosv4fs.cli import show
 
     forged = "a\x1b[2J\r\ncosv4fs: forged\x85line\u2028\u202e"
 
@@ -133,7 +133,7 @@ def test_debug_writes_each_record_on_one_line(run, emulator, monkeypatch):
             logging.getLogger("urllib3.connectionpool").warning("failed: %s", forged, exc_info=True)
         return []
 
-    monkeypatch.setattr(showing, "matches", log)
+    monkeypatch.setattr(show, "expand_pattern", log)
     done = run("--debug", "ls", "cosv4://data")
     lines = done.err.split("\n")
     assert lines[0].startswith("cosv4fs: told of a")
@@ -230,14 +230,14 @@ def test_names_that_are_no_text_are_escaped(here, arguments):
 
 
 def test_problems_end_with_the_worst_code(capsys):
-    problems = Problems()
-    problems.leave("nothing happened")
+    failures = FailureLog()
+    failures.exit("nothing happened")
     first, second = object(), object()
-    problems.note(OSError(5, "broken", "a"), first)
-    problems.note(FileNotFoundError(2, "gone", "b"), second)
-    assert (problems.why(first), problems.why(object())) == ("a: broken", None)
+    failures.record(OSError(5, "broken", "a"), first)
+    failures.record(FileNotFoundError(2, "gone", "b"), second)
+    assert (failures.reason(first), failures.reason(object())) == ("a: broken", None)
     with pytest.raises(SystemExit) as caught:
-        problems.leave("did 1 of 3")
+        failures.exit("did 1 of 3")
     assert caught.value.code == 3
     assert capsys.readouterr().err.splitlines() == [
         "cosv4fs: a: broken",
@@ -248,23 +248,23 @@ def test_problems_end_with_the_worst_code(capsys):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
 def test_a_crew_does_everything_once_and_goes_on_after_failures(count, capsys):
-    done, problems = [], Problems()
+    done, failures = [], FailureLog()
 
     def action(item):
         done.append(item)
         if item % 5 == 3:
             raise OSError(5, "broken", str(item))
 
-    Crew(3, []).each(action, iter(range(count)), problems)
+    Crew(3, []).each(action, iter(range(count)), failures)
     assert sorted(done) == list(range(count))
-    assert sorted(item for item, _ in problems.failures) == [item for item in range(count) if item % 5 == 3]
+    assert sorted(item for item, _ in failures.entries) == [item for item in range(count) if item % 5 == 3]
 
 
 def test_a_stopped_crew_ends_what_reports():
-    crew, problems, begun, seen = Crew(3, []), Problems(), threading.Barrier(3, timeout=30), []
+    crew, failures, begun, seen = Crew(3, []), FailureLog(), threading.Barrier(3, timeout=30), []
 
     def action(_item):
-        callback = Counting(lambda _count: None, crew.stopped)
+        callback = ByteProgress(lambda _count: None, crew.stopped)
         begun.wait()
         assert crew.stopped.wait(30)
         try:
@@ -279,7 +279,7 @@ def test_a_stopped_crew_ends_what_reports():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        crew.each(action, items(), problems)
+        crew.each(action, items(), failures)
     assert len(seen) == 2
 
 

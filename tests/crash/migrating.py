@@ -25,7 +25,7 @@ PLACES: dict[str, tuple[type[Any], str, Callable[..., bool]]] = {
     "begin": (Manifest, "begin", lambda *_, **__: True),
     "note": (Manifest, "note", lambda *_, **__: True),
     # whole blocks are those of large files
-    "block": (migration.Counting, "relative_update", lambda _self, size=1: size == BLOCK),
+    "block": (migration.ByteProgress, "relative_update", lambda _self, size=1: size == BLOCK),
 }
 """What can be counted: calls of methods, where their arguments fit."""
 

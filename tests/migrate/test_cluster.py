@@ -28,14 +28,14 @@ if __name__ == "__main__":
 
 def test_batches_are_bounded_in_files_and_bytes():
     jobs = [Job(f"{number:03}", 1, None, "pending") for number in range(120)]
-    jobs += [Job(f"x{number}", cluster._MOST_BYTES - 1, None, "pending") for number in range(2)]
+    jobs += [Job(f"x{number}", cluster._MAX_BATCH_BYTES - 1, None, "pending") for number in range(2)]
     sizes = [len(batch) for batch in cluster.batches(iter(jobs))]
     assert sizes == [50, 50, 20, 1, 1]
     assert [job for batch in cluster.batches(iter(jobs)) for job in batch] == jobs
 
 
 def test_secrets_are_not_shown():
-    work = cluster.Work("a", "b", {"s3": {"secret": "hush"}}, verify=True, overwrite=True)
+    work = cluster.BatchSettings("a", "b", {"s3": {"secret": "hush"}}, verify=True, overwrite=True)
     assert "hush" not in repr(work)
 
 

@@ -13,27 +13,27 @@ from fsspec.callbacks import Callback
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive
-from cosv4fs.migrate.places import Place
+from cosv4fs.migrate.locations import Location
 from tests.support import MIB, content
 
 KINDS = ["file", "memory", "cosv4"]
 
 
 @pytest.fixture
-def place(tmp_path, fs):
-    """Return places of several kinds for names of files."""
+def location(tmp_path, fs):
+    """Return locations of several kinds for names of files."""
     memory, top = fsspec.filesystem("memory"), f"/{uuid.uuid4().hex}"
     memory.mkdir(top)
     tops = {"file": (fsspec.filesystem("file"), str(tmp_path)), "memory": (memory, top), "cosv4": (fs, "data")}
-    yield lambda kind, name: Place(tops[kind][0], f"{tops[kind][1]}/{name}")
+    yield lambda kind, name: Location(tops[kind][0], f"{tops[kind][1]}/{name}")
     memory.rm(top, recursive=True)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB])
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
-def test_bytes_arrive_and_are_told(place, source, target, size):
-    old, new, data = place(source, "old 中文"), place(target, "deep/er/new"), content(size, seed=1)
+def test_bytes_arrive_and_are_told(location, source, target, size):
+    old, new, data = location(source, "old 中文"), location(target, "deep/er/new"), content(size, seed=1)
     old.fs.pipe_file(old.path, data)
     callback = Callback()
     copy_file(old, new, callback)
@@ -48,11 +48,11 @@ def test_bytes_arrive_and_are_told(place, source, target, size):
 
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
-def test_a_missing_source_leaves_the_target_alone(place, source, target):
-    new = place(target, "new")
+def test_a_missing_source_leaves_the_target_alone(location, source, target):
+    new = location(target, "new")
     new.fs.pipe_file(new.path, b"before")
     with pytest.raises(FileNotFoundError):
-        copy_file(place(source, "none"), new)
+        copy_file(location(source, "none"), new)
     assert new.fs.cat_file(new.path) == b"before"
 
 
@@ -74,8 +74,8 @@ class Broken(io.RawIOBase):
 
 
 @pytest.mark.parametrize("size", [10, 9 * MIB])
-def test_a_stream_that_breaks_publishes_nothing(place, size):
-    new = place("cosv4", "new")
+def test_a_stream_that_breaks_publishes_nothing(location, size):
+    new = location("cosv4", "new")
     new.fs.pipe_file(new.path, b"before")
     with pytest.raises(OSError, match="broken"):
         receive(io.BufferedReader(Broken(size)), new)
@@ -84,13 +84,13 @@ def test_a_stream_that_breaks_publishes_nothing(place, size):
 
 
 @pytest.mark.parametrize("target", KINDS)
-def test_pipes_have_no_size(place, target, tmp_path):
+def test_pipes_have_no_size(location, target, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     data = content(5 * MIB)
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
     writer.start()
-    new, callback = place(target, "new"), Callback()
-    copy_file(place("file", "pipe"), new, callback)
+    new, callback = location(target, "new"), Callback()
+    copy_file(location("file", "pipe"), new, callback)
     writer.join(30)
     assert new.fs.cat_file(new.path) == data
     assert callback.value == len(data)
@@ -117,15 +117,15 @@ class Remembering(AbstractFileSystem):
 
 def test_directories_that_another_instance_has_made():
     one, other = Remembering(), Remembering()
-    make_directory(Place(other, "/a"))
+    make_directory(Location(other, "/a"))
     for number in range(3):
-        make_directory(Place(one, f"/{number}"))
-        make_directory(Place(other, f"/{number}"))
+        make_directory(Location(one, f"/{number}"))
+        make_directory(Location(other, f"/{number}"))
 
 
-def test_threads_make_one_directory_after_another(place, monkeypatch):
+def test_threads_make_one_directory_after_another(location, monkeypatch):
     """Some filesystems, as that of SFTP, look for a directory and then make it, and fail when it is there by then."""
-    old, new, busy, met = place("cosv4", "a"), place("memory", "deep"), threading.Lock(), []
+    old, new, busy, met = location("cosv4", "a"), location("memory", "deep"), threading.Lock(), []
     old.fs.pipe_file(old.path, b"a")
 
     def makedirs(_path, exist_ok=False):

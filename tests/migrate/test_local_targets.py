@@ -75,7 +75,7 @@ def test_two_migrations_into_one_folder_publish_whole_files(run, out):
 
 def test_a_migration_that_runs_already_is_not_begun_again(run):
     def again():
-        with pytest.raises(BlockingIOError, match=r"process \d+ is working with this manifest.*wait for it"):
+        with pytest.raises(BlockingIOError, match=r"process \d+ is using this manifest.*wait for it"):
             run("source", OLD)
 
     assert run("source", OLD, again).failed == 0

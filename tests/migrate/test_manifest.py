@@ -89,7 +89,7 @@ def test_what_is_no_manifest_is_left_alone(path, book):
 )
 def test_what_has_changed_is_pending_again(book, changed):
     listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
-    book.note([Outcome("x", VERIFIED, "copied", "c"), Outcome("y", VERIFIED, "copied", "c")])
+    book.record([Outcome("x", VERIFIED, "copied", "c"), Outcome("y", VERIFIED, "copied", "c")])
     listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
     assert states(book) == {"x": VERIFIED, "y": VERIFIED}
     listing(book, changed, Listed("y", 1, 5.0, "a"))
@@ -129,7 +129,7 @@ def test_jobs_come_once_each_whatever_becomes_of_them(book):
     seen = []
     for job in book.jobs(verify=False, page=3):
         seen.append(job.path)
-        book.note([Outcome(job.path, FAILED, error="no")])
+        book.record([Outcome(job.path, FAILED, error="no")])
     assert seen == [f"{number:02}" for number in range(10)]
     assert len(book.failures(100)) == 11
     assert len(list(book.jobs(verify=False))) == 10, "what failed is tried again by the next run"
@@ -138,7 +138,7 @@ def test_jobs_come_once_each_whatever_becomes_of_them(book):
 def test_copied_files_are_work_only_when_they_have_to_be_verified(book):
     listing(book, Listed("x", 1, 2.0, "a"))
     book.begin("x")
-    book.note([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)])
+    book.record([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)])
     assert book.work(verify=False) == (0, 0)
     assert book.work(verify=True) == (1, 1)
     assert list(book.jobs(verify=True)) == [Job("x", 1, "a", COPIED, "copied", "c")]
@@ -150,9 +150,9 @@ def test_attempts_are_counted(book, began):
     for _ in range(3):
         if began:
             book.begin("x")
-        book.note([Outcome("x", FAILED, error="no", is_begun=True)], began=began)
+        book.record([Outcome("x", FAILED, error="no", is_begun=True)], begun=began)
     (row,) = book.rows()
     assert (row["attempts"], row["is_written"]) == (3, 1)
-    book.note([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)], began=began)
+    book.record([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)], begun=began)
     (row,) = book.rows()
     assert row["is_written"] == 0, "what is known complete is nobody's half"

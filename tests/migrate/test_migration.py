@@ -21,10 +21,10 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.migrate.copying import stream
+from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.manifest import FAILED, PENDING, Job
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
-from cosv4fs.migrate.moving import Mover
-from cosv4fs.migrate.places import Place, open_place
+from cosv4fs.migrate.migrator import FileMigrator
 from tests.support import MIB, content
 
 FILES = {
@@ -94,8 +94,8 @@ class Late(MemoryFileSystem):
 
 def test_a_listing_that_is_remembered_late_is_not_believed(source, fs):
     target = Late(skip_instance_cache=True)
-    mover = Mover(Place(fs, "data/in"), Place(target, "/late"), verify=True)
-    outcome = mover.move(Job("a.bin", 70_000, None, PENDING), Callback())
+    mover = FileMigrator(Location(fs, "data/in"), Location(target, "/late"), verify=True)
+    outcome = mover.migrate(Job("a.bin", 70_000, None, PENDING), Callback())
     assert (outcome.state, outcome.error) == ("verified", "")
     assert target.cat_file("/late/a.bin") == FILES["a.bin"]
 
@@ -200,14 +200,14 @@ def test_damage_on_the_way_publishes_nothing(run, emulator, target, s3, bucket, 
 def test_streaming_publishes_nothing_when_the_block_fails(fs, s3, bucket, s3_options, size):
     fs.pipe_file("data/in/x", content(size))
     s3.pipe_file(f"{bucket}/x", b"old")
-    target = open_place(f"s3://{bucket}/x", {"s3": s3_options | {"default_block_size": 5 * MIB}})
+    target = open_location(f"s3://{bucket}/x", {"s3": s3_options | {"default_block_size": 5 * MIB}})
 
     def refuse(count, sha):
         assert count == size
         raise OSError(5, "refused")
 
     with pytest.raises(OSError, match="refused"):
-        stream(Place(fs, "data/in/x"), target, accept=refuse)
+        stream(Location(fs, "data/in/x"), target, accept=refuse)
     assert s3.cat_file(f"{bucket}/x") == b"old"
     assert s3.list_multipart_uploads(bucket) == []
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_read_or_stored_is_named(tmp_path):
     report = migrate(str(here), str(tmp_path / "out"), manifest=tmp_path / "m")
     assert dict(report.failures) == {
         "loop": "it is a link to a directory, which is not followed",
-        "broken": "it is a link that leads nowhere",
+        "broken": "it is a broken link",
         "pipe": "it is neither a file nor a directory",
     }
     assert below(tmp_path / "out") == {"file": b"1", "link": b"1"}
@@ -245,8 +245,8 @@ def test_names_that_are_no_text_are_failures_also_of_directories(tmp_path):
             file.write(b"1")
     report = migrate(str(tmp_path / "in"), str(tmp_path / "out"), manifest=tmp_path / "m", rows=tmp_path / "rows")
     assert dict(report.failures) == {
-        "a\\udcff": "it is a file whose name is no text",
-        "b\\udcff": "it is a directory whose name is no text",
+        "a\\udcff": "it is a file whose name is not valid UTF-8",
+        "b\\udcff": "it is a directory whose name is not valid UTF-8",
     }
     assert below(tmp_path / "out") == {"good": b"1"}
 
@@ -256,7 +256,7 @@ def test_keys_with_empty_names_are_failures_and_marks_of_directories_are_not(s3,
     for key in keys:
         s3.call_s3("put_object", Bucket=bucket, Key=key, Body=b"x" if key == "d/full/" or key[-1] != "/" else b"")
     report = migrate(f"s3://{bucket}/d", str(tmp_path / "out"), options=options, manifest=tmp_path / "m", verify=True)
-    nameless = "with an empty name in its path, as // in a key makes it"
+    nameless = "with an empty component in its path, such as // in a key"
     assert dict(report.failures) == {
         "/": f"it is a directory {nameless}",
         "sub/": f"it is a directory {nameless}",
@@ -298,13 +298,13 @@ def test_another_service_has_another_manifest(run, source, options, tmp_path, mo
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with Emulator(buckets=("data",)) as other:
         elsewhere = {"cosv4": other.storage_options}
-        open_place(source, elsewhere).fs.pipe_file("data/in/a.bin", b"x")
+        open_location(source, elsewhere).fs.pipe_file("data/in/a.bin", b"x")
         with pytest.raises(ValueError, match="another migration"):
             migrate(source, str(tmp_path / "out"), options=elsewhere, manifest=tmp_path / "manifest.sqlite")
-        target = open_place(str(tmp_path / "out"))
-        one = default_manifest(open_place(source, options), target)
-        assert one == default_manifest(open_place(source, options), target)
-        assert one != default_manifest(open_place(source, elsewhere), target)
+        target = open_location(str(tmp_path / "out"))
+        one = default_manifest(open_location(source, options), target)
+        assert one == default_manifest(open_location(source, options), target)
+        assert one != default_manifest(open_location(source, elsewhere), target)
         assert one.parent == tmp_path / "state/cosv4fs"
 
 
@@ -446,7 +446,7 @@ def test_an_interrupt_does_not_wait_for_the_comparison_of_a_large_file(tmp_path,
 def test_all_coffers_arrive(tmp_path):
     with CofferEmulator(coffers=("one-1250000000", "two-1250000000")) as running:
         options = {"cdcs": running.storage_options}
-        coffers = open_place("cdcs://", options).fs
+        coffers = open_location("cdcs://", options).fs
         coffers.pipe({"one-1250000000/a": b"1", "two-1250000000/b/c": b"2"})
         report = migrate("cdcs://", str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
     assert counts(report) == (2, 0, 0, 0, 0)
@@ -476,9 +476,9 @@ def test_every_archive_has_a_manifest_of_its_own(fs, options, tmp_path, monkeypa
 
 
 def test_a_password_or_a_signature_in_a_url_is_not_in_the_name_of_a_manifest(tmp_path):
-    here = open_place(str(tmp_path))
+    here = open_location(str(tmp_path))
     url = "http://me:hush@loud@127.0.0.1/x?signature="
-    one, other = (default_manifest(open_place(url + text), here) for text in ("first", "second"))
+    one, other = (default_manifest(open_location(url + text), here) for text in ("first", "second"))
     assert one != other
     assert not any(secret in one.name for secret in ("me-", "hush", "loud", "first"))
 
@@ -520,8 +520,8 @@ def test_what_is_not_as_listed_is_not_published(tmp_path, size, sha, said):
     for folder, value in (("in", b"new"), ("out", b"old")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x").write_bytes(value)
-    mover = Mover(open_place(str(tmp_path / "in")), open_place(str(tmp_path / "out")), verify=False)
-    outcome = mover.move(Job("x", size, sha, PENDING), Callback())
+    mover = FileMigrator(open_location(str(tmp_path / "in")), open_location(str(tmp_path / "out")), verify=False)
+    outcome = mover.migrate(Job("x", size, sha, PENDING), Callback())
     assert (outcome.state, outcome.is_begun) == (FAILED, True)
     assert said in outcome.error
     assert below(tmp_path / "out") == {"x": b"old"}

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.migrate.copying import copy_file
-from cosv4fs.migrate.places import Instances, Place, open_place
-from cosv4fs.migrate.plan import check_apart, compare, files_below, modified, pairs_of
+from cosv4fs.migrate.listing import find_files, modification_time
+from cosv4fs.migrate.locations import Location, ThreadInstances, open_location
+from cosv4fs.migrate.plan import check_apart, compare, pair_files
 
 # names of files and of folders differ, so that any set of paths is a tree
 FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
@@ -34,17 +35,17 @@ def planted(tree, name="tree"):
     top = f"/{uuid.uuid4().hex}"
     fs.makedirs(f"{top}/{name}")
     fs.pipe({f"{top}/{name}/{relative}": data for relative, data in tree.items()})
-    return Place(fs, f"{top}/{name}"), partial(fs.rm, top, recursive=True)
+    return Location(fs, f"{top}/{name}"), partial(fs.rm, top, recursive=True)
 
 
-def grown(place):
-    """Return the contents of all files below a place."""
-    return {relative: place.fs.cat_file(place.below(relative).path) for relative in files_below(place)}
+def grown(location):
+    """Return the contents of all files below a location."""
+    return {relative: location.fs.cat_file(location.join(relative).path) for relative in find_files(location)}
 
 
 def copy(pairs):
     for pair in pairs:
-        if not pair.is_folder:
+        if not pair.is_directory:
             copy_file(pair.source, pair.target)
 
 
@@ -54,8 +55,10 @@ def test_a_directory_goes_where_cp_puts_it(tree, there, exists, contents, into):
     source, remove_source = planted(tree)
     target, remove_target = planted(there if exists else {}, "target" if exists else "other")
     try:
-        goal = Place(target.fs, target.path if exists else target.path[: -len("other")] + "target", is_folder=into)
-        copy(pairs_of([Place(source.fs, source.path, is_folder=contents)], goal, recursive=True))
+        goal = Location(
+            target.fs, target.path if exists else target.path[: -len("other")] + "target", trailing_slash=into
+        )
+        copy(pair_files([Location(source.fs, source.path, trailing_slash=contents)], goal, recursive=True))
         prefix = "tree/" if (exists or into) and not contents else ""
         expected = (there if exists else {}) | {prefix + relative: data for relative, data in tree.items()}
         assert grown(goal) == expected
@@ -72,12 +75,12 @@ def test_files_go_into_a_directory_unless_two_have_one_name(tree):
     try:
         target = source.at(source.path.removesuffix("tree") + "target")
         names = [relative.rpartition("/")[2] for relative in tree]
-        sources = [source.below(relative) for relative in tree]
+        sources = [source.join(relative) for relative in tree]
         if len(set(names)) < len(names):
-            with pytest.raises(OSError, match="would both become this file"):
-                pairs_of(sources, target, recursive=False)
+            with pytest.raises(OSError, match="would both be copied to this path"):
+                pair_files(sources, target, recursive=False)
             return
-        copy(pairs_of(sources, target, recursive=False))
+        copy(pair_files(sources, target, recursive=False))
         if len(tree) == 1:
             assert target.fs.cat_file(target.path) == next(iter(tree.values()))
         else:
@@ -94,10 +97,10 @@ def test_what_compare_says_makes_the_target_like_the_source(ours, theirs):
     try:
         found = compare(source, target, by_content=True)
         assert found.same == sum(theirs.get(relative) == data for relative, data in ours.items())
-        assert {pair.target.path for pair, _ in found.copies}.isdisjoint(place.path for place in found.deletions)
+        assert {pair.target.path for pair, _ in found.copies}.isdisjoint(location.path for location in found.deletions)
         copy([pair for pair, _ in found.copies])
-        for place in found.deletions:
-            place.fs.rm_file(place.path)
+        for location in found.deletions:
+            location.fs.rm_file(location.path)
         assert grown(target) == ours
         assert compare(source, target, by_content=True) == compare(source, target, by_time=False)
         assert compare(source, target) == type(found)((), (), len(ours))
@@ -106,8 +109,8 @@ def test_what_compare_says_makes_the_target_like_the_source(ours, theirs):
         remove_target()
 
 
-def local(path, is_folder=False):
-    return Place(fsspec.filesystem("file"), str(path), is_folder)
+def local(path, trailing_slash=False):
+    return Location(fsspec.filesystem("file"), str(path), trailing_slash)
 
 
 @pytest.fixture
@@ -121,19 +124,19 @@ def folder(tmp_path):
 
 
 def test_empty_directories_are_pairs_where_both_sides_have_such(folder, fs, options):
-    for target in (local(folder / "out"), open_place("cosv4://data/out", options)):
-        found = pairs_of([local(folder / "in")], target, recursive=True)
-        assert [pair.target.path for pair in found if pair.is_folder] == [f"{target.path}/empty/deeper"]
+    for target in (local(folder / "out"), open_location("cosv4://data/out", options)):
+        found = pair_files([local(folder / "in")], target, recursive=True)
+        assert [pair.target.path for pair in found if pair.is_directory] == [f"{target.path}/empty/deeper"]
     fs.pipe_file("data/x/a", b"")
     fs.makedirs("data/x/empty/deeper")
-    found = pairs_of([Place(fs, "data/x")], local(folder / "out"), recursive=True)
-    assert [pair.source.path for pair in found if pair.is_folder] == ["data/x/empty/deeper"]
-    (only,) = pairs_of([Place(fs, "data/x/empty/deeper")], local(folder / "out"), recursive=True)
-    assert (only.is_folder, only.target.path) == (True, str(folder / "out"))
-    s3 = open_place("s3://bucket/x", options)
+    found = pair_files([Location(fs, "data/x")], local(folder / "out"), recursive=True)
+    assert [pair.source.path for pair in found if pair.is_directory] == ["data/x/empty/deeper"]
+    (only,) = pair_files([Location(fs, "data/x/empty/deeper")], local(folder / "out"), recursive=True)
+    assert (only.is_directory, only.target.path) == (True, str(folder / "out"))
+    s3 = open_location("s3://bucket/x", options)
     s3.fs.isdir = s3.fs.exists = lambda _path: False
     try:
-        assert not any(pair.is_folder for pair in pairs_of([local(folder / "in")], s3, recursive=True))
+        assert not any(pair.is_directory for pair in pair_files([local(folder / "in")], s3, recursive=True))
     finally:
         del s3.fs.isdir, s3.fs.exists
 
@@ -145,7 +148,9 @@ def test_links_and_pipes_below_a_directory_are_not_followed(folder):
     (folder / "in/lost").symlink_to("nowhere")
     os.mkfifo(folder / "in/pipe")
     os.utime(folder / "in/a", (100, 100))
-    found = {pair.source.name: pair for pair in pairs_of([local(folder / "in")], local(folder / "out"), recursive=True)}
+    found = {
+        pair.source.name: pair for pair in pair_files([local(folder / "in")], local(folder / "out"), recursive=True)
+    }
     refused = {name for name, pair in found.items() if pair.refusal}
     assert refused == {"link", "loop", "pipe"}
     # the time of what it leads to
@@ -180,23 +185,23 @@ def test_a_directory_that_cannot_be_listed_is_an_error(folder, monkeypatch, caus
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(type(cause)):
-        files_below(local(folder / "in"))
+        find_files(local(folder / "in"))
     monkeypatch.undo()
     plain = Plain(cause)
     plain.pipe_file("/test-plan/in/sub/b", b"")
     try:
         with pytest.raises(type(cause)):
-            files_below(Place(plain, "/test-plan/in"))
+            find_files(Location(plain, "/test-plan/in"))
         plain.cause = None
-        assert list(files_below(Place(plain, "/test-plan/in"))) == ["sub/b"]
+        assert list(find_files(Location(plain, "/test-plan/in"))) == ["sub/b"]
     finally:
         plain.rm_file("/test-plan/in/sub/b")
 
 
 def test_a_missing_directory_is_an_error(tmp_path, fs):
-    for place in (local(tmp_path / "none"), Place(fs, "data/none")):
+    for location in (local(tmp_path / "none"), Location(fs, "data/none")):
         with pytest.raises(FileNotFoundError):
-            compare(place, local(tmp_path))
+            compare(location, local(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -204,21 +209,21 @@ def test_a_missing_directory_is_an_error(tmp_path, fs):
     [
         ("in", "in", "the same directory"),
         ("in", "link", "the same directory"),
-        ("in", "in/sub", "the target lies in the source"),
-        ("in", "link/new", "the target lies in the source"),
-        ("in/sub", "in", "the source lies in the target"),
+        ("in", "in/sub", "the target is inside the source"),
+        ("in", "link/new", "the target is inside the source"),
+        ("in/sub", "in", "the source is inside the target"),
         ("in", "inside", None),
         ("in", "new", None),
     ],
 )
 def test_places_that_are_not_apart(folder, source, target, said):
     (folder / "link").symlink_to("in")
-    places = local(folder / source), local(folder / target)
+    locations = local(folder / source), local(folder / target)
     if said is None:
-        check_apart(*places)
+        check_apart(*locations)
         return
     with pytest.raises(OSError, match=said):
-        check_apart(*places)
+        check_apart(*locations)
 
 
 @pytest.fixture
@@ -233,30 +238,30 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("into", [False, True])
 def test_a_root_without_a_name(archive, tmp_path, into):
-    place, target = open_place(archive), local(tmp_path / "out")
-    assert list(files_below(place)) == ["sub/b.csv", "top.csv"]
+    location, target = open_location(archive), local(tmp_path / "out")
+    assert list(find_files(location)) == ["sub/b.csv", "top.csv"]
     if into:
         (tmp_path / "out").mkdir()
-    copy(pairs_of([place], target, recursive=True))
+    copy(pair_files([location], target, recursive=True))
     assert grown(target) == {"sub/b.csv": b"22", "top.csv": b"1"}
-    assert compare(place, target, by_time=False).same == 2
+    assert compare(location, target, by_time=False).same == 2
     (tmp_path / "out/more").write_text("x")
-    assert [gone.name for gone in compare(place, target).deletions] == ["more"]
+    assert [gone.name for gone in compare(location, target).deletions] == ["more"]
 
 
 def test_the_root_of_the_memory_is_a_directory(folder):
-    place = open_place("memory://")
-    assert (place.path, place.prefix) == ("/", "/")
+    location = open_location("memory://")
+    assert (location.path, location.prefix) == ("/", "/")
 
 
 def test_a_listing_with_strangers_is_an_error(folder, monkeypatch):
     """What does not lie below a directory must not be left out in silence: `sync` would delete its copy."""
-    place, remove = planted({"a": b"1"})
-    listing = {f"{place.path}/a": {"type": "file", "size": 1}, "/elsewhere/b": {"type": "file", "size": 1}}
-    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing, raising=False)
+    location, remove = planted({"a": b"1"})
+    listing = {f"{location.path}/a": {"type": "file", "size": 1}, "/elsewhere/b": {"type": "file", "size": 1}}
+    monkeypatch.setattr(location.fs, "find", lambda *_, **__: listing, raising=False)
     try:
-        with pytest.raises(OSError, match="'/elsewhere/b', which is not below it"):
-            files_below(place)
+        with pytest.raises(OSError, match="'/elsewhere/b', which is outside"):
+            find_files(location)
     finally:
         monkeypatch.undo()
         remove()
@@ -264,17 +269,19 @@ def test_a_listing_with_strangers_is_an_error(folder, monkeypatch):
 
 def test_names_that_cannot_be_used_are_refused_alone(folder, monkeypatch):
     """Object stores have keys such as `d//x`; the others are copied."""
-    place, remove = planted({"a": b"1"})
+    location, remove = planted({"a": b"1"})
     names = ("a", "sub//x", "./y", "../z")
-    listing = {f"{place.path}/{name}": {"type": "file", "size": 1} for name in names}
-    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing)
-    monkeypatch.setattr(place.fs, "ls", lambda *_, **__: [])
+    listing = {f"{location.path}/{name}": {"type": "file", "size": 1} for name in names}
+    monkeypatch.setattr(location.fs, "find", lambda *_, **__: listing)
+    monkeypatch.setattr(location.fs, "ls", lambda *_, **__: [])
     try:
-        pairs = [pair for pair in pairs_of([place], local(folder / "out"), recursive=True) if not pair.is_folder]
-        found = {pair.source.path.removeprefix(place.path + "/"): pair.refusal for pair in pairs}
+        pairs = [
+            pair for pair in pair_files([location], local(folder / "out"), recursive=True) if not pair.is_directory
+        ]
+        found = {pair.source.path.removeprefix(location.path + "/"): pair.refusal for pair in pairs}
         assert set(found) == set(names)
         assert [name for name, refusal in found.items() if "cannot be used" in refusal] == sorted(names[1:])
-        assert len(compare(place, local(folder / "out")).copies) == 4
+        assert len(compare(location, local(folder / "out")).copies) == 4
     finally:
         monkeypatch.undo()
         remove()
@@ -283,8 +290,13 @@ def test_names_that_cannot_be_used_are_refused_alone(folder, monkeypatch):
 def test_links_that_cannot_be_followed_are_refused_alone(folder):
     (folder / "in/circle").symlink_to("circle")
     (folder / "in/through").symlink_to("a/x")
-    found = {pair.source.name: pair for pair in pairs_of([local(folder / "in")], local(folder / "out"), recursive=True)}
-    assert {name for name, pair in found.items() if "cannot be looked at" in pair.refusal} == {"circle", "through"}
+    found = {
+        pair.source.name: pair for pair in pair_files([local(folder / "in")], local(folder / "out"), recursive=True)
+    }
+    assert {name for name, pair in found.items() if "its status cannot be read" in pair.refusal} == {
+        "circle",
+        "through",
+    }
 
 
 def test_a_link_at_the_target_does_not_lead_out_of_it(folder, tmp_path):
@@ -293,7 +305,7 @@ def test_a_link_at_the_target_does_not_lead_out_of_it(folder, tmp_path):
     (folder / "copy").mkdir()
     (folder / "copy/sub").symlink_to(outside)
     copies = {pair.source.name: pair for pair, _ in compare(local(folder / "in"), local(folder / "copy")).copies}
-    behind = {name for name, pair in copies.items() if "stands where its directory would be" in pair.refusal}
+    behind = {name for name, pair in copies.items() if "has the name of its directory" in pair.refusal}
     assert behind == {path.name for path in (folder / "in/sub").rglob("*") if path.is_file()}
     (folder / "in/hollow").write_text("")
     (folder / "copy/hollow").symlink_to(outside)
@@ -302,13 +314,13 @@ def test_a_link_at_the_target_does_not_lead_out_of_it(folder, tmp_path):
 
 
 def test_what_only_sizes_could_tell_is_counted(folder, monkeypatch):
-    place, remove = planted({"a": b"1", "b": b"2", "empty": b""})
+    location, remove = planted({"a": b"1", "b": b"2", "empty": b""})
     other, remove_other = planted({"a": b"x", "b": b"y", "empty": b""})
     try:
-        assert compare(place, other).undated == 0
-        monkeypatch.setattr("cosv4fs.migrate.plan.modified", lambda _info: None)
-        assert (compare(place, other).undated, compare(place, other).same) == (2, 3)
-        assert compare(place, other, by_content=True).undated == 0
+        assert compare(location, other).undated == 0
+        monkeypatch.setattr("cosv4fs.migrate.plan.modification_time", lambda _info: None)
+        assert (compare(location, other).undated, compare(location, other).same) == (2, 3)
+        assert compare(location, other, by_content=True).undated == 0
     finally:
         remove()
         remove_other()
@@ -325,43 +337,43 @@ class OneThread(AbstractFileSystem):
 
 
 def test_threads_have_instances_of_their_own(fs):
-    place = Place(OneThread("x", more=1), "/a")
+    location = Location(OneThread("x", more=1), "/a")
     with ThreadPoolExecutor(1) as pool:
-        mine = pool.submit(place.mine).result()
+        mine = pool.submit(location.for_thread).result()
         assert (mine.path, mine.fs.storage_args, mine.fs.storage_options) == ("/a", ("x",), {"more": 1})
-        assert mine.fs.thread == pool.submit(threading.get_ident).result() != place.fs.thread
-        for shared in (Place(fs, "data/a"), local("/a"), Place(fsspec.filesystem("memory"), "/a")):
-            assert pool.submit(shared.mine).result().fs is shared.fs
+        assert mine.fs.thread == pool.submit(threading.get_ident).result() != location.fs.thread
+        for shared in (Location(fs, "data/a"), local("/a"), Location(fsspec.filesystem("memory"), "/a")):
+            assert pool.submit(shared.for_thread).result().fs is shared.fs
 
 
 def test_a_thread_opens_a_filesystem_once(archive):
     """An archive would be read anew, and another connection be made, for every file."""
-    place, own = open_place(archive), Instances()
-    assert own.of(place) is place
+    location, own = open_location(archive), ThreadInstances()
+    assert own.of(location) is location
     with ThreadPoolExecutor(1) as pool:
-        first, again = (pool.submit(own.of, place.at("top.csv")).result() for _ in range(2))
-        assert first.fs is again.fs is not place.fs
+        first, again = (pool.submit(own.of, location.at("top.csv")).result() for _ in range(2))
+        assert first.fs is again.fs is not location.fs
         assert first.path == "top.csv"
 
 
 def test_a_wrapped_filesystem_is_for_as_many_threads_as_what_it_wraps(fs):
-    one, many = (Place(DirFileSystem("a", inner), "x") for inner in (OneThread(), fs))
+    one, many = (Location(DirFileSystem("a", inner), "x") for inner in (OneThread(), fs))
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(one.mine).result().fs.fs.thread != one.fs.fs.thread
-        assert pool.submit(many.mine).result().fs is many.fs
+        assert pool.submit(one.for_thread).result().fs.fs.thread != one.fs.fs.thread
+        assert pool.submit(many.for_thread).result().fs is many.fs
 
 
 def test_marks_of_directories_are_no_files(folder, monkeypatch):
     """Object stores have an empty key with a slash at its end for a directory that was made in a console."""
-    place, remove = planted({"a": b"1"})
+    location, remove = planted({"a": b"1"})
     sizes = {"a": 1, "sub/": 0, "sub/b": 1, "full/": 2}
-    listing = {f"{place.path}/{name}": {"type": "file", "size": size} for name, size in sizes.items()}
-    listing[f"{place.path}/"] = {"type": "file", "size": 0}
-    monkeypatch.setattr(place.fs, "find", lambda *_, **__: listing)
+    listing = {f"{location.path}/{name}": {"type": "file", "size": size} for name, size in sizes.items()}
+    listing[f"{location.path}/"] = {"type": "file", "size": 0}
+    monkeypatch.setattr(location.fs, "find", lambda *_, **__: listing)
     try:
-        assert sorted(files_below(place)) == ["a", "full/", "sub/b"]
-        refused = [pair for pair, _ in compare(place, local(folder / "out")).copies if pair.refusal]
-        assert [pair.source.path for pair in refused] == [f"{place.path}/full/"]
+        assert sorted(find_files(location)) == ["a", "full/", "sub/b"]
+        refused = [pair for pair, _ in compare(location, local(folder / "out")).copies if pair.refusal]
+        assert [pair.source.path for pair in refused] == [f"{location.path}/full/"]
     finally:
         monkeypatch.undo()
         remove()
@@ -384,13 +396,13 @@ def test_times_of_all_kinds():
         {"modify": "20240501120000.123"},
         {"created": noon},
     ):
-        assert modified(info) == noon.timestamp(), info
+        assert modification_time(info) == noon.timestamp(), info
     # archives mean the time of this machine
-    assert modified({"date_time": (2024, 5, 1, 12, 0, 0)}) == datetime(2024, 5, 1, 12).timestamp()
-    assert modified({"date_time": (1980, 0, 0, 0, 0, 0)}) is None
-    assert modified({"name": "x"}) is None
+    assert modification_time({"date_time": (2024, 5, 1, 12, 0, 0)}) == datetime(2024, 5, 1, 12).timestamp()
+    assert modification_time({"date_time": (1980, 0, 0, 0, 0, 0)}) is None
+    assert modification_time({"name": "x"}) is None
 
 
 def test_empty_urls_are_refused():
-    with pytest.raises(ValueError, match="an empty path"):
-        open_place("")
+    with pytest.raises(ValueError, match="the path is empty"):
+        open_location("")

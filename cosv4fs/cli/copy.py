@@ -16,13 +16,13 @@ from fsspec.core import has_magic
 
 from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.bulk import check_targets
-from cosv4fs.cli.failures import Problems
+from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import Crew, Session
 from cosv4fs.display import human_size
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.migrate.copying import Counting, copy_file, make_directory, receive
-from cosv4fs.migrate.places import Instances, Place
-from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, matches, pairs_of
+from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive
+from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, expand_pattern, pair_files
 
 __all__ = ["COMMANDS"]
 
@@ -64,19 +64,19 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     continues where it stopped.
     """
     if "-" in sources:
-        _copy_input(session, sources, session.place(target), dry_run)
+        _copy_input(session, sources, session.location(target), dry_run)
         return
-    places, target_place = [session.place(source) for source in sources], session.place(target)
-    pairs = pairs_of(places, target_place, recursive=recursive)
-    problems = Problems()
+    locations, destination = [session.location(source) for source in sources], session.location(target)
+    pairs = pair_files(locations, destination, recursive=recursive)
+    failures = FailureLog()
     if not dry_run:
-        _copy(session, pairs, jobs, problems)
-    elif not target_place.capabilities.replaces_files:
-        files = (pair for pair in pairs if not pair.is_folder)
-        Crew(jobs, [target_place.fs]).each(lambda pair: _check_free(pair.target), files, problems)
+        _copy(session, pairs, jobs, failures)
+    elif not destination.capabilities.replaces_files:
+        files = (pair for pair in pairs if not pair.is_directory)
+        Crew(jobs, [destination.fs]).each(lambda pair: _check_free(pair.target), files, failures)
     if dry_run:
-        _note_refusals(pairs, problems)
-    _tell(session, [pair for pair in pairs if not pair.is_folder], dry_run, problems)
+        _note_refusals(pairs, failures)
+    _tell(session, [pair for pair in pairs if not pair.is_directory], dry_run, failures)
 
 
 @click.command(short_help="Move files and directories within one filesystem.")
@@ -90,27 +90,27 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     Into the target when that is a directory or ends with a slash. Existing files are replaced, directories are not.
     Nothing moves in a coffer, cdcs://.
     """
-    new = session.place(target)
-    opened = [session.place(source) for source in sources]
-    for place in opened:
-        _check_changeable(place)
-    places = [place for source in opened for place in matches(source)]
-    into = new.is_folder or len(places) > 1 or new.fs.isdir(new.path)
-    goals = [(old, new.below(old.name) if into else new.at(new.path)) for old in places]
+    new = session.location(target)
+    opened = [session.location(source) for source in sources]
+    for location in opened:
+        _check_changeable(location)
+    locations = [location for source in opened for location in expand_pattern(source)]
+    into = new.trailing_slash or len(locations) > 1 or new.fs.isdir(new.path)
+    goals = [(old, new.join(old.name) if into else new.at(new.path)) for old in locations]
     # what several patterns match is moved once
     by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
     check_targets(by_url, "moved")
     moves = by_url.values()
     are_folders = [_check_move(old, goal, recursive) for old, goal in moves]
-    problems = Problems()
+    failures = FailureLog()
     moved = []
     for (old, goal), is_folder in zip(moves, are_folders, strict=True):
-        with problems.noting():
+        with failures.recording():
             _move(old, goal, is_folder)
             moved.append({"source": old.url, "target": goal.url})
     if session.as_json:
         session.show_json(moved)
-    problems.leave()
+    failures.exit()
 
 
 @click.command(short_help="Remove files, and directories with -r.")
@@ -124,27 +124,27 @@ def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dr
 
     Nothing can be removed from a coffer, cdcs://.
     """
-    problems = Problems()
+    failures = FailureLog()
     forgiven = [FileNotFoundError] if force else []
-    for place in map(session.place, urls):
-        _check_removable(place)
-    found: list[Place] = []
+    for location in map(session.location, urls):
+        _check_removable(location)
+    found: list[Location] = []
     for url in urls:
-        with problems.noting(), suppress(*forgiven):
-            found += matches(session.place(url))
-    removed: list[Place] = []
+        with failures.recording(), suppress(*forgiven):
+            found += expand_pattern(session.location(url))
+    removed: list[Location] = []
     folders: set[PurePosixPath] = set()
-    for place in found:
-        if not folders.isdisjoint(PurePosixPath(place.url).parents):
+    for location in found:
+        if not folders.isdisjoint(PurePosixPath(location.url).parents):
             # it went with a directory that the pattern fits, too
             continue
-        with problems.noting(), suppress(*forgiven):
-            if _remove(place, recursive, dry_run):
-                folders.add(PurePosixPath(place.url))
-            removed.append(place)
+        with failures.recording(), suppress(*forgiven):
+            if _remove(location, recursive, dry_run):
+                folders.add(PurePosixPath(location.url))
+            removed.append(location)
     if session.as_json or dry_run:
-        session.show(({"url": place.url} for place in removed), lambda row: f"would remove {row['url']}")
-    problems.leave()
+        session.show(({"url": location.url} for location in removed), lambda row: f"would remove {row['url']}")
+    failures.exit()
 
 
 @click.command(epilog=_SYNC_EXAMPLES, short_help="Make one directory like another.")
@@ -174,7 +174,7 @@ def sync(
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
-    old, new = session.place(source), session.place(target)
+    old, new = session.location(source), session.location(target)
     if old.fs.info(old.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
     if delete and not new.capabilities.replaces_files:
@@ -182,44 +182,47 @@ def sync(
     check_apart(old, new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     gone = difference.deletions if delete else ()
-    problems = Problems()
+    failures = FailureLog()
     replaces = new.capabilities.replaces_files
     differing = [(pair, reason) for pair, reason in difference.copies if not replaces and reason != "new"]
     for pair, reason in differing:
-        problems.note(_differs(pair, reason), pair)
+        failures.record(_differs(pair, reason), pair)
     if dry_run:
-        _note_refusals((pair for pair, _ in difference.copies if problems.why(pair) is None), problems)
+        _note_refusals((pair for pair, _ in difference.copies if failures.reason(pair) is None), failures)
     else:
-        copies = [pair for pair, _ in difference.copies if problems.why(pair) is None]
-        _copy(session, copies, jobs, problems, keep_times=True)
-        if problems.code:
+        copies = [pair for pair, _ in difference.copies if failures.reason(pair) is None]
+        _copy(session, copies, jobs, failures, keep_times=True)
+        if failures.code:
             # what could not be copied may be all that is left of it
             gone = ()
-        own = Instances()
-        Crew(jobs, [new.fs]).each(lambda place: own.of(place).fs.rm_file(place.path), gone, problems)
-    _tell_sync(session, difference, gone, dry_run, problems)
+        own = ThreadInstances()
+        Crew(jobs, [new.fs]).each(lambda location: own.of(location).fs.rm_file(location.path), gone, failures)
+    _tell_sync(session, difference, gone, dry_run, failures)
     failed = "nothing was deleted, because " if delete and difference.deletions and not gone else ""
-    problems.leave(f"{failed}not everything was copied" if failed else "not everything was done")
+    failures.exit(f"{failed}not everything was copied" if failed else "not everything was done")
 
 
 COMMANDS = (cp, mv, rm, sync)
 
 
-def _copy(session: Session, pairs: list[Pair], jobs: int, problems: Problems, *, keep_times: bool = False) -> None:
-    if any(pair.target.is_archive_to_be for pair in pairs[:1]):
+def _copy(session: Session, pairs: list[Pair], jobs: int, failures: FailureLog, *, keep_times: bool = False) -> None:
+    if any(pair.target.is_open_archive for pair in pairs[:1]):
         jobs = 1
-    crew, own = Crew(jobs, {place.fs for pair in pairs[:1] for place in (pair.source, pair.target)}), Instances()
+    crew, own = (
+        Crew(jobs, {location.fs for pair in pairs[:1] for location in (pair.source, pair.target)}),
+        ThreadInstances(),
+    )
     with (
         _hint_at_resuming(session, pairs),
         session.bar(sum(pair.size for pair in pairs), "copying") as advance,
     ):
-        crew.each(lambda pair: _copy_one(pair, own, Counting(advance, crew.stopped), keep_times), pairs, problems)
+        crew.each(lambda pair: _copy_one(pair, own, ByteProgress(advance, crew.stopped), keep_times), pairs, failures)
 
 
-def _copy_one(pair: Pair, own: Instances, callback: Counting, keep_times: bool) -> None:
+def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_times: bool) -> None:
     if pair.refusal:
         raise _refusal(pair)
-    if pair.is_folder:
+    if pair.is_directory:
         make_directory(own.of(pair.target))
         return
     copy_file(own.of(pair.source), own.of(pair.target), callback)
@@ -231,18 +234,18 @@ def _refusal(pair: Pair) -> OSError:
     return OSError(errno.EINVAL, pair.refusal, pair.source.url)
 
 
-def _note_refusals(pairs: Iterable[Pair], problems: Problems) -> None:
+def _note_refusals(pairs: Iterable[Pair], failures: FailureLog) -> None:
     """Tell before anything is copied of what cannot be."""
     for pair in pairs:
         if pair.refusal:
-            problems.note(_refusal(pair), pair)
+            failures.record(_refusal(pair), pair)
 
 
-def _copy_input(session: Session, sources: tuple[str, ...], target: Place, dry_run: bool) -> None:
+def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dry_run: bool) -> None:
     """Copy standard input to a file."""
     if len(sources) > 1:
         raise click.UsageError("standard input, -, is copied alone")
-    if target.is_folder or target.fs.isdir(target.path):
+    if target.trailing_slash or target.fs.isdir(target.path):
         raise IsADirectoryError(
             errno.EISDIR, "it is a directory: name the file that standard input becomes", target.url
         )
@@ -251,7 +254,7 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Place, dry_r
         _check_free(target)
     else:
         with session.bar(None, "copying") as advance:
-            size = receive(sys.stdin.buffer, target, Counting(advance))
+            size = receive(sys.stdin.buffer, target, ByteProgress(advance))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
     if session.as_json:
         session.show_json({"files": rows, "failed": 0, "dry_run": dry_run})
@@ -275,7 +278,7 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
         raise
 
 
-def _check_move(old: Place, goal: Place, recursive: bool) -> bool:
+def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     """Refuse what would not be a move, before anything is changed; return whether it is that of a directory."""
     if old.fs != goal.fs:
         raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
@@ -294,7 +297,7 @@ def _check_move(old: Place, goal: Place, recursive: bool) -> bool:
     return is_folder
 
 
-def _check_removable(place: Place) -> None:
+def _check_removable(location: Location) -> None:
     """Refuse what holds everything, and what is kept for ever.
 
     Raises
@@ -304,25 +307,27 @@ def _check_removable(place: Place) -> None:
     NotImplementedError
         It is in a coffer, or one.
     """
-    _check_changeable(place)
-    if isinstance(place.fs, BucketFileSystem) and "/" not in place.path:
+    _check_changeable(location)
+    if isinstance(location.fs, BucketFileSystem) and "/" not in location.path:
         ways = (
-            f"use the web console; to empty it: cosv4fs rm -r '{place.url}/*'" if place.path else "name a path in one"
+            f"use the web console; to empty it: cosv4fs rm -r '{location.url}/*'"
+            if location.path
+            else "name a path in one"
         )
-        raise click.UsageError(f"{place.url}: a bucket cannot be moved or removed through this API: {ways}")
-    if place.is_local and place.exact == Path(place.exact).anchor:
-        raise click.UsageError(f"{place.url}: everything on this machine is neither moved nor removed")
+        raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
+    if location.is_local and location.canonical == Path(location.canonical).anchor:
+        raise click.UsageError(f"{location.url}: everything on this machine is neither moved nor removed")
 
 
-def _check_changeable(place: Place) -> None:
-    if not place.capabilities.replaces_files:
-        raise NotImplementedError(f"{place.url}: it can be neither moved nor removed, {_KEPT}")
+def _check_changeable(location: Location) -> None:
+    if not location.capabilities.replaces_files:
+        raise NotImplementedError(f"{location.url}: it can be neither moved nor removed, {_KEPT}")
 
 
-def _check_free(place: Place) -> None:
+def _check_free(location: Location) -> None:
     """Refuse to replace what is kept for ever; asked where nothing is copied, so that nobody else refuses."""
-    if not place.capabilities.replaces_files and place.fs.isfile(place.path):
-        raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {_KEPT}", place.url)
+    if not location.capabilities.replaces_files and location.fs.isfile(location.path):
+        raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {_KEPT}", location.url)
 
 
 def _differs(pair: Pair, reason: str) -> OSError:
@@ -332,21 +337,21 @@ def _differs(pair: Pair, reason: str) -> OSError:
     return FileExistsError(errno.EEXIST, text, pair.target.url)
 
 
-def _remove(place: Place, recursive: bool, dry_run: bool) -> bool:
+def _remove(location: Location, recursive: bool, dry_run: bool) -> bool:
     """Remove a file or a directory, and nothing else that its name would fit as a pattern; tell which it was."""
-    is_folder = bool(place.fs.info(place.path)["type"] == "directory")
+    is_folder = bool(location.fs.info(location.path)["type"] == "directory")
     if is_folder and not recursive:
-        raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", place.url)
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
     if is_folder:
-        _check_literal(place)
-    if not dry_run and not is_folder and has_magic(place.path):
-        place.fs.rm_file(place.path)
+        _check_literal(location)
+    if not dry_run and not is_folder and has_magic(location.path):
+        location.fs.rm_file(location.path)
     elif not dry_run:
-        place.fs.rm(place.path, recursive=is_folder)
+        location.fs.rm(location.path, recursive=is_folder)
     return is_folder
 
 
-def _move(old: Place, goal: Place, is_folder: bool) -> None:
+def _move(old: Location, goal: Location, is_folder: bool) -> None:
     """Move one file or directory, and nothing else that its name would fit as a pattern."""
     if _takes_names_literally(old):
         old.fs.mv(old.path, goal.path, recursive=is_folder)
@@ -365,19 +370,19 @@ def _move(old: Place, goal: Place, is_folder: bool) -> None:
         old.fs.rm_file(old.path)
 
 
-def _state(place: Place) -> dict[str, Any]:
+def _state(location: Location) -> dict[str, Any]:
     """Return what tells one content of a file from another, on any filesystem."""
-    place.fs.invalidate_cache(place.fs._parent(place.path))
+    location.fs.invalidate_cache(location.fs._parent(location.path))
     # SFTP calls the time of the last reading so
-    return {name: value for name, value in place.fs.info(place.path).items() if name != "time"}
+    return {name: value for name, value in location.fs.info(location.path).items() if name != "time"}
 
 
-def _takes_names_literally(place: Place) -> bool:
+def _takes_names_literally(location: Location) -> bool:
     """Return whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
-    return place.is_local or isinstance(place.fs, ObjectFileSystem)
+    return location.is_local or isinstance(location.fs, ObjectFileSystem)
 
 
-def _check_literal(place: Place) -> None:
+def _check_literal(location: Location) -> None:
     """Refuse a directory whose name would be taken for a pattern, which others fit as well.
 
     Raises
@@ -385,35 +390,35 @@ def _check_literal(place: Place) -> None:
     NotImplementedError
         It is such a directory.
     """
-    if has_magic(place.path) and not _takes_names_literally(place):
+    if has_magic(location.path) and not _takes_names_literally(location):
         text = "its filesystem takes the name for a pattern, so that other directories would go with it"
-        raise NotImplementedError(f"{place.url}: {text}: remove or move the files in it")
+        raise NotImplementedError(f"{location.url}: {text}: remove or move the files in it")
 
 
-def _tell(session: Session, pairs: list[Pair], dry_run: bool, problems: Problems) -> None:
-    rows = [_described(pair, problems) for pair in pairs]
+def _tell(session: Session, pairs: list[Pair], dry_run: bool, failures: FailureLog) -> None:
+    rows = [_described(pair, failures) for pair in pairs]
     size = human_size(sum(row["size"] for row in rows if row["error"] is None))
     verb = "would copy" if dry_run else "copied"
     done = f"{verb} {sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
     if session.as_json:
-        session.show_json({"files": rows, "failed": problems.count, "dry_run": dry_run})
+        session.show_json({"files": rows, "failed": failures.count, "dry_run": dry_run})
     elif dry_run:
         for row in (row for row in rows if row["error"] is None):
             session.say(f"would copy {row['source']} to {row['target']}")
-    if not (session.as_json or problems.count):
+    if not (session.as_json or failures.count):
         click.echo(done, err=True)
     # of a single file, everything was said by its failure
-    problems.leave(done if len(rows) > 1 else "")
+    failures.exit(done if len(rows) > 1 else "")
 
 
 def _tell_sync(
-    session: Session, difference: Difference, gone: Iterable[Place], dry_run: bool, problems: Problems
+    session: Session, difference: Difference, gone: Iterable[Location], dry_run: bool, failures: FailureLog
 ) -> None:
-    copies = [_described(pair, problems) | {"reason": reason} for pair, reason in difference.copies]
-    deletions = [place.url for place in gone if problems.why(place) is None]
+    copies = [_described(pair, failures) | {"reason": reason} for pair, reason in difference.copies]
+    deletions = [location.url for location in gone if failures.reason(location) is None]
     if session.as_json:
         found = {"copies": copies, "deletions": deletions, "same": difference.same, "undated": difference.undated}
-        session.show_json(found | {"failed": problems.count, "dry_run": dry_run})
+        session.show_json(found | {"failed": failures.count, "dry_run": dry_run})
         return
     done = [row for row in copies if row["error"] is None]
     copy, delete = ("would copy", "would delete") if dry_run else ("copied", "deleted")
@@ -427,6 +432,6 @@ def _tell_sync(
         click.echo(f"cosv4fs: {text}", err=True)
 
 
-def _described(pair: Pair, problems: Problems) -> dict[str, Any]:
-    error = problems.why(pair)
+def _described(pair: Pair, failures: FailureLog) -> dict[str, Any]:
+    error = failures.reason(pair)
     return {"source": pair.source.url, "target": pair.target.url, "size": pair.size, "error": error}

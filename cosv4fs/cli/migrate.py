@@ -57,7 +57,7 @@ def migrate_(
     """
     for url in (source, target):
         # so that errors tell the right protocol
-        session.place(url)
+        session.location(url)
     options = _options(session, source, target) if scheduler else session.options
     with Display(session) as watcher:
         result = migrate(
@@ -76,7 +76,7 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     """Return the options with the account that this process took from its environment: workers have another."""
     options = {name: dict(values) for name, values in session.options.items()}
     for url in urls:
-        fs = session.place(url).fs
+        fs = session.location(url).fs
         if isinstance(fs, ObjectFileSystem):
             names = ("appid", "secret_id", "secret_key", "region", "endpoint", "security_token", "anon")
             account = {name: value for name in names if (value := getattr(fs.config, name, None))}

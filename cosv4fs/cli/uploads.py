@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cosv4fs.cli.failures import Group, Problems
+from cosv4fs.cli.failures import FailureLog, Group
 from cosv4fs.cli.session import Ours, Session
 from cosv4fs.display import human_size
-from cosv4fs.migrate.copying import Counting
+from cosv4fs.migrate.copying import ByteProgress
 
 __all__ = ["COMMANDS"]
 
@@ -42,16 +42,16 @@ def resume(session: Session, url: str | None) -> None:
     """
     fs, path = session.ours(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
-    problems = Problems()
+    failures = FailureLog()
     with session.bar(sum(upload["size"] for upload in pending), "uploading") as advance:
         for upload in pending:
-            with problems.noting(upload):
-                fs.put_file(upload["source"], upload["name"], callback=Counting(advance))
-    done = [upload for upload in pending if problems.why(upload) is None]
+            with failures.recording(upload):
+                fs.put_file(upload["source"], upload["name"], callback=ByteProgress(advance))
+    done = [upload for upload in pending if failures.reason(upload) is None]
     session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
     if not pending and not session.as_json:
         click.echo("there is nothing to continue", err=True)
-    problems.leave()
+    failures.exit()
 
 
 @uploads.command()
@@ -59,17 +59,17 @@ def resume(session: Session, url: str | None) -> None:
 @click.pass_obj
 def abort(session: Session, urls: tuple[str, ...]) -> None:
     """Give up the unfinished uploads of files; complete files stay. In a coffer the names are free again."""
-    problems = Problems()
+    failures = FailureLog()
     aborted = []
     for url in urls:
         fs, path = session.ours(url)
         if "/" not in path:
             raise click.UsageError(f"{url}: name the file whose upload is to be given up; clean is for directories")
-        with problems.noting():
+        with failures.recording():
             _abort(fs, path, url)
             aborted.append({"name": path})
     session.show(aborted, lambda row: f"gave up {session.url(row['name'])}")
-    problems.leave()
+    failures.exit()
 
 
 @uploads.command()

@@ -14,8 +14,9 @@ from cosv4fs.cli.session import Session
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import BLOCK
-from cosv4fs.migrate.places import Place
-from cosv4fs.migrate.plan import matches, modified
+from cosv4fs.migrate.listing import modification_time
+from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.plan import expand_pattern
 
 __all__ = ["COMMANDS"]
 
@@ -39,8 +40,8 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
         size = human_size(row["size"]) if human else str(row["size"])
         return f"{'-' if row['type'] == 'directory' else size:>14}  {_time(row['modified']):19}  {name}"
 
-    places = [place for url in urls for place in matches(session.place(url))]
-    session.show((row for place in places for row in _listed(place, recursive, itself)), line)
+    locations = [location for url in urls for location in expand_pattern(session.location(url))]
+    session.show((row for location in locations for row in _listed(location, recursive, itself)), line)
 
 
 @click.command()
@@ -49,15 +50,15 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
 @click.pass_obj
 def tree(session: Session, url: str, level: int | None) -> None:
     """Show a directory with everything below it."""
-    place = session.place(url)
-    if place.fs.info(place.path)["type"] != "directory":
-        raise NotADirectoryError(20, "it is a file: ls or stat shows it", place.url)
+    location = session.location(url)
+    if location.fs.info(location.path)["type"] != "directory":
+        raise NotADirectoryError(20, "it is a file: ls or stat shows it", location.url)
     if session.as_json:
-        session.show_json(_nested(place, level))
+        session.show_json(_nested(location, level))
         return
-    session.say(place.url)
+    session.say(location.url)
     counts = {"directory": 0, "file": 0}
-    for text, kind in _branches(place, "", level):
+    for text, kind in _branches(location, "", level):
         counts["directory" if kind == "directory" else "file"] += 1
         session.say(text)
     directories = f"{counts['directory']} director{'y' if counts['directory'] == 1 else 'ies'}"
@@ -76,7 +77,7 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
         size = human_size(row["size"]) if human else str(row["size"])
         return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
 
-    session.show((row for url in urls for row in _sums(session.place(url), summarize)), line)
+    session.show((row for url in urls for row in _sums(session.location(url), summarize)), line)
 
 
 @click.command()
@@ -84,8 +85,8 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
 @click.pass_obj
 def stat(session: Session, urls: tuple[str, ...]) -> None:
     """Show everything that is known about files or directories."""
-    places = [place for url in urls for place in matches(session.place(url))]
-    infos = [{"url": place.url} | place.fs.info(place.path) for place in places]
+    locations = [location for url in urls for location in expand_pattern(session.location(url))]
+    infos = [{"url": location.url} | location.fs.info(location.path) for location in locations]
     if session.as_json:
         session.show_json(infos)
         return
@@ -101,11 +102,11 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     """Write the contents of files to stdout, one after another."""
     out = sys.stdout.buffer
     start, stop = _span(span)
-    for place in (place for url in urls for place in matches(session.place(url))):
+    for location in (location for url in urls for location in expand_pattern(session.location(url))):
         if span is not None:
-            out.write(place.fs.cat_file(place.path, start, stop))
+            out.write(location.fs.cat_file(location.path, start, stop))
             continue
-        with place.fs.open(place.path, "rb") as reader:
+        with location.fs.open(location.path, "rb") as reader:
             while block := reader.read(BLOCK):
                 out.write(block)
     out.flush()
@@ -128,19 +129,19 @@ def sign(session: Session, url: str, expires: int) -> None:
     Anybody with it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
     cdcs://, have no such URLs.
     """
-    place = session.place(url)
-    info = place.fs.info(place.path)
+    location = session.location(url)
+    info = location.fs.info(location.path)
     if info["type"] == "directory":
-        raise IsADirectoryError(21, "only files can be signed", place.url)
+        raise IsADirectoryError(21, "only files can be signed", location.url)
     try:
-        signed = place.fs.sign(place.path, expiration=expires)
+        signed = location.fs.sign(location.path, expiration=expires)
     except NotImplementedError as error:
-        if isinstance(place.fs, CofferFileSystem):
+        if isinstance(location.fs, CofferFileSystem):
             text = "coffers have no signed URLs, they want signatures in headers only; cp and cat read the file"
-            raise NotImplementedError(f"{place.url}: {text}") from error
+            raise NotImplementedError(f"{location.url}: {text}") from error
         raise click.UsageError(f"{url}: this filesystem has no URLs that could be signed") from error
     if session.as_json:
-        session.show_json({"url": place.url, "signed": signed, "expires": expires})
+        session.show_json({"url": location.url, "signed": signed, "expires": expires})
     else:
         click.echo(signed)
 
@@ -148,18 +149,18 @@ def sign(session: Session, url: str, expires: int) -> None:
 COMMANDS = (ls, tree, du, stat, cat, sign)
 
 
-def _listed(place: Place, recursive: bool, itself: bool) -> list[dict[str, Any]]:
+def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str, Any]]:
     if itself:
-        return [_row(place, place.fs.info(place.path))]
+        return [_row(location, location.fs.info(location.path))]
     if not recursive:
-        return [_row(place, info) for info in _children(place)]
-    found = place.fs.find(place.path, withdirs=True, detail=True)
-    return [_row(place, info) for name, info in found.items() if name.rstrip("/") != place.path]
+        return [_row(location, info) for info in _children(location)]
+    found = location.fs.find(location.path, withdirs=True, detail=True)
+    return [_row(location, info) for name, info in found.items() if name.rstrip("/") != location.path]
 
 
-def _row(place: Place, info: dict[str, Any]) -> dict[str, Any]:
-    url = place.at(info["name"].rstrip("/")).url
-    return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modified(info)}
+def _row(location: Location, info: dict[str, Any]) -> dict[str, Any]:
+    url = location.at(info["name"].rstrip("/")).url
+    return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modification_time(info)}
 
 
 def _time(seconds: float | None) -> str:
@@ -174,45 +175,45 @@ def _told(name: str, value: Any) -> str:
     return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds") if is_time else str(value)
 
 
-def _children(place: Place) -> list[dict[str, Any]]:
-    return sorted(place.fs.ls(place.path, detail=True), key=lambda info: str(info["name"]))
+def _children(location: Location) -> list[dict[str, Any]]:
+    return sorted(location.fs.ls(location.path, detail=True), key=lambda info: str(info["name"]))
 
 
-def _branches(place: Place, indent: str, level: int | None) -> Iterator[tuple[str, str]]:
-    children = _children(place)
+def _branches(location: Location, indent: str, level: int | None) -> Iterator[tuple[str, str]]:
+    children = _children(location)
     for number, info in enumerate(children, 1):
         is_last = number == len(children)
-        child = place.at(info["name"].rstrip("/"))
+        child = location.at(info["name"].rstrip("/"))
         yield f"{indent}{'└── ' if is_last else '├── '}{child.name}", info["type"]
         if info["type"] == "directory" and level != 1:
             deeper = None if level is None else level - 1
             yield from _branches(child, indent + ("    " if is_last else "│   "), deeper)
 
 
-def _nested(place: Place, level: int | None) -> list[dict[str, Any]]:
+def _nested(location: Location, level: int | None) -> list[dict[str, Any]]:
     rows = []
-    for info in _children(place):
-        child = place.at(info["name"].rstrip("/"))
-        row = _row(place, info) | {"name": child.name}
+    for info in _children(location):
+        child = location.at(info["name"].rstrip("/"))
+        row = _row(location, info) | {"name": child.name}
         if info["type"] == "directory" and level != 1:
             row["children"] = _nested(child, None if level is None else level - 1)
         rows.append(row)
     return rows
 
 
-def _sums(place: Place, summarize: bool) -> list[dict[str, Any]]:
-    files = place.fs.find(place.path, detail=True)
+def _sums(location: Location, summarize: bool) -> list[dict[str, Any]]:
+    files = location.fs.find(location.path, detail=True)
     if not files:
         # an empty directory is a sum, a path that is not there an error
-        place.fs.info(place.path)
-    sums: dict[str, list[int]] = {place.path: [0, 0]}
+        location.fs.info(location.path)
+    sums: dict[str, list[int]] = {location.path: [0, 0]}
     for name, info in files.items():
-        for folder in {place.path} if summarize else _folders(name, place.path):
+        for folder in {location.path} if summarize else _folders(name, location.path):
             total = sums.setdefault(folder, [0, 0])
             total[0] += int(info["size"] or 0)
             total[1] += 1
     return [
-        {"url": place.at(folder).url, "size": size, "files": count} for folder, (size, count) in sorted(sums.items())
+        {"url": location.at(folder).url, "size": size, "files": count} for folder, (size, count) in sorted(sums.items())
     ]
 
 

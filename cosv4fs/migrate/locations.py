@@ -1,0 +1,204 @@
+"""Locations: a URL resolved to a filesystem and a path on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import get_protocol
+
+from cosv4fs.capabilities import UNKNOWN, Capabilities
+
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
+"""Protocols of object stores: they have keys but no directories, so none are created there."""
+
+_EMPTY_PATH = "the path is empty: check for an unset variable, or use . for the working directory"
+
+_THREAD_SAFE = (LocalFileSystem, MemoryFileSystem)
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Filesystem options by protocol."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A filesystem and a path on it.
+
+    Parameters
+    ----------
+    fs : AbstractFileSystem
+        The filesystem.
+    path : str
+        Without protocol and without a trailing slash.
+    trailing_slash : bool
+        Whether the URL ended with a slash, and therefore names a directory.
+    """
+
+    fs: AbstractFileSystem
+    path: str
+    trailing_slash: bool = False
+
+    @property
+    def url(self) -> str:
+        """The path with its protocol; local paths have none."""
+        return self.path if self.is_local else str(self.fs.unstrip_protocol(self.path))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a path on the local disk."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def canonical(self) -> str:
+        """The path to compare with others of this filesystem; local symbolic links are resolved."""
+        return os.path.realpath(self.path) if self.is_local else self.path
+
+    def is_same(self, other: Location) -> bool:
+        """Return whether both are the same file or directory."""
+        if self.fs != other.fs:
+            return False
+        if self.is_local:
+            with suppress(OSError):
+                # hard links count as the same file
+                return Path(self.path).samefile(other.path)
+        return self.canonical == other.canonical
+
+    def is_within(self, other: Location) -> bool:
+        """Return whether this path is inside the other."""
+        return (
+            bool(self.fs == other.fs)
+            and self.canonical.startswith(_prefix(other.canonical))
+            and not self.is_same(other)
+        )
+
+    @property
+    def prefix(self) -> str:
+        """The common prefix of all paths inside this one; empty for an unnamed root, as archives have."""
+        return _prefix(self.path)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities that the filesystem declares, or `UNKNOWN`."""
+        found = getattr(self.fs, "capabilities", None)
+        return found if isinstance(found, Capabilities) else UNKNOWN
+
+    @property
+    def is_open_archive(self) -> bool:
+        """Whether this is inside an archive opened for writing, which only one instance can do, file by file."""
+        return getattr(self.fs, "mode", "r") not in ("r", "rb")
+
+    def for_thread(self) -> Location:
+        """Return this location on a filesystem instance that the calling thread may use.
+
+        Most filesystems are not thread-safe, so fsspec makes one instance per thread; sharing one may mix up
+        contents. Instances of this package, local ones and asynchronous ones are thread-safe.
+        """
+        if isinstance(self.fs, DirFileSystem):
+            # it is as thread-safe as the filesystem that it wraps
+            inner = replace(self, fs=self.fs.fs).for_thread().fs
+            return self if inner is self.fs.fs else replace(self, fs=DirFileSystem(self.fs.path, inner))
+        if isinstance(self.fs, _THREAD_SAFE) or self.fs.async_impl or self.capabilities.is_thread_safe:
+            return self
+        if self.is_open_archive:
+            return self
+        # fsspec would cache the instance, and its connection, beyond the end of the thread
+        fs = type(self.fs)(*self.fs.storage_args, **self.fs.storage_options, skip_instance_cache=True)
+        return replace(self, fs=fs)
+
+    def at(self, path: str) -> Location:
+        """Return another path of the same filesystem."""
+        return replace(self, path=path, trailing_slash=False)
+
+    def join(self, relative: str) -> Location:
+        """Return a path inside this one.
+
+        Raises
+        ------
+        ValueError
+            `relative` leads outside, so the listing it comes from cannot be trusted.
+        """
+        parts = relative.split("/")
+        if any(part in ("", ".", "..") for part in parts) or (self.is_local and _escapes(parts)):
+            raise ValueError(f"the name {relative!r} cannot be used inside {self.url}")
+        return self.at(self.prefix + relative)
+
+
+def _prefix(path: str) -> str:
+    return path.rstrip("/") + "/" if path else ""
+
+
+class _Replacements(threading.local):
+    """One thread's instances: pairs of the original and its replacement, by the id of the original."""
+
+    def __init__(self) -> None:
+        self.instances: dict[int, tuple[AbstractFileSystem, AbstractFileSystem]] = {}
+
+
+class ThreadInstances:
+    """Filesystem instances per thread.
+
+    Each thread gets one instance per filesystem, because every further one opens a connection or reads an archive
+    again. The thread that creates this object keeps the original instances.
+    """
+
+    def __init__(self) -> None:
+        self._owner, self._replacements = threading.get_ident(), _Replacements()
+
+    def of(self, location: Location) -> Location:
+        """Return the location for the calling thread; see `Location.for_thread`."""
+        if threading.get_ident() == self._owner:
+            return location
+        instances = self._replacements.instances
+        if id(location.fs) not in instances:
+            # the original is kept, too, so that its id is not reused
+            instances[id(location.fs)] = location.fs, location.for_thread().fs
+        return replace(location, fs=instances[id(location.fs)][1])
+
+
+def _escapes(parts: list[str]) -> bool:
+    return any("\0" in part or (os.sep != "/" and (os.sep in part or ":" in part)) for part in parts)
+
+
+def open_location(url: str, options: Options | None = None) -> Location:
+    """Return the location of a URL or local path.
+
+    Parameters
+    ----------
+    url : str
+        ``cosv4://bucket/dir``, ``s3://…``, ``dir/file``, or an fsspec chain such as ``zip://*::cosv4://…``.
+    options : mapping, optional
+        Filesystem options by protocol.
+
+    Raises
+    ------
+    ValueError, ImportError
+        The URL is empty, the protocol is unknown, or its package is not installed.
+    """
+    if not url:
+        raise ValueError(_EMPTY_PATH)
+    protocols = {get_protocol(part) for part in url.split("::")}
+    given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
+    single = given.pop(get_protocol(url), {}) if "::" not in url else {}
+    fs, path = url_to_fs(url, **single, **given)
+    return Location(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
+
+
+def protocols(location: Location) -> frozenset[str]:
+    """Return all protocol names of a location's filesystem."""
+    known = location.fs.protocol
+    return frozenset({known} if isinstance(known, str) else known)
