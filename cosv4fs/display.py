@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from cosv4fs import bulk
 from cosv4fs.config import Config
+from cosv4fs.options import OPTIONS
 
 __all__ = ["Listing", "filesystem_html", "filesystem_text", "human_size", "service_of", "with_progress"]
 
@@ -20,8 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 50
 """Rows of a listing that a notebook shows."""
 
-_HIDDEN = {"secret_id", "secret_key", "security_token", "proxies", "appid", "region", "endpoint", "protocol"}
-"""Options that are secret, or shown in a line of their own."""
+_SHOWN_APART = ("appid", "region", "endpoint", "anon")
+"""Options that a line of the table tells already."""
 
 
 class Listing(list[Any]):
@@ -63,11 +63,11 @@ def filesystem_html(name: str, config: Config | None) -> str:
         ("appid", config.appid),
         ("access", "anonymous" if config.anon else "signed"),
     ]
-    usual = {field.name: field.default for field in dataclasses.fields(config)} | dict(config.protocol.defaults)
+    shown = [option for option in OPTIONS if option.is_stored and not option.is_secret]
     changed = [
-        (option, str(getattr(config, option)))
-        for option, default in usual.items()
-        if option not in _HIDDEN and getattr(config, option) != default
+        (option.name, str(getattr(config, option.name)))
+        for option in shown
+        if option.name not in _SHOWN_APART and getattr(config, option.name) != option.default_in(config.protocol)
     ]
     return f"<b>{escape(name)}</b>" + _table((), [*(row for row in account if row[1]), *changed])
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from cosv4fs.config import MIB
 from cosv4fs.content import Content
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.integrity import SequentialCheck
 from cosv4fs.transfer.janitor import do_later, start_janitor
 from cosv4fs.transfer.readahead import ReadAhead

@@ -16,9 +16,8 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.config import Config
+from cosv4fs.options import OPTIONS
 from cosv4fs.redaction import clears_frames
-
-_SECRETS = ("secret_id", "secret_key", "security_token", "credentials", "proxies")
 
 
 def token(kind: type, config: Config) -> str:
@@ -31,6 +30,9 @@ def _name(function: Any) -> str:
     """Return what a callable option is called where that tells everything, else what tells it from all others."""
     name = getattr(function, "__qualname__", "<")
     return repr(function) if "<" in name or hasattr(function, "__self__") else f"{function.__module__}.{name}"
+
+
+_SECRETS = {option.name for option in OPTIONS if option.is_secret}
 
 
 class Discreet(type(AbstractFileSystem)):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The supported protocols: hosts, limits, and options that differ. No I/O.
+"""The supported protocols: hosts and limits. No I/O.
 
 The requests of each protocol are in `cosv4fs.api`, the strategies for moving contents in `cosv4fs.transfer`.
 """
@@ -7,15 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-__all__ = ["CDCS", "V3", "V4", "ProtocolSpec"]
 
 _MIB = 1024 * 1024
-
-_ACCOUNT = ("appid", "secret_id", "secret_key", "region", "endpoint")
-
-_NO_TOKEN = (("security_token", "the JSON API of COS knows no temporary keys"),)
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,8 +29,6 @@ class ProtocolSpec:
         The largest number of entries that a page of a listing may be asked to have.
     service_host : str
         Name of the host of what concerns no single region, where there is such a host.
-    account : tuple of str
-        The options that have an environment variable.
     has_appid : bool
         Whether requests name the appid apart from the bucket.
     short_regions : bool
@@ -46,10 +37,6 @@ class ProtocolSpec:
         The bytes that a slice may have.
     max_single_upload : int
         The largest object, in bytes, that one request may upload.
-    defaults : tuple of (str, object)
-        Options whose default is another one.
-    refused : tuple of (str, str)
-        Options that would do nothing, and why.
     """
 
     name: str
@@ -59,13 +46,10 @@ class ProtocolSpec:
     has_regions: bool
     page_size: int
     service_host: str = ""
-    account: tuple[str, ...] = _ACCOUNT
     has_appid: bool = True
     short_regions: bool = True
     slice_sizes: Sequence[int] = (_MIB // 2, _MIB, 2 * _MIB, 3 * _MIB)
     max_single_upload: int = 20 * _MIB
-    defaults: tuple[tuple[str, Any], ...] = ()
-    refused: tuple[tuple[str, str], ...] = _NO_TOKEN
 
     def __repr__(self) -> str:
         return f"<ProtocolSpec {self.name}>"
@@ -76,16 +60,6 @@ class ProtocolSpec:
         if isinstance(sizes, range):
             return min(max(sizes[0], wanted), sizes[-1])
         return max((size for size in sizes if size <= wanted), default=None)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment variable behind each option that has one."""
-        return {option: f"{self.name.upper()}_{option.upper()}" for option in self.account}
-
-    @property
-    def profile_variable(self) -> str:
-        """The environment variable that names a profile."""
-        return f"{self.name.upper()}_PROFILE"
 
 
 V4 = ProtocolSpec(
@@ -116,20 +90,10 @@ CDCS = ProtocolSpec(
     has_regions=True,
     page_size=1000,
     service_host="service.cdcs.myqcloud.com",
-    account=("secret_id", "secret_key", "region", "endpoint", "security_token"),
     has_appid=False,
     short_regions=False,
     # a part is measured in MB, which may mean either (cdcs.md#transport and cdcs.md#upload-part)
     slice_sizes=range(_MIB, 5 * 10**9 + 1),
     max_single_upload=5 * 10**9,
-    defaults=(("slice_size", 8 * _MIB), ("single_upload_limit", 8 * _MIB)),
-    refused=(
-        ("appid", "coffers are named in full, as in name-1250000000"),
-        ("download_endpoint", "coffers answer downloads where they answer everything else: set endpoint"),
-        ("streaming", "coffers always take contents of unknown size"),
-        ("checksum", "every part that coffers take is verified by its MD5"),
-        ("instant_upload", "coffers cannot be asked for contents that they have already"),
-        ("verify_downloads", "coffers tell no checksum that holds for every object"),
-    ),
 )
 """The Data Coffer Service (cdcs.md#service and cdcs.md#transport)."""

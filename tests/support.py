@@ -13,6 +13,8 @@ from cosv4fs.api import CosV4Client
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect, Emulator, faults
+from cosv4fs.options import OPTIONS, options_of
+from cosv4fs.protocols import CDCS, V3, V4
 from cosv4fs.transfer.workers import Workers
 
 KIB = 1024
@@ -269,3 +271,10 @@ def make_service():
 @pytest.fixture
 def service(make_service):
     return make_service()
+
+
+def taken(protocol, options):
+    """Return those of some options that a protocol does not refuse."""
+    [spec] = (spec for spec in (V4, V3, CDCS) if spec.name == protocol)
+    refused = {option.name for option in OPTIONS} - {option.name for option in options_of(spec)}
+    return {name: value for name, value in options.items() if name not in refused}

@@ -20,6 +20,8 @@ LEAVES = {
     "paths",
     "profiles",
     "redaction",
+    "values",
+    "options",
     "config",
     "cache",
     "forking",
@@ -30,7 +32,7 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "runtime", *NAMESPACE}
-FILES = {"content", "file", "opening", "display", "identity", *SHARED}
+FILES = {"content", "file", "opening", "display", "documentation", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
@@ -39,7 +41,9 @@ MAY_IMPORT = {
     "profiles": set(),
     "redaction": set(),
     "forking": set(),
-    "config": {"errors", "protocols", "profiles", "redaction"},
+    "values": {"redaction"},
+    "options": {"protocols", "values"},
+    "config": {"errors", "options", "profiles", "protocols", "redaction"},
     "cache": set(),
     "localfiles": set(),
     "capabilities": set(),
@@ -57,6 +61,7 @@ MAY_IMPORT = {
     "opening": {"file", "content", *SHARED},
     "display": {"bulk", *LEAVES},
     "identity": LEAVES,
+    "documentation": LEAVES,
     "filesystem": FILES,
     "buckets": {"filesystem", *FILES},
     "coffers": {"filesystem", *FILES},

@@ -1,15 +1,20 @@
 """Where a setting comes from, and what is refused."""
 
+import dataclasses
+
 import pytest
 
-from cosv4fs.config import ENVIRONMENT, MIB, Config, resolve
+from cosv4fs.config import Config, resolve
+from cosv4fs.options import MIB, OPTIONS, options_of, variables_of
+from cosv4fs.protocols import CDCS, V3, V4
 
+VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "theId", "secret_key": "theKey", "region": "gz"}
 
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch):
-    for name in ENVIRONMENT.values():
+    for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
 
 
@@ -20,7 +25,7 @@ class TestPrecedence:
 
     def test_then_the_environment(self, monkeypatch):
         for name, value in ACCOUNT.items():
-            monkeypatch.setenv(ENVIRONMENT[name], value)
+            monkeypatch.setenv(VARIABLES[name], value)
         assert resolve({}, {"region": "bj", "appid": 7}) == resolve(ACCOUNT)
 
     def test_then_the_file(self):
@@ -69,6 +74,57 @@ class TestNormalising:
         assert one != resolve(ACCOUNT)
 
 
+class TestText:
+    """Profiles, the environment, fsspec's configuration and ``-o`` hold text."""
+
+    @pytest.mark.parametrize("text", ["False", "false", "NO", "off", "0", " Off ", 0])
+    def test_false(self, text):
+        config = resolve({**ACCOUNT, "use_ssl": text, "verify": text}, {"checksum": text})
+        assert (config.use_ssl, config.verify, config.checksum) == (False, False, False)
+
+    @pytest.mark.parametrize("text", ["True", "true", "Yes", "ON", "1", 1])
+    def test_true(self, text):
+        config = resolve({**ACCOUNT, "anon": text, "verify": text}, {"progress": text})
+        assert (config.anon, config.verify, config.progress) == (True, True, True)
+
+    @pytest.mark.parametrize("text", ["", "maybe", "2", "y", 2, 1.0, None, []])
+    def test_neither(self, text):
+        if text is None:
+            assert resolve({**ACCOUNT, "use_ssl": None}).use_ssl is True
+            return
+        with pytest.raises(ValueError, match=r"use_ssl must be one of true, yes, on, 1 \(true\) or false, no, off, 0 "):
+            resolve({**ACCOUNT, "use_ssl": text})
+
+    def test_numbers(self):
+        config = resolve({**ACCOUNT, "slice_size": "524288", "read_timeout": "2.5", "max_retries": " 3 "})
+        assert (config.slice_size, config.read_timeout, config.max_retries) == (524288, 2.5, 3)
+
+    def test_proxies(self):
+        assert resolve({**ACCOUNT, "proxies": '{"https": "http://p:1"}'}).proxies == (("https", "http://p:1"),)
+        assert resolve({**ACCOUNT, "proxies": "{}"}).proxies == ()
+
+    def test_paths(self, tmp_path):
+        config = resolve({**ACCOUNT, "verify": tmp_path, "spool_dir": tmp_path, "journal_dir": "journal"})
+        assert (config.verify, config.spool_dir, config.journal_dir) == (str(tmp_path), str(tmp_path), "journal")
+
+
+class TestTable:
+    def test_every_option_has_its_field(self):
+        stored = [option.name for option in OPTIONS if option.is_stored]
+        assert [field.name for field in dataclasses.fields(Config)] == [*stored, "protocol"]
+        secret = {option.name for option in OPTIONS if option.is_secret and option.is_stored}
+        assert {field.name for field in dataclasses.fields(Config) if not field.repr} == secret
+
+    @pytest.mark.parametrize("protocol", [V4, V3, CDCS], ids=repr)
+    def test_every_default_is_valid(self, protocol):
+        for option in options_of(protocol):
+            default = option.default_in(protocol)
+            assert default is None or option.parse(default, protocol) == default, option.name
+
+    def test_names_are_unique(self):
+        assert len({option.name for option in OPTIONS}) == len(OPTIONS)
+
+
 class TestRoots:
     def test_the_vendors_hosts(self):
         config = resolve(ACCOUNT)
@@ -93,7 +149,7 @@ class TestRefusals:
         text = str(caught.value)
         for name in ACCOUNT:
             assert (f"{name}=" in text) == (name in missing)
-            assert (ENVIRONMENT[name] in text) == (name in missing)
+            assert (VARIABLES[name] in text) == (name in missing)
         assert isinstance(caught.value, ValueError)
         assert "theKey" not in text
 
@@ -106,8 +162,24 @@ class TestRefusals:
         resolve({**ACCOUNT, "region": None, "endpoint": "http://h:1"})
 
     def test_an_unknown_option(self):
-        with pytest.raises(TypeError, match=r"slicesize.*slice_size"):
+        with pytest.raises(TypeError, match=r"^unknown option slicesize: did you mean slice_size\?$"):
             resolve({**ACCOUNT, "slicesize": MIB})
+        with pytest.raises(TypeError, match=r"^unknown option zzz: the options are appid, .*listings_expiry_time$"):
+            resolve({**ACCOUNT, "zzz": 1})
+
+    @pytest.mark.parametrize(
+        ("name", "value", "why"),
+        [
+            ("security_token", "x", "no temporary keys"),
+            ("streaming", "never", "SHA-1 of the whole object before its first slice"),
+            ("checksum", True, "always needs the SHA-1"),
+            ("instant_upload", False, "always recognizes content"),
+        ],
+    )
+    def test_options_that_do_nothing_for_v3(self, name, value, why):
+        with pytest.raises(ValueError, match=f"{name} is not an option of cosv3: .*{why}"):
+            resolve({**ACCOUNT, name: value}, protocol=V3)
+        assert resolve({**ACCOUNT, name: None}, protocol=V3) == resolve(ACCOUNT, protocol=V3)
 
     @pytest.mark.parametrize(
         ("name", "value"),

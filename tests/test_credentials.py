@@ -10,15 +10,18 @@ import fsspec
 import pytest
 
 from cosv4fs.api.credentials import KeyRing
-from cosv4fs.config import ENVIRONMENT, resolve
+from cosv4fs.config import resolve
 from cosv4fs.emulator import Emulator
+from cosv4fs.options import variables_of
+from cosv4fs.protocols import V4
 
+VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
 
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch, tmp_path):
-    for name in (*ENVIRONMENT.values(), "COSV4_PROFILE"):
+    for name in (*VARIABLES.values(), "COSV4_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
 
@@ -38,7 +41,7 @@ secret_id = profile%id
 secret_key = profile=key
 region = shanghai
 max_concurrency = 24
-use_ssl = false
+use_ssl = Off
 """
 
 

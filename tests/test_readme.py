@@ -1,6 +1,5 @@
 """What the README says is so: its programs run, its tables are those of the code, its commands are the real ones."""
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -11,11 +10,12 @@ import pytest
 
 from cosv4fs import errors
 from cosv4fs.cli.failures import EXIT_CODES
-from cosv4fs.config import ENVIRONMENT, MIB, Config
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.protocols import CDCS, V3
+from cosv4fs.options import variables_of
+from cosv4fs.protocols import CDCS, V3, V4
 
 from . import __main__ as checks
+from .options import places, tables
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -39,7 +39,8 @@ def table(title):
 def account(monkeypatch):
     """Put a running service's account into the environment."""
     with Emulator(buckets=["data"]) as emulator, CofferEmulator(coffers=["examplecoffer-1250000000"]) as coffers:
-        for service, variables in ((emulator, ENVIRONMENT), (emulator, V3.environment), (coffers, CDCS.environment)):
+        for service, protocol in ((emulator, V4), (emulator, V3), (coffers, CDCS)):
+            variables = variables_of(protocol)
             for name in variables.keys() & service.storage_options.keys():
                 monkeypatch.setenv(variables[name], service.storage_options[name])
         yield emulator
@@ -78,20 +79,11 @@ def test_exit_codes():
     assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
 
 
-def test_credentials():
-    assert [row[:2] for row in table("Credentials")] == [list(pair) for pair in ENVIRONMENT.items()]
-
-
-def test_options():
-    def shown(value):
-        if value == "":
-            return "empty"
-        is_size = isinstance(value, int) and value >= MIB
-        return f"{value // MIB} MiB" if is_size else repr(value)
-
-    fields = {field.name: shown(field.default) for field in dataclasses.fields(Config)}
-    expected = {name: default for name, default in fields.items() if name not in (*ENVIRONMENT, "protocol")}
-    assert {name: default for name, default, _ in table("Options")} == expected
+@pytest.mark.parametrize("name", tables())
+def test_options(name):
+    """`python -m tests.options` writes them."""
+    start, stop = places(README, name)
+    assert README[start:stop] == tables()[name]
 
 
 def test_errors():

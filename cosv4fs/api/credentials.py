@@ -14,6 +14,7 @@ from typing import Any
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.forking import renewed_after_fork
+from cosv4fs.options import option_named
 from cosv4fs.redaction import Secret
 
 __all__ = ["KeyRing", "Keys"]
@@ -59,7 +60,7 @@ class KeyRing:
         self.after_fork()
         renewed_after_fork(self)
         self._keys = Keys(config.secret_id, Secret(config.secret_key), None, Secret(config.security_token))
-        self._refused = dict(config.protocol.refused)
+        self._no_token = option_named("security_token").refused.get(config.protocol.name)
         self._renew_at = float("-inf") if config.credentials is not None else float("inf")
 
     def after_fork(self) -> None:
@@ -77,8 +78,8 @@ class KeyRing:
         with self._lock:
             if self._clock() >= self._renew_at and self._provider is not None:
                 keys = _ask(self._provider)
-                if keys.token and "security_token" in self._refused:
-                    text = f"the provider of credentials returned a security_token: {self._refused['security_token']}"
+                if keys.token and self._no_token is not None:
+                    text = f"the provider of credentials returned a security_token: {self._no_token}"
                     raise make_error(errno.EACCES, text, None)
                 self._keys = keys
                 self._renew_at = self._time_to_renew(self._keys)

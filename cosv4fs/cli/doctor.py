@@ -19,6 +19,7 @@ from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
 from cosv4fs.namespace import Levels
+from cosv4fs.options import variables_of
 
 __all__ = ["COMMANDS"]
 
@@ -137,7 +138,7 @@ def _credentials(fs: BucketFileSystem, bucket: str, path: str) -> Finding | None
 
 
 def _refused(fs: Ours, error: CosPermissionError) -> Finding:
-    told = fs.config.protocol.environment
+    told = variables_of(fs.config.protocol)
     names = [told[name] for name in ("appid", "secret_id", "secret_key") if name in told]
     if fs.config.security_token:
         names.append(told["security_token"])

@@ -22,7 +22,7 @@ from cosv4fs.cli.failures import FailureLog, printable
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.locations import Location, open_location
-from cosv4fs.profiles import option_value
+from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
 __all__ = ["Crew", "Ours", "Session", "options_from"]
@@ -33,7 +33,7 @@ Ours: TypeAlias = BucketFileSystem | CofferFileSystem
 
 _PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
 _OURS = tuple(_PROTOCOLS)
-_ACCOUNT = frozenset(name for protocol in _PROTOCOLS.values() for name in protocol.account)
+_ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
 _LOOK_EVERY = 0.1
 """Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
@@ -230,31 +230,38 @@ class Crew:
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
 
-    Values are read as in a profile. Those that name no protocol are for all services of this package; what belongs to
-    an account, as an appid does, is only for those where accounts have it. What names its protocol wins.
+    Options without a protocol apply to all services of this package; those of the account, such as an appid, only to
+    services whose accounts have them. An option with a protocol takes precedence. The values of our options stay text,
+    which the table of options parses; those of other filesystems are parsed as JSON where possible.
 
     Raises
     ------
     click.BadParameter
         A text has no ``=``.
     """
-    found: dict[str, dict[str, Any]] = {}
-    named: list[tuple[str, str, Any]] = []
+    common: dict[str, dict[str, Any]] = {}
+    named: dict[str, dict[str, Any]] = {}
     for setting in settings:
         name, sign, text = setting.partition("=")
         if not sign or not name:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
         if dot:
-            named.append((protocol, option, option_value(text)))
+            named.setdefault(protocol, {})[option] = text if protocol in _PROTOCOLS else _from_json(text)
             continue
-        for each in (each for each, protocol in _PROTOCOLS.items() if _has(protocol, option)):
-            found.setdefault(each, {})[option] = option_value(text)
-    for protocol, option, value in named:
-        found.setdefault(protocol, {})[option] = value
-    return found
+        for each in (each for each, spec in _PROTOCOLS.items() if _has(spec, option)):
+            common.setdefault(each, {})[option] = text
+    return {protocol: common.get(protocol, {}) | named.get(protocol, {}) for protocol in {**common, **named}}
 
 
 def _has(protocol: ProtocolSpec, option: str) -> bool:
-    """Return whether accounts of a service have an option; other options are judged by the service."""
-    return option not in _ACCOUNT or option not in dict(protocol.refused)
+    """Return whether accounts of a service have an option; other options are checked by the service."""
+    return option not in _ACCOUNT or option in variables_of(protocol)
+
+
+def _from_json(text: str) -> Any:
+    """Return the value of a text in JSON, also of True and False as Python writes them; else the text itself."""
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text

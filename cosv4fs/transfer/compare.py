@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from cosv4fs.config import MIB
 from cosv4fs.errors import CosFileNotFoundError
+from cosv4fs.options import MIB
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source

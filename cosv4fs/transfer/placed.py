@@ -16,8 +16,8 @@ from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.cos.bodies import Content
 from cosv4fs.codes import Retry
-from cosv4fs.config import MIB
 from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.plan import Slice, SlicePlan, ranges

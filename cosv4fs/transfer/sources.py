@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from cosv4fs.config import MIB
 from cosv4fs.errors import make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.workers import Workers
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
-from cosv4fs.config import MIB, Config
+from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.filepart import FilePart
 from cosv4fs.transfer.gather import Gathered
 from cosv4fs.transfer.kinds import single_upload, upload_kind

@@ -4,8 +4,9 @@ import pytest
 
 from cosv4fs.api import CofferClient, CosV3Client, CosV4Client, client_for
 from cosv4fs.api.credentials import KeyRing
-from cosv4fs.config import MIB, EnvironmentToken, resolve
+from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.errors import MissingCredentialsError
+from cosv4fs.options import MIB, profile_variable, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
 ACCOUNT = {"secret_id": "theId", "secret_key": "theKey", "region": "ap-tianjin"}
@@ -15,7 +16,7 @@ COS_ACCOUNT = {**ACCOUNT, "region": "gz", "appid": "1250000000"}
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch, tmp_path):
     for protocol in (V3, V4, CDCS):
-        for name in (*protocol.environment.values(), protocol.profile_variable):
+        for name in (*variables_of(protocol).values(), profile_variable(protocol)):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
 
@@ -102,14 +103,14 @@ def test_no_region():
     ],
 )
 def test_options_that_would_do_nothing(option, value, why):
-    with pytest.raises(ValueError, match=f"{option} is no option of cdcs: .*{why}"):
+    with pytest.raises(ValueError, match=f"{option} is not an option of cdcs: .*{why}"):
         coffers(**{option: value})
     assert coffers(**{option: None}) == coffers()
 
 
 @pytest.mark.parametrize("protocol", [V3, V4])
 def test_a_token_for_others_does_nothing(protocol):
-    with pytest.raises(ValueError, match=f"security_token is no option of {protocol.name}: .*no temporary keys"):
+    with pytest.raises(ValueError, match=f"security_token is not an option of {protocol.name}: .*no temporary keys"):
         resolve({**COS_ACCOUNT, "security_token": "x"}, protocol=protocol)
     answer = {"secret_id": "a", "secret_key": "b", "security_token": "theToken"}
     config = resolve({"appid": "1", "region": "gz", "credentials": lambda: answer}, protocol=protocol)
@@ -136,7 +137,7 @@ def test_secrets_are_not_shown():
     assert "theToken" not in repr(config)
     assert "theToken" not in repr(config.security_token)
     for broken in ("the\nToken", "the\x00Token"):
-        with pytest.raises(ValueError, match="security_token has characters") as caught:
+        with pytest.raises(ValueError, match="security_token must be printable text") as caught:
             coffers(security_token=broken)
         assert "Token'" not in str(caught.value)
 

@@ -272,7 +272,7 @@ def test_a_doctor_who_leaves_nothing(run, coffers):
     [
         (["-o", "secret_key=wrong"], URL, "credentials", "Compare CDCS_SECRET_ID, CDCS_SECRET_KEY with the console"),
         (["-o", "security_token=x"], URL, "credentials", "CDCS_SECRET_KEY, CDCS_SECURITY_TOKEN with the console"),
-        (["-o", "cdcs.appid=1"], URL, "configuration", "appid is no option of cdcs"),
+        (["-o", "cdcs.appid=1"], URL, "configuration", "appid is not an option of cdcs"),
         (["-o", "max_retries=0", "--endpoint", "http://127.0.0.1:1"], URL, "connection", "cannot connect"),
         ([], "cdcs://none-1250000000", "coffer", "cosv4fs ls cdcs:// lists"),
         ([], "cdcs://none", "coffer", "coffers are named in full, as in name-1250000000"),
@@ -304,7 +304,7 @@ def test_options_reach_those_who_have_them(run, files, fs):
     fs.pipe_file("data/a", b"a")
     assert run("-o", "appid=1250000000", "-o", "security_token=T", "ls", "cosv4://data").out == "cosv4://data/a\n"
     assert run("-o", "appid=999", "ls", URL).code == 0
-    assert "verify_downloads is no option of cdcs" in one_line(run("-o", "verify_downloads=never", "ls", URL), 2)
+    assert "verify_downloads is not an option of cdcs" in one_line(run("-o", "verify_downloads=never", "ls", URL), 2)
     both = run("-o", "cosv4.verify_downloads=never", "cp", "cosv4://data/a", f"{URL}/a")
     assert (both.code, both.err) == (0, "copied 1 of 1 files, 1 B\n")
 

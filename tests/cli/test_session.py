@@ -68,11 +68,11 @@ def test_nobody_answers(run):
 
 
 def test_options_by_protocol():
-    found = options_from(["region=gz", "s3.anon=true", "s3.key=a=b", "appid=125", "proxies={}"])
-    ours = {"region": "gz", "appid": 125, "proxies": {}}
-    coffers = {"region": "gz", "proxies": {}}
-    assert found == {"cosv4": ours, "cosv3": ours, "cdcs": coffers, "s3": {"anon": True, "key": "a=b"}}
-    assert options_from(["appid=125", "cosv3.appid=126"]) == {"cosv4": {"appid": 125}, "cosv3": {"appid": 126}}
+    found = options_from(["region=gz", "s3.anon=True", "s3.key=a=b", "s3.max=3", "appid=0125", "anon=off"])
+    ours = {"region": "gz", "appid": "0125", "anon": "off"}
+    coffers = {"region": "gz", "anon": "off"}
+    assert found == {"cosv4": ours, "cosv3": ours, "cdcs": coffers, "s3": {"anon": True, "key": "a=b", "max": 3}}
+    assert options_from(["appid=125", "cosv3.appid=126"]) == {"cosv4": {"appid": "125"}, "cosv3": {"appid": "126"}}
     assert options_from(["security_token=x", "cosv4.security_token=y"]) == {
         "cdcs": {"security_token": "x"},
         "cosv4": {"security_token": "y"},

@@ -17,7 +17,7 @@ from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
-from tests.support import KIB, MIB, Clock, elsewhere
+from tests.support import KIB, MIB, Clock, elsewhere, taken
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -116,7 +116,7 @@ class Stage:
         # a configuration of its own, and with it connections, caches and threads that nobody else has
         journal = str(self._folder / f"journal-{next(_numbers)}")
         sizes = _PARTS if self._writes_once else _OPTIONS
-        given = {**self.emulator.storage_options, **sizes, "journal_dir": journal, **options}
+        given = {**self.emulator.storage_options, **sizes, "journal_dir": journal, **taken(self.protocol, options)}
         return fsspec.filesystem(self.protocol, **given, skip_instance_cache=True)
 
     def client(self, **options: Any) -> Any:

@@ -471,7 +471,7 @@ def test_options(monkeypatch):
         {"checksum": False},
         {"verify_downloads": "known"},
     ):
-        with pytest.raises(ValueError, match="is no option of cdcs"):
+        with pytest.raises(ValueError, match="is not an option of cdcs"):
             CofferFileSystem(**keys, region="ap-tianjin", **unused)
 
 

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Dialect
-from tests.support import Do
+from tests.support import Do, taken
 
 PROTOCOLS = ("cosv4", "cosv3")
 EVERY = (*PROTOCOLS, "cdcs")
@@ -151,7 +151,7 @@ class TestStreams:
 def test_a_local_file_that_changes_while_it_travels_is_an_error(emulator, second, tmp_path, protocol, checksum):
     local = tmp_path / "local"
     local.write_bytes(b"a" * 9 * MIB)
-    options = {} if protocol == "cdcs" else {"checksum": checksum}
+    options = taken(protocol, {"checksum": checksum})
     fs = fsspec.filesystem(
         protocol, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, max_concurrency=1, **options
     )

@@ -7,16 +7,19 @@ import fsspec
 import pytest
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
-from cosv4fs.config import ENVIRONMENT, resolve
+from cosv4fs.config import resolve
 from cosv4fs.identity import Expected, restore, token
+from cosv4fs.options import variables_of
+from cosv4fs.protocols import V4
 
 BUCKET = "test-bucket"
+VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
 
 
 @pytest.fixture
 def without_account(monkeypatch):
-    for variable in ENVIRONMENT.values():
+    for variable in VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -65,12 +68,12 @@ def test_callables_are_told_apart():
 
 def test_missing_credentials_are_told_at_the_first_use(emulator, monkeypatch, without_account):
     for name, value in emulator.storage_options.items():
-        monkeypatch.setenv(ENVIRONMENT[name], str(value))
+        monkeypatch.setenv(VARIABLES[name], str(value))
     fs = fsspec.filesystem("cosv4")
     fs.pipe_file(f"{BUCKET}/x", b"data")
     message = pickle.dumps([fs, fs.open(f"{BUCKET}/x", "rb").fs, fsspec.open(f"cosv4://{BUCKET}/x")])
     with monkeypatch.context() as elsewhere:
-        for variable in ENVIRONMENT.values():
+        for variable in VARIABLES.values():
             elsewhere.delenv(variable, raising=False)
         arrived = pickle.loads(message)
         assert isinstance(arrived[0], Expected)

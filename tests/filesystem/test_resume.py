@@ -16,7 +16,7 @@ from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
 from tests.filesystem.conftest import WIRES
-from tests.support import Do
+from tests.support import Do, taken
 
 BUCKET = "test-bucket"
 PATH = f"{BUCKET}/dir/object"
@@ -185,7 +185,7 @@ def believe(journal, local):
 def test_new_content_with_the_old_size_and_time_is_not_continued(
     options, second, emulator, local, tmp_path, wire, protocol, checksum
 ):
-    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
+    fs = fsspec.filesystem(protocol, **options, **taken(protocol, {"checksum": checksum}))
     interrupt(fs, emulator, wire, local)
     assert len(fs.interrupted_uploads()) == 1
     change_without_trace(local, bytes(local.stat().st_size))
@@ -200,7 +200,7 @@ def test_new_content_with_the_old_size_and_time_is_not_continued(
 def test_what_is_continued_is_proven_where_nothing_tells_of_the_change(
     options, second, emulator, local, tmp_path, wire, protocol, checksum
 ):
-    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
+    fs = fsspec.filesystem(protocol, **options, **taken(protocol, {"checksum": checksum}))
     interrupt(fs, emulator, wire, local)
     change_without_trace(local, bytes(local.stat().st_size))
     believe(tmp_path / "journal", local)
@@ -213,7 +213,7 @@ def test_what_is_continued_is_proven_where_nothing_tells_of_the_change(
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(slice_sha="absent")], ids=["sha", "no sha"])
 @pytest.mark.parametrize("checksum", [True, False])
 def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local, tmp_path, wire, protocol, checksum):
-    fs = fsspec.filesystem(protocol, **options, checksum=checksum)
+    fs = fsspec.filesystem(protocol, **options, **taken(protocol, {"checksum": checksum}))
     emulator.faults.add(op="move", times=1, action=DropBefore())
     with pytest.raises(ConnectionError):
         fs.put_file(local, PATH)

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 
 from cosv4fs.emulator import Emulator
+from tests.support import taken
 
 __all__ = ["BUCKET", "CREATING", "LIMIT", "MIB", "OPTIONS", "SIZES", "WAYS", "Bench", "content"]
 
@@ -66,8 +67,11 @@ class Bench:
         return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.journal), **more}
 
     def fs(self, **more: Any) -> Any:
-        """Return a filesystem; other options make one with connections, threads and caches of its own."""
-        return fsspec.filesystem(self.protocol, **self.options(**more))
+        """Return a filesystem; other options make one with connections, threads and caches of its own.
+
+        Options that the protocol refuses are left out: there it is the usual way.
+        """
+        return fsspec.filesystem(self.protocol, **self.options(**taken(self.protocol, more)))
 
     def local(self, data: bytes, name: str = "local") -> str:
         """Write a local file and return its path."""

@@ -1,0 +1,74 @@
+"""``python -m tests.options``: write the README's tables of options from `cosv4fs.options.OPTIONS`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cosv4fs.documentation import shown_default, valid_values
+from cosv4fs.options import OPTIONS, Option, variables_of
+from cosv4fs.protocols import CDCS, V3, V4
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+MARKS = "<!-- {name}: begin (written by python -m tests.options) -->\n", "<!-- {name}: end -->"
+SERVICES = {"cosv4": "COS v4", "cosv3": "COS v3", "cdcs": "coffers"}
+
+
+def tables() -> dict[str, str]:
+    """Return the tables by the names of their places."""
+    account = [option for option in OPTIONS if option.name in variables_of(V4)]
+    others = [option for option in OPTIONS if option not in account]
+    return {
+        "account": _table(
+            ("option", "environment variable", "meaning"),
+            ((f"`{option.name}`", f"`{variables_of(V4)[option.name]}`", _text(option)) for option in account),
+        ),
+        "options": _table(
+            ("option", "default", "values", "meaning"),
+            ((f"`{option.name}`", _default(option), _values(option), _text(option)) for option in others),
+        ),
+    }
+
+
+def _table(heads, rows) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n".replace("| --- ", "|---").replace("--- |", "---|") for line in lines)
+
+
+def _text(option: Option) -> str:
+    notes = [f"Not for {SERVICES[name]}: {why}." for name, why in option.refused.items()]
+    if option.refused.keys() == {V4.name, V3.name}:
+        notes = [f"For coffers only, from `{variables_of(CDCS)[option.name]}`."]
+    return " ".join([option.meaning.replace("``", "`"), *notes])
+
+
+def _default(option: Option) -> str:
+    own = [f"{shown_default(option, protocol)} for coffers" for protocol in (CDCS,) if protocol.name in option.defaults]
+    usual = shown_default(option, V4)
+    return ", ".join(filter(None, [f"`{usual}`" if usual in ("True", "False") else usual, *own]))
+
+
+def _values(option: Option) -> str:
+    own = [f"for coffers {valid_values(option, CDCS)}" for name in option.kinds if valid_values(option, CDCS)]
+    return "; ".join(filter(None, [valid_values(option, V4), *own]))
+
+
+def places(text: str, name: str) -> tuple[int, int]:
+    """Return where a table begins and ends in a text."""
+    begin, end = (mark.format(name=name) for mark in MARKS)
+    return text.index(begin) + len(begin), text.index(end)
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Write the tables; return the exit code."""
+    text = README.read_text(encoding="utf-8")
+    for name, table in tables().items():
+        start, stop = places(text, name)
+        text = text[:start] + table + text[stop:]
+    README.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
