@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cosv4fs.emulator import faults
 
 if TYPE_CHECKING:
+    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Request
 
 __all__ = ["BETWEEN", "Meanwhile"]
 
@@ -47,7 +47,7 @@ class Meanwhile(faults.Action):
         self.done = threading.Event()
         self._begun = False
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Strike before the request is carried out."""
         if self._action is None:
             self._act_once()
@@ -61,7 +61,7 @@ class Meanwhile(faults.Action):
             self._act_once()
         return reply
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Strike after the request was carried out."""
         try:
             return reply if self._action is None else self._action.after(call, reply)

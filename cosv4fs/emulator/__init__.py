@@ -18,26 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import faults
-    from .cdcs import CofferDialect, CofferEmulator
-    from .dialect import Dialect
-    from .emulator import Emulator
+    from .dialects import CofferDialect, Dialect
+    from .emulators import CofferEmulator, Emulator
     from .errors import EmulatorError
     from .log import RequestRecord
 
 __all__ = ["CofferDialect", "CofferEmulator", "Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]
 
 _MODULES = {
-    "CofferDialect": "cdcs",
-    "CofferEmulator": "cdcs",
-    "Dialect": "dialect",
-    "Emulator": "emulator",
+    "CofferDialect": "dialects",
+    "CofferEmulator": "emulators",
+    "Dialect": "dialects",
+    "Emulator": "emulators",
     "EmulatorError": "errors",
     "RequestRecord": "log",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # every run of pytest imports this package for its fixtures, also where the service itself could not run
+    # every run of pytest imports this package for its fixtures: it has to be cheap
     if name == "faults":
         return import_module(f"{__name__}.faults")
     if name in _MODULES:

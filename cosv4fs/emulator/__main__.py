@@ -12,18 +12,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .cdcs import CofferDialect, CofferEmulator
-from .dialect import Dialect
-from .emulator import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Emulator
+from .account import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
+from .dialects import CofferDialect, Dialect
+from .emulators import CofferEmulator, Emulator, Options
 from .errors import EmulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .dialects import Switches
     from .log import RequestRecord
-    from .switches import Switches
-
-__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emulator") -> int:
@@ -79,7 +77,7 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: SimpleQueue[i
 
 
 def _settings(prefix: str, options: dict[str, Any]) -> str:
-    """Return the line that gives a shell what clients need; of the keys only those that are everybody's."""
+    """Return the shell command that sets the options of clients; of the keys, only public defaults are shown."""
     keys = {"secret_id": DEFAULT_SECRET_ID, "secret_key": DEFAULT_SECRET_KEY}
     shown = {name: value if value == keys.get(name, value) else "..." for name, value in options.items() if value}
     return " ".join(["export", *(f"{prefix}_{name.upper()}={shlex.quote(value)}" for name, value in shown.items())])
@@ -90,17 +88,16 @@ def _emulator(options: argparse.Namespace) -> Emulator:
     public = [name for group in options.public_bucket or [] for name in group]
     return Emulator(
         options.root,
-        port=options.port,
         buckets=names,
         public_buckets=public,
         region=options.region,
         dialect=Dialect.parse(options.dialect or []),
-        **_shared(options),
+        **_shared(options, options.port),
     )
 
 
 def _coffers(options: argparse.Namespace) -> CofferEmulator | None:
-    """Return the second service, if a coffer is named; it keeps its things in a folder of its own within the root."""
+    """Return the second service, if a coffer is named; it has a folder of its own within the root."""
     names = [name for group in options.coffer or [] for name in group]
     if not names:
         if options.coffer_port or options.coffer_dialect:
@@ -108,22 +105,22 @@ def _coffers(options: argparse.Namespace) -> CofferEmulator | None:
         return None
     return CofferEmulator(
         None if options.root is None else Path(options.root) / "coffers",
-        port=options.coffer_port,
         coffers=names,
         dialect=CofferDialect.parse(options.coffer_dialect or []),
-        **_shared(options),
+        **_shared(options, options.coffer_port),
     )
 
 
-def _shared(options: argparse.Namespace) -> dict[str, Any]:
+def _shared(options: argparse.Namespace, port: int) -> Options:
     return {
+        "port": port,
         "host": options.host,
         "appid": options.appid,
         "secret_id": options.secret_id or os.environ.get("COSV4_SECRET_ID") or DEFAULT_SECRET_ID,
         "secret_key": options.secret_key or os.environ.get("COSV4_SECRET_KEY") or DEFAULT_SECRET_KEY,
         "fsync": options.fsync,
         "listener": _print_request if options.verbose else None,
-        "keep_requests": 0,  # nobody can look at them in a process of its own
+        "keep_requests": 0,  # nothing can read them in a process of its own
     }
 
 
@@ -133,7 +130,7 @@ def _print_request(record: RequestRecord) -> None:
         f"{record.method} {record.bucket}:{record.path} {record.op or '-'} -> {record.status}"
         f" code {record.code}, {record.bytes_in} in, {record.bytes_out} out, {milliseconds:.1f} ms"
     )
-    # nearly all of it is what a client sent: it could forge further lines, and command a terminal
+    # most of it comes from a client, and could forge further lines or control a terminal
     print(line.encode("unicode_escape").decode("ascii"), file=sys.stderr, flush=True)
 
 
@@ -150,13 +147,13 @@ def _switches(dialect: type[Switches]) -> str:
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="A local COS service, kept in a folder: buckets by the JSON APIs v4\n"
-        "and v3, and coffers (CDCS) beside them.",
+        description="A local COS service, stored in a folder: buckets with the JSON APIs v4\n"
+        "and v3, and coffers (CDCS).",
         epilog=f"Dialect switches:{_switches(Dialect)}\n\nCoffer dialect switches:{_switches(CofferDialect)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--root", metavar="DIR", help="folder for all that is stored (default: a temporary one, removed at exit)")
+    add("--root", metavar="DIR", help="folder for all stored data (default: a temporary one, removed at exit)")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="port to listen on, 0 for a free one (default: %(default)s)")
     add("--appid", default="1250000000", help="the account's number (default: %(default)s)")
@@ -165,7 +162,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
     add("--public-bucket", nargs="+", action="append", metavar="NAME", help="buckets anybody may read (default: none)")
     add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")
-    add("--dialect", action="append", metavar="NAME=VALUE", help="another reading of a disputed point (default: none)")
+    add("--dialect", action="append", metavar="NAME=VALUE", help="another variant of a disputed point (default: none)")
     add("--coffer", nargs="+", action="append", metavar="NAME", help="coffers, on a second port (default: none)")
     add("--coffer-port", type=_port, default=0, help="the second port, 0 for a free one (default: %(default)s)")
     add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="as --dialect, of coffers (default: none)")

@@ -7,7 +7,6 @@ with the database that belongs to the contents there; everything else is an erro
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import re
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .errors import EmulatorError
+from .portability import LOCK_FLAGS, lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["BLOBS", "DATABASE", "check_folder", "check_tables", "is_blob", "lost", "own_files", "take_lock"]
 
 DATABASE = "emulator.sqlite"
 BLOBS = "blobs"
@@ -80,10 +78,9 @@ def take_lock(root: Path) -> io.FileIO:
     OSError
         The lock cannot be opened.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    lock = io.FileIO(os.open(root / _LOCK, flags, 0o600), "r+")
+    lock = io.FileIO(os.open(root / _LOCK, LOCK_FLAGS, 0o600), "r+")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
     except BlockingIOError:
         lock.close()
         raise EmulatorError(f"another emulator is using the folder {root}: stop it, or name another folder") from None

@@ -1,18 +1,16 @@
-"""The HTTP floor: heads in, bodies into a reused buffer, replies out. Nothing here knows the API."""
+"""HTTP over sockets: heads in, bodies into a reused buffer, replies out. Nothing here knows the API.
+
+The server is our own, since faults need the socket: partial replies, resets, wrong lengths.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import os
-import resource
 import socket
 import struct
 import sys
-import termios
 import threading
-import time
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
@@ -20,14 +18,13 @@ from socketserver import StreamRequestHandler, TCPServer
 from typing import TYPE_CHECKING, Any, cast
 
 from .buffers import Buffers
+from .call import Head
+from .portability import descriptor_limit, read_at, send_file, set_receive_timeout, wait_until_sent
 from .replies import FileBody, Reply
-from .request import Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
-
-__all__ = ["LARGEST_BODY", "LARGEST_DRAINED", "SMALL_BODY", "BadHeadError", "Connection", "HttpServer", "read_length"]
 
 LARGEST_BODY = 24 * 1024 * 1024
 """Bytes of a body that are taken in: the largest upload and room for its form."""
@@ -37,18 +34,19 @@ LARGEST_DRAINED = 256 * 1024 * 1024
 """Bytes of a refused body that are read, so that the client, busy sending, gets to read the answer."""
 
 SMALL_BODY = 16 * 1024
-"""Bytes of a body that are read before anybody knows who sends it; every connection has room for them."""
+"""Bytes of a body that are read before its signature is checked; every connection has room for them."""
 
 _BLOCK = 1 << 20
 _INLINE = 65536
-_RESET = struct.pack("ii", 1, 0)
-_PATIENCE = 5.0
+_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_FLUSH_TIMEOUT = 5.0
+"""Seconds that a reset waits until the client has received what was sent."""
 _DRAWS = 100
 """How often another free port is drawn when it was an earlier service's."""
 _earlier_ports: set[int] = set()
 """Ports that services of this process had."""
-_SILENCE = struct.pack("ll", 600, 0)
-"""Seconds (and microseconds) after which a client that says nothing is left."""
+_IDLE_TIMEOUT = 600.0
+"""Seconds after which the connection of a silent client is closed."""
 
 
 class BadHeadError(Exception):
@@ -94,7 +92,8 @@ class HttpServer(ThreadingHTTPServer):
         self.serve = serve
         self.accept = accept
         self.buffers = Buffers(self.most_body_memory, self.kept_body_memory)
-        self._places = threading.Semaphore(min(self.most_connections, _half_of_descriptors()))
+        # half of the descriptors are left for files
+        self._slots = threading.Semaphore(min(self.most_connections, max(64, descriptor_limit() // 2)))
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, Connection, bind_and_activate=False)
         try:
@@ -104,9 +103,9 @@ class HttpServer(ThreadingHTTPServer):
             raise
 
     def server_bind(self) -> None:
-        """Bind, without asking the name service for the host's name; to a port that is new here, if any will do.
+        """Bind, without a look-up of the host's name; to a port that is new to this process, if any port will do.
 
-        Clients know a service by its address: what they remember of an earlier one would be taken for this one's.
+        Clients know a service by its address: what they cached of an earlier one would be taken for this one's.
         """
         wanted = self.server_address
         TCPServer.server_bind(self)
@@ -120,7 +119,7 @@ class HttpServer(ThreadingHTTPServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let a connection in, or reset it."""
-        accepted = self.accept() and self._places.acquire(blocking=False)
+        accepted = self.accept() and self._slots.acquire(blocking=False)
         if not accepted:
             request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         return accepted
@@ -130,7 +129,7 @@ class HttpServer(ThreadingHTTPServer):
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._places.release()
+            self._slots.release()
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -138,7 +137,7 @@ class HttpServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection: with a reset, if that was ordered, which must not begin with an orderly end."""
@@ -148,7 +147,7 @@ class HttpServer(ThreadingHTTPServer):
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about clients that go away."""
+        """Report no clients that go away."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -163,7 +162,7 @@ class Connection(StreamRequestHandler):
     def setup(self) -> None:
         """Prepare the buffer for bodies."""
         super().setup()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SILENCE)
+        set_receive_timeout(self.socket, _IDLE_TIMEOUT)
         self.buffer = bytearray()
         self._continue = False
         self._lent: bytearray | None = None
@@ -175,7 +174,7 @@ class Connection(StreamRequestHandler):
 
     def finish(self) -> None:
         """Close the streams; the client may be gone already."""
-        self.forget_body()
+        self.release_body()
         with contextlib.suppress(OSError):
             super().finish()
 
@@ -221,7 +220,7 @@ class Connection(StreamRequestHandler):
                 raise BadHeadError
             key, text = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
             if key == "content-length" and headers.get(key, text) != text:
-                raise BadHeadError  # nobody can tell where the next request begins
+                raise BadHeadError  # where the next request begins is unknown
             headers[key] = text
         return headers
 
@@ -254,7 +253,7 @@ class Connection(StreamRequestHandler):
         return body
 
     def skip_body(self, head: Head) -> int | None:
-        """Read the body of a request that is refused, and forget it; return its length.
+        """Read and drop the body of a request that is refused; return its length.
 
         Returns
         -------
@@ -281,8 +280,8 @@ class Connection(StreamRequestHandler):
         elif len(self.buffer) < length:
             self.buffer = bytearray(SMALL_BODY)
 
-    def forget_body(self) -> None:
-        """Give the memory of a body back, which waits for nothing any more."""
+    def release_body(self) -> None:
+        """Return the memory of a body that was served."""
         if self._lent is not None:
             self.server.buffers.give_back(self._lent)
             self.buffer, self._lent = bytearray(), None
@@ -293,7 +292,7 @@ class Connection(StreamRequestHandler):
         count = cast("BufferedReader", self.rfile).readinto1(room) if room else 0
         rest = room[count:]
         while count and rest:
-            count = self.socket.recv_into(rest, 0, socket.MSG_WAITALL)
+            count = self.socket.recv_into(rest, 0, getattr(socket, "MSG_WAITALL", 0))
             rest = rest[count:]
         if rest:
             raise ConnectionAbortedError
@@ -329,7 +328,7 @@ class Connection(StreamRequestHandler):
         return b"" if self._continue else self.preview()
 
     def read_part(self, count: int) -> int:
-        """Read the first bytes of a body and forget them; return how many there were."""
+        """Read and drop the first bytes of a body; return how many there were."""
         if count:
             self._go_on()
         return len(self.rfile.read(count))
@@ -371,7 +370,7 @@ class Connection(StreamRequestHandler):
             if not isinstance(body, FileBody):
                 self.socket.sendall(head + body[:count])
             elif count <= _INLINE:
-                self.socket.sendall(head + os.pread(body.descriptor, count, body.offset))
+                self.socket.sendall(head + read_at(body.descriptor, count, body.offset))
             else:
                 self.socket.sendall(head, getattr(socket, "MSG_MORE", 0))
                 self._send_file(body, count)
@@ -392,27 +391,19 @@ class Connection(StreamRequestHandler):
         return sent
 
     def _send_file(self, body: FileBody, count: int) -> None:
-        offset, target = body.offset, self.socket.fileno()
+        offset = body.offset
         while count:
-            sent = os.sendfile(target, body.descriptor, offset, count)
+            sent = send_file(self.socket, body.descriptor, offset, count)
             if not sent:
                 raise ConnectionAbortedError
             offset += sent
             count -= sent
 
     def reset(self) -> None:
-        """Make the end of the connection a reset, after all that was sent has arrived."""
-        end = time.monotonic() + _PATIENCE
+        """Make the end of the connection a reset, after everything sent was received."""
         with contextlib.suppress(OSError):
-            while any(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))) and time.monotonic() < end:
-                time.sleep(0.001)
+            wait_until_sent(self.socket, _FLUSH_TIMEOUT)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-def _half_of_descriptors() -> int:
-    """Return how many connections leave enough files to be opened; at least 64."""
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(64, soft // 2) if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def read_length(head: Head) -> int:

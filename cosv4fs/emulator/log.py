@@ -1,4 +1,4 @@
-"""The request log: what was asked, when, on which connection, and what was answered."""
+"""The request log: each request, with its time, connection and reply."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import collections
 import dataclasses
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-__all__ = ["RequestLog", "RequestRecord"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,11 @@ class RequestRecord:
     number : int
         Counts from 1 over the emulator's life.
     op : str
-        The operation; ``download``, ``head``, ``options`` for those of a bucket without one, empty when it could not be
-        told.
+        The operation; ``download``, ``head``, ``options`` for those of a bucket without one, empty when it is unknown.
     method, host : str
         Of the HTTP request.
     bucket, path : str
-        The bucket or coffer, and what it was about in it; the path is decoded and begins with ``/``.
+        The bucket or coffer, and the decoded path in it, which begins with ``/``.
     query : dict
         The parameters of the query, without ``sign``.
     offset : int, optional
@@ -32,9 +33,9 @@ class RequestRecord:
     range : str, optional
         The Range header.
     status : int
-        HTTP status of the answer; 0 when there was none.
+        HTTP status of the reply; 0 when there was none.
     code : int or str
-        Code of the answer: a word in a coffer's refusals, else a number; 0 also when there was no answer.
+        Code of the reply: a word in a coffer's refusals, else a number; 0 also when there was no reply.
     bytes_in, bytes_out : int
         Length of both bodies in bytes.
     started, finished : float
@@ -42,7 +43,7 @@ class RequestRecord:
     connection : int
         Which TCP connection.
     request_id : str
-        As in the answer.
+        As in the reply.
     session : str, optional
         The upload session that was named.
     """
@@ -74,19 +75,24 @@ class RequestLog:
     ----------
     limit : int
         How many records are kept.
+    listener : callable, optional
+        Called with every record, for a log that a person reads.
     """
 
-    def __init__(self, limit: int = 100_000) -> None:
+    def __init__(self, limit: int = 100_000, listener: Callable[[RequestRecord], None] | None = None) -> None:
+        self._listener = listener
         self._records: collections.OrderedDict[int, RequestRecord] = collections.OrderedDict()
         self._limit = limit
         self._lock = threading.Lock()
 
     def add(self, record: RequestRecord) -> None:
-        """Keep a record; the oldest one goes when there are too many."""
+        """Add a record; the oldest one goes when there are too many."""
         with self._lock:
             self._records[record.number] = record
             if len(self._records) > self._limit:
                 self._records.popitem(last=False)
+        if self._listener is not None:
+            self._listener(record)
 
     def amend(self, number: int, *, bytes_out: int, finished: float) -> None:
         """Correct a record after its body was sent; nothing happens when the record was cleared meanwhile."""
@@ -101,7 +107,7 @@ class RequestLog:
             return list(self._records.values())
 
     def clear(self) -> None:
-        """Forget all records."""
+        """Drop all records."""
         with self._lock:
             self._records.clear()
 

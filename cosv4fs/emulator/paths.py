@@ -1,4 +1,4 @@
-"""Paths inside a bucket: what is a directory, what is a parent, which names are refused (cos.md#paths)."""
+"""Paths inside a bucket or coffer: what is a directory, what is a parent (cos.md#paths)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
-from .errors import ApiError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .dialect import Dialect
-
-__all__ = ["CosPath", "check_new_path", "decode_path", "encode_path"]
-
-_FORBIDDEN = frozenset('?*:|\\<>"')
-
 
 @dataclass(frozen=True)
-class CosPath:
-    """One place in a bucket.
+class ObjectPath:
+    """The path of a file, directory or object.
 
     Parameters
     ----------
     bucket : str
-        The bucket's name.
+        The name of the bucket or coffer.
     text : str
         The decoded path, beginning with ``/``; a final ``/`` makes it a directory's.
     """
@@ -54,55 +46,34 @@ class CosPath:
         text = self.text[:-1] if self.is_directory else self.text
         return text.rpartition("/")[2]
 
-    def ancestors(self) -> Iterator[CosPath]:
+    def ancestors(self) -> Iterator[ObjectPath]:
         """Yield the directories above it from the top down, without the root."""
         start = self.text.find("/", 1)
         end = len(self.text) - 1 if self.is_directory else len(self.text)
         while start != -1 and start < end:
-            yield CosPath(self.bucket, self.text[: start + 1])
+            yield ObjectPath(self.bucket, self.text[: start + 1])
             start = self.text.find("/", start + 1)
 
 
-def decode_path(raw: str) -> str:
-    """Return the decoded path of a request target; ``+`` is a plus.
+def decode(raw: str, *, plus: bool = False) -> str:
+    """Return percent-encoded text of a request decoded.
 
     Parameters
     ----------
     raw : str
-        The percent-encoded path, its raw bytes as Latin-1.
+        The encoded text, its raw bytes as Latin-1.
+    plus : bool
+        Whether ``+`` stands for a space, as in queries.
 
     Raises
     ------
-    ApiError
-        −147 when it is not UTF-8.
+    UnicodeError
+        It is not UTF-8.
     """
-    try:
-        return unquote_to_bytes(raw.encode("latin-1")).decode()
-    except UnicodeError:
-        raise ApiError(-147) from None
+    data = raw.encode("latin-1")
+    return unquote_to_bytes(data.replace(b"+", b" ") if plus else data).decode()
 
 
-def encode_path(path: str) -> str:
+def encode(path: str) -> str:
     """Return a path percent-encoded for a URL, its slashes kept."""
     return quote(path, safe="/~")
-
-
-def check_new_path(path: CosPath, dialect: Dialect) -> None:
-    """Refuse names at which nothing may be made.
-
-    Raises
-    ------
-    ApiError
-        −180 for an empty, blank, dotted, over-long or forbidden name (cos.md#paths).
-    """
-    names = path.text[1:].split("/")
-    if path.is_directory:
-        names.pop()
-    for position, name in enumerate(names):
-        is_file = position == len(names) - 1 and not path.is_directory
-        if not name.strip(" \t\r\n\v\f") or name in {".", ".."} or "\0" in name:
-            raise ApiError(-180)
-        if (not is_file or dialect.file_names == "strict") and not _FORBIDDEN.isdisjoint(name):
-            raise ApiError(-180)
-        if dialect.max_name is not None and len(name.encode()) > dialect.max_name:
-            raise ApiError(-180)

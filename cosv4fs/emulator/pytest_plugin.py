@@ -18,17 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .cdcs import CofferEmulator
-    from .emulator import Emulator
-
-__all__ = [
-    "coffer_emulator",
-    "coffer_emulator_options",
-    "coffer_storage_options",
-    "cosv4_emulator",
-    "cosv4_emulator_options",
-    "cosv4_storage_options",
-]
+    from .emulators import CofferEmulator, Emulator
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def cosv4_emulator_options() -> dict[str, Any]:
 @pytest.fixture
 def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[str, Any]) -> Iterator[Emulator]:
     """Run an emulator of the test's own, with the bucket ``test-bucket``."""
-    from .emulator import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
+    from .emulators import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     options = {"buckets": ("test-bucket",), **cosv4_emulator_options, **(getattr(request, "param", None) or {})}
     with Emulator(**options) as emulator:
@@ -49,7 +39,7 @@ def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[
 
 @pytest.fixture
 def cosv4_storage_options(cosv4_emulator: Emulator) -> dict[str, Any]:
-    """Return what a client needs to use the test's emulator."""
+    """Return the options of a client of the test's emulator."""
     return cosv4_emulator.storage_options
 
 
@@ -64,7 +54,7 @@ def coffer_emulator(
     request: pytest.FixtureRequest, coffer_emulator_options: dict[str, Any]
 ) -> Iterator[CofferEmulator]:
     """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``."""
-    from .cdcs import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
+    from .emulators import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:
         yield emulator
@@ -72,5 +62,5 @@ def coffer_emulator(
 
 @pytest.fixture
 def coffer_storage_options(coffer_emulator: CofferEmulator) -> dict[str, Any]:
-    """Return what a client needs to use the test's coffers."""
+    """Return the options of a client of the test's coffers."""
     return coffer_emulator.storage_options

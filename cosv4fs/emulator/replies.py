@@ -1,22 +1,19 @@
-"""Replies: the JSON envelope of cos.md#envelope, and what a reply may carry."""
+"""Replies, and the parts of files in them."""
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
 import os
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .portability import read_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .errors import ApiError
-
-__all__ = ["FileBody", "Reply", "RequestIds", "error_reply", "json_reply", "unknown_bucket_reply"]
-
 _JSON = "application/json; charset=utf-8"
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*\Z", re.IGNORECASE)
 
 
 @dataclass
@@ -26,7 +23,7 @@ class FileBody:
     Parameters
     ----------
     descriptor : int
-        The open file; whoever sends or drops the reply closes it.
+        The open file; it is closed when the reply is sent or dropped.
     offset, count : int
         Which bytes.
     """
@@ -38,7 +35,7 @@ class FileBody:
     def read(self) -> bytes:
         """Return the bytes and close the file."""
         try:
-            return os.pread(self.descriptor, self.count, self.offset)
+            return read_at(self.descriptor, self.count, self.offset)
         finally:
             self.close()
 
@@ -51,7 +48,7 @@ class FileBody:
 
 @dataclass
 class Reply:
-    """One answer.
+    """One reply.
 
     Parameters
     ----------
@@ -60,7 +57,7 @@ class Reply:
     body : bytes or FileBody
         What follows the head.
     code : int or str
-        The code in the body, for the request log; 0 for downloads and other answers without one.
+        The code in the body, for the request log; 0 for downloads and other replies without one.
     content_type : str
         The header of that name.
     headers : list of pairs
@@ -72,9 +69,9 @@ class Reply:
     reset : bool
         Whether that close is a reset (a fault).
     overrides : dict
-        Headers that are sent otherwise, by lower-case name; None: left out (a fault).
+        Headers that are sent with another value, by lower-case name; None: left out (a fault).
     chunked : bool
-        Whether the length of the body is not announced, as of an answer that begins before it is known.
+        Whether the length of the body is not announced, as for a reply that begins before it is known.
     pieces : callable, optional
         Called with the number of bytes of the body; gives the lengths in which they are sent, and may take its time
         (a fault).
@@ -106,7 +103,7 @@ class Reply:
         """Return a part of the body."""
         body = self.body
         if isinstance(body, FileBody):
-            return os.pread(body.descriptor, min(count, body.count - offset), body.offset + offset)
+            return read_at(body.descriptor, min(count, body.count - offset), body.offset + offset)
         return body[offset : offset + count]
 
     def discard(self) -> None:
@@ -115,41 +112,56 @@ class Reply:
             self.body.close()
 
 
-class RequestIds:
-    """Makes request ids: base64 of four groups of hex digits, the first one Unix seconds (cos.md#envelope)."""
+def read_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return the first byte and the number of bytes that a Range header asks for.
 
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self._host = f"{os.getpid() & 0xFFFFF:x}"
+    Parameters
+    ----------
+    header : str, optional
+        For example ``bytes=0-99``, ``bytes=100-`` or ``bytes=-100``.
+    size : int
+        The file's length in bytes.
 
-    def next(self, now: float) -> str:
-        """Return an id that was never used before."""
-        text = f"{max(0, int(now)):x}_c9a33_{self._host}_{next(self._numbers):x}"
-        return base64.b64encode(text.encode()).decode()
+    Returns
+    -------
+    tuple or None
+        None when there is no range, or one that is malformed or in several parts, which HTTP says to ignore. A count
+        of 0 means that the range lies behind the end.
+    """
+    match = _RANGE.match(header or "")
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        count = min(int(match[2]), size)
+        return size - count, count
+    first = int(match[1])
+    last = int(match[2]) if match[2] else size - 1
+    if match[2] and last < first:
+        return None
+    return first, max(0, min(last, size - 1) - first + 1)
 
 
-def json_reply(request_id: str, data: dict[str, Any] | None = None) -> Reply:
-    """Return the reply of an operation that worked; without `data` for those that answer nothing."""
-    envelope: dict[str, Any] = {"code": 0, "message": "SUCCESS", "request_id": request_id}
-    if data is not None:
-        envelope["data"] = data
-    return Reply(body=json.dumps(envelope, ensure_ascii=False).encode())
+def file_reply(
+    descriptor: int, size: int, part: tuple[int, int] | None, content_type: str, headers: list[tuple[str, str]]
+) -> Reply:
+    """Return the reply with an open file, or with a part of it.
 
-
-def error_reply(request_id: str, error: ApiError, status: int | None = None) -> Reply:
-    """Return the reply for a refused request; `status` overrides the error's."""
-    envelope = {"code": error.code, "message": error.name, "request_id": request_id}
-    reply = Reply(error.status if status is None else status, json.dumps(envelope).encode(), error.code)
-    if error.retry_after is not None:
-        reply.headers.append(("Retry-After", str(error.retry_after)))
+    Parameters
+    ----------
+    descriptor : int
+        The file; it is closed when the reply is sent or dropped.
+    size : int
+        Its length in bytes.
+    part : tuple, optional
+        The first byte and the number of bytes, for a 206; None: the whole file.
+    content_type : str
+        The type of the file.
+    headers : list of pairs
+        Further headers.
+    """
+    offset, count = part or (0, size)
+    reply = Reply(body=FileBody(descriptor, offset, count), content_type=content_type, headers=headers)
+    if part is not None:
+        reply.status = 206
+        reply.headers.append(("Content-Range", f"bytes {offset}-{offset + count - 1}/{size}"))
     return reply
-
-
-def unknown_bucket_reply(request_id: str) -> Reply:
-    """Return what the service answers to a URL with a wrong appid or bucket: 400 with XML (cos.md#envelope)."""
-    body = (
-        "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n\t<Code>InvalidRequest</Code>\n"
-        "\t<Message>Missing required header for this request: Appid</Message>\n"
-        f"\t<RequestId>{request_id}</RequestId>\n</Error>\n"
-    )
-    return Reply(400, body.encode(), -1, "application/xml")

@@ -14,23 +14,73 @@ import secrets
 import sqlite3
 import threading
 from contextvars import ContextVar
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from .errors import EmulatorError
 from .folder import BLOBS, DATABASE, check_folder, check_tables, is_blob, lost, own_files, take_lock
+from .portability import WRITE_FLAGS, sync_folder, write_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from typing_extensions import Self
-
-__all__ = ["BlobWriter", "Store", "disk_full"]
 
 _BLOCK = 1 << 20
 
 disk_full: ContextVar[bool] = ContextVar("disk_full", default=False)
 """Whether writing fails in this thread, as if there were no room on the disk (a fault)."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a kind of service keeps in its database.
+
+    Parameters
+    ----------
+    tables : str
+        SQL that makes the tables.
+    blobs : str
+        SQL that selects the name of every content to which a row refers.
+    """
+
+    tables: str
+    blobs: str
+
+
+@dataclass
+class Transaction:
+    """The database within one transaction, and the contents that come and go with it.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        The database.
+    added, freed : list of str
+        Contents to remove when the transaction fails, and when it is committed.
+    """
+
+    db: sqlite3.Connection
+    added: list[str] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.db.execute(sql, values)
+
+    def add(self, blob: str) -> None:
+        """Remove a new content if the transaction fails."""
+        self.added.append(blob)
+
+    def free(self, blob: str | None) -> None:
+        """Remove a content once the transaction is committed; None is no content."""
+        if blob is not None:
+            self.freed.append(blob)
+
+
+Database = sqlite3.Connection | Transaction
+"""Where rows are read from, in a transaction or not."""
 
 
 class Store:
@@ -42,15 +92,10 @@ class Store:
     ----------
     root : Path
         The folder; made if it is missing.
+    schema : Schema
+        What the database holds.
     fsync : bool
         Whether every acknowledged write survives a loss of power. Without it, it survives the death of the process.
-
-    Attributes
-    ----------
-    schema : str
-        SQL that makes the tables, for subclasses to set.
-    blob_names : str
-        SQL that names every content to which a row refers, for subclasses to set.
 
     Raises
     ------
@@ -58,11 +103,9 @@ class Store:
         The folder cannot be used, has files of others or contents without their database, or another emulator uses it.
     """
 
-    schema: ClassVar[str]
-    blob_names: ClassVar[str]
-
-    def __init__(self, root: Path, *, fsync: bool) -> None:
+    def __init__(self, root: Path, schema: Schema, *, fsync: bool) -> None:
         self.root = root
+        self._schema = schema
         self._fsync = fsync
         self._blobs = root / BLOBS
         self._mutex = threading.RLock()
@@ -74,7 +117,7 @@ class Store:
         except OSError as error:
             raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
         try:
-            check_tables(root, self.schema)
+            check_tables(root, schema.tables)
             self._db = self._open_database()
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
@@ -104,7 +147,7 @@ class Store:
             # first: changing the journal mode waits for the disk where that is not switched off
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
             db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN IMMEDIATE; {self.schema} COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE; {self._schema.tables} COMMIT;")
         except sqlite3.Error:
             db.close()
             raise
@@ -126,7 +169,7 @@ class Store:
         EmulatorError
             The database is damaged, or not that of the contents.
         """
-        known = {name for (name,) in self._db.execute(self.blob_names)}
+        known = {name for (name,) in self._db.execute(self._schema.blobs)}
         unknown = [name for name in own_files(self.root) if name not in known]
         if not unknown:
             return
@@ -156,18 +199,30 @@ class Store:
             yield self._db
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give the database for one transaction: committed at the end of the block, undone by an exception."""
-        if disk_full.get():
-            raise _no_room()
-        with self._mutex:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+    def writing(self, *added: str) -> Iterator[Transaction]:
+        """Give the database for one transaction: committed at the end of the block, undone by an exception.
+
+        Parameters
+        ----------
+        added : str
+            New contents to which the transaction will refer; they are removed when it fails.
+        """
+        transaction = Transaction(self._db, list(added))
+        unused = transaction.added
+        try:
+            if disk_full.get():
+                raise _no_room()
+            with self._mutex:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield transaction
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            unused = transaction.freed
+        finally:
+            self.remove_blobs(*unused)
 
     def blob_path(self, blob: str) -> Path:
         """Return the file of a content."""
@@ -210,7 +265,7 @@ class Store:
     def write_blob(self, blob: str, content: memoryview, offset: int) -> bool:
         """Write into the content of an unfinished upload; False when it is gone."""
         try:
-            descriptor = os.open(self._blobs / blob, os.O_WRONLY | os.O_NOFOLLOW)
+            descriptor = os.open(self._blobs / blob, WRITE_FLAGS)
         except FileNotFoundError:
             return False
         try:
@@ -223,19 +278,19 @@ class Store:
         """Cut or extend the content of an unfinished upload."""
         os.truncate(self._blobs / blob, size)
 
-    def remove_blobs(self, *blobs: str | None) -> None:
+    def remove_blobs(self, *blobs: str) -> None:
         """Remove contents to which no row refers any more; open downloads of them go on."""
         for blob in blobs:
-            if blob is not None:
+            with contextlib.suppress(PermissionError):  # Windows keeps open files: the next start removes it
                 self.blob_path(blob).unlink(missing_ok=True)
 
     def _write(self, descriptor: int, content: bytes | memoryview, offset: int) -> None:
         view = memoryview(content)
         if disk_full.get():
-            os.pwrite(descriptor, view[: view.nbytes // 2], offset)
+            write_at(descriptor, view[: view.nbytes // 2], offset)
             raise _no_room()
         while view.nbytes:
-            written = os.pwrite(descriptor, view, offset)
+            written = write_at(descriptor, view, offset)
             view = view[written:]
             offset += written
         if self._fsync:
@@ -243,11 +298,7 @@ class Store:
 
     def _sync_folder(self) -> None:
         if self._fsync:
-            descriptor = os.open(self._blobs, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self._blobs)
 
 
 class BlobWriter:
@@ -263,7 +314,7 @@ class BlobWriter:
         self._store = store
         self._name = store._new_name()
         self._temporary = store.blob_path(f"{self._name}.part")
-        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self._descriptor = os.open(self._temporary, WRITE_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         self.size = 0
 
     def __enter__(self) -> Self:

@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import json
 import os
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,10 +20,10 @@ from typing import Any
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
 from cosv4fs.emulator.cdcs.call import CofferCall
+from cosv4fs.emulator.cos.call import CosCall
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
-from cosv4fs.emulator.request import Request
-from cosv4fs.emulator.store import Store
+from cosv4fs.emulator.store import Store, Transaction
 from tests.crash.moments import FINISH, INIT, LIST, SLICE
 from tests.crash.operations import ANY_CHANGE, CHANGING
 
@@ -55,17 +54,17 @@ class Hold(Action):
         self.released = threading.Event()
         self._name, self._acted = name, acted
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         if not self._acted:
             self._wait(call)
         return None
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         if self._acted:
             self._wait(call)
         return reply
 
-    def _wait(self, call: Request) -> None:
+    def _wait(self, call: Call) -> None:
         say("held", name=self._name, request=call.request_id)
         while not self.released.wait(0.02) and not call.stopping.is_set():
             pass
@@ -137,9 +136,9 @@ def stall(name: str, place: str, nth: int, how: str) -> None:
         threading.Event().wait()
 
     @contextlib.contextmanager
-    def writing(store: Store) -> Iterator[sqlite3.Connection]:
+    def writing(store: Store, *added: str) -> Iterator[Transaction]:
         is_it = next(calls) == nth
-        with original(store) as database:
+        with original(store, *added) as database:
             yield database
             if is_it and how == "before":
                 stand()
@@ -171,7 +170,7 @@ def _part_arrived(call: CofferCall) -> bool:
         "arrived",
         request=call.request_id,
         op=_name(call),
-        path=f"/{call.target.key}",
+        path=call.path.text,
         session=call.upload_id or None,
         offset=_part_number(call.text("partNumber")),
         length=call.body.size,
@@ -186,7 +185,7 @@ def _part_number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _arrived(call: Call) -> bool:
+def _arrived(call: CosCall) -> bool:
     content = call.parameters.content
     values = call.parameters.values
     say(

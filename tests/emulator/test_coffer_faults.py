@@ -70,21 +70,9 @@ def test_refusals(coffers, code, status):
     assert (fault.seen, fault.hits) == (3, 2)
 
 
-def test_refusals_of_another_api(coffers, client):
-    """A number is no code of coffers, and a word none of the JSON API."""
-    calls = []
-    for emulator in (coffers.emulator, client.emulator):
-        emulator.faults.add(action=faults.DropBefore(), match=lambda call: calls.append(call))
-    coffers.put("f")
-    client.upload("/f", b"x")
-    assert calls[0].refusal("AlreadyLock").status == 409
-    assert calls[1].refusal(-71, status=503).status == 503
-    with pytest.raises(TypeError, match="words"):
-        calls[0].refusal(-71)
+def test_refusals_with_an_unknown_code():
     with pytest.raises(ValueError, match="no code"):
-        calls[0].refusal("Nonsense")
-    with pytest.raises(TypeError, match="numbers"):
-        calls[1].refusal("AuthFailed")
+        faults.Refuse("Nonsense")
 
 
 def test_parts(coffers):

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from cosv4fs.emulator import Dialect, uploads
+from cosv4fs.emulator import Dialect
+from cosv4fs.emulator.cos import uploads
 
 from .client import APPID, NOW, Client, sign
 

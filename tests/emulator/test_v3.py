@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cosv4fs.emulator import Dialect, faults, uploads
+from cosv4fs.emulator import Dialect, faults
+from cosv4fs.emulator.cos import uploads
 
 from .client import APPID, Client, form, once, quote, sign
 

@@ -30,10 +30,11 @@ from cosv4fs.api.cos.signing import Signer, encode_key
 from cosv4fs.api.paging import Pager
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
+from cosv4fs.emulator.account import Account
+from cosv4fs.emulator.cos.parameters import read_body, read_query
+from cosv4fs.emulator.cos.signature import Kind, SignatureChecker
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.forms import read_body, read_query
-from cosv4fs.emulator.paths import decode_path
-from cosv4fs.emulator.signature import Kind, SignatureChecker
+from cosv4fs.emulator.paths import decode
 from cosv4fs.errors import CosError
 from tests.fuzz.mutations import JSON, NAMES, NUMBERS, edited, edits, replaced, replacements
 from tests.fuzz.targets import check_error, target
@@ -141,10 +142,10 @@ def check_signing(_: None, case: Any) -> None:
     signer = Signer(resolve(ACCOUNT), lambda: clock[0])
     make = {"multi": lambda: signer.multi("b"), "single": lambda: signer.single("b", key)}
     text = make.get(kind, lambda: signer.download("b", key, 100))()
-    checker = SignatureChecker(*(ACCOUNT[name] for name in ("appid", "secret_id", "secret_key")), dialect=Dialect())
-    wanted = Kind.SINGLE if kind == "single" else Kind.MULTI
+    checker = SignatureChecker(Account(*(ACCOUNT[name] for name in ("appid", "secret_id", "secret_key"))), Dialect())
+    wanted: Kind = "single" if kind == "single" else "multi"
     options = {"kind": wanted, "download": kind == "download"}
-    assert decode_path(encode_key(key)) == key
+    assert decode(encode_key(key)) == key
     checker.check(text, "b", key, now=NOW + 1, **options)
     refusal = 0
     try:
@@ -237,7 +238,7 @@ def _check_refusal(error: ApiError, expected: bool) -> None:
     assert expected
     assert error.status == 400
     assert error.code < 0
-    assert error.name
+    assert error.message
 
 
 QUERIES = edits(6).map(lambda changes: edited(b"op=list&num=10&sign=a+b", changes).decode("latin-1"))
@@ -277,7 +278,7 @@ def check_paths(_: None, path: str) -> None:
             continue
         assert made == bucket
         assert paths.join(made, key) == "/".join(part for part in (bucket, rest) if part)
-        assert decode_path(encode_key(key)) == key
+        assert decode(encode_key(key)) == key
         assert not {"..", "."} & set(key.split("/"))
     if rest:
         hidden = paths.sibling("/" + rest)
@@ -308,8 +309,8 @@ def check_signed_fields(_: None, case: Any) -> None:
     except UnicodeEncodeError:
         return
     signed = base64.b64encode(hmac.new(b"fuzz", plain, hashlib.sha1).digest() + plain).decode()
-    checker = SignatureChecker("1250000000", "AKIDfuzz", "fuzz", dialect=Dialect())
-    kind = Kind.SINGLE if single else Kind.MULTI
+    checker = SignatureChecker(Account("1250000000", "AKIDfuzz", "fuzz"), Dialect())
+    kind: Kind = "single" if single else "multi"
     try:
         found = checker.check(signed, "b", "/dir/�", now=NOW + 1, kind=kind)
     except ApiError as error:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -57,7 +56,7 @@ def is_served(emulator):
 
 
 def test_silent_clients_are_left(monkeypatch):
-    monkeypatch.setattr(emulator_http, "_SILENCE", struct.pack("ll", 0, 50_000))
+    monkeypatch.setattr(emulator_http, "_IDLE_TIMEOUT", 0.05)
     with Emulator(buckets=(BUCKET,), secret_id=SECRET_ID, secret_key=SECRET_KEY) as emulator:
         beginnings = [b"", b"GET / HT", ASK[:-2], b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf"]
         beginnings.append(b"POST / HTTP/1.1\r\nContent-Length: 5000000\r\n\r\nhalf")
@@ -68,7 +67,7 @@ def test_silent_clients_are_left(monkeypatch):
                 # it may say why; then it hangs up
                 with contextlib.suppress(ConnectionError), connection.makefile("rb") as stream:
                     assert stream.read()[:10] in (b"", b"HTTP/1.1 4")
-        monkeypatch.setattr(emulator_http, "_SILENCE", struct.pack("ll", 20, 0))
+        monkeypatch.setattr(emulator_http, "_IDLE_TIMEOUT", 20.0)
         assert is_served(emulator)
         assert emulator._server._http.buffers.borrow(emulator_http.HttpServer.most_body_memory)
 
@@ -238,7 +237,7 @@ def test_a_fault_of_its_own_tells_no_signature(fs, emulator, monkeypatch, capfd)
         raise RuntimeError("a fault")
 
     signature = str(fs.client._signer.multi(BUCKET))
-    monkeypatch.setattr("cosv4fs.emulator.front.perform", fail)
+    monkeypatch.setattr("cosv4fs.emulator.cos.api.CosApi.perform", fail)
     headers = {"Authorization": signature}
     url = f"{emulator.endpoint}/files/v2/1250000000/{BUCKET}/"
     reply = requests.get(url, params={"op": "stat", "sign": signature}, headers=headers, timeout=20)

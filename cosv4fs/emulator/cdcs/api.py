@@ -1,57 +1,36 @@
-"""From a request to the coffers to its operation, and what all answers of CDCS have in common."""
+"""CDCS: from a request to its operation, and from its result to the reply."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
+from cosv4fs.emulator.api import Api
+from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.http import read_length
-from cosv4fs.emulator.server import Api
+from cosv4fs.emulator.replies import Reply
 
-from . import coffers, multipart, objects
-from .call import Body, CofferCall, locate, operation
-from .errors import CofferError
+from .call import Body, CofferCall, read_url
+from .multipart import start_early
+from .operations import OPERATIONS, CofferOperation, find_operation
+from .values import empty_reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cosv4fs.emulator.call import Head
     from cosv4fs.emulator.http import Connection
-    from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Head
+    from cosv4fs.emulator.operations import Operation
 
     from .service import CofferService
-
-__all__ = ["LARGEST_OBJECT", "OPERATIONS", "CofferApi"]
 
 LARGEST_OBJECT = 5 * 1024**3
 """Bytes of a simple upload and of a part at most (cdcs.md#transport)."""
 
 _LARGEST_JSON = 2 * 1024**2
-
-OPERATIONS: dict[str, Callable[[CofferService, CofferCall], Reply]] = {
-    "GetService": coffers.get_service,
-    "PutCoffer": coffers.put_coffer,
-    "DeleteCoffer": coffers.delete_coffer,
-    "GetCoffer": coffers.get_coffer,
-    "PutCofferLifecycle": coffers.put_lifecycle,
-    "GetCofferLifecycle": coffers.get_lifecycle,
-    "PutCofferPolicy": coffers.put_policy,
-    "GetCofferPolicy": coffers.get_policy,
-    "DeleteCofferPolicy": coffers.delete_policy,
-    "PutObject": objects.put_object,
-    "GetObject": objects.get_object,
-    "HeadObject": objects.head_object,
-    "InitiateMultipartUpload": multipart.initiate,
-    "UploadPart": multipart.upload_part,
-    "ListParts": multipart.list_parts,
-    "CompleteMultipartUpload": multipart.complete,
-    "AbortMultipartUpload": multipart.abort,
-    "ListMultipartUploads": multipart.list_uploads,
-}
-"""The 18 operations of cdcs.md#service."""
-
-_STORED = frozenset({"PutObject", "UploadPart"})
-_CLAIMING = frozenset({"PutObject", "InitiateMultipartUpload"})
 
 
 class CofferApi(Api[CofferCall]):
@@ -63,47 +42,50 @@ class CofferApi(Api[CofferCall]):
         The account with its coffers.
     """
 
+    storage_failed = "InternalError"
+    internal_error = "InternalError"
+    head_codes = MappingProxyType({0: "InvalidArgument"})
+
     def __init__(self, service: CofferService) -> None:
         super().__init__(service.clock)
         self._service = service
 
-    def request(self, head: Head, restart: Callable[[], None]) -> CofferCall:
+    def new_call(self, head: Head, restart: Callable[[], None]) -> CofferCall:
         """Return a new call."""
-        request_id = self._service.request_ids.next(self.clock())
-        return CofferCall(head, request_id, self.stopping, restart=restart, dialect=self._service.dialect)
+        return CofferCall(head, self.next_request_id(), self.stopping, restart, dialect=self._service.dialect)
 
-    def glance(self, request: CofferCall, preview: Callable[[], bytes]) -> None:
-        """Tell everything from the head."""
-        with contextlib.suppress(CofferError):
-            request.target = locate(request.head)
-            request.op = operation(request)
+    def peek(self, call: CofferCall, preview: Callable[[], bytes]) -> None:
+        """Find the operation in the head."""
+        with contextlib.suppress(ApiError):
+            read_url(call)
+            call.op = find_operation(call)
 
-    def receive(self, request: CofferCall, connection: Connection) -> int:
-        """Read the body: contents into the store, JSON into memory, and what is refused anyway into nothing."""
-        length = read_length(request.head)
+    def receive(self, call: CofferCall, connection: Connection) -> int:
+        """Read the body: contents into the store, JSON into memory; drop that of a refused request."""
+        length = read_length(call.head)
         try:
-            self._prepare(request, length)
-        except CofferError as error:
-            request.error = error
-            skipped = connection.skip_body(request.head)
-            request.unread = skipped is None
+            self._read_head(call, length)
+        except ApiError as error:
+            call.error = error
+            skipped = connection.skip_body(call.head)
+            call.unread = skipped is None
             return skipped or 0
-        body = request.body
         for block in connection.read_blocks(length):
-            body.add(block)
+            call.body.add(block)
         return length
 
-    def _prepare(self, call: CofferCall, length: int) -> None:
-        """Tell what is asked, and where the body goes."""
-        call.target = locate(call.head)
-        call.op = operation(call)
-        limit = LARGEST_OBJECT if call.op in _STORED else _LARGEST_JSON
+    def _read_head(self, call: CofferCall, length: int) -> None:
+        """Read what the head says, and open what the body goes into."""
+        read_url(call)
+        call.op = find_operation(call)
+        operation = OPERATIONS[call.op]
+        limit = LARGEST_OBJECT if operation.stored else _LARGEST_JSON
         if length > limit:
-            raise CofferError("InvalidArgument", f"the body has more than {limit} bytes")
-        self._service.authorize(call, timed=False)  # strangers hold no key, and what they send is not kept
-        if call.op in _CLAIMING:
+            raise ApiError("InvalidArgument", f"the body has more than {limit} bytes")
+        self._service.check_signer(call)
+        if operation.claims:
             self._service.claim(call)
-        if call.op not in _STORED:
+        if not operation.stored:
             call.body = Body(keep=True)
             return
         try:
@@ -111,40 +93,52 @@ class CofferApi(Api[CofferCall]):
         except OSError as error:
             call.body.failure = error
 
-    def act(self, request: CofferCall) -> Reply:
-        """Perform the operation."""
-        try:
-            if request.error is not None:
-                raise request.error
-            self._service.authorize(request)
-            if request.body.failure is not None:
-                raise request.body.failure
-            self._service.expire()
-            return OPERATIONS[request.op](self._service, request)
-        except CofferError as error:
-            return request.refuse(error)
+    def operation(self, call: CofferCall) -> CofferOperation:
+        """Return the operation that was found in the head."""
+        return OPERATIONS[call.op]
 
-    def dress(self, request: CofferCall, reply: Reply) -> None:
-        """Leave the answer as it is."""
+    def authorize(self, call: CofferCall, operation: Operation[CofferService, CofferCall]) -> None:
+        """Check the signature, now with its time, and that the body was stored."""
+        self._service.authorize(call)
+        if call.body.failure is not None:
+            raise call.body.failure
+        self._service.expire()
 
-    def forget(self, request: CofferCall) -> None:
-        """Let go of the key and of the body."""
-        self._service.release(request)
-        request.body.discard()
+    def perform(self, call: CofferCall, operation: Operation[CofferService, CofferCall]) -> Reply:
+        """Run the operation, and write its data as JSON."""
+        result = operation.run(self._service, call)
+        if isinstance(result, Reply):
+            return result
+        if result is None:
+            return empty_reply(call.dialect, operation.status)
+        return json_reply(call.dialect, result)
 
-    def bad_head(self, request: CofferCall, status: int) -> Reply:
-        """Return InvalidArgument with the status that HTTP has for it."""
-        message = "the request is not HTTP as it is wanted here"
-        return request.refuse(CofferError("InvalidArgument", message, status=status))
+    def refuse(self, call: CofferCall, error: ApiError) -> Reply:
+        """Return the error in JSON, or in the XML of the dialect."""
+        trace = call.request_id[::-1].strip("=")  # opaque, as the id of a request
+        fields = {"Code": str(error.code), "Message": error.message, "Resource": call.resource}
+        fields |= {"RequestId": call.request_id, "TraceId": trace}
+        if call.dialect.error_bodies == "xml":
+            del fields["Resource"]
+            inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in fields.items())
+            body, kind = f"<?xml version='1.0' encoding='utf-8' ?>\n<Error>{inner}</Error>", "application/xml"
+        else:
+            body, kind = json.dumps(fields, ensure_ascii=False), call.dialect.content_type
+        reply = Reply(error.status, body.encode(), error.code, kind, [("x-cdcs-trace-id", trace)])
+        if error.retry_after is not None:
+            reply.headers.append(("Retry-After", str(error.retry_after)))
+        return reply
 
-    def no_room(self, request: CofferCall) -> Reply:
-        """Return InternalError."""
-        return request.refuse(CofferError("InternalError", "the storage fails"))
+    def decorate(self, call: CofferCall, reply: Reply) -> None:
+        """Begin the reply to CompleteMultipartUpload early, where the dialect does."""
+        if call.op == "CompleteMultipartUpload":
+            start_early(call, reply)
 
-    def mistake(self, request: CofferCall) -> Reply:
-        """Return InternalError."""
-        return request.refuse(CofferError("InternalError"))
+    def release(self, call: CofferCall) -> None:
+        """Release the key, and drop the body."""
+        self._service.release(call)
+        call.body.discard()
 
-    def headers(self, request: CofferCall) -> list[tuple[str, str]]:
+    def headers(self, call: CofferCall) -> list[tuple[str, str]]:
         """Return the server's name and the request's id."""
-        return [("Server", "tencent-cdcs"), ("x-cdcs-request-id", request.request_id)]
+        return [("Server", "tencent-cdcs"), ("x-cdcs-request-id", call.request_id)]

@@ -1,4 +1,4 @@
-"""One request to the coffers, understood: which operation, on which coffer and key, with what body."""
+"""A request of CDCS: what its URL names, and its body."""
 
 from __future__ import annotations
 
@@ -6,70 +6,19 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.request import Request, Subject
-
-from .errors import CofferError
-from .replies import error_reply
+from cosv4fs.emulator.call import Call, load_json
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath, decode
 
 if TYPE_CHECKING:
-    from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Head
+    from cosv4fs.emulator.dialects import CofferDialect
     from cosv4fs.emulator.store import BlobWriter
-
-    from .dialect import CofferDialect
-
-__all__ = ["Body", "CofferCall", "Target", "locate", "operation"]
-
-_COFFER_OPERATIONS = {
-    ("GET", ""): "GetCoffer",
-    ("PUT", ""): "PutCoffer",
-    ("DELETE", ""): "DeleteCoffer",
-    ("PUT", "lifecycle"): "PutCofferLifecycle",
-    ("GET", "lifecycle"): "GetCofferLifecycle",
-    ("PUT", "policy"): "PutCofferPolicy",
-    ("GET", "policy"): "GetCofferPolicy",
-    ("DELETE", "policy"): "DeleteCofferPolicy",
-    ("GET", "uploads"): "ListMultipartUploads",
-}
-_OBJECT_OPERATIONS = {
-    ("PUT", ""): "PutObject",
-    ("GET", ""): "GetObject",
-    ("HEAD", ""): "HeadObject",
-    ("POST", "uploads"): "InitiateMultipartUpload",
-    ("PUT", "uploadId"): "UploadPart",
-    ("GET", "uploadId"): "ListParts",
-    ("POST", "uploadId"): "CompleteMultipartUpload",
-    ("DELETE", "uploadId"): "AbortMultipartUpload",
-}
-_ELSEWHERE = frozenset({"acl", "append", "cors", "delete", "restore", "tagging", "versioning", "versions", "copy"})
-_COPIES = ("x-cdcs-copy-source", "x-cos-copy-source")
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a URL points.
-
-    Parameters
-    ----------
-    path : str
-        The decoded path, as it is signed.
-    coffer, key : str
-        Its two parts; empty where there is none.
-    parameters : list of pairs
-        The decoded query.
-    """
-
-    path: str = "/"
-    coffer: str = ""
-    key: str = ""
-    parameters: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Body:
-    """The body of a request while it comes in: measured and hashed, and kept in memory or in the store.
+    """The body of a request while it is received: measured, hashed, and kept in memory or in the store.
 
     Parameters
     ----------
@@ -97,7 +46,7 @@ class Body:
         self._encrypted = tag == "encrypted"
 
     def add(self, block: memoryview) -> None:
-        """Take in the next bytes; a failing disk is remembered, so that the client gets an answer."""
+        """Add the next bytes; an error of the disk is kept, so that the client gets a reply."""
         self.size += len(block)
         if self._keep:
             self.content += block
@@ -125,7 +74,7 @@ class Body:
         return _md5(b"encrypted" + self.md5).hex() if self._encrypted else self.md5.hex()
 
     def discard(self) -> None:
-        """Forget it; what was written and not published is removed."""
+        """Drop the content, and remove what was written and not published."""
         self.content = bytearray()
         if self.writer is not None:
             self.writer.discard()
@@ -136,17 +85,17 @@ def _md5(content: bytes | bytearray) -> bytes:
 
 
 @dataclass
-class CofferCall(Request):
-    """One request to the coffers; its operation is one of the names of cdcs.md#service.
+class CofferCall(Call):
+    """One request to the coffers.
 
     Parameters
     ----------
     dialect : CofferDialect
-        The reading of the disputed points.
-    target : Target
-        Where the URL points.
-    error : CofferError, optional
-        Why it is refused, when that can be told before it is acted on.
+        The variant of each disputed point.
+    resource : str
+        The decoded path of the URL, as it is signed.
+    pairs : list of pairs
+        The decoded parameters of the query, as they are signed.
     body : Body
         What it brings.
     claimed : bool
@@ -154,27 +103,36 @@ class CofferCall(Request):
     """
 
     dialect: CofferDialect = field(kw_only=True)
-    target: Target = field(default_factory=Target)
-    error: CofferError | None = None
+    resource: str = "/"
+    pairs: list[tuple[str, str]] = field(default_factory=list)
     body: Body = field(default_factory=Body)
     claimed: bool = False
 
     @property
-    def subject(self) -> Subject:
-        """What the log says of it."""
-        target = self.target
-        return Subject(target.coffer, f"/{target.key}", dict(target.parameters), None, self.upload_id or None)
+    def coffer(self) -> str:
+        """The coffer, by its full name; empty for the service."""
+        return self.path.bucket
+
+    @property
+    def key(self) -> str:
+        """The key of the object; empty for the coffer."""
+        return self.path.text[1:]
 
     @property
     def upload_id(self) -> str:
-        """The multipart upload that is named, or nothing."""
+        """The multipart upload that the request names, or an empty text."""
         return self.text("uploadId") or ""
+
+    @property
+    def session(self) -> str | None:
+        """The unfinished upload that the request names."""
+        return self.upload_id or None
 
     def text(self, name: str) -> str | None:
         """Return a parameter of the query; None when it is not there."""
-        anyhow = self.dialect.upload_id_query == "any" and name == "uploadId"
-        for sent, value in self.target.parameters:
-            if sent == name or (anyhow and sent.lower() == name.lower()):
+        any_case = self.dialect.upload_id_query == "any" and name == "uploadId"
+        for sent, value in self.pairs:
+            if sent == name or (any_case and sent.lower() == name.lower()):
                 return value
         return None
 
@@ -194,7 +152,7 @@ class CofferCall(Request):
 
         Raises
         ------
-        CofferError
+        ApiError
             InvalidArgument.
         """
         text = self.text(name)
@@ -205,7 +163,7 @@ class CofferCall(Request):
         if clamp:
             value = min(value, most)
         if not least <= value <= most:
-            raise CofferError("InvalidArgument", f"{name} is a number from {least} to {most}")
+            raise ApiError("InvalidArgument", f"{name} is a number from {least} to {most}")
         return value
 
     def check_md5(self, *, needed: bool = False) -> None:
@@ -213,7 +171,7 @@ class CofferCall(Request):
 
         Raises
         ------
-        CofferError
+        ApiError
             InvalidArgument when it is missing or is no MD5, the dialect's code when the body is another.
         """
         text = self.head.headers.get("content-md5")
@@ -224,74 +182,53 @@ class CofferCall(Request):
         except (binascii.Error, ValueError):
             declared = b""
         if len(declared) != 16:
-            raise CofferError("InvalidArgument", "Content-MD5 is the base64 of 16 bytes")
+            raise ApiError("InvalidArgument", "Content-MD5 is the base64 of 16 bytes")
         if declared != self.body.md5:
-            raise CofferError(self.dialect.md5_mismatch, "the body is not what Content-MD5 says")
+            raise ApiError(self.dialect.md5_mismatch, "the body is not what Content-MD5 says")
 
-    def refuse(self, error: CofferError) -> Reply:
-        """Return the answer that refuses it."""
-        return error_reply(self.dialect, self.request_id, self.target.path, error)
+    def json(self, code: str = "InvalidArgument") -> dict[str, Any]:
+        """Return the JSON object of the body.
 
-    def refusal(self, code: int | str, *, status: int | None = None, retry_after: int | None = None) -> Reply:
-        """Return the answer that refuses it with a code of CDCS."""
-        if not isinstance(code, str):
-            raise TypeError(f"the codes of this API are words, not {code!r}")
-        reply = self.refuse(CofferError(code, status=status))
-        if retry_after is not None:
-            reply.headers.append(("Retry-After", str(retry_after)))
-        return reply
+        Raises
+        ------
+        ApiError
+            With `code`, when the body is none.
+        """
+        try:
+            data = load_json(bytes(self.body.content))
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise ApiError(code, "the body is not a JSON object")
+        return data
+
+    @property
+    def content_type(self) -> str:
+        """The type of an object that the request begins."""
+        text = self.head.headers.get("content-type", "")
+        return text if text and text.isascii() and text.isprintable() else "application/octet-stream"
 
 
-def locate(head: Head) -> Target:
-    """Tell where a request's URL points; the host does not matter.
+def read_url(call: CofferCall) -> None:
+    """Set what the URL of a request names; its host does not matter.
 
     Raises
     ------
-    CofferError
+    ApiError
         InvalidObjectKey or InvalidArgument when path or query are not UTF-8.
     """
-    raw_path, raw_query = head.split_target()
+    raw_path, raw_query = call.head.split_target()
     try:
-        path = _decode(raw_path)
+        path = decode(raw_path)
     except UnicodeError:
-        raise CofferError("InvalidObjectKey", "the path is not UTF-8") from None
+        raise ApiError("InvalidObjectKey", "the path is not UTF-8") from None
     if not path.startswith("/"):
-        raise CofferError("InvalidArgument", "the path does not begin with a slash")
-    coffer, _, key = path[1:].partition("/")
+        raise ApiError("InvalidArgument", "the path does not begin with a slash")
+    pairs = [pair.partition("=") for pair in raw_query.split("&") if pair]
     try:
-        pairs = [pair.partition("=") for pair in raw_query.split("&") if pair]
-        parameters = [(_decode(name, plus=True), _decode(value, plus=True)) for name, _, value in pairs]
+        call.pairs = [(decode(name, plus=True), decode(value, plus=True)) for name, _, value in pairs]
     except UnicodeError:
-        raise CofferError("InvalidArgument", "the query is not UTF-8") from None
-    return Target(path, coffer, key, parameters)
-
-
-def operation(call: CofferCall) -> str:
-    """Return the operation that a request asks for (cdcs.md#service and cdcs.md#emulator).
-
-    Raises
-    ------
-    CofferError
-        MethodNotAllowed for everything that CDCS has not.
-    """
-    method, target, names = call.head.method, call.target, {name for name, _ in call.target.parameters}
-    if not target.coffer:
-        if method == "GET" and not target.key:
-            return "GetService"
-        raise CofferError("MethodNotAllowed", "without a coffer there is nothing but GET /")
-    found = None
-    if names.isdisjoint(_ELSEWHERE) and not any(name in call.head.headers for name in _COPIES):
-        if target.key:
-            resource = "uploads" if "uploads" in names else "uploadId" if call.text("uploadId") is not None else ""
-            found = _OBJECT_OPERATIONS.get((method, resource))
-        else:
-            resource = next((name for name in ("lifecycle", "policy", "uploads") if name in names), "")
-            found = _COFFER_OPERATIONS.get((method, resource))
-    if found is None:
-        raise CofferError("MethodNotAllowed", "a coffer knows no such operation")
-    return found
-
-
-def _decode(raw: str, *, plus: bool = False) -> str:
-    data = raw.encode("latin-1")
-    return unquote_to_bytes(data.replace(b"+", b" ") if plus else data).decode()
+        raise ApiError("InvalidArgument", "the query is not UTF-8") from None
+    call.query = dict(call.pairs)
+    coffer, _, key = path[1:].partition("/")
+    call.resource, call.path = path, ObjectPath(coffer, f"/{key}")

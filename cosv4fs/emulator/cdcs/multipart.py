@@ -8,20 +8,20 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from .coffers import encoder, matching, read_json
-from .errors import CofferError
-from .objects import content_type, publish
-from .replies import asctime, empty_reply, iso_time, json_reply
+from cosv4fs.emulator.errors import ApiError
+
+from .coffers import encoder, matching
+from .objects import publish
+from .values import asctime, empty_reply, iso_time
 
 if TYPE_CHECKING:
     import sqlite3
 
     from cosv4fs.emulator.replies import Reply
+    from cosv4fs.emulator.store import Database, Transaction
 
     from .call import CofferCall
     from .service import CofferService
-
-__all__ = ["MOST_PARTS", "abort", "complete", "initiate", "list_parts", "list_uploads", "upload_part"]
 
 MOST_PARTS = 10_000
 """Parts of one upload."""
@@ -30,31 +30,30 @@ _PAGE = 1000
 _BLANKS = b" " * 32
 
 
-def initiate(service: CofferService, call: CofferCall) -> Reply:
+def initiate(service: CofferService, call: CofferCall) -> dict[str, Any]:
     """Begin an upload of a key that is free; it holds the key from then on.
 
     Raises
     ------
-    CofferError
+    ApiError
         CofferNotFound, InvalidObjectKey, the codes for a key that is taken.
     """
-    target = call.target
-    service.check_key(target.key)
+    service.check_key(call.key)
     upload = f"{int(service.clock()):010d}{secrets.token_hex(32)}"
     with service.store.writing() as db:
-        service.coffer(db, target.coffer)
-        service.check_free(db, target.coffer, target.key)
-        values = (upload, target.coffer, target.key, content_type(call), service.clock())
+        service.coffer(db, call.coffer)
+        service.check_free(db, call.coffer, call.key)
+        values = (upload, call.coffer, call.key, call.content_type, service.clock())
         db.execute("INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", values)
-    return json_reply(call.dialect, {"Coffer": target.coffer, "Key": target.key, "UploadId": upload})
+    return {"Coffer": call.coffer, "Key": call.key, "UploadId": upload}
 
 
 def upload_part(service: CofferService, call: CofferCall) -> Reply:
-    """Keep one part, in place of an earlier one of the same number.
+    """Store one part, in place of an earlier one of the same number.
 
     Raises
     ------
-    CofferError
+    ApiError
         InvalidArgument for the number, NoSuchUpload, ObjectEmpty, a wrong ``Content-MD5``.
     """
     number, upload, body = call.number("partNumber", None, least=1, most=MOST_PARTS), call.upload_id, call.body
@@ -62,30 +61,25 @@ def upload_part(service: CofferService, call: CofferCall) -> Reply:
         _find(service, call, db)
     call.check_md5()
     if not body.size and call.dialect.empty_objects == "refuse":
-        raise CofferError("ObjectEmpty", "the part is empty")
+        raise ApiError("ObjectEmpty", "the part is empty")
     etag = body.tag
     blob = publish(call)
-    freed: list[str] = [blob]
-    try:
-        with service.gate.writing(upload), service.store.writing() as db:
-            _find(service, call, db)
-            old = db.execute("SELECT blob FROM parts WHERE upload = ? AND number = ?", (upload, number)).fetchone()
-            row = (upload, number, body.size, etag, service.clock(), blob)
-            db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)", row)
-        freed = [old["blob"]] if old is not None else []
-    finally:
-        service.store.remove_blobs(*freed)
-    reply = empty_reply(call.dialect)
-    reply.headers.append(("ETag", f'"{etag}"'))
-    return reply
+    with service.locks.writing(upload), service.store.writing(blob) as db:
+        _find(service, call, db)
+        old = db.execute("SELECT blob FROM parts WHERE upload = ? AND number = ?", (upload, number)).fetchone()
+        if old is not None:
+            db.free(old["blob"])
+        row = (upload, number, body.size, etag, service.clock(), blob)
+        db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)", row)
+    return empty_reply(call.dialect, headers=[("ETag", f'"{etag}"')])
 
 
-def list_parts(service: CofferService, call: CofferCall) -> Reply:
+def list_parts(service: CofferService, call: CofferCall) -> dict[str, Any]:
     """List one page of an upload's parts.
 
     Raises
     ------
-    CofferError
+    ApiError
         InvalidArgument, NoSuchUpload.
     """
     encode, inclusive = encoder(call), call.dialect.part_marker == "inclusive"
@@ -111,9 +105,9 @@ def list_parts(service: CofferService, call: CofferCall) -> Reply:
         }
         for row in rows
     ]
-    data = {
-        "Coffer": call.target.coffer,
-        "Key": encode(call.target.key),
+    return {
+        "Coffer": call.coffer,
+        "Key": encode(call.key),
         "UploadId": call.upload_id,
         "EncodingType": call.text("encoding-type"),
         "Initiator": service.owner,
@@ -124,45 +118,46 @@ def list_parts(service: CofferService, call: CofferCall) -> Reply:
         "MaxParts": most,
         "Part": parts,
     }
-    return json_reply(call.dialect, data)
 
 
-def complete(service: CofferService, call: CofferCall) -> Reply:
-    """Make the parts of an upload an object.
+def complete(service: CofferService, call: CofferCall) -> dict[str, Any]:
+    """Join the parts of an upload into an object.
 
     Raises
     ------
-    CofferError
+    ApiError
         NoSuchUpload, MultipartAlreadyCompleted, InvalidArgument, InvalidPartOrder, InvalidPart, EntityTooSmall.
     """
-    with service.gate.closing(call.upload_id):
+    with service.locks.closing(call.upload_id):
         with service.store.reading() as db:
             upload = _find(service, call, db, completed=call.dialect.second_complete)
-            coffer = service.coffer(db, call.target.coffer)
+            coffer = service.coffer(db, call.coffer)
             kept = db.execute("SELECT * FROM parts WHERE upload = ? ORDER BY number", (call.upload_id,)).fetchall()
         call.check_md5()
         named = _named_parts(call)
         try:
             etag = _merge(service, call, upload, _chosen(call, named, {row["number"]: row for row in kept}))
-        except CofferError as error:
+        except ApiError as error:
             if call.dialect.complete_errors == "status":
                 raise
-            reply = call.refuse(CofferError(error.code, error.message, status=200))
-        else:
-            locations = {"Location": json.loads(coffer["locations"])}
-            data = {"Locations": locations, "Coffer": call.target.coffer, "Key": call.target.key, "ETag": f'"{etag}"'}
-            reply = json_reply(call.dialect, data)
-        service.store.remove_blobs(*(row["blob"] for row in kept if reply.code == 0))
-    late = call.dialect.complete_errors == "late"
-    if (call.dialect.complete_whitespace or late) and isinstance(reply.body, bytes):
+            raise ApiError(error.code, error.message, status=200) from None
+    locations = {"Location": json.loads(coffer["locations"])}
+    return {"Locations": locations, "Coffer": call.coffer, "Key": call.key, "ETag": f'"{etag}"'}
+
+
+def start_early(call: CofferCall, reply: Reply) -> None:
+    """Write a 200 of complete as the dialect does: in chunks, with blanks in front (cdcs.md#late-failure)."""
+    dialect = call.dialect
+    if reply.status != 200 or reply.chunked or not isinstance(reply.body, bytes):
+        return
+    if dialect.complete_whitespace or dialect.complete_errors == "late":
         reply.body, reply.chunked = _BLANKS + reply.body, True
-    return reply
 
 
 def _named_parts(call: CofferCall) -> list[tuple[int, str]]:
-    parts = read_json(call).get("Part")
+    parts = call.json().get("Part")
     if not isinstance(parts, list) or not parts or len(parts) > MOST_PARTS:
-        raise CofferError("InvalidArgument", f"Part is a list of 1 to {MOST_PARTS} parts")
+        raise ApiError("InvalidArgument", f"Part is a list of 1 to {MOST_PARTS} parts")
     return [_named_part(part) for part in parts]
 
 
@@ -171,7 +166,7 @@ def _named_part(part: Any) -> tuple[int, str]:
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 10:
         number = int(number)
     if type(number) is not int or not isinstance(etag, str):
-        raise CofferError("InvalidArgument", "every part has a PartNumber and an ETag")
+        raise ApiError("InvalidArgument", "every part has a PartNumber and an ETag")
     return number, etag
 
 
@@ -179,17 +174,17 @@ def _chosen(call: CofferCall, named: list[tuple[int, str]], kept: dict[int, sqli
     """Return the parts that are named, checked in the order of cdcs.md#emulator."""
     numbers = [number for number, _ in named]
     if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
-        raise CofferError("InvalidPartOrder", "the parts are not in the order of their numbers")
+        raise ApiError("InvalidPartOrder", "the parts are not in the order of their numbers")
     first = 1 if call.dialect.first_part == "one" else numbers[0]
     if numbers != list(range(first, first + len(numbers))):
-        raise CofferError("InvalidPart", f"the numbers of the parts are not consecutive from {first} on")
+        raise ApiError("InvalidPart", f"the numbers of the parts are not consecutive from {first} on")
     for number, etag in named:
         if number not in kept or _bare(call, etag) != kept[number]["etag"]:
-            raise CofferError("InvalidPart", f"part {number} is not there, or has another ETag")
+            raise ApiError("InvalidPart", f"part {number} is not there, or has another ETag")
     rows = [kept[number] for number in numbers]
     for row in rows[:-1]:
         if row["size"] < call.dialect.smallest_part:
-            raise CofferError("EntityTooSmall", f"part {row['number']} has only {row['size']} bytes")
+            raise ApiError("EntityTooSmall", f"part {row['number']} has only {row['size']} bytes")
     return rows
 
 
@@ -206,45 +201,38 @@ def _merge(service: CofferService, call: CofferCall, upload: sqlite3.Row, rows: 
     digests = "".join(row["etag"] for row in rows)
     etag = hashlib.md5(f"{digests}-{len(rows)}".encode(), usedforsecurity=False).hexdigest()
     blob = service.store.join_blobs(row["blob"] for row in rows)
-    target = call.target
     values = {
         "size": sum(row["size"] for row in rows),
         "etag": etag,
         "content_type": upload["content_type"],
         "blob": blob,
     }
-    try:
-        with service.store.writing() as db:
-            _remove(db, _find(service, call, db)["upload"])
-            service.add_object(db, target.coffer, target.key, values)
-            db.execute("INSERT INTO completed VALUES (?, ?, ?)", (upload["upload"], target.coffer, target.key))
-    except BaseException:
-        service.store.remove_blobs(blob)
-        raise
+    with service.store.writing(blob) as db:
+        _remove(db, _find(service, call, db)["upload"])
+        service.add_object(db, call.coffer, call.key, values)
+        db.execute("INSERT INTO completed VALUES (?, ?, ?)", (upload["upload"], call.coffer, call.key))
     return etag
 
 
-def abort(service: CofferService, call: CofferCall) -> Reply:
-    """Give an upload up; the key is free again.
+def abort(service: CofferService, call: CofferCall) -> None:
+    """Abort an upload; its key is free again.
 
     Raises
     ------
-    CofferError
+    ApiError
         NoSuchUpload.
     """
-    with service.gate.closing(call.upload_id), service.store.writing() as db:
+    with service.locks.closing(call.upload_id), service.store.writing() as db:
         _find(service, call, db)
-        freed = _remove(db, call.upload_id)
-    service.store.remove_blobs(*freed)
-    return empty_reply(call.dialect, 204)
+        _remove(db, call.upload_id)
 
 
-def list_uploads(service: CofferService, call: CofferCall) -> Reply:
+def list_uploads(service: CofferService, call: CofferCall) -> dict[str, Any]:
     """List one page of a coffer's unfinished uploads.
 
     Raises
     ------
-    CofferError
+    ApiError
         CofferNotFound, InvalidArgument, InvalidObjectPrefix.
     """
     encode, dialect = encoder(call), call.dialect
@@ -255,10 +243,10 @@ def list_uploads(service: CofferService, call: CofferCall) -> Reply:
     by_key = dialect.upload_marker == "key"
     column = "key" if by_key else "upload"
     with service.store.reading() as db:
-        service.coffer(db, call.target.coffer)
+        service.coffer(db, call.coffer)
         found = db.execute(
             f"SELECT * FROM uploads WHERE coffer = ? AND {column} > ? AND substr(key, 1, ?) = ? ORDER BY {column}",  # noqa: S608
-            (call.target.coffer, marker, len(prefix), prefix),
+            (call.coffer, marker, len(prefix), prefix),
         )
         rows = matching(found, prefix, most + 1)
     truncated, rows = len(rows) > most, rows[:most]
@@ -272,8 +260,8 @@ def list_uploads(service: CofferService, call: CofferCall) -> Reply:
         }
         for row in rows
     ]
-    data = {
-        "Coffer": call.target.coffer,
+    return {
+        "Coffer": call.coffer,
         "EncodingType": call.text("encoding-type"),
         "UploadIdMarker": marker,
         "IsTruncated": truncated,
@@ -282,30 +270,27 @@ def list_uploads(service: CofferService, call: CofferCall) -> Reply:
         "MaxUploads": most,
         "Upload": uploads,
     }
-    return json_reply(dialect, data)
 
 
-def _find(
-    service: CofferService, call: CofferCall, db: sqlite3.Connection, *, completed: str | None = None
-) -> sqlite3.Row:
+def _find(service: CofferService, call: CofferCall, db: Database, *, completed: str | None = None) -> sqlite3.Row:
     """Return the unfinished upload that is named; `completed` is the code for one that was completed."""
-    target, upload = call.target, call.upload_id
-    service.coffer(db, target.coffer)
-    place = (upload, target.coffer, target.key)
+    upload = call.upload_id
+    service.coffer(db, call.coffer)
+    key = (upload, call.coffer, call.key)
     row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM uploads WHERE upload = ? AND coffer = ? AND key = ?", place
+        "SELECT * FROM uploads WHERE upload = ? AND coffer = ? AND key = ?", key
     ).fetchone()
     if row is not None:
         return row
-    done = db.execute("SELECT 1 FROM completed WHERE upload = ? AND coffer = ? AND key = ?", place).fetchone()
+    done = db.execute("SELECT 1 FROM completed WHERE upload = ? AND coffer = ? AND key = ?", key).fetchone()
     if done is not None and completed == "MultipartAlreadyCompleted":
-        raise CofferError(completed, "the upload was completed")
-    raise CofferError(call.dialect.missing_upload, "there is no such upload of this object")
+        raise ApiError(completed, "the upload was completed")
+    raise ApiError(call.dialect.missing_upload, "there is no such upload of this object")
 
 
-def _remove(db: sqlite3.Connection, upload: str) -> list[str]:
-    """Forget an upload, in a transaction of the caller; return the contents that are free now."""
-    freed = [row["blob"] for row in db.execute("SELECT blob FROM parts WHERE upload = ?", (upload,))]
+def _remove(db: Transaction, upload: str) -> None:
+    """Remove an upload with its parts."""
+    for row in db.execute("SELECT blob FROM parts WHERE upload = ?", (upload,)):
+        db.free(row["blob"])
     db.execute("DELETE FROM parts WHERE upload = ?", (upload,))
     db.execute("DELETE FROM uploads WHERE upload = ?", (upload,))
-    return freed

@@ -1,4 +1,4 @@
-"""The operations on objects (cdcs.md#objects): put once, get, look at."""
+"""The operations on objects (cdcs.md#objects): put once, get, head."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from cosv4fs.emulator.downloads import read_range
-from cosv4fs.emulator.replies import FileBody, Reply
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.portability import READ_FLAGS
+from cosv4fs.emulator.replies import Reply, file_reply, read_range
 
-from .errors import CofferError
-from .replies import empty_reply
+from .values import empty_reply
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,124 +19,95 @@ if TYPE_CHECKING:
     from .call import CofferCall
     from .service import CofferService
 
-__all__ = ["content_type", "get_object", "head_object", "publish", "put_object"]
-
 _BOTH_ENDS = re.compile(r"\s*bytes\s*=\s*\d+\s*-\s*\d+\s*\Z", re.IGNORECASE | re.ASCII)
-_UNKNOWN_TYPE = "application/octet-stream"
 
 
 def put_object(service: CofferService, call: CofferCall) -> Reply:
-    """Keep an object under a key that is free.
+    """Store an object under a key that is free.
 
     Raises
     ------
-    CofferError
+    ApiError
         CofferNotFound, InvalidObjectKey, ObjectEmpty, a wrong ``Content-MD5``, the codes for a key that is taken.
     """
-    target, body = call.target, call.body
-    service.check_key(target.key)
+    body = call.body
+    service.check_key(call.key)
     with service.store.reading() as db:
-        service.coffer(db, target.coffer)
-        service.check_free(db, target.coffer, target.key)
+        service.coffer(db, call.coffer)
+        service.check_free(db, call.coffer, call.key)
     call.check_md5()
     if not body.size and call.dialect.empty_objects == "refuse":
-        raise CofferError("ObjectEmpty", "the object is empty")
-    etag = body.md5.hex()
-    blob = publish(call)
-    values = {"size": body.size, "etag": etag, "content_type": content_type(call), "blob": blob}
-    try:
-        with service.store.writing() as db:
-            service.coffer(db, target.coffer)
-            service.check_free(db, target.coffer, target.key)
-            service.add_object(db, target.coffer, target.key, values)
-    except BaseException:
-        service.store.remove_blobs(blob)
-        raise
-    reply = empty_reply(call.dialect)
-    reply.headers.append(("ETag", f'"{etag}"'))
-    return reply
+        raise ApiError("ObjectEmpty", "the object is empty")
+    etag, blob = body.md5.hex(), publish(call)
+    with service.store.writing(blob) as db:
+        service.coffer(db, call.coffer)
+        service.check_free(db, call.coffer, call.key)
+        values = {"size": body.size, "etag": etag, "content_type": call.content_type, "blob": blob}
+        service.add_object(db, call.coffer, call.key, values)
+    return empty_reply(call.dialect, headers=[("ETag", f'"{etag}"')])
 
 
 def publish(call: CofferCall) -> str:
-    """Make the body of a request a content, and return its name."""
+    """Publish the body of a request as a content, and return its name."""
     if call.body.writer is None:
         raise RuntimeError("the body of this request was not kept")
     return call.body.writer.publish()
 
 
-def content_type(call: CofferCall) -> str:
-    """Return the type that an object gets from the request that begins it."""
-    text = call.head.headers.get("content-type", "")
-    return text if text and text.isascii() and text.isprintable() else _UNKNOWN_TYPE
-
-
 def get_object(service: CofferService, call: CofferCall) -> Reply:
-    """Answer with an object, whole or in part.
+    """Return an object, whole or in part.
 
     Raises
     ------
-    CofferError
-        CofferNotFound, ObjectNotExists, InvalidArgument with status 416 for a range that is none.
+    ApiError
+        CofferNotFound, ObjectNotExists, InvalidArgument with status 416 for an invalid range.
     """
     row, descriptor = _open(service, call)
     try:
-        return _answer(call, row, descriptor)
+        return _reply(row, descriptor, _part(call, row["size"]))
     except BaseException:
         os.close(descriptor)
         raise
 
 
 def head_object(service: CofferService, call: CofferCall) -> Reply:
-    """Answer with the head of an object."""
-    row, descriptor = _open(service, call)
-    return _described(row, FileBody(descriptor, 0, row["size"]))
+    """Return the headers of an object."""
+    return _reply(*_open(service, call), None)
 
 
 def _open(service: CofferService, call: CofferCall) -> tuple[sqlite3.Row, int]:
-    target = call.target
-    service.check_key(target.key)
+    service.check_key(call.key)
     with service.store.reading() as db:  # nothing expires meanwhile
-        service.coffer(db, target.coffer)
-        row = db.execute("SELECT * FROM objects WHERE coffer = ? AND key = ?", (target.coffer, target.key)).fetchone()
+        service.coffer(db, call.coffer)
+        row = db.execute("SELECT * FROM objects WHERE coffer = ? AND key = ?", (call.coffer, call.key)).fetchone()
         if row is None:
-            raise CofferError("ObjectNotExists", "there is no such object")
+            raise ApiError("ObjectNotExists", "there is no such object")
         try:
-            return row, os.open(service.store.blob_path(row["blob"]), os.O_RDONLY)
+            return row, os.open(service.store.blob_path(row["blob"]), READ_FLAGS)
         except FileNotFoundError:
-            raise CofferError("ObjectNotExists", "the object is gone") from None
+            raise ApiError("ObjectNotExists", "the object is gone") from None
 
 
-def _described(row: sqlite3.Row, body: FileBody) -> Reply:
+def _reply(row: sqlite3.Row, descriptor: int, part: tuple[int, int] | None) -> Reply:
     headers = [
         ("ETag", f'"{row["etag"]}"'),
         ("Last-Modified", formatdate(int(row["ctime"]), usegmt=True)),
         ("Accept-Ranges", "bytes"),
     ]
-    return Reply(body=body, content_type=row["content_type"], headers=headers)
+    return file_reply(descriptor, row["size"], part, row["content_type"], headers)
 
 
-def _answer(call: CofferCall, row: sqlite3.Row, descriptor: int) -> Reply:
-    size = row["size"]
-    wanted = _wanted(call, size)
-    offset, count = (0, size) if wanted is None else wanted
-    reply = _described(row, FileBody(descriptor, offset, count))
-    if wanted is not None:
-        reply.status = 206
-        reply.headers.append(("Content-Range", f"bytes {offset}-{offset + count - 1}/{size}"))
-    return reply
-
-
-def _wanted(call: CofferCall, size: int) -> tuple[int, int] | None:
-    """Return offset and length of the range that is asked for; None for the whole object."""
+def _part(call: CofferCall, size: int) -> tuple[int, int] | None:
+    """Return offset and length of the requested range; None for the whole object."""
     header, dialect = call.head.headers.get("range"), call.dialect
     if header is None:
         return None
     is_open = _BOTH_ENDS.match(header) is None
     if is_open and dialect.open_ranges == "ignore":
         return None
-    wanted = None if is_open and dialect.open_ranges == "refuse" else read_range(header, size)
-    if wanted is not None and wanted[1]:
-        return wanted
+    part = None if is_open and dialect.open_ranges == "refuse" else read_range(header, size)
+    if part is not None and part[1]:
+        return part
     if dialect.bad_range == "200":
         return None
-    raise CofferError("InvalidArgument", f"{header} is not a range of {size} bytes", status=416)
+    raise ApiError("InvalidArgument", f"{header} is not a range of {size} bytes", status=416)

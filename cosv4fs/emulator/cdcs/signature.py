@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .errors import CofferError
+from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .dialect import CofferDialect
+    from cosv4fs.emulator.account import Account
+    from cosv4fs.emulator.dialects import CofferDialect
 
-__all__ = ["SignatureChecker", "Signed", "sign", "sign_key"]
+    from .call import CofferCall
 
 _TIME = re.compile(r"(\d{1,12});(\d{1,12})\Z", re.ASCII)
 _FIELDS = frozenset(
@@ -75,60 +76,48 @@ class SignatureChecker:
 
     Parameters
     ----------
-    secret_id, secret_key : str
-        The account.
+    account : Account
+        Whose signatures are good.
     dialect : CofferDialect
-        The reading of the disputed points.
+        The variant of each disputed point.
     """
 
-    def __init__(self, secret_id: str, secret_key: str, *, dialect: CofferDialect) -> None:
-        self._secret_id = secret_id
-        self._secret_key = secret_key
+    def __init__(self, account: Account, dialect: CofferDialect) -> None:
+        self._account = account
         self._dialect = dialect
 
-    def check(
-        self,
-        authorization: str,
-        method: str,
-        path: str,
-        parameters: list[tuple[str, str]],
-        headers: Mapping[str, str],
-        now: float | None,
-    ) -> None:
-        """Check one request.
+    def check(self, call: CofferCall, now: float | None) -> None:
+        """Check the signature and the token of a request.
 
         Parameters
         ----------
-        authorization : str
-            The header.
-        method, path : str
-            Of the request; the path is decoded and begins with the coffer.
-        parameters : list of pairs
-            Of the query, decoded.
-        headers : mapping
-            By lower-case name.
+        call : CofferCall
+            The request.
         now : float, optional
-            Unix seconds; None: the time is not looked at.
+            Unix seconds; None: the time is not checked.
 
         Raises
         ------
-        CofferError
+        ApiError
             AuthFailed.
         """
-        fields = dict(pair.partition("=")[::2] for pair in authorization.strip().split("&"))
+        headers = {name: text.encode("latin-1").decode(errors="replace") for name, text in call.head.headers.items()}
+        fields = dict(pair.partition("=")[::2] for pair in headers.get("authorization", "").strip().split("&"))
         if fields.keys() != _FIELDS or fields["q-sign-algorithm"] != "sha1":
-            raise CofferError("AuthFailed", "no signature, or one that is not of the form q-sign-algorithm=sha1&q-ak=…")
-        if not hmac.compare_digest(fields["q-ak"].encode(), self._secret_id.encode()):
-            raise CofferError("AuthFailed", "the SecretId is unknown")
+            raise ApiError("AuthFailed", "no signature, or one that is not of the form q-sign-algorithm=sha1&q-ak=…")
+        if not self._account.has_id(fields["q-ak"]):
+            raise ApiError("AuthFailed", "the SecretId is unknown")
         for name in ("q-sign-time", "q-key-time"):
             _check_time(fields[name], now)
         listed = _names(fields["q-header-list"]), _names(fields["q-url-param-list"])
-        self._check_coverage(listed, parameters, headers)
+        self._check_coverage(listed, call.pairs, headers)
         if not any(
             hmac.compare_digest(candidate, fields["q-signature"].encode())
-            for candidate in self._candidates(fields, listed, method, path, parameters, headers)
+            for candidate in self._candidates(fields, listed, call, headers)
         ):
-            raise CofferError("AuthFailed", "the signature is not the one of this request")
+            raise ApiError("AuthFailed", "the signature is not the one of this request")
+        if headers.get("x-cdcs-security-token") != self._account.token:
+            raise ApiError("AuthFailed", "the keys are temporary ones of another x-cdcs-security-token, or of none")
 
     def _check_coverage(
         self, listed: tuple[list[str], list[str]], parameters: list[tuple[str, str]], headers: Mapping[str, str]
@@ -142,25 +131,23 @@ class SignatureChecker:
         if wish != "nothing":
             missing |= {_encode(name.lower()).lower() for name, _ in parameters} - signed_parameters
         if missing:
-            raise CofferError("AuthFailed", f"the signature does not cover {', '.join(sorted(missing))}")
+            raise ApiError("AuthFailed", f"the signature does not cover {', '.join(sorted(missing))}")
 
     def _candidates(
         self,
         fields: Mapping[str, str],
         listed: tuple[list[str], list[str]],
-        method: str,
-        path: str,
-        parameters: list[tuple[str, str]],
+        call: CofferCall,
         headers: Mapping[str, str],
     ) -> Iterable[bytes]:
-        key = sign_key(self._secret_key, fields["q-key-time"])
+        key = sign_key(self._account.secret_key, fields["q-key-time"])
         header_names, parameter_names = listed
         for host in self._hosts(headers.get("host", "")):
             values = {**headers, "host": host}
             signed = Signed(
-                method,
-                path,
-                tuple(_listed_parameters(parameter_names, parameters)),
+                call.head.method,
+                call.resource,
+                tuple(_listed_parameters(parameter_names, call.pairs)),
                 tuple((name, values.get(name.lower(), "")) for name in header_names),
             )
             for lower in (True, False) if self._dialect.signature_names == "any" else (True,):
@@ -189,6 +176,6 @@ def _names(text: str) -> list[str]:
 def _check_time(text: str, now: float | None) -> None:
     match = _TIME.match(text)
     if match is None:
-        raise CofferError("AuthFailed", "a span of time is start;end in Unix seconds")
+        raise ApiError("AuthFailed", "a span of time is start;end in Unix seconds")
     if now is not None and not int(match[1]) <= now <= int(match[2]):
-        raise CofferError("AuthFailed", "the signature is not valid at this time")
+        raise ApiError("AuthFailed", "the signature is not valid at this time")

@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.replies import Reply
 
 from .rules import Action
 
 if TYPE_CHECKING:
-    from cosv4fs.emulator.request import Request
-
-__all__ = ["ClockSkew", "DiskFull", "HttpError", "Refuse"]
+    from cosv4fs.emulator.call import Call
 
 _HTML = "<html><head><title>error</title></head><body><center><h1>error</h1></center></body></html>\r\n"
 _XML = (
@@ -41,9 +40,15 @@ class Refuse(Action):
     retry_after: int | None = None
     status: int | None = None
 
-    def before(self, call: Request) -> Reply:
-        """Answer with the code."""
-        return call.refusal(self.code, status=self.status, retry_after=self.retry_after)
+    def __post_init__(self) -> None:
+        self._error()  # an unknown code fails here, not in the service
+
+    def before(self, call: Call) -> Reply | None:
+        """Refuse."""
+        raise self._error()
+
+    def _error(self) -> ApiError:
+        return ApiError(self.code, status=self.status, retry_after=self.retry_after)
 
 
 @dataclass(frozen=True)
@@ -70,24 +75,24 @@ class HttpError(Action):
     acted: bool = False
     kind: Literal["html", "xml", "json", "empty"] = "html"
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Answer at once, unless the request shall be acted on."""
         return None if self.acted else self._page(call)
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Answer with the page in place of the real answer."""
         if not self.acted:
             return reply
         reply.discard()
         return self._page(call)
 
-    def _page(self, call: Request) -> Reply:
+    def _page(self, call: Call) -> Reply:
         reply = Reply(self.status, self._text(call).encode(), -1, _TYPES[self.kind])
         if self.retry_after is not None:
             reply.headers.append(("Retry-After", str(self.retry_after)))
         return reply
 
-    def _text(self, call: Request) -> str:
+    def _text(self, call: Call) -> str:
         if self.body is not None:
             return self.body
         if self.kind == "xml":
@@ -112,7 +117,7 @@ class ClockSkew(Action):
 
     seconds: float
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Put the clock wrong for this request."""
         call.skew = self.seconds
         return None
@@ -122,7 +127,7 @@ class ClockSkew(Action):
 class DiskFull(Action):
     """Act on a full disk: writing fails half-way, and the service answers −6993, or InternalError. Reading works."""
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Take away the room for this request."""
         call.disk_full = True
         return None

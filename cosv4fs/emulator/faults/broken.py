@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from .rules import Action, Disconnect, Stage
 
 if TYPE_CHECKING:
+    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Request
-
-__all__ = ["CutReply", "CutRequest", "DropBefore", "DropReply", "RefuseConnection", "Restart"]
 
 _PATIENCE = 30.0
 
@@ -56,7 +54,7 @@ class DropBefore(Action):
 
     reset: bool = False
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Close."""
         raise Disconnect(reset=self.reset)
 
@@ -73,7 +71,7 @@ class DropReply(Action):
 
     reset: bool = False
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Close."""
         reply.discard()
         raise Disconnect(reset=self.reset)
@@ -94,7 +92,7 @@ class CutReply(Action):
     count: int | None = None
     reset: bool = False
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Mark the reply."""
         reply.cut = reply.length if self.count is None else self.count
         reply.reset = self.reset
@@ -113,19 +111,19 @@ class Restart(Action):
 
     acted: bool = False
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Restart, unless the request shall be acted on."""
         if not self.acted:
             self._restart(call)
         return None
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Restart."""
         reply.discard()
         self._restart(call)
         return reply
 
-    def _restart(self, call: Request) -> None:
+    def _restart(self, call: Call) -> None:
         call.restart()
         call.stopping.wait(_PATIENCE)
         raise Disconnect(reset=True)

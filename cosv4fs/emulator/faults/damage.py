@@ -12,10 +12,8 @@ from cosv4fs.emulator.replies import FileBody
 from .rules import Action
 
 if TYPE_CHECKING:
+    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Request
-
-__all__ = ["BrokenJson", "Corrupt", "WrongHeader", "WrongLength", "WrongRange"]
 
 _NUMBERS = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
 
@@ -35,7 +33,7 @@ class Corrupt(Action):
     position: int = 0
     mask: int = 0xFF
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Change the body."""
         body = bytearray(reply.body.read() if isinstance(reply.body, FileBody) else reply.body)
         if -len(body) <= self.position < len(body):
@@ -59,7 +57,7 @@ class WrongLength(Action):
 
     by: int
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Change the header."""
         reply.overrides["content-length"] = str(max(0, reply.length + self.by))
         if self.by > 0:
@@ -81,7 +79,7 @@ class WrongRange(Action):
     last: int = 0
     size: int = 0
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Change the header."""
         match = _NUMBERS.match(dict(reply.headers).get("Content-Range", ""))
         if match is not None:
@@ -106,7 +104,7 @@ class WrongHeader(Action):
     name: str
     text: str | None = None
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Change the header."""
         reply.overrides[self.name.lower()] = self.text
         if self.name.lower() == "content-length":
@@ -131,7 +129,7 @@ class BrokenJson(Action):
         "truncated"
     )
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Change the body."""
         if isinstance(reply.body, FileBody):
             return reply

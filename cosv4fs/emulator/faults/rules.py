@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Request
-
-__all__ = ["Action", "Disconnect", "Fault", "Faults", "Stage"]
 
 Stage = Literal["connection", "body", "request"]
 """When an action is asked: as a connection comes, before a request's body is read, or when the request is read."""
@@ -37,7 +35,7 @@ class Action:
 
     stage: ClassVar[Stage] = "request"
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Step in when the request is read and nothing is done yet.
 
         Returns
@@ -47,12 +45,14 @@ class Action:
 
         Raises
         ------
+        ApiError
+            The request is refused with a code.
         Disconnect
             The connection is closed.
         """
         return None
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Step in when the request was acted on; return the answer to send, or raise `Disconnect`."""
         return reply
 
@@ -82,7 +82,7 @@ class Fault:
     nth: int
     times: int | None
     action: Action
-    match: Callable[[Request], bool] | None = None
+    match: Callable[[Call], bool] | None = None
     seen: int = 0
     hits: int = 0
 
@@ -91,11 +91,11 @@ class Fault:
         """When the rule is asked."""
         return getattr(self.action, "stage", "request")
 
-    def fits(self, call: Request | None) -> bool:
+    def fits(self, call: Call | None) -> bool:
         """Whether the rule speaks of this request; None stands for a connection that comes."""
         if call is None:
             return True
-        if self.op not in {None, call.op} or self.path not in {None, call.subject.path}:
+        if self.op not in {None, call.op} or self.path not in {None, call.path.text}:
             return False
         return self.match is None or self.match(call)
 
@@ -122,7 +122,7 @@ class Faults:
         path: str | None = None,
         nth: int = 1,
         times: int | None = 1,
-        match: Callable[[Request], bool] | None = None,
+        match: Callable[[Call], bool] | None = None,
     ) -> Fault:
         """Order a fault.
 
@@ -174,7 +174,7 @@ class Faults:
         """Whether there are rules that are asked at this stage."""
         return any(fault.stage == stage for fault in tuple(self._faults))
 
-    def actions(self, call: Request | None, stage: Stage = "request") -> list[Action]:
+    def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
         """Return what shall go wrong with a request at a stage, in the order in which it was ordered."""
         if not self._faults:
             return []

@@ -12,13 +12,11 @@ from .rules import Action
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
-    from cosv4fs.emulator.request import Request
-
-__all__ = ["Stall", "StallReply", "Trickle"]
 
 
-def _wait(call: Request, release: threading.Event, timeout: float) -> None:
+def _wait(call: Call, release: threading.Event, timeout: float) -> None:
     end = time.monotonic() + timeout
     while not call.stopping.is_set() and time.monotonic() < end:
         if release.wait(0.02):
@@ -46,19 +44,19 @@ class Stall(Action):
     timeout: float = 60.0
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def before(self, call: Request) -> Reply | None:
+    def before(self, call: Call) -> Reply | None:
         """Wait, then let the request through."""
         if not self.acted:
             self._pause(call)
         return None
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Wait, then let the answer through."""
         if self.acted:
             self._pause(call)
         return reply
 
-    def _pause(self, call: Request) -> None:
+    def _pause(self, call: Call) -> None:
         self.entered.set()
         _wait(call, self.release, self.timeout)
 
@@ -84,7 +82,7 @@ class StallReply(Action):
     timeout: float = 60.0
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Mark the reply."""
 
         def pieces(length: int) -> Iterator[int]:
@@ -118,7 +116,7 @@ class Trickle(Action):
     seconds: float = 0.005
     pause: Callable[[float], object] = time.sleep
 
-    def after(self, call: Request, reply: Reply) -> Reply:
+    def after(self, call: Call, reply: Reply) -> Reply:
         """Mark the reply."""
 
         def pieces(length: int) -> Iterator[int]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath
+
 from . import namespace, uploads
-from .errors import ApiError
-from .paths import CosPath, check_new_path
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import Call
-    from .service import Service
+    from cosv4fs.emulator.store import Transaction
 
-__all__ = ["copy", "move"]
+    from .call import CosCall
+    from .service import CosService
 
 _CARRIED = ("size", "slice_size", "sha", "shown_sha", "content_type", "headers", "authority", "forbid", "biz_attr")
 
 
-def move(service: Service, call: Call) -> None:
-    """Give a file another path, in one transaction.
+def move(service: CosService, call: CosCall) -> None:
+    """Move a file to another path, in one transaction.
 
     Raises
     ------
@@ -40,19 +41,18 @@ def move(service: Service, call: Call) -> None:
             return
         if service.dialect.cross_directory_move == "refuse" and target.parent != source.parent:
             raise ApiError(-199)
-        freed = _make_room(service, db, target, overwrite=overwrite)
+        _make_room(service, db, target, overwrite=overwrite)
         db.execute(
             "DELETE FROM nodes WHERE bucket = ? AND parent = ? AND name = ?",
             (source.bucket, source.parent, source.name),
         )
         values = {name: node[name] for name in (*_CARRIED, "ctime", "mtime", "blob")}
-        freed.append(namespace.add_file(db, target, values))
+        namespace.add_file(db, target, values)
         if service.dialect.parents == "virtual":
             namespace.prune_parents(db, source)
-    service.store.remove_blobs(*freed)
 
 
-def copy(service: Service, call: Call) -> None:
+def copy(service: CosService, call: CosCall) -> None:
     """Make a second file with the same content and attributes.
 
     Raises
@@ -67,42 +67,42 @@ def copy(service: Service, call: Call) -> None:
             if not overwrite:
                 raise ApiError(-178)
             return
-        freed = _make_room(service, db, target, overwrite=overwrite)
-        now = service.now()
-        values = {name: node[name] for name in _CARRIED}
-        values |= {"ctime": now, "mtime": now, "blob": service.store.copy_blob(node["blob"])}
-        freed.append(namespace.add_file(db, target, values))
-    service.store.remove_blobs(*freed)
+        _make_room(service, db, target, overwrite=overwrite)
+        now, blob = service.now(), service.store.copy_blob(node["blob"])
+        db.add(blob)
+        values = {name: node[name] for name in _CARRIED} | {"ctime": now, "mtime": now, "blob": blob}
+        namespace.add_file(db, target, values)
 
 
-def _read_target(service: Service, call: Call) -> tuple[CosPath, bool]:
+def _read_target(service: CosService, call: CosCall) -> tuple[ObjectPath, bool]:
     text = call.parameters.text("dest_fileid") or ""
     if not text:
         raise ApiError(-182)
     if not text.startswith("/"):
         # Relative to the source's directory.
         text = call.path.parent + text
-    target = CosPath(call.path.bucket, text)
+    target = ObjectPath(call.path.bucket, text)
     if call.path.is_directory:
         if service.dialect.directory_move == "refuse":
             raise ApiError(-160)
-        target = CosPath(target.bucket, target.text.rstrip("/") + "/")
+        target = ObjectPath(target.bucket, target.text.rstrip("/") + "/")
     elif target.is_directory:
         raise ApiError(-160)
     if target.is_root:
         raise ApiError(-178)
-    check_new_path(target, service.dialect)
+    namespace.check_new_path(target, service.dialect)
     return target, call.parameters.flag("to_over_write", default=False)
 
 
-def _source(db: sqlite3.Connection, path: CosPath) -> sqlite3.Row:
+def _source(db: Transaction, path: ObjectPath) -> sqlite3.Row:
     node = namespace.find_node(db, path)
     if node is None or node["directory"]:
         raise ApiError(-197)
     return node
 
 
-def _make_room(service: Service, db: sqlite3.Connection, target: CosPath, *, overwrite: bool) -> list[str | None]:
+def _make_room(service: CosService, db: Transaction, target: ObjectPath, *, overwrite: bool) -> None:
+    """Remove the unfinished upload at the target of a move or copy, and make its parents; or refuse."""
     node = namespace.find_node(db, target)
     upload = namespace.find_upload(db, target)
     if node is not None and node["directory"]:
@@ -110,10 +110,11 @@ def _make_room(service: Service, db: sqlite3.Connection, target: CosPath, *, ove
     if (node is not None or upload is not None) and not overwrite:
         raise ApiError(-178)
     namespace.ensure_parents(db, target, service.dialect, service.now())
-    return [uploads.discard(service, db, upload)] if upload is not None else []
+    if upload is not None:
+        uploads.discard(service, db, upload)
 
 
-def _move_directory(service: Service, source: CosPath, target: CosPath) -> None:
+def _move_directory(service: CosService, source: ObjectPath, target: ObjectPath) -> None:
     with service.store.writing() as db:
         node = namespace.find_node(db, source)
         if node is None or not node["directory"]:

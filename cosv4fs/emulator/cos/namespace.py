@@ -7,74 +7,77 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import ApiError
-from .paths import CosPath
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .dialect import Dialect
+    from cosv4fs.emulator.dialects import Dialect
+    from cosv4fs.emulator.store import Database, Transaction
 
-__all__ = [
-    "add_file",
-    "child_count",
-    "create_directory",
-    "directory_exists",
-    "ensure_parents",
-    "find_node",
-    "find_upload",
-    "prune_parents",
-    "remove_node",
-    "remove_upload",
-    "rename_directory",
-]
-
+_FORBIDDEN = frozenset('?*:|\\<>"')
 _KEY = "bucket = ? AND parent = ? AND name = ?"
 
 
-def _key(path: CosPath) -> tuple[str, str, str]:
+def _key(path: ObjectPath) -> tuple[str, str, str]:
     return path.bucket, path.parent, path.name
 
 
-def find_node(db: sqlite3.Connection, path: CosPath) -> sqlite3.Row | None:
+def check_new_path(path: ObjectPath, dialect: Dialect) -> None:
+    """Refuse invalid names of new files and directories.
+
+    Raises
+    ------
+    ApiError
+        −180 for an empty, blank, dotted, over-long or forbidden name (cos.md#paths).
+    """
+    names = path.text[1:].split("/")
+    if path.is_directory:
+        names.pop()
+    for position, name in enumerate(names):
+        is_file = position == len(names) - 1 and not path.is_directory
+        if not name.strip(" \t\r\n\v\f") or name in {".", ".."} or "\0" in name:
+            raise ApiError(-180)
+        if (not is_file or dialect.file_names == "strict") and not _FORBIDDEN.isdisjoint(name):
+            raise ApiError(-180)
+        if dialect.max_name is not None and len(name.encode()) > dialect.max_name:
+            raise ApiError(-180)
+
+
+def find_node(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     """Return the file or directory of this name, whichever it is."""
     row: sqlite3.Row | None = db.execute(f"SELECT * FROM nodes WHERE {_KEY}", _key(path)).fetchone()  # noqa: S608
     return row
 
 
-def find_upload(db: sqlite3.Connection, path: CosPath) -> sqlite3.Row | None:
+def find_upload(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     """Return the unfinished upload at a path."""
     row: sqlite3.Row | None = db.execute(f"SELECT * FROM uploads WHERE {_KEY}", _key(path)).fetchone()  # noqa: S608
     return row
 
 
-def directory_exists(db: sqlite3.Connection, path: CosPath) -> bool:
-    """Whether a directory stands at the path; the root always does."""
+def directory_exists(db: Database, path: ObjectPath) -> bool:
+    """Return whether there is a directory at the path; the root always exists."""
     if path.is_root:
         return True
     row = find_node(db, path)
     return row is not None and bool(row["directory"])
 
 
-def child_count(db: sqlite3.Connection, path: CosPath) -> int:
-    """Return 1 when something, an unfinished upload included, stands directly in a directory, else 0."""
-    place = (path.bucket, path.text)
-    for query in (
-        "SELECT 1 FROM nodes WHERE bucket = ? AND parent = ? LIMIT 1",
-        "SELECT 1 FROM uploads WHERE bucket = ? AND parent = ? LIMIT 1",
-    ):
-        if db.execute(query, place).fetchone():
-            return 1
-    return 0
+def has_children(db: Database, path: ObjectPath) -> bool:
+    """Return whether a directory holds something directly, an unfinished upload included."""
+    queries = (f"SELECT 1 FROM {table} WHERE bucket = ? AND parent = ? LIMIT 1" for table in ("nodes", "uploads"))  # noqa: S608
+    return any(db.execute(query, (path.bucket, path.text)).fetchone() for query in queries)
 
 
-def ensure_parents(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now: int) -> None:
-    """See to it that the directories above a path exist (cos.md#directory-semantics).
+def ensure_parents(db: Transaction, path: ObjectPath, dialect: Dialect, now: int) -> None:
+    """Make the missing directories above a path (cos.md#directory-semantics).
 
     Raises
     ------
     ApiError
-        −178 when a file or an unfinished upload stands in the way, −197 when the dialect wants them to exist.
+        −178 when a file or an unfinished upload is in the way, −197 when the dialect wants them to exist.
     """
     missing = []
     for directory in reversed(list(path.ancestors())):
@@ -90,11 +93,11 @@ def ensure_parents(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now:
         _insert_directory(db, directory, now, made=dialect.parents == "implicit", biz_attr="")
 
 
-def create_directory(db: sqlite3.Connection, path: CosPath, dialect: Dialect, now: int, biz_attr: str) -> None:
+def create_directory(db: Transaction, path: ObjectPath, dialect: Dialect, now: int, biz_attr: str) -> None:
     """Make a directory; −178 when something is there (cos.md#create)."""
     row = find_node(db, path)
     if row is not None and row["directory"] and not row["made"]:
-        # It was only implied by what is below it.
+        # until now it was only implied by what is below it
         db.execute(f"UPDATE nodes SET made = 1, biz_attr = ? WHERE {_KEY}", (biz_attr, *_key(path)))  # noqa: S608
         return
     if row is not None or find_upload(db, path) is not None:
@@ -103,21 +106,21 @@ def create_directory(db: sqlite3.Connection, path: CosPath, dialect: Dialect, no
     _insert_directory(db, path, now, made=True, biz_attr=biz_attr)
 
 
-def _insert_directory(db: sqlite3.Connection, path: CosPath, now: int, *, made: bool, biz_attr: str) -> None:
+def _insert_directory(db: Transaction, path: ObjectPath, now: int, *, made: bool, biz_attr: str) -> None:
     db.execute(
         "INSERT INTO nodes VALUES (?, ?, ?, 1, ?, 0, 0, NULL, NULL, NULL, '{}', 'eInvalid', 0, ?, ?, ?, NULL)",
         (*_key(path), made, biz_attr, now, now),
     )
 
 
-def add_file(db: sqlite3.Connection, path: CosPath, values: dict[str, object]) -> str | None:
-    """Put a file at a path in place of the file that stands there, and return the blob that is free now.
+def add_file(db: Transaction, path: ObjectPath, values: dict[str, object]) -> None:
+    """Put a file at a path, in place of the file that is there.
 
     Parameters
     ----------
-    db : sqlite3.Connection
-        In a transaction.
-    path : CosPath
+    db : Transaction
+        The transaction.
+    path : ObjectPath
         Where; its parents exist.
     values : dict
         The columns that differ from those of a plain file: size, slice_size, sha, shown_sha, content_type, headers,
@@ -126,9 +129,9 @@ def add_file(db: sqlite3.Connection, path: CosPath, values: dict[str, object]) -
     Raises
     ------
     ApiError
-        −178 when a directory stands there.
+        −178 when a directory is there.
     """
-    freed = remove_node(db, path, directory=False)
+    remove_node(db, path, directory=False)
     row = {
         "slice_size": 0,
         "sha": None,
@@ -148,45 +151,41 @@ def add_file(db: sqlite3.Connection, path: CosPath, values: dict[str, object]) -
         " :headers, :authority, :forbid, :biz_attr, :ctime, :mtime, :blob)",
         row,
     )
-    return freed
 
 
-def remove_node(db: sqlite3.Connection, path: CosPath, *, directory: bool) -> str | None:
-    """Remove the file (or the directory) at a path if there is one, and return the blob that is free now.
+def remove_node(db: Transaction, path: ObjectPath, *, directory: bool) -> None:
+    """Remove the file (or the directory) at a path if there is one.
 
     Raises
     ------
     ApiError
-        −178 when what stands there is of the other kind.
+        −178 when what is there is of the other kind.
     """
     row = find_node(db, path)
     if row is None:
-        return None
+        return
     if bool(row["directory"]) is not directory:
         raise ApiError(-178)
     db.execute(f"DELETE FROM nodes WHERE {_KEY}", _key(path))  # noqa: S608
-    blob: str | None = row["blob"]
-    return blob
+    db.free(row["blob"])
 
 
-def remove_upload(db: sqlite3.Connection, upload: sqlite3.Row) -> str:
-    """Forget an unfinished upload and return the blob that is free now."""
+def remove_upload(db: Transaction, upload: sqlite3.Row) -> None:
+    """Remove the rows of an unfinished upload; its content stays."""
     db.execute("DELETE FROM slices WHERE session = ?", (upload["session"],))
     db.execute("DELETE FROM uploads WHERE session = ?", (upload["session"],))
-    blob: str = upload["blob"]
-    return blob
 
 
-def prune_parents(db: sqlite3.Connection, path: CosPath) -> None:
+def prune_parents(db: Transaction, path: ObjectPath) -> None:
     """Remove the directories above a path that were only implied by what was below them (parents="virtual")."""
     for directory in reversed(list(path.ancestors())):
         row = find_node(db, directory)
-        if row is None or not row["directory"] or row["made"] or child_count(db, directory):
+        if row is None or not row["directory"] or row["made"] or has_children(db, directory):
             return
         db.execute(f"DELETE FROM nodes WHERE {_KEY}", _key(directory))  # noqa: S608
 
 
-def rename_directory(db: sqlite3.Connection, source: CosPath, target: CosPath) -> None:
+def rename_directory(db: Transaction, source: ObjectPath, target: ObjectPath) -> None:
     """Move a directory with everything below it; the parents of `target` exist, and `target` does not."""
     db.execute(
         f"UPDATE nodes SET parent = ?, name = ?, made = 1 WHERE {_KEY}",  # noqa: S608

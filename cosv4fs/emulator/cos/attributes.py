@@ -6,16 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import ApiError
-from .forms import load_json
+from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .dialect import Dialect
-    from .forms import Parameters
+    from cosv4fs.emulator.dialects import Dialect
 
-__all__ = ["Change", "read_update"]
+    from .parameters import Parameters
 
 _AUTHORITIES = frozenset({"eInvalid", "eWRPrivate", "eWPrivateRPublic"})
 _HEADERS = {

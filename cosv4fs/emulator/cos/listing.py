@@ -7,17 +7,16 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath
+
 from . import namespace
-from .errors import ApiError
-from .paths import CosPath
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import Call
-    from .service import Service
-
-__all__ = ["Listed", "list_page", "read_page"]
+    from .call import CosCall
+    from .service import CosService
 
 _LAST_CHARACTER = "\U0010ffff"
 _PATTERNS = {"elistboth": (0, 1), "elistdironly": (1, 1), "elistfileonly": (0, 0)}
@@ -43,13 +42,13 @@ _UPLOADS = (
 class Listed:
     """One page: the directory, the context for the next page, whether there is one, and the entries as shown."""
 
-    directory: CosPath
+    directory: ObjectPath
     context: str
     more: bool
     infos: list[dict[str, Any]]
 
 
-def list_page(service: Service, call: Call) -> dict[str, Any]:
+def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     """Return one page of a directory: what stands directly in it, names in byte order.
 
     Raises
@@ -65,7 +64,7 @@ def list_page(service: Service, call: Call) -> dict[str, Any]:
     }
 
 
-def read_page(service: Service, call: Call, most: int) -> Listed:
+def read_page(service: CosService, call: CosCall, most: int) -> Listed:
     """Return a page as both versions of the API know it, of at most so many entries.
 
     Raises
@@ -73,7 +72,7 @@ def read_page(service: Service, call: Call, most: int) -> Listed:
     ApiError
         As for `list_page`.
     """
-    directory = CosPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
+    directory = ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
     prefix = call.path.text.rpartition("/")[2]
     context = call.parameters.text("context") or ""
     count = _page_size(service, call, most)
@@ -91,7 +90,7 @@ def read_page(service: Service, call: Call, most: int) -> Listed:
     return Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
 
 
-def _page_size(service: Service, call: Call, most: int) -> int:
+def _page_size(service: CosService, call: CosCall, most: int) -> int:
     count = call.parameters.whole("num", missing=-182, bad=-157)
     dialect = service.dialect
     if count < 1:
@@ -104,7 +103,7 @@ def _page_size(service: Service, call: Call, most: int) -> int:
 
 
 def _select(
-    db: sqlite3.Connection, call: Call, directory: CosPath, prefix: str, after: str | None, limit: int
+    db: sqlite3.Connection, call: CosCall, directory: ObjectPath, prefix: str, after: str | None, limit: int
 ) -> list[sqlite3.Row]:
     reverse = (call.parameters.text("order") or "0") == "1"
     pattern = _PATTERNS.get((call.parameters.text("pattern") or "eListBoth").lower())
@@ -129,7 +128,7 @@ def _select(
     return rows[:limit]
 
 
-def _entry(service: Service, directory: CosPath, row: sqlite3.Row) -> dict[str, Any]:
+def _entry(service: CosService, directory: ObjectPath, row: sqlite3.Row) -> dict[str, Any]:
     name = row["name"]
     times = {"ctime": service.time(row["ctime"]), "mtime": service.time(row["mtime"])}
     if row["directory"]:
@@ -137,7 +136,7 @@ def _entry(service: Service, directory: CosPath, row: sqlite3.Row) -> dict[str, 
     entry = {"name": name, "filesize": row["size"], "filelen": row["received"], **times}
     if row["sha"] is not None:
         entry["sha"] = row["sha"]
-    entry["access_url"] = service.access_url(CosPath(directory.bucket, directory.text + name))
+    entry["access_url"] = service.access_url(ObjectPath(directory.bucket, directory.text + name))
     if row["authority"] != "eInvalid":
         entry["authority"] = row["authority"]
     return entry

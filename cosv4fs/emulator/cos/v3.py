@@ -1,7 +1,7 @@
-"""V3 of the API, under ``/files/v1`` (cos.md#v3): what it does otherwise, on the same files.
+"""V3 of the API, under ``/files/v1`` (cos.md#v3): what differs from v4, on the same files.
 
 One operation, ``upload_slice``, both opens an upload (no content) and takes its slices; the last slice completes the
-file. Sessions have another form and are no good for the other protocol.
+file. Sessions have another form and are not valid for v4.
 """
 
 from __future__ import annotations
@@ -12,35 +12,34 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from . import namespace, uploads
-from .errors import ApiError
+from cosv4fs.emulator.errors import ApiError
+
+from . import entries, namespace, uploads
 from .listing import read_page
-from .paths import check_new_path
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from .call import Call
-    from .replies import Reply
-    from .service import Service
+    from cosv4fs.emulator.replies import Reply
 
-__all__ = ["dress", "implied", "list_page", "only_biz_attr", "stat", "upload_slice"]
+    from .call import CosCall
+    from .service import CosService
 
 _MOST_LISTED = 199
 _USUAL_SLICE = 3145728  # what the sample sends
 _JSON = "application/json"
 
 
-def implied(method: str, values: Mapping[str, Any]) -> str:
-    """Return the operation that a request means which names none: list and update need not."""
+def implied_op(method: str, values: Mapping[str, Any]) -> str:
+    """Return the operation of a request that names none: list and update may leave it out."""
     if method == "GET":
         return "list" if "num" in values else ""
     return "update" if "biz_attr" in values else ""
 
 
-def dress(reply: Reply) -> None:
-    """Give a reply the looks of the sample: another server, no request id."""
+def decorate(reply: Reply) -> None:
+    """Make a reply look like the sample: another server, no request id."""
     reply.overrides = {"server": "nginx", "x-cos-request-id": None, **reply.overrides}
     if not isinstance(reply.body, bytes) or not reply.content_type.startswith(_JSON):
         return
@@ -48,12 +47,12 @@ def dress(reply: Reply) -> None:
     try:
         envelope = json.loads(reply.body)
     except (ValueError, RecursionError):
-        return  # a fault made something else of it
+        return  # a fault damaged it
     if isinstance(envelope, dict) and envelope.pop("request_id", None) is not None:
         reply.body = json.dumps(envelope, ensure_ascii=False).encode()
 
 
-def list_page(service: Service, call: Call) -> dict[str, Any]:
+def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     """Return one page of a directory, with the numbers of everything in it.
 
     Raises
@@ -62,43 +61,35 @@ def list_page(service: Service, call: Call) -> dict[str, Any]:
         As in v4; −165 above 199 entries.
     """
     page = read_page(service, call, _MOST_LISTED)
-    place = (page.directory.bucket, page.directory.text)
+    directory = (page.directory.bucket, page.directory.text)
     with service.store.reading() as db:
         counts = dict(
             db.execute(
-                "SELECT directory, count(*) FROM nodes WHERE bucket = ? AND parent = ? GROUP BY directory", place
+                "SELECT directory, count(*) FROM nodes WHERE bucket = ? AND parent = ? GROUP BY directory", directory
             ).fetchall()
         )
     totals = {"dircount": counts.get(1, 0), "filecount": counts.get(0, 0)}
     return {"context": page.context, "has_more": page.more, **totals, "infos": page.infos}
 
 
-def stat(perform: Callable[[Service, Call], dict[str, Any]]) -> Callable[[Service, Call], dict[str, Any]]:
-    """Return the operation that shows no more of a status than v3's table has."""
-
-    def shortened(service: Service, call: Call) -> dict[str, Any]:
-        status = perform(service, call)
-        shown = ["biz_attr", "filesize", "sha", "ctime", "mtime", "access_url"]
-        if service.dialect.v1_stat == "filelen":
-            shown.append("filelen")
-        return {"name": call.path.name} | {name: status[name] for name in shown if name in status}
-
-    return shortened
+def stat(service: CosService, call: CosCall) -> dict[str, Any]:
+    """Return the fields of a status that v3's table has."""
+    status = entries.stat(service, call)
+    shown = ["biz_attr", "filesize", "sha", "ctime", "mtime", "access_url"]
+    if service.dialect.v1_stat == "filelen":
+        shown.append("filelen")
+    return {"name": call.path.name} | {name: status[name] for name in shown if name in status}
 
 
-def only_biz_attr(perform: Callable[[Service, Call], None]) -> Callable[[Service, Call], None]:
-    """Return the operation that knows of no other attribute."""
-
-    def reduced(service: Service, call: Call) -> None:
-        values = call.parameters.values
-        call.parameters.values = {name: values[name] for name in ("biz_attr",) if name in values}
-        perform(service, call)
-
-    return reduced
+def update(service: CosService, call: CosCall) -> None:
+    """Change ``biz_attr``, the only attribute of v3."""
+    values = call.parameters.values
+    call.parameters.values = {name: values[name] for name in ("biz_attr",) if name in values}
+    entries.update(service, call)
 
 
-def upload_slice(service: Service, call: Call) -> dict[str, Any]:
-    """Open or take up an upload, when nothing but its description comes; else take a slice of it.
+def upload_slice(service: CosService, call: CosCall) -> dict[str, Any]:
+    """Open or continue an upload, when the request is a description without content; else store a slice.
 
     Raises
     ------
@@ -112,9 +103,9 @@ def upload_slice(service: Service, call: Call) -> dict[str, Any]:
     return _data(service, call)
 
 
-def _control(service: Service, call: Call) -> dict[str, Any]:
+def _control(service: CosService, call: CosCall) -> dict[str, Any]:
     parameters = call.parameters
-    check_new_path(call.path, service.dialect)
+    namespace.check_new_path(call.path, service.dialect)
     size = parameters.whole("filesize", missing=-5971, bad=-5995)
     uploads.check_size(service, size)
     sha = parameters.sha()
@@ -139,15 +130,14 @@ def _control(service: Service, call: Call) -> dict[str, Any]:
     return _progress(service, session, values["slice_size"], 0)
 
 
-def _known(service: Service, call: Call, values: dict[str, Any], session: str) -> dict[str, Any] | None:
-    """Return the reply where the upload is under way or over; forget one that is begun anew.
+def _known(service: CosService, call: CosCall, values: dict[str, Any], session: str) -> dict[str, Any] | None:
+    """Return the reply when the upload is unfinished or complete; remove one that begins anew.
 
     Raises
     ------
     ApiError
-        −94 for a session that there is not.
+        −94 for an unknown session.
     """
-    freed: list[str | None] = []
     with service.store.writing() as db:
         row, node = namespace.find_upload(db, call.path), namespace.find_node(db, call.path)
         if row is not None and _continues(service, row, values, session):
@@ -157,25 +147,24 @@ def _known(service: Service, call: Call, values: dict[str, Any], session: str) -
         if session:
             raise ApiError(-94)
         if row is not None:
-            freed.append(uploads.discard(service, db, row))
-    service.store.remove_blobs(*freed)
+            uploads.discard(service, db, row)
     return None
 
 
-def _continues(service: Service, row: sqlite3.Row, values: dict[str, Any], session: str) -> bool:
+def _continues(service: CosService, row: sqlite3.Row, values: dict[str, Any], session: str) -> bool:
     if "-" not in row["session"] or (row["size"], row["sha"]) != (values["size"], values["sha"]):
         return False
     return row["session"] == session or (not session and service.dialect.v1_reinit == "matching")
 
 
-def _progress(service: Service, session: str, slice_size: int, offset: int) -> dict[str, Any]:
+def _progress(service: CosService, session: str, slice_size: int, offset: int) -> dict[str, Any]:
     reply: dict[str, Any] = {"session": session, "offset": offset, "slice_size": slice_size}
     if service.dialect.v1_order == "any":
         reply["serial_upload"] = 0
     return reply
 
 
-def _slice_size(service: Service, call: Call) -> int:
+def _slice_size(service: CosService, call: CosCall) -> int:
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
     if not call.parameters.text("slice_size"):
@@ -184,8 +173,8 @@ def _slice_size(service: Service, call: Call) -> int:
     return wish if wish in uploads.SLICE_SIZES else _USUAL_SLICE
 
 
-def _data(service: Service, call: Call) -> dict[str, Any]:
-    """Take a slice, and complete the file with the last one.
+def _data(service: CosService, call: CosCall) -> dict[str, Any]:
+    """Store a slice, and complete the file with the last one.
 
     Raises
     ------
@@ -194,12 +183,12 @@ def _data(service: Service, call: Call) -> dict[str, Any]:
         for offset and length, −4016 when the whole is not what was declared.
     """
     content = call.parameters.content
-    assert content is not None  # told from a description by it
+    assert content is not None  # a description has none
     session = call.parameters.text("session") or ""
     if not session:
         raise ApiError(-95)
     offset = call.parameters.whole("offset", missing=-5992, bad=-5992)
-    with service.gate.writing(session):
+    with service.locks.writing(session):
         row = uploads.find_session(service, call, session)
         uploads.check_slice(service, row, offset, content)
         with service.store.reading() as db:
@@ -217,10 +206,10 @@ def _data(service: Service, call: Call) -> dict[str, Any]:
     return {"offset": following, "session": session}
 
 
-def _complete(service: Service, call: Call, row: sqlite3.Row) -> dict[str, Any]:
-    with service.gate.closing(row["session"]):
+def _complete(service: CosService, call: CosCall, row: sqlite3.Row) -> dict[str, Any]:
+    with service.locks.closing(row["session"]):
         if _is_published(service, call, row):
-            # two slices came at once, and the other one was the last as well
+            # two last slices came at once, and the other request published the file
             return service.links(call)
         uploads.find_session(service, call, row["session"])
         try:
@@ -231,7 +220,7 @@ def _complete(service: Service, call: Call, row: sqlite3.Row) -> dict[str, Any]:
     return service.links(call)
 
 
-def _is_published(service: Service, call: Call, row: sqlite3.Row) -> bool:
+def _is_published(service: CosService, call: CosCall, row: sqlite3.Row) -> bool:
     with service.store.reading() as db:
         node = namespace.find_node(db, call.path)
     return node is not None and (node["size"], node["sha"]) == (row["size"], row["sha"])

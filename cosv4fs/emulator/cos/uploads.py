@@ -8,39 +8,19 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath
+
 from . import namespace
-from .errors import ApiError
-from .forms import load_json
-from .paths import CosPath, check_new_path
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import Call
-    from .service import Service
+    from cosv4fs.emulator.store import Database, Transaction
 
-__all__ = [
-    "LARGEST_UPLOAD",
-    "SLICE_SIZES",
-    "check_size",
-    "check_slice",
-    "check_target",
-    "content_sha",
-    "discard",
-    "find_session",
-    "first_gap",
-    "forget_expired",
-    "open_session",
-    "publish",
-    "received",
-    "slice_data",
-    "slice_finish",
-    "slice_init",
-    "slice_list",
-    "store_instantly",
-    "upload",
-    "write_slice",
-]
+    from .call import CosCall
+    from .service import CosService
 
 LARGEST_UPLOAD = 20 * 1024 * 1024
 """Bytes that op=upload takes at most (cos.md#paths)."""
@@ -52,7 +32,7 @@ _EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
 _HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
 
 
-def upload(service: Service, call: Call) -> dict[str, Any]:
+def upload(service: CosService, call: CosCall) -> dict[str, Any]:
     """Store a whole file from one request (cos.md#upload).
 
     Raises
@@ -62,7 +42,7 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
         −4019 at an unfinished upload.
     """
     parameters = call.parameters
-    check_new_path(call.path, service.dialect)
+    namespace.check_new_path(call.path, service.dialect)
     insert_only = parameters.flag("insertOnly", default=True)
     biz_attr = parameters.text("biz_attr") or ""
     declared = parameters.sha()
@@ -93,7 +73,7 @@ def upload(service: Service, call: Call) -> dict[str, Any]:
     return service.links(call)
 
 
-def slice_init(service: Service, call: Call) -> dict[str, Any]:
+def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
     """Open a sliced upload, or store the file at once when its content is known (cos.md#upload_slice_init).
 
     Raises
@@ -102,7 +82,7 @@ def slice_init(service: Service, call: Call) -> dict[str, Any]:
         −5971 and −5995 for the size, −182 for implausible ``uploadparts``, the code for "exists", −4019.
     """
     parameters, dialect = call.parameters, service.dialect
-    check_new_path(call.path, dialect)
+    namespace.check_new_path(call.path, dialect)
     size = parameters.whole("filesize", missing=-5971, bad=-5995)
     check_size(service, size)
     sha = parameters.sha()
@@ -127,7 +107,7 @@ def slice_init(service: Service, call: Call) -> dict[str, Any]:
     return reply
 
 
-def slice_data(service: Service, call: Call) -> dict[str, Any]:
+def slice_data(service: CosService, call: CosCall) -> dict[str, Any]:
     """Take one slice (cos.md#upload_slice_data).
 
     Raises
@@ -141,7 +121,7 @@ def slice_data(service: Service, call: Call) -> dict[str, Any]:
     if not session:
         raise ApiError(-95)
     offset = parameters.whole("offset", missing=-5992, bad=-5992)
-    with service.gate.writing(session):
+    with service.locks.writing(session):
         upload_row = find_session(service, call, session)
         if content is None:
             raise ApiError(-5990)
@@ -159,8 +139,8 @@ def slice_data(service: Service, call: Call) -> dict[str, Any]:
     return reply
 
 
-def slice_list(service: Service, call: Call) -> dict[str, Any]:
-    """Tell what is there of an unfinished upload, or that the file is complete (cos.md#upload_slice_list).
+def slice_list(service: CosService, call: CosCall) -> dict[str, Any]:
+    """Return what is stored of an unfinished upload, or that the file is complete (cos.md#upload_slice_list).
 
     Raises
     ------
@@ -192,7 +172,7 @@ def slice_list(service: Service, call: Call) -> dict[str, Any]:
     return data
 
 
-def slice_finish(service: Service, call: Call) -> dict[str, Any]:
+def slice_finish(service: CosService, call: CosCall) -> dict[str, Any]:
     """Make a complete upload a file (cos.md#upload_slice_finish).
 
     Raises
@@ -203,7 +183,7 @@ def slice_finish(service: Service, call: Call) -> dict[str, Any]:
     session = call.parameters.text("session") or ""
     if not session:
         raise ApiError(-95)
-    with service.gate.closing(session):
+    with service.locks.closing(session):
         row = find_session(service, call, session)
         size = call.parameters.whole("filesize", missing=-5971, bad=-5995)
         declared = call.parameters.sha()
@@ -217,13 +197,13 @@ def slice_finish(service: Service, call: Call) -> dict[str, Any]:
     return service.links(call)
 
 
-def received(db: sqlite3.Connection, row: sqlite3.Row) -> int:
+def received(db: Database, row: sqlite3.Row) -> int:
     """Return how many bytes of an unfinished upload are there."""
     total = db.execute("SELECT coalesce(sum(length), 0) FROM slices WHERE session = ?", (row["session"],))
     return int(total.fetchone()[0])
 
 
-def first_gap(db: sqlite3.Connection, row: sqlite3.Row) -> int:
+def first_gap(db: Database, row: sqlite3.Row) -> int:
     """Return how many bytes of an unfinished upload are there without a gap."""
     end = 0
     for part in db.execute(
@@ -235,39 +215,34 @@ def first_gap(db: sqlite3.Connection, row: sqlite3.Row) -> int:
     return end
 
 
-def discard(service: Service, db: sqlite3.Connection, row: sqlite3.Row) -> str:
-    """Forget an unfinished upload, in a transaction of the caller; return the blob that is free now."""
+def discard(service: CosService, db: Transaction, row: sqlite3.Row) -> None:
+    """Remove an unfinished upload with its content."""
     service.hashes.drop(row["session"])
-    return namespace.remove_upload(db, row)
+    namespace.remove_upload(db, row)
+    db.free(row["blob"])
 
 
-def forget_expired(service: Service) -> None:
-    """Forget the unfinished uploads that are older than the dialect lets them grow."""
+def remove_expired(service: CosService) -> None:
+    """Remove the unfinished uploads that are older than the dialect's limit."""
     age = service.dialect.session_ttl
     if age is None:
         return
-    freed = []
     with service.store.writing() as db:
         for row in db.execute("SELECT * FROM uploads WHERE ctime <= ?", (service.clock() - age,)).fetchall():
-            freed.append(discard(service, db, row))
+            discard(service, db, row)
             if service.dialect.parents == "virtual":
-                namespace.prune_parents(db, _place(row))
-    service.store.remove_blobs(*freed)
+                namespace.prune_parents(db, ObjectPath(row["bucket"], row["parent"] + row["name"]))
 
 
-def _place(row: sqlite3.Row) -> CosPath:
-    return CosPath(row["bucket"], row["parent"] + row["name"])
-
-
-def check_size(service: Service, size: int) -> None:
-    """Refuse a file that is larger than the dialect lets files be."""
+def check_size(service: CosService, size: int) -> None:
+    """Refuse a file that is larger than the dialect's limit."""
     limit = service.dialect.max_object_size
     if limit is not None and size > limit:
         raise ApiError(-285)
 
 
-def check_target(service: Service, db: sqlite3.Connection, path: CosPath, *, insert_only: bool, sliced: bool) -> None:
-    """Refuse an upload to a path that is taken, or whose directory is missing where it has to be there."""
+def check_target(service: CosService, db: Database, path: ObjectPath, *, insert_only: bool, sliced: bool) -> None:
+    """Refuse an upload to a path that is taken, or whose directory is missing where the dialect requires it."""
     dialect = service.dialect
     node = namespace.find_node(db, path)
     if node is not None and node["directory"]:
@@ -277,42 +252,33 @@ def check_target(service: Service, db: sqlite3.Connection, path: CosPath, *, ins
         raise ApiError(dialect.exists_code)
     if namespace.find_upload(db, path) is not None and (insert_only or dialect.overwrite_unfinished == "refuse"):
         raise ApiError(-4019)
-    if dialect.parents == "required" and not namespace.directory_exists(db, _parent(path)):
+    if dialect.parents == "required" and not namespace.directory_exists(db, ObjectPath(path.bucket, path.parent)):
         raise ApiError(-197)
 
 
-def _parent(path: CosPath) -> CosPath:
-    return CosPath(path.bucket, path.parent)
+def _store_new(
+    service: CosService, path: ObjectPath, values: dict[str, object], *, insert_only: bool, sliced: bool
+) -> None:
+    """Publish a content that is on disk, unless the path was taken meanwhile."""
+    with service.store.writing(str(values["blob"])) as db:
+        check_target(service, db, path, insert_only=insert_only, sliced=sliced)
+        row = namespace.find_upload(db, path)
+        if row is not None:
+            discard(service, db, row)
+        now = service.now()
+        namespace.ensure_parents(db, path, service.dialect, now)
+        namespace.add_file(db, path, {**values, "ctime": now, "mtime": now})
 
 
-def _store_new(service: Service, path: CosPath, values: dict[str, object], *, insert_only: bool, sliced: bool) -> None:
-    """Publish a content that is on disk; when somebody was faster, take it back."""
-    freed: list[str | None] = []
-    blob = values["blob"]
-    try:
-        with service.store.writing() as db:
-            check_target(service, db, path, insert_only=insert_only, sliced=sliced)
-            row = namespace.find_upload(db, path)
-            if row is not None:
-                freed.append(discard(service, db, row))
-            now = service.now()
-            namespace.ensure_parents(db, path, service.dialect, now)
-            freed.append(namespace.add_file(db, path, {**values, "ctime": now, "mtime": now}))
-    except BaseException:
-        service.store.remove_blobs(str(blob))
-        raise
-    service.store.remove_blobs(*freed)
-
-
-def _shown(service: Service, sha: str | None, size: int) -> str | None:
+def _shown(service: CosService, sha: str | None, size: int) -> str | None:
     return "0" * 32 if size == 0 and service.dialect.empty_sha == "zeros32" else sha
 
 
-def _object_type(service: Service, call: Call) -> str | None:
+def _object_type(service: CosService, call: CosCall) -> str | None:
     return call.parameters.content_type if service.dialect.part_content_type == "keep" else None
 
 
-def _slice_size(service: Service, call: Call) -> int:
+def _slice_size(service: CosService, call: CosCall) -> int:
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
     wish = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
@@ -334,9 +300,7 @@ def _check_parts(text: str, size: int, sha: str) -> None:
         raise ApiError(-182)
 
 
-def _resumable(
-    service: Service, db: sqlite3.Connection, path: CosPath, values: dict[str, Any]
-) -> dict[str, Any] | None:
+def _resumable(service: CosService, db: Database, path: ObjectPath, values: dict[str, Any]) -> dict[str, Any] | None:
     row = namespace.find_upload(db, path)
     if service.dialect.reinit != "matching" or row is None:
         return None
@@ -345,8 +309,8 @@ def _resumable(
     return {"session": row["session"], "slice_size": row["slice_size"], "offset": first_gap(db, row)}
 
 
-def store_instantly(service: Service, call: Call, values: dict[str, Any], *, insert_only: bool) -> bool:
-    """Store a file whose content is known already; return whether it is."""
+def store_instantly(service: CosService, call: CosCall, values: dict[str, Any], *, insert_only: bool) -> bool:
+    """Store a file whose content is stored already; return False when it is not."""
     scope = service.dialect.instant
     if scope == "off":
         return False
@@ -369,39 +333,30 @@ def store_instantly(service: Service, call: Call, values: dict[str, Any], *, ins
     return True
 
 
-def open_session(service: Service, path: CosPath, session: str, values: dict[str, Any], *, insert_only: bool) -> str:
-    """Begin an unfinished upload under a name that nobody has yet; return that name."""
-    blob = service.store.new_blob()
-    freed: list[str | None] = [blob]
-    try:
-        with service.store.writing() as db:
-            check_target(service, db, path, insert_only=insert_only, sliced=True)
-            old = namespace.find_upload(db, path)
-            replaced: list[str | None] = [discard(service, db, old)] if old is not None else []
-            if service.dialect.slice_overwrite == "at-init":
-                replaced.append(namespace.remove_node(db, path, directory=False))
-            namespace.ensure_parents(db, path, service.dialect, service.now())
-            db.execute(
-                "INSERT INTO uploads VALUES (:bucket, :parent, :name, :session, :size, :slice_size, :sha, NULL,"
-                " :biz_attr, :ctime, :blob)",
-                {
-                    **values,
-                    "bucket": path.bucket,
-                    "parent": path.parent,
-                    "name": path.name,
-                    "session": session,
-                    "ctime": service.now(),
-                    "blob": blob,
-                },
-            )
-        freed = replaced
-    finally:
-        service.store.remove_blobs(*freed)
+def open_session(
+    service: CosService, path: ObjectPath, session: str, values: dict[str, Any], *, insert_only: bool
+) -> str:
+    """Begin an unfinished upload with a new session; return the session."""
+    blob, now = service.store.new_blob(), service.now()
+    key = {"bucket": path.bucket, "parent": path.parent, "name": path.name}
+    with service.store.writing(blob) as db:
+        check_target(service, db, path, insert_only=insert_only, sliced=True)
+        old = namespace.find_upload(db, path)
+        if old is not None:
+            discard(service, db, old)
+        if service.dialect.slice_overwrite == "at-init":
+            namespace.remove_node(db, path, directory=False)
+        namespace.ensure_parents(db, path, service.dialect, now)
+        db.execute(
+            "INSERT INTO uploads VALUES (:bucket, :parent, :name, :session, :size, :slice_size, :sha, NULL,"
+            " :biz_attr, :ctime, :blob)",
+            {**values, **key, "session": session, "ctime": now, "blob": blob},
+        )
     return session
 
 
-def find_session(service: Service, call: Call, session: str) -> sqlite3.Row:
-    """Return the unfinished upload of a session; −94 when it is another's, or one of another protocol."""
+def find_session(service: CosService, call: CosCall, session: str) -> sqlite3.Row:
+    """Return the unfinished upload of a session; −94 when the session is not this path's, or of the other version."""
     with service.store.reading() as db:
         row = namespace.find_upload(db, call.path)
     if row is None or row["session"] != session or ("-" in session) != call.is_v3:
@@ -409,7 +364,7 @@ def find_session(service: Service, call: Call, session: str) -> sqlite3.Row:
     return row
 
 
-def check_slice(service: Service, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+def check_slice(service: CosService, row: sqlite3.Row, offset: int, content: memoryview) -> None:
     """Refuse a slice that is not one of the upload's: −284 and −5991, or −290 where the dialect wants order."""
     slice_size, end = row["slice_size"], offset + len(content)
     if offset % slice_size:
@@ -425,8 +380,8 @@ def check_slice(service: Service, row: sqlite3.Row, offset: int, content: memory
                 raise ApiError(-290)
 
 
-def write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, content: memoryview) -> None:
-    """Keep a slice, in place of what was sent before for the same bytes."""
+def write_slice(service: CosService, call: CosCall, row: sqlite3.Row, offset: int, content: memoryview) -> None:
+    """Store a slice, in place of what was sent before for the same bytes."""
     session, slice_size = row["session"], row["slice_size"]
     pieces = [
         (session, start, min(slice_size, offset + len(content) - start))
@@ -443,13 +398,13 @@ def write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, con
             db.execute("DELETE FROM slices WHERE session = ? AND position >= ? AND position < ?", covered)
     if not service.store.write_blob(row["blob"], content, offset):
         raise ApiError(-94)
-    if _sha_wanted(service, row):
+    if _sha_is_needed(service, row):
         service.hashes.add(session, content, offset, service.store.blob_path(row["blob"]))
     with service.store.writing() as db:
         if db.execute("SELECT 1 FROM uploads WHERE session = ?", (session,)).fetchone() is None:
             service.hashes.drop(session)
             raise ApiError(-94)
-        db.executemany("INSERT OR REPLACE INTO slices VALUES (?, ?, ?)", pieces)
+        db.db.executemany("INSERT OR REPLACE INTO slices VALUES (?, ?, ?)", pieces)
         content_type = _object_type(service, call)
         if content_type is not None and row["content_type"] is None:
             db.execute(
@@ -458,7 +413,7 @@ def write_slice(service: Service, call: Call, row: sqlite3.Row, offset: int, con
             )
 
 
-def _check_complete(service: Service, row: sqlite3.Row, size: int) -> None:
+def _check_complete(service: CosService, row: sqlite3.Row, size: int) -> None:
     if size != row["size"] and service.dialect.finish_size == "declared":
         raise ApiError(-175)
     session = (row["session"],)
@@ -466,7 +421,7 @@ def _check_complete(service: Service, row: sqlite3.Row, size: int) -> None:
         parts = db.execute(
             "SELECT position, length FROM slices WHERE session = ? ORDER BY position", session
         ).fetchall()
-        # asked after its slices: a session that somebody takes away now does not look like one without slices
+        # checked after its slices: a session that is removed meanwhile must not look like one without slices
         if db.execute("SELECT 1 FROM uploads WHERE session = ?", session).fetchone() is None:
             raise ApiError(-94)
     end = 0
@@ -478,13 +433,13 @@ def _check_complete(service: Service, row: sqlite3.Row, size: int) -> None:
         raise ApiError(-175)
 
 
-def _sha_wanted(service: Service, row: sqlite3.Row) -> bool:
+def _sha_is_needed(service: CosService, row: sqlite3.Row) -> bool:
     return row["sha"] is not None or service.dialect.slice_sha in {"real", "suffixed"}
 
 
-def content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
-    """Return the SHA-1 of a complete upload, if anybody wants to know; −174 when it is not the declared one."""
-    if declared is None and not _sha_wanted(service, row):
+def content_sha(service: CosService, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
+    """Return the SHA-1 of a complete upload, if it is needed; −174 when it is not the declared one."""
+    if declared is None and not _sha_is_needed(service, row):
         return None
     try:
         sha = service.hashes.finish(row["session"], service.store.blob_path(row["blob"]), size)
@@ -496,7 +451,7 @@ def content_sha(service: Service, row: sqlite3.Row, size: int, declared: str | N
 
 
 def publish(
-    service: Service, path: CosPath, row: sqlite3.Row, size: int, sha: str | None, declared: str | None
+    service: CosService, path: ObjectPath, row: sqlite3.Row, size: int, sha: str | None, declared: str | None
 ) -> None:
     """Make a complete upload the file at its path."""
     shown = sha
@@ -520,5 +475,4 @@ def publish(
             "mtime": now,
             "blob": row["blob"],
         }
-        freed = namespace.add_file(db, path, values)
-    service.store.remove_blobs(freed)
+        namespace.add_file(db, path, values)

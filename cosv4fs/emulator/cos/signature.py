@@ -8,29 +8,22 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
-from .errors import ApiError
+from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
-    from .dialect import Dialect
-
-__all__ = ["LONGEST_VALIDITY", "Kind", "Signature", "SignatureChecker", "read_signature"]
+    from cosv4fs.emulator.account import Account
+    from cosv4fs.emulator.dialects import Dialect
 
 LONGEST_VALIDITY = 92 * 86400
 """Seconds: "at most three months ahead" (cos.md#signature); no three months are longer than 92 days."""
 
+Kind = Literal["multi", "single", "any"]
+"""The kind of signature that an operation needs: for many requests, for one, or either."""
+
 _NUMBER = re.compile(r"\d{1,20}(\.\d{1,20})?\Z")
-
-
-class Kind(Enum):
-    """The kind of signature that an operation asks for."""
-
-    MULTI = "multi"
-    SINGLE = "single"
-    ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Signature:
 
     @property
     def key(self) -> bytes:
-        """A short name under which its use is remembered, from which it cannot be rebuilt."""
+        """A short name under which its use is stored, from which it cannot be rebuilt."""
         return hashlib.sha256(self.digest + self.plain).digest()
 
 
@@ -114,22 +107,20 @@ class SignatureChecker:
 
     Parameters
     ----------
-    appid, secret_id, secret_key : str
-        The account.
+    account : Account
+        Whose signatures are good.
     dialect : Dialect
-        The reading of the disputed points.
+        The variant of each disputed point.
     """
 
-    def __init__(self, appid: str, secret_id: str, secret_key: str, *, dialect: Dialect) -> None:
-        self._appid = appid
-        self._secret_id = secret_id
-        self._key = secret_key.encode()
+    def __init__(self, account: Account, dialect: Dialect) -> None:
+        self._account = account
         self._dialect = dialect
 
     def check(
         self, text: str, bucket: str, path: str, *, now: float, kind: Kind, bound: bool = True, download: bool = False
     ) -> Signature:
-        """Check the signature of one request; whether a single-use one was used before is for the caller to ask.
+        """Check the signature of one request, but not whether a single-use one was used before.
 
         Parameters
         ----------
@@ -140,7 +131,7 @@ class SignatureChecker:
         now : float
             Unix seconds.
         kind : Kind
-            What the operation asks for.
+            What the operation needs.
         bound : bool
             Whether a multi-effect signature may be bound to a path.
         download : bool
@@ -163,7 +154,7 @@ class SignatureChecker:
         return signature
 
     def check_signer(self, text: str, bucket: str) -> Signature:
-        """Check whether the account's keys have signed for a bucket, whatever else: needs no more than a head.
+        """Check that the account's keys have signed for a bucket; the head of the request is enough for that.
 
         Raises
         ------
@@ -171,25 +162,27 @@ class SignatureChecker:
             With the code of the first check that fails.
         """
         signature = read_signature(text)
-        if signature.appid != self._appid:
+        if signature.appid != self._account.appid:
             raise ApiError(-70)
-        if not hmac.compare_digest(signature.secret_id.encode(), self._secret_id.encode()):
+        if not self._account.has_id(signature.secret_id):
             raise ApiError(-79)
-        if not hmac.compare_digest(signature.digest, hmac.digest(self._key, signature.plain, "sha1")):
+        if not hmac.compare_digest(
+            signature.digest, hmac.digest(self._account.secret_key.encode(), signature.plain, "sha1")
+        ):
             raise ApiError(-97)
         if signature.bucket != bucket:
             raise ApiError(-61)
         return signature
 
     def _check_kind(self, signature: Signature, kind: Kind) -> None:
-        if signature.single and kind is Kind.MULTI:
+        if signature.single and kind == "multi":
             raise ApiError(-74)
-        if not signature.single and kind is Kind.SINGLE:
+        if not signature.single and kind == "single":
             raise ApiError(-73)
 
     def _check_time(self, signature: Signature, now: float) -> None:
         if signature.single:
-            # The documentation names no age limit. With this one used signatures can be forgotten and stay invalid.
+            # The documentation names no age limit. With this one, records of used signatures can expire.
             if signature.signed + LONGEST_VALIDITY < now:
                 raise ApiError(-96)
         elif signature.expires <= now or signature.expires <= signature.signed:
@@ -204,21 +197,21 @@ class SignatureChecker:
             return
         if not bound and not signature.single:
             raise ApiError(-63)
-        full = f"/{self._appid}/{bucket}{path}"
+        full = f"/{self._account.appid}/{bucket}{path}"
         names = (full, path, path[1:]) if download else (full,)
-        for fileid in self._readings(signature.fileid):
+        for fileid in self._decoded(signature.fileid):
             # Only multi-effect signatures match by prefix.
             if any(name == fileid if signature.single else name.startswith(fileid) for name in names):
                 return
         raise ApiError(-63)
 
-    def _readings(self, fileid: str) -> tuple[str, ...]:
-        once = _decoded(fileid)
-        readings = [once] if self._dialect.double_encoding == "strict" else [once, fileid, _decoded(once)]
-        return tuple(reading for reading in readings if reading)
+    def _decoded(self, fileid: str) -> tuple[str, ...]:
+        once = _decode(fileid)
+        decoded = [once] if self._dialect.double_encoding == "strict" else [once, fileid, _decode(once)]
+        return tuple(text for text in decoded if text)
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     """Return a text percent-decoded; the empty text when that is not UTF-8, which names no path."""
     try:
         return unquote(text, errors="strict")

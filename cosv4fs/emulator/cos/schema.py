@@ -1,12 +1,10 @@
-"""What a bucket keeps in its database: files and directories, unfinished uploads, signatures that were used."""
+"""The database of buckets: files and directories, unfinished uploads, used signatures."""
 
 from __future__ import annotations
 
-from .store import Store
+from cosv4fs.emulator.store import Schema
 
-__all__ = ["BucketStore"]
-
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS nodes (
     bucket TEXT NOT NULL,
@@ -16,7 +14,7 @@ CREATE TABLE IF NOT EXISTS nodes (
     made INTEGER NOT NULL,          -- a directory that was created, not implied by what is below it
     size INTEGER NOT NULL,
     slice_size INTEGER NOT NULL,
-    sha TEXT,                       -- of the content; NULL when nobody asked for it
+    sha TEXT,                       -- of the content; NULL when it was not needed
     shown_sha TEXT,                 -- as stat and list show it; NULL: left out
     content_type TEXT,
     headers TEXT NOT NULL,          -- JSON object
@@ -56,26 +54,5 @@ CREATE TABLE IF NOT EXISTS used_signatures (
 CREATE INDEX IF NOT EXISTS used_until ON used_signatures (until);
 """
 
-
-class BucketStore(Store):
-    """The root folder of an `Emulator`."""
-
-    schema = _SCHEMA
-    blob_names = "SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads"
-
-    def use_signature(self, key: bytes, until: float, now: float) -> bool:
-        """Remember that a single-use signature was used; False when it had been used before.
-
-        Parameters
-        ----------
-        key : bytes
-            The signature's short name.
-        until : float
-            Unix seconds from when on the signature is refused for its age, so that it may be forgotten.
-        now : float
-            Unix seconds.
-        """
-        with self.writing() as db:
-            db.execute("DELETE FROM used_signatures WHERE until < ?", (now,))
-            added = db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until))
-            return added.rowcount == 1
+BUCKETS = Schema(_TABLES, "SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads")
+"""The database of an `Emulator`."""

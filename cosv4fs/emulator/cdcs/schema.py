@@ -1,12 +1,10 @@
-"""What coffers keep in their database: coffers, objects, unfinished uploads with their parts."""
+"""The database of coffers: coffers, objects, unfinished uploads with their parts."""
 
 from __future__ import annotations
 
-from cosv4fs.emulator.store import Store
+from cosv4fs.emulator.store import Schema
 
-__all__ = ["CofferStore"]
-
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS coffers (
     name TEXT PRIMARY KEY,
     locations TEXT NOT NULL,        -- JSON array
@@ -24,7 +22,7 @@ CREATE TABLE IF NOT EXISTS objects (
     etag TEXT NOT NULL,
     content_type TEXT NOT NULL,
     ctime REAL NOT NULL,
-    hidden INTEGER NOT NULL,        -- the listings from which it is still missing, and the one that is under way
+    hidden INTEGER NOT NULL,        -- the listings from which it is still missing, and the one in progress
     blob TEXT NOT NULL,
     PRIMARY KEY (coffer, key)
 ) WITHOUT ROWID;
@@ -53,9 +51,5 @@ CREATE TABLE IF NOT EXISTS completed (
 ) WITHOUT ROWID;
 """
 
-
-class CofferStore(Store):
-    """The root folder of a `CofferEmulator`."""
-
-    schema = _SCHEMA
-    blob_names = "SELECT blob FROM objects UNION ALL SELECT blob FROM parts"
+COFFERS = Schema(_TABLES, "SELECT blob FROM objects UNION ALL SELECT blob FROM parts")
+"""The database of a `CofferEmulator`."""

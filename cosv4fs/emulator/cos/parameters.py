@@ -1,16 +1,14 @@
-"""Parameters of a request, whatever carries them: query, JSON, multipart body (cos.md#bodies, wire.md#tolerate)."""
+"""Parameters of a request: of the query, and of a JSON or multipart body (cos.md#bodies, wire.md#tolerate)."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, unquote_plus
 
-from .errors import ApiError
-
-__all__ = ["Parameters", "load_json", "read_body", "read_op", "read_query"]
+from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import decode
 
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
@@ -20,8 +18,6 @@ _SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
 _HEADERS_MAX = 16384
 _MOST_PARTS = 200
 _LONGEST_FIELD = 8 * 1024 * 1024
-_MOST_CONTAINERS = 100_000
-"""Objects and lists in a JSON text: each takes a hundred times the memory of its two brackets."""
 
 
 @dataclass
@@ -96,26 +92,23 @@ class Parameters:
 def read_query(raw: str) -> dict[str, str]:
     """Return the parameters of a query, names in lower case.
 
-    In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 as it is (cos.md#signature); elsewhere it
+    In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 unencoded (cos.md#signature); elsewhere it
     is a space.
 
     Raises
     ------
     ApiError
-        −147 when a value is not UTF-8.
+        −147 when a name or value is not UTF-8.
     """
     values: dict[str, str] = {}
-    for pair in raw.split("&"):
-        name, _, value = pair.partition("=")
-        if not name:
-            continue
-        try:
-            name = unquote(name, errors="strict").lower()
-            read = unquote if name == "sign" else unquote_plus
-            # Raw bytes arrive as Latin-1, one character each.
-            values[name] = read(value.encode("latin-1").decode(), errors="strict")
-        except UnicodeError:
-            raise ApiError(-147) from None
+    try:
+        for pair in raw.split("&"):
+            name, _, value = pair.partition("=")
+            if name:
+                name = decode(name).lower()
+                values[name] = decode(value, plus=name != "sign")
+    except UnicodeError:
+        raise ApiError(-147) from None
     return values
 
 
@@ -154,27 +147,6 @@ def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dic
     elif len(body):
         parameters.values.update(_read_json(body))
     return parameters
-
-
-def load_json(text: str | bytes, most: int = _MOST_CONTAINERS) -> Any:
-    """Return what a JSON text says.
-
-    Parameters
-    ----------
-    text : str or bytes
-        As a client sent it.
-    most : int
-        How many objects and lists it may have, also within texts.
-
-    Raises
-    ------
-    ValueError, RecursionError
-        It is malformed, has more of them, or is nested too deeply.
-    """
-    encoded = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    if encoded.count(b"{") + encoded.count(b"[") > most:
-        raise ValueError(f"there are more than {most} objects and lists")
-    return json.loads(text)
 
 
 def _read_json(body: memoryview) -> dict[str, Any]:

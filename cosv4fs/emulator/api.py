@@ -1,0 +1,142 @@
+"""The steps from a request to its reply, the same for all protocols; each fills them in for its own."""
+
+from __future__ import annotations
+
+import abc
+import errno
+import itertools
+import os
+import sqlite3
+import sys
+import threading
+import traceback
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from .call import Call
+from .errors import ApiError
+from .replies import Reply
+from .store import disk_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .call import Head
+    from .http import Connection
+    from .operations import Operation
+
+AnyCall = TypeVar("AnyCall", bound=Call)
+_STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+
+
+class Api(abc.ABC, Generic[AnyCall]):
+    """One protocol of one account.
+
+    The dispatcher calls `new_call`, `receive`, `run`, `decorate` and `release`, in this order.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns Unix seconds.
+
+    Attributes
+    ----------
+    stopping : threading.Event
+        Set when the service stops.
+    storage_failed, internal_error : int or str
+        The codes for a failing disk, and for an error of the emulator itself.
+    head_codes : dict
+        The codes for requests that are not HTTP or cannot be taken in, by HTTP status; 0: for any other status.
+    """
+
+    storage_failed: ClassVar[int | str]
+    internal_error: ClassVar[int | str]
+    head_codes: ClassVar[Mapping[int, int | str]]
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.stopping = threading.Event()
+        self._numbers = itertools.count(1)
+
+    @abc.abstractmethod
+    def new_call(self, head: Head, restart: Callable[[], None]) -> AnyCall:
+        """Return a call of which nothing but the head is known."""
+
+    @abc.abstractmethod
+    def peek(self, call: AnyCall, preview: Callable[[], bytes]) -> None:
+        """Find the operation before the body is read; `preview` returns what has come of the body."""
+
+    @abc.abstractmethod
+    def receive(self, call: AnyCall, connection: Connection) -> int:
+        """Read the body, parse the request, and return the body's length in bytes.
+
+        Raises
+        ------
+        BadHeadError
+            The body has no usable length or is too long to be taken in.
+        """
+
+    @abc.abstractmethod
+    def operation(self, call: AnyCall) -> Operation[Any, AnyCall]:
+        """Return the row of the table that a request asks for; raise `ApiError` if there is none."""
+
+    @abc.abstractmethod
+    def authorize(self, call: AnyCall, operation: Operation[Any, AnyCall]) -> None:
+        """Check the signature and what else has to hold before an operation runs; raise `ApiError` if it does not."""
+
+    @abc.abstractmethod
+    def perform(self, call: AnyCall, operation: Operation[Any, AnyCall]) -> Reply:
+        """Run the operation and return its reply."""
+
+    @abc.abstractmethod
+    def refuse(self, call: AnyCall, error: ApiError) -> Reply:
+        """Return the reply to a refused request."""
+
+    @abc.abstractmethod
+    def headers(self, call: AnyCall) -> list[tuple[str, str]]:
+        """Return the headers that every reply has."""
+
+    def decorate(self, call: AnyCall, reply: Reply) -> None:
+        """Change a reply to what all replies of the protocol version look like."""
+
+    @abc.abstractmethod
+    def release(self, call: AnyCall) -> None:
+        """Release what a request holds, when it was answered or given up."""
+
+    def next_request_id(self) -> str:
+        """Return a new request id: base64 of four groups of hex digits, the first Unix seconds (cos.md#envelope)."""
+        text = f"{max(0, int(self.clock())):x}_c9a33_{os.getpid() & 0xFFFFF:x}_{next(self._numbers):x}"
+        return b64encode(text.encode()).decode()
+
+    def run(self, call: AnyCall) -> Reply:
+        """Run the operation of a request, or refuse it; whatever fails, there is a reply."""
+        earlier = disk_full.set(call.disk_full)
+        try:
+            return self._run(call)
+        except ApiError as error:
+            return self.refuse(call, error)
+        except Exception as error:  # noqa: BLE001  an error of the emulator must not leave the client without a reply
+            if _storage_failed(error):
+                return self.refuse(call, ApiError(self.storage_failed, "the storage fails"))
+            traceback.print_exc(file=sys.stderr)
+            return self.refuse(call, ApiError(self.internal_error, status=500))
+        finally:
+            disk_full.reset(earlier)  # the next request's body may be stored before its operation runs
+
+    def _run(self, call: AnyCall) -> Reply:
+        if call.error is not None:
+            raise call.error
+        operation = self.operation(call)
+        self.authorize(call, operation)
+        return self.perform(call, operation)
+
+    def refuse_head(self, call: AnyCall, status: int) -> Reply:
+        """Return the reply to a head that is not HTTP, or to a body that cannot be taken in."""
+        code = self.head_codes.get(status, self.head_codes[0])
+        return self.refuse(call, ApiError(code, "the request is not valid HTTP here", status=status))
+
+
+def _storage_failed(error: Exception) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return "full" in str(error) or "disk I/O" in str(error)
+    return isinstance(error, OSError) and error.errno in _STORAGE_ERRORS

@@ -1,0 +1,101 @@
+"""Downloads: GET and HEAD of a file, whole or in part (cos.md#download)."""
+
+from __future__ import annotations
+
+import json
+import os
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.portability import READ_FLAGS
+from cosv4fs.emulator.replies import Reply, file_reply, read_range
+
+from . import namespace
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from .call import CosCall
+    from .service import CosService
+
+_ATTEMPTS = 10
+
+
+def download(service: CosService, call: CosCall) -> Reply:
+    """Answer a GET or HEAD of a file.
+
+    Raises
+    ------
+    ApiError
+        6101 for nothing there and 45062 for an unfinished upload, both HTTP 404; HTTP 403 for a bad signature;
+        −5996 for HEAD when the dialect knows none.
+    """
+    if call.head.method == "HEAD" and service.dialect.head == "refuse":
+        raise ApiError(-5996)
+    node, descriptor = _open(service, call)
+    try:
+        return _reply(service, call, node, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open(service: CosService, call: CosCall) -> tuple[sqlite3.Row, int]:
+    authorized = False
+    for _ in range(_ATTEMPTS):
+        with service.store.reading() as db:
+            node = None if call.path.is_directory else namespace.find_node(db, call.path)
+            upload = None if call.path.is_directory else namespace.find_upload(db, call.path)
+        if not authorized and not service.is_public(call.path, node):
+            _authorize(service, call)
+            authorized = True
+        if node is None or node["directory"]:
+            raise ApiError(6101 if upload is None else 45062)
+        try:
+            return node, os.open(service.store.blob_path(node["blob"]), READ_FLAGS)
+        except FileNotFoundError:
+            continue  # replaced between the two steps
+    raise ApiError(-6991)
+
+
+def _authorize(service: CosService, call: CosCall) -> None:
+    try:
+        service.authorize(call, "multi", download=True)
+    except ApiError as error:
+        raise ApiError(error.code, status=403) from None
+
+
+def _reply(service: CosService, call: CosCall, node: sqlite3.Row, descriptor: int) -> Reply:
+    size, dialect = node["size"], service.dialect
+    part = None
+    if call.head.method == "GET" and dialect.ranges == "accept":
+        part = read_range(call.head.headers.get("range"), size)
+    if part is not None and not part[1]:
+        if dialect.bad_range == "416":
+            os.close(descriptor)
+            return _beyond_end(call, size)
+        part = None
+    headers = _headers(service, node)
+    custom = json.loads(node["headers"])
+    content_type = custom.pop("Content-Type", None) or node["content_type"] or "application/octet-stream"
+    headers += [(name, text) for name, text in custom.items() if text]
+    return file_reply(descriptor, size, part, content_type, headers)
+
+
+def _headers(service: CosService, node: sqlite3.Row) -> list[tuple[str, str]]:
+    shown, headers = service.dialect.download_headers, []
+    if shown == "full":
+        headers.append(("ETag", f'"{node["sha"] or node["blob"]}"'))
+    if shown == "weak":
+        headers.append(("ETag", f'W/"{node["mtime"]:x}-{node["size"]:x}"'))
+    if shown != "bare":
+        headers.append(("Last-Modified", formatdate(node["mtime"], usegmt=True)))
+        if service.dialect.ranges == "accept":
+            headers.append(("Accept-Ranges", "bytes"))
+    return headers
+
+
+def _beyond_end(call: CosCall, size: int) -> Reply:
+    envelope = {"code": -182, "message": "ERROR_CMD_PARAM_INVALID", "request_id": call.request_id}
+    return Reply(416, json.dumps(envelope).encode(), -182, headers=[("Content-Range", f"bytes */{size}")])

@@ -1,0 +1,119 @@
+"""What every operation on buckets needs: the check of a signature, and how replies show times and places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cosv4fs.emulator.dialects import Dialect
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.paths import ObjectPath, encode
+from cosv4fs.emulator.service import Service
+
+from .hashing import PrefixHashes
+from .signature import LONGEST_VALIDITY, Kind, SignatureChecker
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+
+    from cosv4fs.emulator.account import Account
+    from cosv4fs.emulator.store import Store
+
+    from .call import CosCall
+
+
+class CosService(Service[Dialect]):
+    """One account with its buckets.
+
+    Parameters
+    ----------
+    account, store, dialect, clock
+        As of `Service`.
+    buckets : mapping
+        The buckets by name; True for those whose files anybody may read.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        store: Store,
+        dialect: Dialect,
+        clock: Callable[[], float],
+        buckets: Mapping[str, bool],
+    ) -> None:
+        super().__init__(account, store, dialect, clock)
+        self.buckets = buckets
+        self.hashes = PrefixHashes()
+        self._checker = SignatureChecker(account, dialect)
+        with store.writing() as db:
+            for name in buckets:
+                db.execute("INSERT OR IGNORE INTO buckets VALUES (?, ?)", (name, self.now()))
+
+    def now(self) -> int:
+        """Return the time in whole Unix seconds."""
+        return int(self.clock())
+
+    def authorize(self, call: CosCall, kind: Kind, *, bound: bool = True, download: bool = False) -> None:
+        """Check a request's signature, and use it up if it is a single-use one (cos.md#signature).
+
+        Raises
+        ------
+        ApiError
+            The first check that fails; −77 for a single-use signature that was used before.
+        """
+        path, now = call.path, self.clock() + call.skew
+        signature = self._checker.check(
+            call.signature, path.bucket, path.text, now=now, kind=kind, bound=bound, download=download
+        )
+        if signature.single and not self._use_up(signature.key, signature.signed + LONGEST_VALIDITY):
+            raise ApiError(-77)
+
+    def _use_up(self, key: bytes, until: float) -> bool:
+        """Record that a signature was used, until it is refused for its age; False when it had been used before."""
+        with self.store.writing() as db:
+            db.execute("DELETE FROM used_signatures WHERE until < ?", (self.clock(),))
+            return db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until)).rowcount == 1
+
+    def check_signer(self, call: CosCall) -> None:
+        """Check that a request comes from the account, before its body is read; `authorize` checks all the rest.
+
+        Raises
+        ------
+        ApiError
+            The first check that fails.
+        """
+        self._checker.check_signer(call.signature, call.path.bucket)
+
+    def time(self, seconds: int) -> int | str:
+        """Return a time as replies show it."""
+        return seconds if self.dialect.times == "number" else str(seconds)
+
+    def source_url(self, path: ObjectPath, *, v3: bool = False) -> str:
+        """Return the URL of a file on the origin host, which names no region for v3 (cos.md#hosts)."""
+        region = "" if v3 else self.account.region
+        return f"http://{path.bucket}-{self.account.appid}.cos{region}.myqcloud.com{encode(path.text)}"
+
+    def access_url(self, path: ObjectPath) -> str:
+        """Return the URL of a file on the CDN host (cos.md#hosts)."""
+        return f"http://{path.bucket}-{self.account.appid}.file.myqcloud.com{encode(path.text)}"
+
+    def links(self, call: CosCall) -> dict[str, Any]:
+        """Return the data of a finished upload's reply: where the file is (cos.md#upload and cos.md#v3)."""
+        path, dialect, is_v3 = call.path, self.dialect, call.is_v3
+        full = f"/{self.account.appid}/{path.bucket}{path.text}"
+        resource = full if (dialect.v1_resource_path if is_v3 else dialect.resource_path) == "full" else path.text
+        # v3's sample leaves appid and bucket out of both
+        url = f"web.file.myqcloud.com/files/v1{encode(resource)}" if is_v3 else ""
+        return {
+            "access_url": self.access_url(path),
+            "resource_path": resource,
+            "source_url": self.source_url(path, v3=is_v3),
+            "url": f"http://{url or f'{self.account.region}.file.myqcloud.com/files/v2{encode(full)}'}",
+        }
+
+    def is_public(self, path: ObjectPath, node: sqlite3.Row | None) -> bool:
+        """Return whether anybody may read a file, by its authority or its bucket's (cos.md#directory-semantics)."""
+        authority = node["authority"] if node is not None else "eInvalid"
+        if authority == "eInvalid":
+            return self.buckets[path.bucket]
+        return bool(authority == "eWPrivateRPublic")

@@ -1,0 +1,451 @@
+"""The local services as objects: start, stop, and what tests look at."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import ipaddress
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from .account import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Account
+from .cdcs.api import CofferApi
+from .cdcs.schema import COFFERS
+from .cdcs.service import MOST_COFFERS, CofferService, check_coffer_name
+from .cos.api import CosApi
+from .cos.schema import BUCKETS
+from .cos.service import CosService
+from .dialects import CofferDialect, Dialect
+from .dispatcher import Dispatcher
+from .errors import ApiError, EmulatorError
+from .faults import Faults
+from .log import RequestLog, RequestRecord
+from .server import Server
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from typing_extensions import Self, Unpack
+
+    from .api import Api
+
+
+class Options(TypedDict, total=False):
+    """The options of `LocalService` that both emulators have."""
+
+    host: str
+    port: int
+    appid: str
+    secret_id: str
+    secret_key: str
+    clock: Callable[[], float]
+    fsync: bool
+    listener: Callable[[RequestRecord], None] | None
+    keep_requests: int
+
+
+class LocalService(abc.ABC):
+    """A service of its own, on this machine, for one account; nothing here knows its protocol.
+
+    Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
+
+    Parameters
+    ----------
+    root : path, optional
+        The folder for everything that is stored: a new or empty one, or that of an earlier service. None: a temporary
+        one, removed by `close`.
+    region, token : str
+        Of the account, as in `Account`.
+    host : str
+        The address to listen on.
+    port : int
+        The port; 0 for a free one.
+    appid, secret_id, secret_key : str
+        The account.
+    clock : callable
+        Returns the time in Unix seconds.
+    fsync : bool
+        Whether acknowledged writes survive a loss of power; without it they survive the death of the process.
+    listener : callable, optional
+        Called with every `RequestRecord`.
+    keep_requests : int
+        How many of the latest requests are kept to be looked at; about 1.2 KB each.
+
+    Attributes
+    ----------
+    faults : Faults
+        What shall go wrong.
+    clock_offset : float
+        Seconds by which the service's clock is ahead; may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        region: str,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        appid: str = "1250000000",
+        secret_id: str = DEFAULT_SECRET_ID,
+        secret_key: str = DEFAULT_SECRET_KEY,
+        clock: Callable[[], float] = time.time,
+        fsync: bool = False,
+        listener: Callable[[RequestRecord], None] | None = None,
+        keep_requests: int = 100_000,
+    ) -> None:
+        if root == "":
+            raise EmulatorError(
+                "the root folder has an empty name: a variable without a value? The working directory is ."
+            )
+        self.faults = Faults()
+        self.clock_offset = 0.0
+        self.account = Account(appid, secret_id, secret_key, region, token)
+        self._host = host
+        self._port = port
+        self._clock = clock
+        self._life = threading.RLock()
+        self._fsync = fsync
+        self._log = RequestLog(keep_requests, listener)
+        self._numbers = itertools.count(1)
+        self._server: Server[Any] | None = None
+        self._store: Store | None = None
+        self._root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
+        self._cleanup = weakref.finalize(self, _remove, self._root, os.getpid()) if root is None else None
+
+    def __repr__(self) -> str:
+        state = self.endpoint if self._server is not None else "stopped"
+        return f"<{type(self).__name__} {state} root={str(self._root)!r}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def root(self) -> Path:
+        """The folder for everything that is stored."""
+        return self._root
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, or was last."""
+        return self._port
+
+    @property
+    def host(self) -> str:
+        """The address that is listened on."""
+        return self._host
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the API host, without path."""
+        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
+
+    @property
+    def appid(self) -> str:
+        """The number of the account."""
+        return self.account.appid
+
+    @property
+    def region(self) -> str:
+        """The region of the account."""
+        return self.account.region
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """The options of a client of this service."""
+        account = self.account
+        return {
+            "secret_id": account.secret_id,
+            "secret_key": account.secret_key,
+            "region": account.region,
+            "endpoint": self.endpoint,
+        }
+
+    @abc.abstractmethod
+    def _open(self) -> tuple[Store, Api[Any]]:
+        """Open the root folder, and make the API that works on it."""
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The requests so far, the oldest first."""
+        return self._log.records()
+
+    def clear_requests(self) -> None:
+        """Drop the records of the requests so far."""
+        self._log.clear()
+
+    def count(self) -> dict[str, int]:
+        """Return how many requests there were of each operation."""
+        return self._log.count()
+
+    def start(self, port: int | None = None) -> None:
+        """Begin to listen; nothing happens when it already does.
+
+        Parameters
+        ----------
+        port : int, optional
+            The port; 0 for a free one. None: the same as before, if it was started before, else the constructor's.
+
+        Raises
+        ------
+        EmulatorError
+            The folder is in use, unusable or not a service's, or the port is taken.
+        """
+        with self._life:
+            if self._server is None:
+                self._start(self._port if port is None else port)
+
+    def _start(self, port: int) -> None:
+        store, api = self._open()
+        try:
+            server = self._bind(api, port)
+        except BaseException:
+            store.close()
+            raise
+        self._store, self._server, self._port = store, server, server.port
+        try:
+            server.start()
+        except OSError as error:
+            self.stop()
+            raise self._cannot_listen(port, error) from None
+
+    def _now(self) -> float:
+        return self._clock() + self.clock_offset
+
+    def _bind(self, api: Api[Any], port: int) -> Server[Any]:
+        try:
+            dispatcher = Dispatcher(api, self.faults, self._log, self._restart_soon, self._numbers)
+            return Server(dispatcher, (self._host, port))
+        except (OSError, OverflowError) as error:
+            raise self._cannot_listen(port, error) from None
+
+    def _cannot_listen(self, port: int, error: Exception) -> EmulatorError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return EmulatorError(f"cannot listen on {self._host}:{port}: {reason}")
+
+    def stop(self) -> None:
+        """Close all connections and stop listening; stored data stays. Nothing happens when it is stopped."""
+        with self._life:
+            if self._server is None or self._store is None:
+                return
+            self._server.stop()
+            self._store.close()
+            self._server = self._store = None
+
+    def restart(self) -> None:
+        """Stop and start again, on the same port; connections break, stored data stays."""
+        with self._life:
+            self.stop()
+            self.start()
+
+    def _restart_soon(self) -> None:
+        # not from the thread of a request: stopping waits for requests
+        server = self._server
+        threading.Thread(target=self._restart_once, args=(server,), name="cos-emulator-restart", daemon=True).start()
+
+    def _restart_once(self, server: Server[Any] | None) -> None:
+        with self._life:
+            if server is not None and self._server is server:
+                self.restart()
+
+    @contextlib.contextmanager
+    def unreachable(self, *, hang_up: bool = True) -> Iterator[None]:
+        """Refuse all connections for the time of the block, as if no service ran.
+
+        Parameters
+        ----------
+        hang_up : bool
+            Whether open connections are closed; otherwise they stay usable.
+        """
+        with self._life:
+            server = self._server
+            if server is not None:
+                server.mute()
+                if hang_up:
+                    server.hang_up()
+        try:
+            yield
+        finally:
+            with self._life:
+                if server is not None and self._server is server:
+                    server.start()
+
+    def close(self) -> None:
+        """Stop, and remove the folder if it is a temporary one."""
+        self.stop()
+        if self._cleanup is not None:
+            self._cleanup()
+
+    def is_loopback(self) -> bool:
+        """Return whether only this machine can reach it."""
+        if self._host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self._host).is_loopback
+        except ValueError:
+            return False
+
+
+class Emulator(LocalService):
+    """A COS service of its own, on this machine, for one account.
+
+    Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
+
+    Parameters
+    ----------
+    root : path, optional
+        The folder for everything that is stored. None: a temporary one, removed by `close`.
+    buckets : iterable of str
+        The account's buckets, private ones.
+    public_buckets : iterable of str
+        Further buckets, whose files anybody may read.
+    region : str
+        The short code in URLs.
+    dialect : Dialect, optional
+        The variant of each disputed point.
+    options
+        As of `LocalService`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
+        ``listener``, ``keep_requests``.
+
+    Attributes
+    ----------
+    faults : Faults
+        What goes wrong, on order.
+    clock_offset : float
+        Seconds by which the service's clock is ahead; may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        buckets: Iterable[str] = ("data",),
+        public_buckets: Iterable[str] = (),
+        region: str = "gz",
+        dialect: Dialect | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(root, region=region, **options)
+        self.dialect = dialect or Dialect()
+        self._buckets = dict.fromkeys(buckets, False) | dict.fromkeys(public_buckets, True)
+        for bucket in self._buckets:
+            if not bucket or not bucket.isascii() or not bucket.replace("-", "").isalnum():
+                raise EmulatorError(f"a bucket's name is made of letters, digits and hyphens, not {bucket!r}")
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]} buckets={sorted(self._buckets)}>"
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """The options of a client of this service."""
+        return {"appid": self.appid, **super().storage_options}
+
+    def _open(self) -> tuple[Store, Api[Any]]:
+        store = Store(self._root, BUCKETS, fsync=self._fsync)
+        with _closed_on_error(store):
+            return store, CosApi(CosService(self.account, store, self.dialect, self._now, self._buckets))
+
+
+class CofferEmulator(LocalService):
+    """A CDCS service of its own, on this machine, for one account.
+
+    Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
+    All 18 operations are there. Policies are stored and returned, but not enforced: only the owner's keys are known,
+    and the owner may do everything. Nothing is encrypted or copied to other regions, whatever a coffer's settings.
+
+    Parameters
+    ----------
+    root : path, optional
+        The folder for everything that is stored. None: a temporary one, removed by `close`.
+    coffers : iterable of str
+        The coffers that exist from the beginning, by their full names ``<name>-<APPID>``.
+    region : str
+        The location that those coffers show.
+    token : str, optional
+        The token of temporary keys: every request has to bring it as ``x-cdcs-security-token``. None: the keys are
+        permanent, and no request may bring one.
+    dialect : CofferDialect, optional
+        The variant of each disputed point.
+    options
+        As of `LocalService`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
+        ``listener``, ``keep_requests``.
+
+    Attributes
+    ----------
+    faults : Faults
+        What goes wrong, on order.
+    clock_offset : float
+        Seconds by which the service's clock is ahead; may be changed at any time, also to let objects expire.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        coffers: Iterable[str] = ("examplecoffer-1250000000",),
+        region: str = "ap-tianjin",
+        token: str | None = None,
+        dialect: CofferDialect | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(root, region=region, token=token, **options)
+        self.dialect = dialect or CofferDialect()
+        self._coffers = tuple(coffers)
+        self._service: CofferService | None = None
+        try:
+            for name in self._coffers:
+                check_coffer_name(name, self.dialect, self.appid)
+        except ApiError as error:
+            raise EmulatorError(f"{name!r} names no coffer of the account {self.appid}: {error.message}") from None
+        if len(self._coffers) > MOST_COFFERS:
+            raise EmulatorError(f"an account has at most {MOST_COFFERS} coffers, not {len(self._coffers)}")
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]} coffers={sorted(self._coffers)}>"
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """The options of a client of this service."""
+        token = self.account.token
+        return super().storage_options | ({} if token is None else {"security_token": token})
+
+    def settle(self) -> None:
+        """List every object that is still missing from listings (`CofferDialect.listing_lag`)."""
+        with self._life:
+            if self._service is None or self._server is None:
+                raise EmulatorError("the service is stopped: start it before settle()")
+            self._service.settle()
+
+    def _open(self) -> tuple[Store, Api[Any]]:
+        store = Store(self._root, COFFERS, fsync=self._fsync)
+        with _closed_on_error(store):
+            self._service = CofferService(self.account, store, self.dialect, self._now, self._coffers)
+            return store, CofferApi(self._service)
+
+
+@contextlib.contextmanager
+def _closed_on_error(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        store.close()
+        raise
+
+
+def _remove(folder: Path, pid: int) -> None:
+    """Remove the folder of a service; a forked child leaves its parent's alone."""
+    if pid == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,131 @@
+"""What not every operating system has: each function uses the fast or exact way where it exists, else another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from io import FileIO
+
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+"""Flags of `os.open` for reading a content."""
+
+WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Flags of `os.open` for writing a content; a link in its place is not followed."""
+
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+"""Flags of `os.open` for a lock file."""
+
+_BLIND_WAIT = 0.2
+"""Seconds that sent bytes get to arrive where the system does not say how many are unsent."""
+
+
+def lock_file(file: FileIO) -> None:
+    """Lock a file for this process until it is closed.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process has locked it.
+    """
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+    except ImportError:
+        _lock_byte(file)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock_byte(file: FileIO) -> None:
+    try:
+        import msvcrt  # noqa: PLC0415  only on Windows
+    except ImportError:
+        message = "this system cannot lock files: start no second emulator on the same folder"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    except OSError as error:
+        raise BlockingIOError(*error.args) from None
+
+
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
+    """Return up to `count` bytes of a file from `offset` on.
+
+    Without `os.pread` the file's position moves: no two threads may share the descriptor.
+    """
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, count, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, count)
+
+
+def write_at(descriptor: int, content: memoryview, offset: int) -> int:
+    """Write to a file at `offset`, and return how many bytes were written; as for `read_at`."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, content, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, content)
+
+
+def send_file(target: socket.socket, descriptor: int, offset: int, count: int) -> int:
+    """Send bytes of a file, at least one unless the file ends, and return how many were sent."""
+    if hasattr(os, "sendfile"):
+        return os.sendfile(target.fileno(), descriptor, offset, count)
+    block = read_at(descriptor, min(count, 1 << 18), offset)
+    target.sendall(block)
+    return len(block)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the names in a folder survive a loss of power, where folders can be opened for that."""
+    with contextlib.suppress(PermissionError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def set_receive_timeout(connection: socket.socket, seconds: float) -> None:
+    """Have the kernel end a read that waits so long; the socket stays a blocking one, which is faster."""
+    milliseconds = int(seconds * 1000)
+    packed = struct.pack("ll", milliseconds // 1000, milliseconds % 1000 * 1000)
+    value = struct.pack("L", milliseconds) if sys.platform == "win32" else packed
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+
+
+def wait_until_sent(connection: socket.socket, seconds: float) -> None:
+    """Wait until the peer has all that was sent, at most some seconds.
+
+    Raises
+    ------
+    OSError
+        The connection is gone.
+    """
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+        import termios  # noqa: PLC0415  not on Windows
+    except ImportError:
+        time.sleep(_BLIND_WAIT)
+        return
+    end = time.monotonic() + seconds
+    while any(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))) and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def descriptor_limit() -> int:
+    """Return how many files and sockets this process may have open."""
+    try:
+        import resource  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return sys.maxsize
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
