@@ -4,51 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn, cast
 
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient
+from cosv4fs.documentation import lists_options
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.protocols import V3, V4
 from cosv4fs.runtime import BucketRuntime
 
-__all__ = ["BucketFileSystem", "CosV3FileSystem", "CosV4FileSystem"]
-
 
 class BucketFileSystem(ObjectFileSystem):
-    """What filesystems for buckets have in common, whichever version of the JSON API they speak.
-
-    Parameters
-    ----------
-    appid, secret_id, secret_key, region, endpoint : str, optional
-        The account, and where it is.
-    asynchronous, loop : optional
-        What fsspec may hand to any filesystem; this one is synchronous.
-    **options
-        Every other field of `cosv4fs.config.Config`.
-    """
-
-    _positional = ("appid", "secret_id", "secret_key", "region", "endpoint")
-
-    def __init__(
-        self,
-        appid: str | int | None = None,
-        secret_id: str | None = None,
-        secret_key: str | None = None,
-        region: str | None = None,
-        endpoint: str | None = None,
-        asynchronous: bool = False,
-        loop: Any = None,
-        **options: Any,
-    ) -> None:
-        account = {
-            "appid": appid, "secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint,
-        }  # fmt: skip
-        super().__init__(account, asynchronous, loop, **options)
+    """Base of the filesystems for buckets: everything that both versions of the JSON API can do."""
 
     @property
     def runtime(self) -> BucketRuntime:
@@ -268,46 +239,137 @@ class BucketFileSystem(ObjectFileSystem):
         return self.sign(path, expiration if expires is None else expires)
 
 
+@lists_options(V4)
 class CosV4FileSystem(BucketFileSystem):
-    """Buckets of Tencent Cloud COS behind the JSON API v4, as ``cosv4://bucket/dir/name``.
+    """Filesystem for buckets of Tencent Cloud COS behind the JSON API v4 (``cosv4://bucket/dir/name``).
 
-    Parameters
-    ----------
-    appid, secret_id, secret_key, region : str, optional
-        The account, and the short code of the region (``gz``). Else from ``COSV4_APPID``, ``COSV4_SECRET_ID``,
-        ``COSV4_SECRET_KEY`` and ``COSV4_REGION``, else from fsspec's configuration under ``cosv4``.
-    endpoint : str, optional
-        URL of another service that speaks the API, such as the emulator's; API calls and downloads both go there.
-        Else from ``COSV4_ENDPOINT``.
-    asynchronous, loop : optional
-        What fsspec may hand to any filesystem; this one is synchronous.
-    **options
-        Every other field of `cosv4fs.config.Config`, among them ``anon``, ``use_ssl``, ``verify``, ``proxies``,
-        ``max_concurrency``, ``slice_size``, ``spool_dir``, ``use_listings_cache`` and ``listings_expiry_time``.
+    Options that are not given come from the environment, from a profile, or from the section ``cosv4`` of fsspec's
+    configuration.
 
     Raises
     ------
     MissingCredentialsError
-        A `PermissionError` and `ValueError` that names what is missing and how to set it.
-    TypeError, ValueError
-        An option is unknown or has a value that cannot be.
+        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
+    TypeError
+        An option is unknown, or has the wrong type.
+    ValueError
+        An option has an invalid value, or is of no use for COS v4.
+
+    Examples
+    --------
+    >>> fs = CosV4FileSystem(appid=1250000000, secret_id="…", secret_key="…", region="gz")
+    >>> fs.pipe_file("bucket/dir/hello.txt", b"hello")  # doctest: +SKIP
     """
 
     protocol = "cosv4"
     spec = V4
 
+    def __init__(
+        self,
+        appid: str | int | None = None,
+        secret_id: str | None = None,
+        secret_key: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        *,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        credentials: Callable[[], Mapping[str, Any]] | None = None,
+        anon: bool | None = None,
+        download_endpoint: str | None = None,
+        use_ssl: bool | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        max_retries: int | None = None,
+        retry_deadline: float | None = None,
+        max_concurrency: int | None = None,
+        max_requests: int | None = None,
+        slice_size: int | None = None,
+        single_upload_limit: int | None = None,
+        range_size: int | None = None,
+        spool_memory: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        streaming: Literal["auto", "never", "always"] | None = None,
+        checksum: bool | None = None,
+        verify_downloads: Literal["known", "always", "never"] | None = None,
+        instant_upload: bool | None = None,
+        journal_dir: str | os.PathLike[str] | None = None,
+        sign_expiry: int | None = None,
+        page_size: int | None = None,
+        progress: bool | None = None,
+        use_listings_cache: bool | None = None,
+        listings_expiry_time: float | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        skip_instance_cache: bool = False,
+        **unknown: NoReturn,
+    ) -> None:
+        super().__init__(locals())
 
+
+@lists_options(V3)
 class CosV3FileSystem(BucketFileSystem):
-    """Buckets of v3, COS v3 (``/files/v1``), as ``cosv3://bucket/dir/name``.
+    """Filesystem for buckets of Tencent Cloud COS behind the JSON API v3 (``cosv3://bucket/dir/name``).
 
-    It is used as `CosV4FileSystem` is, with the same options; the account may also come from ``COSV3_APPID``,
-    ``COSV3_SECRET_ID``, ``COSV3_SECRET_KEY`` and ``COSV3_ENDPOINT``, or from fsspec's configuration under ``cosv3``.
-    There are no regions.
+    It is used like `CosV4FileSystem`. Options that are not given come from the environment, from a profile, or from
+    the section ``cosv3`` of fsspec's configuration.
 
-    Slices travel one after another, after the whole content is known: what is written bit by bit waits in the spool
-    until it is closed. Copies travel through this machine, without ``biz_attr``, the only attribute that can
-    be changed.
+    The service needs the SHA-1 of an object before its first slice (cos.md#v3). An object that is written in steps is
+    therefore spooled until it is closed, even if its size is known. Copies pass through this machine, and ``biz_attr``
+    is the only attribute that can be changed.
+
+    Raises
+    ------
+    MissingCredentialsError
+        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
+    TypeError
+        An option is unknown, or has the wrong type.
+    ValueError
+        An option has an invalid value, or is of no use for COS v3.
     """
 
     protocol = "cosv3"
     spec = V3
+
+    def __init__(
+        self,
+        appid: str | int | None = None,
+        secret_id: str | None = None,
+        secret_key: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        *,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        credentials: Callable[[], Mapping[str, Any]] | None = None,
+        anon: bool | None = None,
+        download_endpoint: str | None = None,
+        use_ssl: bool | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        max_retries: int | None = None,
+        retry_deadline: float | None = None,
+        max_concurrency: int | None = None,
+        max_requests: int | None = None,
+        slice_size: int | None = None,
+        single_upload_limit: int | None = None,
+        range_size: int | None = None,
+        spool_memory: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        verify_downloads: Literal["known", "always", "never"] | None = None,
+        journal_dir: str | os.PathLike[str] | None = None,
+        sign_expiry: int | None = None,
+        page_size: int | None = None,
+        progress: bool | None = None,
+        use_listings_cache: bool | None = None,
+        listings_expiry_time: float | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        skip_instance_cache: bool = False,
+        **unknown: NoReturn,
+    ) -> None:
+        super().__init__(locals())

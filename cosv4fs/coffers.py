@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
 from cosv4fs.capabilities import COFFERS
+from cosv4fs.documentation import lists_options
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.namespace import CofferNamespace
@@ -16,48 +18,36 @@ from cosv4fs.protocols import CDCS
 from cosv4fs.runtime import CofferRuntime
 from cosv4fs.transfer.writeonce import WRITE_ONCE
 
-__all__ = ["CofferFileSystem"]
 
-
+@lists_options(CDCS)
 class CofferFileSystem(ObjectFileSystem):
-    """Coffers of Tencent Cloud's Data Coffer Service, as ``cdcs://examplecoffer-1250000000/dir/name``.
+    """Filesystem for coffers of Tencent Cloud's Data Coffer Service (``cdcs://examplecoffer-1250000000/dir/name``).
 
-    A coffer is write-once: objects can be neither replaced nor moved nor deleted, and vanish only by the coffer's
-    lifecycle (`set_lifecycle`). Whatever would write to the path of an object raises `FileExistsError`, and what would
-    remove or move one `NotImplementedError`. An object appears when it is complete, and not before; contents of unknown
-    size travel while they are written.
+    A coffer is write-once: objects can be neither replaced nor moved nor removed, and expire only by the lifecycle of
+    their coffer (`set_lifecycle`). Writing to the path of an object raises `FileExistsError`, removing or moving one
+    `NotImplementedError`. An object appears when it is complete; objects of unknown size are uploaded while they are
+    written.
 
-    Directories are what names have in common. Some services refuse empty objects. Objects are not compared with a
-    checksum when they are read: the service tells none that holds for all objects.
+    Directories are common prefixes of keys. Some services refuse empty objects. Downloads are not verified, because
+    the service has no checksum that holds for every object.
 
-    Parameters
-    ----------
-    secret_id, secret_key, region : str, optional
-        The account's keys, and the name of the region (``ap-tianjin``). Else from ``CDCS_SECRET_ID``,
-        ``CDCS_SECRET_KEY`` and ``CDCS_REGION``, else from fsspec's configuration under ``cdcs``.
-    endpoint : str, optional
-        URL of another service that speaks the API, such as the emulator's. Else from ``CDCS_ENDPOINT``.
-    asynchronous, loop : optional
-        What fsspec may hand to any filesystem; this one is synchronous.
-    **options
-        Every other field of `cosv4fs.config.Config` that is of use for coffers, among them ``security_token``,
-        ``slice_size`` (bytes of the first parts), ``single_upload_limit``, ``spool_memory`` (bytes of the largest part
-        that is kept in memory while it is written; larger ones wait in temporary files in ``spool_dir``) and
-        ``max_concurrency``.
+    Options that are not given come from the environment, from a profile, or from the section ``cdcs`` of fsspec's
+    configuration.
 
     Raises
     ------
     MissingCredentialsError
-        A `PermissionError` and `ValueError` that names what is missing and how to set it.
-    TypeError, ValueError
-        An option is unknown, of no use for coffers, or has a value that cannot be.
+        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
+    TypeError
+        An option is unknown, or has the wrong type.
+    ValueError
+        An option has an invalid value, or is of no use for coffers.
     """
 
     protocol = "cdcs"
     spec = CDCS
     capabilities = COFFERS
     _no_append = WRITE_ONCE
-    _positional = ("secret_id", "secret_key", "region", "endpoint")
 
     def __init__(
         self,
@@ -65,12 +55,38 @@ class CofferFileSystem(ObjectFileSystem):
         secret_key: str | None = None,
         region: str | None = None,
         endpoint: str | None = None,
+        *,
+        security_token: str | None = None,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        credentials: Callable[[], Mapping[str, Any]] | None = None,
+        anon: bool | None = None,
+        use_ssl: bool | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        max_retries: int | None = None,
+        retry_deadline: float | None = None,
+        max_concurrency: int | None = None,
+        max_requests: int | None = None,
+        slice_size: int | None = None,
+        single_upload_limit: int | None = None,
+        range_size: int | None = None,
+        spool_memory: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        journal_dir: str | os.PathLike[str] | None = None,
+        sign_expiry: int | None = None,
+        page_size: int | None = None,
+        progress: bool | None = None,
+        use_listings_cache: bool | None = None,
+        listings_expiry_time: float | None = None,
         asynchronous: bool = False,
         loop: Any = None,
-        **options: Any,
+        skip_instance_cache: bool = False,
+        **unknown: NoReturn,
     ) -> None:
-        account = {"secret_id": secret_id, "secret_key": secret_key, "region": region, "endpoint": endpoint}
-        super().__init__(account, asynchronous, loop, **options)
+        super().__init__(locals())
 
     @property
     def runtime(self) -> CofferRuntime:

@@ -72,7 +72,7 @@ def _described(option: Option, protocol: ProtocolSpec) -> str:
     default, values = shown_default(option, protocol), valid_values(option, protocol)
     variable = variables_of(protocol).get(option.name)
     facts = [
-        f"Values: {values}." if values and not isinstance(option.kind, Flag) else "",
+        f"Values: {values}." if values and not isinstance(option.kind, (Choice, Flag)) else "",
         f"Default: {default}." if default else "",
         f"Environment variable: {variable}." if variable else "",
     ]

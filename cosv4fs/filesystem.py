@@ -24,29 +24,25 @@ from cosv4fs.capabilities import BUCKETS
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.display import Listing, filesystem_html, filesystem_text, service_of, with_progress
 from cosv4fs.file import CosV4Reader, CosV4Writer
-from cosv4fs.identity import Discreet, described, restore, token
+from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.namespace import Info, Namespace, key_of, time_of
 from cosv4fs.opening import WholeTransaction, open_layers
+from cosv4fs.options import OPTIONS
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.runtime import Runtime, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["ObjectFileSystem"]
 
-
-class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[misc]
-    """What filesystems for buckets and for coffers have in common.
+class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: ignore[misc]
+    """Base of the filesystems for buckets and coffers.
 
     Parameters
     ----------
-    account : mapping
-        The options that may be given by position.
-    asynchronous, loop : optional
-        What fsspec may hand to any filesystem; this one is synchronous.
-    **options
-        Every other field of `cosv4fs.config.Config`.
+    arguments : mapping
+        The arguments of the constructor of a subclass, by name. Its keyword parameters are options, except those that
+        fsspec passes to every filesystem; what its ``**unknown`` collects is checked, and refused with a reason.
     """
 
     protocol: str
@@ -60,15 +56,14 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
     # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _environment = EnvironmentToken()
-    _positional: ClassVar[tuple[str, ...]]
-    """The names of the options that may be given by position."""
     _no_append: ClassVar[str] = (
         "the service can only store whole objects; read the object, and write it anew with what you want to add"
     )
 
-    def __init__(self, account: Mapping[str, Any], asynchronous: bool, loop: Any, **options: Any) -> None:
-        config = resolve({**account, **options}, conf.get(self.protocol, {}), self.spec)
-        super().__init__(asynchronous=asynchronous, loop=loop)
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        options = {option.name: arguments.get(option.name) for option in OPTIONS} | arguments["unknown"]
+        config = resolve(options, conf.get(self.protocol, {}), self.spec)
+        super().__init__(asynchronous=arguments["asynchronous"], loop=arguments["loop"])
         self.config, self.blocksize = config, config.range_size
         self._runtime, self._pid = runtime_for(config), os.getpid()
 
@@ -134,7 +129,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=Discreet):  # type: ignore[
         TypeError
             The keys come from a function, which JSON cannot hold; a pickle can.
         """
-        return described(self, self._positional, secrets=include_password)
+        return description(self, secrets=include_password)
 
     # -- what exists -----------------------------------------------------------------------------------------------
 

@@ -1,17 +1,18 @@
-"""What a filesystem is told by, and how it travels to another process: as its options, never as an error on the way.
+"""Identity of filesystems: signatures, tokens, descriptions in JSON, and pickles that always load.
 
-The process that unpickles often does not use the filesystem: a scheduler passes it on, and a worker of dask that
-fails while it reads its messages ends itself, so that a job waits for ever. What is missing, such as credentials that
-were taken from the environment, is therefore told when the filesystem is used.
+The process that unpickles a filesystem often does not use it: a scheduler passes it on, and a worker of dask that fails
+while reading its messages ends itself, so that a job hangs. An error of the constructor, such as missing credentials,
+is therefore raised when the filesystem is used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec.spec import AbstractFileSystem
 
@@ -19,40 +20,46 @@ from cosv4fs.config import Config
 from cosv4fs.options import OPTIONS
 from cosv4fs.redaction import clears_frames
 
-
-def token(kind: type, config: Config) -> str:
-    """Return a hash, 32 hexadecimal digits, that is the same wherever a filesystem has this configuration."""
-    described = [kind.__qualname__, *(getattr(config, field.name) for field in fields(config))]
-    return hashlib.sha256(json.dumps(described, default=_name).encode()).hexdigest()[:32]
-
-
-def _name(function: Any) -> str:
-    """Return what a callable option is called where that tells everything, else what tells it from all others."""
-    name = getattr(function, "__qualname__", "<")
-    return repr(function) if "<" in name or hasattr(function, "__self__") else f"{function.__module__}.{name}"
-
+T = TypeVar("T")
 
 _SECRETS = {option.name for option in OPTIONS if option.is_secret}
 
 
-class Discreet(type(AbstractFileSystem)):  # type: ignore[misc]
-    """Makes filesystems; where that fails, no frame of the error keeps the secrets that were given."""
+class FilesystemType(type(AbstractFileSystem)):  # type: ignore[misc]
+    """The metaclass of the filesystems: its constructors leave no secrets in frames, and show their parameters."""
 
     @clears_frames
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return an instance, perhaps one that fsspec keeps."""
-        return super().__call__(*args, **kwargs)
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        """Return an instance, perhaps one that fsspec has cached."""
+        made: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # fsspec is not typed
+        return made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's signature, which the metaclass of fsspec hides."""
+        constructor = inspect.signature(cls.__init__)  # type: ignore[misc]  # it is the class's own
+        return inspect.Signature(list(constructor.parameters.values())[1:])
 
 
-def described(fs: Any, positional: Sequence[str], *, secrets: bool) -> dict[str, Any]:
-    """Return a description from which ``from_dict`` makes an equal filesystem; JSON can hold it.
+def token(kind: type, config: Config) -> str:
+    """Return a hash, 32 hexadecimal digits, that is equal in all processes for equal configurations."""
+    values = [kind.__qualname__, *(getattr(config, field.name) for field in fields(config))]
+    return hashlib.sha256(json.dumps(values, default=_name).encode()).hexdigest()[:32]
+
+
+def _name(value: Any) -> str:
+    """Return the qualified name of a function if that identifies it, else its repr."""
+    name = getattr(value, "__qualname__", "<")
+    return repr(value) if "<" in name or hasattr(value, "__self__") else f"{value.__module__}.{name}"
+
+
+def description(fs: Any, *, secrets: bool) -> dict[str, Any]:
+    """Return a description from which ``from_dict`` makes an equal filesystem; it can be written as JSON.
 
     Parameters
     ----------
     fs : filesystem
-        It is not changed: other threads use it meanwhile.
-    positional : sequence of str
-        The names of the options that may be given by position.
+        It is not modified, because other threads may use it.
     secrets : bool
         Whether the description contains keys, tokens and the URLs of proxies.
 
@@ -63,7 +70,7 @@ def described(fs: Any, positional: Sequence[str], *, secrets: bool) -> dict[str,
     """
     from fsspec.json import FilesystemJSONEncoder  # noqa: PLC0415 - the oldest fsspec has no such module
 
-    given = {**dict(zip(positional, fs.storage_args, strict=False)), **fs.storage_options}
+    given = {**inspect.signature(type(fs)).bind_partial(*fs.storage_args).arguments, **fs.storage_options}
     # the encoder of fsspec refuses None, which is the default of every option
     options = {name: value for name, value in given.items() if value is not None}
     if not secrets:
@@ -76,22 +83,22 @@ def described(fs: Any, positional: Sequence[str], *, secrets: bool) -> dict[str,
 
 @clears_frames
 def restore(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """Return the filesystem of a pickle, or what stands for it where it cannot be made."""
+    """Return the filesystem of a pickle, or a stand-in if it cannot be made in this process."""
     try:
         return make(*arguments, **options)
     except (TypeError, ValueError):
-        return Expected(make, arguments, options)
+        return Unavailable(make, arguments, options)
 
 
-class Expected:
-    """Stands for a filesystem that could not be made here; every use tries again to make it, and raises the error.
+class Unavailable:
+    """Stand-in for a filesystem that could not be made: every use tries to make it again, and raises the error.
 
     Parameters
     ----------
     make : callable
         Makes the filesystem.
-    arguments, options : tuple, dict
-        What it was made with.
+    arguments, options : tuple, mapping
+        Its arguments.
     """
 
     def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:

@@ -1,14 +1,18 @@
 """Where a setting comes from, and what is refused."""
 
 import dataclasses
+import inspect
+import re
 
 import pytest
 
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.config import Config, resolve
 from cosv4fs.options import MIB, OPTIONS, options_of, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
 VARIABLES = variables_of(V4)
+FILESYSTEMS = [CosV4FileSystem, CosV3FileSystem, CofferFileSystem]
 ACCOUNT = {"appid": "1250000000", "secret_id": "theId", "secret_key": "theKey", "region": "gz"}
 
 
@@ -123,6 +127,34 @@ class TestTable:
 
     def test_names_are_unique(self):
         assert len({option.name for option in OPTIONS}) == len(OPTIONS)
+
+    @pytest.mark.parametrize("kind", FILESYSTEMS)
+    def test_signatures_are_those_of_the_table(self, kind):
+        *shown, unknown = inspect.signature(kind).parameters.values()
+        expected = {option.name: f"{option.kind_in(kind.spec).annotation} | None" for option in options_of(kind.spec)}
+        of_fsspec = {"asynchronous": "bool", "loop": "Any", "skip_instance_cache": "bool"}
+        assert {parameter.name: parameter.annotation for parameter in shown} == expected | of_fsspec
+        assert all(parameter.default is None for parameter in shown if parameter.name not in of_fsspec)
+        # so type checkers refuse unknown options, which the constructor has to get to tell what was meant
+        assert (unknown.kind, unknown.annotation) == (unknown.VAR_KEYWORD, "NoReturn")
+        positional = [parameter.name for parameter in shown if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        assert positional == [name for name in variables_of(kind.spec) if name != "security_token"]
+
+    @pytest.mark.parametrize("kind", FILESYSTEMS)
+    def test_help_describes_every_parameter(self, kind):
+        section = kind.__doc__.partition("\nParameters\n----------\n")[2].partition("\nRaises\n------\n")[0]
+        described = re.findall(r"^(\w.*?) : ", section, re.MULTILINE)
+        *names, _unknown = inspect.signature(kind).parameters
+        assert sorted(", ".join(described).split(", ")) == sorted(names)
+        for option in options_of(kind.spec):
+            assert " ".join(option.meaning.split()) in " ".join(section.split())
+
+    def test_a_subclass_has_its_own_signature(self):
+        class Sub(CosV4FileSystem):
+            def __init__(self, folder, **options):
+                super().__init__(**options)
+
+        assert str(inspect.signature(Sub)) == "(folder, **options)"
 
 
 class TestRoots:

@@ -1,5 +1,6 @@
 """Who a filesystem is: credentials, instances, copies in other threads and processes, and what it never tells."""
 
+import inspect
 import json
 import logging
 import os
@@ -252,7 +253,7 @@ def test_no_use_changes_an_instance_that_others_may_use_at_the_same_time(emulato
 @pytest.mark.parametrize("kind", [CosV4FileSystem, CosV3FileSystem, CofferFileSystem])
 def test_a_description_holds_what_an_equal_filesystem_needs(kind):
     options = {"appid": 1250000000, "secret_id": "id", "secret_key": SECRET, "region": "gz", "endpoint": "http://x"}
-    account = {name: value for name, value in options.items() if name in kind._positional}
+    account = {name: value for name, value in options.items() if name in inspect.signature(kind).parameters}
     plain = kind(**account, page_size=77)
     ways = [plain, kind(*account.values(), page_size=77), kind(**account, page_size=77, security_token=None)]
     for fs in ways:
