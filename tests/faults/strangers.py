@@ -17,7 +17,7 @@ from tests.faults.contests import ACTS, BEYOND, CONTESTS, Contest
 from tests.faults.history import Event, State, explain
 from tests.faults.judge import Verdict, bad_error
 from tests.faults.stage import Place, Stage
-from tests.strangers import BETWEEN, Meanwhile
+from tests.meanwhile import BETWEEN, Meanwhile
 
 __all__ = ["FAULTS", "NOBODY", "ROWS", "Rehearsal", "Stranger", "cells_of", "column", "play", "rehearse"]
 

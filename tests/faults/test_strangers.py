@@ -13,7 +13,7 @@ from tests.faults.judge import Verdict
 from tests.faults.operations import PROTOCOLS
 from tests.faults.stage import Stage
 from tests.faults.strangers import ROWS, Stranger, cells_of, play, rehearse
-from tests.strangers import BETWEEN, Meanwhile
+from tests.meanwhile import BETWEEN, Meanwhile
 from tests.support import BUCKET
 
 LOST, GATEWAY, SILENCE, FREE = "reply lost", "502 without effect", "reply lost, and silence", "nothing wrong"

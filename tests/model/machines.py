@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from cosv4fs.emulator import Dialect, Emulator
+from tests.catalogue import Step
 from tests.model.runner import Disturbance, Tally, disturbances, run, run_all, settle
-from tests.model.steps import Step, steps
-from tests.model.world import BEYOND, BUCKET, OPTIONS, World, hurry, look_in_from_outside
+from tests.model.steps import steps
+from tests.model.world import BEYOND, BUCKET, OPTIONS, World, outside_filesystem, without_pauses
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["Site", "machine", "programs", "run_together"]
 
 _EXAMPLE_SECONDS = 120
 
@@ -39,7 +38,7 @@ class Site:
     """
 
     def __init__(self, *settings: str, protocol: str = "cosv4") -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         self.dialect = Dialect.parse(list(settings))
         self.emulator = Emulator(buckets=(BUCKET, BEYOND), dialect=self.dialect)
         self.tally = Tally()
@@ -60,10 +59,10 @@ class Site:
         return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.folder / "journal")}
 
     def filesystem(self) -> Any:
-        return hurry(fsspec.filesystem(self._protocol, **self.options, skip_instance_cache=True))
+        return without_pauses(fsspec.filesystem(self.protocol, **self.options, skip_instance_cache=True))
 
     def second(self) -> Any:
-        return look_in_from_outside(self.emulator.storage_options)
+        return outside_filesystem(self.emulator.storage_options)
 
     def world(self, fs: Any = None) -> World:
         """Return a directory that was never used."""
@@ -89,9 +88,9 @@ def machine(site: Site) -> type[RuleBasedStateMachine]:
             super().__init__()
             self.world = site.world()
 
-        @rule(step=steps(), trouble=disturbances(), look=st.booleans())
-        def do(self, step: Step, trouble: Disturbance, look: bool) -> None:
-            run(self.world, step, trouble, site.emulator, site.tally, look=look)
+        @rule(step=steps(site.protocol), disturbance=disturbances(), look=st.booleans())
+        def do(self, step: Step, disturbance: Disturbance, look: bool) -> None:
+            run(self.world, step, disturbance, site.emulator, site.tally, look=look)
 
         def teardown(self) -> None:
             site.emulator.faults.clear()

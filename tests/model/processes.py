@@ -15,12 +15,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.catalogue import Content
 from tests.model.machines import Program, Site, programs
 from tests.model.runner import LostError, Tally, run_all
-from tests.model.state import Content
-from tests.model.world import World, hurry, look_in_from_outside
-
-__all__ = ["process_programs", "run_processes"]
+from tests.model.world import World, outside_filesystem, without_pauses
 
 _SECONDS = 120
 """How long a child may take."""
@@ -58,12 +56,12 @@ class Luggage:
 
     def unpack(self) -> Tally:
         """Go on with the file, and do the steps."""
-        hurry(self.fs)
+        without_pauses(self.fs)
         rest = self.reader.read()
         if rest != self.content.data[self.behind :]:
             raise LostError(f"the rest of the open file is wrong: {len(rest)} bytes")
         world = World(
-            self.fs, look_in_from_outside(self.options), self.root, self.scratch, exact_folders=self.exact_folders
+            self.fs, outside_filesystem(self.options), self.root, self.scratch, exact_folders=self.exact_folders
         )
         tally = Tally()
         run_all(world, [(step, None) for step, _ in self.work], None, tally)

@@ -10,25 +10,21 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from cosv4fs.emulator import Emulator
-from tests.model import looking, reading, rearranging, strangers, writing
-from tests.model.state import State, parents
-from tests.model.steps import Plan, Step, plan
-from tests.model.strangers import Stranger, Visit
-from tests.model.trouble import Trouble, ordered, troubles
+from tests.catalogue import Content, Effect, State, Step
+from tests.catalogue.state import parents
+from tests.model import others
+from tests.model.faults import StepFault, ordered, step_faults
+from tests.model.others import OtherClient, Visit
+from tests.model.steps import call, expect
 from tests.model.world import World
 
-__all__ = ["Disturbance", "LostError", "Tally", "disturbances", "run", "run_all", "settle"]
-
-OPERATIONS = (looking, reading, rearranging, strangers, writing)
-"""Importing them registers the steps."""
-
-Disturbance = Trouble | Stranger | None
-"""What comes in between during a step: a fault, or a stranger where something goes wrong."""
+Disturbance = StepFault | OtherClient | None
+"""What disturbs a step: a fault of the service, or another client that acts meanwhile."""
 
 
 def disturbances(*, shared: bool = False) -> st.SearchStrategy[Disturbance]:
-    """Return a strategy in which half of the steps go undisturbed; `shared` as for `troubles`."""
-    return st.one_of(troubles(shared=shared), strangers.strangers())
+    """Return a strategy in which half of the steps go undisturbed; `shared` as for `step_faults`."""
+    return st.one_of(step_faults(shared=shared), others.other_clients())
 
 
 class LostError(AssertionError):
@@ -77,8 +73,8 @@ class Tally:
         ]
 
 
-_UNDISTURBED = {"rivals", "put_again", "others_leave_upload"}
-"""Steps in which strangers are played and faults are ordered already."""
+_UNDISTURBED = {"rivals", "put_changed", "others_leave_upload"}
+"""Steps that act as another client, or order faults, themselves."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ class Outcome:
 
 
 def run(
-    world: World, step: Step, trouble: Disturbance, emulator: Emulator | None, tally: Tally, *, look: bool = True
+    world: World, step: Step, disturbance: Disturbance, emulator: Emulator | None, tally: Tally, *, look: bool = True
 ) -> None:
     """Do a step, perhaps with a fault, and compare.
 
@@ -106,51 +102,53 @@ def run(
     LostError
         Saying what is wrong.
     """
-    planned = plan(world, step)
-    if planned is None:
+    effect = expect(world, step)
+    if effect is None:
         return
-    if isinstance(trouble, Stranger) and (emulator is None or step.name in strangers.UNVISITED):
-        trouble = None
+    if step.name in others.NEED_EMULATOR and world.emulator is None:
+        return
+    if isinstance(disturbance, OtherClient) and (emulator is None or step.name in others.UNVISITED):
+        disturbance = None
     if step.name in _UNDISTURBED:
-        trouble = None
-    world.latest.append((step, trouble))
+        disturbance = None
+    world.latest.append((step, disturbance))
     tally.steps[step.name] += 1
     try:
-        outcome = _attempt(world, planned, trouble, emulator)
-        data = world.state.files.get(planned.beyond[0]) if planned.beyond else None
+        outcome = _attempt(world, step, effect, disturbance, emulator)
+        data = world.state.files.get(effect.beyond) if effect.beyond else None
         if outcome.visit is not None and outcome.visit.happened:
-            _adopt_both(world, step, planned, outcome, outcome.visit)
+            _adopt_both(world, step, effect, outcome, outcome.visit)
         else:
-            tally.mended += _adopt(world, planned, outcome)
+            tally.mended += _adopt(world, effect, outcome)
         if data is not None:
-            strangers.check_beyond(world, planned, data, outcome.visit, failed=outcome.failed)
+            others.check_beyond(world, effect, data, outcome.visit, failed=outcome.failed)
         world.compare(world.second)
         if look:
             world.compare(world.fs)
-        if isinstance(trouble, Trouble) and trouble.tidy:
+        if isinstance(disturbance, StepFault) and disturbance.tidy:
             world.fs.clean_uploads(world.root, older_than=0)
             assert world.hidden() == set(), "clean_uploads left something"
     except Exception as error:
         tally.lost += 1
         world.is_lost = True
-        raise LostError(f"{step} with {trouble}: {type(error).__name__}: {error}{_told(world, -2)}") from error
-    if outcome.hit and trouble is not None:
-        kind = trouble.kind if isinstance(trouble, Trouble) else f"{trouble.fault}, a stranger {trouble.act}"
-        tally.injected[kind] += 1
+        raise LostError(f"{step} with {disturbance}: {type(error).__name__}: {error}{_told(world, -2)}") from error
+    if outcome.hit and disturbance is not None:
+        tally.injected[disturbance.label] += 1
         tally.survived += not outcome.reported
         tally.reported += outcome.reported
 
 
-def _attempt(world: World, planned: Plan, trouble: Disturbance, emulator: Emulator | None) -> Outcome:
-    """Do what is planned, and judge what it returned or raised."""
+def _attempt(world: World, step: Step, effect: Effect, disturbance: Disturbance, emulator: Emulator | None) -> Outcome:
+    """Carry out a step, and check what it returned or raised."""
     error: Exception | None = None
     result = None
+    world.begin()
     visiting: AbstractContextManager[Visit | None] = nullcontext()
-    if isinstance(trouble, Stranger) and emulator is not None:
-        visiting, trouble = strangers.beside(world, planned, trouble, emulator), None
-    with ordered(emulator, trouble, world.root) as fault, visiting as visit:
+    if isinstance(disturbance, OtherClient) and emulator is not None:
+        visiting, disturbance = others.beside(world, effect, disturbance, emulator), None
+    with ordered(emulator, disturbance, world.root) as fault, visiting as visit:
         try:
-            result = planned.act()
+            result = call(world, step)
         except AssertionError:
             raise
         except Exception as raised:  # it is judged below
@@ -160,19 +158,20 @@ def _attempt(world: World, planned: Plan, trouble: Disturbance, emulator: Emulat
     if visit is not None and visit.happened:
         world.fs.invalidate_cache(world.root)
         if error is not None:
-            # what the stranger made of the place may be refused otherwise than by an OSError
-            _check_error(error, (*planned.errors, NotImplementedError), disturbed=True)
+            # what the other client wrote may be refused with another exception than an OSError
+            _check_error(error, (*effect.errors, NotImplementedError), disturbed=True)
         return Outcome(hit, failed=error is not None, reported=error is not None, visit=visit)
     if error is None:
-        fine = not planned.errors or planned.may_succeed or (world.disturbed and planned.unclear)
-        assert fine, f"it succeeded instead of {planned.errors}"
-        if planned.check is not None and (not planned.errors or planned.may_succeed):
-            planned.check(result)
+        fine = not effect.errors or effect.may_succeed or (world.disturbed and effect.unclear)
+        assert fine, f"it succeeded instead of {effect.errors}"
+        if not effect.errors or effect.may_succeed:
+            effect.verify(result, disturbed=world.disturbed)
+        if not effect.errors:
+            world.check_fetched(effect, failed=False)
         return Outcome(hit)
-    expected = isinstance(error, planned.errors or ())
-    _check_error(error, planned.errors, disturbed=world.disturbed)
-    if planned.aftermath is not None:
-        planned.aftermath()
+    expected = isinstance(error, effect.errors or ())
+    _check_error(error, effect.errors, disturbed=world.disturbed)
+    world.check_fetched(effect, failed=True)
     return Outcome(hit, failed=True, reported=not expected)
 
 
@@ -188,49 +187,49 @@ def _check_error(error: Exception, expected: tuple[type[BaseException], ...], *,
     assert isinstance(error.filename, str), f"an error without a path: {text}"
 
 
-def _adopt(world: World, planned: Plan, outcome: Outcome) -> int:
+def _adopt(world: World, effect: Effect, outcome: Outcome) -> int:
     """Make the model what the service shows, where that is legal; return how many dead uploads were written anew."""
-    before, change, mended = world.state, planned.change, {}
+    before, change, mended = world.state, effect.change, {}
     # a success where an error was due: a repeated request took the answer for its own effect
-    vague = bool(planned.errors) and not planned.may_succeed and not outcome.failed
+    vague = bool(effect.errors) and not effect.may_succeed and not outcome.failed
     wanted = before.after(change)
     if world.disturbed:
         mended = _mend(world, change.uploads)
     if outcome.failed or vague or change.given_up:
         legal = [before, wanted, State({**before.files, **mended})]
-        world.state = _observed(world, legal, before.folders - change.drops, before.folders | change.may_come)
-        _check_moves(world, planned)
+        world.state = _observed(world, legal, before.folders - change.drops, before.folders | change.may_make)
+        _check_moves(world, effect)
     elif not world.exact_folders:
         world.state = _observed(world, [wanted], _implied(wanted), wanted.folders)
     else:
         world.state = wanted
     for name in change.uploads.keys() | change.writes.keys():
-        assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
+        assert world.holds(name, world.state.files.get(name)), f"another content at {name}"
     return len(mended)
 
 
-def _adopt_both(world: World, step: Step, planned: Plan, outcome: Outcome, visit: Visit) -> None:
-    """Make the model what the service shows, where that is legal for a step and a stranger beside it."""
+def _adopt_both(world: World, step: Step, effect: Effect, outcome: Outcome, visit: Visit) -> None:
+    """Make the model what the service shows, where that is legal for a step and another client."""
     before, failed = world.state, outcome.failed
-    legal, change = strangers.legal_states(world, step, planned, visit, failed=failed)
-    least = before.folders - planned.change.drops - change.drops
-    most = set().union(*(state.folders for state in legal), planned.change.may_come, change.may_come, before.folders)
+    legal, change = others.legal_states(world, step, effect, visit, failed=failed)
+    least = before.folders - effect.change.drops - change.drops
+    most = set().union(*(state.folders for state in legal), effect.change.may_make, change.may_make, before.folders)
     world.state = _observed(world, legal, least, most)
-    strangers.check_visit(before, world.state, planned, visit, failed=failed)
-    for name in {*planned.change.uploads, *planned.change.writes, visit.name}:
-        assert world.bytes_of(name) == world.state.files.get(name), f"another content at {name}"
+    others.check_visit(before, world.state, effect, visit, failed=failed)
+    for name in {*effect.change.uploads, *effect.change.writes, visit.name}:
+        assert world.holds(name, world.state.files.get(name)), f"another content at {name}"
 
 
 def _observed(world: World, legal: list[State], least: set[str], most: set[str]) -> State:
     """Return the state that the second filesystem shows; each file has to be as in one of the legal states."""
     files, folders = world.seen(world.second)
-    found: dict[str, bytes] = {}
+    found: dict[str, Content] = {}
     for name in {*files, *(name for state in legal for name in state.files)}:
         choices = [state.files.get(name) for state in legal]
-        data = choices[0] if all(choice == choices[0] for choice in choices) else world.bytes_of(name)
-        assert any(data == choice for choice in choices), f"neither the old nor the new content at {name}"
-        if data is not None:
-            found[name] = data
+        fits = choices if len(set(choices)) == 1 else [choice for choice in choices if world.holds(name, choice)]
+        assert fits, f"neither the old nor the new content at {name}"
+        if fits[0] is not None:
+            found[name] = fits[0]
     assert files.keys() == found.keys(), f"listed are {sorted(files)}, there are {sorted(found)}"
     assert world.exact_folders is False or least <= folders, f"directories are gone: {sorted(least - folders)}"
     assert _implied(State(found)) <= folders <= most, f"directories are {sorted(folders)}, at most {sorted(most)}"
@@ -241,31 +240,31 @@ def _implied(state: State) -> set[str]:
     return {folder for name in state.files for folder in parents(name)}
 
 
-def _check_moves(world: World, planned: Plan) -> None:
-    for source, target in planned.change.moves:
-        arrived = world.state.files.get(target) == planned.change.writes[target]
+def _check_moves(world: World, effect: Effect) -> None:
+    for source, target in effect.change.moves:
+        arrived = world.state.files.get(target) == effect.change.writes[target]
         assert source in world.state.files or arrived, f"{source} is gone and not at {target}"
 
 
-def _mend(world: World, uploads: dict[str, bytes]) -> dict[str, bytes]:
+def _mend(world: World, uploads: dict[str, Content]) -> dict[str, Content]:
     """Write anew what is listed and cannot be read: an upload that died between its last slice and its end.
 
     That is a documented limit: the service shows no difference between that and a complete object.
     """
     shown = world.seen(world.second)[0]
-    dead = {name: data for name, data in uploads.items() if name in shown and world.bytes_of(name) is None}
-    for name, data in dead.items():
+    dead = {name: content for name, content in uploads.items() if name in shown and world.bytes_of(name) is None}
+    for name, content in dead.items():
         assert name not in world.state.files, f"{name} is lost"
-        assert shown[name]["size"] <= len(data) + 1
-        world.fs.pipe_file(world.path(name), data)
-        assert world.bytes_of(name) == data, f"{name} could not be mended"
+        assert shown[name]["size"] <= content.size + 1
+        world.fs.pipe_file(world.path(name), content.data)
+        assert world.holds(name, content), f"{name} could not be mended"
     return dead
 
 
 def run_all(world: World, program: list[tuple[Step, Disturbance]], emulator: Emulator | None, tally: Tally) -> None:
     """Do steps one after another, and compare everything at the end."""
-    for number, (step, trouble) in enumerate(program):
-        run(world, step, trouble, emulator, tally, look=number % 3 == 0)
+    for number, (step, disturbance) in enumerate(program):
+        run(world, step, disturbance, emulator, tally, look=number % 3 == 0)
     settle(world)
 
 

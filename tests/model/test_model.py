@@ -6,16 +6,15 @@ import signal
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.catalogue import Content, Step
+from tests.model.faults import StepFault
 from tests.model.machines import Site, machine, programs, run_together
 from tests.model.processes import process_programs, run_processes
 from tests.model.runner import LostError, Tally, run
-from tests.model.state import Content
-from tests.model.steps import Step
-from tests.model.trouble import Trouble
 
 EVERYTHING = list(HealthCheck)
 # some steps lose files on purpose
@@ -24,7 +23,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 def few(examples, **more):
     return settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=EVERYTHING, **more
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=EVERYTHING,
+        # the long command shrinks what fails: here it would only take time
+        phases=[Phase.generate],
+        **more,
     )
 
 
@@ -104,8 +110,8 @@ def test_an_open_file_is_read_on_in_a_forked_child(site):
     there.close()
 
 
-def write(name, data):
-    return Step("pipe_file", (("name", name), ("content", Content(1, data)), ("create", False)))
+def write(name, size):
+    return Step("write", (("name", name), ("content", Content(1, size))))
 
 
 def test_a_wrong_byte_is_found(site):
@@ -126,7 +132,7 @@ def test_wrong_listings_are_found(site, what):
     elif what == "surplus":
         world.second.pipe_file(world.path("dir/b"), b"")
     else:
-        world.state.files["a"] = b"x" * 101
+        world.state.files["a"] = Content(1, 101)
     with pytest.raises(LostError):
         run(world, write("b", 1), None, None, tally)
     assert tally.lost == 1
@@ -144,7 +150,7 @@ def test_a_half_replaced_file_is_found(site, monkeypatch):
 
     monkeypatch.setattr(type(world.fs), "pipe_file", breaking)
     with pytest.raises(LostError, match="neither the old nor the new"):
-        run(world, write("a", 1000), Trouble("reply lost", 1, 1, tidy=False), site.emulator, tally)
+        run(world, write("a", 1000), StepFault("reply lost", 1, 1, tidy=False), site.emulator, tally)
 
 
 @pytest.mark.parametrize("site", SITES.values(), indirect=True, ids=SITES)
@@ -154,7 +160,7 @@ def test_a_list_is_removed_although_one_of_it_was_never_there(site, nth):
     world, tally = site.world(), Tally()
     run(world, write("a", 100), None, None, tally)
     step = Step("rm_list", (("names", ["a", "b"]),))
-    run(world, step, Trouble("503 with XML", nth, 1, tidy=False), site.emulator, tally)
+    run(world, step, StepFault("503 with XML", nth, 1, tidy=False), site.emulator, tally)
     assert tally.lost == 0
 
 
@@ -164,7 +170,7 @@ def test_a_directory_whose_reply_was_lost_is_seen(site, again):
     world, tally = site.world(), Tally()
     assert world.fs.ls(world.root) == []
     step = Step("makedirs", (("folder", "dir/sub" if again else "dir"), ("exist_ok", True)))
-    run(world, step, Trouble("reply lost", 1, 40, tidy=False), site.emulator, tally)
+    run(world, step, StepFault("reply lost", 1, 40, tidy=False), site.emulator, tally)
     assert tally.reported == 1
     assert world.state.folders
 

@@ -11,10 +11,9 @@ import fsspec
 
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError
-from tests.model.state import Content, State
+from tests.catalogue import Content, Effect, Place, State, View
+from tests.catalogue.reading import OLD
 from tests.support import elsewhere
-
-__all__ = ["BEYOND", "BUCKET", "OPTIONS", "World", "hurry", "look_in_from_outside"]
 
 BUCKET, BEYOND = "model", "beyond"
 KIB = 1024
@@ -29,34 +28,36 @@ OPTIONS = {
     "max_retries": 3,
     "read_timeout": 30.0,
 }
-"""Small limits, so that small contents travel in every way there is."""
+"""Small limits, so that small contents are transferred in all ways."""
 
 
-def hurry(fs: Any) -> Any:
-    """Let the filesystem's runtime of this process wait for nothing between attempts; return the filesystem."""
+def without_pauses(fs: Any) -> Any:
+    """Let the filesystem's runtime of this process retry without waiting; return the filesystem."""
     config = fs.config
     fs.client._policy = RetryPolicy(config.max_retries, config.retry_deadline, sleep=lambda seconds: None)
     return fs
 
 
-def look_in_from_outside(storage_options: dict[str, Any]) -> Any:
-    """Return a filesystem that remembers nothing and has a runtime of its own."""
-    return hurry(fsspec.filesystem("cosv4", **elsewhere(storage_options), use_listings_cache=False, max_requests=2))
+def outside_filesystem(storage_options: dict[str, Any]) -> Any:
+    """Return a filesystem that caches nothing and has a runtime of its own."""
+    return without_pauses(
+        fsspec.filesystem("cosv4", **elsewhere(storage_options), use_listings_cache=False, max_requests=2)
+    )
 
 
 class World:
-    """One directory of a bucket, the two filesystems that look at it, and what should be in it.
+    """One directory of a bucket, two filesystems that see it, and the model of what is in it.
 
     Parameters
     ----------
-    fs, second : CosV4FileSystem
-        The one that is tested, and the one that looks whether it was right.
+    fs, second : filesystem
+        The one that is tested, and the one that shows whether it was right.
     root : str
         ``bucket/dir``: nobody else writes below it.
     scratch : Path
         A local folder.
     exact_folders : bool
-        False where the service forgets empty directories by itself.
+        False where the service drops empty directories by itself.
     emulator : Emulator, optional
         The service, for steps that order faults themselves; not in another process.
 
@@ -65,47 +66,76 @@ class World:
     disturbed : bool
         Whether the latest step met a fault.
     is_lost : bool
-        Whether something was found: then there is nothing to compare any more.
+        Whether something was wrong: then there is nothing to compare any more.
     latest : deque
-        The latest steps and what went wrong with them, for messages.
+        The latest steps and their faults, for messages.
     """
 
     def __init__(
         self, fs: Any, second: Any, root: str, scratch: Path, *, exact_folders: bool = True, emulator: Any = None
     ) -> None:
-        self.fs, self.second, self.root, self.scratch = fs, second, root, scratch
-        self.exact_folders, self.emulator = exact_folders, emulator
+        self.second, self.exact_folders, self.emulator = second, exact_folders, emulator
+        self.place = Place(fs, root, scratch, f"{BEYOND}/{root.partition('/')[2]}")
+        self.place.before_commit = self._check_unpublished
         self.state = State()
         self.disturbed = self.is_lost = False
         self.latest: deque[tuple[Any, Any]] = deque(maxlen=6)
-        self._numbers = 0
+        self._turn = 0
         scratch.mkdir(parents=True, exist_ok=True)
         fs.makedirs(root, exist_ok=True)
 
+    @property
+    def fs(self) -> Any:
+        """The filesystem that is tested."""
+        return self.place.fs
+
+    @property
+    def root(self) -> str:
+        return self.place.root
+
+    @property
+    def scratch(self) -> Path:
+        return self.place.scratch
+
+    @property
+    def view(self) -> View:
+        """What is known before a step."""
+        return View(self.state, self.hidden, self.exact_folders)
+
     def path(self, name: str) -> str:
-        return f"{self.root}/{name}" if name else self.root
+        return self.place / name
 
     def name(self, path: str) -> str:
         """Return the name of a path below the root."""
-        assert path == self.root or path.startswith(self.root + "/"), path
-        return path[len(self.root) + 1 :]
+        return self.place.name(path)
 
-    def beyond(self) -> str:
-        """Return a path in the other bucket that nothing stands at."""
-        self._numbers += 1
-        return f"{BEYOND}/{self.root.partition('/')[2]}/{self._numbers}"
-
-    def local(self) -> Path:
-        """Return a local path that nothing stands at."""
-        self._numbers += 1
-        return self.scratch / str(self._numbers)
+    def begin(self) -> None:
+        """Give the next step a local folder of its own."""
+        self._turn += 1
+        self.place.turn = str(self._turn)
 
     def local_file(self, content: Content) -> Path:
         """Return a local file of that content: each time the same one, so that an upload of it can be continued."""
-        path = self.scratch / f"{content.seed}-{content.size}"
-        if not path.exists():
-            path.write_bytes(content.data)
-        return path
+        return self.place.local_file(content.data)
+
+    def check_fetched(self, effect: Effect, *, failed: bool) -> None:
+        """Assert that the local files of a step are complete, or after a failure as they were before."""
+        if effect.fetched is None:
+            return
+        folder = self.scratch / self.place.turn
+        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        expected = {name: content.data for name, content in effect.fetched.items()}
+        if not failed:
+            assert found == expected, f"other local files: {sorted(found)} instead of {sorted(expected)}"
+        for name, data in found.items():
+            assert data in (OLD, expected.get(name)), f"a part of {name} was left on the local disk"
+
+    def _check_unpublished(self) -> None:
+        """Assert that a transaction has published nothing so far."""
+        for name, info in self.seen(self.second)[0].items():
+            content = self.state.files.get(name)
+            assert content is not None, f"{name} is visible before the end"
+            assert content.size == info["size"], f"{name} is replaced before the end"
 
     def seen(self, instance: Any) -> tuple[dict[str, dict[str, Any]], set[str]]:
         """Return infos of files and names of directories as one of the filesystems finds them."""
@@ -114,17 +144,21 @@ class World:
         return files, {self.name(path) for path, info in found.items() if info["type"] == "directory"} - {""}
 
     def bytes_of(self, name: str, instance: Any = None) -> bytes | None:
-        """Return the content of the file at a name, None where there is none."""
+        """Return the bytes of the file at a name, None where there is none."""
         try:
             data: bytes = (instance or self.second).cat_file(self.path(name))
         except (CosFileNotFoundError, CosIsADirectoryError):
             return None
         return data
 
-    def hidden(self, folder: str = "") -> set[str]:
-        """Return names with unfinished uploads, or hidden files of dead ones, below a directory."""
+    def holds(self, name: str, content: Content | None) -> bool:
+        """Return whether the second filesystem finds this content at a name."""
+        return self.bytes_of(name) == (None if content is None else content.data)
+
+    def hidden(self) -> set[str]:
+        """Return names with unfinished uploads, or with temporary objects of dead ones."""
         try:
-            return {self.name(upload["name"]) for upload in self.second.uploads(self.path(folder))}
+            return {self.name(upload["name"]) for upload in self.second.uploads(self.root)}
         except CosFileNotFoundError:
             return set()
 
@@ -133,14 +167,14 @@ class World:
         files, folders = self.seen(instance)
         state = self.state
         shown = {(name, info["size"]) for name, info in files.items()}
-        expected = {(name, len(data)) for name, data in state.files.items()}
-        who = "the first" if instance is self.fs else "the second"
-        assert shown == expected, f"{who} lists {shown - expected} and not {expected - shown}"
+        expected = {(name, content.size) for name, content in state.files.items()}
+        which = "the first" if instance is self.fs else "the second"
+        assert shown == expected, f"{which} lists {shown - expected} and not {expected - shown}"
         if self.exact_folders:
             surplus, missing = folders - state.folders, state.folders - folders
-            assert not surplus | missing, f"{who} lists directories {surplus} and not {missing}"
+            assert not surplus | missing, f"{which} lists directories {surplus} and not {missing}"
         for name, info in files.items():
-            data = state.files[name]
+            data = state.files[name].data
             digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
             assert info["sha"] in (None, digest) or not data, f"another content at {name}"
             if thoroughly or info["sha"] is None:

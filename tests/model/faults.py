@@ -1,4 +1,4 @@
-"""What may go wrong during a step: a kind of fault of the local service, starting with the nth request, how often."""
+"""The fault of a step: a kind of fault of the local service, the first request it strikes, and how many."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from cosv4fs.emulator import Emulator
 from cosv4fs.emulator import faults as kinds
 
-__all__ = ["Trouble", "ordered", "troubles"]
-
 SLOW = {name for name in kinds.ALL if name.startswith(("stall", "slow"))} | {"JSON huge"}
 """They cost time and show nothing here: tests of the transport have them."""
 
@@ -24,7 +22,7 @@ KINDS = tuple(name for name in kinds.ALL if name not in SLOW)
 
 
 @dataclass(frozen=True)
-class Trouble:
+class StepFault:
     """One fault.
 
     Parameters
@@ -42,8 +40,12 @@ class Trouble:
     times: int
     tidy: bool
 
+    @property
+    def label(self) -> str:
+        return self.kind
 
-def troubles(*, shared: bool = False) -> st.SearchStrategy[Trouble | None]:
+
+def step_faults(*, shared: bool = False) -> st.SearchStrategy[StepFault | None]:
     """Return a strategy in which three of five steps go undisturbed.
 
     Parameters
@@ -56,14 +58,14 @@ def troubles(*, shared: bool = False) -> st.SearchStrategy[Trouble | None]:
         for name in KINDS
         if not shared or (kinds.ALL[name].stage == "request" and not isinstance(kinds.ALL[name], kinds.Restart))
     ]
-    trouble = st.builds(
-        Trouble,
+    fault = st.builds(
+        StepFault,
         st.sampled_from(some),
         st.sampled_from([1, 1, 2, 3, 4, 6]),
         st.sampled_from([1, 2, 5, 40]),
         st.booleans(),
     )
-    return st.one_of(st.none(), st.none(), st.none(), trouble, trouble)
+    return st.one_of(st.none(), st.none(), st.none(), fault, fault)
 
 
 class _NoFault:
@@ -71,7 +73,7 @@ class _NoFault:
 
 
 @contextmanager
-def ordered(emulator: Emulator | None, trouble: Trouble | None, root: str) -> Iterator[Any]:
+def ordered(emulator: Emulator | None, fault: StepFault | None, root: str) -> Iterator[Any]:
     """Order a fault for the time of the block; yield what counts its hits.
 
     Parameters
@@ -79,21 +81,21 @@ def ordered(emulator: Emulator | None, trouble: Trouble | None, root: str) -> It
     root : str
         ``bucket/dir``: only requests below it go wrong.
     """
-    if emulator is None or trouble is None:
+    if emulator is None or fault is None:
         yield _NoFault()
         return
-    action = kinds.ALL[trouble.kind]
+    action = kinds.ALL[fault.kind]
     below = f"/{root.partition('/')[2]}/"
 
     def match(call: Any) -> bool:
         inside = f"{call.path.text}/".startswith(below)
-        return inside and not (trouble.kind in SILENT and call.op == "download")
+        return inside and not (fault.kind in SILENT and call.op == "download")
 
     condition = match if action.stage == "request" else None
-    fault = emulator.faults.add(action=action, nth=trouble.nth, times=trouble.times, match=condition)
+    rule = emulator.faults.add(action=action, nth=fault.nth, times=fault.times, match=condition)
     try:
-        yield fault
+        yield rule
     finally:
-        emulator.faults.remove(fault)
-        # does nothing, but waits for the end of a restart that is under way
+        emulator.faults.remove(rule)
+        # does nothing but wait until a restart has ended
         emulator.start()

@@ -1,0 +1,52 @@
+"""The catalogue: every operation of a filesystem once, with its call and its effect.
+
+The system tests take their operations from here: ``tests/faults``, ``tests/crash``, ``tests/model``, ``tests/load`` and
+``tests/matrix``. An operation consists of
+
+* the **call**: what is done with a filesystem, given a `Place` and arguments;
+* the **effect**: what the call returns or raises and what it changes, computed from a `View` of the state before it;
+* how its **arguments** are drawn at random, how often, and which protocols have it.
+
+A `Step` is an operation with its arguments. A `Case` (`tests.catalogue.cases`) is a step with the state that is set up
+before it.
+
+To add an operation of the filesystem, add it to one of the modules `writing`, `reading`, `rearranging`, `queries` or
+`coffers`, and a case of it to `cases`.
+"""
+
+from tests.catalogue import coffers, queries, reading, rearranging, writing
+from tests.catalogue.operations import (
+    CATALOGUE,
+    CONFLICT,
+    NOT_FOUND,
+    Catalogue,
+    Draws,
+    Effect,
+    Operation,
+    Step,
+    View,
+    Vocabulary,
+)
+from tests.catalogue.place import Place
+from tests.catalogue.state import EMPTY, Change, Content, State
+
+__all__ = [
+    "CATALOGUE",
+    "CONFLICT",
+    "EMPTY",
+    "NOT_FOUND",
+    "Catalogue",
+    "Change",
+    "Content",
+    "Draws",
+    "Effect",
+    "Operation",
+    "Place",
+    "State",
+    "Step",
+    "View",
+    "Vocabulary",
+]
+
+MODULES = (coffers, queries, reading, rearranging, writing)
+"""Importing them fills the catalogue."""
