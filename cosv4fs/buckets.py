@@ -12,7 +12,7 @@ from fsspec.core import has_magic
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient
 from cosv4fs.documentation import lists_options
-from cosv4fs.errors import CosFileExistsError, make_error
+from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.protocols import V3, V4
 from cosv4fs.runtime import BucketRuntime
@@ -47,7 +47,7 @@ class BucketFileSystem(ObjectFileSystem):
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except CosFileExistsError as error:
-            if error.doubtful or not self.exists(path):
+            if isinstance(error, CosPossiblyCreatedError) or not self.exists(path):
                 raise
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 

@@ -12,22 +12,18 @@ import errno as _errno
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["CODES", "Code", "Retry", "lookup"]
-
 
 class Retry(Enum):
-    """What a client may do after a code."""
+    """Whether, and how, a request may be retried."""
 
     NO = "no"
     """The same request will fail again."""
     YES = "yes"
-    """A passing fault of the service: send the request again after a pause."""
+    """A transient fault of the service: retry after a pause."""
     BACK_OFF = "back off"
-    """The service asks for fewer requests: send again after a pause, and fewer at once."""
+    """The service asks for fewer requests: retry after a pause, with fewer requests in flight."""
     RESIGN = "resign"
-    """The signature is used up or expired: sign afresh and send again."""
-    SESSION = "session"
-    """The upload session is unusable: only a new or re-listed session helps, not the same request."""
+    """The signature is used up or has expired: sign again and retry at once."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +41,9 @@ class Code:
     http : int
         The HTTP status that goes with it (observed or proposed, cos.md#codes).
     errno : int
-        The ``errno`` of the `OSError` that tells of it.
+        The ``errno`` of the `OSError`; ESTALE where the upload session is unusable.
     retry : Retry
-        What may be done about it.
+        Whether the request may be retried.
     """
 
     code: int | str
@@ -62,7 +58,7 @@ _EIO, _EINVAL, _EACCES = _errno.EIO, _errno.EINVAL, _errno.EACCES
 _ENOENT, _EEXIST = _errno.ENOENT, _errno.EEXIST
 
 
-def _passing(code: int, name: str, meaning: str, http: int = 500) -> Code:
+def _transient(code: int, name: str, meaning: str, http: int = 500) -> Code:
     return Code(code, name, meaning, http, _EIO, Retry.YES)
 
 
@@ -71,23 +67,23 @@ def _refused(code: int, name: str, meaning: str, http: int = 400) -> Code:
 
 
 def _session(code: int, name: str, meaning: str) -> Code:
-    return Code(code, name, meaning, 400, _errno.ESTALE, Retry.SESSION)
+    return Code(code, name, meaning, 400, _errno.ESTALE)
 
 
 _PROXY = [
-    _passing(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
-    _passing(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be asked"),
+    _transient(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
+    _transient(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be asked"),
     _refused(-97, "ERROR_PROXY_AUTH_FAILED", "the signature is wrong: check secret_id and secret_key"),
     Code(-96, "ERROR_PROXY_AUTH_EXPIRED", "the signature has expired: check the clock", 400, _EACCES, Retry.RESIGN),
     Code(-95, "ERROR_PROXY_NO_SESSION", "the upload session is missing from the request"),
     _session(-94, "ERROR_PROXY_WRONG_SESSION", "the service no longer knows the upload session: begin again"),
-    _passing(-89, "ERROR_PROXY_ROUTE_CMD", "the request could not be forwarded"),
-    _passing(-88, "ERROR_PROXY_ENCODE_CMD", "the request could not be encoded"),
-    _passing(-87, "ERROR_PROXY_DECODE_CMD", "the reply could not be decoded"),
-    _passing(-86, "ERROR_PROXY_ROUTE_PROCESS", "the request could not be forwarded"),
-    _passing(-85, "ERROR_PROXY_DECODE_PROCESS_RSP", "the reply could not be decoded"),
-    _passing(-84, "ERROR_PROXY_GET_PROCESS_L5", "no storage server could be found"),
-    _passing(-83, "ERROR_PROXY_AUTH_UNPACK", "the signing service's reply could not be read"),
+    _transient(-89, "ERROR_PROXY_ROUTE_CMD", "the request could not be forwarded"),
+    _transient(-88, "ERROR_PROXY_ENCODE_CMD", "the request could not be encoded"),
+    _transient(-87, "ERROR_PROXY_DECODE_CMD", "the reply could not be decoded"),
+    _transient(-86, "ERROR_PROXY_ROUTE_PROCESS", "the request could not be forwarded"),
+    _transient(-85, "ERROR_PROXY_DECODE_PROCESS_RSP", "the reply could not be decoded"),
+    _transient(-84, "ERROR_PROXY_GET_PROCESS_L5", "no storage server could be found"),
+    _transient(-83, "ERROR_PROXY_AUTH_UNPACK", "the signing service's reply could not be read"),
     _refused(-82, "ERROR_PROXY_AUTH_APPID_NOEXIST", "there is no such appid"),
     _refused(-81, "ERROR_PROXY_AUTH_SIGN_EMPTY", "the request carries no signature: set secret_id and secret_key"),
     _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
@@ -102,9 +98,9 @@ _PROXY = [
     Code(-71, "ERROR_PROXY_FREQ_CONTROL", "too many requests", 503, _errno.EBUSY, Retry.BACK_OFF),
     _refused(-70, "ERROR_PROXY_APPID_USERID_NOTMATCH", "the appid differs from the one that was signed"),
     Code(-69, "ERROR_PROXY_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
-    _passing(-68, "ERROR_PROXY_ENCODE", "the request could not be packed"),
-    _passing(-67, "ERROR_PROXY_DECODE", "the reply could not be unpacked"),
-    _passing(-66, "ERROR_PROXY_NETWORK", "a network failure inside the service"),
+    _transient(-68, "ERROR_PROXY_ENCODE", "the request could not be packed"),
+    _transient(-67, "ERROR_PROXY_DECODE", "the reply could not be unpacked"),
+    _transient(-66, "ERROR_PROXY_NETWORK", "a network failure inside the service"),
     Code(-65, "ERROR_PROXY_CONTINUE_TRANSFER_WITH_DATA", "a resume request may carry no data"),
     _refused(-64, "ERROR_PROXY_FORBID_APPID", "the account is blocked", 403),
     _refused(-63, "ERROR_PROXY_FILEID_NOTMATCH", "the signature is bound to another path"),
@@ -117,21 +113,21 @@ _CMD = [
     Code(-199, "ERROR_CMD_FILE_MOVE_ERROR", "the move failed"),
     Code(-198, "ERROR_CMD_REDIRECT_ERROR", "a redirect failed"),
     Code(-197, "ERROR_CMD_FILE_NOTEXIST", "no such file or directory", 404, _ENOENT),
-    _passing(-196, "ERROR_CMD_BACKEND_NETWORK", "a network failure inside the service"),
-    _passing(-195, "ERROR_CMD_BACKEND_RSP_DECODE", "a reply inside the service could not be decoded"),
-    _passing(-194, "ERROR_CMD_BACKEND_REQ_ENCODE", "a request inside the service could not be encoded"),
-    _passing(-193, "ERROR_CMD_RSP_ENCODE", "the reply could not be encoded"),
-    _passing(-192, "ERROR_CMD_REQ_DECODE", "the request could not be decoded", 400),
+    _transient(-196, "ERROR_CMD_BACKEND_NETWORK", "a network failure inside the service"),
+    _transient(-195, "ERROR_CMD_BACKEND_RSP_DECODE", "a reply inside the service could not be decoded"),
+    _transient(-194, "ERROR_CMD_BACKEND_REQ_ENCODE", "a request inside the service could not be encoded"),
+    _transient(-193, "ERROR_CMD_RSP_ENCODE", "the reply could not be encoded"),
+    _transient(-192, "ERROR_CMD_REQ_DECODE", "the request could not be decoded", 400),
     Code(-191, "ERROR_CMD_URL_PARAMS_NOTMATCH", "the parameters do not fit the URL"),
-    _passing(-190, "ERROR_CMD_FILE_DEL_ERROR", "the deletion failed", 400),
+    _transient(-190, "ERROR_CMD_FILE_DEL_ERROR", "the deletion failed", 400),
     Code(-189, "ERROR_CMD_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
     Code(-187, "ERROR_CMD_URL_PARSE_ERROR", "the URL could not be parsed"),
     Code(-186, "ERROR_CMD_VIDEO_MOVE", "videos cannot be copied"),
-    _passing(-185, "ERROR_CMD_PRE_PROCESS", "the service failed before the action"),
-    _passing(-184, "ERROR_CMD_POST_PROCESS", "the service failed after the action"),
-    _passing(-183, "ERROR_CMD_GET_ROUTE", "no route inside the service"),
+    _transient(-185, "ERROR_CMD_PRE_PROCESS", "the service failed before the action"),
+    _transient(-184, "ERROR_CMD_POST_PROCESS", "the service failed after the action"),
+    _transient(-183, "ERROR_CMD_GET_ROUTE", "no route inside the service"),
     Code(-182, "ERROR_CMD_PARAM_INVALID", "a parameter is invalid"),
-    _passing(-181, "ERROR_CMD_COS_ERROR", "the storage back end failed"),
+    _transient(-181, "ERROR_CMD_COS_ERROR", "the storage back end failed"),
     Code(-180, "ERROR_CMD_COS_INVALID_PATH",
          "the path is not allowed: use a shorter name, without ? * : | \\ < > and \""),
     Code(-179, "ERROR_CMD_COS_INVALID_MOD_FLAG", "the update flag is invalid"),
@@ -177,14 +173,14 @@ _CMD = [
 _PROCESS = [
     Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, _errno.EBUSY, Retry.BACK_OFF),
     Code(-299, "ERROR_PROCESS_UNKNOWN_CMD", "the command is unknown"),
-    _passing(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
-    _passing(-297, "ERROR_PROCESS_FRAME", "a failure inside the service"),
-    _passing(-296, "ERROR_PROCESS_MSG2RSP", "a reply could not be packed"),
-    _passing(-295, "ERROR_PROCESS_WRITEFILE", "a write inside the service failed"),
-    _passing(-294, "ERROR_PROCESS_READFILE", "a read inside the service failed"),
-    _passing(-293, "ERROR_PROCESS_NOTIFY", "a notification inside the service failed"),
-    _passing(-292, "ERROR_PROCESS_CREATEFILE", "a file inside the service could not be created"),
-    _passing(-291, "ERROR_PROCESS_ENCODE_SESSION", "the upload session could not be encoded"),
+    _transient(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
+    _transient(-297, "ERROR_PROCESS_FRAME", "a failure inside the service"),
+    _transient(-296, "ERROR_PROCESS_MSG2RSP", "a reply could not be packed"),
+    _transient(-295, "ERROR_PROCESS_WRITEFILE", "a write inside the service failed"),
+    _transient(-294, "ERROR_PROCESS_READFILE", "a read inside the service failed"),
+    _transient(-293, "ERROR_PROCESS_NOTIFY", "a notification inside the service failed"),
+    _transient(-292, "ERROR_PROCESS_CREATEFILE", "a file inside the service could not be created"),
+    _transient(-291, "ERROR_PROCESS_ENCODE_SESSION", "the upload session could not be encoded"),
     _session(-290, "ERROR_PROCESS_OFFSET", "the upload session is invalid"),
     Code(-289, "ERROR_PROCESS_DENY", "the request is denied", 403, _EACCES),
     Code(-288, "ERROR_PROCESS_ENCODE", "the request could not be encoded"),
@@ -197,31 +193,30 @@ _PROCESS = [
 ]
 
 _PLUGIN = [
-    _passing(-4000, "ErrDecodeReq", "the request could not be decoded"),
-    _passing(-4001, "ErrEncodeRsp", "the reply could not be encoded"),
+    _transient(-4000, "ErrDecodeReq", "the request could not be decoded"),
+    _transient(-4001, "ErrEncodeRsp", "the reply could not be encoded"),
     Code(-4002, "ErrParamInvalid", "a parameter is invalid"),
-    _passing(-4003, "ErrNoSetErrCode", "an unnamed fault of the service"),
-    _passing(-4004, "ErrCosRspHeadCode", "the store failed"),
-    _passing(-4005, "ErrInvalidOffset", "the store named an illegal offset"),
-    _passing(-4006, "ErrInvalidHeadFlag", "the store sent an illegal flag"),
-    _passing(-4007, "ErrTmemRspSsdError", "the service could not read its configuration"),
-    _passing(-4008, "ErrParserShmError", "the service could not read its configuration"),
-    _passing(-4010, "ErrCreateControlFile", "the control file could not be created"),
-    _passing(-4011, "ErrReadControlFile", "the control file could not be read"),
-    _passing(-4012, "ErrGetInputData", "the data could not be read"),
+    _transient(-4003, "ErrNoSetErrCode", "an unnamed fault of the service"),
+    _transient(-4004, "ErrCosRspHeadCode", "the store failed"),
+    _transient(-4005, "ErrInvalidOffset", "the store named an illegal offset"),
+    _transient(-4006, "ErrInvalidHeadFlag", "the store sent an illegal flag"),
+    _transient(-4007, "ErrTmemRspSsdError", "the service could not read its configuration"),
+    _transient(-4008, "ErrParserShmError", "the service could not read its configuration"),
+    _transient(-4010, "ErrCreateControlFile", "the control file could not be created"),
+    _transient(-4011, "ErrReadControlFile", "the control file could not be read"),
+    _transient(-4012, "ErrGetInputData", "the data could not be read"),
     _session(-4013, "ErrDecodeSession", "the upload session could not be decoded"),
-    _passing(-4014, "ErrQueryOffset", "the slices could not be queried"),
+    _transient(-4014, "ErrQueryOffset", "the slices could not be queried"),
     _session(-4015, "ErrTheSameOffset", "the same offset was returned repeatedly"),
     Code(-4016, "ErrNotSameSHA", "the content differs from the declared SHA-1", 400, _EIO),
-    _passing(-4017, "ErrHttpSvr", "the store failed"),
+    _transient(-4017, "ErrHttpSvr", "the store failed"),
     Code(-4018, "ERROR_SAME_FILE_UPLOAD", "the file exists", 400, _EEXIST),
-    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload stands at the path", 400, _EEXIST,
-         Retry.SESSION),
+    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload stands at the path", 400, _EEXIST),
     Code(-4020, "ErrParamInvalidCheckTypeShouldBeSHA", "the check type must be SHA"),
     _session(-4021, "ErrParamInvalidSessionDecodeError", "the upload session could not be decoded"),
     Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid"),
     Code(-4023, "ErrParamInvalidCheckSumSizeInvalid", "the checksum has the wrong size"),
-    _passing(-4024, "ErrOffGoBack", "the offset went back"),
+    _transient(-4024, "ErrOffGoBack", "the offset went back"),
     Code(-4025, "ErrHttpTimeout", "the store timed out", 504, _errno.ETIMEDOUT, Retry.YES),
     _session(-4026, "ErrOffsetBackTooMuch", "the upload has to start again"),
     _session(-4027, "ErrOffsetRedo", "the upload has to start again"),
@@ -231,7 +226,7 @@ _PLUGIN = [
 _CGI = [
     Code(-5999, "ERROR_CGI_PARAM", "a parameter is invalid"),
     _refused(-5998, "ERROR_CGI_AUTHORIZATION", "the signature is malformed"),
-    _passing(-5997, "ERROR_CGI_NETWORK", "a network failure inside the service"),
+    _transient(-5997, "ERROR_CGI_NETWORK", "a network failure inside the service"),
     Code(-5996, "ERROR_CGI_REQ_METHOD", "the HTTP method is not allowed", 405),
     Code(-5995, "ERROR_CGI_FILESIZE", "the file size is invalid"),
     Code(-5994, "ERROR_CGI_URL_NOTMATCH", "the URL does not match"),
@@ -239,19 +234,19 @@ _CGI = [
     Code(-5992, "ERROR_CGI_REQ_PARAM", "a request parameter is invalid"),
     Code(-5991, "ERROR_CGI_SLICE", "the slice is too large", 413),
     Code(-5990, "ERROR_CGI_MISSING_FILECONTENT", "the content is missing"),
-    _passing(-5989, "ERROR_CGI_UPLOAD_FAIL", "the upload failed"),
-    _passing(-5988, "ERROR_CGI_INIT", "the service is starting"),
-    _passing(-5987, "ERROR_CGI_WUP_ENCODE", "a message could not be encoded"),
-    _passing(-5986, "ERROR_CGI_WUP_DECODE", "a message could not be decoded"),
-    _passing(-5985, "ERROR_CGI_NETWORK_L5", "no storage server could be found"),
+    _transient(-5989, "ERROR_CGI_UPLOAD_FAIL", "the upload failed"),
+    _transient(-5988, "ERROR_CGI_INIT", "the service is starting"),
+    _transient(-5987, "ERROR_CGI_WUP_ENCODE", "a message could not be encoded"),
+    _transient(-5986, "ERROR_CGI_WUP_DECODE", "a message could not be decoded"),
+    _transient(-5985, "ERROR_CGI_NETWORK_L5", "no storage server could be found"),
     Code(-5984, "ERROR_CGI_SHA_NOT_MATCH", "the content differs from the declared SHA-1", 400, _EIO),
     _session(-5983, "ERROR_CGI_WRONG_SESSION", "the service no longer knows the upload session: begin again"),
-    _passing(-5982, "ERROR_CGI_SOCK_CREATE", "a socket could not be made inside the service"),
-    _passing(-5981, "ERROR_CGI_SOCK_CONNECT", "a connection inside the service failed"),
+    _transient(-5982, "ERROR_CGI_SOCK_CREATE", "a socket could not be made inside the service"),
+    _transient(-5981, "ERROR_CGI_SOCK_CONNECT", "a connection inside the service failed"),
     Code(-5980, "ERROR_CGI_PARAM_MISSING_OP", "the operation is missing"),
     Code(-5979, "ERROR_CGI_PARAM_MISSING_SHA", "the SHA-1 is missing"),
-    _passing(-5978, "ERROR_CGI_PDU_ENCODE", "a message could not be encoded"),
-    _passing(-5977, "ERROR_CGI_PDU_DECODE", "a message could not be decoded"),
+    _transient(-5978, "ERROR_CGI_PDU_ENCODE", "a message could not be encoded"),
+    _transient(-5977, "ERROR_CGI_PDU_DECODE", "a message could not be decoded"),
     Code(-5976, "ERROR_CGI_REQ_PARAM_FLAG_NOTMATCH", "the flag does not fit the bucket"),
     Code(-5975, "ERROR_CGI_JSON_PARSE_ERROR", "the JSON body is malformed"),
     Code(-5974, "ERROR_CGI_VIDEO_FORMAT", "the video's format is not allowed"),
@@ -261,18 +256,18 @@ _CGI = [
 ]
 
 _STORE = [
-    _passing(-6999, "ERROR_OSS_UNKNOWN", "an unknown fault of the store"),
+    _transient(-6999, "ERROR_OSS_UNKNOWN", "an unknown fault of the store"),
     Code(-6998, "ERROR_OSS_INVALID_PROTOCOL", "the protocol is invalid"),
     Code(-6997, "ERROR_OSS_INVALID_PARAM", "a parameter is invalid"),
     Code(-6996, "ERROR_OSS_FILESIZE", "the file is too large for the service: divide it", 413, _errno.EFBIG),
-    _passing(-6995, "ERROR_OSS_MKDIR", "a directory could not be made inside the store"),
+    _transient(-6995, "ERROR_OSS_MKDIR", "a directory could not be made inside the store"),
     Code(-6994, "ERROR_OSS_GZIP", "the content could not be unpacked"),
-    _passing(-6993, "ERROR_OSS_WRITE_FILE", "a write inside the store failed"),
+    _transient(-6993, "ERROR_OSS_WRITE_FILE", "a write inside the store failed"),
     Code(-6992, "ERROR_OSS_FILE_NOTEXIST", "no such file", 404, _ENOENT),
-    _passing(-6991, "ERROR_OSS_READ_FILE", "a read inside the store failed"),
+    _transient(-6991, "ERROR_OSS_READ_FILE", "a read inside the store failed"),
     Code(6101, "ERROR_DOWNLOAD_FILE_NOTEXIST", "no such file", 404, _ENOENT),
     Code(45062, "ERROR_DOWNLOAD_FILE_NOT_FINISHED", "the file is not completely uploaded", 404, _ENOENT),
-    _passing(-9999, "UNKOWN", "an unknown fault of the service"),
+    _transient(-9999, "UNKOWN", "an unknown fault of the service"),
 ]
 
 CODES: dict[int, Code] = {

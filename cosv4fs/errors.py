@@ -5,14 +5,17 @@ A caller only ever needs the builtin names::
     OSError
     └── CosError                      everything this package raises about the service
         ├── CosFileNotFoundError      + FileNotFoundError
+        │   └── CosPossiblyMovedError     a reply was lost: this call may have moved it
         ├── CosFileExistsError        + FileExistsError
+        │   └── CosPossiblyCreatedError   a reply was lost: this call may have created it
         ├── CosPermissionError        + PermissionError
         │   └── MissingCredentialsError  + ValueError
         ├── CosIsADirectoryError      + IsADirectoryError
         ├── CosNotADirectoryError     + NotADirectoryError
         ├── CosTimeoutError           + TimeoutError
         ├── CosInterruptedError       + InterruptedError
-        └── CosConnectionError        + ConnectionError
+        ├── CosConnectionError        + ConnectionError
+        └── CosUploadSessionError     the upload session is unusable
 
 Each has ``errno``, ``strerror`` and ``filename`` (``bucket/dir/name``) like any `OSError`, and ``code`` (the server's
 number or, of coffers, name; or None), ``request_id`` and ``status`` (the HTTP status, or None).
@@ -21,26 +24,10 @@ number or, of coffers, name; or None), ``request_id`` and ``status`` (the HTTP s
 from __future__ import annotations
 
 import errno as _errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from cosv4fs.codes import Code, Retry, lookup
-
-__all__ = [
-    "CosConnectionError",
-    "CosError",
-    "CosFileExistsError",
-    "CosFileNotFoundError",
-    "CosInterruptedError",
-    "CosIsADirectoryError",
-    "CosNotADirectoryError",
-    "CosPermissionError",
-    "CosTimeoutError",
-    "MissingCredentialsError",
-    "Origin",
-    "error_for_code",
-    "error_for_row",
-    "make_error",
-]
+from cosv4fs.codes import Code, lookup
 
 
 class CosError(OSError):
@@ -54,29 +41,27 @@ class CosError(OSError):
         The server's id of the request, to be quoted to the vendor's support.
     status : int or None
         The HTTP status of the reply.
-    retry : Retry
-        What may be done about it.
-    doubtful : bool
-        True when the server may have carried out the request although it failed: the reply was lost or said 5xx. A
-        `FileExistsError` with it may be about what the failed call itself has made.
     """
 
     code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
-    retry: Retry = Retry.NO
-    retry_after: float | None = None
-    server_date: str | None = None
-    doubtful: bool = False
-    progressed: bool = False
 
 
 class CosFileNotFoundError(CosError, FileNotFoundError):
     """There is no such object, directory or bucket."""
 
 
+class CosPossiblyMovedError(CosFileNotFoundError):
+    """Nothing is at the path; a reply was lost, so this call may have moved what was there."""
+
+
 class CosFileExistsError(CosError, FileExistsError):
     """Something exists at the path, and it was to be created."""
+
+
+class CosPossiblyCreatedError(CosFileExistsError):
+    """Something exists at the path; a reply was lost, so this call may have created it."""
 
 
 class CosPermissionError(CosError, PermissionError):
@@ -107,6 +92,10 @@ class CosConnectionError(CosError, ConnectionError):
     """The service could not be reached, or the connection broke."""
 
 
+class CosUploadSessionError(CosError):
+    """The service does not know the upload session any more, or refuses to continue it: begin the upload again."""
+
+
 _CLASSES: dict[int, type[CosError]] = {
     _errno.ENOENT: CosFileNotFoundError,
     _errno.EEXIST: CosFileExistsError,
@@ -123,22 +112,16 @@ _CLASSES: dict[int, type[CosError]] = {
     _errno.EHOSTUNREACH: CosConnectionError,
 }
 
+E = TypeVar("E", bound=CosError)
+
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an error comes from: the HTTP status, the server's code and request id, and what may be done."""
+    """What the server said about an error: its code, the request's id and the HTTP status."""
 
     code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
-    retry: Retry = Retry.NO
-    retry_after: float | None = None
-    server_date: str | None = None
-    doubtful: bool = False
-
-
-_REPLAYED = -77
-"""A signature that is sent once and was used before: something on the way has sent the request twice."""
 
 
 def make_error(errno: int, text: str, path: str | None, origin: Origin | None = None) -> CosError:
@@ -155,10 +138,7 @@ def make_error(errno: int, text: str, path: str | None, origin: Origin | None = 
     origin : Origin, optional
         What the server said.
     """
-    error = _CLASSES.get(errno, CosError)(errno, text, path)
-    for name, value in vars(origin or Origin()).items():
-        setattr(error, name, value)
-    return error
+    return _with_origin(_CLASSES.get(errno, CosError)(errno, text, path), origin)
 
 
 def error_for_code(code: int, message: str, operation: str, path: str, origin: Origin) -> CosError:
@@ -174,14 +154,29 @@ def error_for_code(code: int, message: str, operation: str, path: str, origin: O
 
 
 def error_for_row(row: Code, text: str, path: str, origin: Origin) -> CosError:
-    """Return the error that a row of a table of codes says, with a text of its own."""
-    known = Origin(
-        code=row.code,
-        request_id=origin.request_id,
-        status=origin.status,
-        retry=row.retry,
-        retry_after=origin.retry_after,
-        server_date=origin.server_date,
-        doubtful=row.retry is Retry.YES or row.code == _REPLAYED,
-    )
+    """Return the error that a row of a table of codes stands for, with its own text."""
+    known = replace(origin, code=row.code)
+    if row.errno == _errno.ESTALE:
+        return session_error(text, path, known)
     return make_error(row.errno, text, path, known)
+
+
+def session_error(text: str, path: str | None, origin: Origin | None = None) -> CosUploadSessionError:
+    """Return the error for an upload session that cannot be continued."""
+    return _with_origin(CosUploadSessionError(_errno.ESTALE, text, path), origin)
+
+
+def possibly_created(text: str, path: str | None, origin: Origin) -> CosPossiblyCreatedError:
+    """Return the error for a name that a request without a reply may have taken."""
+    return _with_origin(CosPossiblyCreatedError(_errno.EEXIST, text, path), origin)
+
+
+def possibly_moved(text: str, path: str | None, origin: Origin) -> CosPossiblyMovedError:
+    """Return the error for a path from which a request without a reply may have moved the file."""
+    return _with_origin(CosPossiblyMovedError(_errno.ENOENT, text, path), origin)
+
+
+def _with_origin(error: E, origin: Origin | None) -> E:
+    if origin is not None:
+        error.code, error.request_id, error.status = origin.code, origin.request_id, origin.status
+    return error

@@ -14,7 +14,7 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
-from cosv4fs.api.cos.bodies import check_plain
+from cosv4fs.api.bodies import check_plain
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.namespace import Namespace

@@ -9,7 +9,14 @@ from typing import Any, NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus, Version
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    CosIsADirectoryError,
+    CosPossiblyCreatedError,
+    make_error,
+)
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.transfer.directories import make_directory, with_parents
 from cosv4fs.transfer.workers import Workers
@@ -60,7 +67,7 @@ class Rearranging:
                 self._cache.store_directory(path, self._cache.generation)
                 return
         if not exist_ok or not (is_there or self._namespace.has_directory(path)):
-            if refusal is not None and refusal.doubtful:
+            if isinstance(refusal, CosPossiblyCreatedError):
                 raise refusal
             raise self._obstacle(path) from refusal
 
@@ -80,7 +87,7 @@ class Rearranging:
             refusal = make_directory(self._client, bucket, key)
         finally:
             # also after a failure: it, or a parent, may have been made although the reply was lost
-            if refusal is None or refusal.doubtful:
+            if refusal is None or isinstance(refusal, CosPossiblyCreatedError):
                 self._cache.forget(path)
         return refusal
 

@@ -7,12 +7,12 @@ name of its object.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileNotFoundError
+from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.namespace import BucketNamespace, missing
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 from cosv4fs.transfer.workers import Workers
@@ -176,9 +176,7 @@ class CofferUploads(UnfinishedUploads):
     def _described(self, coffer: str, upload: PendingUpload) -> Upload | None:
         try:
             parts = self._client.list_parts(coffer, upload.key, upload.upload_id)
-        except CosError as error:
-            if error.retry is not Retry.SESSION:
-                raise
+        except CosUploadSessionError:
             # it has ended meanwhile
             return None
         path = f"{coffer}{upload.key}"
@@ -192,11 +190,8 @@ class CofferUploads(UnfinishedUploads):
         }
 
     def _abort(self, coffer: str, upload: PendingUpload) -> None:
-        try:
+        with suppress(CosUploadSessionError, CosFileNotFoundError):
             self._client.abort(coffer, upload.key, upload.upload_id)
-        except CosError as error:
-            if error.retry is not Retry.SESSION and not isinstance(error, CosFileNotFoundError):
-                raise
 
     def _pending(self, path: str) -> list[PendingUpload]:
         coffer, rest = paths.split(path)

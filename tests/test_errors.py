@@ -26,7 +26,7 @@ CLASSES = {
     errno.EIO: (errors.CosError, OSError),
     errno.ESTALE: (errors.CosError, OSError),
 }
-ORIGIN = errors.Origin(code=-197, request_id="abc=", status=404, retry=Retry.YES, retry_after=2.0, doubtful=True)
+ORIGIN = errors.Origin(code=-197, request_id="abc=", status=404)
 
 
 @pytest.mark.parametrize(("number", "classes"), CLASSES.items(), ids=lambda value: str(value)[:40])
@@ -36,18 +36,17 @@ def test_class_by_errno(number, classes):
     assert isinstance(error, classes)
     assert isinstance(error, errors.CosError)
     assert (error.errno, error.strerror, error.filename) == (number, "text", "b/x")
-    assert (error.code, error.request_id, error.status, error.retry) == (None, None, None, Retry.NO)
+    assert (error.code, error.request_id, error.status) == (None, None, None)
 
 
 @pytest.mark.parametrize("travel", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
 @pytest.mark.parametrize("number", CLASSES)
 def test_errors_travel_whole(travel, number):
     error = errors.make_error(number, "text", "b/x", ORIGIN)
-    error.progressed = True
     arrived = travel(error)
     assert type(arrived) is type(error)
     assert str(arrived) == str(error)
-    for name in ("errno", "strerror", "filename", "progressed", *vars(ORIGIN)):
+    for name in ("errno", "strerror", "filename", *vars(ORIGIN)):
         assert getattr(arrived, name) == getattr(error, name)
 
 
@@ -66,7 +65,6 @@ def test_every_code_is_an_oserror(code):
     assert isinstance(error, OSError)
     assert os.strerror(error.errno)
     assert (error.code, error.filename, error.request_id, error.status) == (code, "b/x", "abc=", 404)
-    assert error.retry is row.retry
     for part in (row.meaning, str(code), row.name, "stat", "abc="):
         assert part in str(error)
 
@@ -79,6 +77,7 @@ def test_codes_that_decide_what_a_path_is():
     assert classes(-178, -177, -4018, -4019) == {errors.CosFileExistsError}
     assert classes(-97, -96, -81, -79, -77, -70, -63, -61, -289, -5998) == {errors.CosPermissionError}
     assert classes(-152, -4025) == {errors.CosTimeoutError}
+    assert classes(-94, -290, -286, -4013, -4021, -4026, -4027, -5983) == {errors.CosUploadSessionError}
 
 
 @pytest.mark.parametrize(
@@ -86,18 +85,17 @@ def test_codes_that_decide_what_a_path_is():
     [
         (Retry.BACK_OFF, [-71, -300, -143]),
         (Retry.RESIGN, [-96, -77]),
-        (Retry.SESSION, [-94, -290, -286, -4013, -4019, -4021, -4026, -4027, -5983]),
         (Retry.YES, [-99, -98, -66, -181, -152, -190, -4017, -4024, -5997, -5989, -9999]),
-        (Retry.NO, [-97, -197, -178, -173, -174, -4016, -4018, -5995, -29094, 45062]),
+        (Retry.NO, [-97, -197, -178, -173, -174, -290, -4016, -4018, -4019, -5995, -29094, 45062]),
     ],
 )
-def test_what_may_be_done_about_it(retry, codes):
+def test_what_may_be_retried(retry, codes):
     assert {lookup(code).retry for code in codes} == {retry}
 
 
 def test_an_unknown_code():
     error = errors.error_for_code(-31337, "ERROR_NEW", "stat", "b/x", errors.Origin())
-    assert (error.errno, error.code, error.retry) == (errno.EIO, -31337, Retry.NO)
+    assert (error.errno, error.code) == (errno.EIO, -31337)
     assert "ERROR_NEW" in str(error)
 
 

@@ -19,6 +19,7 @@ from cosv4fs.api.cos.replies import (
 from cosv4fs.api.cos.v3 import CosV3Client
 from cosv4fs.api.cos.v4 import CosV4Client
 from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.transient import is_transient
 from cosv4fs.config import Config
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
@@ -43,6 +44,7 @@ __all__ = [
     "UploadedObject",
     "Version",
     "client_for",
+    "is_transient",
 ]
 
 _CLIENTS: dict[ProtocolSpec, type[CosClient] | type[CofferClient]] = {

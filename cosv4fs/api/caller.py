@@ -1,6 +1,6 @@
-"""How any operation runs: connections, the loop of retries, the server's clock. No words of any protocol.
+"""What all clients have in common: connections, the retry loop, the server's clock; nothing of any protocol.
 
-What the requests of the JSON API have in common is in `files`, those of coffers in `coffer`.
+`cosv4fs.api.cos.calls` and `cosv4fs.api.cdcs.calls` add what the requests of one service have in common.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.transport import Request, Transport, read_body
+from cosv4fs.api.transport import Transport, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config, resolve
-from cosv4fs.errors import CosError
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["Caller"]
 
 T = TypeVar("T")
 
@@ -49,7 +48,7 @@ class Caller(ABC):
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
     interrupts : Interrupts
-        Stops requests that other threads have under way.
+        Stops the requests of other threads.
     """
 
     protocol: ProtocolSpec = V4
@@ -90,7 +89,7 @@ class Caller(ABC):
 
     @abstractmethod
     def _any_request(self, bucket: str) -> Request:
-        """Return a request that a server answers in any case, if only by refusing it."""
+        """Return a request that every server answers, if only by refusing it."""
 
     def close(self) -> None:
         """Close the pooled connections. The client stays usable."""
@@ -134,11 +133,25 @@ class Caller(ABC):
         ahead = self.clock_difference(bucket)
         return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
 
-    def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
-        return self._policy.run(attempt, settle, self._on_error)
+    def _run(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
+        """Run an operation with retries; what leaves it is an error for the caller of the client.
 
-    def _on_error(self, error: CosError) -> None:
-        if error.retry is Retry.RESIGN:
-            self._signer.adopt_server_date(error.server_date)
-        elif error.retry is Retry.BACK_OFF and self.on_throttle is not None:
+        Parameters
+        ----------
+        attempt, settle : callable
+            See `RetryPolicy.run`.
+        """
+        try:
+            return self._retried(attempt, settle)
+        except AttemptError as failure:
+            raise failure.error from failure.__cause__
+
+    def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
+        """Do the same, and raise `AttemptError`: for those who need to know whether the last reply was lost."""
+        return self._policy.run(attempt, settle, self._on_failure)
+
+    def _on_failure(self, failure: AttemptError) -> None:
+        if failure.retry is Retry.RESIGN:
+            self._signer.adopt_server_date(failure.server_date)
+        elif failure.retry is Retry.BACK_OFF and self.on_throttle is not None:
             self.on_throttle()

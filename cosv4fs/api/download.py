@@ -1,37 +1,30 @@
-"""Reading objects over HTTP: one range, checked, continued after a drop (cos.md#download).
+"""Reading objects over HTTP: one range, checked, continued after a lost connection (cos.md#download).
 
-What the documentation leaves open is taken as it comes: 200 instead of 206, no ETag, 416 or an empty 200 past the end.
+All variants that the documentation leaves open are accepted: 200 instead of 206, no ETag, 416 or an empty 200 past the
+end.
 """
 
 from __future__ import annotations
 
 import errno
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.clock import header_seconds
 from cosv4fs.api.cos.replies import LARGEST_OBJECT
-from cosv4fs.api.transport import (
-    BODY_FAULTS,
-    Request,
-    Transport,
-    compressed_error,
-    content_coding,
-    content_length,
-    fault_error,
-    give_back,
-    read_some,
-    refusal,
-)
+from cosv4fs.api.headers import content_coding, content_length
+from cosv4fs.api.request import Request
+from cosv4fs.api.transport import BODY_FAULTS, Transport, connection_failure, give_back, read_some
+from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.errors import CosError, make_error
 
 if TYPE_CHECKING:
     import requests
-
-__all__ = ["Fetched", "RangeRead", "Version", "changed_error"]
 
 _STEP = 1024 * 1024
 """Bytes per read from the socket: smaller ones pay for the interpreter, larger ones delay nothing but Ctrl-C."""
@@ -105,8 +98,8 @@ def changed_error(path: str) -> CosError:
     return make_error(errno.ESTALE, "the object was replaced while it was being read: read it again", path)
 
 
-class RangeRead:
-    """One range of one object on its way into one buffer, over as many requests as it takes.
+class RangeRead(ABC):
+    """Reads one range of one object into one buffer, with as many requests as it takes.
 
     Parameters
     ----------
@@ -119,8 +112,8 @@ class RangeRead:
     allocate : callable
         Takes the number of bytes that will come and the object's version, returns the memory for the bytes.
     stored_size : callable
-        Returns the bytes of the whole object, told by something else than a download; None where nothing does. Called
-        only for replies with a Content-Encoding.
+        Returns the size of the whole object in bytes from another source than a download, or None. Called only for
+        replies with a Content-Encoding.
     expected : Version, optional
         The version that has to be read; another one is an error.
     """
@@ -148,15 +141,17 @@ class RangeRead:
         self._is_certain = True
 
     statuses: tuple[int, ...] = (200, 206, 416)
-    """The HTTP statuses that say something of the object's contents."""
+    """The HTTP statuses of replies about the object's content."""
 
     def attempt(self) -> Fetched:
         """Make one request for what is still missing.
 
         Raises
         ------
-        OSError
-            ``progressed`` is set when enough bytes arrived before the connection broke.
+        AttemptError
+            With ``progressed`` when enough bytes came before the connection broke.
+        CosError
+            The reply cannot be used, or the object has changed.
         """
         if not self._is_certain:
             # what came before may be of another version: one reply has to bring everything
@@ -167,8 +162,8 @@ class RangeRead:
         try:
             self._receive(response, request)
             give_back(response)
-        except CosError as error:
-            error.progressed = self._is_certain and self._filled - before >= _LEAST_PROGRESS
+        except AttemptError as failure:
+            failure.progressed = self._is_certain and self._filled - before >= _LEAST_PROGRESS
             raise
         finally:
             # does nothing to a connection that was given back
@@ -220,19 +215,19 @@ class RangeRead:
         if status == 416 or content_coding(response) is None:
             return
         if length is None:
-            raise compressed_error(response, request)
+            raise compressed_reply(response, request)
         sent, total = _content_range(response, request)
         found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip()) if status == 206 else None
         if found is not None and found[2] and int(found[2]) - sent + 1 != length:
-            raise compressed_error(response, request)
+            raise compressed_reply(response, request)
         size = self._stored_size() if self._version is None else self._version.size
         # where nothing tells the size, only a part can be believed: what compresses, sends the whole
         if size != total and (size is not None or (status == 200 and "Range" in request.headers)):
-            raise compressed_error(response, request)
+            raise compressed_reply(response, request)
 
-    def _refusal(self, response: requests.Response, request: Request) -> CosError:
-        """Return the error for a reply with another status."""
-        return refusal(response, request)
+    @abstractmethod
+    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
+        """Return the failure for a reply with another status."""
 
     def _version_of(self, total: int, response: requests.Response) -> Version:
         return Version(total, response.headers.get("ETag") or None, response.headers.get("Last-Modified"))
@@ -253,15 +248,13 @@ class RangeRead:
             while self._filled < len(self._view):
                 self._filled += self._some(response, request, self._view[self._filled : self._filled + _STEP])
         except BODY_FAULTS as fault:
-            raise fault_error(fault, request) from fault
+            raise connection_failure(fault, request) from fault
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
         count = read_some(response, view)
         if count <= 0:
-            raise make_error(
-                errno.ECONNRESET, "the connection broke in the middle of the object (download)", request.path,
-                Origin(retry=Retry.YES),
-            )  # fmt: skip
+            text = "the connection broke in the middle of the object (download)"
+            raise AttemptError(make_error(errno.ECONNRESET, text, request.path), Retry.YES)
         return count
 
 

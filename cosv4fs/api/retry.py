@@ -1,6 +1,6 @@
 """When a request is retried: one policy, one loop.
 
-What may be retried stands in the table of `cosv4fs.codes`; this module only decides when and how often.
+The table in `cosv4fs.codes` says what may be retried; this module decides when, and how often.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cosv4fs.api.attempt import AttemptError
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError
-
-__all__ = ["RetryPolicy"]
 
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 20.0
 _MOST_RESIGNED = 2
-"""A fresh signature that is refused as used or expired again and again will never be taken."""
+"""A server that refuses fresh signatures as used or expired again and again will accept none."""
 
 
 @dataclass(frozen=True)
@@ -47,60 +46,64 @@ class RetryPolicy:
     def run(
         self,
         attempt: Callable[[], T],
-        settle: Callable[[CosError], T | None] | None = None,
-        on_error: Callable[[CosError], None] | None = None,
+        settle: Callable[[AttemptError], T | None] | None = None,
+        on_failure: Callable[[AttemptError], None] | None = None,
     ) -> T:
         """Call `attempt` until it succeeds, cannot succeed, or time runs out.
 
         Parameters
         ----------
         attempt : callable
-            Makes one request and returns its result or raises `CosError`.
+            Makes one request; returns its result, or raises `AttemptError`, or a `CosError` that no retry can help.
         settle : callable, optional
-            Called with the error once a reply was lost: before every repetition, and when a later attempt fails for
-            good. Returns the result when a lost attempt had succeeded; None to send the request again, or to raise the
-            error that is final. Raises where neither can be known.
-        on_error : callable, optional
-            Told of every retryable error before the pause.
+            Finds out whether a lost attempt had succeeded. Called once a reply was lost: before every retry, and when a
+            later attempt fails for good. Returns the result of the lost attempt, or None to go on; raises `CosError`
+            where that cannot be known. It may make a final failure retryable.
+        on_failure : callable, optional
+            Called with every retryable failure, before the pause.
 
         Raises
         ------
-        CosError
-            The last error.
+        AttemptError, CosError
+            From the last attempt.
         """
-        started, tries, resigned, doubtful = self.clock(), 0, 0, False
+        started, tries, resigned, was_lost = self.clock(), 0, 0, False
         while True:
             try:
                 return attempt()
-            except CosError as error:
-                if error.progressed:
+            except (AttemptError, CosError) as caught:
+                failure = caught if isinstance(caught, AttemptError) else AttemptError(caught)
+                if failure.progressed:
                     started, tries = self.clock(), 0
-                resigned += error.retry is Retry.RESIGN
-                pause = self._pause(error, tries, self.clock() - started)
-                if pause is None or resigned > _MOST_RESIGNED:
-                    settled = settle(error) if doubtful and settle and error.retry is not Retry.YES else None
-                    if settled is None:
-                        raise
-                    return settled
-                doubtful = doubtful or error.doubtful
-                if on_error is not None:
-                    on_error(error)
+                resigned += failure.retry is Retry.RESIGN
+                pause = self._pause(failure, tries, resigned, self.clock() - started)
+                if pause is None and was_lost and settle is not None and failure.retry is not Retry.YES:
+                    settled = settle(failure)
+                    if settled is not None:
+                        return settled
+                    pause = self._pause(failure, tries, resigned, self.clock() - started)
+                if pause is None:
+                    raise
+                was_lost = was_lost or failure.outcome_unknown
+                if on_failure is not None:
+                    on_failure(failure)
                 self.sleep(pause)
-                # asked after the pause: as little as possible can happen between the answer and the repetition
-                settled = settle(error) if doubtful and settle else None
+                # after the pause: as little as possible can happen between the answer and the retry
+                settled = settle(failure) if was_lost and settle is not None else None
                 if settled is not None:
                     return settled
             tries += 1
 
-    def _pause(self, error: CosError, tries: int, elapsed: float) -> float | None:
-        if error.retry in (Retry.NO, Retry.SESSION) or tries >= self.retries:
+    def _pause(self, failure: AttemptError, tries: int, resigned: int, elapsed: float) -> float | None:
+        """Return the seconds to wait before the next attempt; None when there is none."""
+        if failure.retry is Retry.NO or tries >= self.retries or resigned > _MOST_RESIGNED:
             return None
-        if error.retry is Retry.RESIGN:
+        if failure.retry is Retry.RESIGN:
             return 0.0
         bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
         pause = self.uniform(0.0, bound)
-        if error.retry is Retry.BACK_OFF:
-            pause = max(pause, error.retry_after or bound / 2)
-        elif error.retry_after:
-            pause = max(pause, error.retry_after)
+        if failure.retry is Retry.BACK_OFF:
+            pause = max(pause, failure.retry_after or bound / 2)
+        elif failure.retry_after:
+            pause = max(pause, failure.retry_after)
         return pause if elapsed + pause <= self.deadline else None

@@ -1,4 +1,4 @@
-"""The only module that touches `requests`: connections, timeouts, one request, and how failures are told.
+"""The only module that touches `requests`: connections, timeouts, one exchange, and the bodies of replies.
 
 A session's usual path does work per request that never changes (proxies from the environment, certificate bundles,
 cookies). Here it is done once: the adapter below overrides the documented hooks of `requests.adapters.HTTPAdapter`,
@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import errno
 import http.client
-import json
-import re
 import ssl
 import weakref
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -27,30 +23,15 @@ import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
-from cosv4fs.api.cos.bodies import Body
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.headers import content_coding, content_length, quoted
 from cosv4fs.api.interrupts import Interrupts, Stack, tracked
+from cosv4fs.api.request import Request
+from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, Origin, error_for_code, make_error
+from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
-
-__all__ = [
-    "BODY_FAULTS",
-    "FAULTS",
-    "Request",
-    "Transport",
-    "compressed_error",
-    "content_coding",
-    "content_length",
-    "fault_error",
-    "give_back",
-    "origin_of",
-    "quoted",
-    "read_body",
-    "read_json",
-    "read_some",
-    "refusal",
-]
 
 _USER_AGENT = f"cosv4fs/{__version__}"
 _CALLERS = 64
@@ -63,7 +44,7 @@ _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
 
 FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
-"""What goes wrong below HTTP; `fault_error` turns each into an error of ours."""
+"""What goes wrong below HTTP; `connection_failure` turns each into an error of this package."""
 
 _WITHOUT_BODY = (204, 304)
 """Statuses of replies that end with their head."""
@@ -76,37 +57,6 @@ _REST_SECONDS = 1.0
 
 BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, ready but for its signature.
-
-    Parameters
-    ----------
-    method, url : str
-        As sent.
-    operation, path : str
-        For messages: ``upload_slice_data``, ``bucket/dir/name``.
-    sign : callable
-        Returns the Authorization header's value, where it is not empty, or all headers that identify the caller;
-        called at every attempt.
-    headers : mapping
-        Further headers.
-    body : Body, optional
-        What to send.
-    patience : float
-        How many times the usual timeout the next bytes of the reply may take.
-    """
-
-    method: str
-    url: str
-    operation: str
-    path: str
-    sign: Callable[[], str | Mapping[str, str]] = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: Body | None = field(default=None, repr=False)
-    patience: float = 1.0
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):
@@ -273,8 +223,10 @@ class Transport:
 
         Raises
         ------
-        TimeoutError, ConnectionError
-            With errno and path; ``doubtful`` is set when the request may have reached the server.
+        AttemptError
+            There was no reply; its outcome is unknown if the request may have reached the server.
+        InterruptedError
+            The calling thread was stopped.
         """
         self.interrupts.check()
         prepared = requests.PreparedRequest()
@@ -293,64 +245,33 @@ class Transport:
             headers["Content-Length"] = "0"
         prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
         try:
-            response = self._adapter.send(prepared, stream=True, timeout=self._patient(request))  # type: ignore[arg-type]
+            response = self._adapter.send(prepared, stream=True, timeout=self._timeout_of(request))  # type: ignore[arg-type]
         except FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in _causes(fault):
                 cause.__traceback__ = None
-            raise fault_error(fault, request) from fault
+            raise connection_failure(fault, request) from fault
         coding = response.headers.get("Transfer-Encoding", "chunked")
         if coding.strip().lower() != "chunked":
             # read as it comes, its body would be taken for the content
             response.close()
             text = f"the reply to {request.operation} has an unsupported Transfer-Encoding: {quoted(coding, response)}"
-            raise make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
+            error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))
+            raise AttemptError(error, outcome_unknown=True)
         return response
 
-    def _patient(self, request: Request) -> urllib3.Timeout:
+    def _timeout_of(self, request: Request) -> urllib3.Timeout:
         usual, left = self._timeout, self.interrupts.seconds_left()
         if left is not None:
             connect, read = self._config.connect_timeout, self._config.read_timeout
             return urllib3.Timeout(connect=min(left, connect), read=min(left, read))
-        if request.patience == 1 or usual.read_timeout is None:
+        if request.timeout_factor == 1 or usual.read_timeout is None:
             return usual
-        return urllib3.Timeout(connect=usual.connect_timeout, read=usual.read_timeout * request.patience)
+        return urllib3.Timeout(connect=usual.connect_timeout, read=usual.read_timeout * request.timeout_factor)
 
     def close(self) -> None:
         """Close all pooled connections."""
         self._adapter.close()
-
-
-def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
-    """Read the reply of an API call and return its envelope (cos.md#envelope).
-
-    Returns
-    -------
-    dict
-        ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
-
-    Raises
-    ------
-    OSError
-        By the code of the reply; by its HTTP status when it carries no JSON.
-    """
-    body = read_body(response, request)
-    try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _without_json(response, request, body) from None
-    if not isinstance(reply, dict) or not isinstance(reply.get("code"), (int, str)) or isinstance(reply["code"], bool):
-        raise _without_json(response, request, body)
-    try:
-        code = int(reply["code"])
-    except ValueError:
-        raise _without_json(response, request, body) from None
-    if code != 0:
-        message = quoted(str(reply.get("message", "")), response)
-        raise error_for_code(code, message, request.operation, request.path, _origin(response, reply))
-    if response.status_code >= 300:
-        raise _without_json(response, request, body)
-    return reply
 
 
 def read_body(response: requests.Response, request: Request) -> bytes:
@@ -358,35 +279,31 @@ def read_body(response: requests.Response, request: Request) -> bytes:
 
     Raises
     ------
-    ConnectionError, TimeoutError
-        The body broke off.
-    OSError
-        EMSGSIZE when it is larger than any reply to an API call.
+    AttemptError
+        The body broke off, is compressed, or larger than any reply to an API call (EMSGSIZE).
     """
     try:
         body: bytes = response.raw.read(_MAX_JSON + 1)
     except BODY_FAULTS as fault:
         response.close()
-        raise fault_error(fault, request) from fault
+        raise connection_failure(fault, request) from fault
     if len(body) > _MAX_JSON:
         response.close()
-        raise make_error(errno.EMSGSIZE, f"the reply to {request.operation} is larger than 16 MiB", request.path)
+        text = f"the reply to {request.operation} is larger than 16 MiB"
+        raise AttemptError(make_error(errno.EMSGSIZE, text, request.path))
     give_back(response)
     length = content_length(response)
     if request.method != "HEAD" and length not in (None, len(body)):
-        raise make_error(
-            errno.ECONNRESET,
-            f"the reply to {request.operation} broke off after {len(body)} of {length} bytes",
-            request.path,
-            Origin(retry=Retry.YES, doubtful=True, status=response.status_code),
-        )
+        text = f"the reply to {request.operation} broke off after {len(body)} of {length} bytes"
+        error = make_error(errno.ECONNRESET, text, request.path, Origin(status=response.status_code))
+        raise AttemptError(error, Retry.YES, outcome_unknown=True)
     if not body or content_coding(response) is None:
         return body
     status = response.status_code
-    if status >= 500 or (status == 404 and request.operation in _ANSWERED_BY_404):
-        # the status alone says what there is to say
+    if status >= 500 or (status == 404 and request.absent_on_404):
+        # the status is enough
         return b""
-    raise compressed_error(response, request)
+    raise compressed_reply(response, request)
 
 
 def give_back(response: requests.Response) -> None:
@@ -432,58 +349,32 @@ def read_some(response: requests.Response, view: memoryview) -> int:
     return inner.readinto(view)
 
 
-def content_length(response: requests.Response) -> int | None:
-    """Return the number in the Content-Length header; None when there is none, or no number."""
-    text = response.headers.get("Content-Length", "")
-    return int(text) if _is_number(text) else None
-
-
-def content_coding(response: requests.Response) -> str | None:
-    """Return the Content-Encoding of a reply; None when there is none: all are asked for as they are."""
-    coding = response.headers.get("Content-Encoding", "").strip()
-    return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
-
-
-def compressed_error(response: requests.Response, request: Request) -> CosError:
-    """Return the error for a reply that a proxy or a CDN compressed, although it was asked for as it is."""
-    text = (
-        f"the reply to {request.operation} was compressed on its way (Content-Encoding: {content_coding(response)}), "
-        "although it was asked for as it is: let the proxy or CDN send it unchanged, or go around it with proxies=, "
-        "endpoint= or download_endpoint="
-    )
-    return make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code, doubtful=True))
-
-
-def refusal(response: requests.Response, request: Request) -> CosError:
-    """Return the error that a reply without the wanted content stands for, whatever form its body has."""
-    try:
-        read_json(response, request)
-    except CosError as error:
-        return error
-    return make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path)
-
-
-def fault_error(fault: BaseException, request: Request) -> CosError:
-    """Return the error for a failure below HTTP: no connection, a timeout, a connection that broke."""
+def connection_failure(fault: BaseException, request: Request) -> AttemptError:
+    """Return the failure for something below HTTP: no connection, a timeout, a connection that broke."""
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
-        return fault
-    host = urlsplit(request.url).netloc
+        return AttemptError(fault)
+    host, operation = urlsplit(request.url).netloc, request.operation
     causes = list(_causes(fault))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        text = f"the certificate of {host} is not trusted; verify= takes a CA bundle"
-        return make_error(errno.ECONNABORTED, f"{text} ({request.operation})", request.path)
-    # to urllib3 a refused connection is a kind of timeout: so it is asked about first
-    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
-        text = f"cannot connect to {host}: check region, endpoint and network ({request.operation})"
-        return make_error(errno.ECONNREFUSED, text, request.path, Origin(retry=Retry.YES))
-    unsent = any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
-    again = Origin(retry=Retry.YES, doubtful=not unsent)
-    if any(isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
-        return make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({request.operation})", request.path, again)
-    numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
-    number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
-    return make_error(number, f"the connection to {host} broke ({request.operation})", request.path, again)
+
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if has(ssl.SSLCertVerificationError):
+        text = f"the certificate of {host} is not trusted; verify= takes a CA bundle ({operation})"
+        return AttemptError(make_error(errno.ECONNABORTED, text, request.path))
+    # to urllib3 a refused connection is a kind of timeout: so this comes first
+    if has(urllib3.exceptions.NewConnectionError):
+        text = f"cannot connect to {host}: check region, endpoint and network ({operation})"
+        return AttemptError(make_error(errno.ECONNREFUSED, text, request.path), Retry.YES)
+    if has(urllib3.exceptions.TimeoutError, TimeoutError):
+        error = make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({operation})", request.path)
+    else:
+        numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
+        number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
+        error = make_error(number, f"the connection to {host} broke ({operation})", request.path)
+    was_sent = not has(urllib3.exceptions.ConnectTimeoutError)
+    return AttemptError(error, Retry.YES, outcome_unknown=was_sent)
 
 
 def _causes(fault: BaseException) -> list[BaseException]:
@@ -495,92 +386,6 @@ def _causes(fault: BaseException) -> list[BaseException]:
             found.append(item)
             waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
     return found
-
-
-def _origin(response: requests.Response, reply: Mapping[str, Any] | None = None) -> Origin:
-    return origin_of(response, (reply or {}).get("request_id") or response.headers.get("x-cos-request-id"))
-
-
-def origin_of(response: requests.Response, request_id: object) -> Origin:
-    """Return where an error comes from, as the head of a reply says it."""
-    headers = response.headers
-    after = headers.get("Retry-After", "")
-    return Origin(
-        request_id=quoted(str(request_id), response)[:200] if request_id else None,
-        status=response.status_code,
-        retry_after=min(float(after), 60.0) if _is_number(after) else None,
-        server_date=headers.get("Date"),
-    )
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
-
-
-_ANSWERED_BY_404 = ("download", "upload_slice_list")
-"""Operations for which a 404 says that nothing is there, whatever its body (cos.md#envelope and cos.md#download)."""
-
-_XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
-_TAGS = re.compile(rb"<[^>]{0,500}>")
-_SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
-"""What identifies the caller in a request: none of it is repeated in messages."""
-
-_LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
-"""Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
-
-_STATUS: dict[int, tuple[int, str]] = {
-    400: (errno.EINVAL, "the service refused the request"),
-    401: (errno.EACCES, "access denied"),
-    403: (errno.EACCES, "access denied: wrong credentials, or the referer is blocked"),
-    404: (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint"),
-    405: (errno.ENOTSUP, "the server does not allow this method"),
-    413: (errno.EFBIG, "the request is too large"),
-    429: (errno.EBUSY, "too many requests"),
-    599: (errno.EIO, "an unknown fault of the service"),
-    612: (errno.ENOENT, "no such file"),
-    631: (errno.EACCES, "illegal appid"),
-}
-
-
-def _without_json(response: requests.Response, request: Request, body: bytes) -> CosError:
-    """Return the error for a reply that is XML, HTML or nothing (cos.md#envelope)."""
-    status, origin = response.status_code, vars(_origin(response))
-    said = dict(_XML.findall(body[:65536]))
-    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
-    page = _TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace")
-    detail = f"{name}: {message}" if name else quoted(page, response).strip()[:200]
-    number, text = _STATUS.get(status, (errno.EIO, "the reply is not what the API promises"))
-    if 300 <= status < 400:
-        text = "the server points to another place, where no signature is sent: check region, endpoint and proxies"
-    if status >= 500 and status not in _STATUS:
-        text = "the service is failing"
-    if status == 404 and (request.operation in _ANSWERED_BY_404 or name in ("NoSuchKey", "NoSuchBucket")):
-        number, text = errno.ENOENT, "no such file"
-    if name == "InvalidRequest" and "Appid" in message:
-        number, text = errno.ENOENT, "no such bucket for this appid"
-    bare = body.strip()
-    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
-        # a reply of the service that was damaged on its way, unlike a page of something else: send the request again
-        origin |= {"retry": Retry.YES, "doubtful": True}
-    if status >= 500 or status == 429:
-        origin |= {"retry": Retry.BACK_OFF if status in (429, 503) else Retry.YES, "doubtful": status != 429}
-    return make_error(
-        number, f"{text} ({request.operation}: HTTP {status}{f', {detail}' if detail else ''})", request.path,
-        Origin(**origin),
-    )  # fmt: skip
-
-
-def quoted(text: str, response: requests.Response) -> str:
-    """Return what a server said, fit for a message: on one line, and without what it may repeat of our request.
-
-    Error pages of proxies and gateways show the request with all its headers.
-    """
-    for header in _SECRET_HEADERS:
-        signature = str(response.request.headers.get(header, ""))
-        for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
-            text = text.replace(secret, "(signature)")
-    text = _LONG_TOKEN.sub("(...)", text)
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _tls_context(config: Config) -> ssl.SSLContext:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyMovedError, make_error
 
 __all__ = ["make_directory", "parent_key", "with_parents"]
 
@@ -26,8 +26,8 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
     Returns
     -------
     FileExistsError or None
-        The refusal where something exists at the key already, a directory or a file. It has ``doubtful`` where that may
-        be what this call has created, because a reply was lost.
+        The refusal where something exists at the key already, a directory or a file; a `CosPossiblyCreatedError` if
+        this call may have created it.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], 
         return action()
     except CosFileNotFoundError as error:
         # a lost reply is no missing directory
-        if parent_key(key) == "/" or error.doubtful:
+        if parent_key(key) == "/" or isinstance(error, CosPossiblyMovedError):
             raise
         if source is not None:
             client.stat(bucket, source)

@@ -6,12 +6,9 @@ goes on from there.
 
 from __future__ import annotations
 
-import errno
-
 from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
-from cosv4fs.api.cos.bodies import Content
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.api.bodies import Content
+from cosv4fs.errors import CosError, session_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload, is_gone
@@ -86,7 +83,7 @@ class OrderedUpload(SlicedUpload):
         """
         if not self._stored and not (self.go_on() and self._stored) and not self.was_finished():
             text = "the service has not completed the object with its last slice"
-            raise make_error(errno.ESTALE, text, self._target.path, Origin(retry=Retry.SESSION))
+            raise session_error(text, self._target.path)
         self._session = None
         self._publish_unless_deferred()
 

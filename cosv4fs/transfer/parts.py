@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cosv4fs.api import CofferClient
+from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs import Part
-from cosv4fs.api.cos.bodies import Content
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
-from cosv4fs.api.cos.bodies import Content
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.api.bodies import Content
+from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError, make_error, session_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
@@ -349,7 +348,7 @@ class SlicedUpload(PlacedUpload):
         discard_sibling(self._common, self._target.bucket, self._place)
         self._session, self._stored = None, False
         text = "the local file is not what was sent of it: it was changed without a new modification time"
-        raise make_error(errno.ESTALE, text, self._target.path, Origin(retry=Retry.SESSION))
+        raise session_error(text, self._target.path)
 
     @property
     def _is_published(self) -> bool:
@@ -398,7 +397,7 @@ class SlicedUpload(PlacedUpload):
 
 def is_gone(error: CosError) -> bool:
     """Return whether an error means that the server does not know the upload, or no more."""
-    return error.retry is Retry.SESSION or isinstance(error, CosFileNotFoundError)
+    return isinstance(error, (CosUploadSessionError, CosFileNotFoundError))
 
 
 def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:

@@ -11,8 +11,7 @@ import threading
 from typing import cast
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, CosV4Client, SliceSession
-from cosv4fs.codes import Retry
+from cosv4fs.api import CosClient, CosV4Client, SliceSession, is_transient
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.placed import DECLARED_SIZE
@@ -64,7 +63,7 @@ class StreamingProbe:
         try:
             return with_parents(self._client, target.bucket, place, lambda: self._try(target.bucket, place))
         except CosError as error:
-            return None if error.retry in (Retry.YES, Retry.BACK_OFF) else False
+            return None if is_transient(error) else False
         finally:
             discard_sibling(self._client, target.bucket, place)
 

@@ -9,7 +9,7 @@ import errno
 from dataclasses import replace
 
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
-from cosv4fs.api.cos.bodies import Content
+from cosv4fs.api.bodies import Content
 from cosv4fs.errors import CosFileExistsError, make_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from cosv4fs.api import is_transient
 from cosv4fs.api.interrupts import is_stop
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError
+from cosv4fs.errors import CosUploadSessionError
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
 from cosv4fs.transfer.kinds import upload_kind
 from cosv4fs.transfer.placed import PlacedUpload
@@ -82,9 +82,8 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
             _send_all(upload, workers, source, counted)
             source.check()
             upload.finish()
-        except CosError as error:
-            if error.retry is not Retry.SESSION:
-                raise
+        except CosUploadSessionError:
+            pass
         else:
             return
         upload.recover()
@@ -97,8 +96,7 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
 
 def _may_pass(error: BaseException) -> bool:
     """Return whether the same upload may succeed later."""
-    passing = isinstance(error, CosError) and error.retry in (Retry.YES, Retry.BACK_OFF)
-    return passing or is_stop(error)
+    return is_transient(error) or is_stop(error)
 
 
 class _Counted:

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cosv4fs.api import CofferClient
-from cosv4fs.api.cdcs.codes import OCCUPIED
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, Origin, make_error
+from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    CosPossiblyCreatedError,
+    Origin,
+    make_error,
+)
 from cosv4fs.transfer.publish import Target
 
 __all__ = ["WRITE_ONCE", "creating", "exists_error"]
@@ -40,7 +47,7 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
     try:
         yield
     except CosFileExistsError as refusal:
-        if refusal.code not in OCCUPIED or refusal.doubtful:
+        if refusal.code not in NAME_TAKEN_CODES or isinstance(refusal, CosPossiblyCreatedError):
             raise
         try:
             client.head(target.bucket, target.key)

@@ -8,10 +8,11 @@ import pytest
 from cosv4fs.api import Coffer, CofferClient, Part, Version
 from cosv4fs.api.cdcs.codes import CODES
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, make_error
+from cosv4fs.errors import CosError, Origin, error_for_row, make_error
 from tests.support import RawServer, http_reply
 
 from .coffers import COFFER, raw
+from .failures import failure_of
 
 XML_TYPE = ("Content-Type: application/xml",)
 IDS = ("x-cdcs-request-id: NTg3ZjIzZTZfOWIxZjRlXzZmMzhfMWRj", "x-cdcs-trace-id: " + "b1Rh" * 20)
@@ -78,6 +79,11 @@ def asked(ask, *replies, **options):
 def said(ask, values, **options):
     body = values if isinstance(values, bytes) else json.dumps(values).encode()
     return asked(ask, http_reply(body, headers=(*XML_TYPE, "Connection: close")), **options)[0]
+
+
+def failed(ask, reply):
+    """Return how one attempt fails, below the retry loop."""
+    return asked(lambda client: failure_of(client, ask), reply)[0]
 
 
 def page(client):
@@ -297,11 +303,10 @@ class TestErrors:
         }
         members = "".join(f"<{key}>{text}</{key}>" for key, text in values.items())
         body = json.dumps(values) if form == "json" else f"<?xml version='1.0'?><Error>{members}</Error>"
-        with pytest.raises(CosError) as caught:
-            asked(parts, http_reply(body.encode(), f"{row.http} X", XML_TYPE))
-        error = caught.value
-        assert (error.code, error.errno, error.status, error.retry) == (name, row.errno, row.http, row.retry)
-        assert type(error) is type(make_error(row.errno, "", None))
+        failure = failed(parts, http_reply(body.encode(), f"{row.http} X", XML_TYPE))
+        error = failure.error
+        assert (error.code, error.errno, error.status, failure.retry) == (name, row.errno, row.http, row.retry)
+        assert type(error) is type(error_for_row(row, "", "", Origin()))
         assert (error.filename, error.request_id) == (f"{COFFER}/a", "req-1")
         assert str(error.strerror) == f"{row.meaning} (ListParts: {name}: it says, request req-1, trace tr-2)"
 
@@ -329,11 +334,11 @@ class TestErrors:
     def test_by_status(self, status, number, retry):
         bodies = [b"", b'{"Code":"Novel","Message":"m"}', b"<Error><Code>Novel</Code></Error>"]
         for body, code in zip(bodies, [None, "Novel", "Novel"], strict=True):
-            with pytest.raises(CosError, match=f"HTTP {status}") as caught:
-                asked(parts, http_reply(body, f"{status} X", IDS))
-            error = caught.value
-            assert (error.errno, error.retry, error.code, error.status) == (number, retry, code, status)
-            assert error.doubtful == (status >= 500)
+            failure = failed(parts, http_reply(body, f"{status} X", IDS))
+            error = failure.error
+            assert (error.errno, failure.retry, error.code, error.status) == (number, retry, code, status)
+            assert failure.outcome_unknown == (status >= 500)
+            assert f"HTTP {status}" in str(error)
             assert "request NTg3ZjIzZTZfOWIxZjRlXzZmMzhfMWRj, trace b1Rhb1Rh" in str(error)
 
     def test_the_head_has_no_body(self):
@@ -347,7 +352,7 @@ class TestErrors:
         assert not isinstance(caught.value, FileNotFoundError)
 
     def test_another_place(self):
-        with pytest.raises(CosError, match="points to another place"):
+        with pytest.raises(CosError, match="redirects to another place"):
             asked(page, http_reply(b"", "302 Found", ("Location: http://evil.example/",)))
 
     def test_late_in_a_200(self):

@@ -9,9 +9,10 @@ import warnings
 
 import pytest
 
-from cosv4fs.api.cos.bodies import Body, form_body
+from cosv4fs.api.bodies import Body, form_body
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
+from tests.api.failures import failure_of
 from tests.support import BUCKET, KIB, MIB, RawServer, content, http_reply, raw_client
 
 OK = http_reply(b'{"code":0,"message":"SUCCESS","data":{"ctime":1,"mtime":2}}')
@@ -25,6 +26,16 @@ def stat(server, key="/dir/", **options):
         return client.stat("b", key)
     finally:
         client.close()
+
+
+def failure_by(reply):
+    """Return how one attempt fails, below the retry loop."""
+    with RawServer(reply) as server:
+        client = raw_client(server)
+        try:
+            return failure_of(client, lambda client: client.stat("b", "/dir/"))
+        finally:
+            client.close()
 
 
 def error_of(reply, **options):
@@ -156,14 +167,14 @@ def test_nonsense(body):
     ["Retry-After: \xb2", "Retry-After: soon", "Retry-After: -1", "Retry-After: " + "9" * 5000, "Date: \xb2\xb2"],
 )
 def test_hostile_headers(header):
-    error = error_of(http_reply(HTML, "503 Unavailable", [header]))
-    assert error.errno == errno.EIO
-    assert error.retry_after in (None, 60.0)
+    failure = failure_by(http_reply(HTML, "503 Unavailable", [header]))
+    assert failure.error.errno == errno.EIO
+    assert failure.retry_after in (None, 60.0)
 
 
 def test_retry_after_is_bounded():
-    assert error_of(http_reply(HTML, "503 Unavailable", ["Retry-After: 7"])).retry_after == 7.0
-    assert error_of(http_reply(HTML, "503 Unavailable", ["Retry-After: 86400"])).retry_after == 60.0
+    assert failure_by(http_reply(HTML, "503 Unavailable", ["Retry-After: 7"])).retry_after == 7.0
+    assert failure_by(http_reply(HTML, "503 Unavailable", ["Retry-After: 86400"])).retry_after == 60.0
 
 
 def test_a_huge_reply_is_not_read(monkeypatch):
@@ -174,9 +185,9 @@ def test_a_huge_reply_is_not_read(monkeypatch):
 
 @pytest.mark.parametrize("length", [100, 10_000])
 def test_a_body_that_breaks_off(length):
-    error = error_of(http_reply(b'{"code":0,"data":{}}', length=length))
-    assert isinstance(error, ConnectionError)
-    assert error.doubtful
+    failure = failure_by(http_reply(b'{"code":0,"data":{}}', length=length))
+    assert isinstance(failure.error, ConnectionError)
+    assert failure.outcome_unknown
 
 
 @pytest.mark.parametrize("reply", [b"", b"HTT", b"nonsense\r\n\r\n"], ids=["none", "cut", "bad"])
@@ -201,10 +212,11 @@ class TestNetwork:
         service.fault(faults.Stall(release), op="stat")
         client = raw_client(service.emulator, **service.emulator.storage_options, read_timeout=0.05)
         try:
-            with pytest.raises(TimeoutError, match=r"127\.0\.0\.1") as caught:
-                client.stat(BUCKET, "/x")
-            assert (caught.value.errno, caught.value.filename) == (errno.ETIMEDOUT, f"{BUCKET}/x")
-            assert caught.value.doubtful
+            failure = failure_of(client, lambda client: client.stat(BUCKET, "/x"))
+            assert isinstance(failure.error, TimeoutError)
+            assert "127.0.0.1" in str(failure.error)
+            assert (failure.error.errno, failure.error.filename) == (errno.ETIMEDOUT, f"{BUCKET}/x")
+            assert failure.outcome_unknown
         finally:
             release.set()
             client.close()
@@ -214,11 +226,11 @@ class TestNetwork:
             taken.bind(("127.0.0.1", 0))  # and never listens
             place = f"127.0.0.1:{taken.getsockname()[1]}"
             client = raw_client(_Place(f"http://{place}"))
-            with pytest.raises(ConnectionError, match=f"cannot connect to {place}") as caught:
-                client.stat("b", "/x")
+            failure = failure_of(client, lambda client: client.stat("b", "/x"))
             client.close()
-        assert caught.value.errno == errno.ECONNREFUSED
-        assert not caught.value.doubtful
+        assert f"cannot connect to {place}" in str(failure.error)
+        assert failure.error.errno == errno.ECONNREFUSED
+        assert not failure.outcome_unknown
 
     def test_https_where_http_is_spoken(self, service):
         client = raw_client(_Place(service.emulator.endpoint.replace("http:", "https:")))

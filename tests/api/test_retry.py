@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.codes import Retry
-from cosv4fs.errors import Origin, make_error
+from cosv4fs.errors import make_error
 from tests.support import Clock
 
 
-def failure(retry=Retry.YES, *, progressed=False, **origin):
-    error = make_error(errno.EIO, "failed", "bucket/x", Origin(retry=retry, **origin))
-    error.progressed = progressed
-    return error
+def failure(retry=Retry.YES, *, progressed=False, **known):
+    made = AttemptError(make_error(errno.EIO, "failed", "bucket/x"), retry, **known)
+    made.progressed = progressed
+    return made
 
 
 class Script:
@@ -82,7 +83,7 @@ def test_pauses_of_the_real_policy_stay_in_bounds(failures, fraction):
 def test_number_of_retries(retries):
     last = failure()
     script = Script(*[failure() for _ in range(retries)], last, retries=retries)
-    with pytest.raises(OSError, match="failed") as caught:
+    with pytest.raises(AttemptError, match="failed") as caught:
         script.run()
     assert caught.value is last
     assert script.attempts == retries + 1
@@ -91,7 +92,7 @@ def test_number_of_retries(retries):
 
 def test_no_attempt_starts_after_the_deadline():
     script = Script(*[failure() for _ in range(1000)], retries=1000, deadline=30, takes=7)
-    with pytest.raises(OSError, match="failed"):
+    with pytest.raises(AttemptError, match="failed"):
         script.run()
     # 7, 14.2, 21.6, 29.4: the fifth would begin after 31 seconds
     assert script.attempts == 4
@@ -100,7 +101,7 @@ def test_no_attempt_starts_after_the_deadline():
 
 def test_a_pause_over_the_deadline_is_not_waited_for():
     script = Script(failure(retry_after=60), deadline=30)
-    with pytest.raises(OSError, match="failed"):
+    with pytest.raises(AttemptError, match="failed"):
         script.run()
     assert script.pauses == []
 
@@ -115,7 +116,7 @@ def test_progress_starts_the_count_and_the_clock_anew():
 
 def test_progress_does_not_excuse_what_comes_after():
     script = Script(failure(progressed=True), failure(), failure(), retries=2)
-    with pytest.raises(OSError, match="failed"):
+    with pytest.raises(AttemptError, match="failed"):
         script.run()
     assert script.attempts == 3
 
@@ -132,10 +133,10 @@ def test_backing_off_never_comes_at_once():
     assert script.pauses == [0.1, 5.0]
 
 
-@pytest.mark.parametrize("retry", [Retry.NO, Retry.SESSION])
-def test_what_does_not_pass(retry):
-    script = Script(failure(retry))
-    with pytest.raises(OSError, match="failed"):
+@pytest.mark.parametrize("error", [failure(Retry.NO), make_error(errno.EBADMSG, "failed", "bucket/x")])
+def test_what_no_retry_helps(error):
+    script = Script(error)
+    with pytest.raises((AttemptError, OSError), match="failed"):
         script.run()
     assert (script.attempts, script.told) == (1, [])
 
@@ -146,7 +147,7 @@ class TestSigningAfresh:
         assert script.run() == "done"
         assert script.pauses == [0.0, 0.0]
         assert [error.retry for error in script.told] == [Retry.RESIGN] * 2
-        with pytest.raises(OSError, match="failed"):
+        with pytest.raises(AttemptError, match="failed"):
             Script(*[failure(Retry.RESIGN) for _ in range(3)]).run()
 
     def test_after_other_failures(self):
@@ -155,26 +156,26 @@ class TestSigningAfresh:
         assert script.pauses[-1] == 0.0
 
     def test_not_without_retries(self):
-        with pytest.raises(OSError, match="failed"):
+        with pytest.raises(AttemptError, match="failed"):
             Script(failure(Retry.RESIGN), retries=0).run()
 
 
 class TestSettling:
-    def test_only_after_a_doubtful_attempt(self):
+    def test_only_after_a_lost_reply(self):
         refused = failure(Retry.NO)
-        with pytest.raises(OSError, match="failed") as caught:
+        with pytest.raises(AttemptError, match="failed") as caught:
             Script(failure(), refused).run(settle=lambda _: "settled")
         assert caught.value is refused
 
     def test_before_the_repetition(self):
-        script = Script(failure(doubtful=True))
+        script = Script(failure(outcome_unknown=True))
         paused = []
         assert script.run(settle=lambda _: paused.append(list(script.pauses)) or "settled") == "settled"
         assert (script.attempts, paused) == (1, [[0.2]])
 
     def test_what_was_not_done_is_repeated(self):
         asked = []
-        script = Script(failure(doubtful=True), failure(), failure(Retry.BACK_OFF))
+        script = Script(failure(outcome_unknown=True), failure(), failure(Retry.BACK_OFF))
         assert script.run(settle=lambda error: asked.append(error.retry)) == "done"
         assert (script.attempts, asked) == (4, [Retry.YES, Retry.YES, Retry.BACK_OFF])
 
@@ -182,25 +183,34 @@ class TestSettling:
         def settle(error):
             raise make_error(errno.ETIMEDOUT, "nobody knows", "bucket/x")
 
-        script = Script(failure(doubtful=True))
+        script = Script(failure(outcome_unknown=True))
         with pytest.raises(TimeoutError, match="nobody knows"):
             script.run(settle)
         assert script.attempts == 1
 
-    def test_never_at_the_doubtful_attempt_itself(self):
-        script = Script(failure(Retry.NO, doubtful=True))
-        with pytest.raises(OSError, match="failed"):
+    def test_never_at_the_lost_attempt_itself(self):
+        script = Script(failure(Retry.NO, outcome_unknown=True))
+        with pytest.raises(AttemptError, match="failed"):
             script.run(settle=lambda _: "settled")
 
     def test_an_error_that_is_final(self):
-        script = Script(failure(doubtful=True), failure(), failure(Retry.SESSION))
-        assert script.run(settle=lambda error: "settled" if error.retry is Retry.SESSION else None) == "settled"
+        script = Script(failure(outcome_unknown=True), failure(), failure(Retry.NO))
+        assert script.run(settle=lambda error: "settled" if error.is_final else None) == "settled"
         assert script.attempts == 3
+
+    def test_an_error_that_it_makes_retryable(self):
+        def settle(failed):
+            failed.retry = Retry.BACK_OFF
+
+        script = Script(failure(outcome_unknown=True), failure(Retry.NO))
+        assert script.run(settle) == "done"
+        assert script.attempts == 3
+        assert len(script.pauses) == 2
 
     def test_a_real_error_is_raised(self):
         refused = failure(Retry.NO)
-        with pytest.raises(OSError, match="failed") as caught:
-            Script(failure(doubtful=True), refused).run(settle=lambda _: None)
+        with pytest.raises(AttemptError, match="failed") as caught:
+            Script(failure(outcome_unknown=True), refused).run(settle=lambda _: None)
         assert caught.value is refused
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from cosv4fs import paths
-from cosv4fs.api.cos.bodies import form_body, json_body
+from cosv4fs.api.bodies import form_body, json_body
 from cosv4fs.api.cos.replies import (
     Entry,
     Fields,

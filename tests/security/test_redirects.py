@@ -28,7 +28,7 @@ def test_a_redirect_is_an_error_that_says_so(action, status):
         headers = [f"Location: {elsewhere.endpoint}/stolen", "Set-Cookie: session=1"]
         with RawServer(http_reply(b"", status, headers)) as server:
             client = raw_client(server, max_retries=3)
-            with pytest.raises(OSError, match="points to another place") as caught:
+            with pytest.raises(OSError, match="redirects to another place") as caught:
                 ACTIONS[action](client)
             assert len(server.requests) == 1
             client.close()
@@ -41,7 +41,7 @@ def test_a_redirect_is_an_error_that_says_so(action, status):
 def test_a_redirect_to_itself_ends_at_once():
     with RawServer(http_reply(b"", "302 Found", ["Location: /again"])) as server:
         client = raw_client(server, max_retries=5)
-        with pytest.raises(OSError, match="points to another place"):
+        with pytest.raises(OSError, match="redirects to another place"):
             client.stat("b", "/d/")
         client.close()
         assert len(server.requests) == 1

@@ -18,7 +18,7 @@ from cosv4fs import CosV4FileSystem
 from cosv4fs.api import CosV4Client, SliceSession
 from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer
-from cosv4fs.api.transport import Request
+from cosv4fs.api.request import Request
 from cosv4fs.config import resolve
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.journal import Record

@@ -33,7 +33,6 @@ def refused(server, **options):
         ask(server, **options)
     assert server.requests == []
     assert caught.value.filename == "b/dir"
-    assert not caught.value.doubtful
     return str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""How an operation on coffers becomes requests: host, path, query, what is signed, and the loop of retries."""
+"""How operations on coffers become requests: host, path, query, and what is signed."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Body, Content, check_plain
 from cosv4fs.api.caller import Caller
-from cosv4fs.api.cdcs.faults import read_nothing, read_values
+from cosv4fs.api.cdcs.errors import read_nothing, read_values
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.cdcs.values import Values, is_utf8
-from cosv4fs.api.cos.bodies import Body, Content, check_plain
+from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.transport import Request
 from cosv4fs.codes import Retry
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, make_error
+from cosv4fs.errors import make_error
 from cosv4fs.protocols import CDCS
-
-__all__ = ["CofferCaller", "content_body", "json_body", "md5_header", "pieces_of"]
 
 T = TypeVar("T")
 
 _COFFER = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f]+")
 """What can be a part of a path; what else a coffer's name may be is disputed (cdcs.md#transport)."""
 
-_UNTIMELY = (None, "AuthFailed")
-"""Codes that may mean that a signature is not valid yet, or no more (cdcs.md#signature, validity)."""
+_CLOCK_CODES = (None, "AuthFailed")
+"""Codes that may mean that a signature is not valid yet, or has expired (cdcs.md#signature, validity)."""
 
 
 class CofferCaller(Caller):
@@ -76,7 +75,7 @@ class CofferCaller(Caller):
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         service: bool = False,
-        patience: float = 1.0,
+        timeout_factor: float = 1.0,
     ) -> Request:
         """Return a request.
 
@@ -88,8 +87,8 @@ class CofferCaller(Caller):
             Decoded; a value of None is a name alone, as in ``?uploads``.
         service : bool
             Whether it goes to the host that concerns no single region.
-        patience : float
-            How many times the usual timeout it may take.
+        timeout_factor : float
+            Multiplies the read timeout.
         """
         path = _path(coffer, key)
         root = self.config.service_root if service else self.config.api_root
@@ -107,37 +106,42 @@ class CofferCaller(Caller):
             lambda: self._signer.sign(method, path, signed, sent),
             sent,
             body,
-            patience,
+            timeout_factor,
         )
 
-    def _ask(
-        self, request: Request, parse: Callable[[Values], T], settle: Callable[[CosError], T | None] | None = None
-    ) -> T:
-        return self._run(lambda: parse(read_values(self._transport.exchange(request), request)), settle)
+    def _query(self, request: Request, parse: Callable[[Values], T]) -> T:
+        """Send a request and return what its reply says."""
+        return self._run(lambda: self._parsed(request, parse))
 
-    def _tell(self, request: Request, settle: Callable[[CosError], bool | None] | None = None) -> None:
+    def _parsed(self, request: Request, parse: Callable[[Values], T]) -> T:
+        return parse(read_values(self._transport.exchange(request), request))
+
+    def _command(self, request: Request, settle: Callable[[AttemptError], bool | None] | None = None) -> None:
+        """Send a request whose reply says nothing but that it was carried out."""
+
         def attempt() -> bool:
             read_nothing(self._transport.exchange(request), request)
             return True
 
         self._run(attempt, settle)
 
-    def _run(self, attempt: Callable[[], T], settle: Callable[[CosError], T | None] | None = None) -> T:
-        def in_time() -> T:
+    def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
+        def signed_in_time() -> T:
             skew = self._signer.skew
             try:
                 return attempt()
-            except CosError as error:
-                if error.status in (401, 403) and error.code in _UNTIMELY and self._was_late(error, skew):
-                    error.retry = Retry.RESIGN
+            except AttemptError as failure:
+                error = failure.error
+                if error.status in (401, 403) and error.code in _CLOCK_CODES and self._was_late(failure, skew):
+                    failure.retry = Retry.RESIGN
                 raise
 
-        return super()._run(in_time, settle)
+        return super()._retried(signed_in_time, settle)
 
-    def _was_late(self, error: CosError, skew: float) -> bool:
+    def _was_late(self, failure: AttemptError, skew: float) -> bool:
         """Follow the server's clock; return whether a signature made now differs from the refused one."""
-        # another thread may have learnt the time meanwhile
-        return self._signer.adopt_server_date(error.server_date) or self._signer.skew != skew
+        # another thread may have adopted the time meanwhile
+        return self._signer.adopt_server_date(failure.server_date) or self._signer.skew != skew
 
 
 def pieces_of(content: Content) -> list[memoryview]:

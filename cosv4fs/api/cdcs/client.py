@@ -8,9 +8,9 @@ Coffers are named in full, with the appid. Objects are addressed by coffer and k
 with ``/``, which is not part of it on the wire. What is stored is never replaced, and nothing can delete it before it
 expires. Sizes and offsets are bytes, times are Unix seconds.
 
-All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`), and `ValueError`
-for arguments that no service could take. A request that failed with a transient error is retried; one whose reply was
-lost is recognised when it had succeeded, and is an error with ``doubtful`` where it cannot be known.
+Clients are thread-safe. They raise only `OSError` subclasses (see `cosv4fs.errors`), and `ValueError` for invalid
+arguments. Transient errors are retried. When a reply was lost, the client finds out whether the request had succeeded;
+where it cannot, the error says so.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs.calls import content_body, json_body, md5_header
-from cosv4fs.api.cdcs.codes import OCCUPIED
-from cosv4fs.api.cdcs.faults import read_nothing, read_refusal
-from cosv4fs.api.cdcs.reading import ObjectRead, clamped, comparable, is_object
+from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
+from cosv4fs.api.cdcs.errors import read_nothing, refusal
+from cosv4fs.api.cdcs.ranges import ObjectRange, clamped, comparable, is_object
 from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject
 from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
 from cosv4fs.api.cdcs.values import Values, plain_etag
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.cos.bodies import Content
-from cosv4fs.api.cos.lost import asking, is_final, is_older, maybe_own, unknown
 from cosv4fs.api.cos.replies import LARGEST_OBJECT
 from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.transport import Request, compressed_error, content_coding, content_length, give_back
+from cosv4fs.api.headers import content_coding, content_length
+from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_own
+from cosv4fs.api.request import Request
+from cosv4fs.api.transport import give_back
+from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
-
-__all__ = ["CofferClient"]
+from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
 _MOST_PAGES = 100_000
 _LONGEST_LIFE = 3650
@@ -61,7 +63,7 @@ class CofferClient(CofferUploads):
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
     interrupts : Interrupts
-        Stops requests that other threads have under way.
+        Stops the requests of other threads.
     """
 
     # -- coffers ---------------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ class CofferClient(CofferUploads):
             data.require("Coffers", "Owner")
             return tuple(Coffer.parse(row) for row in data.inner("Coffers").rows("Coffer"))
 
-        return self._ask(self._request("GET", "GetService", service=True), parse)
+        return self._query(self._request("GET", "GetService", service=True), parse)
 
     def put_coffer(
         self,
@@ -112,15 +114,15 @@ class CofferClient(CofferUploads):
 
         began = time.monotonic()
 
-        def settle(error: CosError) -> bool | None:
+        def settle(failure: AttemptError) -> bool | None:
             # which of the two codes one's own coffer gets is disputed
-            if error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
+            if failure.error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
                 mine = self._coffer(coffer)
                 if mine is not None and not is_older(mine.created, self._server_time_at(coffer, began)):
-                    raise maybe_own(error)
+                    raise possibly_own(failure)
             return None
 
-        self._tell(request, settle)
+        self._command(request, settle)
 
     def delete_coffer(self, coffer: str) -> None:
         """Delete a coffer (DeleteCoffer, cdcs.md#delete-coffer).
@@ -130,28 +132,28 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such coffer.
         OSError
-            ENOTEMPTY while it has objects or unfinished uploads. Any, with ``doubtful``, when a reply was lost and the
-            coffer that is there now may be newer.
+            ENOTEMPTY while it has objects or unfinished uploads. When a reply was lost and the coffer that is there now
+            may be newer, the text says so.
         """
         request = self._request("DELETE", "DeleteCoffer", coffer, service=True)
         began = time.monotonic()
 
-        def settle(error: CosError) -> bool | None:
-            if isinstance(error, CosFileNotFoundError):
+        def settle(failure: AttemptError) -> bool | None:
+            if isinstance(failure.error, CosFileNotFoundError):
                 return True
-            if is_final(error):
+            if failure.is_final:
                 return None
-            with asking(error):
+            with checking(failure):
                 mine = self._coffer(coffer)
                 if mine is None:
                     return True
                 is_old = is_older(mine.created, self._server_time_at(coffer, began))
             if not is_old:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
-                raise unknown(error, text)
+                raise outcome_unknown(failure, text)
             return None
 
-        self._tell(request, settle)
+        self._command(request, settle)
 
     def _coffer(self, name: str) -> Coffer | None:
         return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
@@ -165,7 +167,7 @@ class CofferClient(CofferUploads):
             raise ValueError(f"days must be 1 to {_LONGEST_LIFE}, not {days!r}")
         body, headers = json_body({"Rule": [{"Expiration": {"Days": days}}]})
         query = {"lifecycle": None}
-        self._tell(
+        self._command(
             self._request("PUT", "PutCofferLifecycle", coffer, query=query, headers=headers, body=body, service=True)
         )
 
@@ -186,7 +188,7 @@ class CofferClient(CofferUploads):
             return (min((life.number("Days") for life in lives if life.has("Days")), default=None),)
 
         try:
-            return self._ask(request, parse)[0]
+            return self._query(request, parse)[0]
         except CosError as error:
             if error.code == "NoSuchLifecycleConfiguration":
                 return None
@@ -202,7 +204,7 @@ class CofferClient(CofferUploads):
         """
         body, headers = json_body(policy)
         query = {"policy": None}
-        self._tell(
+        self._command(
             self._request("PUT", "PutCofferPolicy", coffer, query=query, headers=headers, body=body, service=True)
         )
 
@@ -228,7 +230,7 @@ class CofferClient(CofferUploads):
             return (policy if is_set else None,)
 
         try:
-            return self._ask(request, parse)[0]
+            return self._query(request, parse)[0]
         except CosError as error:
             # what the service says of a coffer without one is not documented; of a missing coffer it is
             if error.status == 404 and isinstance(error.code, str) and "policy" in error.code.lower():
@@ -237,7 +239,7 @@ class CofferClient(CofferUploads):
 
     def delete_policy(self, coffer: str) -> None:
         """Remove the policy of a coffer, if it has one (cdcs.md#policy)."""
-        self._tell(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": None}, service=True))
+        self._command(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": None}, service=True))
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -280,7 +282,7 @@ class CofferClient(CofferUploads):
             return ObjectPage(entries, following)
 
         request = self._request("GET", "GetCoffer", coffer, query=query, service=True)
-        return self._ask(request, parse)
+        return self._query(request, parse)
 
     def list(self, coffer: str, prefix: str = "") -> Iterator[StoredObject]:
         """Yield all objects of a coffer whose key starts with `prefix`; see `list_page`.
@@ -328,8 +330,8 @@ class CofferClient(CofferUploads):
         Raises
         ------
         FileExistsError
-            The object exists, or an unfinished upload lives for its key. With `exclusive` it has ``doubtful`` where the
-            object may be this call's own, because a reply was lost and the content is the same.
+            The object exists, or an unfinished upload lives for its key. With `exclusive`, a `CosPossiblyCreatedError`
+            if the object may be this call's own: a reply was lost, and the content is the same.
         OSError
             EINVAL where the service takes no empty objects.
         """
@@ -346,19 +348,19 @@ class CofferClient(CofferUploads):
             stored = header_seconds(headers.get("Last-Modified")) or header_seconds(headers.get("Date")) or 0
             return StoredObject(key, len(body), plain_etag(headers.get("ETag")), int(stored))
 
-        def settle(error: CosError) -> StoredObject | None:
-            if error.code not in OCCUPIED:
+        def settle(failure: AttemptError) -> StoredObject | None:
+            if failure.error.code not in NAME_TAKEN_CODES:
                 return None
             status = self._status(coffer, key)
             if status is None:
-                self._try_later_if_free(error, coffer, key)
+                self._retry_if_free(failure, coffer, key)
                 return None
             if status.size != len(body):
                 return None
             if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
                 return None
             if exclusive and not is_older(status.modified, self._server_time_at(coffer, began)):
-                raise maybe_own(error)
+                raise possibly_own(failure)
             if exclusive:
                 return None
             return StoredObject(key, status.size, status.etag, status.modified)
@@ -433,7 +435,7 @@ class CofferClient(CofferUploads):
         def stored_size() -> int | None:
             return self._listed_size(coffer, key)
 
-        return self._run(ObjectRead(self._transport, request, begin, end, allocate, stored_size, known).attempt)
+        return self._run(ObjectRange(self._transport, request, begin, end, allocate, stored_size, known).attempt)
 
     def _listed_size(self, coffer: str, key: str) -> int | None:
         """Return the bytes of an object by a listing, which no proxy takes for something to compress."""
@@ -443,17 +445,17 @@ class CofferClient(CofferUploads):
     def _head(self, coffer: str, key: str, request: Request) -> ObjectStatus:
         response = self._transport.exchange(request)
         if response.status_code != 200:
-            raise read_refusal(response, request)
+            raise refusal(response, request)
         response.raw.read()
         give_back(response)
         size, headers = content_length(response), response.headers
         if content_coding(response) is not None and size != self._listed_size(coffer, key):
-            raise compressed_error(response, request)
+            raise compressed_reply(response, request)
         if size is None or size > LARGEST_OBJECT:
             raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
         if not is_object(response):
             text = "the reply to HEAD has neither ETag nor Last-Modified: it describes no object"
-            raise make_error(errno.EBADMSG, text, request.path, Origin(retry=Retry.YES))
+            raise AttemptError(make_error(errno.EBADMSG, text, request.path), Retry.YES)
         modified = int(header_seconds(headers.get("Last-Modified")) or 0)
         return ObjectStatus(size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
 

@@ -1,6 +1,6 @@
-"""The error codes of the Data Coffer Service: what each means, and what may be done about it (cdcs.md#errors).
+"""The error codes of the Data Coffer Service: what each means, and whether it may be retried (cdcs.md#errors).
 
-Also those that only pages of single operations or early drafts name. What has no row is told by its HTTP status.
+Includes codes that only the pages of single operations or early drafts name. The HTTP status decides about others.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import errno as _errno
 
 from cosv4fs.codes import Code, Retry
-
-__all__ = ["CODES", "OCCUPIED"]
 
 _WRITE_ONCE = "the object exists, and coffers are write-once: what is in one is never replaced, choose another name"
 _UNFINISHED = "or an unfinished upload holds its name: complete or abort that"
@@ -25,7 +23,7 @@ def _missing(name: str, meaning: str) -> Code:
 
 
 def _no_upload(name: str, http: int, meaning: str) -> Code:
-    return _row(name, http, _errno.ESTALE, meaning, Retry.SESSION)
+    return _row(name, http, _errno.ESTALE, meaning)
 
 
 def _invalid(name: str, meaning: str) -> Code:
@@ -40,7 +38,7 @@ def _refused(name: str, meaning: str, http: int = 401) -> Code:
     return _row(name, http, _errno.EACCES, meaning)
 
 
-def _later(name: str, meaning: str) -> Code:
+def _busy(name: str, meaning: str) -> Code:
     return _row(name, 409, _errno.EBUSY, meaning, Retry.BACK_OFF)
 
 
@@ -67,14 +65,14 @@ _ROWS = [
     _row("BadDigest", 400, _errno.EIO, "the content differs from its MD5: it was damaged on the way", Retry.YES),
     _exists("CofferAlreadyExists", "somebody has a coffer of this name: choose another one"),
     _exists("CofferAlreadyOwnedByYou", "you have a coffer of this name"),
-    _exists("ObjectAlreadyUploading", "an upload to this name is under way: wait for it, or abort it"),
+    _exists("ObjectAlreadyUploading", "an upload to this name is in progress: wait for it, or abort it"),
     _exists("ObjectAlreadyExists", f"{_WRITE_ONCE}; {_UNFINISHED}"),
     _exists("ObjectAlreadyExistsOwnedByYou", f"{_WRITE_ONCE}; {_UNFINISHED}"),
     _row("CofferNotEmpty", 409, _errno.ENOTEMPTY,
          "the coffer is not empty: its objects have to expire, and unfinished uploads have to be aborted"),
     _row("CofferCountExceedsLimit", 409, _errno.ENOSPC, "the account has as many coffers as it may have (20)"),
-    _later("DataSynchronization", "the data is being synchronised between regions: try again later"),
-    _later("AlreadyLock", "the service is busy with this object: try again later"),
+    _busy("DataSynchronization", "the data is being synchronised between regions: try again later"),
+    _busy("AlreadyLock", "the service is busy with this object: try again later"),
     _refused("AssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
     _refused("ErrAssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
     _row("KMSFailed", 409, _errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),
@@ -89,5 +87,5 @@ _ROWS = [
 CODES: dict[str, Code] = {row.name: row for row in _ROWS}
 """Every known code, by name."""
 
-OCCUPIED = ("ObjectAlreadyExists", "ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyUploading")
+NAME_TAKEN_CODES = ("ObjectAlreadyExists", "ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyUploading")
 """Codes that say that a name is taken: by an object, or by an unfinished upload."""

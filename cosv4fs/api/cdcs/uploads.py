@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from cosv4fs import paths
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Content, check_plain
 from cosv4fs.api.cdcs.calls import CofferCaller, content_body, json_body, md5_header
-from cosv4fs.api.cdcs.codes import OCCUPIED
-from cosv4fs.api.cdcs.faults import read_nothing
+from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
+from cosv4fs.api.cdcs.errors import read_nothing
 from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
 from cosv4fs.api.cdcs.values import Values, plain_etag
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.cos.bodies import Content, check_plain
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileNotFoundError, Origin, make_error
-
-__all__ = ["CofferUploads", "check_object"]
+from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
 T = TypeVar("T")
 
@@ -35,8 +34,8 @@ _MOST_PARTS = 10_000
 _MOST_PAGES = 100_000
 """No listing has more pages: a server that always has another one would be asked for ever."""
 
-_COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists", *OCCUPIED)
-"""What the service may say of an upload that an attempt with a lost reply has completed."""
+_COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists", *NAME_TAKEN_CODES)
+"""Codes of an upload that an attempt with a lost reply may have completed."""
 
 
 class CofferUploads(CofferCaller):
@@ -86,20 +85,20 @@ class CofferUploads(CofferCaller):
                 raise data.bad("UploadId", upload_id)
             return upload_id
 
-        def settle(error: CosError) -> str | None:
-            if error.code not in OCCUPIED:
+        def settle(failure: AttemptError) -> str | None:
+            if failure.error.code not in NAME_TAKEN_CODES:
                 return None
-            opened = self._opened_by_us(coffer, key, header_seconds(error.server_date), time.monotonic() - began)
+            opened = self._opened_by_us(coffer, key, header_seconds(failure.server_date), time.monotonic() - began)
             if opened is None:
-                self._try_later_if_free(error, coffer, key)
+                self._retry_if_free(failure, coffer, key)
             return opened
 
         try:
-            return self._ask(request, parse, settle)
-        except CosError as error:
-            if error.doubtful:
-                self._give_up_unheard(coffer, key, time.monotonic() - began)
-            raise
+            return self._retried(lambda: self._parsed(request, parse), settle)
+        except AttemptError as failure:
+            if failure.outcome_unknown:
+                self._abort_unheard(coffer, key, time.monotonic() - began)
+            raise failure.error from failure.__cause__
 
     def upload_part(
         self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
@@ -153,7 +152,7 @@ class CofferUploads(CofferCaller):
                 self._own_etags = True
             elif again.lower() != digest.hex():
                 text = f"the server has another content of part {number} than was sent (UploadPart)"
-                raise make_error(errno.EIO, text, request.path, Origin(retry=Retry.YES))
+                raise AttemptError(make_error(errno.EIO, text, request.path), Retry.YES)
             return again
 
         return self._run(attempt)
@@ -229,7 +228,7 @@ class CofferUploads(CofferCaller):
             query={"uploadId": upload_id},
             headers=headers,
             body=body,
-            patience=_MERGING,
+            timeout_factor=_MERGING,
         )
 
         def parse(data: Values) -> str:
@@ -241,12 +240,15 @@ class CofferUploads(CofferCaller):
             return status.etag if status is not None and status.size == size else None
 
         try:
-            return self._ask(request, parse, lambda error: stored() if error.code in _COMPLETED else None)
-        except CosError as error:
-            # merging may outlast the time for retries, so that the service is asked once more what became of it
-            etag = _or_nothing(stored) if error.doubtful else None
+            return self._retried(
+                lambda: self._parsed(request, parse),
+                lambda failure: stored() if failure.error.code in _COMPLETED else None,
+            )
+        except AttemptError as failure:
+            # merging may outlast the time for retries, so check once more whether it was completed
+            etag = _or_none(stored) if failure.outcome_unknown else None
             if etag is None:
-                raise
+                raise failure.error from failure.__cause__
             return etag
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
@@ -259,7 +261,11 @@ class CofferUploads(CofferCaller):
         """
         check_object(coffer, key)
         request = self._request("DELETE", "AbortMultipartUpload", coffer, key, query={"uploadId": upload_id})
-        self._tell(request, lambda error: True if error.code == "NoSuchUpload" or error.status == 404 else None)
+
+        def settle(failure: AttemptError) -> bool | None:
+            return True if failure.error.code == "NoSuchUpload" or failure.error.status == 404 else None
+
+        self._command(request, settle)
 
     def list_uploads(self, coffer: str, prefix: str = "") -> Iterator[PendingUpload]:
         """Yield the unfinished uploads of a coffer (ListMultipartUploads, cdcs.md#list-uploads).
@@ -297,7 +303,7 @@ class CofferUploads(CofferCaller):
             data.require("Part", "IsTruncated", "UploadId")
             return [Part.parse(row) for row in data.rows("Part")], data.truth("IsTruncated")
 
-        return self._ask(request, parse)
+        return self._query(request, parse)
 
     def _uploads_after(self, coffer: str, prefix: str, marker: str) -> tuple[list[PendingUpload], str | None]:
         """Return one page, and the marker for the next; None after the last."""
@@ -312,7 +318,7 @@ class CofferUploads(CofferCaller):
                 return uploads, None
             return uploads, data.text("NextUploadIdMarker", "") or (uploads[-1].upload_id if uploads else marker)
 
-        return self._ask(self._request("GET", "ListMultipartUploads", coffer, query=query), parse)
+        return self._query(self._request("GET", "ListMultipartUploads", coffer, query=query), parse)
 
     def _opened_by_us(self, coffer: str, key: str, now: float | None, elapsed: float) -> str | None:
         """Return the id of the upload that an attempt with a lost reply has opened; None when there is none.
@@ -334,21 +340,21 @@ class CofferUploads(CofferCaller):
             return None
         return found[0].upload_id
 
-    def _try_later_if_free(self, refusal: CosError, coffer: str, key: str) -> None:
-        """Have a taken name tried again if nothing has it: then our attempt without a reply is still under way."""
+    def _retry_if_free(self, failure: AttemptError, coffer: str, key: str) -> None:
+        """Make a refusal retryable if nothing has the name: then the attempt without a reply is still in progress."""
         if self._status(coffer, key) is None and not self._pending(coffer, key):
-            refusal.retry = Retry.BACK_OFF
+            failure.retry = Retry.BACK_OFF
 
-    def _give_up_unheard(self, coffer: str, key: str, elapsed: float) -> None:
-        """Abort the upload that a request without a reply has opened, if there is one: it would hold the name."""
+    def _abort_unheard(self, coffer: str, key: str, elapsed: float) -> None:
+        """Abort the upload that a request without a reply has opened, if there is one: it would block the name."""
 
-        def give_up() -> None:
+        def abort() -> None:
             ahead = self.clock_difference(coffer)
             opened = None if ahead is None else self._opened_by_us(coffer, key, self._clock() + ahead, elapsed)
             if opened is not None:
                 self.abort(coffer, key, opened)
 
-        _or_nothing(give_up)
+        _or_none(abort)
 
     def _pending(self, coffer: str, key: str) -> list[PendingUpload]:
         return [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
@@ -376,10 +382,10 @@ def check_object(coffer: str, key: str) -> None:
         raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", paths.join(coffer, key))
 
 
-def _or_nothing(ask: Callable[[], T]) -> T | None:
-    """Return an answer, None where there is none: an earlier error is the one to be told."""
+def _or_none(query: Callable[[], T]) -> T | None:
+    """Return the result of a query, None if it fails: the earlier error matters more."""
     try:
-        return ask()
+        return query()
     except CosError:
         return None
 

@@ -1,6 +1,6 @@
-"""How an operation on files becomes requests: its URL, the right kind of signature, its reply.
+"""How operations of the JSON API become requests: the URL, the kind of signature, the reply.
 
-What the operations of both versions of the JSON API have in common; `operations` has them.
+What v4 and v3 have in common; the operations themselves are in `client`, `v4` and `v3`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from cosv4fs import paths
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Body
 from cosv4fs.api.caller import Caller
-from cosv4fs.api.cos.bodies import Body
+from cosv4fs.api.cos.envelope import read_json
 from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.transport import Request, read_json
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
-
-__all__ = ["FilesCaller", "nothing"]
 
 T = TypeVar("T")
 
@@ -83,6 +83,7 @@ class FilesCaller(Caller):
             paths.join(bucket, key),
             lambda: self._signer.multi(bucket),
             headers,
+            absent_on_404=True,
         )
 
     def _get(self, operation: str, bucket: str, key: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -97,11 +98,19 @@ class FilesCaller(Caller):
         key: str,
         body: Body,
         parse: Callable[[Fields], T],
-        settle: Callable[[CosError], T | None] | None = None,
+        settle: Callable[[AttemptError], T | None] | None = None,
+        *,
+        absent_on_404: bool = False,
     ) -> T:
         path = paths.join(bucket, key)
         request = Request(
-            "POST", self._url(bucket, key), operation, path, self._sign(operation, bucket, key), body=body
+            "POST",
+            self._url(bucket, key),
+            operation,
+            path,
+            self._sign(operation, bucket, key),
+            body=body,
+            absent_on_404=absent_on_404,
         )
 
         def attempt() -> T:

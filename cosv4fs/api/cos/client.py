@@ -14,16 +14,31 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from cosv4fs import paths
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import check_plain, form_body, json_body
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.cos.bodies import check_plain, form_body, json_body
 from cosv4fs.api.cos.calls import FilesCaller, nothing
-from cosv4fs.api.cos.lost import Known, asking, is_final, is_older, is_same, maybe_own, unknown, vanished
-from cosv4fs.api.cos.replies import LARGEST_OBJECT, Entry, Fields, Page, PathStatus, UploadedObject
+from cosv4fs.api.cos.envelope import refusal
+from cosv4fs.api.cos.ranges import FileRange
+from cosv4fs.api.cos.replies import (
+    LARGEST_OBJECT,
+    Entry,
+    Fields,
+    Page,
+    PathStatus,
+    Snapshot,
+    UploadedObject,
+    is_same_version,
+)
 from cosv4fs.api.cos.signing import encode_key
-from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.headers import content_coding, content_length
+from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_gone, possibly_own
 from cosv4fs.api.paging import Pager
+from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.api.transport import Request, compressed_error, content_coding, content_length, give_back, refusal
+from cosv4fs.api.transport import give_back
+from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.config import Config
 from cosv4fs.errors import (
     CosError,
@@ -31,8 +46,6 @@ from cosv4fs.errors import (
     CosFileNotFoundError,
     make_error,
 )
-
-__all__ = ["CosClient"]
 
 T = TypeVar("T")
 
@@ -61,7 +74,7 @@ class CosClient(FilesCaller):
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
     interrupts : Interrupts
-        Stops requests that other threads have under way.
+        Stops the requests of other threads.
     """
 
     def __init__(
@@ -110,8 +123,8 @@ class CosClient(FilesCaller):
         Raises
         ------
         FileExistsError
-            With `insert_only`, or where an unfinished upload holds the path (code -4019). It has ``doubtful`` where the
-            object may be this call's own, because a reply was lost and the content is the same.
+            With `insert_only`, or where an unfinished upload holds the path (code -4019). A `CosPossiblyCreatedError`
+            if the object may be this call's own: a reply was lost, and the content is the same.
         FileNotFoundError
             The directory does not exist, where the service wants it to.
         """
@@ -122,14 +135,15 @@ class CosClient(FilesCaller):
         if biz_attr is not None:
             fields["biz_attr"] = biz_attr
 
-        def settle(error: CosError) -> UploadedObject | None:
-            # to send it again does no harm: what is there is either kept, or to be replaced
-            if not isinstance(error, CosFileExistsError) or not self._is_complete(bucket, key, len(view), digest):
+        def settle(failure: AttemptError) -> UploadedObject | None:
+            # a retry does no harm: what is there is either kept, or to be replaced
+            taken = isinstance(failure.error, CosFileExistsError)
+            if not taken or not self._is_complete(bucket, key, len(view), digest):
                 return None
             if not insert_only or paths.is_sibling(key):
                 return UploadedObject()
-            # who creates a file of the same content at the same time must not be told the same
-            self._raise_if_maybe_own(error, bucket, key, began)
+            # another client that creates the same content at the same time must not get the same answer
+            self._raise_if_possibly_own(failure, bucket, key, began)
             return None
 
         body = form_body(fields, view, content_type)
@@ -143,13 +157,13 @@ class CosClient(FilesCaller):
         Raises
         ------
         FileExistsError
-            Something exists at the key. It has ``doubtful`` where it may be a directory that this call has created.
+            Something exists at the key. A `CosPossiblyCreatedError` if this call may have created it.
         """
         began = time.monotonic()
 
-        def settle(error: CosError) -> bool | None:
-            if isinstance(error, CosFileExistsError):
-                self._raise_if_maybe_own(error, bucket, key, began)
+        def settle(failure: AttemptError) -> bool | None:
+            if isinstance(failure.error, CosFileExistsError):
+                self._raise_if_possibly_own(failure, bucket, key, began)
             return None
 
         self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
@@ -250,38 +264,38 @@ class CosClient(FilesCaller):
             self.update(bucket, key, custom_headers={"Content-Type": content_type})
 
     def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
-        # sent again after a lost reply without a question: it sets what was asked for, however often
+        # a retry after a lost reply needs no check: the result is the same, however often it is sent
         self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
 
-    def delete(self, bucket: str, key: str, *, seen: Known | None = None) -> None:
+    def delete(self, bucket: str, key: str, *, seen: Snapshot | None = None) -> None:
         """Delete a file, an unfinished upload, or an empty directory (cos.md#delete-directory, cos.md#delete).
 
         Parameters
         ----------
         seen : PathStatus or Entry, optional
-            What is to be deleted. After a lost reply nothing is deleted that may be newer, and without it nobody can
-            tell; hidden siblings need none, as their names are never used twice.
+            What is to be deleted. After a lost reply, nothing is deleted that may be newer, which cannot be determined
+            without it. Hidden siblings need none: their names are never used twice.
 
         Raises
         ------
         FileNotFoundError
             There is nothing at the key.
         OSError
-            ENOTEMPTY for a directory that is not empty (some servers say nothing then, cos.md#rmdir-nonempty). Any,
-            with ``doubtful``, when a reply was lost and what is there now may be newer.
+            ENOTEMPTY for a directory that is not empty; some servers report success then (cos.md#rmdir-nonempty). When
+            a reply was lost and what is there now may be newer, the text says so.
         """
         began = time.monotonic()
 
-        def settle(error: CosError) -> bool | None:
-            if isinstance(error, CosFileNotFoundError):
+        def settle(failure: AttemptError) -> bool | None:
+            if isinstance(failure.error, CosFileNotFoundError):
                 return True
-            if is_final(error) or paths.is_sibling(key):
+            if failure.is_final or paths.is_sibling(key):
                 return None
-            with asking(error):
+            with checking(failure):
                 deleted = self._was_deleted(bucket, key, seen, began)
             if deleted is None:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
-                raise unknown(error, text)
+                raise outcome_unknown(failure, text)
             return deleted or None
 
         self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
@@ -294,7 +308,7 @@ class CosClient(FilesCaller):
         *,
         overwrite: bool = False,
         expected: tuple[int, str | None] | None = None,
-        seen: Known | None = None,
+        seen: Snapshot | None = None,
     ) -> None:
         """Move a file inside its bucket (``op=move``, cos.md#move).
 
@@ -312,28 +326,30 @@ class CosClient(FilesCaller):
         Raises
         ------
         FileNotFoundError
-            No such file, or no such target directory.
+            No such file, or no such target directory. A `CosPossiblyMovedError` if this call may have moved the file.
         FileExistsError
             Something exists at `target`.
         OSError
-            Any, with ``doubtful``, when a reply was lost and what is at the source now may be newer.
+            When a reply was lost and what is at the source now may be newer, the text says so.
         """
         began = time.monotonic()
         if expected is None and seen is not None:
             expected = seen.size, seen.sha
 
-        def settle(error: CosError) -> bool | None:
-            with asking(error):
+        def settle(failure: AttemptError) -> bool | None:
+            with checking(failure):
                 source, there = self._status(bucket, key), self._status(bucket, target)
                 moved = self._was_moved(bucket, key, (source, there), expected, seen, began, overwrite=overwrite)
-            if moved is None and not is_final(error):
+            if moved is None and not failure.is_final:
                 goal = paths.join(bucket, target)
                 if source is None and (there is None or expected is not None):
-                    raise vanished(error, f"and what was here is not at {goal}: it may have been moved there before")
+                    text = f"and what was here is not at {goal}: it may have been moved there before"
+                    raise possibly_gone(failure, text)
                 if source is None:
-                    raise unknown(error, f"it may have been moved to {goal}: look whether that is what was here")
+                    text = f"it may have been moved to {goal}: check whether that is what was here"
+                    raise outcome_unknown(failure, text)
                 text = f"it may have been moved to {goal}, and what is here now may be newer: look at both, then repeat"
-                raise unknown(error, text)
+                raise outcome_unknown(failure, text)
             return moved or None
 
         fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
@@ -378,7 +394,7 @@ class CosClient(FilesCaller):
             # without keys nothing but downloads tells it
             return None if self.config.anon else self.stat(bucket, key).size
 
-        return self._run(RangeRead(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
+        return self._run(FileRange(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
 
     def peek(self, bucket: str, key: str) -> PathStatus:
         """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
@@ -414,7 +430,7 @@ class CosClient(FilesCaller):
             if size is None or size > LARGEST_OBJECT:
                 raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
             if content_coding(response) is not None and not self.config.anon and self.stat(bucket, key).size != size:
-                raise compressed_error(response, request)
+                raise compressed_reply(response, request)
             return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
 
         return self._run(attempt)
@@ -445,7 +461,7 @@ class CosClient(FilesCaller):
         sign = self._signer.download(bucket, key, seconds)
         return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
 
-    # -- what became of a lost reply ----------------------------------------------------------------------------------
+    # -- outcomes of requests whose reply was lost -----------------------------------------------------------------
 
     def _is_complete(self, bucket: str, key: str, size: int, sha: str | None) -> bool:
         """Return whether a complete object of this size, and SHA-1 where both know one, stands at the key."""
@@ -458,29 +474,29 @@ class CosClient(FilesCaller):
         except CosFileNotFoundError:
             return None
 
-    def _raise_if_maybe_own(self, refusal: CosError, bucket: str, key: str, began: float) -> None:
-        """Raise the refusal of a taken name as one that may be about what an attempt without a reply has made.
+    def _raise_if_possibly_own(self, failure: AttemptError, bucket: str, key: str, began: float) -> None:
+        """Raise `CosPossiblyCreatedError` if the attempt whose reply was lost may have taken a name.
 
-        Size and content prove nothing here: others create the same.
+        Size and content prove nothing here: other clients create the same.
         """
         found = self._status(bucket, key)
         if found is not None and not is_older(found.created, self._server_time_at(bucket, began)):
-            raise maybe_own(refusal)
+            raise possibly_own(failure)
 
-    def _was_deleted(self, bucket: str, key: str, seen: Known | None, began: float) -> bool | None:
-        """Return whether what was seen has gone; None when that cannot be told."""
+    def _was_deleted(self, bucket: str, key: str, seen: Snapshot | None, began: float) -> bool | None:
+        """Return whether what was seen has gone; None if that cannot be determined."""
         found = self._status(bucket, key)
         if found is None:
             return True
         # a directory changes with what is in it, but it is deleted only when it is empty
-        same = True if found.is_directory else None if seen is None else is_same(seen, found)
+        same = True if found.is_directory else None if seen is None else is_same_version(seen, found)
         if same is None:
             return None
         latest = found.created if found.is_directory else max(found.created, found.modified)
         is_old = is_older(latest, self._server_time_at(bucket, began))
         if same:
             return False if is_old else None
-        # something else that was there before: what was seen comes from a cache, and was no longer so
+        # something else that was there before: what was seen was a stale cache entry
         return None if is_old else True
 
     def _was_moved(
@@ -489,12 +505,12 @@ class CosClient(FilesCaller):
         key: str,
         found: tuple[PathStatus | None, PathStatus | None],
         expected: tuple[int, str | None] | None,
-        seen: Known | None,
+        seen: Snapshot | None,
         began: float,
         *,
         overwrite: bool,
     ) -> bool | None:
-        """Return whether a file has been moved, by what is `found` at both ends; None when that cannot be told."""
+        """Return whether a file has been moved, by what is `found` at both ends; None if unknown."""
         source, there = found
         arrived = there is not None and _fits(there, expected)
         if source is None:
@@ -505,7 +521,7 @@ class CosClient(FilesCaller):
             return False
         if arrived and expected is not None and expected[1] is not None and not _fits(source, expected):
             return True
-        same = None if seen is None else is_same(seen, source)
+        same = None if seen is None else is_same_version(seen, source)
         if same is False:
             return None
         if there is None or not overwrite:

@@ -10,22 +10,9 @@ import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from cosv4fs.errors import make_error
-
-__all__ = [
-    "LARGEST_OBJECT",
-    "Entry",
-    "Fields",
-    "Page",
-    "PathStatus",
-    "ReceivedSlice",
-    "SliceSession",
-    "UnfinishedUpload",
-    "UploadedObject",
-]
-
 
 _LARGEST_SLICE = 64 * 1024 * 1024
 """A slice size beyond this many bytes makes no sense: the documented ones end at 3 MiB."""
@@ -395,3 +382,19 @@ class PathStatus:
             data.number("slicesize", 0),
             data.number("forbid", 0),
         )
+
+
+Snapshot: TypeAlias = Entry | PathStatus
+"""The state of a file at one time: ``size``, ``sha``, ``created`` and ``modified``."""
+
+
+def is_same_version(seen: Snapshot, found: Snapshot) -> bool | None:
+    """Return whether two snapshots are of one version of a file; None if that cannot be determined."""
+    if seen.size != found.size or seen.is_unfinished != found.is_unfinished:
+        return False
+    if seen.sha is not None and found.sha is not None and seen.sha != found.sha:
+        return False
+    if seen.created and found.created and seen.created != found.created:
+        return False
+    # attributes can be changed, so another time of modification alone means no other content
+    return True if seen.modified and seen.modified == found.modified else None

@@ -11,17 +11,15 @@ import errno
 from collections.abc import Mapping
 
 from cosv4fs import paths
-from cosv4fs.api.cos.bodies import Content, form_body
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Content, form_body
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import Entry, Fields, Page, PathStatus, SliceSession, UploadedObject
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.errors import Origin, make_error, session_error
 from cosv4fs.protocols import V3
 
-__all__ = ["CosV3Client"]
-
-_NOT_THE_SAME_SLICE = (-4024,)
-"""Codes for a slice whose bytes the server has already: another one comes next."""
+_OTHER_SLICE_EXPECTED = (-4024,)
+"""Codes for a slice whose bytes the server has already."""
 
 
 class CosV3Client(CosClient):
@@ -216,12 +214,13 @@ class CosV3Client(CosClient):
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
         """Leave it at what the upload said: v3 documents no other way."""
 
-    def _on_error(self, error: CosError) -> None:
-        if error.code in _NOT_THE_SAME_SLICE:
-            # the table of codes says "retry", but the same slice would be refused again: who sends asks what is wanted
-            origin = Origin(error.code, error.request_id, error.status, Retry.SESSION)
-            raise make_error(errno.ESTALE, str(error.strerror), str(error.filename), origin) from error
-        super()._on_error(error)
+    def _on_failure(self, failure: AttemptError) -> None:
+        error = failure.error
+        if error.code in _OTHER_SLICE_EXPECTED:
+            # the table says "retry", but the same slice would be refused again: the caller asks which one comes next
+            origin = Origin(error.code, error.request_id, error.status)
+            raise session_error(str(error.strerror), error.filename, origin) from error
+        super()._on_failure(failure)
 
     def _entry(self, bucket: str, key: str) -> Entry | None:
         """Return how a listing of its directory shows a file."""

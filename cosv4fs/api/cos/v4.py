@@ -7,9 +7,8 @@
 Objects are addressed by bucket and key. A key begins with ``/``; that of a directory also ends with one, the bucket's
 root is ``/``. Sizes and offsets are bytes, times are Unix seconds.
 
-All methods may be called from any thread. They raise only `OSError` subclasses (see `cosv4fs.errors`). A request that
-failed with a transient error is retried; one whose reply was lost is recognised when it had succeeded, and is an error
-with ``doubtful`` where it cannot be known.
+Clients are thread-safe. They raise only `OSError` subclasses (see `cosv4fs.errors`). Transient errors are retried. When
+a reply was lost, the client finds out whether the request had succeeded; where it cannot, the error says so.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from __future__ import annotations
 import time
 
 from cosv4fs import paths
-from cosv4fs.api.cos.bodies import Content, form_body
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.bodies import Content, form_body
 from cosv4fs.api.cos.calls import nothing
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import Fields, ReceivedSlice, SliceSession, UnfinishedUpload, UploadedObject
-from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError
-
-__all__ = ["CosV4Client"]
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosUploadSessionError
 
 
 class CosV4Client(CosClient):
@@ -150,7 +147,8 @@ class CosV4Client(CosClient):
             return (None,)
 
         try:
-            return self._post("upload_slice_list", bucket, key, form_body({"op": "upload_slice_list"}), parse)[0]
+            body = form_body({"op": "upload_slice_list"})
+            return self._post("upload_slice_list", bucket, key, body, parse, absent_on_404=True)[0]
         except CosFileNotFoundError:
             return None
 
@@ -170,9 +168,9 @@ class CosV4Client(CosClient):
         if sha is not None:
             fields["sha"] = sha
 
-        def settle(error: CosError) -> UploadedObject | None:
-            # a finish that had succeeded leaves no session behind
-            gone = error.retry is Retry.SESSION or isinstance(error, (CosFileNotFoundError, CosFileExistsError))
+        def settle(failure: AttemptError) -> UploadedObject | None:
+            # a finish that succeeded leaves no session behind
+            gone = isinstance(failure.error, (CosUploadSessionError, CosFileNotFoundError, CosFileExistsError))
             return UploadedObject() if gone and self._is_complete(bucket, key, filesize, sha) else None
 
         return self._post("upload_slice_finish", bucket, key, form_body(fields), UploadedObject.parse, settle)
@@ -185,12 +183,12 @@ class CosV4Client(CosClient):
         """Copy a file inside its bucket (``op=copy``, cos.md#copy). Parameters and errors as for `move`."""
         began = time.monotonic()
 
-        def settle(error: CosError) -> bool | None:
-            # with `overwrite` it may be repeated: the target gets what the source has
-            if not overwrite and isinstance(error, CosFileExistsError):
+        def settle(failure: AttemptError) -> bool | None:
+            # with `overwrite` a retry does no harm: the target gets what the source has
+            if not overwrite and isinstance(failure.error, CosFileExistsError):
                 source = self.stat(bucket, key)
                 if self._is_complete(bucket, target, source.size, source.sha):
-                    self._raise_if_maybe_own(error, bucket, target, began)
+                    self._raise_if_possibly_own(failure, bucket, target, began)
             return None
 
         fields = {"op": "copy", "dest_fileid": target, "to_over_write": str(int(overwrite))}

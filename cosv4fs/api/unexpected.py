@@ -1,0 +1,141 @@
+"""Replies that are not what was asked for: error pages, redirects, empty, damaged or compressed bodies.
+
+The JSON API and the Data Coffer Service say in their bodies what is wrong. Everything else is classified here, for
+both: by the HTTP status, and by what can be shown of the body.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.headers import content_coding, quoted, retry_after
+from cosv4fs.api.request import Request
+from cosv4fs.codes import Code, Retry
+from cosv4fs.errors import CosError, Origin, make_error
+
+if TYPE_CHECKING:
+    import requests
+
+_REPLAYED = -77
+"""A single-use signature was used before: something between client and server has sent the request twice."""
+
+_TAGS = re.compile(rb"<[^>]{0,500}>")
+
+
+class Meaning(NamedTuple):
+    """What an HTTP status stands for: the errno, and a text for a person."""
+
+    errno: int
+    text: str
+
+
+UNKNOWN_API = Meaning(errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint")
+"""Some web server answers at the address, but not the service."""
+
+_MEANINGS = {
+    400: Meaning(errno.EINVAL, "the service refused the request"),
+    401: Meaning(errno.EACCES, "access denied: check secret_id, secret_key and this machine's clock"),
+    403: Meaning(errno.EACCES, "access denied"),
+    404: UNKNOWN_API,
+    405: Meaning(errno.ENOTSUP, "the server does not allow this method"),
+    413: Meaning(errno.EFBIG, "the request is too large"),
+    429: Meaning(errno.EBUSY, "too many requests"),
+}
+
+
+def meaning_of(status: int, special: Mapping[int, Meaning]) -> Meaning:
+    """Return what an HTTP status stands for.
+
+    Parameters
+    ----------
+    special : mapping of int to Meaning
+        The statuses that one of the services gives another meaning.
+    """
+    known = special.get(status) or _MEANINGS.get(status)
+    if known is not None:
+        return known
+    if 300 <= status < 400:
+        text = "the server redirects to another place, and no signature is sent there: check region, endpoint, proxies"
+        return Meaning(errno.EIO, text)
+    return Meaning(errno.EIO, "the service is failing" if status >= 500 else "the reply is not what the API promises")
+
+
+def unexpected_reply(
+    response: requests.Response,
+    request: Request,
+    body: bytes,
+    meaning: Meaning,
+    origin: Origin,
+    detail: str = "",
+    ids: tuple[str, ...] = (),
+) -> AttemptError:
+    """Return the failure for a reply whose body does not say what is wrong.
+
+    Parameters
+    ----------
+    body : bytes
+        The body; of a page, the beginning is quoted.
+    meaning : Meaning
+        From `meaning_of`.
+    detail : str
+        What the body says, where it can be read.
+    ids : tuple of str
+        What the vendor's support asks for.
+    """
+    status = response.status_code
+    shown = "".join(f", {part}" for part in (detail or page_text(body, response), *ids) if part)
+    text = f"{meaning.text} ({request.operation}: HTTP {status}{shown})"
+    error = make_error(meaning.errno, text, request.path, origin)
+    bare = body.strip()
+    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
+        # a reply of the service that was damaged in transit, unlike a page of something else: a retry may help
+        return reply_failure(response, error, Retry.YES, outcome_unknown=True)
+    return status_failure(response, error)
+
+
+def status_failure(response: requests.Response, error: CosError) -> AttemptError:
+    """Return the failure for an error that the HTTP status alone decides about."""
+    status = response.status_code
+    if status < 500 and status != 429:
+        return reply_failure(response, error)
+    retry = Retry.BACK_OFF if status in (429, 503) else Retry.YES
+    return reply_failure(response, error, retry, outcome_unknown=status != 429)
+
+
+def code_failure(response: requests.Response, row: Code, error: CosError) -> AttemptError:
+    """Return the failure for a code that a table of codes has."""
+    outcome_unknown = row.retry is Retry.YES or row.code == _REPLAYED
+    return reply_failure(response, error, row.retry, outcome_unknown=outcome_unknown)
+
+
+def reply_failure(
+    response: requests.Response, error: CosError, retry: Retry = Retry.NO, *, outcome_unknown: bool = False
+) -> AttemptError:
+    """Return a failure with what the head of the reply says about time."""
+    return AttemptError(
+        error,
+        retry,
+        outcome_unknown=outcome_unknown,
+        retry_after=retry_after(response),
+        server_date=response.headers.get("Date"),
+    )
+
+
+def compressed_reply(response: requests.Response, request: Request) -> AttemptError:
+    """Return the failure for a reply that a proxy or a CDN compressed, although the request forbids it."""
+    text = (
+        f"the reply to {request.operation} was compressed on its way (Content-Encoding: {content_coding(response)}), "
+        "although it was asked for as it is: let the proxy or CDN send it unchanged, or go around it with proxies=, "
+        "endpoint= or download_endpoint="
+    )
+    error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))
+    return AttemptError(error, outcome_unknown=True)
+
+
+def page_text(body: bytes, response: requests.Response) -> str:
+    """Return the beginning of a page as one line, without its tags."""
+    return quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).strip()[:200]
