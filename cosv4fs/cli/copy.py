@@ -1,4 +1,4 @@
-"""The commands that change files: cp, mv, rm, sync."""
+"""The commands cp and sync."""
 
 from __future__ import annotations
 
@@ -6,38 +6,29 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from inspect import signature
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
 from typing import Any
 
 import click
-from fsspec.core import has_magic
 
-from cosv4fs.buckets import BucketFileSystem
-from cosv4fs.bulk import check_targets
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.session import Crew, Session
+from cosv4fs.cli.session import WRITE_ONCE, Crew, Session
 from cosv4fs.display import human_size
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive
 from cosv4fs.migrate.locations import Location, ThreadInstances
-from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, expand_pattern, pair_files
-
-__all__ = ["COMMANDS"]
-
-_KEPT = "because coffers are write-once: what is in one vanishes only by its lifecycle"
+from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, pair_files
 
 _jobs = click.option(
-    "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files at once."
+    "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files in parallel."
 )
 
 _CP_EXAMPLES = """\b
 Examples:
   cosv4fs cp report.csv cosv4://data/reports/
   cosv4fs cp 'cosv4://data/reports/*.csv' .
-  cosv4fs cp -r photos cosv4://data/          makes cosv4://data/photos
-  cosv4fs cp -r photos/ cosv4://data/2024     copies what is in photos
+  cosv4fs cp -r photos cosv4://data/          creates cosv4://data/photos
+  cosv4fs cp -r photos/ cosv4://data/2024     copies the contents of photos
   cosv4fs cp -r audit cdcs://vault-1250000000/
   pg_dump shop | cosv4fs cp - cosv4://data/shop.sql
 """
@@ -49,19 +40,19 @@ Examples:
 """
 
 
-@click.command(epilog=_CP_EXAMPLES, short_help="Copy files between any two filesystems, in both directions.")
+@click.command(epilog=_CP_EXAMPLES, short_help="Copy files between any two filesystems.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
-@click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be copied.")
+@click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories and their contents.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied.")
 @_jobs
 @click.pass_obj
 def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool, dry_run: bool, jobs: int) -> None:
-    """Copy files, in both directions and between any two URLs that fsspec knows.
+    """Copy files between any two URLs that fsspec supports, including local paths.
 
-    A directory with a slash at its end means what is in it. Existing files are replaced, but never those of a coffer,
-    cdcs://, which is write-once: they are failures. The source - is standard input. An upload that was interrupted
-    continues where it stopped.
+    A source directory with a trailing slash stands for its contents. Existing files are replaced, except in coffers
+    (cdcs://), which are write-once: there they are reported as failed. The source - is standard input. Interrupted
+    uploads are resumed.
     """
     if "-" in sources:
         _copy_input(session, sources, session.location(target), dry_run)
@@ -75,85 +66,17 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
         files = (pair for pair in pairs if not pair.is_directory)
         Crew(jobs, [destination.fs]).each(lambda pair: _check_free(pair.target), files, failures)
     if dry_run:
-        _note_refusals(pairs, failures)
-    _tell(session, [pair for pair in pairs if not pair.is_directory], dry_run, failures)
+        _record_refusals(pairs, failures)
+    _report(session, [pair for pair in pairs if not pair.is_directory], dry_run, failures)
 
 
-@click.command(short_help="Move files and directories within one filesystem.")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.argument("target")
-@click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
-@click.pass_obj
-def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool) -> None:
-    """Move files within one filesystem; a directory is moved file by file.
-
-    Into the target when that is a directory or ends with a slash. Existing files are replaced, directories are not.
-    Nothing moves in a coffer, cdcs://.
-    """
-    new = session.location(target)
-    opened = [session.location(source) for source in sources]
-    for location in opened:
-        _check_changeable(location)
-    locations = [location for source in opened for location in expand_pattern(source)]
-    into = new.trailing_slash or len(locations) > 1 or new.fs.isdir(new.path)
-    goals = [(old, new.join(old.name) if into else new.at(new.path)) for old in locations]
-    # what several patterns match is moved once
-    by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
-    check_targets(by_url, "moved")
-    moves = by_url.values()
-    are_folders = [_check_move(old, goal, recursive) for old, goal in moves]
-    failures = FailureLog()
-    moved = []
-    for (old, goal), is_folder in zip(moves, are_folders, strict=True):
-        with failures.recording():
-            _move(old, goal, is_folder)
-            moved.append({"source": old.url, "target": goal.url})
-    if session.as_json:
-        session.show_json(moved)
-    failures.exit()
-
-
-@click.command(short_help="Remove files, and directories with -r.")
-@click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-r", "-R", "--recursive", is_flag=True, help="Directories, with everything below them.")
-@click.option("-f", "--force", is_flag=True, help="It is no error when there is nothing.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.pass_obj
-def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool) -> None:
-    """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' work, too.
-
-    Nothing can be removed from a coffer, cdcs://.
-    """
-    failures = FailureLog()
-    forgiven = [FileNotFoundError] if force else []
-    for location in map(session.location, urls):
-        _check_removable(location)
-    found: list[Location] = []
-    for url in urls:
-        with failures.recording(), suppress(*forgiven):
-            found += expand_pattern(session.location(url))
-    removed: list[Location] = []
-    folders: set[PurePosixPath] = set()
-    for location in found:
-        if not folders.isdisjoint(PurePosixPath(location.url).parents):
-            # it went with a directory that the pattern fits, too
-            continue
-        with failures.recording(), suppress(*forgiven):
-            if _remove(location, recursive, dry_run):
-                folders.add(PurePosixPath(location.url))
-            removed.append(location)
-    if session.as_json or dry_run:
-        session.show(({"url": location.url} for location in removed), lambda row: f"would remove {row['url']}")
-    failures.exit()
-
-
-@click.command(epilog=_SYNC_EXAMPLES, short_help="Make one directory like another.")
+@click.command(epilog=_SYNC_EXAMPLES, short_help="Update a directory from another one.")
 @click.argument("source")
 @click.argument("target")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be done.")
 @click.option("--delete", is_flag=True, help="Remove files that only the target has.")
-@click.option("--size-only", is_flag=True, help="Files of equal size are alike, whatever their times.")
-@click.option("--checksum", is_flag=True, help="Files of equal size are compared by SHA-1, whatever their times.")
+@click.option("--size-only", is_flag=True, help="Compare files by size only, not by time.")
+@click.option("--checksum", is_flag=True, help="Compare files of equal size by SHA-1, not by time.")
 @_jobs
 @click.pass_obj
 def sync(
@@ -166,11 +89,11 @@ def sync(
     checksum: bool,
     jobs: int,
 ) -> None:
-    """Make one directory like another: copy what is new, of another size, or changed after it was copied.
+    """Update a directory from another one: copy files that are new, have another size, or are newer.
 
-    Directories without any files are not made. With --delete nothing is removed unless every copy went well. Local
-    copies get the times of their sources. Where a side knows no times, sizes decide, which is said. A coffer,
-    cdcs://, gets what it does not have; what differs there is a failure, as it can be neither replaced nor deleted.
+    Empty directories are not created. With --delete, nothing is removed unless all copies succeeded. Local copies get
+    the times of their sources. Where one side has no times, files are compared by size, and a message says so. Files
+    that differ in a coffer (cdcs://) are reported as failed: they can be neither replaced nor deleted.
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
@@ -178,31 +101,29 @@ def sync(
     if old.fs.info(old.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
     if delete and not new.capabilities.replaces_files:
-        raise NotImplementedError(f"{new.url}: --delete is impossible, {_KEPT}")
+        raise NotImplementedError(f"{new.url}: --delete is not possible, {WRITE_ONCE}")
     check_apart(old, new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
-    gone = difference.deletions if delete else ()
+    deletions = difference.deletions if delete else ()
     failures = FailureLog()
-    replaces = new.capabilities.replaces_files
-    differing = [(pair, reason) for pair, reason in difference.copies if not replaces and reason != "new"]
-    for pair, reason in differing:
-        failures.record(_differs(pair, reason), pair)
+    if not new.capabilities.replaces_files:
+        _record_differences(difference, failures)
+    copies = [pair for pair, _ in difference.copies if failures.reason(pair) is None]
     if dry_run:
-        _note_refusals((pair for pair, _ in difference.copies if failures.reason(pair) is None), failures)
+        _record_refusals(copies, failures)
     else:
-        copies = [pair for pair, _ in difference.copies if failures.reason(pair) is None]
         _copy(session, copies, jobs, failures, keep_times=True)
         if failures.code:
-            # what could not be copied may be all that is left of it
-            gone = ()
+            # the target may have the last copy of a file that could not be read
+            deletions = ()
         own = ThreadInstances()
-        Crew(jobs, [new.fs]).each(lambda location: own.of(location).fs.rm_file(location.path), gone, failures)
-    _tell_sync(session, difference, gone, dry_run, failures)
-    failed = "nothing was deleted, because " if delete and difference.deletions and not gone else ""
+        Crew(jobs, [new.fs]).each(lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
+    _report_sync(session, difference, deletions, dry_run, failures)
+    failed = "nothing was deleted, because " if delete and difference.deletions and not deletions else ""
     failures.exit(f"{failed}not everything was copied" if failed else "not everything was done")
 
 
-COMMANDS = (cp, mv, rm, sync)
+COMMANDS = (cp, sync)
 
 
 def _copy(session: Session, pairs: list[Pair], jobs: int, failures: FailureLog, *, keep_times: bool = False) -> None:
@@ -234,8 +155,8 @@ def _refusal(pair: Pair) -> OSError:
     return OSError(errno.EINVAL, pair.refusal, pair.source.url)
 
 
-def _note_refusals(pairs: Iterable[Pair], failures: FailureLog) -> None:
-    """Tell before anything is copied of what cannot be."""
+def _record_refusals(pairs: Iterable[Pair], failures: FailureLog) -> None:
+    """Record the files that a dry run already knows cannot be copied."""
     for pair in pairs:
         if pair.refusal:
             failures.record(_refusal(pair), pair)
@@ -244,11 +165,9 @@ def _note_refusals(pairs: Iterable[Pair], failures: FailureLog) -> None:
 def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dry_run: bool) -> None:
     """Copy standard input to a file."""
     if len(sources) > 1:
-        raise click.UsageError("standard input, -, is copied alone")
+        raise click.UsageError("standard input (-) cannot be combined with other sources")
     if target.trailing_slash or target.fs.isdir(target.path):
-        raise IsADirectoryError(
-            errno.EISDIR, "it is a directory: name the file that standard input becomes", target.url
-        )
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: name a file to copy standard input to", target.url)
     size = 0
     if dry_run:
         _check_free(target)
@@ -266,137 +185,36 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dr
 
 @contextmanager
 def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
-    """Say after Ctrl-C how to go on with uploads that have begun."""
+    """After Ctrl-C, print how to resume the uploads that have begun."""
     try:
         yield
     except KeyboardInterrupt:
         fs = pairs[0].target.fs
-        goals = {pair.target.path for pair in pairs}
-        if isinstance(fs, ObjectFileSystem) and any(known["name"] in goals for known in fs.interrupted_uploads()):
-            text = f"the same command, or cosv4fs uploads resume {fs.protocol}://, continues where it stopped"
+        targets = {pair.target.path for pair in pairs}
+        if isinstance(fs, ObjectFileSystem) and any(row["name"] in targets for row in fs.interrupted_uploads()):
+            text = f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
             click.echo(f"cosv4fs: {text}", err=True)
         raise
 
 
-def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
-    """Refuse what would not be a move, before anything is changed; return whether it is that of a directory."""
-    if old.fs != goal.fs:
-        raise click.UsageError("mv stays within one filesystem: copy with cp, then remove with rm")
-    _check_removable(old)
-    if old.is_same(goal):
-        raise OSError(errno.EINVAL, "source and target are the same", old.url)
-    is_folder = bool(old.fs.info(old.path)["type"] == "directory")
-    if is_folder and not recursive:
-        raise IsADirectoryError(errno.EISDIR, "it is a directory: move it with -r", old.url)
-    if is_folder and goal.is_within(old):
-        raise OSError(errno.EINVAL, f"a directory cannot be moved into itself, as {goal.url}", old.url)
-    if goal.fs.isdir(goal.path):
-        raise IsADirectoryError(errno.EISDIR, "a directory of that name exists, and would be replaced", goal.url)
-    if is_folder and goal.fs.exists(goal.path):
-        raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a directory would replace it", goal.url)
-    return is_folder
-
-
-def _check_removable(location: Location) -> None:
-    """Refuse what holds everything, and what is kept for ever.
-
-    Raises
-    ------
-    click.UsageError
-        It is a bucket, or the root of a disk.
-    NotImplementedError
-        It is in a coffer, or one.
-    """
-    _check_changeable(location)
-    if isinstance(location.fs, BucketFileSystem) and "/" not in location.path:
-        ways = (
-            f"use the web console; to empty it: cosv4fs rm -r '{location.url}/*'"
-            if location.path
-            else "name a path in one"
-        )
-        raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
-    if location.is_local and location.canonical == Path(location.canonical).anchor:
-        raise click.UsageError(f"{location.url}: everything on this machine is neither moved nor removed")
-
-
-def _check_changeable(location: Location) -> None:
-    if not location.capabilities.replaces_files:
-        raise NotImplementedError(f"{location.url}: it can be neither moved nor removed, {_KEPT}")
-
-
 def _check_free(location: Location) -> None:
-    """Refuse to replace what is kept for ever; asked where nothing is copied, so that nobody else refuses."""
+    """Refuse to replace a write-once file in a dry run, where no server does."""
     if not location.capabilities.replaces_files and location.fs.isfile(location.path):
-        raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {_KEPT}", location.url)
+        raise FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {WRITE_ONCE}", location.url)
 
 
-def _differs(pair: Pair, reason: str) -> OSError:
-    if pair.refusal:
-        return _refusal(pair)
-    text = f"another file is there ({reason} differs) and cannot be replaced by {pair.source.url}, {_KEPT}"
-    return FileExistsError(errno.EEXIST, text, pair.target.url)
+def _record_differences(difference: Difference, failures: FailureLog) -> None:
+    """Record the files of a write-once target that differ from their sources."""
+    for pair, reason in difference.copies:
+        if reason == "new":
+            continue
+        text = f"the file differs ({reason}) and cannot be replaced by {pair.source.url}, {WRITE_ONCE}"
+        error = FileExistsError(errno.EEXIST, text, pair.target.url)
+        failures.record(_refusal(pair) if pair.refusal else error, pair)
 
 
-def _remove(location: Location, recursive: bool, dry_run: bool) -> bool:
-    """Remove a file or a directory, and nothing else that its name would fit as a pattern; tell which it was."""
-    is_folder = bool(location.fs.info(location.path)["type"] == "directory")
-    if is_folder and not recursive:
-        raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
-    if is_folder:
-        _check_literal(location)
-    if not dry_run and not is_folder and has_magic(location.path):
-        location.fs.rm_file(location.path)
-    elif not dry_run:
-        location.fs.rm(location.path, recursive=is_folder)
-    return is_folder
-
-
-def _move(old: Location, goal: Location, is_folder: bool) -> None:
-    """Move one file or directory, and nothing else that its name would fit as a pattern."""
-    if _takes_names_literally(old):
-        old.fs.mv(old.path, goal.path, recursive=is_folder)
-    elif "recursive" not in signature(old.fs.mv).parameters:
-        # a rename of the filesystem's own
-        old.fs.mv(old.path, goal.path)
-    elif is_folder or not has_magic(old.path):
-        _check_literal(old)
-        old.fs.mv(old.path, goal.path, recursive=is_folder)
-    else:
-        before = _state(old)
-        old.fs.cp_file(old.path, goal.path)
-        if _state(old) != before:
-            text = f"it changed while it was moved: {goal.url} has what it was before, and it stays: move it again"
-            raise OSError(errno.ESTALE, text, old.url)
-        old.fs.rm_file(old.path)
-
-
-def _state(location: Location) -> dict[str, Any]:
-    """Return what tells one content of a file from another, on any filesystem."""
-    location.fs.invalidate_cache(location.fs._parent(location.path))
-    # SFTP calls the time of the last reading so
-    return {name: value for name, value in location.fs.info(location.path).items() if name != "time"}
-
-
-def _takes_names_literally(location: Location) -> bool:
-    """Return whether a filesystem's `rm` and `mv` of an existing path mean it alone; elsewhere ``[1]`` is a pattern."""
-    return location.is_local or isinstance(location.fs, ObjectFileSystem)
-
-
-def _check_literal(location: Location) -> None:
-    """Refuse a directory whose name would be taken for a pattern, which others fit as well.
-
-    Raises
-    ------
-    NotImplementedError
-        It is such a directory.
-    """
-    if has_magic(location.path) and not _takes_names_literally(location):
-        text = "its filesystem takes the name for a pattern, so that other directories would go with it"
-        raise NotImplementedError(f"{location.url}: {text}: remove or move the files in it")
-
-
-def _tell(session: Session, pairs: list[Pair], dry_run: bool, failures: FailureLog) -> None:
-    rows = [_described(pair, failures) for pair in pairs]
+def _report(session: Session, pairs: list[Pair], dry_run: bool, failures: FailureLog) -> None:
+    rows = [_row(pair, failures) for pair in pairs]
     size = human_size(sum(row["size"] for row in rows if row["error"] is None))
     verb = "would copy" if dry_run else "copied"
     done = f"{verb} {sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
@@ -407,15 +225,15 @@ def _tell(session: Session, pairs: list[Pair], dry_run: bool, failures: FailureL
             session.say(f"would copy {row['source']} to {row['target']}")
     if not (session.as_json or failures.count):
         click.echo(done, err=True)
-    # of a single file, everything was said by its failure
+    # the failure of a single file says everything
     failures.exit(done if len(rows) > 1 else "")
 
 
-def _tell_sync(
-    session: Session, difference: Difference, gone: Iterable[Location], dry_run: bool, failures: FailureLog
+def _report_sync(
+    session: Session, difference: Difference, deleted: Iterable[Location], dry_run: bool, failures: FailureLog
 ) -> None:
-    copies = [_described(pair, failures) | {"reason": reason} for pair, reason in difference.copies]
-    deletions = [location.url for location in gone if failures.reason(location) is None]
+    copies = [_row(pair, failures) | {"reason": reason} for pair, reason in difference.copies]
+    deletions = [location.url for location in deleted if failures.reason(location) is None]
     if session.as_json:
         found = {"copies": copies, "deletions": deletions, "same": difference.same, "undated": difference.undated}
         session.show_json(found | {"failed": failures.count, "dry_run": dry_run})
@@ -426,12 +244,12 @@ def _tell_sync(
         session.say(f"{copy} {row['source']} to {row['target']} ({row['reason']})")
     for url in deletions:
         session.say(f"{delete} {url}")
-    click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} alike", err=True)
+    click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} unchanged", err=True)
     if difference.undated:
-        text = f"{difference.undated} of them by their size alone, as not both sides tell times: see --checksum"
+        text = f"compared {difference.undated} by size only, because one side has no times: see --checksum"
         click.echo(f"cosv4fs: {text}", err=True)
 
 
-def _described(pair: Pair, failures: FailureLog) -> dict[str, Any]:
+def _row(pair: Pair, failures: FailureLog) -> dict[str, Any]:
     error = failures.reason(pair)
     return {"source": pair.source.url, "target": pair.target.url, "size": pair.size, "error": error}

@@ -1,4 +1,4 @@
-"""The command that diagnoses credentials, clock and permissions: doctor."""
+"""The command doctor, which diagnoses credentials, clock and permissions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ import click
 from cosv4fs import paths
 from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.cli.failures import DIFFERENT, describe
-from cosv4fs.cli.session import Ours, Session
+from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
 from cosv4fs.namespace import Levels
 from cosv4fs.options import variables_of
 
-__all__ = ["COMMANDS"]
-
 _CLOCK_LIMIT = 60.0
-"""Seconds of difference from which on it is worth a remark; the client copes with more."""
+"""Seconds of clock difference that are reported. The client corrects larger differences itself."""
 
 _DAY = 86400.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look has shown: ``ok``, ``note`` or ``problem``, about what, and in words."""
+    """The result of one check.
+
+    Parameters
+    ----------
+    state : str
+        ``ok``, ``note`` or ``problem``.
+    subject : str
+        What was checked.
+    text : str
+        The result in words.
+    """
 
     state: str
     subject: str
@@ -43,8 +51,8 @@ class Finding:
 @click.option(
     "--write",
     is_flag=True,
-    help="Also try to write, move and delete a small file below URL; in a coffer, from which no file could be "
-    "deleted, an upload is begun and given up.",
+    help="Also write, move and delete a small file in URL; in a coffer, where files cannot be deleted, begin and "
+    "abort an upload.",
 )
 @click.pass_obj
 def doctor(session: Session, url: str, write: bool) -> None:
@@ -69,27 +77,27 @@ COMMANDS = (doctor,)
 
 def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
     try:
-        fs, path = session.ours(url)
+        fs, path = session.cos_filesystem(url)
     except (ValueError, TypeError) as error:
         yield Finding("problem", "configuration", describe(error))
         return
     if not path:
-        needed = "a coffer: cdcs://coffer-APPID" if _is_coffer(fs) else f"a bucket: {fs.protocol}://bucket"
-        raise click.UsageError(f"doctor needs {needed}")
+        expected = "a coffer: cdcs://coffer-APPID" if _is_coffer(fs) else f"a bucket: {fs.protocol}://bucket"
+        raise click.UsageError(f"name {expected}")
     yield Finding("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
-    looks = _COFFER_LOOKS if _is_coffer(fs) else _BUCKET_LOOKS
-    writing = _beginning if _is_coffer(fs) else _writing
-    for check in (_clock, *looks, *([writing] if write else []), _unfinished):
+    checks = _COFFER_CHECKS if _is_coffer(fs) else _BUCKET_CHECKS
+    writing = _coffer_writing if _is_coffer(fs) else _writing
+    for check in (_clock, *checks, *([writing] if write else []), _unfinished):
         finding = check(fs, bucket, path)
         if finding is not None:
             yield finding
-        if finding is not None and finding.state == "problem" and check in (_clock, *looks[:-1]):
-            # without these nothing else can work: more lines would only hide the cause
+        if finding is not None and finding.state == "problem" and check in (_clock, *checks[:-1]):
+            # the later checks would fail, too, and hide the cause
             return
 
 
-def _configuration(fs: Ours) -> str:
+def _configuration(fs: CosFileSystem) -> str:
     config = fs.config
     who = "no credentials (anon)" if config.anon else f"secret_id {config.secret_id[:4]}…"
     appid = f"appid {config.appid}, " if config.appid else ""
@@ -98,24 +106,24 @@ def _configuration(fs: Ours) -> str:
     return f"{appid}{who}{token}, {region}API at {config.api_root}"
 
 
-def _is_coffer(fs: Ours) -> bool:
+def _is_coffer(fs: CosFileSystem) -> bool:
     return fs.capabilities.container == "coffer"
 
 
-def _clock(fs: Ours, bucket: str, path: str) -> Finding:
+def _clock(fs: CosFileSystem, bucket: str, path: str) -> Finding:
     try:
         difference = fs.client.clock_difference(bucket)
     except (CosConnectionError, CosTimeoutError) as error:
         known = fs.config.protocol.has_regions and not fs.config.endpoint
         where = f"is region={fs.config.region!r} right" if known else f"is {fs.config.api_root} right"
-        return Finding("problem", "connection", f"{error.strerror}; {where}, and does a proxy stand in between?")
+        return Finding("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
     if difference is None:
-        return Finding("note", "clock", "the server tells no time to compare with")
+        return Finding("note", "clock", "the server sends no time to compare with")
     if abs(difference) < _CLOCK_LIMIT:
-        return Finding("ok", "clock", "agrees with the server's")
+        return Finding("ok", "clock", "agrees with the server")
     way = "behind" if difference > 0 else "ahead of"
-    text = f"this machine's clock is {abs(difference):.0f} seconds {way} the server's; signatures follow the server's"
-    return Finding("note", "clock", f"{text} after a first refusal, but set the clock right")
+    text = f"the local clock is {abs(difference):.0f} seconds {way} the server's"
+    return Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
 
 
 def _credentials(fs: BucketFileSystem, bucket: str, path: str) -> Finding | None:
@@ -137,11 +145,11 @@ def _credentials(fs: BucketFileSystem, bucket: str, path: str) -> Finding | None
     return Finding("ok", "credentials", f"accepted for bucket {bucket}")
 
 
-def _refused(fs: Ours, error: CosPermissionError) -> Finding:
-    told = variables_of(fs.config.protocol)
-    names = [told[name] for name in ("appid", "secret_id", "secret_key") if name in told]
+def _refused(fs: CosFileSystem, error: CosPermissionError) -> Finding:
+    variables = variables_of(fs.config.protocol)
+    names = [variables[name] for name in ("appid", "secret_id", "secret_key") if name in variables]
     if fs.config.security_token:
-        names.append(told["security_token"])
+        names.append(variables["security_token"])
     return Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
 
 
@@ -157,7 +165,9 @@ def _downloads(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
-        return Finding("note", "reading", f"there is no file in {path} to try it with; downloads come from {root}")
+        return Finding(
+            "note", "reading", f"not checked, because there is no file in {path}; downloads come from {root}"
+        )
     try:
         fs.cat_file(file, 0, 1)
     except OSError as error:
@@ -173,15 +183,15 @@ def _writing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
             fs.mv(name, f"{name}-moved")
             name = f"{name}-moved"
             if fs.cat_file(name) != b"cosv4fs doctor":
-                return Finding("problem", "writing", f"{name}: what was read is not what was written")
+                return Finding("problem", "writing", f"{name}: the content read differs from the content written")
         finally:
             fs.rm_file(name)
     except OSError as error:
         return Finding("problem", "writing", describe(error))
-    return Finding("ok", "writing", "a file could be written, moved, read and deleted")
+    return Finding("ok", "writing", "a file was written, moved, read and deleted")
 
 
-# -- coffers: never asked for more than a page, which may be all that there is time for --------------------------------
+# -- coffers: checks request one page at most, because a whole listing may take too long -------------------------------
 
 
 def _coffer(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
@@ -198,16 +208,16 @@ def _coffer(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
 
 
 def _region(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
-    """Compare the region that is asked for objects with those that hold them."""
+    """Compare the configured region with those of the coffer."""
     try:
         found = next((each for each in fs.client.list_coffers() if each.name == coffer), None)
     except OSError as error:
-        return Finding("note", "region", f"where the coffer is cannot be told: {describe(error)}")
+        return Finding("note", "region", f"the region of the coffer is unknown: {describe(error)}")
     if found is None:
-        return Finding("note", "region", "where the coffer is cannot be told: it belongs to another account")
+        return Finding("note", "region", "the region of the coffer is unknown: it belongs to another account")
     where, mine = ", ".join(found.locations), fs.config.region
     if mine and mine not in found.locations:
-        # an endpoint is asked whatever the region says
+        # a configured endpoint takes precedence over the region
         state = "note" if fs.config.endpoint else "problem"
         return Finding(state, "region", f"{coffer} is in {where}, not in {mine}: set CDCS_REGION")
     return Finding("ok", "region", f"{coffer} is in {where}")
@@ -219,11 +229,11 @@ def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
     except OSError as error:
         return Finding("problem", "listing", describe(error))
     count = f"{len(infos)} file{'' if len(infos) == 1 else 's'}{'' if is_all else ' and more'}"
-    return Finding("ok", "listing", f"{count} in {path} and below")
+    return Finding("ok", "listing", f"{count} in {path} and its subdirectories")
 
 
 def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[dict[str, Any]], bool]:
-    """Return infos of files below a path, or of the file that it is, and whether these are all."""
+    """Return infos of a file, or of files in a directory, and whether these are all."""
     known = fs.info(path)
     if known["type"] == "file":
         return [known], True
@@ -235,7 +245,7 @@ def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[dic
 def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
     file = next((info["name"] for info in _coffer_page(fs, coffer, path)[0] if info["size"]), None)
     if file is None:
-        return Finding("note", "reading", f"there is no file below {path} to try it with")
+        return Finding("note", "reading", f"not checked, because there is no file in {path}")
     try:
         fs.cat_file(file, 0, 1)
     except OSError as error:
@@ -243,20 +253,20 @@ def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
     return Finding("ok", "reading", f"{file} can be read")
 
 
-def _beginning(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
-    """Begin an upload and give it up: a file that was written could never be removed."""
+def _coffer_writing(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
+    """Begin and abort an upload: a complete file could not be removed."""
     key = f"{paths.directory_key(path)[1]}cosv4fs-doctor-{secrets.token_hex(6)}"
     try:
         fs.client.abort(coffer, key, fs.client.initiate(coffer, key))
     except OSError as error:
         return Finding("problem", "writing", describe(error))
-    text = "an upload could be begun and was given up; no file was written, because none could ever be removed"
+    text = "an upload was begun and aborted; no file was written, because files in coffers cannot be removed"
     return Finding("ok", "writing", text)
 
 
-def _unfinished(fs: Ours, bucket: str, path: str) -> Finding:
+def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> Finding:
     try:
-        # of some nobody knows when they were begun
+        # an mtime of 0 means that the service reports no time
         old = [upload for upload in fs.uploads(path) if 0 < upload["mtime"] < time.time() - _DAY]
     except OSError as error:
         return Finding("problem", "unfinished uploads", describe(error))
@@ -266,7 +276,7 @@ def _unfinished(fs: Ours, bucket: str, path: str) -> Finding:
     return Finding("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
 
 
-_BUCKET_LOOKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (_credentials, _listing, _downloads)
-_COFFER_LOOKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (
+_BUCKET_CHECKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (_credentials, _listing, _downloads)
+_COFFER_CHECKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (
     _coffer, _region, _coffer_listing, _coffer_downloads,
 )  # fmt: skip

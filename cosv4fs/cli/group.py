@@ -11,27 +11,24 @@ from typing import Any
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import copy, doctor, migrate, serve, show, uploads
+from cosv4fs.cli import copy, doctor, migrate, move, serve, show, uploads
 from cosv4fs.cli.failures import EPILOG, Group, printable
 from cosv4fs.cli.session import Session, options_from
-
-__all__ = ["cli"]
-
 
 _SECRET = re.compile(
     r"([?&][^=&\s\"]*(?:sign|sig|token|key|secret|credential|auth)[^=&\s\"]*=)[^&\s\"]+", re.IGNORECASE
 )
-"""What in a URL opens something to whoever reads it."""
+"""Credentials in the query of a URL."""
 
 
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
 @click.option(
     "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
-    help="An option of the filesystem, such as region=gz; cdcs.region=ap-tianjin and s3.anon=true are those of one "
-    "protocol. Repeatable.",
+    help="Set a filesystem option, such as region=gz, or for one protocol only: cdcs.region=ap-tianjin, s3.anon=true. "
+    "Repeatable.",
 )  # fmt: skip
-@click.option("--endpoint", metavar="URL", help="The same as -o endpoint=URL.")
+@click.option("--endpoint", metavar="URL", help="Same as -o endpoint=URL.")
 @click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
 @click.option("--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal.")
 @click.option("--debug", is_flag=True, help="Log every request on stderr, and show tracebacks.")
@@ -44,14 +41,14 @@ def cli(
     progress: bool | None,
     debug: bool,
 ) -> None:
-    """Work with Tencent COS buckets behind the old JSON API, as cosv4://bucket/dir/name; those of COS v3 are cosv3://.
+    """Work with Tencent COS buckets behind the old JSON API: cosv4://bucket/dir/name, or cosv3:// for COS v3.
 
-    Write-once coffers of the Data Coffer Service are used as cdcs://coffer-APPID/dir/name; cdcs:// alone lists them.
+    Write-once coffers of the Data Coffer Service are cdcs://coffer-APPID/dir/name; cdcs:// alone lists them.
 
     Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o; for cosv3:// from
     COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY; for cdcs:// from CDCS_SECRET_ID, CDCS_SECRET_KEY and CDCS_REGION,
-    with temporary keys also CDCS_SECURITY_TOKEN. Everything that
-    fsspec knows can be the other side of cp and sync: local paths, s3://, gs://, sftp://.
+    and CDCS_SECURITY_TOKEN for temporary keys. cp, sync and migrate also accept all other fsspec URLs, such as local
+    paths, s3://, gs:// and sftp://.
     """
     if debug:
         _log_requests(context)
@@ -61,9 +58,9 @@ def cli(
 
 
 class _OneLine(logging.Formatter):
-    """Writes a record on one line, and a traceback indented behind it, without characters that command a terminal.
+    """Formats a record as one line, and a traceback as indented lines, without terminal control characters.
 
-    Names, paths and what servers say are anybody's: they could forge records.
+    File names and server messages are untrusted: they could otherwise forge records.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -74,9 +71,9 @@ class _OneLine(logging.Formatter):
 
 
 def _log_requests(context: click.Context) -> None:
-    """Let requests and this package's remarks be logged on stderr while the command runs.
+    """Log requests and the messages of this package on stderr while the command runs.
 
-    Other loggers stay quiet: those of other filesystems' packages tell whole headers, with signatures.
+    Loggers of other filesystem packages stay off, because some log headers with signatures.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(name)s: %(message)s"))
@@ -95,6 +92,6 @@ def _without_secrets(record: logging.LogRecord) -> bool:
     return True
 
 
-for family in (show, copy, migrate, uploads, doctor, serve):
+for family in (show, copy, move, migrate, uploads, doctor, serve):
     for command in family.COMMANDS:
         cli.add_command(command)

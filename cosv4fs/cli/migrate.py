@@ -1,4 +1,4 @@
-"""The command that moves the data of a bucket elsewhere: migrate."""
+"""The command migrate, and its progress display."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from cosv4fs.migrate.migration import Report, Watcher, migrate
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COMMANDS"]
 
 _INTERVAL = 10.0
-"""Seconds between two lines about the progress, where there is no bar."""
+"""Seconds between progress lines when there is no progress bar."""
 
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 
 
-@click.command("migrate", short_help="Move the data of a bucket to any other filesystem.")
+@click.command("migrate", short_help="Copy a whole bucket or directory, over many runs.")
 @click.argument("source")
 @click.argument("target")
-@click.option("--verify", is_flag=True, help="Compare every file at the target with what was read, by its content.")
-@click.option("--manifest", metavar="FILE", help="What remembers the work; default: a file in the user's state folder.")
-@click.option("--no-overwrite", is_flag=True, help="Files at the target with another content stay, and are failures.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Files at once.")
-@click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786; local for a new one.")
-@click.option("--report", metavar="FILE", help="Write a line for every file: CSV for *.csv, else JSON.")
+@click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")
+@click.option("--manifest", metavar="FILE", help="Database for the progress; default: in the user's state directory.")
+@click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Files in parallel.")
+@click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
+@click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
 @click.pass_obj
 def migrate_(
     session: Session,
@@ -49,14 +48,14 @@ def migrate_(
     scheduler: str | None,
     report: str | None,
 ) -> None:
-    """Move the data of a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
+    """Copy a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
 
-    The same command again goes on where an interrupted run stopped, retries what failed, and takes what is new or has
-    changed. What was verified is not copied again. The source stays as it is. cdcs://coffer-APPID/dir can be either; as
-    the target it keeps every file that it has, and a source file with another content is a failure.
+    Repeat the command to resume an interrupted run, to retry failed files, and to copy new and changed files. Complete
+    files are not copied again. The source is never changed. Source and target may be coffers, cdcs://coffer-APPID/dir;
+    a coffer keeps its files, so files that differ there are reported as failed.
     """
     for url in (source, target):
-        # so that errors tell the right protocol
+        # error messages need the protocol of each URL
         session.location(url)
     options = _options(session, source, target) if scheduler else session.options
     with Display(session) as watcher:
@@ -64,7 +63,7 @@ def migrate_(
             source, target, options=options, manifest=manifest, verify=verify, overwrite=not no_overwrite, jobs=jobs,
             scheduler=scheduler, watcher=watcher, rows=report,
         )  # fmt: skip
-    _tell(session, result)
+    _report(session, result)
     if result.failed:
         sys.exit(FAILED)
 
@@ -73,7 +72,7 @@ COMMANDS = (migrate_,)
 
 
 def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
-    """Return the options with the account that this process took from its environment: workers have another."""
+    """Return the options, completed with the account from this process's environment, which workers do not see."""
     options = {name: dict(values) for name, values in session.options.items()}
     for url in urls:
         fs = session.location(url).fs
@@ -85,13 +84,13 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
 
 
 class Display(Watcher):
-    """Shows progress: a bar, or now and then a line, or nothing where output is JSON."""
+    """Shows progress as a bar or as occasional lines; shows nothing if the output is JSON."""
 
     def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self._session, self._clock = session, clock
         self._mutex = threading.Lock()
         self._files = self._size = self._done = self._moved = self._failed = self._listed = 0
-        self._told = clock()
+        self._last_line = clock()
         self._bar: Any = None
 
     def __enter__(self) -> Self:
@@ -106,6 +105,7 @@ class Display(Watcher):
             self._bar.close()
 
     def listed(self, count: int) -> None:
+        """See `Watcher.listed`."""
         with self._mutex:
             self._listed += count
             if self._bar is not None:
@@ -113,6 +113,7 @@ class Display(Watcher):
             self._say(f"listed {self._listed:,} files")
 
     def planned(self, files: int, size: int) -> None:
+        """See `Watcher.planned`."""
         with self._mutex:
             self._files, self._size = files, size
             if self._bar is not None:
@@ -124,6 +125,7 @@ class Display(Watcher):
                 )
 
     def moved(self, size: int) -> None:
+        """See `Watcher.moved`."""
         with self._mutex:
             self._moved += size
             if self._bar is not None:
@@ -131,6 +133,7 @@ class Display(Watcher):
             self._say_progress()
 
     def done(self, outcome: Outcome) -> None:
+        """See `Watcher.done`."""
         with self._mutex:
             self._done += 1
             self._failed += outcome.state == "failed"
@@ -147,21 +150,21 @@ class Display(Watcher):
         )
 
     def _say(self, text: str) -> None:
-        """Print a line, unless there is a bar or the last line is young."""
+        """Print a line, unless there is a bar or the last line is too recent."""
         now = self._clock()
-        if self._bar is None and not self._session.as_json and now - self._told >= _INTERVAL:
-            self._told = now
+        if self._bar is None and not self._session.as_json and now - self._last_line >= _INTERVAL:
+            self._last_line = now
             click.echo(f"cosv4fs migrate: {text}", err=True)
 
 
-def _tell(session: Session, report: Report) -> None:
+def _report(session: Session, report: Report) -> None:
     if session.as_json:
         session.show_json(report.as_dict())
         return
-    for path, error in report.failures[:_MOST_FAILURES]:
+    for path, error in report.failures[:_MAX_FAILURES]:
         click.echo(f"failed: {path}: {error}", err=True)
-    if report.failed > _MOST_FAILURES:
-        click.echo(f"and {report.failed - _MOST_FAILURES:,} more: --report FILE names all", err=True)
+    if report.failed > _MAX_FAILURES:
+        click.echo(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all", err=True)
     click.echo(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
     click.echo(
         f"copied {report.copied:,} ({human_size(report.copied_bytes)}), found there {report.found:,}, "

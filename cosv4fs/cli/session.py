@@ -1,4 +1,4 @@
-"""What all commands share: options of filesystems, output for people or scripts, and progress."""
+"""What all commands share: filesystem options, output as text or JSON, progress and parallel work."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
-__all__ = ["Crew", "Ours", "Session", "options_from"]
-
 A = TypeVar("A")
-Ours: TypeAlias = BucketFileSystem | CofferFileSystem
-"""The filesystems of this package."""
+CosFileSystem: TypeAlias = BucketFileSystem | CofferFileSystem
+"""Filesystems of this package."""
 
 _PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
 _OURS = tuple(_PROTOCOLS)
 _ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
+WRITE_ONCE = "because coffers are write-once: files are removed only by the lifecycle rules"
+"""The end of messages that refuse to change a file in a coffer."""
+
 _LOOK_EVERY = 0.1
 """Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
@@ -45,11 +46,11 @@ class Session:
     Parameters
     ----------
     options : dict
-        Options of filesystems, by protocol.
+        Filesystem options by protocol.
     as_json : bool
-        Whether output is JSON.
+        Whether to print JSON.
     progress : bool
-        Whether progress is shown on stderr.
+        Whether to show progress on stderr.
     """
 
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -58,28 +59,28 @@ class Session:
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def location(self, url: str) -> Location:
-        """Return the filesystem and the path of a URL or a local path."""
+        """Resolve a URL or local path."""
         location = open_location(url, self.options)
         if isinstance(location.fs, ObjectFileSystem):
             self._opened.append((location.path, str(location.fs.protocol)))
         return location
 
     def url(self, path: str) -> str:
-        """Return the URL of a path in a bucket: its protocol is that of the opened location that is nearest to it."""
+        """Return the URL of a path in a bucket, with the protocol of the most similar path among those opened."""
 
-        def alike(opened: tuple[str, str]) -> int:
+        def common_parts(opened: tuple[str, str]) -> int:
             pairs = zip(path.split("/"), opened[0].split("/"), strict=False)
             return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-        return f"{max(self._opened, key=alike, default=('', _OURS[0]))[1]}://{path}"
+        return f"{max(self._opened, key=common_parts, default=('', _OURS[0]))[1]}://{path}"
 
-    def ours(self, url: str) -> tuple[Ours, str]:
+    def cos_filesystem(self, url: str) -> tuple[CosFileSystem, str]:
         """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL.
 
         Raises
         ------
         click.UsageError
-            The URL is of another kind.
+            The URL has another protocol.
         """
         location = self.location(url)
         if not isinstance(location.fs, (BucketFileSystem, CofferFileSystem)):
@@ -87,7 +88,7 @@ class Session:
         return location.fs, location.path
 
     def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
-        """Print rows: each as a line, or all as one JSON array."""
+        """Print rows, one per line or all as one JSON array."""
         if self.as_json:
             self.show_json(list(rows))
             return
@@ -95,20 +96,25 @@ class Session:
             self.say(line(row))
 
     def say(self, text: str) -> None:
-        """Print lines; on a terminal without characters that would command it."""
+        """Print lines; on a terminal, without control characters."""
         if sys.stdout.isatty():
             text = "\n".join(map(printable, text.split("\n")))
         click.echo(_writable(text))
 
     def show_json(self, value: Any) -> None:
-        """Print anything as JSON."""
+        """Print a value as JSON."""
         click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     @contextmanager
     def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
-        """Show a bar for bytes on stderr, where progress is wanted, and lend what advances it.
+        """Show a progress bar on stderr, if enabled, and yield the function that advances it.
 
-        `total` is None where nobody knows it.
+        Parameters
+        ----------
+        total : int or None
+            Bytes in all; None if unknown.
+        title : str
+            The label of the bar.
         """
         if not self.progress:
             yield lambda _count: None
@@ -116,7 +122,7 @@ class Session:
         try:
             from tqdm import tqdm  # noqa: PLC0415 - only needed here
         except ImportError as error:
-            raise ImportError("tqdm is not installed; pip install 'cosv4fs[cli]' brings it") from error
+            raise ImportError("tqdm is not installed; run pip install 'cosv4fs[cli]'") from error
         lock = threading.Lock()
         with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
 
@@ -128,7 +134,7 @@ class Session:
 
 
 def _writable(text: str) -> str:
-    """Return a text as standard output takes it: local names need not be text, and become escapes then."""
+    """Escape what standard output cannot encode, such as local file names that are not UTF-8."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
         text.encode(encoding, sys.stdout.errors or "strict")

@@ -1,4 +1,4 @@
-"""The commands that only look: ls, tree, du, stat, cat, sign."""
+"""The commands that change nothing: ls, tree, du, stat, cat, sign."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ from cosv4fs.migrate.listing import modification_time
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
 
-__all__ = ["COMMANDS"]
-
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-l", "--long", "is_long", is_flag=True, help="With size and time.")
-@click.option("-h", "--human-readable", "human", is_flag=True, help="With -l: sizes as 1.5 MiB.")
-@click.option("-R", "--recursive", is_flag=True, help="Everything below, too.")
-@click.option("-d", "--directory", "itself", is_flag=True, help="The directory itself, not what is in it.")
+@click.option("-l", "--long", "is_long", is_flag=True, help="Show size and time.")
+@click.option("-h", "--human-readable", "human", is_flag=True, help="With -l, show sizes as 1.5 MiB.")
+@click.option("-R", "--recursive", is_flag=True, help="List subdirectories, too.")
+@click.option("-d", "--directory", "itself", is_flag=True, help="List the directory itself, not its contents.")
 @click.pass_obj
 def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recursive: bool, itself: bool) -> None:
-    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' work, too; cdcs:// lists the coffers."""
+    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' are expanded; cdcs:// lists the coffers."""
 
     def line(row: dict[str, Any]) -> str:
         name = str(row["url"]) + ("/" if row["type"] == "directory" else "")
@@ -46,13 +44,13 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
 
 @click.command()
 @click.argument("url")
-@click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="At most so many levels.")
+@click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="Show at most N levels.")
 @click.pass_obj
 def tree(session: Session, url: str, level: int | None) -> None:
-    """Show a directory with everything below it."""
+    """Show a directory tree."""
     location = session.location(url)
     if location.fs.info(location.path)["type"] != "directory":
-        raise NotADirectoryError(20, "it is a file: ls or stat shows it", location.url)
+        raise NotADirectoryError(20, "it is a file: use ls or stat", location.url)
     if session.as_json:
         session.show_json(_nested(location, level))
         return
@@ -67,11 +65,11 @@ def tree(session: Session, url: str, level: int | None) -> None:
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-h", "--human-readable", "human", is_flag=True, help="Sizes as 1.5 MiB.")
-@click.option("-s", "--summarize", is_flag=True, help="Only the sum of each argument, not its directories.")
+@click.option("-h", "--human-readable", "human", is_flag=True, help="Show sizes as 1.5 MiB.")
+@click.option("-s", "--summarize", is_flag=True, help="Show one total per argument, without its subdirectories.")
 @click.pass_obj
 def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) -> None:
-    """Add up the sizes of files."""
+    """Show the total size of the files in each directory."""
 
     def line(row: dict[str, Any]) -> str:
         size = human_size(row["size"]) if human else str(row["size"])
@@ -84,22 +82,22 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.pass_obj
 def stat(session: Session, urls: tuple[str, ...]) -> None:
-    """Show everything that is known about files or directories."""
+    """Show all available information about files or directories."""
     locations = [location for url in urls for location in expand_pattern(session.location(url))]
     infos = [{"url": location.url} | location.fs.info(location.path) for location in locations]
     if session.as_json:
         session.show_json(infos)
         return
     for number, info in enumerate(infos):
-        session.say(("\n" if number else "") + "\n".join(f"{name}: {_told(name, info[name])}" for name in info))
+        session.say(("\n" if number else "") + "\n".join(f"{name}: {_readable(name, info[name])}" for name in info))
 
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("--range", "span", metavar="START:STOP", help="Only these bytes; -100: are the last hundred.")
+@click.option("--range", "span", metavar="START:STOP", help="Print only these bytes; -100: means the last hundred.")
 @click.pass_obj
 def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
-    """Write the contents of files to stdout, one after another."""
+    """Print the contents of files, one after another."""
     out = sys.stdout.buffer
     start, stop = _span(span)
     for location in (location for url in urls for location in expand_pattern(session.location(url))):
@@ -120,14 +118,14 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     default=3600,
     show_default=True,
     metavar="SECONDS",
-    help="How long it is valid.",
+    help="Lifetime of the URL.",
 )
 @click.pass_obj
 def sign(session: Session, url: str, expires: int) -> None:
     """Print an http(s) URL that downloads one file without credentials.
 
-    Anybody with it can read the file until it expires, and also files whose paths begin with this file's path. Coffers,
-    cdcs://, have no such URLs.
+    Until it expires, anyone with the URL can read the file, and any file whose path begins with the path of this one.
+    Coffers (cdcs://) do not support signed URLs.
     """
     location = session.location(url)
     info = location.fs.info(location.path)
@@ -137,9 +135,9 @@ def sign(session: Session, url: str, expires: int) -> None:
         signed = location.fs.sign(location.path, expiration=expires)
     except NotImplementedError as error:
         if isinstance(location.fs, CofferFileSystem):
-            text = "coffers have no signed URLs, they want signatures in headers only; cp and cat read the file"
+            text = "coffers do not support signed URLs, because they accept signatures only in headers: use cp or cat"
             raise NotImplementedError(f"{location.url}: {text}") from error
-        raise click.UsageError(f"{url}: this filesystem has no URLs that could be signed") from error
+        raise click.UsageError(f"{url}: this filesystem does not support signed URLs") from error
     if session.as_json:
         session.show_json({"url": location.url, "signed": signed, "expires": expires})
     else:
@@ -169,8 +167,8 @@ def _time(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _told(name: str, value: Any) -> str:
-    """Return a value as people read it: times of day instead of seconds since 1970."""
+def _readable(name: str, value: Any) -> str:
+    """Format a value; times are in Unix seconds."""
     is_time = name in ("created", "mtime", "modified", "ctime", "atime") and isinstance(value, (int, float))
     return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds") if is_time else str(value)
 
@@ -204,7 +202,7 @@ def _nested(location: Location, level: int | None) -> list[dict[str, Any]]:
 def _sums(location: Location, summarize: bool) -> list[dict[str, Any]]:
     files = location.fs.find(location.path, detail=True)
     if not files:
-        # an empty directory is a sum, a path that is not there an error
+        # the total of an empty directory is 0, but a missing one is an error
         location.fs.info(location.path)
     sums: dict[str, list[int]] = {location.path: [0, 0]}
     for name, info in files.items():

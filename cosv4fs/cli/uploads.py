@@ -1,4 +1,4 @@
-"""The commands about uploads that were never finished."""
+"""The commands uploads ls, resume, abort and clean."""
 
 from __future__ import annotations
 
@@ -8,39 +8,37 @@ from typing import Any
 import click
 
 from cosv4fs.cli.failures import FailureLog, Group
-from cosv4fs.cli.session import Ours, Session
+from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import ByteProgress
-
-__all__ = ["COMMANDS"]
 
 _DAY = 86400.0
 
 
 @click.group(cls=Group)
 def uploads() -> None:
-    """See, continue and give up uploads that were never finished."""
+    """List, resume, abort and clean up unfinished uploads."""
 
 
 @uploads.command("ls")
 @click.argument("url")
 @click.pass_obj
 def list_(session: Session, url: str) -> None:
-    """List the unfinished uploads of a file, or below a directory."""
+    """List the unfinished uploads of a file or in a directory."""
     fs, path = _directory(session, url)
     session.show(fs.uploads(path), lambda row: _line(fs, row))
 
 
-@uploads.command(short_help="Continue what an interrupted cp or put left.")
+@uploads.command(short_help="Resume interrupted uploads of local files.")
 @click.argument("url", required=False)
 @click.pass_obj
 def resume(session: Session, url: str | None) -> None:
-    """Continue what an interrupted cp or put of this user left, in all buckets of cosv4:// or below URL.
+    """Resume interrupted uploads that this user started with cp or put, in URL or in all buckets of cosv4://.
 
-    cosv3:// is all of COS v3, cdcs:// all coffers. Only uploads of local files can be continued; a file that has
-    changed since is left alone.
+    cosv3:// stands for all buckets of COS v3, cdcs:// for all coffers. Only uploads of local files can be resumed,
+    and only if the file has not changed.
     """
-    fs, path = session.ours(url or "cosv4://")
+    fs, path = session.cos_filesystem(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
     failures = FailureLog()
     with session.bar(sum(upload["size"] for upload in pending), "uploading") as advance:
@@ -50,7 +48,7 @@ def resume(session: Session, url: str | None) -> None:
     done = [upload for upload in pending if failures.reason(upload) is None]
     session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
     if not pending and not session.as_json:
-        click.echo("there is nothing to continue", err=True)
+        click.echo("there is nothing to resume", err=True)
     failures.exit()
 
 
@@ -58,17 +56,17 @@ def resume(session: Session, url: str | None) -> None:
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.pass_obj
 def abort(session: Session, urls: tuple[str, ...]) -> None:
-    """Give up the unfinished uploads of files; complete files stay. In a coffer the names are free again."""
+    """Abort the unfinished uploads of files; complete files stay. In a coffer, this frees the name."""
     failures = FailureLog()
     aborted = []
     for url in urls:
-        fs, path = session.ours(url)
+        fs, path = session.cos_filesystem(url)
         if "/" not in path:
-            raise click.UsageError(f"{url}: name the file whose upload is to be given up; clean is for directories")
+            raise click.UsageError(f"{url}: name the file whose upload is to be aborted; for directories, use clean")
         with failures.recording():
             _abort(fs, path, url)
             aborted.append({"name": path})
-    session.show(aborted, lambda row: f"gave up {session.url(row['name'])}")
+    session.show(aborted, lambda row: f"aborted {session.url(row['name'])}")
     failures.exit()
 
 
@@ -76,11 +74,11 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
 @click.argument("url")
 @click.option(
     "--older-than", type=click.FloatRange(0), default=_DAY, metavar="SECONDS",
-    help="Leave younger ones, which may be under way; default: 86400, a day.",
+    help="Keep younger ones, which may be in progress; default: 86400, a day.",
 )  # fmt: skip
 @click.pass_obj
 def clean(session: Session, url: str, older_than: float) -> None:
-    """Remove old unfinished uploads below a directory."""
+    """Remove old unfinished uploads in a directory."""
     fs, path = _directory(session, url)
     session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(fs, row)}")
 
@@ -88,24 +86,24 @@ def clean(session: Session, url: str, older_than: float) -> None:
 COMMANDS = (uploads,)
 
 
-def _directory(session: Session, url: str) -> tuple[Ours, str]:
+def _directory(session: Session, url: str) -> tuple[CosFileSystem, str]:
     """Return the filesystem and the path of a URL that names at least a bucket or coffer."""
-    fs, path = session.ours(url)
+    fs, path = session.cos_filesystem(url)
     if not path:
         kind = fs.capabilities.container
         raise click.UsageError(f"{url}: name a {kind}, or a path in one")
     return fs, path
 
 
-def _abort(fs: Ours, path: str, url: str) -> None:
+def _abort(fs: CosFileSystem, path: str, url: str) -> None:
     try:
         fs.abort_upload(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
-def _line(fs: Ours, row: dict[str, Any]) -> str:
-    # coffers are never told how much will come
-    there = f"{human_size(row['stored'])} " + ("so far" if row["size"] is None else f"of {human_size(row['size'])}")
+def _line(fs: CosFileSystem, row: dict[str, Any]) -> str:
+    # uploads to coffers do not declare a size
+    progress = f"{human_size(row['stored'])} " + ("so far" if row["size"] is None else f"of {human_size(row['size'])}")
     hidden = "" if row["place"] == row["name"] else f"  (hidden as {fs.unstrip_protocol(row['place'])})"
-    return f"{fs.unstrip_protocol(row['name'])}  {there}{hidden}"
+    return f"{fs.unstrip_protocol(row['name'])}  {progress}{hidden}"

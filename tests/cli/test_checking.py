@@ -52,7 +52,7 @@ def test_a_clock_that_is_wrong(run, emulator):
     done = run("doctor", "cosv4://data")
     assert done.code == 0
     # the service tells whole seconds, and time passes until they are read
-    assert re.search(r"note     clock: this machine's clock is (300|29\d) seconds behind", done.out)
+    assert re.search(r"note     clock: the local clock is (300|29\d) seconds behind", done.out)
 
 
 def test_writing_that_is_refused(run, emulator, fs):
@@ -65,7 +65,7 @@ def test_writing_that_is_refused(run, emulator, fs):
 def test_a_bucket_is_needed(run):
     done = run("doctor", "cosv4://")
     assert done.code == 2
-    assert "doctor needs a bucket: cosv4://bucket" in done.err
+    assert "name a bucket: cosv4://bucket" in done.err
 
 
 @pytest.mark.protocol("cosv4")

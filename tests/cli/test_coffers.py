@@ -157,7 +157,7 @@ def test_cp_replaces_nothing_and_copies_the_others(run, here, coffers, size):
 
 def test_sync_uploads_what_is_missing(run, here, coffers):
     plant(here / "d", a="1", sub__b="2")
-    assert run("sync", "d", f"{URL}/d").err == "copied 2, deleted 0, 0 alike\n"
+    assert run("sync", "d", f"{URL}/d").err == "copied 2, deleted 0, 0 unchanged\n"
     plant(here / "d", c="3")
     later = time.time() + 100
     os.utime(here / "d" / "a", (later, later))
@@ -179,8 +179,8 @@ def test_sync_tells_of_each_file_that_differs(run, here, coffers):
         done = run("sync", *dry, "d", f"{URL}/d")
         assert (done.code, done.out) == (1, f"{does} {here}/d/new to {URL}/d/new (new)\n")
         first, second, _, last = done.err.splitlines()
-        assert first.startswith(f"cosv4fs sync: {URL}/d/changed: another file is there (content differs)")
-        assert second.startswith(f"cosv4fs sync: {URL}/d/longer: another file is there (size differs)")
+        assert first.startswith(f"cosv4fs sync: {URL}/d/changed: the file differs (content)")
+        assert second.startswith(f"cosv4fs sync: {URL}/d/longer: the file differs (size)")
         assert last.startswith("cosv4fs sync: not everything was done, 2 failed; the first: ")
     assert stored(coffers, f"{VAULT}/d") == {"changed": "1", "longer": "1", "new": "3", "same": "1"}
     found = run("--json", "sync", "--size-only", "d", f"{URL}/d").json
@@ -212,7 +212,7 @@ def test_nothing_is_moved_or_removed(run, here, files, coffers, fs, arguments):
 
 def test_there_are_no_signed_urls(run, files):
     said = one_line(run("sign", f"{URL}/in/a.csv"), 2)
-    assert said.startswith(f"cosv4fs sign: {URL}/in/a.csv: coffers have no signed URLs")
+    assert said.startswith(f"cosv4fs sign: {URL}/in/a.csv: coffers do not support signed URLs")
 
 
 def test_unfinished_uploads_hold_names_until_they_are_given_up(run, here, half, coffers):
@@ -222,7 +222,7 @@ def test_unfinished_uploads_hold_names_until_they_are_given_up(run, here, half, 
     assert (row["name"], row["size"], row["stored"]) == (f"{VAULT}/half/file", None, MIB)
     assert "an unfinished upload holds this name" in run("cp", "a", half).err
     assert run("uploads", "clean", URL).out == ""
-    assert run("uploads", "abort", half).out == f"gave up {half}\n"
+    assert run("uploads", "abort", half).out == f"aborted {half}\n"
     assert "there is no unfinished upload of this file" in one_line(run("uploads", "abort", half), 3)
     assert run("cp", "a", half).code == 0
     coffers.client.initiate(VAULT, "/half/other")
@@ -244,7 +244,7 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, vault, coffers):
         process = start("cp", "big", f"{URL}/big")
         await_hits(fault, 2, process)
         assert interrupted(process).splitlines() == [
-            "cosv4fs: the same command, or cosv4fs uploads resume cdcs://, continues where it stopped",
+            "cosv4fs: to resume, repeat the command or run cosv4fs uploads resume cdcs://",
             "cosv4fs cp: interrupted",
         ]
     finally:
@@ -253,7 +253,7 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, vault, coffers):
     assert not coffers.exists(f"{VAULT}/big")
     assert run("uploads", "resume", "cdcs://").out == f"uploaded {here}/big to {URL}/big\n"
     assert coffers.cat_file(f"{VAULT}/big") == content(40 * MIB)
-    assert run("uploads", "resume", URL).err == "there is nothing to continue\n"
+    assert run("uploads", "resume", URL).err == "there is nothing to resume\n"
 
 
 def test_a_doctor_who_leaves_nothing(run, coffers):
@@ -261,10 +261,12 @@ def test_a_doctor_who_leaves_nothing(run, coffers):
     done = run("doctor", "--write", URL)
     assert (done.code, done.err) == (0, "")
     assert [line.split(":")[0].split()[0] for line in done.out.splitlines()] == ["ok"] * 8
-    assert "no file was written, because none could ever be removed" in done.out
+    assert "no file was written, because files in coffers cannot be removed" in done.out
     assert "1 file in" in run("doctor", f"{URL}/dir/a").out
     assert (coffers.find(VAULT), coffers.uploads(VAULT)) == ([f"{VAULT}/dir/a"], [])
-    assert f"note     reading: there is no file below {SECOND}" in run("doctor", f"cdcs://{SECOND}").out
+    assert (
+        f"note     reading: not checked, because there is no file in {SECOND}" in run("doctor", f"cdcs://{SECOND}").out
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,10 +290,10 @@ def test_problems(run, before, url, subject, said):
 
 
 def test_a_doctor_on_configuration(run, monkeypatch, vault, coffers):
-    assert "doctor needs a coffer: cdcs://coffer-APPID" in run("doctor", "cdcs://").err
+    assert "name a coffer: cdcs://coffer-APPID" in run("doctor", "cdcs://").err
     assert f"note     region: {VAULT} is in ap-tianjin, not in ap-x" in run("-o", "region=ap-x", "doctor", URL).out
     vault.clock_offset = 300
-    assert "note     clock: this machine's clock is" in run("doctor", URL).out
+    assert "note     clock: the local clock is" in run("doctor", URL).out
     vault.clock_offset = 0
     vault.faults.add(op="InitiateMultipartUpload", action=faults.Refuse("AccessDenied"), times=100)
     assert "PROBLEM  writing: " in run("doctor", "--write", URL).out

@@ -37,7 +37,7 @@ def test_missing_credentials(run, monkeypatch):
     assert done.code == 4
     assert done.err == (
         "cosv4fs ls: missing secret_key (option secret_key= or environment variable COSV4_SECRET_KEY); "
-        "-o NAME=VALUE before the subcommand sets an option, too\n"
+        "or set them with -o NAME=VALUE before the subcommand\n"
     )
 
 

@@ -171,7 +171,7 @@ def test_what_cannot_be_signed(run, here):
     plant(here, a="")
     done = run("sign", "a")
     assert done.code == 2
-    assert "Error: a: this filesystem has no URLs that could be signed" in done.err
+    assert "Error: a: this filesystem does not support signed URLs" in done.err
 
 
 def test_names_cannot_command_a_terminal():

@@ -27,7 +27,7 @@ def test_they_are_listed(run, half):
 
 def test_one_is_given_up(run, half, fs):
     fs.pipe_file("data/half/complete", b"x")
-    assert run("uploads", "abort", half).out == f"gave up {half}\n"
+    assert run("uploads", "abort", half).out == f"aborted {half}\n"
     done = run("uploads", "abort", "cosv4://data/half/complete", half)
     assert done.code == 3
     assert done.err.splitlines()[-1] == f"cosv4fs uploads abort: {half}: there is no unfinished upload of this file"
@@ -43,13 +43,13 @@ def test_old_ones_are_removed(run, half, emulator, fs):
 
 def test_nothing_to_continue(run):
     done = run("uploads", "resume", "cosv4://")
-    assert (done.code, done.out, done.err) == (0, "", "there is nothing to continue\n")
+    assert (done.code, done.out, done.err) == (0, "", "there is nothing to resume\n")
     assert run("--json", "uploads", "resume", "cosv4://data").json == []
 
 
 @pytest.mark.protocol("cosv4")
 def test_nothing_to_continue_anywhere(run):
-    assert run("uploads", "resume").err == "there is nothing to continue\n"
+    assert run("uploads", "resume").err == "there is nothing to resume\n"
 
 
 @pytest.mark.protocol("cosv4")
