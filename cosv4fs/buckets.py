@@ -1,4 +1,4 @@
-"""`CosV4FileSystem` and `CosV3FileSystem`: buckets of the JSON API as fsspec sees them."""
+"""`CosV4FileSystem` and `CosV3FileSystem`: filesystems for buckets behind the JSON API."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class BucketFileSystem(ObjectFileSystem):
 
     @property
     def runtime(self) -> BucketRuntime:
-        """What all instances with this configuration share in this process."""
+        """The state that all instances with this configuration share in this process."""
         return cast(BucketRuntime, super().runtime)
 
     @property
     def client(self) -> CosClient:
-        """The typed client of the API, for what a filesystem cannot express."""
+        """The typed client of the API, for operations that a filesystem does not have."""
         return self.runtime.client
 
     # -- directories -----------------------------------------------------------------------------------------------
@@ -39,10 +39,10 @@ class BucketFileSystem(ObjectFileSystem):
         Raises
         ------
         NotImplementedError
-            With ``truncate=False`` and an existing file: the service cannot set times.
+            The file exists and `truncate` is False: the service cannot set times.
         FileExistsError
-            With ``truncate=False``: an incomplete upload of another client holds the name, or the reply was lost and
-            the file may be what this call has created.
+            `truncate` is False, and an incomplete upload of another client blocks the name, or the reply was lost, so
+            that the file may be the one that this call has created.
         """
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
@@ -59,18 +59,18 @@ class BucketFileSystem(ObjectFileSystem):
         path : str
             The directory.
         create_parents : bool
-            Create the directories above it, too.
+            Also create missing parents.
         mode : int, optional
-            Taken because others hand it over, and of no effect: the service has no such permissions.
+            Ignored: the service has no such permissions.
 
         Raises
         ------
         FileExistsError
-            Something exists at the path.
+            The path exists.
         FileNotFoundError
-            Without `create_parents`: the parent is missing.
+            The parent does not exist, and `create_parents` is False.
         NotImplementedError
-            For a bucket: the API cannot create one.
+            The path is a bucket, which the API cannot create.
         """
         path = self._strip_protocol(path)
         above, namespace = paths.parent(path), self.namespace
@@ -79,12 +79,14 @@ class BucketFileSystem(ObjectFileSystem):
         self.runtime.rearranging.make_directory(path, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Create a directory and its parents; for a bucket with `exist_ok` nothing is asked: the first write shows it.
+        """Create a directory and its parents.
+
+        With `exist_ok`, a bucket costs no request: if it does not exist, the first write fails.
 
         Raises
         ------
         FileExistsError
-            A file exists at the path; or a directory, without `exist_ok`.
+            The path is a file, or a directory and `exist_ok` is False.
         """
         self.runtime.rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
 
@@ -93,8 +95,10 @@ class BucketFileSystem(ObjectFileSystem):
 
         Raises
         ------
+        FileNotFoundError, NotADirectoryError
+            The path is not a directory.
         OSError
-            ENOTEMPTY; FileNotFoundError or NotADirectoryError when it is none.
+            ENOTEMPTY: the directory is not empty.
         """
         self.runtime.rearranging.remove_directory(self._strip_protocol(path))
 
@@ -103,26 +107,28 @@ class BucketFileSystem(ObjectFileSystem):
     def rm_file(self, path: str) -> None:
         """Remove one file.
 
-        An incomplete upload is no file (see `abort_upload`): to tell costs one more request with a cold cache.
+        An incomplete upload is not a file (see `abort_upload`); with a cold cache it takes one more request to tell.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
-            There is no such file.
+            The path is not a file.
         """
         self.runtime.rearranging.remove_file(self._strip_protocol(path))
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Remove files; with `recursive` whole directories, their unfinished uploads included.
+        """Remove files; with `recursive` also directories, including their incomplete uploads.
 
-        Files go first, several at once, then directories, the deepest first.
+        Files are removed first, several at once, then directories, the deepest first.
 
         Parameters
         ----------
         path : str or list of str
             Paths or patterns.
+        recursive : bool
+            Also remove directories.
         maxdepth : int, optional
-            Levels below each path to remove; directories that are not empty then stay.
+            Levels to remove under each path; directories that are not empty then remain.
 
         Raises
         ------
@@ -132,30 +138,30 @@ class BucketFileSystem(ObjectFileSystem):
         self.runtime.rearranging.remove(self.expand_path(path), recursive=recursive, maxdepth=maxdepth)
 
     def cp_file(self, path1: str, path2: str) -> None:
-        """Copy one file, on the server when both are in one bucket; an existing target is replaced.
+        """Copy one file, replacing the target; within a bucket the server copies if the API can.
 
-        A directory becomes a directory, without what is in it.
+        A directory is created without its contents.
 
         Raises
         ------
         FileNotFoundError
-            There is no source.
+            The source does not exist.
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         self.runtime.rearranging.copy_file(source, target, self._copy_through)
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Move files, on the server, one by one; a source goes only when its own move succeeded.
+        """Move files, one by one, replacing targets; within a bucket the server moves them.
 
-        An existing target is replaced.
+        A source is removed only after its own move has succeeded.
 
         Raises
         ------
         IsADirectoryError
-            A directory is to be moved without `recursive`.
+            A source is a directory, and `recursive` is False.
         OSError
-            EINVAL, before anything is moved, for lists in which one move would take what another one needs (see
-            `bulk.check_targets`). ESTALE where a file that has to be copied changed meanwhile: it stays.
+            EINVAL, before anything is moved: one move of a list would replace the source or target of another.
+            ESTALE: a file changed while it was copied to another bucket; it is not removed.
         """
         rearranging = self.runtime.rearranging
         if isinstance(path1, (str, os.PathLike)) and not recursive:
@@ -168,7 +174,7 @@ class BucketFileSystem(ObjectFileSystem):
         rearranging.move_pairs(bulk.check_moves(pairs), self._copy_through)
 
     def _into(self, target: Any, source: str) -> str:
-        """Return where a file goes: inside `target` when that is a directory, or ends like one."""
+        """Return the target of a file: a path in `target` if that is a directory, or ends with a slash."""
         stripped: str = self._strip_protocol(target)
         inside = str(target).endswith("/") or self.isdir(stripped)
         return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
@@ -176,18 +182,18 @@ class BucketFileSystem(ObjectFileSystem):
     # -- metadata --------------------------------------------------------------------------------------------------
 
     def attributes(self, path: str) -> dict[str, Any]:
-        """Return what the service keeps beside the content.
+        """Return the metadata of a file or directory that `info` does not have.
 
         Returns
         -------
         dict
-            ``biz_attr`` (str), ``authority`` (``eInvalid``: as the bucket), ``custom_headers`` (dict of str),
+            ``biz_attr`` (str), ``authority`` (``eInvalid``: that of the bucket), ``custom_headers`` (dict of str),
             ``forbid`` (0 unless the file is blocked) and ``slice_size`` (bytes; 0 for a single upload).
 
         Raises
         ------
         FileNotFoundError
-            There is no such file or directory.
+            The path does not exist.
         """
         return self.runtime.metadata.get(self._strip_protocol(path))
 
@@ -198,44 +204,51 @@ class BucketFileSystem(ObjectFileSystem):
         authority: str | None = None,
         custom_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Change what the service keeps beside the content; what is not given stays as it is.
+        """Change metadata; attributes that are not given are left as they are.
 
         Parameters
         ----------
         path : str
-            A file; for a directory only `biz_attr` can be set.
+            A file, or a directory, which only has `biz_attr`.
         biz_attr : str, optional
-            A free text.
+            Any text.
         authority : str, optional
-            ``eInvalid`` (as the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+            ``eInvalid`` (that of the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
         custom_headers : mapping, optional
             Headers of downloads to add or change: Cache-Control, Content-Type, Content-Disposition,
-            Content-Language, Content-Encoding and ``x-cos-meta-*``. Others that were set before are kept.
+            Content-Language, Content-Encoding and ``x-cos-meta-*``. Other headers are kept.
 
         Raises
         ------
         FileNotFoundError
-            There is no such file or directory.
+            The path does not exist.
         """
         self.runtime.metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
 
     def sign(self, path: str, expiration: int = 100) -> str:
-        """Return a URL that reads one file without credentials, for `expiration` seconds (at most 92 days).
+        """Return a URL by which anybody can read one file.
 
-        It also reads files whose paths go on after this one's: so the service compares signatures. It cannot be used
-        to write, list or delete.
+        The service also accepts the signature for files whose paths begin with this one. The URL cannot be used to
+        write, list or delete.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        expiration : int
+            Validity in seconds, at most 92 days.
 
         Raises
         ------
         ValueError
-            `expiration` is no whole number, or out of range.
+            `expiration` is not a whole number, or out of range.
         IsADirectoryError
             The path is a bucket.
         """
         return self.runtime.metadata.url(self._strip_protocol(path), expiration)
 
     def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
-        """Return the same as `sign`, under the name that s3fs uses; as is `expires` for `expiration`."""
+        """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""
         return self.sign(path, expiration if expires is None else expires)
 
 

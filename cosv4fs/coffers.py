@@ -1,4 +1,4 @@
-"""`CofferFileSystem`: the Data Coffer Service as fsspec sees it, and why it cannot do what it cannot."""
+"""`CofferFileSystem`: the filesystem for write-once coffers of the Data Coffer Service."""
 
 from __future__ import annotations
 
@@ -90,42 +90,42 @@ class CofferFileSystem(ObjectFileSystem):
 
     @property
     def runtime(self) -> CofferRuntime:
-        """What all instances with this configuration share in this process."""
+        """The state that all instances with this configuration share in this process."""
         return cast(CofferRuntime, super().runtime)
 
     @property
     def client(self) -> CofferClient:
-        """The typed client of the API, for what a filesystem cannot express."""
+        """The typed client of the API, for operations that a filesystem does not have."""
         return self.runtime.client
 
     @property
     def namespace(self) -> CofferNamespace:
-        """What exists, asked through the caches."""
+        """Coffers, objects and directories, seen through the caches."""
         return self.runtime.namespace
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Create an empty object, where the service takes such objects (cdcs.md#put-object).
+        """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).
 
         Raises
         ------
         FileExistsError
-            There is an object: it can neither be emptied nor given another time.
+            The object exists, and neither its content nor its time can be changed.
         OSError
-            EINVAL: the service takes no empty objects.
+            EINVAL: the service refuses empty objects.
         """
         path = self._strip_protocol(path)
         self.namespace.check_free(path, create=True)
         self.pipe_file(path, b"", **kwargs)
 
     def cp_file(self, path1: str, path2: str) -> None:
-        """Copy one object through this machine: the service cannot. A directory needs no copy of its own.
+        """Copy one object by reading and writing it: the service has no copies. Directories need no copy.
 
         Raises
         ------
         FileNotFoundError
-            There is no source.
+            The source does not exist.
         FileExistsError
-            There is a target.
+            The target exists.
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if self.info(source)["type"] == "directory":
@@ -137,7 +137,7 @@ class CofferFileSystem(ObjectFileSystem):
         raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
-        """Refuse: nothing can be removed; see `set_lifecycle`.
+        """Raise: objects cannot be removed, they expire (see `set_lifecycle`).
 
         Raises
         ------
@@ -147,20 +147,20 @@ class CofferFileSystem(ObjectFileSystem):
         self._impossible("to remove", path)
 
     def rm_file(self, path: str) -> NoReturn:
-        """Refuse, as `rm` does."""
+        """Raise, as `rm` does."""
         self._impossible("to remove", path)
 
     def rmdir(self, path: str) -> NoReturn:
-        """Refuse: a directory is there as long as an object in it; `delete_coffer` deletes an empty coffer."""
+        """Raise: a directory exists as long as an object in it; `delete_coffer` deletes an empty coffer."""
         self._impossible("to remove", path)
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
-        """Refuse: what is at `path1` would have to vanish."""
+        """Raise: the source could not be removed."""
         self._impossible("to move", path1)
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
-        """Refuse: the service documents signatures in headers only (cdcs.md#signature)."""
-        raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers want signatures in headers only")
+        """Raise: signatures are documented in headers only (cdcs.md#signature)."""
+        raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers take signatures in headers only")
 
     def mkdir(
         self,
@@ -170,23 +170,23 @@ class CofferFileSystem(ObjectFileSystem):
         locations: Sequence[str] | None = None,
         **encryption: Any,
     ) -> None:
-        """Create a coffer; in one, do nothing but look: there directories are only what names have in common.
+        """Create a coffer; a directory in a coffer needs no creation, and is only checked.
 
         Parameters
         ----------
         path : str
-            A coffer's full name, or a path in one.
+            The full name of a coffer, or a path in one.
         create_parents : bool
-            Taken because others hand it over: above a directory in a coffer there is nothing to be made.
+            Ignored: directories in a coffer are common prefixes of keys.
         mode : int, optional
-            Taken because others hand it over, and of no effect: the service has no such permissions.
+            Ignored: the service has no such permissions.
         locations, **encryption
-            Of a coffer, as for `create_coffer`.
+            See `create_coffer`; only for coffers.
 
         Raises
         ------
         FileExistsError
-            Something exists at the path.
+            The path exists.
         """
         path = self._strip_protocol(path)
         if "/" not in path:
@@ -197,17 +197,17 @@ class CofferFileSystem(ObjectFileSystem):
         self.makedirs(path)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Do nothing for a path in a coffer: directories are only what names have in common.
+        """Create a coffer; a directory in a coffer needs no creation. With `exist_ok` no request is sent.
 
         Raises
         ------
         FileExistsError
-            Without `exist_ok`: something exists at the path.
+            The path exists, and `exist_ok` is False.
         """
         path = self._strip_protocol(path)
         paths.directory_key(path)
         if exist_ok:
-            # asked for before every write: a missing coffer shows at the write itself
+            # fsspec calls this before every write, which fails by itself if the coffer is missing
             return
         if "/" not in path:
             self.create_coffer(path)
@@ -240,25 +240,25 @@ class CofferFileSystem(ObjectFileSystem):
         Parameters
         ----------
         coffer : str
-            Its full name, as in ``examplecoffer-1250000000``.
+            Its full name, such as ``examplecoffer-1250000000``.
         locations : sequence of str, optional
-            The regions that shall hold its objects; the filesystem's own unless given.
+            The regions of its objects; the region of the filesystem unless given.
         encrypt_type : int
-            0 for no encryption, 1 by the vendor's key, 2 by a key of KMS.
+            0 for no encryption, 1 for the vendor's key, 2 for a key of KMS.
         key_id, key_region : str
-            That key.
+            The key of KMS.
 
         Raises
         ------
         FileExistsError
-            There is a coffer of this name.
+            The coffer exists.
         ValueError
             No region is known.
         """
         coffer = self._coffer(coffer)
         if locations is None:
             if not self.config.region:
-                raise ValueError("name the regions that shall hold the coffer: locations=['ap-tianjin']")
+                raise ValueError("name the regions of the coffer, such as locations=['ap-tianjin']")
             locations = [self.config.region]
         try:
             self.client.put_coffer(coffer, locations, encrypt_type=encrypt_type, key_id=key_id, key_region=key_region)
@@ -271,7 +271,7 @@ class CofferFileSystem(ObjectFileSystem):
         Raises
         ------
         OSError
-            ENOTEMPTY while it holds objects that have not expired, or unfinished uploads.
+            ENOTEMPTY: it holds objects that have not expired, or incomplete uploads.
         """
         coffer = self._coffer(coffer)
         try:
@@ -281,26 +281,27 @@ class CofferFileSystem(ObjectFileSystem):
             self.namespace.cache.forget()
 
     def lifecycle(self, path: str) -> int | None:
-        """Return after how many days objects of a coffer vanish; None when they stay for ever."""
+        """Return the days after which objects of a coffer expire; None if they never do."""
         return self.client.get_lifecycle(self._coffer(path))
 
     def set_lifecycle(self, path: str, days: int) -> None:
-        """Have the objects of a coffer vanish so many days (1 to 3650) after they were stored.
+        """Set the days (1 to 3650) after which the objects of a coffer expire.
 
-        It is the only way for objects to vanish, counts for all of them, and cannot be taken back, only changed.
+        Expiration is the only way to remove objects. It applies to all objects of the coffer, and can be changed, but
+        not cancelled.
         """
         self.client.put_lifecycle(self._coffer(path), days)
 
     def policy(self, path: str) -> dict[str, Any] | None:
-        """Return who may do what with a coffer, in the vendor's policy language; None when nothing is set."""
+        """Return the access policy of a coffer, in the vendor's policy language; None if it has none."""
         return self.client.get_policy(self._coffer(path))
 
     def set_policy(self, path: str, policy: Mapping[str, Any]) -> None:
-        """Set who may do what with a coffer, in the vendor's policy language; replaces what was set."""
+        """Replace the access policy of a coffer, in the vendor's policy language."""
         self.client.put_policy(self._coffer(path), policy)
 
     def delete_policy(self, path: str) -> None:
-        """Remove the policy of a coffer, if it has one."""
+        """Remove the access policy of a coffer, if it has one."""
         self.client.delete_policy(self._coffer(path))
 
     def _coffer(self, path: str) -> str:

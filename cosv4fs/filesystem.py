@@ -1,7 +1,7 @@
-"""`ObjectFileSystem`: what the filesystems of all services show fsspec and their users.
+"""`ObjectFileSystem`: fsspec's interface, as far as the filesystems for buckets and coffers share it.
 
-Its methods carry the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `bulk` (what
-goes where when there are many), and to what `buckets` and `coffers` add.
+The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files) and to `bulk`
+(operations on many files).
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     transaction_type = WholeTransaction
     root_marker = ""
     storage_options: dict[str, Any]
-    # another environment is another filesystem: without this an instance would outlive a change of COSV4_ENDPOINT
+    # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _environment = EnvironmentToken()
     _no_append: ClassVar[str] = (
-        "the service can only store whole objects; read the object, and write it anew with what you want to add"
+        "the service can only store whole objects; read the object and write it again with the additional data"
     )
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -67,11 +67,11 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         self.config, self.blocksize = config, config.range_size
         self._runtime, self._pid = runtime_for(config), os.getpid()
 
-    # -- what it is ------------------------------------------------------------------------------------------------
+    # -- identity --------------------------------------------------------------------------------------------------
 
     @cached_property
     def _fs_token(self) -> str:
-        # fsspec's own is another one in every process and thread: equal work would have many names in dask
+        # that of fsspec differs between processes and threads: dask would not recognize equal tasks
         return token(type(self), self.config)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,24 +79,24 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
     @property
     def runtime(self) -> Runtime:
-        """What all instances with this configuration share in this process."""
+        """The state that all instances with this configuration share in this process."""
         if self._pid != os.getpid():
             self._runtime, self._pid = runtime_for(self.config), os.getpid()
         return self._runtime
 
     @property
     def client(self) -> Client:
-        """The typed client of the API, for what a filesystem cannot express."""
+        """The typed client of the API, for operations that a filesystem does not have."""
         return self.runtime.client
 
     @property
     def workers(self) -> Workers:
-        """The threads that this configuration shares."""
+        """The threads that instances with this configuration share."""
         return self.runtime.workers
 
     @property
     def namespace(self) -> Namespace:
-        """What exists, asked through the caches."""
+        """Files and directories, seen through the caches."""
         return self.runtime.namespace
 
     @classmethod
@@ -107,7 +107,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
     @property
     def service(self) -> str:
-        """Whose buckets these are, and where: what else a URL would have to say to be unambiguous."""
+        """The account and the place of the service: what a URL leaves open."""
         return service_of(self.config)
 
     def __repr__(self) -> str:
@@ -117,12 +117,12 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         return filesystem_html(type(self).__name__, vars(self).get("config"))
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
-        """Return a description from which `from_dict` makes an equal filesystem; JSON can hold it.
+        """Return a description from which `from_dict` makes an equal filesystem; it can be written as JSON.
 
         Parameters
         ----------
         include_password : bool
-            Whether the description contains secrets: keys, tokens and the URLs of proxies.
+            Include secrets: keys, tokens and the URLs of proxies.
 
         Raises
         ------
@@ -131,10 +131,10 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         """
         return description(self, secrets=include_password)
 
-    # -- what exists -----------------------------------------------------------------------------------------------
+    # -- listing ---------------------------------------------------------------------------------------------------
 
     def info(self, path: str, refresh: bool = False) -> Info:
-        """Return what is known of a file or directory.
+        """Return the metadata of a file or directory.
 
         Parameters
         ----------
@@ -146,53 +146,58 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         Returns
         -------
         dict
-            ``name``, ``size`` (bytes), ``type`` (``file`` or ``directory``) and, where the service tells them,
-            ``created`` and ``mtime`` (Unix seconds) and ``sha`` (SHA-1 in hex, or None) of a file.
+            ``name``, ``size`` (bytes) and ``type`` (``file`` or ``directory``); for files, if the service has them,
+            also ``created`` and ``mtime`` (Unix seconds) and ``sha`` (SHA-1 in hex, or None).
 
         Raises
         ------
         FileNotFoundError
-            There is nothing; unfinished uploads do not count. Without keys (``anon=True``): there is no such file.
+            Nothing exists at the path; an incomplete upload does not count. With ``anon=True`` only files are found.
         """
         return self.namespace.info(self._fresh(path, refresh))
 
     def _fresh(self, path: str, refresh: bool) -> str:
-        """Return a path without its protocol; with `refresh` what is cached of it is dropped."""
+        """Return a path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path)
         if refresh:
             self.namespace.cache.forget(stripped or None)
         return stripped
 
     def exists(self, path: str, refresh: bool = False) -> bool:
-        """Return whether there is a file or directory; failures but "not found" are raised. `refresh` as for `info`."""
+        """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.exists(self._fresh(path, refresh))
 
     def isfile(self, path: str, refresh: bool = False) -> bool:
-        """Return whether there is a file; any failure but "not found" is raised. `refresh` as for `info`."""
+        """Return whether the path is a file; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_file(self._fresh(path, refresh))
 
     def isdir(self, path: str, refresh: bool = False) -> bool:
-        """Return whether there is a directory; any failure but "not found" is raised. `refresh` as for `info`."""
+        """Return whether the path is a directory; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_directory(self._fresh(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
-        """List a directory, or one file; a notebook shows the list as a table.
+        """List a directory, or one file.
 
         Parameters
         ----------
         path : str
             The path.
         detail : bool
-            Return info dicts (see `info`) instead of paths.
+            Return dicts (see `info`) instead of paths.
         refresh : bool
             Ask the service even if the answer is cached.
+
+        Returns
+        -------
+        list
+            Dicts or paths; notebooks show it as a table.
 
         Raises
         ------
         FileNotFoundError
-            There is nothing.
+            Nothing exists at the path.
         NotImplementedError
-            For the empty path, where the API cannot list buckets.
+            The path is empty, and the API cannot list buckets.
         """
         infos = self.namespace.listing(self._fresh(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
@@ -202,7 +207,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     ) -> Iterator[Any]:
         """Walk a tree as `os.walk` does; see fsspec.
 
-        ``on_error="omit"`` passes over what is not there, and only that: any other failure is raised.
+        ``on_error="omit"`` skips only directories that are not found: any other failure is raised.
         """
 
         def omit(error: OSError) -> None:
@@ -221,7 +226,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         prefix: str = "",
         refresh: bool = False,
     ) -> list[str] | dict[str, Info]:
-        """Find all files below a path; one request per directory page, several directories at once.
+        """List all files under a path, several directories at once; costs one request per page of a directory.
 
         Parameters
         ----------
@@ -230,11 +235,11 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         maxdepth : int, optional
             Levels to descend.
         withdirs : bool
-            Return directories, and the path itself, too.
+            Include directories and the path itself.
         detail : bool
             Return a dict of infos by path instead of a sorted list of paths.
         prefix : str
-            Return only what lies below the directory `path` and goes on with this, as in s3fs.
+            Return only paths that begin with ``path/prefix``, as in s3fs.
         refresh : bool
             Ask the service even if the answer is cached.
         """
@@ -246,13 +251,14 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     def glob(
         self, path: str, maxdepth: int | None = None, refresh: bool = False, **kwargs: Any
     ) -> list[str] | dict[str, Info]:
-        """Find what matches a pattern; see fsspec. Only directories that can match are listed.
+        """Return the paths that match a pattern; see fsspec.
 
-        With `refresh` the service is asked even if the answer is cached.
+        Only directories that can contain matches are listed. With `refresh`, the service is asked even if the answer
+        is cached.
         """
         stripped = self._strip_protocol(path)
         if refresh:
-            # everything that can match begins with what comes before the first wildcard
+            # all matches begin with the text before the first wildcard
             self._fresh(paths.literal_start(stripped).rpartition("/")[0], refresh)
         if "**" in stripped or not has_magic(stripped):
             found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
@@ -271,14 +277,14 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         withdirs: bool = False,
         refresh: bool = False,
     ) -> int | dict[str, int]:
-        """Return the bytes of all files below a path, in total or by path; costs what `find` costs."""
+        """Return the size in bytes of all files under a path, in total or by path; costs as much as `find`."""
         found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
         assert isinstance(found, dict)
         sizes = {name: int(info["size"]) for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
     def sizes(self, paths: Sequence[str]) -> list[int]:
-        """Return the sizes of several files in bytes, asked for at once."""
+        """Return the sizes of several files in bytes, requested in parallel."""
         return self.workers.each(lambda path: int(self.info(path)["size"]), paths)
 
     def expand_path(
@@ -289,9 +295,9 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         assume_literal: bool = False,
         **kwargs: Any,
     ) -> list[str]:
-        """Return the paths that a path, a pattern or a list of them stands for; see fsspec.
+        """Return the paths that match a path, a pattern or a list of them; see fsspec.
 
-        A name that exists is taken literally even when it looks like a pattern.
+        A path that exists is taken literally even if it looks like a pattern.
         """
         expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, **kwargs)
         return bulk.expand(self, expand, path, assume_literal=assume_literal)
@@ -301,45 +307,45 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         return time_of(self.info(path), "created")
 
     def modified(self, path: str) -> datetime:
-        """Return when a file was last changed, in UTC."""
+        """Return when a file was last modified, in UTC."""
         return time_of(self.info(path), "mtime")
 
     def ukey(self, path: str) -> str:
-        """Return a hash that changes when the file's size, time or content changes."""
+        """Return a hash that changes with the size, time or content of a file."""
         return key_of(self.info(path))
 
     def checksum(self, path: str) -> int:
-        """Return a number that changes when the file's size, time or content changes."""
+        """Return a number that changes with the size, time or content of a file."""
         return int(self.ukey(path)[:16], 16)
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Invalidate what is cached of a path and everything below it, or of all paths."""
+        """Invalidate the cache for a path and everything under it, or for all paths."""
         super().invalidate_cache(path)
         self.namespace.cache.forget(self._strip_protocol(path or "") or None)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the bytes of a file, or of a part of it: one request, or parallel ranges for a large one.
+        """Return the content of a file, or a part of it; large ones are read in parallel ranges.
 
         Parameters
         ----------
         path : str
             The file.
         start, end : int, optional
-            Limits in bytes; negative ones count from the file's end.
+            Offsets in bytes; negative ones count from the end of the file.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
-            There is no such file.
+            The path is not a file.
         """
         return self.runtime.files.read(self._strip_protocol(path), start, end)
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
-        """Return the bytes of one file, or a dict of path to bytes for several; see fsspec.
+        """Return the content of one file, or a dict of contents by path; see fsspec.
 
-        Explicit paths cost one request each; all are fetched at once.
+        Files are read in parallel; explicit paths cost one request each.
         """
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
@@ -359,16 +365,16 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         max_gap: int | None = None,
         on_error: str = "return",
     ) -> list[Any]:
-        """Return the bytes of several ranges, fetched at once.
+        """Return the content of several ranges, read in parallel.
 
         Parameters
         ----------
         paths, starts, ends : lists
-            One entry per range; a single start or end serves all.
+            One entry per range; a single start or end applies to all.
         max_gap : int, optional
-            Ranges of one file that lie at most so many bytes apart are fetched in one request.
+            Merge ranges of a file that are at most this many bytes apart into one request.
         on_error : str
-            ``return`` puts an exception in the place of its result; ``raise`` raises the first.
+            ``return`` returns an exception in place of its result; ``raise`` raises the first one.
         """
         return self.runtime.files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
 
@@ -384,16 +390,16 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     def get_file(
         self, rpath: str, lpath: Any = None, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None
     ) -> None:
-        """Copy one file to the local disk, or into a file-like `lpath` or `outfile`.
+        """Download one file to a local path, or into a file-like `lpath` or `outfile`.
 
-        A local file appears under its name only when it is complete. A directory becomes a local directory.
+        A local file appears at its path only when it is complete. A directory becomes a local directory.
 
         Parameters
         ----------
         rpath, lpath : str, str or file-like
             Source and target.
         callback : Callback
-            Told the size and every range that arrives.
+            Gets the size, and the bytes of each range that was received.
         """
         self.runtime.files.get(self._strip_protocol(rpath), lpath, outfile, callback)
 
@@ -407,7 +413,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy files to the local disk, several at once; see fsspec for what goes where."""
+        """Download files, several at once; see fsspec for the rules on targets."""
         pairs = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
         folders = self._folders_in(pairs, recursive)
 
@@ -422,26 +428,26 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", content_type: str | None = None) -> None:
-        """Write bytes to a file, whole or not at all.
+        """Write a file, atomically.
 
         Parameters
         ----------
         path, value : str, bytes-like
             The file and its content.
         mode : str
-            ``overwrite``, or ``create``: fail when the file exists, decided by the server in one step.
+            ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
         content_type : str, optional
             The Content-Type returned on download; guessed from the name unless given.
 
         Raises
         ------
         FileExistsError
-            With ``create``.
+            The file exists, and the mode is ``create``.
         """
         self.runtime.files.write(self._strip_protocol(path), value, mode, content_type)
 
     def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
-        """Write bytes to one file, or a dict of path to bytes to several at once."""
+        """Write one file, or several in parallel from a dict of contents by path."""
         if isinstance(path, str):
             self.pipe_file(path, value if value is not None else b"", **kwargs)
         elif isinstance(path, Mapping):
@@ -459,19 +465,19 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         content_type: str | None = None,
         resume: bool = True,
     ) -> None:
-        """Copy one local file to the service, whole or not at all; a local directory becomes a directory.
+        """Upload one local file, atomically; a local directory becomes a directory.
 
         Parameters
         ----------
         lpath, rpath : path
-            Source and target. What comes out of a pipe or a device is written until it ends.
+            Source and target. A pipe or a device is read to its end.
         callback : Callback
-            Told the size and every slice that arrives.
+            Gets the size, and the bytes of each slice that was sent.
         mode, content_type : str
-            As for `pipe_file`.
+            See `pipe_file`.
         resume : bool
-            Continue an upload of the same file that an earlier process began, and leave what is needed for it when
-            the connection fails for good.
+            Continue an interrupted upload of the same file by an earlier process, and keep an incomplete upload for a
+            later process if the connection fails for good.
         """
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
@@ -489,7 +495,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy local files to the service, several at once; see fsspec for what goes where."""
+        """Upload local files, several at once; see fsspec for the rules on targets."""
         pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
 
         def one(source: str, target: str, child: Callback) -> None:
@@ -511,24 +517,25 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         Parameters
         ----------
         path, mode : str
-            ``rb``, ``wb`` or ``xb`` (create only), also as text. There is no append: the service has none.
+            ``rb``, ``wb`` or ``xb`` (create only), or the same for text. The services cannot append.
         block_size : int, optional
-            Bytes per range when reading; when writing, the largest slice size not above it is used, and of a coffer
-            it is that of the first parts.
+            Reading: bytes per range. Writing: the largest valid slice size up to this is used; for coffers, it is the
+            size of the first parts.
         size : int, optional
-            Reading: the file's size, when known. Writing: how many bytes will come, exactly; with it slices travel
-            while you write, without it a large object is kept in a spool until it is closed. Coffers need none.
+            Reading: the size of the file, if it is known. Writing: the exact number of bytes to come; slices are
+            then uploaded while you write, and without it a large object is spooled until it is closed. Coffers do
+            not need it.
         content_type : str, optional
             The Content-Type returned on download; guessed from the name unless given.
         cache_type, cache_options : str, dict
-            How reading is cached: ``parallel`` (default), or any of fsspec's.
+            The cache for reading: ``parallel`` (default), or any of fsspec's.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
-            Reading: there is no such file.
+            Reading: the path is not a file.
         NotImplementedError
-            The mode is ``ab`` or one for updating.
+            The mode appends or updates.
         """
         open_binary = partial(super().open, cache_options=cache_options)
         return open_layers(open_binary, self._strip_protocol(path), mode, block_size, compression, kwargs)
@@ -545,7 +552,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         cache_type: str = ReadAhead.name,
         default_cache: str | None = None,
     ) -> CosV4Reader | CosV4Writer:
-        # dask hands `default_cache` over to count rows: where to read ahead is decided by how a file is read
+        # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
         if mode == "rb":
             return CosV4Reader(self, path, block_size, cache_type, cache_options, size)
         if mode not in ("wb", "xb"):
@@ -566,28 +573,28 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         maxdepth: int | None = None,
         on_error: str | None = None,
     ) -> None:
-        """Copy files, several at once; see fsspec for what goes where.
+        """Copy files, several at once; see fsspec for the rules on targets.
 
         Parameters
         ----------
         on_error : str, optional
-            ``raise``, or ``ignore`` for sources that are not found; the latter is fsspec's default with `recursive`.
+            ``raise``, or ``ignore`` to skip sources that are not found, which is the default with `recursive`.
 
         Raises
         ------
         FileNotFoundError
-            The bucket of a target does not exist, whatever `on_error` says; or a source, with ``raise``.
+            The bucket of a target does not exist, whatever `on_error` is; or, with ``raise``, a source.
         """
         on_error = on_error or ("ignore" if recursive else "raise")
         pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         bulk.copy_each(self, self.workers, pairs, self._folders_in(pairs, recursive), on_error)
 
     def _folders_in(self, pairs: list[bulk.Pair], recursive: bool) -> set[str]:
-        """Return the sources that planning has just listed as directories: they need not be tried as files."""
+        """Return the sources that planning has just listed as directories, so that they are not tried as files."""
         return {source for source, _ in pairs if recursive and self.namespace.cache.is_directory(source)}
 
     def _copy_through(self, source: str, target: str) -> None:
-        """Copy a file through this machine."""
+        """Copy a file by reading and writing it."""
         with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
             while data := reader.read(self.config.slice_size):
                 writer.write(data)
@@ -600,44 +607,46 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         Returns
         -------
         list of dict
-            ``name`` (the path that the upload is for), ``place`` (the path that holds its bytes: the same, or a hidden
-            sibling), ``size`` and ``stored`` (bytes declared and received) and ``mtime`` (Unix seconds). In coffers
-            ``size`` is None, because nobody has declared one, and ``upload_id`` is there as well.
+            ``name`` (the target), ``place`` (the path that holds the bytes: the target or a hidden sibling), ``size``
+            and ``stored`` (bytes declared and received) and ``mtime`` (Unix seconds). In coffers ``size`` is None,
+            because none is declared, and there is also ``upload_id``.
         """
         return self.runtime.unfinished.find(self._strip_protocol(path))
 
     def abort_upload(self, path: str) -> None:
-        """Remove the incomplete uploads of one file; a complete object stays.
+        """Remove the incomplete uploads of one file; a complete object is never removed.
 
         Raises
         ------
         FileNotFoundError
-            There is no incomplete upload.
+            The file has no incomplete upload.
         """
         self.runtime.unfinished.abort(self._strip_protocol(path))
 
     def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
-        """Remove incomplete uploads under a directory, and return what was removed, as `uploads` does.
-
-        Parameters
-        ----------
-        older_than : float
-            Only those that were begun, or last changed, at least so many seconds ago by the service's clock: others may
-            be in flight.
-        """
-        return self.runtime.unfinished.clean(self._strip_protocol(path), older_than)
-
-    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
-        """Return the uploads of local files that earlier processes of this user left, and `put_file` would continue.
+        """Remove stale uploads under a directory, and return them as `uploads` does.
 
         Parameters
         ----------
         path : str
-            Only those of this file, or below this directory; all of the account when empty.
+            The directory.
+        older_than : float
+            Age in seconds since the upload began or last changed, by the clock of the service: newer uploads may be
+            in flight.
+        """
+        return self.runtime.unfinished.clean(self._strip_protocol(path), older_than)
+
+    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the interrupted uploads of local files by earlier processes that `put_file` would continue.
+
+        Parameters
+        ----------
+        path : str
+            A file or directory; all of the account if empty.
 
         Returns
         -------
         list of dict
-            ``source`` (the local file), ``name`` (the path it goes to) and ``size`` (bytes of the whole file).
+            ``source`` (the local file), ``name`` (the target) and ``size`` (bytes of the whole file).
         """
         return self.runtime.files.interrupted(self._strip_protocol(path))
