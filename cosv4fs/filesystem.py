@@ -138,8 +138,6 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
         Parameters
         ----------
-        path : str
-            The path.
         refresh : bool
             Ask the service even if the answer is cached.
 
@@ -180,8 +178,6 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
         Parameters
         ----------
-        path : str
-            The path.
         detail : bool
             Return dicts (see `info`) instead of paths.
         refresh : bool
@@ -330,8 +326,6 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
         Parameters
         ----------
-        path : str
-            The file.
         start, end : int, optional
             Offsets in bytes; negative ones count from the end of the file.
 
@@ -628,8 +622,6 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
 
         Parameters
         ----------
-        path : str
-            The directory.
         older_than : float
             Age in seconds since the upload began or last changed, by the clock of the service: newer uploads may be
             in flight.
