@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from cosv4fs import paths
 from cosv4fs.api import ObjectStatus, PathStatus, Version
 from cosv4fs.api.download import changed_error
+from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.integrity import check_content
@@ -121,7 +122,7 @@ class Content:
             if has_waited or is_settled(status, fetched.date) or began - self._looked_at >= MOMENT:
                 return
             # a replacement within the same second would not show: read it again when that has passed
-            client.interrupts.sleep(MOMENT)
+            cancellation.sleep(MOMENT)
             has_waited = True
 
     def _check_version(self, version: Version) -> None:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.content import Content
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.integrity import SequentialCheck
-from cosv4fs.transfer.janitor import do_later, start_janitor
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
 
@@ -85,7 +85,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
         # the cache is made below: fsspec's class would give it a method of the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
-        start_janitor()
+        start_background()
         self.cache = self._new_cache()
         self._can_renew = cache_type == ReadAhead.name and self._content.status is not None
 
@@ -196,7 +196,7 @@ class CosV4Reader(AbstractBufferedFile):  # type: ignore[misc]
             self._dealloc_warn()
             if not isinstance(self.cache, ReadAhead):
                 # some of fsspec's wait for threads when they end
-                do_later(partial(_empty, self.cache))
+                run_in_background(partial(_empty, self.cache))
 
 
 def _empty(cache: Any) -> None:
@@ -251,7 +251,7 @@ class CosV4Writer(io.BufferedIOBase):
         self._pid = os.getpid()
         self._ends_well = False
         self._outermost: weakref.ref[Any] | None = None
-        start_janitor()
+        start_background()
         # the last: without it there is nothing to discard
         self._writer = writer
 
@@ -442,8 +442,8 @@ class CosV4Writer(io.BufferedIOBase):
         # neither closed here nor refusing what is still to be flushed: files of io do both, and an error has no reader
         self.is_lost = True
         if not self.is_of_parent:
-            do_later(partial(_warn, f"{self.path} was never closed: discarded"))
-            do_later(partial(_abort, self._writer, self._changed))
+            run_in_background(partial(_warn, f"{self.path} was never closed: discarded"))
+            run_in_background(partial(_abort, self._writer, self._changed))
 
     def __del__(self) -> None:
         self._dealloc_warn()

@@ -105,8 +105,8 @@ def runtime_for(config: Config) -> Runtime:
 
 def _build(config: Config, registry: _Registry) -> Runtime:
     client = client_for(config)
-    workers = Workers(config.max_concurrency, config.max_requests, client.interrupts)
-    client.on_throttle = workers.window.narrow
+    workers = Workers(config.max_concurrency, config.max_requests)
+    client.on_throttle = workers.transfers.window.halve
     seconds = config.listings_expiry_time if config.use_listings_cache else 0
     # where one endpoint is named for both versions of the JSON API, they serve the same buckets
     cache = PathCache(seconds, kin=registry.kin.setdefault((config.api_root, config.appid), Kin()))

@@ -27,6 +27,7 @@ LEAVES = {
     "forking",
     "localfiles",
     "capabilities",
+    "concurrency",
 }
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
@@ -47,6 +48,7 @@ MAY_IMPORT = {
     "cache": set(),
     "localfiles": set(),
     "capabilities": set(),
+    "concurrency": {"concurrency", "errors", "forking"},
     "api": WIRE,
     "transfer": TRANSFER,
     "namespace": NAMESPACE,

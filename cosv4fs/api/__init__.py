@@ -1,7 +1,7 @@
 """The clients: sign, send, retry, parse. One typed method per operation, usable without fsspec.
 
 Shared by all services: `caller` (how operations run), `credentials`, `clock` (the server's), `transport` (the only
-module that uses `requests`), `retry`, `interrupts` (cancelling requests in flight), `download` (ranges), `paging`. The
+module that uses `requests`), `retry`, `connections` (cancellable, pooled), `download` (ranges), `paging`. The
 packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service.
 """
 

@@ -15,6 +15,7 @@ from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import Transport, read_body
 from cosv4fs.codes import Retry
+from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
@@ -47,8 +48,6 @@ class Caller(ABC):
     ----------
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
-    interrupts : Interrupts
-        Stops the requests of other threads.
     """
 
     protocol: ProtocolSpec = V4
@@ -59,8 +58,7 @@ class Caller(ABC):
         self.config = config
         self._signer = signer
         self._transport = Transport(config)
-        self.interrupts = self._transport.interrupts
-        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=self.interrupts.sleep)
+        self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)
         self.on_throttle: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

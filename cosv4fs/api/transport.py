@@ -24,11 +24,12 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.connections import Stack, cancellable
 from cosv4fs.api.headers import content_coding, content_length, quoted
-from cosv4fs.api.interrupts import Interrupts, Stack, tracked
 from cosv4fs.api.request import Request
 from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
+from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
@@ -70,8 +71,8 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 class _Adapter(requests.adapters.HTTPAdapter):
     """An adapter that decides TLS, proxy and pool once per origin."""
 
-    def __init__(self, config: Config, pool_size: int, interrupts: Interrupts) -> None:
-        self._config, self._interrupts = config, interrupts
+    def __init__(self, config: Config, pool_size: int) -> None:
+        self._config = config
         self._context: ssl.SSLContext | None = None
         self._routes: dict[str, tuple[Any, str | None]] = {}
         if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
@@ -141,7 +142,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
             pool = manager.connection_from_url(origin)
-            pool.ConnectionCls = _careful(tracked(pool.ConnectionCls, self._interrupts))
+            pool.ConnectionCls = _careful(cancellable(pool.ConnectionCls))
             route = self._routes[origin] = (pool, proxy)
         return route
 
@@ -210,9 +211,8 @@ class Transport:
     """
 
     def __init__(self, config: Config) -> None:
-        self.interrupts = Interrupts()
         kept = config.max_concurrency + config.max_requests + _CALLERS
-        self._adapter = _Adapter(config, kept, self.interrupts)
+        self._adapter = _Adapter(config, kept)
         self._config = config
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
@@ -228,7 +228,7 @@ class Transport:
         InterruptedError
             The calling thread was stopped.
         """
-        self.interrupts.check()
+        cancellation.check()
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
         headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
@@ -261,7 +261,7 @@ class Transport:
         return response
 
     def _timeout_of(self, request: Request) -> urllib3.Timeout:
-        usual, left = self._timeout, self.interrupts.seconds_left()
+        usual, left = self._timeout, cancellation.seconds_left()
         if left is not None:
             connect, read = self._config.connect_timeout, self._config.read_timeout
             return urllib3.Timeout(connect=min(left, connect), read=min(left, read))

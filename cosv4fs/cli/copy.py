@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.session import WRITE_ONCE, Crew, Session
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.display import human_size
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive
@@ -64,7 +64,7 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
         _copy(session, pairs, jobs, failures)
     elif not destination.capabilities.replaces_files:
         files = (pair for pair in pairs if not pair.is_directory)
-        Crew(jobs, [destination.fs]).each(lambda pair: _check_free(pair.target), files, failures)
+        for_each(jobs, lambda pair: _check_free(pair.target), files, failures)
     if dry_run:
         _record_refusals(pairs, failures)
     _report(session, [pair for pair in pairs if not pair.is_directory], dry_run, failures)
@@ -117,7 +117,7 @@ def sync(
             # the target may have the last copy of a file that could not be read
             deletions = ()
         own = ThreadInstances()
-        Crew(jobs, [new.fs]).each(lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
+        for_each(jobs, lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
     _report_sync(session, difference, deletions, dry_run, failures)
     failed = "nothing was deleted, because " if delete and difference.deletions and not deletions else ""
     failures.exit(f"{failed}not everything was copied" if failed else "not everything was done")
@@ -129,15 +129,12 @@ COMMANDS = (cp, sync)
 def _copy(session: Session, pairs: list[Pair], jobs: int, failures: FailureLog, *, keep_times: bool = False) -> None:
     if any(pair.target.is_open_archive for pair in pairs[:1]):
         jobs = 1
-    crew, own = (
-        Crew(jobs, {location.fs for pair in pairs[:1] for location in (pair.source, pair.target)}),
-        ThreadInstances(),
-    )
+    own = ThreadInstances()
     with (
         _hint_at_resuming(session, pairs),
         session.bar(sum(pair.size for pair in pairs), "copying") as advance,
     ):
-        crew.each(lambda pair: _copy_one(pair, own, ByteProgress(advance, crew.stopped), keep_times), pairs, failures)
+        for_each(jobs, lambda pair: _copy_one(pair, own, ByteProgress(advance), keep_times), pairs, failures)
 
 
 def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_times: bool) -> None:

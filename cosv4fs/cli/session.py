@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice, takewhile
-from queue import Empty, SimpleQueue
+from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import click
-from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.cli.failures import FailureLog, printable
 from cosv4fs.coffers import CofferFileSystem
+from cosv4fs.concurrency import Pool
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.options import OPTIONS, variables_of
@@ -34,9 +31,6 @@ _OURS = tuple(_PROTOCOLS)
 _ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
 WRITE_ONCE = "because coffers are write-once: files are removed only by the lifecycle rules"
 """The end of messages that refuse to change a file in a coffer."""
-
-_LOOK_EVERY = 0.1
-"""Seconds between looks at whether Ctrl-C came, and between attempts to stop what is under way."""
 
 
 @dataclass
@@ -143,94 +137,32 @@ def _writable(text: str) -> str:
     return text
 
 
-class Crew:
-    """Does something with many items on several threads, until all are done or Ctrl-C stops it.
+def for_each(jobs: int, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
+    """Call an action with every item, several at once; note failures and go on.
+
+    Ctrl-C starts nothing more, cancels what runs, and is raised when that has ended.
 
     Parameters
     ----------
     jobs : int
         Items at once.
-    filesystems : iterable of AbstractFileSystem
-        What the work is done with; requests to ours are broken off by Ctrl-C.
+    failures : FailureLog
+        Collects the failures, in the calling thread.
     """
 
-    def __init__(self, jobs: int, filesystems: Iterable[AbstractFileSystem]) -> None:
-        self._jobs = jobs
-        self._interrupts = {fs.client.interrupts for fs in filesystems if isinstance(fs, ObjectFileSystem)}
-        self.stopped = threading.Event()
-        self._busy: set[int] = set()
-        # not futures: Ctrl-C can come after a task was handed over and before its future is known
-        self._ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-
-    def each(self, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
-        """Do something with every item; note failures and go on.
-
-        Ctrl-C starts nothing more, breaks off what is under way, and is raised when that has ended.
-        """
-        rest = iter(items)
-        first = list(islice(rest, 2))
-        if len(first) < 2:
-            # in this thread Ctrl-C needs no help
-            for item in first:
-                self._guarded(action, item, failures)
-            return
-        running = 0
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="cosv4fs-command") as pool:
-            try:
-                for item in chain(first, rest):
-                    pool.submit(self._work, action, item)
-                    running += 1
-                    if running >= self._jobs:
-                        running -= self._collect(failures)
-                while running:
-                    running -= self._collect(failures)
-            except BaseException:
-                self._stop()
-                raise
-
-    def _guarded(self, action: Callable[[A], None], item: A, failures: FailureLog) -> None:
+    def attempt(item: A) -> tuple[A, Exception | None]:
         try:
             action(item)
         except Exception as error:  # noqa: BLE001 - the other items go on
+            return item, error
+        return item, None
+
+    def note(outcome: tuple[A, Exception | None]) -> None:
+        item, error = outcome
+        if error is not None:
             failures.record(error, item)
 
-    def _work(self, action: Callable[[A], None], item: A) -> None:
-        failure: BaseException | None = None
-        ident = threading.get_ident()
-        self._busy.add(ident)
-        try:
-            with ExitStack() as stack:
-                for interrupts in self._interrupts:
-                    stack.enter_context(interrupts.working_for(self))
-                # looked at after telling that this thread is busy: so it is stopped, or sees that it is to stop
-                if not self.stopped.is_set():
-                    action(item)
-        except BaseException as error:  # noqa: BLE001 - it is told in the thread that waits
-            failure = error
-        finally:
-            self._busy.discard(ident)
-            self._ended.put((item, failure))
-
-    def _collect(self, failures: FailureLog) -> int:
-        """Wait for one item to end; return 1."""
-        while True:
-            # never without a limit: a signal that comes just before the wait is seen only when it is over
-            with suppress(Empty):
-                item, failure = self._ended.get(timeout=_LOOK_EVERY)
-                break
-        if isinstance(failure, Exception):
-            failures.record(failure, item)
-        elif failure is not None:
-            raise failure
-        return 1
-
-    def _stop(self) -> None:
-        self.stopped.set()
-        while self._busy:
-            # again and again: a thread may have been between two requests
-            for interrupts in self._interrupts:
-                interrupts.stop(self)
-            time.sleep(_LOOK_EVERY)
+    Pool(jobs, "cosv4fs-command").for_each(attempt, items, note)
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 
+from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import replacing
 from cosv4fs.migrate.locations import OBJECT_STORES, Location, protocols
@@ -30,24 +31,22 @@ _SHA1 = re.compile("[0-9a-f]{40}")
 
 
 class ByteProgress(Callback):  # type: ignore[misc]
-    """An fsspec callback that reports increments in bytes, and can cancel the transfer.
+    """An fsspec callback that reports bytes, and ends the transfer when the thread that made it is cancelled.
 
     Parameters
     ----------
     advance : callable
         Called with the number of bytes of each step.
-    stopped : threading.Event, optional
-        When set, the next report raises `InterruptedError`, which ends the transfer.
     """
 
-    def __init__(self, advance: Callable[[int], None], stopped: threading.Event | None = None) -> None:
+    def __init__(self, advance: Callable[[int], None]) -> None:
         super().__init__()
-        self._advance, self._stopped = advance, stopped
+        # other filesystems call from threads of their own
+        self._advance, self._thread = advance, threading.get_ident()
 
     def relative_update(self, inc: int = 1) -> None:
         """Report `inc` more bytes."""
-        if self._stopped is not None and self._stopped.is_set():
-            raise InterruptedError(errno.EINTR, "interrupted")
+        cancellation.check(self._thread)
         self._advance(inc)
         super().relative_update(inc)
 

@@ -12,11 +12,8 @@ import hashlib
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +21,13 @@ from typing import Any
 from fsspec import filesystem
 from fsspec.core import url_to_fs
 
+from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.listing import modification_time
 from cosv4fs.migrate.locations import OBJECT_STORES, Location, Options, ThreadInstances, open_location, protocols
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
-from cosv4fs.migrate.migrator import Cancelled, FileMigrator
+from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import check_apart
 
 _LOCATION_OPTIONS = (
@@ -37,6 +35,9 @@ _LOCATION_OPTIONS = (
     "region_name", "repo", "sha",
 )  # fmt: skip
 """Options that identify a service. All others may be secret or irrelevant."""
+
+_DIRECTORIES_AT_ONCE = 1000
+"""Directories that are taken from the manifest at once to be listed."""
 
 _MAX_FAILURES = 1000
 """Failures listed in a report; the manifest has all of them."""
@@ -292,22 +293,14 @@ def _completed(book: Manifest, *, verify: bool) -> int:
 
 def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:
     """Bring the manifest up to date, directory by directory; several at once."""
-    own = ThreadInstances()
+    own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
     book.begin_listing()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="cosv4fs-list") as pool:
-        running: dict[Future[tuple[list[Listed], list[str]]], str] = {}
-        try:
-            while True:
-                under_way = set(running.values())
-                for folder in book.folders_to_list(jobs + len(running)):
-                    if folder not in under_way and len(running) < jobs:
-                        running[pool.submit(_entries, own, source, folder)] = folder
-                if not running:
-                    break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    watcher.listed(book.list_folder(running.pop(future), *future.result()))
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+    def note(found: tuple[str, list[Listed], list[str]]) -> None:
+        watcher.listed(book.list_folder(*found))
+
+    while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
+        pool.for_each(lambda folder: (folder, *_entries(own, source, folder)), folders, note)
     book.end_listing()
 
 
@@ -413,44 +406,11 @@ class _Recorder:
             self.watcher.done(outcome)
 
 
-def _counting(watcher: Watcher, stop: threading.Event) -> ByteProgress:
-    """Count the bytes of one file, and end its copy when all work has to end."""
+def _on_threads(migrator: FileMigrator, todo: Iterator[Job], jobs: int, recorder: _Recorder) -> None:
+    def migrate_one(job: Job) -> Outcome:
+        return migrator.migrate(job, ByteProgress(recorder.watcher.moved))
 
-    def advance(count: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-        watcher.moved(count)
-
-    return ByteProgress(advance)
-
-
-def _on_threads(mover: FileMigrator, jobs: Iterator[Job], count: int, counter: _Recorder) -> None:
-    stop = threading.Event()
-    with _pool(count, stop) as pool:
-        running: set[Future[Outcome]] = set()
-
-        def feed() -> None:
-            while len(running) < count and (job := next(jobs, None)) is not None:
-                running.add(pool.submit(mover.migrate, job, _counting(counter.watcher, stop)))
-
-        feed()
-        while running:
-            done = wait(running, return_when=FIRST_COMPLETED).done
-            running -= done
-            counter.record(future.result() for future in done)
-            feed()
-
-
-@contextmanager
-def _pool(count: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
-    """Lend threads; when the block fails, as by Ctrl-C, what they do is given up."""
-    with ThreadPoolExecutor(count, thread_name_prefix="cosv4fs-migrate") as pool:
-        try:
-            yield pool
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    Pool(jobs, "cosv4fs-migrate").for_each(migrate_one, todo, lambda outcome: recorder.record([outcome]))
 
 
 def _make_directories(book: Manifest, target: Location) -> int:

@@ -26,10 +26,6 @@ _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error
-    """The copy was cancelled because the migration is stopping."""
-
-
 class FileMigrator:
     """Migrates single files; thread-safe.
 
@@ -61,18 +57,10 @@ class FileMigrator:
         self._sizes = _TargetSizes(target, self._own)
 
     def migrate(self, job: Job, callback: Callback) -> Outcome:
-        """Copy a file unless the target already has it; a failure is an outcome, not an exception.
-
-        Raises
-        ------
-        Cancelled
-            Raised by `callback` to stop the migration.
-        """
+        """Copy a file unless the target already has it; a failure is an outcome, not an exception."""
         begun: list[str] = []
         try:
             return self._migrate(job, callback, begun)
-        except Cancelled:
-            raise
         except Exception as error:  # noqa: BLE001 - one file must not stop the others
             return Outcome(job.path, FAILED, error=_describe(error), is_begun=bool(begun))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from cosv4fs.concurrency import TaskGroup
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.options import MIB
 from cosv4fs.transfer.plan import Slice, ranges
@@ -36,5 +37,8 @@ def is_same(client: Client, workers: Workers, target: Target, source: Source) ->
                 if found != ours:
                     differs.append(piece)
 
-    workers.transfer_all(partial(compare, piece) for piece in ranges(0, source.size, _STEP))
+    with TaskGroup(workers.transfers) as group:
+        for piece in ranges(0, source.size, _STEP):
+            group.start(partial(compare, piece))
+        group.wait()
     return not differs

@@ -20,13 +20,14 @@ from typing import BinaryIO, Protocol
 from cosv4fs import paths
 from cosv4fs.api import Fetched, Version
 from cosv4fs.api.download import changed_error
+from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.status import MOMENT, Client, is_settled, status_of
-from cosv4fs.transfer.workers import Batch, Workers
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Download"]
 
@@ -211,7 +212,7 @@ class Download:
             Called when the first range is complete.
         """
         begin = start or 0
-        batch = Batch(self._workers)
+        group = TaskGroup(self._workers.transfers)
         rest: deque[Slice] = deque()
 
         def plan(offset: int, version: Version) -> list[Slice]:
@@ -225,12 +226,12 @@ class Download:
                 rest.extend(plan(begin + length, version))
                 # not more than fit at once: those that fail at once would make room for all the others
                 for piece in list(islice(rest, self._workers.concurrency)):
-                    if not batch.start_if_free(partial(self._fetch_placed, piece, version, place)):
+                    if not group.try_start(partial(self._fetch_placed, piece, version, place)):
                         break
                     rest.popleft()
             return view
 
-        with batch:
+        with group:
             first = self._fetch_first(start, stop, first_memory)
             received(first)
             if not plan(first.start + first.length, first.version):
@@ -241,8 +242,8 @@ class Download:
                 if not first.version.is_certain:
                     rest.extend(plan(first.start + kept, first.version))
                 while rest:
-                    batch.start(partial(self._fetch_placed, rest.popleft(), first.version, place))
-                batch.finish()
+                    group.start(partial(self._fetch_placed, rest.popleft(), first.version, place))
+                group.wait()
 
     def _fetch_placed(self, piece: Slice, version: Version, place: Place) -> None:
         with place(piece) as view:
@@ -276,7 +277,7 @@ class Download:
         if before.size != first.version.size:
             raise changed_error(self._path)
         if not is_settled(before, first.date):
-            self._client.interrupts.sleep(MOMENT)
+            cancellation.sleep(MOMENT)
         yield 0
         if status_of(self._client, self._bucket, self._key) != before:
             raise changed_error(self._path)

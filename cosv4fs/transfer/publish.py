@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient
+from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
 
@@ -91,7 +92,7 @@ def publish_sibling(client: CosClient, target: Target, place: str, size: int, sh
 def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
     """Delete a hidden sibling, complete or not: its name is nobody else's."""
     try:
-        client.interrupts.clean_up(lambda: client.delete(bucket, place))
+        cancellation.clean_up(lambda: client.delete(bucket, place))
     except CosFileNotFoundError:
         # a clean-up was faster
         return

@@ -13,11 +13,10 @@ from functools import partial
 
 from fsspec.caching import BaseCache
 
-from cosv4fs.api.interrupts import is_stop
-from cosv4fs.transfer.janitor import do_later
+from cosv4fs.concurrency import Task, TaskGroup, cancellation
+from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.tasks import Task
-from cosv4fs.transfer.workers import Batch, Workers
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ReadAhead"]
 
@@ -57,20 +56,20 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         super().__init__(blocksize, None, size)
         self._fill = fill
         self._workers = workers
-        self._batch = Batch(workers)
+        self._group = TaskGroup(workers.transfers)
         self._segments: list[_Segment] = []
         self._next = 0
         self._window = 1
 
     def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended."""
-        self._batch.end(at_once=True)
+        self._group.stop(cancel_running=True)
         self._segments.clear()
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
-        self._batch.close()
-        do_later(self._batch.abandon)
+        self._group.refuse()
+        run_in_background(self._group.abandon)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
@@ -132,7 +131,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         memory = self._workers.borrow(piece.length)
         # not a method of this object: nobody but the reader shall keep it alive
         fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
-        task = self._batch.start_apart(fill)
+        task = self._group.try_start_apart(fill)
         if task is None:
             if not wait:
                 self._workers.give_back(memory)
@@ -140,7 +139,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             # in the reader's own thread, which must never wait for a place
             task = Task(fill)
             task.run()
-            if is_stop(task.error):
+            if cancellation.is_cancellation(task.error):
                 # Ctrl-C is for this thread: it does not wait for the segment's turn
                 task.result()
         self._segments.append(_Segment(piece.offset, piece.stop, memory, task))
@@ -156,12 +155,12 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if piece is None:
                 # another thread has closed the file
                 raise ValueError("I/O operation on closed file.")
-            piece.done.wait(self._workers.interrupts.check)
+            piece.done.wait()
             error = piece.done.error
             if error is not None:
                 # the next read may try again what has failed; and what refers to the error must not be in its frames
                 self._segments = [kept for kept in self._segments if kept.done.error is None]
-                self._batch.forget_done()
+                self._group.discard_done()
                 del piece
                 try:
                     raise error

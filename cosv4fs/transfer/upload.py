@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cosv4fs.api import is_transient
-from cosv4fs.api.interrupts import is_stop
+from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import CosUploadSessionError
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
 from cosv4fs.transfer.kinds import upload_kind
@@ -70,7 +70,7 @@ def upload_source(
         _complete(upload, workers, source, counted)
     except BaseException as error:
         if not (entry.is_kept and _may_pass(error)):
-            client.interrupts.clean_up(partial(_abort_quietly, upload))
+            cancellation.clean_up(partial(_abort_quietly, upload))
         raise
     return upload
 
@@ -96,7 +96,7 @@ def _complete(upload: PlacedUpload, workers: Workers, source: Source, counted: _
 
 def _may_pass(error: BaseException) -> bool:
     """Return whether the same upload may succeed later."""
-    return is_transient(error) or is_stop(error)
+    return is_transient(error) or cancellation.is_cancellation(error)
 
 
 class _Counted:
@@ -131,7 +131,10 @@ def _send_all(upload: PlacedUpload, workers: Workers, source: Source, counted: _
         for task in sending.tasks():
             task()
     else:
-        workers.transfer_all(sending.tasks())
+        with TaskGroup(workers.transfers) as group:
+            for task in sending.tasks():
+                group.start(task)
+            group.wait()
 
 
 class _Sending:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
+from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.options import MIB
@@ -29,9 +30,8 @@ from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.status import Client
-from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.upload import upload_source
-from cosv4fs.transfer.workers import Batch, Workers
+from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ObjectWriter"]
 
@@ -176,7 +176,7 @@ class ObjectWriter:
         """
         self._failed = True
         try:
-            self._client.interrupts.clean_up(self._strategy.abort)
+            cancellation.clean_up(self._strategy.abort)
         except OSError as error:
             _log.warning("an unfinished upload of %r could not be removed: %s", self._target.path, error)
 
@@ -258,7 +258,7 @@ class _Stream:
         self._in_memory = workers.concurrency * slice_size
         self._gathered = self._empty(slice_size)
         self._offset = 0
-        self._batch = Batch(workers)
+        self._group = TaskGroup(workers.transfers)
         self._in_flight: deque[Task[None]] = deque()
 
     def append(self, view: memoryview) -> None:
@@ -277,7 +277,7 @@ class _Stream:
         with self._undeclared():
             if self._gathered.length:
                 self._flush(last=True)
-            self._batch.finish()
+            self._group.wait()
             self._gathered.release()
             if self._digest is None:
                 self._upload.finish(self._offset if self._is_unsized else None)
@@ -311,7 +311,7 @@ class _Stream:
         self._upload.publish()
 
     def abort(self) -> None:
-        self._batch.end(at_once=True)
+        self._group.stop(cancel_running=True)
         self._gathered.release()
         self._upload.abort()
 
@@ -330,10 +330,10 @@ class _Stream:
         else:
             self._gather()
         self._wait_for_room()
-        task = self._batch.start(partial(self._send, piece, gathered))
+        task = self._group.start(partial(self._send, piece, gathered))
         self._in_flight.append(task)
         if self._serial:
-            task.result(self._workers.interrupts.check)
+            task.result()
 
     def _open(self) -> None:
         """Begin the upload and cut what is held into pieces of the size that the server decided."""
@@ -365,7 +365,7 @@ class _Stream:
         room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
         most = max(2, room // self._piece_size)
         while len(self._in_flight) >= most:
-            self._in_flight.popleft().result(self._workers.interrupts.check)
+            self._in_flight.popleft().result()
 
     def _send(self, piece: Slice, gathered: Gathered | FilePart) -> None:
         try:

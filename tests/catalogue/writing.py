@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.callbacks import Callback
 
-from cosv4fs.transfer.janitor import wait_for_janitor
+from cosv4fs.concurrency.background import wait_for_background
 from tests.catalogue.operations import CONFLICT, REPLACING, Draws, Effect, View, operation, pick
 from tests.catalogue.place import Place
 from tests.catalogue.state import EMPTY, Change, Content, clashes
@@ -175,7 +175,7 @@ def fail_to_write(at: Place, name: str, content: Content, sized: bool, how: str,
         # the warning is ignored by those that run steps: ignored here, it would be ignored in all threads
         del file
         gc.collect()
-        wait_for_janitor()
+        wait_for_background()
         return
     with file:
         fill(file, data, piece)

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from fsspec.registry import _registry
 
 from cosv4fs.cli.failures import EXIT_CODES, FailureLog, describe, exit_code
 from cosv4fs.cli.group import cli
-from cosv4fs.cli.session import Crew, options_from
+from cosv4fs.cli.session import for_each, options_from
+from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.migrate.copying import ByteProgress
 
@@ -247,7 +249,7 @@ def test_problems_end_with_the_worst_code(capsys):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
-def test_a_crew_does_everything_once_and_goes_on_after_failures(count, capsys):
+def test_for_each_item_goes_on_after_failures(count, capsys):
     done, failures = [], FailureLog()
 
     def action(item):
@@ -255,23 +257,29 @@ def test_a_crew_does_everything_once_and_goes_on_after_failures(count, capsys):
         if item % 5 == 3:
             raise OSError(5, "broken", str(item))
 
-    Crew(3, []).each(action, iter(range(count)), failures)
+    for_each(3, action, iter(range(count)), failures)
     assert sorted(done) == list(range(count))
     assert sorted(item for item, _ in failures.entries) == [item for item in range(count) if item % 5 == 3]
 
 
-def test_a_stopped_crew_ends_what_reports():
-    crew, failures, begun, seen = Crew(3, []), FailureLog(), threading.Barrier(3, timeout=30), []
+def test_control_c_cancels_what_reports_progress():
+    failures, begun, seen = FailureLog(), threading.Barrier(3, timeout=30), []
 
     def action(_item):
-        callback = ByteProgress(lambda _count: None, crew.stopped)
+        callback = ByteProgress(lambda _count: None)
         begun.wait()
-        assert crew.stopped.wait(30)
+        while not cancellation.is_cancelled():
+            time.sleep(0.01)
+        # other filesystems report from threads of their own
+        reporter = threading.Thread(target=report, args=[callback])
+        reporter.start()
+        reporter.join()
+
+    def report(callback):
         try:
             callback.relative_update(1)
         except InterruptedError as error:
             seen.append(error)
-            raise
 
     def items():
         yield from (1, 2)
@@ -279,7 +287,7 @@ def test_a_stopped_crew_ends_what_reports():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        crew.each(action, items(), failures)
+        for_each(3, action, items(), failures)
     assert len(seen) == 2
 
 

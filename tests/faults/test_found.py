@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from cosv4fs import paths
+from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.slices import SliceUpload
 from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.upload import upload_source
-from cosv4fs.transfer.workers import Batch, Workers
 from tests.faults.stage import Stage
 from tests.support import BUCKET, KIB, MIB, Do, content
 
@@ -109,19 +109,19 @@ class TestSiblings:
 
 class TestRanges:
     def test_a_failure_is_told_though_others_begin_after_it(self):
-        workers, failed = Workers(4, 4), threading.Event()
+        failed = threading.Event()
 
         def fail():
             raise OSError(errno.EIO, "broken", "box/x")
 
-        with Batch(workers) as batch:
-            first = batch.start_if_free(fail)
+        with TaskGroup(Pool(4, "test")) as group:
+            first = group.try_start(fail)
             assert first is not None
-            first.watch(lambda _: failed.set())
+            first.add_callback(lambda _: failed.set())
             assert failed.wait(20)
-            batch.start_if_free(lambda: None)
+            group.try_start(lambda: None)
             with pytest.raises(OSError, match="broken"):
-                batch.finish()
+                group.wait()
 
     def test_a_broken_range_never_becomes_zeros(self, service):
         from cosv4fs.transfer.download import Download

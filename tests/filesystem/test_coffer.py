@@ -9,9 +9,9 @@ import fsspec
 import pytest
 
 from cosv4fs import CofferFileSystem
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, faults
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.transfer.janitor import wait_for_janitor
 
 COFFER = "examplecoffer-1250000000"
 PATH = f"{COFFER}/dir/object.bin"
@@ -277,7 +277,7 @@ def test_a_file_that_nobody_closes_leaves_the_name_free(coffers, onlooker):
     with pytest.warns(ResourceWarning, match="never closed"):
         del file
         # another thread warns: the collector may run inside any lock
-        wait_for_janitor()
+        wait_for_background()
     assert onlooker.uploads(COFFER) == []
     assert not onlooker.exists(PATH)
 

@@ -16,8 +16,8 @@ import pytest
 from fsspec.config import conf
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem, MissingCredentialsError
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
-from cosv4fs.transfer.janitor import wait_for_janitor
 
 ANYWHERE = "test-1250000000"
 READINGS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
@@ -345,7 +345,7 @@ def test_a_forked_child_leaves_the_parents_upload_alone(fs, emulator):
             signal.alarm(60)
             # a writer whose last reference is lost gives its upload up
             file._dealloc_warn()
-            wait_for_janitor()
+            wait_for_background()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         file.write(bytes(size // 2))

@@ -17,6 +17,7 @@ MIB = 1024 * 1024
 
 SCRIPT = """
 import os, sys, threading, fsspec
+from cosv4fs.concurrency import cancellation
 fs = fsspec.filesystem(sys.argv[4], **eval(sys.argv[1]))
 path, local = "test-1250000000/dir/object", sys.argv[2]
 def write():
@@ -40,7 +41,7 @@ actions = {
 try:
     actions[sys.argv[3]]()
 except KeyboardInterrupt:
-    print("interrupted", list(fs.client.interrupts._owners))
+    print("interrupted", list(cancellation._threads().owners))
 """
 
 # what stalls, from which on, and how many requests do so before nothing more can happen; small items begin with eight
@@ -97,8 +98,8 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, pr
 
 HUNG = """
 import signal, sys, fsspec
-from cosv4fs.api import interrupts
-interrupts._HURRY = float(sys.argv[5])
+from cosv4fs.concurrency import cancellation
+cancellation._CLEAN_UP_SECONDS = float(sys.argv[5])
 fs = fsspec.filesystem(sys.argv[4], **eval(sys.argv[1]))
 path, local = "test-1250000000/dir/object", sys.argv[2]
 def write():

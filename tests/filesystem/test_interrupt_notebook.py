@@ -22,14 +22,15 @@ os.chdir({folder!r})
 path, MIB = "test-bucket/dir/object", 1024 * 1024
 fs = fsspec.filesystem("cosv4", **{options!r})
 """
-# a thread gives its place back a moment after its task has ended, while every request of another stalls on
+# a thread releases its permit a moment after its task has ended, while every request of another stalls on
 NOTHING_RUNS = """
 import time
 end = time.monotonic() + 30
-while fs.workers.window.places and time.monotonic() < end:
+while fs.workers.transfers.window.permits and time.monotonic() < end:
     time.sleep(0.01)
-assert not fs.client.interrupts._owners, fs.client.interrupts._owners
-assert not fs.workers.window.places, fs.workers.window.places
+from cosv4fs.concurrency import cancellation
+assert not cancellation._threads().owners, cancellation._threads().owners
+assert not fs.workers.transfers.window.permits, fs.workers.transfers.window.permits
 """
 NEXT = """
 fs.pipe_file(path, bytes(9_000_000))

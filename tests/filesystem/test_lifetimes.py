@@ -14,8 +14,9 @@ import fsspec
 import pytest
 from fsspec.caching import caches
 
+from cosv4fs.concurrency import cancellation
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import Refuse, Stall
-from cosv4fs.transfer.janitor import wait_for_janitor
 from tests.support import MIB
 
 PROTOCOLS = ("cosv4", "cdcs")
@@ -74,7 +75,7 @@ def fresh(recorder, emulator, protocol):
     )  # fmt: skip
     fs.pipe({SMALL: b"[1, 2]", f"{SMALL}.gz": gzip.compress(b"[1, 2]"), LARGE: bytes(5 * MIB)})
     yield fs
-    wait_for_janitor()
+    wait_for_background()
 
 
 def reading(fs, **options):
@@ -133,14 +134,14 @@ def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
     file._outer.__del__()
     assert recorder.taken.count(threading.get_ident()) == 0
     del file
-    wait_for_janitor()
+    wait_for_background()
     assert not fresh.exists(f"{BUCKET}/new", refresh=True)
 
 
 def test_a_reader_may_be_lost_inside_any_lock(fs):
     """In another thread, which nobody waits for when it hangs."""
     fs.pipe_file(SMALL, b"[1, 2]")
-    locks = [fs.client.interrupts._lock, fs.workers.window._lock, fs.namespace.cache._lock]
+    locks = [cancellation._threads().lock, fs.workers.transfers.window._lock, fs.namespace.cache._lock]
     done = threading.Event()
 
     def lose():

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.transfer.janitor import wait_for_janitor
+from cosv4fs.concurrency.background import wait_for_background
 
 BUCKET = "test-bucket"
 PATH = f"{BUCKET}/dir/object"
@@ -32,7 +32,7 @@ def test_forgotten_files_on_top_of_ours_publish_nothing(fs, second, how):
     file.write(b"part" if how in ("gzip", "buffered") else "part")
     del file
     gc.collect()
-    wait_for_janitor()
+    wait_for_background()
     assert second.cat_file(PATH) == b"old"
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 
-from cosv4fs.api.interrupts import Interrupts
+from cosv4fs.concurrency import cancellation
 from cosv4fs.emulator import Dialect, Emulator, faults
 from tests.support import BUCKET, KIB, Do, content, elsewhere
 
@@ -35,7 +35,7 @@ class FrozenClock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = FrozenClock()
-    monkeypatch.setattr(Interrupts, "sleep", lambda _, seconds: clock.sleep(seconds))
+    monkeypatch.setattr(cancellation, "sleep", clock.sleep)
     # the reader's clock is the service's: a busy machine may take seconds of which that knows nothing
     monkeypatch.setattr("cosv4fs.content.time", SimpleNamespace(monotonic=clock))
     return clock

@@ -11,8 +11,8 @@ import fsspec
 import fsspec.core
 import pytest
 
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Dialect
-from cosv4fs.transfer.janitor import wait_for_janitor
 
 BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
@@ -107,7 +107,7 @@ def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, emulator
         del file
         gc.collect()
         # another thread warns: the collector may run inside any lock
-        wait_for_janitor()
+        wait_for_background()
     assert second.cat_file(PATH) == b"old"
     assert unfinished(emulator, second) == []
 

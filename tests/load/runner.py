@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.transfer.janitor import wait_for_janitor
+from cosv4fs.concurrency.background import wait_for_background
 from tests.load import changes, reads, writes
 from tests.load.client import MOST_BYTES, SHARED, Client
 from tests.load.complaints import Complaints
@@ -257,7 +257,7 @@ class Run:
         return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(service.root))
 
     def _verify(self, service: Service, shared: dict[str, Piece]) -> None:
-        wait_for_janitor()
+        wait_for_background()
         files = dict(shared)
         for client in self._out.clients:
             files |= client.files
@@ -276,7 +276,7 @@ class Run:
         """Let go of every filesystem of this process."""
         CosV4FileSystem.clear_instance_cache()
         gc.collect()
-        wait_for_janitor()
+        wait_for_background()
         trim_memory()
 
     def _settled(self, service: Service) -> Sample:

@@ -29,7 +29,7 @@ def test_a_runtime_ends_with_its_last_filesystem(options):
     fs.pipe({f"{BUCKET}/{number}": b"x" for number in range(20)})
     fs.pipe_file(f"{BUCKET}/large", bytes(5_000_000))
     workers = fs.workers
-    threads = [*workers._transfers.threads, *workers._requests.threads]
+    threads = [*workers.transfers.threads, *workers.requests.threads]
     assert {thread.name.rpartition("_")[0] for thread in threads} == {"cosv4fs-transfer", "cosv4fs-request"}
     gone = threading.Event()
     weakref.finalize(fs.runtime, gone.set)

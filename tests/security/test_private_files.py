@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Emulator, faults
-from cosv4fs.transfer.janitor import wait_for_janitor
 from cosv4fs.transfer.journal import Journal, Record
 from tests.security.conftest import BUCKET
 from tests.support import MIB, content
@@ -44,7 +44,7 @@ def test_the_spool_has_no_name_and_is_removed(fs, tmp_path, end):
     if end == "forget":
         with pytest.warns(ResourceWarning):
             del file
-            wait_for_janitor()
+            wait_for_background()
     elif end == "raise":
         with pytest.raises(KeyError), file:
             raise KeyError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.transfer.tasks import Task
+from cosv4fs.concurrency import Task
 from tests.stress.child import Life
 from tests.stress.runner import BUCKET
 

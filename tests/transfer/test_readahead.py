@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosv4fs.concurrency import Task
 from cosv4fs.transfer import readahead
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.tasks import Task
 from cosv4fs.transfer.workers import Workers
 from tests.support import content
 
@@ -115,7 +115,7 @@ def test_reading_on_overlaps_with_fetching():
 def test_a_reader_never_waits_for_a_place():
     workers = Workers(1, 1)
     release = threading.Event()
-    held = workers.transfer(Task(release.wait))
+    held = workers.transfers.submit(Task(release.wait))
     remote = Remote(workers=workers)
     assert remote.cache._fetch(0, 500) == DATA[:500]
     release.set()

@@ -6,7 +6,6 @@ import threading
 import pytest
 
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.janitor import do_later, start_janitor, wait_for_janitor
 from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.writer import ObjectWriter
@@ -263,22 +262,3 @@ class TestDeferred:
             made.publish()
         assert service.read("/x") == OLD
         assert service.names() == ["x"]
-
-
-class TestJanitor:
-    def test_does_what_it_is_told(self):
-        done = threading.Event()
-        do_later(done.set)
-        start_janitor()
-        wait_for_janitor()
-        assert done.is_set()
-
-    def test_survives_failures(self):
-        def fail():
-            raise OSError("failed")
-
-        done = threading.Event()
-        do_later(fail)
-        do_later(done.set)
-        wait_for_janitor()
-        assert done.is_set()

@@ -62,8 +62,6 @@ class CofferClient(CofferUploads):
     ----------
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
-    interrupts : Interrupts
-        Stops the requests of other threads.
     """
 
     # -- coffers ---------------------------------------------------------------------------------------------------

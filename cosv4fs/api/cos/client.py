@@ -73,8 +73,6 @@ class CosClient(FilesCaller):
     ----------
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
-    interrupts : Interrupts
-        Stops the requests of other threads.
     """
 
     def __init__(

@@ -1,0 +1,183 @@
+"""Cancelling what threads do, and cleaning up in bounded time: what Ctrl-C needs to be prompt.
+
+A thread that waits for a socket notices nothing. Each thread therefore registers the connection that it uses, and
+cancelling the thread shuts that connection down. The thread's next check raises `InterruptedError`, so that nothing is
+retried.
+
+A thread works for an *owner*, usually a `TaskGroup`, and is cancelled through it. Threads and signals belong to the
+process, and so does this registry. Every thread changes only its own records, in single steps: Ctrl-C may come between
+any two.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from cosv4fs.errors import make_error
+from cosv4fs.forking import PerProcess
+
+CHECK_EVERY = 0.2
+"""Seconds between checks of whether a waiting thread was cancelled."""
+
+_CLEAN_UP_SECONDS = 5.0
+"""Seconds that cleaning up after an interrupt may take in all."""
+
+
+class Connection(Protocol):
+    """What a thread may wait for."""
+
+    used_by: int
+    """The thread that used it last. It returns to a pool, and from there to other threads."""
+
+    def shut_down(self) -> None:
+        """End what waits for it; called from another thread."""
+
+
+class _Threads:
+    """The owners, cancellations, connections and clean-up deadlines of the threads of one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.owners: dict[int, object] = {}
+        self.cancelled: set[int] = set()
+        # weak: a thread must not keep the last connection that it used
+        self.connections: dict[int, weakref.ref[Connection]] = {}
+        self.deadlines: dict[int, float] = {}
+
+    def assign(self, ident: int, owner: object | None, *, cancelled: bool) -> None:
+        if owner is None:
+            self.owners.pop(ident, None)
+        else:
+            self.owners[ident] = owner
+        if cancelled:
+            self.cancelled.add(ident)
+        else:
+            self.cancelled.discard(ident)
+
+
+# called anew at every step: a block that was entered before a fork may be left in the child
+_threads = PerProcess(_Threads)
+
+
+def is_cancelled(ident: int | None = None) -> bool:
+    """Return whether a thread was cancelled; the calling one unless `ident` names another."""
+    return (ident or threading.get_ident()) in _threads().cancelled
+
+
+def check(ident: int | None = None) -> None:
+    """Raise if a thread was cancelled; the calling one unless `ident` names another.
+
+    Raises
+    ------
+    InterruptedError
+        EINTR.
+    """
+    if is_cancelled(ident):
+        raise make_error(errno.EINTR, "interrupted", None)
+
+
+def sleep(seconds: float) -> None:
+    """Wait before a retry.
+
+    Raises
+    ------
+    InterruptedError
+        EINTR when the calling thread is cancelled, or cleans up and has no time for a retry.
+    """
+    if seconds_left() is not None:
+        raise make_error(errno.EINTR, "interrupted: not retried", None)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        check()
+        time.sleep(min(left, CHECK_EVERY))
+    check()
+
+
+def seconds_left() -> float | None:
+    """Return how long the calling thread may still clean up, in seconds; None without a limit.
+
+    Raises
+    ------
+    InterruptedError
+        EINTR when the time is over.
+    """
+    end = _threads().deadlines.get(threading.get_ident())
+    if end is None:
+        return None
+    left = end - time.monotonic()
+    if left <= 0:
+        raise make_error(errno.EINTR, "interrupted: there was no time to clean up", None)
+    return left
+
+
+def clean_up(action: Callable[[], object]) -> None:
+    """Remove what a failed operation leaves; the calling thread cannot be cancelled meanwhile.
+
+    While an interrupt is handled, this takes some seconds at most, and every request has one attempt: a service that
+    hangs must not delay the end of the program. Another Ctrl-C ends it at once.
+    """
+    ident = threading.get_ident()
+    if ident not in _threads().deadlines and is_cancellation(sys.exc_info()[1]):
+        try:
+            _threads().deadlines[ident] = time.monotonic() + _CLEAN_UP_SECONDS
+            _clean_up(action)
+        finally:
+            # one step, which nothing can interrupt
+            _threads().deadlines.pop(ident, None)
+    else:
+        _clean_up(action)
+
+
+def _clean_up(action: Callable[[], object]) -> None:
+    with working_for(None):
+        action()
+
+
+@contextmanager
+def working_for(owner: object | None) -> Iterator[None]:
+    """Let `cancel` of an owner cancel the calling thread during a block; None shields the thread."""
+    ident = threading.get_ident()
+    with _threads().lock:
+        before, was_cancelled = _threads().owners.get(ident), ident in _threads().cancelled
+        _threads().assign(ident, owner, cancelled=False)
+    try:
+        yield
+    finally:
+        with _threads().lock:
+            _threads().assign(ident, before, cancelled=was_cancelled)
+
+
+def register(connection: Connection) -> None:
+    """Note that the calling thread sends its request on a connection.
+
+    Raises
+    ------
+    InterruptedError
+        EINTR when the thread was cancelled while it was connecting.
+    """
+    connection.used_by = threading.get_ident()
+    _threads().connections[connection.used_by] = weakref.ref(connection)
+    check()
+
+
+def cancel(owner: object) -> None:
+    """Cancel all threads that work for an owner: their connections are shut down, and they send nothing more."""
+    with _threads().lock:
+        for ident in [ident for ident, known in _threads().owners.items() if known is owner]:
+            _threads().cancelled.add(ident)
+            known = _threads().connections.get(ident)
+            connection = None if known is None else known()
+            if connection is not None and connection.used_by == ident:
+                connection.shut_down()
+
+
+def is_cancellation(error: BaseException | None) -> bool:
+    """Return whether an error means that everything has to end: Ctrl-C in this thread, or a cancelled one."""
+    return isinstance(error, InterruptedError) or not isinstance(error, (Exception, type(None)))

@@ -1,0 +1,371 @@
+"""A bounded pool of threads, and groups of tasks that are waited for and cancelled as one."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from operator import length_hint
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from cosv4fs.concurrency import cancellation
+from cosv4fs.concurrency.tasks import Task, start_thread
+from cosv4fs.concurrency.window import Permit, Window
+from cosv4fs.errors import make_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+_CANCEL_SECONDS = 8.0
+"""Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
+
+
+class Pool:
+    """A bounded number of threads, started as needed; they end with the pool's last reference.
+
+    Pools of one name are one level of work: a call of `map` or `for_each` from a thread of the same level runs in that
+    thread, because a pool that waits for itself would never end.
+
+    Parameters
+    ----------
+    most : int
+        Threads, and so tasks in flight, at most.
+    name : str
+        The prefix of the threads' names.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self.most = most
+        self.window = Window(most)
+        self.threads: list[threading.Thread] = []
+        self._name = name
+        self._queue: queue.SimpleQueue[Task[object] | None] = queue.SimpleQueue()
+        self._idle: dict[int, None] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling thread is one of this pool, or of another with its name."""
+        return threading.current_thread().name.startswith(self._name)
+
+    def submit(self, task: Task[T]) -> Task[T]:
+        """Start a task as soon as the window has a permit; block until then."""
+        return self._start(self.window.acquire(), task)
+
+    def try_submit(self, task: Task[T]) -> bool:
+        """Start a task if the window has a permit now; return whether it has."""
+        permit = self.window.try_acquire()
+        if permit is not None:
+            self._start(permit, task)
+        return permit is not None
+
+    def map(self, function: Callable[[A], T], items: Iterable[A]) -> list[T]:
+        """Apply a function to all items; return the results in order.
+
+        Each thread takes the next item when it is free, so the look-ahead is one item per thread. The first error
+        starts nothing more, and is raised once the running calls have ended.
+
+        Parameters
+        ----------
+        function : callable
+            Called from several threads.
+        items : iterable
+            May be lazy; it is advanced by one thread at a time, though not always the same.
+        """
+        spare = length_hint(items, self.most) - 1
+        rest = iter(items)
+        first = list(itertools.islice(rest, 2))
+        everything = itertools.chain(first, rest)
+        if len(first) < 2 or self.is_inside:
+            return [function(item) for item in everything]
+        return _Map(self, function, everything, min(self.most - 1, spare)).run()
+
+    def for_each(
+        self, function: Callable[[A], T], items: Iterable[A], handle: Callable[[T], object] = lambda _: None
+    ) -> None:
+        """Apply a function to items as threads become free; for long work, like whole files.
+
+        The calling thread alone advances `items` and handles the results, in the order in which they come. Any error
+        and Ctrl-C start nothing more and cancel what runs.
+
+        Parameters
+        ----------
+        function : callable
+            Called from several threads; a single item is handled in the calling thread.
+        items : iterable
+            May be lazy: an item is taken when a thread is free for it.
+        handle : callable, optional
+            Called with each result.
+        """
+        rest = iter(items)
+        first = list(itertools.islice(rest, 2))
+        everything = itertools.chain(first, rest)
+        if len(first) < 2 or self.is_inside:
+            for item in everything:
+                handle(function(item))
+            return
+        group, results = TaskGroup(self), queue.SimpleQueue[T]()
+
+        def call(item: A) -> None:
+            results.put(function(item))
+
+        def handle_results() -> None:
+            while not results.empty():
+                handle(results.get_nowait())
+
+        try:
+            for item in everything:
+                group.start(partial(call, item))
+                handle_results()
+            while group.is_running:
+                group.settle(wait=True)
+                handle_results()
+        except BaseException:
+            group.stop(cancel_running=True)
+            raise
+
+    def _start(self, permit: Permit, task: Task[T]) -> Task[T]:
+        # the callback holds the permit: a task that is lost ends it all the same
+        task.add_callback(lambda _: self.window.release(permit))
+        self._queue.put(task)  # type: ignore[arg-type]  # the threads do not look at results
+        try:
+            # one idle thread takes this task
+            self._idle.popitem()
+        except KeyError:
+            if len(self.threads) < self.most:
+                self._grow(task)
+        return task
+
+    def _grow(self, task: Task[T]) -> None:
+        with self._lock:
+            if len(self.threads) >= self.most:
+                return
+            name = f"{self._name}_{next(self._numbers)}"
+            thread = threading.Thread(target=_work, args=(self._queue, self._idle), name=name, daemon=True)
+            if start_thread(thread):
+                self.threads.append(thread)
+                return
+        if not self.threads:
+            # the process ends: the interpreter starts no more threads
+            task.run()
+
+    def __del__(self) -> None:
+        self._queue.put(None)
+
+
+def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None]) -> None:
+    """Run task after task. Not a method: a thread must not keep its pool alive."""
+    ident = threading.get_ident()
+    while True:
+        try:
+            task = tasks.get_nowait()
+        except queue.Empty:
+            idle[ident] = None
+            task = tasks.get()
+            # a task that was queued before this thread was noted as idle has not removed it
+            idle.pop(ident, None)
+        if task is None:
+            # for the next thread
+            tasks.put(None)
+            return
+        task.run()
+        del task
+
+
+class TaskGroup:
+    """Tasks that belong together: waited for and cancelled as one.
+
+    Parameters
+    ----------
+    pool : Pool
+        Runs them.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._tasks: set[Task[None]] = set()
+        self._finished: queue.SimpleQueue[Task[None]] = queue.SimpleQueue()
+        self._stopped = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Stop the tasks when the block fails; Ctrl-C cancels those that run."""
+        if error is not None:
+            self.stop(cancel_running=cancellation.is_cancellation(error))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there are tasks whose end the caller has not seen."""
+        return bool(self._tasks)
+
+    def start(self, function: Callable[[], None]) -> Task[None]:
+        """Start a task as soon as the window has a permit; raise the first failure of those before."""
+        self.settle()
+        return self._pool.submit(self._task(function))
+
+    def try_start(self, function: Callable[[], None]) -> Task[None] | None:
+        """Start a task if the window has a permit now; `wait` raises its failure at the latest."""
+        return self._try_start(self._task(function))
+
+    def try_start_apart(self, function: Callable[[], None]) -> Task[None] | None:
+        """Start a task if the window has a permit now, for a caller that handles its failure itself."""
+        self.discard_done()
+        task = Task(partial(self._run, function))
+        self._tasks.add(task)
+        return self._try_start(task)
+
+    def _try_start(self, task: Task[None]) -> Task[None] | None:
+        if not self._pool.try_submit(task):
+            self._tasks.discard(task)
+            return None
+        return task
+
+    def discard_done(self) -> None:
+        """Discard the tasks that were started apart and are done, and with them their failures."""
+        for task in list(self._tasks):
+            if task.is_done:
+                self._tasks.discard(task)
+
+    def check(self) -> None:
+        """Raise if nothing more may start.
+
+        Raises
+        ------
+        InterruptedError
+            EINTR when the group was stopped.
+        """
+        if self._stopped:
+            raise make_error(errno.EINTR, "cancelled before it started", None)
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Drop the tasks that have finished; raise the first failure.
+
+        Parameters
+        ----------
+        wait : bool
+            Wait until one has finished, or a fraction of a second has passed.
+
+        Raises
+        ------
+        InterruptedError
+            EINTR when the calling thread is cancelled while it waits.
+        """
+        found = self._take(wait=wait)
+        while found:
+            # in no variable of this frame, which the error refers to
+            self._drop(found.pop())
+            found = self._take()
+        if wait:
+            cancellation.check()
+
+    def wait(self) -> None:
+        """Wait until all tasks are done, also those that they start meanwhile; raise the first failure."""
+        while self._tasks:
+            self.settle(wait=True)
+
+    def stop(self, *, cancel_running: bool = False) -> None:
+        """Start nothing more, and wait for what runs.
+
+        Parameters
+        ----------
+        cancel_running : bool
+            Cancel that as well. A thread that cannot be cancelled, because it is being connected, is waited for some
+            seconds at most: it sends nothing more.
+        """
+        self._cancel_waiting()
+        latest = time.monotonic() + _CANCEL_SECONDS
+        while running := [task for task in list(self._tasks) if not task.is_done]:
+            if cancel_running or cancellation.is_cancelled():
+                # again and again: a thread may have been between two requests
+                cancellation.cancel(self)
+                if time.monotonic() > latest:
+                    break
+            running[0].wait_briefly()
+        self._tasks.clear()
+
+    def refuse(self) -> None:
+        """Start nothing more. Safe to call from ``__del__``; `abandon` has to follow."""
+        self._stopped = True
+
+    def abandon(self) -> None:
+        """Start nothing more and cancel what runs, without waiting."""
+        self._cancel_waiting()
+        cancellation.cancel(self)
+        self._tasks.clear()
+
+    def _task(self, function: Callable[[], None]) -> Task[None]:
+        # noted before it is handed over: Ctrl-C may come between the two
+        task = Task(partial(self._run, function))
+        self._tasks.add(task)
+        task.add_callback(self._finished.put)
+        return task
+
+    def _take(self, *, wait: bool = False) -> list[Task[None]]:
+        with suppress(queue.Empty):
+            # never without a limit: a signal that comes just before the wait is seen only when it is over
+            return [self._finished.get(wait, cancellation.CHECK_EVERY)]
+        return []
+
+    def _drop(self, task: Task[None]) -> None:
+        self._tasks.discard(task)
+        try:
+            task.result()
+        finally:
+            # the error refers to this frame
+            del task
+
+    def _cancel_waiting(self) -> None:
+        self._stopped = True
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _run(self, function: Callable[[], None]) -> None:
+        with cancellation.working_for(self):
+            self.check()
+            function()
+
+
+class _Map(Generic[A, T]):
+    """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
+
+    Every thread that has taken an item starts another one, until there are enough.
+    """
+
+    def __init__(self, pool: Pool, function: Callable[[A], T], items: Iterable[A], spare: int) -> None:
+        self._group, self._function, self._spare = TaskGroup(pool), function, spare
+        self._rest = enumerate(items)
+        self._results: dict[int, T] = {}
+        self._lock = threading.Lock()
+
+    def run(self) -> list[T]:
+        with self._group:
+            self._group.start(self._work)
+            self._group.wait()
+        return [self._results[index] for index in range(len(self._results))]
+
+    def _work(self) -> None:
+        while (found := self._next()) is not None:
+            index, item = found
+            self._results[index] = self._function(item)
+
+    def _next(self) -> tuple[int, A] | None:
+        self._group.check()
+        with self._lock:
+            found = next(self._rest, None)
+            is_enough = found is None or self._spare < 1
+            self._spare -= not is_enough
+        if not is_enough and self._group.try_start(self._work) is None:
+            with self._lock:
+                self._spare += 1
+        return found

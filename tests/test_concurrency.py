@@ -1,0 +1,348 @@
+"""Pools are bounded and never block themselves, the first error wins, and what is cancelled ends."""
+
+import threading
+import time
+
+import pytest
+
+from cosv4fs.concurrency import Pool, Task, TaskGroup, Window, cancellation
+from cosv4fs.concurrency import pool as pools
+from cosv4fs.concurrency.background import run_in_background, start_background, wait_for_background
+
+
+@pytest.fixture
+def pool():
+    return Pool(4, "test")
+
+
+class TestWindow:
+    def test_limit(self):
+        window = Window(2)
+        permits = [window.try_acquire() for _ in range(3)]
+        assert [permit is not None for permit in permits] == [True, True, False]
+        window.release(permits[0])
+        assert window.try_acquire()
+
+    def test_a_lost_permit_is_free(self):
+        window = Window(1)
+        permit = window.try_acquire()
+        assert window.try_acquire() is None
+        del permit
+        assert window.try_acquire()
+
+    def test_a_permit_ends_once(self):
+        window = Window(1)
+        first = window.acquire()
+        window.release(first)
+        second = window.acquire()
+        window.release(first)
+        del first
+        assert window.try_acquire() is None
+        window.release(second)
+
+    def test_is_halved_and_slowly_restored(self):
+        window = Window(8)
+        window.halve()
+        window.halve()
+        assert window.limit == 2
+        for _ in range(40):
+            window.release(window.acquire())
+        assert window.limit == 4
+        for _ in range(10):
+            window.halve()
+        assert window.limit == 1
+        for _ in range(1000):
+            window.release(window.acquire())
+        assert window.limit == 8
+
+    def test_acquire_waits_for_a_permit(self):
+        window, got = Window(1), threading.Event()
+        permit = window.acquire()
+
+        def take():
+            window.acquire()
+            got.set()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        assert not got.is_set()
+        window.release(permit)
+        thread.join(20)
+        assert got.is_set()
+
+    def test_a_waiting_thread_can_be_cancelled(self):
+        window, owner, begun, errors = Window(1), object(), threading.Event(), []
+        permit = window.acquire()
+
+        def wait():
+            with cancellation.working_for(owner):
+                begun.set()
+                try:
+                    window.acquire()
+                except InterruptedError as error:
+                    errors.append(error)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert begun.wait(20)
+        cancellation.cancel(owner)
+        thread.join(20)
+        assert len(errors) == 1
+        window.release(permit)
+
+
+def error_of(task):
+    task.wait()
+    return task.error
+
+
+def fail():
+    raise OSError("failed")
+
+
+class TestSubmit:
+    def test_no_more_than_the_window_at_once(self, pool):
+        lock, running, most = threading.Lock(), 0, 0
+        barrier = threading.Barrier(4, timeout=20)
+
+        def task():
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            barrier.wait()
+            with lock:
+                running -= 1
+
+        tasks = [pool.submit(Task(task)) for _ in range(12)]
+        for task in tasks:
+            task.result()
+        assert most == 4
+
+    def test_permits_end_after_failures(self, pool):
+        for _ in range(10):
+            assert isinstance(error_of(pool.submit(Task(fail))), OSError)
+        assert pool.submit(Task(lambda: 5)).result() == 5
+
+    def test_try_submit(self, pool):
+        release = threading.Event()
+        held = [pool.submit(Task(release.wait)) for _ in range(4)]
+        assert not pool.try_submit(Task(lambda: 1))
+        release.set()
+        for task in held:
+            task.result()
+        # a permit ends just after the result is known
+        task = Task(lambda: 1)
+        while not pool.try_submit(task):
+            pass
+        assert task.result() == 1
+
+    def test_a_thread_that_cannot_start_is_replaced_by_the_caller(self, pool, monkeypatch):
+        monkeypatch.setattr(pools, "start_thread", lambda _thread: False)
+        assert pool.submit(Task(threading.get_ident)).result() == threading.get_ident()
+        assert pool.map(lambda item: (item, threading.get_ident()), range(9)) == [
+            (item, threading.get_ident()) for item in range(9)
+        ]
+        results = []
+        pool.for_each(lambda item: item * 2, range(9), results.append)
+        assert results == [item * 2 for item in range(9)]
+
+
+class TestGroup:
+    def test_wait_raises_the_failure(self, pool):
+        group = TaskGroup(pool)
+        group.start(lambda: None)
+        group.start(fail)
+        with pytest.raises(OSError, match="failed"):
+            group.wait()
+
+    def test_start_raises_the_failure_of_an_earlier_task(self, pool):
+        group = TaskGroup(pool)
+        group.start(fail).wait()
+        with pytest.raises(OSError, match="failed"):
+            group.start(lambda: None)
+
+    def test_stop_waits_for_what_runs_and_starts_nothing_more(self, pool):
+        group, begun, release, ended = TaskGroup(pool), threading.Event(), threading.Event(), []
+
+        def task():
+            begun.set()
+            release.wait(20)
+            ended.append(True)
+
+        group.start(task)
+        assert begun.wait(20)
+        threading.Timer(0.01, release.set).start()
+        group.stop()
+        assert ended == [True]
+        with pytest.raises(InterruptedError):
+            group.start(lambda: ended.append(False)).result()
+        assert ended == [True]
+
+    def test_all_run(self, pool):
+        done = []
+        with TaskGroup(pool) as group:
+            for number in range(20):
+                group.start(lambda number=number: done.append(number))
+            group.wait()
+        assert sorted(done) == list(range(20))
+
+    def test_a_failure_of_the_block_ends_what_runs(self, pool):
+        ended = []
+        with pytest.raises(OSError, match="no more"), TaskGroup(pool) as group:
+            group.start(lambda: ended.append(True))
+            raise OSError("no more")
+        assert pool.submit(Task(lambda: 5)).result() == 5
+
+    def test_a_thread_that_does_not_end_is_not_waited_for(self, pool, monkeypatch):
+        monkeypatch.setattr(pools, "_CANCEL_SECONDS", 0.3)
+        group, release = TaskGroup(pool), threading.Event()
+        group.start(lambda: release.wait(60) and None)
+        begun = time.monotonic()
+        group.stop(cancel_running=True)
+        assert time.monotonic() - begun < 20
+        release.set()
+
+
+class TestMap:
+    def test_order(self, pool):
+        assert pool.map(lambda item: item * 2, range(50)) == [item * 2 for item in range(50)]
+        assert pool.map(str, []) == []
+
+    def test_lazy_items_are_taken_one_per_thread(self, pool):
+        taken, most = [], []
+
+        def items():
+            for item in range(100):
+                taken.append(item)
+                yield item
+
+        def act(item):
+            most.append(len(taken) - item)
+            return item
+
+        assert pool.map(act, items()) == list(range(100))
+        # the first two are taken together; a thread may be overtaken by the others' next items
+        assert len(taken) == 100
+        assert most[0] <= 6
+
+    def test_at_once(self, pool):
+        barrier = threading.Barrier(4, timeout=20)
+        pool.map(lambda _: barrier.wait(), range(4))
+
+    def test_nested_calls_never_block(self, pool):
+        table = pool.map(lambda row: pool.map(lambda column: row * column, range(20)), range(20))
+        assert table[3][4] == 12
+
+    def test_the_first_error_stops_the_rest(self, pool):
+        started, never = [], threading.Event()
+
+        def act(item):
+            started.append(item)
+            if item == 0:
+                raise OSError("first")
+            never.wait(0.02)
+
+        with pytest.raises(OSError, match="first"):
+            pool.map(act, range(100_000))
+        assert len(started) < 100_000
+
+    def test_what_runs_has_ended_when_the_error_is_raised(self, pool):
+        failed, ended = threading.Event(), []
+
+        def act(item):
+            if item == 0:
+                failed.set()
+                raise OSError("first")
+            failed.wait(20)
+            ended.append(item)
+
+        with pytest.raises(OSError, match="first"):
+            pool.map(act, range(4))
+        count = len(ended)
+        pool.map(lambda _: None, range(4))
+        assert len(ended) == count
+
+
+class TestForEach:
+    def test_results_are_handled_in_the_calling_thread(self, pool):
+        handled = []
+        pool.for_each(
+            lambda item: item * 2, iter(range(50)), lambda result: handled.append((result, threading.get_ident()))
+        )
+        assert sorted(handled) == [(item * 2, threading.get_ident()) for item in range(50)]
+
+    def test_items_are_taken_when_a_thread_is_free(self, pool):
+        release, taken = threading.Event(), []
+
+        def items():
+            for item in range(20):
+                taken.append(item)
+                if item == 5:
+                    release.set()
+                yield item
+
+        pool.for_each(lambda _item: release.wait(20), items())
+        assert len(taken) == 20
+
+    def test_any_error_cancels_what_runs(self, pool):
+        begun, cancelled = threading.Barrier(3, timeout=20), []
+
+        def act(item):
+            begun.wait()
+            while not cancellation.is_cancelled():
+                time.sleep(0.01)
+            cancelled.append(item)
+
+        def items():
+            yield from (1, 2)
+            begun.wait()
+            raise OSError("no more")
+
+        with pytest.raises(OSError, match="no more"):
+            pool.for_each(act, items())
+        assert sorted(cancelled) == [1, 2]
+
+
+class TestCleanUp:
+    def test_is_bounded_after_an_interrupt(self, monkeypatch):
+        monkeypatch.setattr(cancellation, "_CLEAN_UP_SECONDS", 0.0)
+        with pytest.raises(InterruptedError, match="no time to clean up"):
+            _interrupted_clean_up(cancellation.seconds_left)
+        assert cancellation.seconds_left() is None
+
+    def test_has_one_attempt_after_an_interrupt(self):
+        with pytest.raises(InterruptedError, match="not retried"):
+            _interrupted_clean_up(lambda: cancellation.sleep(0.01))
+
+    def test_is_not_limited_after_another_error(self):
+        try:
+            fail()
+        except OSError:
+            cancellation.clean_up(lambda: cancellation.sleep(0.01))
+
+
+def _interrupted_clean_up(action):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        cancellation.clean_up(action)
+
+
+class TestBackground:
+    def test_calls_what_it_is_given(self):
+        done = threading.Event()
+        run_in_background(done.set)
+        start_background()
+        wait_for_background()
+        assert done.is_set()
+
+    def test_survives_failures(self):
+        def fail():
+            raise OSError("failed")
+
+        done = threading.Event()
+        run_in_background(fail)
+        run_in_background(done.set)
+        wait_for_background()
+        assert done.is_set()
