@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import signal
 
 import pytest
@@ -16,9 +17,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish():
+    """Spare every later collection of garbage the modules and the thousands of tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_filesystem_outlives_its_test():
-    """Let fsspec forget the instances of a test: with them go their threads, connections and caches."""
+    """Drop the instances of a test from fsspec's cache: with them go their threads, connections and caches."""
     yield
     for kind in (CosV4FileSystem, CosV3FileSystem, CofferFileSystem):
         kind.clear_instance_cache()

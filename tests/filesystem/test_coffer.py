@@ -110,11 +110,11 @@ def test_round_trips(coffers, onlooker, tmp_path, write, length):
 
 
 @pytest.mark.parametrize("write", [write_open, write_sized, write_put_file, write_pipe, write_transaction])
-def test_a_hundred_mebibytes(vault, onlooker, tmp_path, write):
+def test_an_object_of_many_default_parts(vault, onlooker, tmp_path, write):
     fs = CofferFileSystem(**vault.storage_options, journal_dir=str(tmp_path / "journal"))
-    data = content(100 * MIB + 1)
+    data = content(40 * MIB + 1)
     write(fs, PATH, data, tmp_path / "local")
-    assert vault.count()["UploadPart"] == 13
+    assert vault.count()["UploadPart"] == 6
     assert read_open(onlooker, PATH, None) == data
     assert read_file(onlooker, PATH, tmp_path / "back") == data
 

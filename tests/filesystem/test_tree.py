@@ -1,5 +1,6 @@
 """What exists: listings, infos and matches, caches and other writers."""
 
+import hashlib
 import threading
 from datetime import datetime, timedelta, timezone
 
@@ -38,7 +39,7 @@ def test_infos(tree):
     info = tree.info(f"{BUCKET}/a/one")
     assert info["type"] == "file"
     assert info["size"] == 5
-    assert info["sha"] == "27bb9c1ee4c6d1d3f1b1d0ab9c1e8d5a8a5d4d50" or len(info["sha"]) == 40
+    assert info["sha"] == hashlib.sha1(b"a/one").hexdigest()
     assert tree.info(f"{BUCKET}/a")["type"] == "directory"
     assert tree.info(BUCKET)["type"] == "directory"
     assert tree.info("")["type"] == "directory"
@@ -183,14 +184,14 @@ def test_characters_that_no_directory_may_have(fs):
     [
         Dialect(),
         Dialect(max_list=199),
-        Dialect(listover="more"),
-        Dialect(last_context="kept"),
-        Dialect(last_context="next"),
+        Dialect(max_list=199, listover="more"),
+        Dialect(max_list=199, last_context="kept"),
+        Dialect(max_list=199, last_context="next"),
     ],
 )
-def test_listings_of_several_pages_are_complete(fs, emulator, protocol):
-    # v3's pages are smaller
-    count = 2500 if protocol == "cosv4" else 450
+def test_listings_of_several_pages_are_complete(fs, emulator, protocol, dialect):
+    # v3's pages have at most 199 entries, v4's a thousand
+    count = 2500 if protocol == "cosv4" and dialect == Dialect() else 450
     wanted = [f"{BUCKET}/d/{number:04}" for number in range(count)]
     fs.pipe(dict.fromkeys(wanted, b""))
     emulator.clear_requests()
@@ -198,12 +199,13 @@ def test_listings_of_several_pages_are_complete(fs, emulator, protocol):
     assert 3 <= emulator.count()["list"] <= count // 199 + 3
 
 
+@pytest.mark.parametrize("dialect", [Dialect(max_list=199)])
 def test_a_failed_page_is_no_listing(fs, emulator):
-    fs.pipe({f"{BUCKET}/d/{number:04}": b"" for number in range(1200)})
+    fs.pipe({f"{BUCKET}/d/{number:04}": b"" for number in range(250)})
     emulator.faults.add(op="list", nth=2, times=1, action=Refuse(-97))
     with pytest.raises(PermissionError):
         fs.ls(f"{BUCKET}/d")
-    assert len(fs.ls(f"{BUCKET}/d")) == 1200
+    assert len(fs.ls(f"{BUCKET}/d")) == 250
 
 
 @pytest.mark.parametrize("action", [Refuse(-97), Refuse(-79), HttpError(403)])

@@ -10,7 +10,7 @@ from tests.filesystem import test_abstract as suite
 class _Fixtures:
     @pytest.fixture(scope="class")
     def fs(self, dialect, protocol):
-        with Emulator(buckets=("suite",), dialect=dialect) as emulator:
+        with Emulator(buckets=(suite.BUCKET,), dialect=dialect) as emulator:
             yield fsspec.filesystem(protocol, **emulator.storage_options)
 
 
