@@ -1,10 +1,12 @@
 """All checks: ``python -m tests`` runs lint, types, tests and packaging; further arguments go to pytest.
 
-Every check runs, whatever became of the others; the exit code is that of the first that failed.
+Every check runs, even after others failed; the exit code is that of the first that failed. ``python -m tests --quick``
+is for the time between two edits: lint, types, and the tests that need no other processes, faults or large objects.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,31 +15,65 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+SLOW = (
+    "consumers",
+    "crash",
+    "faults",
+    "filesystem/test_abstract.py",
+    "filesystem/test_coffer_large.py",
+    "filesystem/test_interrupt.py",
+    "filesystem/test_interrupt_notebook.py",
+    "filesystem/test_large.py",
+    "filesystem/test_lifetimes.py",
+    "filesystem/test_resume.py",
+    "filesystem/test_two_writers.py",
+    "fuzz",
+    "load",
+    "matrix",
+    "migrate/test_cluster.py",
+    "migrate/test_crashes.py",
+    "model",
+    "stress",
+    "test_demo.py",
+    "test_notebooks.py",
+)
+"""Folders and files of tests that the quick checks leave out."""
 
-def checks(pytest_arguments: Sequence[str]) -> dict[str, list[str]]:
+
+def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str, list[str]]:
     """Return the arguments of ``python -m`` for every check, in order."""
-    return {
+    left_out = [f"--ignore={REPOSITORY / 'tests' / name}" for name in SLOW] if quick else []
+    every = {
         "lint": ["ruff", "check"],
         "format": ["ruff", "format", "--check"],
         "types": ["mypy"],
-        "tests": ["pytest", "-n", "auto", *pytest_arguments],
+        # a worker that has run out of tests takes over half of another's, so that both end together
+        "tests": ["pytest", "-n", "auto", "--dist", "worksteal", *left_out, *pytest_arguments],
         "package": ["tests.packaging"],
     }
+    if quick:
+        del every["package"]
+    return every
 
 
 def run(arguments: list[str]) -> int:
     """Run one check and return its exit code."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=REPOSITORY, check=False).returncode
+    environment = dict(os.environ)
+    # tests start hundreds of interpreters, each of which would compile the package
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=REPOSITORY, env=environment, check=False).returncode
 
 
-def main(pytest_arguments: Sequence[str]) -> int:
-    """Run all checks and return the exit code of the first that failed, else 0."""
+def main(arguments: Sequence[str]) -> int:
+    """Run all checks, or the quick ones, and return the exit code of the first that failed, else 0."""
+    quick = "--quick" in arguments
+    pytest_arguments = [argument for argument in arguments if argument != "--quick"]
     codes: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    for name, arguments in checks(pytest_arguments).items():
-        print(f"== {name}: {' '.join(arguments)}", flush=True)
+    for name, command in checks(pytest_arguments, quick=quick).items():
+        print(f"== {name}: {' '.join(command)}", flush=True)
         begin = time.monotonic()
-        codes[name] = run(arguments)
+        codes[name] = run(command)
         seconds[name] = time.monotonic() - begin
     print("== summary")
     for name, code in codes.items():

@@ -125,3 +125,14 @@ def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, fai
     assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest", "tests.packaging"]
     assert ran[3][-2:] == ["-k", "demo"]
     assert ("FAILED" in capsys.readouterr().out) == bool(code)
+
+
+def test_quick_checks_leave_out_tests_that_exist(monkeypatch):
+    ran = []
+    monkeypatch.setattr(checks, "run", lambda arguments: ran.append(arguments) or 0)
+    assert checks.main(["--quick", "-x"]) == 0
+    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
+    left_out = [Path(argument.removeprefix("--ignore=")) for argument in ran[3] if argument.startswith("--ignore=")]
+    assert len(left_out) == len(checks.SLOW)
+    assert all(path.exists() for path in left_out)
+    assert ran[3][-1] == "-x"

@@ -15,8 +15,8 @@ BUCKET = "suite-1250000000"
 _DAY = 86400
 
 IMPOSSIBLE = {
-    "test_pipe_exclusive": "the second half overwrites: an object is never replaced (cdcs.md#immutability)",
-    "test_put_directory_recursive": "the last phase puts a file twice: an object is never replaced (cdcs.md#immutability)",
+    "test_pipe_exclusive": "the second half overwrites: nothing is replaced (cdcs.md#immutability)",
+    "test_put_directory_recursive": "the last phase puts a file twice: nothing is replaced (cdcs.md#immutability)",
 }
 """Tests of the suite that need what coffers cannot do, and the rule that forbids it."""
 
