@@ -5,31 +5,35 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, TypeVar
 
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
-from cosv4fs.api import CosClient
+from cosv4fs.api import CosClient, CosV3Client, CosV4Client
+from cosv4fs.config import EnvironmentToken
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.protocols import V3, V4
-from cosv4fs.runtime import BucketRuntime
+from cosv4fs.metadata import Metadata
+from cosv4fs.namespace import BucketNamespace
+from cosv4fs.rearranging import Rearranging
+from cosv4fs.service import V3, V4
+
+C = TypeVar("C", bound=CosClient)
 
 
-class BucketFileSystem(ObjectFileSystem):
+class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
     """Base of the filesystems for buckets: everything that both versions of the JSON API can do."""
 
     @property
-    def runtime(self) -> BucketRuntime:
-        """The state that all instances with this configuration share in this process."""
-        return cast(BucketRuntime, super().runtime)
+    def _rearranging(self) -> Rearranging:
+        copies_on_server = self.capabilities.copies_on_server
+        return Rearranging(self.client, self.workers, self.namespace, copies_on_server=copies_on_server)
 
     @property
-    def client(self) -> CosClient:
-        """The typed client of the API, for operations that a filesystem does not have."""
-        return self.runtime.client
+    def _metadata(self) -> Metadata:
+        return Metadata(self.client, self.namespace.cache)
 
     # -- directories -----------------------------------------------------------------------------------------------
 
@@ -76,7 +80,7 @@ class BucketFileSystem(ObjectFileSystem):
         above, namespace = paths.parent(path), self.namespace
         if not create_parents and namespace.asked(lambda: namespace.directory(above)) is None:
             raise make_error(errno.ENOENT, "the parent directory does not exist", path)
-        self.runtime.rearranging.make_directory(path, exist_ok=False)
+        self._rearranging.make_directory(path, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Create a directory and its parents.
@@ -88,7 +92,7 @@ class BucketFileSystem(ObjectFileSystem):
         FileExistsError
             The path is a file, or a directory and `exist_ok` is False.
         """
-        self.runtime.rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
+        self._rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory.
@@ -100,7 +104,7 @@ class BucketFileSystem(ObjectFileSystem):
         OSError
             ENOTEMPTY: the directory is not empty.
         """
-        self.runtime.rearranging.remove_directory(self._strip_protocol(path))
+        self._rearranging.remove_directory(self._strip_protocol(path))
 
     # -- removing, copying and moving ------------------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class BucketFileSystem(ObjectFileSystem):
         FileNotFoundError, IsADirectoryError
             The path is not a file.
         """
-        self.runtime.rearranging.remove_file(self._strip_protocol(path))
+        self._rearranging.remove_file(self._strip_protocol(path))
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Remove files; with `recursive` also directories, including their incomplete uploads.
@@ -135,7 +139,7 @@ class BucketFileSystem(ObjectFileSystem):
         FileNotFoundError
             Nothing matches.
         """
-        self.runtime.rearranging.remove(self.expand_path(path), recursive=recursive, maxdepth=maxdepth)
+        self._rearranging.remove(self.expand_path(path), recursive=recursive, maxdepth=maxdepth)
 
     def cp_file(self, path1: str, path2: str) -> None:
         """Copy one file, replacing the target; within a bucket the server copies if the API can.
@@ -148,7 +152,7 @@ class BucketFileSystem(ObjectFileSystem):
             The source does not exist.
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        self.runtime.rearranging.copy_file(source, target, self._copy_through)
+        self._rearranging.copy_file(source, target, self._copy_through)
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Move files, one by one, replacing targets; within a bucket the server moves them.
@@ -163,7 +167,7 @@ class BucketFileSystem(ObjectFileSystem):
             EINVAL, before anything is moved: one move of a list would replace the source or target of another.
             ESTALE: a file changed while it was copied to another bucket; it is not removed.
         """
-        rearranging = self.runtime.rearranging
+        rearranging = self._rearranging
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)
             if not has_magic(source) or bulk.is_literal(self, source):
@@ -195,7 +199,7 @@ class BucketFileSystem(ObjectFileSystem):
         FileNotFoundError
             The path does not exist.
         """
-        return self.runtime.metadata.get(self._strip_protocol(path))
+        return self._metadata.get(self._strip_protocol(path))
 
     def update_attributes(
         self,
@@ -223,7 +227,7 @@ class BucketFileSystem(ObjectFileSystem):
         FileNotFoundError
             The path does not exist.
         """
-        self.runtime.metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
+        self._metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
 
     def sign(self, path: str, expiration: int = 100) -> str:
         """Return a URL by which anybody can read one file.
@@ -245,15 +249,15 @@ class BucketFileSystem(ObjectFileSystem):
         IsADirectoryError
             The path is a bucket.
         """
-        return self.runtime.metadata.url(self._strip_protocol(path), expiration)
+        return self._metadata.url(self._strip_protocol(path), expiration)
 
     def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
         """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""
         return self.sign(path, expiration if expires is None else expires)
 
 
-@lists_options(V4)
-class CosV4FileSystem(BucketFileSystem):
+@lists_options(V4.protocol)
+class CosV4FileSystem(BucketFileSystem[CosV4Client]):
     """Filesystem for buckets of Tencent Cloud COS behind the JSON API v4 (``cosv4://bucket/dir/name``).
 
     Options that are not given come from the environment, from a profile, or from the section ``cosv4`` of fsspec's
@@ -275,7 +279,8 @@ class CosV4FileSystem(BucketFileSystem):
     """
 
     protocol = "cosv4"
-    spec = V4
+    service = V4
+    _environment = EnvironmentToken(V4.protocol)
 
     def __init__(
         self,
@@ -322,8 +327,8 @@ class CosV4FileSystem(BucketFileSystem):
         super().__init__(locals())
 
 
-@lists_options(V3)
-class CosV3FileSystem(BucketFileSystem):
+@lists_options(V3.protocol)
+class CosV3FileSystem(BucketFileSystem[CosV3Client]):
     """Filesystem for buckets of Tencent Cloud COS behind the JSON API v3 (``cosv3://bucket/dir/name``).
 
     It is used like `CosV4FileSystem`. Options that are not given come from the environment, from a profile, or from
@@ -344,7 +349,8 @@ class CosV3FileSystem(BucketFileSystem):
     """
 
     protocol = "cosv3"
-    spec = V3
+    service = V3
+    _environment = EnvironmentToken(V3.protocol)
 
     def __init__(
         self,

@@ -5,22 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
-from cosv4fs.capabilities import COFFERS
+from cosv4fs.config import EnvironmentToken
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.namespace import CofferNamespace
-from cosv4fs.protocols import CDCS
-from cosv4fs.runtime import CofferRuntime
+from cosv4fs.service import CDCS
 from cosv4fs.transfer.writeonce import WRITE_ONCE
 
 
-@lists_options(CDCS)
-class CofferFileSystem(ObjectFileSystem):
+@lists_options(CDCS.protocol)
+class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     """Filesystem for coffers of Tencent Cloud's Data Coffer Service (``cdcs://examplecoffer-1250000000/dir/name``).
 
     A coffer is write-once: objects can be neither replaced nor moved nor removed, and expire only by the lifecycle of
@@ -45,8 +44,8 @@ class CofferFileSystem(ObjectFileSystem):
     """
 
     protocol = "cdcs"
-    spec = CDCS
-    capabilities = COFFERS
+    service = CDCS
+    _environment = EnvironmentToken(CDCS.protocol)
     _no_append = WRITE_ONCE
 
     def __init__(
@@ -87,21 +86,6 @@ class CofferFileSystem(ObjectFileSystem):
         **unknown: NoReturn,
     ) -> None:
         super().__init__(locals())
-
-    @property
-    def runtime(self) -> CofferRuntime:
-        """The state that all instances with this configuration share in this process."""
-        return cast(CofferRuntime, super().runtime)
-
-    @property
-    def client(self) -> CofferClient:
-        """The typed client of the API, for operations that a filesystem does not have."""
-        return self.runtime.client
-
-    @property
-    def namespace(self) -> CofferNamespace:
-        """Coffers, objects and directories, seen through the caches."""
-        return self.runtime.namespace
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).

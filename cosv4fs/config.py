@@ -97,14 +97,19 @@ class Config:
 class EnvironmentToken:
     """The environment's part of the configuration, read at each access.
 
-    A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem. The
-    protocol of the class decides which variables count.
+    A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem.
+
+    Parameters
+    ----------
+    protocol : ProtocolSpec
+        The protocol whose environment variables count.
     """
 
+    def __init__(self, protocol: ProtocolSpec) -> None:
+        self._names = (*variables_of(protocol).values(), profile_variable(protocol), FILE_VARIABLE)
+
     def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
-        protocol: ProtocolSpec = getattr(owner, "spec", V4)
-        names = (*variables_of(protocol).values(), profile_variable(protocol), FILE_VARIABLE)
-        return tuple(os.environ.get(name) for name in names)
+        return tuple(os.environ.get(name) for name in self._names)
 
 
 @clears_frames

@@ -9,21 +9,22 @@ import time
 from typing import Any, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import ObjectStatus, PathStatus, Version
+from cosv4fs.api import Client, FileStatus, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.namespace import Namespace
 from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.memory import announced
-from cosv4fs.transfer.status import MOMENT, is_settled, status_of
+from cosv4fs.transfer.status import MOMENT, is_settled
 
 __all__ = ["Content"]
 
 
 class _Filesystem(Protocol):
     @property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> Runtime[Client, Namespace]:
         """That of the process: a forked child has one of its own."""
 
 
@@ -137,13 +138,13 @@ class Content:
         if version.size != self.size or version.differs(self._version):
             raise changed_error(self._path)
 
-    def _check_status(self) -> PathStatus | ObjectStatus:
+    def _check_status(self) -> FileStatus:
         """Refuse an object whose status is not that of the one that was opened.
 
         Only replies with a strong ETag tell versions apart by themselves.
         """
-        now = status_of(self._fs.runtime.client, self._bucket, self._key)
-        found = {"mtime": now.modified, "sha": getattr(now, "sha", None)}
+        now = self._fs.runtime.client.file_status(self._bucket, self._key)
+        found = {"mtime": now.modified, "sha": now.sha}
         with self._lock:
             if self.status is None and self._first_status is None:
                 self._first_status, self._looked_at = found, time.monotonic()

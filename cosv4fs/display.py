@@ -13,7 +13,7 @@ from cosv4fs import bulk
 from cosv4fs.config import Config
 from cosv4fs.options import OPTIONS
 
-__all__ = ["Listing", "filesystem_html", "filesystem_text", "human_size", "service_of", "with_progress"]
+__all__ = ["Listing", "address_of", "filesystem_html", "filesystem_text", "human_size", "with_progress"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,8 +41,8 @@ def _row(item: object) -> tuple[str, str, str]:
     return str(item["name"]), human_size(item.get("size") or 0), _time(item.get("mtime"))
 
 
-def service_of(config: Config) -> str:
-    """Return whose buckets a filesystem shows, and where they are."""
+def address_of(config: Config) -> str:
+    """Return the account of a filesystem, and its region or endpoint."""
     where = f"at {config.endpoint or config.region or config.api_root}"
     return f"{config.appid} {where}" if config.appid else where
 
@@ -51,7 +51,7 @@ def filesystem_text(name: str, config: Config | None) -> str:
     """Return how a filesystem shows itself; tools show instances, too, whose constructor has failed."""
     if config is None:
         return f"<{name} that could not be made>"
-    return f"<{name} {'appid=' if config.appid else ''}{service_of(config)}>"
+    return f"<{name} {'appid=' if config.appid else ''}{address_of(config)}>"
 
 
 def filesystem_html(name: str, config: Config | None) -> str:

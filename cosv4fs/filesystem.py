@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
@@ -20,22 +20,25 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths
-from cosv4fs.capabilities import BUCKETS
+from cosv4fs.api import Client
+from cosv4fs.capabilities import Capabilities
 from cosv4fs.config import EnvironmentToken, resolve
-from cosv4fs.display import Listing, filesystem_html, filesystem_text, service_of, with_progress
+from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.file import CosV4Reader, CosV4Writer
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.namespace import Info, Namespace, key_of, time_of
 from cosv4fs.opening import WholeTransaction, open_layers
 from cosv4fs.options import OPTIONS
-from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.runtime import Runtime, runtime_for
+from cosv4fs.service import Service
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.workers import Workers
 
+C = TypeVar("C", bound=Client)
+N = TypeVar("N", bound=Namespace)
 
-class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: ignore[misc]
+
+class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemType):  # type: ignore[misc]
     """Base of the filesystems for buckets and coffers.
 
     Parameters
@@ -46,26 +49,23 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
     """
 
     protocol: str
-    spec: ProtocolSpec = V4
-    """The protocol that the filesystem speaks."""
-    capabilities = BUCKETS
-    """What the filesystem can do, for code that works on any two filesystems."""
+    service: Service[C, N]
     transaction_type = WholeTransaction
     root_marker = ""
     storage_options: dict[str, Any]
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
-    _environment = EnvironmentToken()
+    _environment: EnvironmentToken
     _no_append: ClassVar[str] = (
         "the service can only store whole objects; read the object and write it again with the additional data"
     )
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         options = {option.name: arguments.get(option.name) for option in OPTIONS} | arguments["unknown"]
-        config = resolve(options, conf.get(self.protocol, {}), self.spec)
+        config = resolve(options, conf.get(self.protocol, {}), self.service.protocol)
         super().__init__(asynchronous=arguments["asynchronous"], loop=arguments["loop"])
         self.config, self.blocksize = config, config.range_size
-        self._runtime, self._pid = runtime_for(config), os.getpid()
+        self._runtime, self._pid = runtime_for(self.service, config), os.getpid()
 
     # -- identity --------------------------------------------------------------------------------------------------
 
@@ -78,14 +78,14 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         return restore, (type(self), self.storage_args, self.storage_options)
 
     @property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> Runtime[C, N]:
         """The state that all instances with this configuration share in this process."""
         if self._pid != os.getpid():
-            self._runtime, self._pid = runtime_for(self.config), os.getpid()
+            self._runtime, self._pid = runtime_for(self.service, self.config), os.getpid()
         return self._runtime
 
     @property
-    def client(self) -> Client:
+    def client(self) -> C:
         """The typed client of the API, for operations that a filesystem does not have."""
         return self.runtime.client
 
@@ -95,7 +95,7 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         return self.runtime.workers
 
     @property
-    def namespace(self) -> Namespace:
+    def namespace(self) -> N:
         """Files and directories, seen through the caches."""
         return self.runtime.namespace
 
@@ -106,9 +106,14 @@ class ObjectFileSystem(AbstractFileSystem, metaclass=FilesystemType):  # type: i
         return super()._strip_protocol(stringify_path(path)).strip("/")
 
     @property
-    def service(self) -> str:
-        """The account and the place of the service: what a URL leaves open."""
-        return service_of(self.config)
+    def capabilities(self) -> Capabilities:
+        """What the filesystem can do, for code that works on any two filesystems."""
+        return self.service.capabilities
+
+    @property
+    def address(self) -> str:
+        """The account, and the region or endpoint: what a URL does not say."""
+        return address_of(self.config)
 
     def __repr__(self) -> str:
         return filesystem_text(type(self).__name__, vars(self).get("config"))

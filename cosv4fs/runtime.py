@@ -12,72 +12,64 @@ written through one is seen at once through all.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from cosv4fs.api import CofferClient, CosClient, client_for
+from cosv4fs.api import Client
 from cosv4fs.cache import Kin, PathCache
 from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import PerProcess
-from cosv4fs.metadata import Metadata
-from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace, Written
-from cosv4fs.protocols import V4
-from cosv4fs.rearranging import Rearranging
+from cosv4fs.namespace import Namespace
+from cosv4fs.service import Service
 from cosv4fs.transfer.journal import Journal
-from cosv4fs.transfer.probe import StreamingProbe
-from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.transfers import Transfers
 from cosv4fs.transfer.workers import Workers
-from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
 
-__all__ = ["BucketRuntime", "CofferRuntime", "Runtime", "runtime_for"]
+C = TypeVar("C", bound=Client)
+N = TypeVar("N", bound=Namespace)
+C_co = TypeVar("C_co", bound=Client, covariant=True)
+N_co = TypeVar("N_co", bound=Namespace, covariant=True)
 
 
-@dataclass
-class Runtime:
+class Runtime(Generic[C_co, N_co]):
     """What instances with one configuration share.
 
     Parameters
     ----------
-    client : CosClient or CofferClient
+    service : Service
+        Makes the parts that differ.
+    config : Config
+        The configuration.
+    kin : Kin
+        The other caches of the same paths.
+
+    Attributes
+    ----------
+    client : Client
         Connections and signatures.
     workers : Workers
         Threads and buffers.
     namespace : Namespace
         What exists, asked through the caches.
     transfers : Transfers
-        Moving the contents of objects.
+        Uploads and downloads of contents.
     files : Files
         Reading and writing whole files.
     unfinished : UnfinishedUploads
-        Incomplete uploads, of anybody.
+        Incomplete uploads, of any client.
     """
 
-    client: Client
-    workers: Workers
-    namespace: Namespace
-    transfers: Transfers
-    files: Files
-    unfinished: UnfinishedUploads
-
-
-@dataclass
-class BucketRuntime(Runtime):
-    """The runtime of filesystems for buckets: what only the JSON API can do is here as well."""
-
-    client: CosClient
-    namespace: BucketNamespace
-    rearranging: Rearranging
-    metadata: Metadata
-
-
-@dataclass
-class CofferRuntime(Runtime):
-    """The runtime of filesystems for coffers."""
-
-    client: CofferClient
-    namespace: CofferNamespace
+    def __init__(self, service: Service[C_co, N_co], config: Config, kin: Kin) -> None:
+        self.client = client = service.client(config)
+        self.workers = Workers(config.max_concurrency, config.max_requests)
+        client.on_throttle = self.workers.transfers.window.halve
+        seconds = config.listings_expiry_time if config.use_listings_cache else 0
+        self.namespace = service.namespace(client, self.workers, PathCache(seconds, kin=kin))
+        self.transfers = Transfers(client, self.workers, service.uploader(client))
+        journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
+        self.files = Files(self.namespace, self.transfers, self.workers, journal, config)
+        self.unfinished = service.unfinished(client, self.workers, self.namespace)
 
 
 class _Registry:
@@ -85,63 +77,20 @@ class _Registry:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.runtimes: WeakValueDictionary[Config, Runtime] = WeakValueDictionary()
+        self.runtimes: WeakValueDictionary[Config, Runtime[Any, Any]] = WeakValueDictionary()
         self.kin: WeakValueDictionary[tuple[str, str], Kin] = WeakValueDictionary()
-        self.written: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
 
 
 _registry = PerProcess(_Registry)
 
 
-def runtime_for(config: Config) -> Runtime:
-    """Return the runtime of this process for a configuration; made when nobody has it yet."""
+def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
+    """Return the runtime of this process for a configuration; made unless a filesystem already uses it."""
     registry = _registry()
     with registry.lock:
         runtime = registry.runtimes.get(config)
         if runtime is None:
-            runtime = registry.runtimes[config] = _build(config, registry)
+            # where one endpoint serves both versions of the JSON API, they have the same buckets
+            kin = registry.kin.setdefault((config.api_root, config.appid), Kin())
+            runtime = registry.runtimes[config] = Runtime(service, config, kin)
         return runtime
-
-
-def _build(config: Config, registry: _Registry) -> Runtime:
-    client = client_for(config)
-    workers = Workers(config.max_concurrency, config.max_requests)
-    client.on_throttle = workers.transfers.window.halve
-    seconds = config.listings_expiry_time if config.use_listings_cache else 0
-    # where one endpoint is named for both versions of the JSON API, they serve the same buckets
-    cache = PathCache(seconds, kin=registry.kin.setdefault((config.api_root, config.appid), Kin()))
-    if isinstance(client, CofferClient):
-        written = registry.written.setdefault(_account(config), Written())
-        return _for_coffers(client, workers, CofferNamespace(client, workers, cache, written))
-    return _for_buckets(client, workers, BucketNamespace(client, workers, cache))
-
-
-def _for_buckets(client: CosClient, workers: Workers, namespace: BucketNamespace) -> BucketRuntime:
-    config = client.config
-    transfers = Transfers(client, workers, config, StreamingProbe(client, config.streaming, config.slice_size))
-    return BucketRuntime(
-        client,
-        workers,
-        namespace,
-        transfers,
-        Files(namespace, transfers, workers, _journal(config), config),
-        BucketUploads(client, workers, namespace),
-        Rearranging(client, workers, namespace, copies_on_server=config.protocol is V4),
-        Metadata(client, namespace.cache),
-    )
-
-
-def _for_coffers(client: CofferClient, workers: Workers, namespace: CofferNamespace) -> CofferRuntime:
-    config, transfers = client.config, Transfers(client, workers, client.config)
-    files = Files(namespace, transfers, workers, _journal(config), config)
-    return CofferRuntime(client, workers, namespace, transfers, files, CofferUploads(client, workers))
-
-
-def _journal(config: Config) -> Journal:
-    return Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
-
-
-def _account(config: Config) -> tuple[object, ...]:
-    """Return what distinguishes one account, and its connections, from all others."""
-    keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
-    return (config.api_root, *keys, config.verify, config.proxies)

@@ -32,7 +32,7 @@ LEAVES = {
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "runtime", *NAMESPACE}
+SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "service", "runtime", *NAMESPACE}
 FILES = {"content", "file", "opening", "display", "documentation", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
@@ -57,7 +57,8 @@ MAY_IMPORT = {
     "rearranging": NAMESPACE,
     "metadata": NAMESPACE,
     "unfinished": NAMESPACE,
-    "runtime": SHARED - {"runtime"},
+    "service": {"unfinished", *NAMESPACE},
+    "runtime": {"service", "files", *NAMESPACE},
     "content": SHARED,
     "file": {"content", *SHARED},
     "opening": {"file", "content", *SHARED},

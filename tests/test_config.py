@@ -131,14 +131,17 @@ class TestTable:
     @pytest.mark.parametrize("kind", FILESYSTEMS)
     def test_signatures_are_those_of_the_table(self, kind):
         *shown, unknown = inspect.signature(kind).parameters.values()
-        expected = {option.name: f"{option.kind_in(kind.spec).annotation} | None" for option in options_of(kind.spec)}
+        expected = {
+            option.name: f"{option.kind_in(kind.service.protocol).annotation} | None"
+            for option in options_of(kind.service.protocol)
+        }
         of_fsspec = {"asynchronous": "bool", "loop": "Any", "skip_instance_cache": "bool"}
         assert {parameter.name: parameter.annotation for parameter in shown} == expected | of_fsspec
         assert all(parameter.default is None for parameter in shown if parameter.name not in of_fsspec)
         # so type checkers refuse unknown options, which the constructor has to get to tell what was meant
         assert (unknown.kind, unknown.annotation) == (unknown.VAR_KEYWORD, "NoReturn")
         positional = [parameter.name for parameter in shown if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-        assert positional == [name for name in variables_of(kind.spec) if name != "security_token"]
+        assert positional == [name for name in variables_of(kind.service.protocol) if name != "security_token"]
 
     @pytest.mark.parametrize("kind", FILESYSTEMS)
     def test_help_describes_every_parameter(self, kind):
@@ -146,7 +149,7 @@ class TestTable:
         described = re.findall(r"^(\w.*?) : ", section, re.MULTILINE)
         *names, _unknown = inspect.signature(kind).parameters
         assert sorted(", ".join(described).split(", ")) == sorted(names)
-        for option in options_of(kind.spec):
+        for option in options_of(kind.service.protocol):
             assert " ".join(option.meaning.split()) in " ".join(section.split())
 
     def test_a_subclass_has_its_own_signature(self):

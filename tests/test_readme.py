@@ -28,11 +28,11 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def table(title):
-    """Return the rows of the first table below a title, each as a list of cells without backticks."""
+def table(title, *, heading=False):
+    """Return the rows of the first table below a title, each as a list of cells without backticks at the ends."""
     section = README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^\| .*\|$", section, re.MULTILINE)
-    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[1:]]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[0 if heading else 1 :]]
 
 
 @pytest.fixture

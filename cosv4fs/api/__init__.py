@@ -5,6 +5,7 @@ module that uses `requests`), `retry`, `connections` (cancellable, pooled), `dow
 packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service.
 """
 
+from cosv4fs.api.caller import Client, FileStatus
 from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import (
@@ -20,10 +21,9 @@ from cosv4fs.api.cos.v3 import CosV3Client
 from cosv4fs.api.cos.v4 import CosV4Client
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.transient import is_transient
-from cosv4fs.config import Config
-from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
 __all__ = [
+    "Client",
     "Coffer",
     "CofferClient",
     "CosClient",
@@ -31,6 +31,7 @@ __all__ = [
     "CosV4Client",
     "Entry",
     "Fetched",
+    "FileStatus",
     "ObjectPage",
     "ObjectStatus",
     "Page",
@@ -43,17 +44,5 @@ __all__ = [
     "UnfinishedUpload",
     "UploadedObject",
     "Version",
-    "client_for",
     "is_transient",
 ]
-
-_CLIENTS: dict[ProtocolSpec, type[CosClient] | type[CofferClient]] = {
-    V4: CosV4Client,
-    V3: CosV3Client,
-    CDCS: CofferClient,
-}
-
-
-def client_for(config: Config) -> CosClient | CofferClient:
-    """Return a client of the service that the configuration is for."""
-    return _CLIENTS[config.protocol](config)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cosv4fs.api.attempt import AttemptError
+from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import Transport, read_body
@@ -32,8 +33,28 @@ class _Signer(Protocol):
     def adopt_server_date(self, date: str | None) -> bool: ...
 
 
-class Caller(ABC):
-    """Sends the requests of one account.
+class FileStatus(Protocol):
+    """What the status of a file tells, whichever service it comes from."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content."""
+
+    @property
+    def modified(self) -> int:
+        """Unix seconds of the last change; 0 where the service tells none."""
+
+    @property
+    def sha(self) -> str | None:
+        """SHA-1 of the content in lower-case hex, where the service tells it."""
+
+    @property
+    def identifies_content(self) -> bool:
+        """Whether another content would have another status, however soon it replaced this one."""
+
+
+class Client(ABC):
+    """One account's access to a service: what the clients of all services have in common.
 
     Parameters
     ----------
@@ -84,6 +105,48 @@ class Caller(ABC):
             See `cosv4fs.config.resolve`.
         """
         return cls(resolve(options, protocol=cls.protocol))  # type: ignore[call-arg]  # heirs make their signer
+
+    @abstractmethod
+    def file_status(self, bucket: str, key: str, /) -> FileStatus:
+        """Return the status of a file, by a request that the credentials allow.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        """
+
+    @abstractmethod
+    def fetch(
+        self,
+        bucket: str,
+        key: str,
+        /,
+        allocate: Callable[[int, Version], memoryview],
+        start: int | None = None,
+        stop: int | None = None,
+        expected: Version | None = None,
+    ) -> Fetched:
+        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides.
+
+        A broken connection continues at the byte that was reached.
+
+        Parameters
+        ----------
+        allocate : callable
+            Called with the number of bytes to come and the object's version; returns writable memory of that size.
+        start, stop : int, optional
+            Offsets in bytes. A negative `start` counts from the end; ends beyond the object are cut.
+        expected : Version, optional
+            The version to read; an object that is provably another one is an error.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such (complete) object.
+        OSError
+            ESTALE when the object changed.
+        """
 
     @abstractmethod
     def _any_request(self, bucket: str) -> Request:

@@ -12,9 +12,8 @@ from typing import Any
 import click
 
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.display import human_size
-from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, pair_files
@@ -186,9 +185,9 @@ def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        fs = pairs[0].target.fs
+        fs = own_filesystem(pairs[0].target.fs)
         targets = {pair.target.path for pair in pairs}
-        if isinstance(fs, ObjectFileSystem) and any(row["name"] in targets for row in fs.interrupted_uploads()):
+        if fs is not None and any(row["name"] in targets for row in fs.interrupted_uploads()):
             text = f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
             click.echo(f"cosv4fs: {text}", err=True)
         raise

@@ -12,9 +12,8 @@ from typing import Any
 import click
 
 from cosv4fs import paths
-from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.cli.failures import DIFFERENT, describe
-from cosv4fs.cli.session import CosFileSystem, Session
+from cosv4fs.cli.session import Buckets, CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
@@ -81,18 +80,16 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
     except (ValueError, TypeError) as error:
         yield Finding("problem", "configuration", describe(error))
         return
+    checks = _CHECKS[fs.capabilities.container]
     if not path:
-        expected = "a coffer: cdcs://coffer-APPID" if _is_coffer(fs) else f"a bucket: {fs.protocol}://bucket"
-        raise click.UsageError(f"name {expected}")
+        raise click.UsageError(f"name a {fs.capabilities.container}: {fs.protocol}://{checks.example}")
     yield Finding("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
-    checks = _COFFER_CHECKS if _is_coffer(fs) else _BUCKET_CHECKS
-    writing = _coffer_writing if _is_coffer(fs) else _writing
-    for check in (_clock, *checks, *([writing] if write else []), _unfinished):
+    for check in (_clock, *checks.reading, *([checks.writing] if write else []), _unfinished):
         finding = check(fs, bucket, path)
         if finding is not None:
             yield finding
-        if finding is not None and finding.state == "problem" and check in (_clock, *checks[:-1]):
+        if finding is not None and finding.state == "problem" and check in (_clock, *checks.reading[:-1]):
             # the later checks would fail, too, and hide the cause
             return
 
@@ -101,13 +98,9 @@ def _configuration(fs: CosFileSystem) -> str:
     config = fs.config
     who = "no credentials (anon)" if config.anon else f"secret_id {config.secret_id[:4]}…"
     appid = f"appid {config.appid}, " if config.appid else ""
-    region = f"region {config.region}, " if _is_coffer(fs) and config.region else ""
+    region = f"region {config.region}, " if config.region else ""
     token = " with a token" if config.security_token else ""
     return f"{appid}{who}{token}, {region}API at {config.api_root}"
-
-
-def _is_coffer(fs: CosFileSystem) -> bool:
-    return fs.capabilities.container == "coffer"
 
 
 def _clock(fs: CosFileSystem, bucket: str, path: str) -> Finding:
@@ -126,7 +119,7 @@ def _clock(fs: CosFileSystem, bucket: str, path: str) -> Finding:
     return Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
 
 
-def _credentials(fs: BucketFileSystem, bucket: str, path: str) -> Finding | None:
+def _credentials(fs: Buckets, bucket: str, path: str) -> Finding | None:
     try:
         fs.client.stat(bucket, "/")
     except CosPermissionError as error:
@@ -153,7 +146,7 @@ def _refused(fs: CosFileSystem, error: CosPermissionError) -> Finding:
     return Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
 
 
-def _listing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
+def _listing(fs: Buckets, bucket: str, path: str) -> Finding:
     try:
         found = fs.ls(path, detail=True, refresh=True)
     except OSError as error:
@@ -161,7 +154,7 @@ def _listing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     return Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
-def _downloads(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
+def _downloads(fs: Buckets, bucket: str, path: str) -> Finding:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
@@ -175,7 +168,7 @@ def _downloads(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
     return Finding("ok", "reading", f"{file} can be read from {root}")
 
 
-def _writing(fs: BucketFileSystem, bucket: str, path: str) -> Finding:
+def _writing(fs: Buckets, bucket: str, path: str) -> Finding:
     name = f"{path}/cosv4fs-doctor-{secrets.token_hex(6)}"
     try:
         fs.pipe_file(name, b"cosv4fs doctor", mode="create")
@@ -276,7 +269,16 @@ def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> Finding:
     return Finding("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
 
 
-_BUCKET_CHECKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (_credentials, _listing, _downloads)
-_COFFER_CHECKS: tuple[Callable[[Any, str, str], Finding | None], ...] = (
-    _coffer, _region, _coffer_listing, _coffer_downloads,
-)  # fmt: skip
+@dataclass(frozen=True)
+class _Checks:
+    """The checks of one kind of container."""
+
+    example: str
+    reading: tuple[Callable[[Any, str, str], Finding | None], ...]
+    writing: Callable[[Any, str, str], Finding]
+
+
+_CHECKS = {
+    "bucket": _Checks("bucket", (_credentials, _listing, _downloads), _writing),
+    "coffer": _Checks("coffer-APPID", (_coffer, _region, _coffer_listing, _coffer_downloads), _coffer_writing),
+}

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosv4fs.cli.failures import FAILED
-from cosv4fs.cli.session import Session
+from cosv4fs.cli.session import Session, own_filesystem
 from cosv4fs.display import human_size
-from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.manifest import Outcome
 from cosv4fs.migrate.migration import Report, Watcher, migrate
 
@@ -75,8 +74,8 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     """Return the options, completed with the account from this process's environment, which workers do not see."""
     options = {name: dict(values) for name, values in session.options.items()}
     for url in urls:
-        fs = session.location(url).fs
-        if isinstance(fs, ObjectFileSystem):
+        fs = own_filesystem(session.location(url).fs)
+        if fs is not None:
             names = ("appid", "secret_id", "secret_key", "region", "endpoint", "security_token", "anon")
             account = {name: value for name in names if (value := getattr(fs.config, name, None))}
             options[str(fs.protocol)] = account | options.get(str(fs.protocol), {})

@@ -11,11 +11,9 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
-from cosv4fs.buckets import BucketFileSystem
 from cosv4fs.bulk import check_targets
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session
-from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
 
@@ -121,7 +119,7 @@ def _check_removable(location: Location) -> None:
         The path is a coffer or inside one.
     """
     _check_changeable(location)
-    if isinstance(location.fs, BucketFileSystem) and "/" not in location.path:
+    if location.capabilities.container and "/" not in location.path:
         ways = (
             f"use the web console; to empty it: cosv4fs rm -r '{location.url}/*'"
             if location.path
@@ -179,7 +177,7 @@ def _state(location: Location) -> dict[str, Any]:
 
 def _takes_names_literally(location: Location) -> bool:
     """Return whether `rm` and `mv` take existing names literally; other filesystems treat ``[1]`` as a pattern."""
-    return location.is_local or isinstance(location.fs, ObjectFileSystem)
+    return location.is_local or location.capabilities.names_are_literal
 
 
 def _check_literal(location: Location) -> None:

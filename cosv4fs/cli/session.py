@@ -12,18 +12,19 @@ from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import click
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.buckets import BucketFileSystem
+from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, printable
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
-from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
 A = TypeVar("A")
-CosFileSystem: TypeAlias = BucketFileSystem | CofferFileSystem
+Buckets: TypeAlias = CosV4FileSystem | CosV3FileSystem
+CosFileSystem: TypeAlias = Buckets | CofferFileSystem
 """Filesystems of this package."""
 
 _PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
@@ -55,7 +56,7 @@ class Session:
     def location(self, url: str) -> Location:
         """Resolve a URL or local path."""
         location = open_location(url, self.options)
-        if isinstance(location.fs, ObjectFileSystem):
+        if own_filesystem(location.fs) is not None:
             self._opened.append((location.path, str(location.fs.protocol)))
         return location
 
@@ -77,9 +78,10 @@ class Session:
             The URL has another protocol.
         """
         location = self.location(url)
-        if not isinstance(location.fs, (BucketFileSystem, CofferFileSystem)):
+        fs = own_filesystem(location.fs)
+        if fs is None:
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
-        return location.fs, location.path
+        return fs, location.path
 
     def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
         """Print rows, one per line or all as one JSON array."""
@@ -125,6 +127,11 @@ class Session:
                     bar.update(count)
 
             yield advance
+
+
+def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:
+    """Return a filesystem if it is one of this package, None for any other."""
+    return fs if isinstance(fs, (CosV4FileSystem, CosV3FileSystem, CofferFileSystem)) else None
 
 
 def _writable(text: str) -> str:

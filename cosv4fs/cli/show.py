@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from cosv4fs.cli.session import Session
-from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import BLOCK
 from cosv4fs.migrate.listing import modification_time
@@ -131,12 +130,12 @@ def sign(session: Session, url: str, expires: int) -> None:
     info = location.fs.info(location.path)
     if info["type"] == "directory":
         raise IsADirectoryError(21, "only files can be signed", location.url)
+    if not location.capabilities.signs_urls:
+        text = f"{location.capabilities.container}s do not support signed URLs: use cp or cat"
+        raise NotImplementedError(f"{location.url}: {text}")
     try:
         signed = location.fs.sign(location.path, expiration=expires)
     except NotImplementedError as error:
-        if isinstance(location.fs, CofferFileSystem):
-            text = "coffers do not support signed URLs, because they accept signatures only in headers: use cp or cat"
-            raise NotImplementedError(f"{location.url}: {text}") from error
         raise click.UsageError(f"{url}: this filesystem does not support signed URLs") from error
     if session.as_json:
         session.show_json({"url": location.url, "signed": signed, "expires": expires})

@@ -19,7 +19,7 @@ from fsspec.spec import AbstractBufferedFile
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import replacing
-from cosv4fs.migrate.locations import OBJECT_STORES, Location, protocols
+from cosv4fs.migrate.locations import Location
 
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
@@ -74,7 +74,7 @@ def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_C
     OSError
         Reading or writing failed. An existing target is unchanged if its filesystem replaces files atomically.
     """
-    if not protocols(target) & OBJECT_STORES and not target.capabilities.makes_parents:
+    if target.has_directories and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's local files need a size

@@ -17,10 +17,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
-from cosv4fs.capabilities import UNKNOWN, Capabilities
+from cosv4fs.capabilities import UNKNOWN, Capabilities, SelfDescribing
 
-OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci", "cdcs"})
-"""Protocols of object stores: they have keys but no directories, so none are created there."""
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
+"""Protocols of other object stores without directories."""
 
 _EMPTY_PATH = "the path is empty: check for an unset variable, or use . for the working directory"
 
@@ -94,8 +94,17 @@ class Location:
     @property
     def capabilities(self) -> Capabilities:
         """The capabilities that the filesystem declares, or `UNKNOWN`."""
-        found = getattr(self.fs, "capabilities", None)
-        return found if isinstance(found, Capabilities) else UNKNOWN
+        return self.fs.capabilities if isinstance(self.fs, SelfDescribing) else UNKNOWN
+
+    @property
+    def has_directories(self) -> bool:
+        """Whether directories exist by themselves, so that they can be created; object stores only have keys."""
+        return self.capabilities.has_directories and not protocols(self) & _OBJECT_STORES
+
+    @property
+    def address(self) -> str | None:
+        """The account, and the region or endpoint, where the filesystem declares them."""
+        return self.fs.address if isinstance(self.fs, SelfDescribing) else None
 
     @property
     def is_open_archive(self) -> bool:

@@ -25,7 +25,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.listing import modification_time
-from cosv4fs.migrate.locations import OBJECT_STORES, Location, Options, ThreadInstances, open_location, protocols
+from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location, protocols
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import check_apart
@@ -243,7 +243,7 @@ def _check(source: Location, target: Location) -> None:
     if source.fs.info(source.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
-    if OBJECT_STORES & protocols(target):
+    if not target.has_directories:
         bucket = target.at(target.path.partition("/")[0])
         if not target.fs.exists(bucket.path):
             raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
@@ -260,9 +260,8 @@ def _url_and_service(location: Location) -> tuple[str, dict[str, Any]]:
     if "s3" in protocols(location) and "endpoint_url" not in where:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         where["endpoint_url"] = _bare(endpoint)
-    # a filesystem of this package names its service itself
-    service = getattr(location.fs, "service", None)
-    where = {"service": service} if isinstance(service, str) else where
+    # a filesystem that describes itself knows better than its options
+    where = where if location.address is None else {"address": location.address}
     inner = _inner(location)
     return _bare(location.url), where if inner is None else {**where, "within": _url_and_service(inner)}
 
@@ -415,7 +414,7 @@ def _on_threads(migrator: FileMigrator, todo: Iterator[Job], jobs: int, recorder
 
 def _make_directories(book: Manifest, target: Location) -> int:
     """Create the empty directories at the target if it supports them; return how many it has afterwards."""
-    if OBJECT_STORES & protocols(target):
+    if not target.has_directories:
         return 0
     return sum(_is_made(target, folder) for folder in book.empty_folders())
 

@@ -18,7 +18,7 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import make_directory, read_sha1, recorded_sha1, stream
-from cosv4fs.migrate.locations import OBJECT_STORES, Location, ThreadInstances, protocols
+from cosv4fs.migrate.locations import Location, ThreadInstances, protocols
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 
 _S3 = frozenset({"s3", "s3a"})
@@ -82,7 +82,7 @@ class FileMigrator:
         return self._copy(job, source, target, callback)
 
     def _copy(self, job: Job, source: Location, target: Location, callback: Callback) -> Outcome:
-        if not OBJECT_STORES & protocols(target):
+        if target.has_directories:
             self._sizes.make_parent(job.path)
         self._begin(job.path)
 

@@ -12,7 +12,7 @@ from fsspec.core import has_magic
 
 from cosv4fs.migrate.copying import read_sha1, recorded_sha1
 from cosv4fs.migrate.listing import empty_directories, find_files, modification_time
-from cosv4fs.migrate.locations import OBJECT_STORES, Location, protocols
+from cosv4fs.migrate.locations import Location
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _pairs(source: Location, target: Location, *, into: bool, recursive: bool) -
         raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {root.url}", source.url)
     for relative, found in find_files(source).items():
         yield _pair(source, root, relative, found)
-    if not OBJECT_STORES & (protocols(source) | protocols(target)):
+    if source.has_directories and target.has_directories:
         for relative in empty_directories(source):
             old, new = (location.join(relative) if relative else location for location in (source, root))
             yield Pair(old, new.at(new.path), 0, is_directory=True)

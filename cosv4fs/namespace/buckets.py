@@ -19,7 +19,6 @@ from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
 from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
-from cosv4fs.transfer.status import file_status
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["BucketNamespace"]
@@ -135,7 +134,7 @@ class BucketNamespace(Namespace):
             return None
         generation = self.cache.generation
         try:
-            status = file_status(self._client, bucket, "/" + rest)
+            status = self._client.file_status(bucket, "/" + rest)
         except CosFileNotFoundError:
             return None
         if status.is_unfinished:

@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 from fsspec.utils import glob_translate
 
@@ -23,7 +24,9 @@ from cosv4fs import paths
 from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
+from cosv4fs.config import Config
 from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.forking import PerProcess
 from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import exists_error
@@ -126,6 +129,23 @@ class Written:
                 self._objects[coffer, found.key] = (known[0], found)
 
 
+class _WrittenByAccount:
+    """What this process has written, by account; kept as long as a namespace uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
+
+    def of(self, config: Config) -> Written:
+        """Return what was written with the keys, and over the connections, of a configuration."""
+        keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
+        with self._lock:
+            return self._known.setdefault((config.api_root, *keys, config.verify, config.proxies), Written())
+
+
+_written = PerProcess(_WrittenByAccount)
+
+
 class CofferNamespace(Namespace):
     """Questions about what exists in coffers; see `Namespace`.
 
@@ -133,13 +153,11 @@ class CofferNamespace(Namespace):
     ----------
     client, workers, cache : CofferClient, Workers, PathCache
         Shared by all instances with one configuration.
-    written : Written
-        Shared by all instances with the keys of one account.
     """
 
-    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache, written: Written) -> None:
+    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache) -> None:
         super().__init__(workers, cache)
-        self._client, self._written = client, written
+        self._client, self._written = client, _written().of(client.config)
 
     def check_new(self, path: str) -> None:
         """Refuse nothing: the service documents no names that keys cannot have."""

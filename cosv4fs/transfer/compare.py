@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from cosv4fs.api import Client
 from cosv4fs.concurrency import TaskGroup
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.options import MIB
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.status import Client, status_of
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["is_same"]
@@ -22,7 +22,7 @@ _STEP = 4 * MIB
 def is_same(client: Client, workers: Workers, target: Target, source: Source) -> bool:
     """Return whether the target is there and has the bytes of a source; an object of another size is not read."""
     try:
-        if status_of(client, target.bucket, target.key).size != source.size:
+        if client.file_status(target.bucket, target.key).size != source.size:
             return False
     except CosFileNotFoundError:
         return False

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import Fetched, Version
+from cosv4fs.api import Client, Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import make_error
@@ -26,7 +26,7 @@ from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.status import MOMENT, Client, is_settled, status_of
+from cosv4fs.transfer.status import MOMENT, is_settled
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Download"]
@@ -273,13 +273,13 @@ class Download:
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
             return
-        before = status_of(self._client, self._bucket, self._key)
+        before = self._client.file_status(self._bucket, self._key)
         if before.size != first.version.size:
             raise changed_error(self._path)
         if not is_settled(before, first.date):
             cancellation.sleep(MOMENT)
         yield 0
-        if status_of(self._client, self._bucket, self._key) != before:
+        if self._client.file_status(self._bucket, self._key) != before:
             raise changed_error(self._path)
 
     def _announce_size(self, size: int) -> None:

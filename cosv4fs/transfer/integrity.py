@@ -13,9 +13,9 @@ import hashlib
 from collections.abc import Callable
 
 from cosv4fs import paths
+from cosv4fs.api import Client
 from cosv4fs.api.download import changed_error
 from cosv4fs.errors import CosFileNotFoundError, make_error
-from cosv4fs.transfer.status import Client, status_of
 
 __all__ = ["SequentialCheck", "check_content"]
 
@@ -39,7 +39,7 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str)
         return
     path = paths.join(bucket, key)
     try:
-        now = getattr(status_of(client, bucket, key), "sha", None)
+        now = client.file_status(bucket, key).sha
     except CosFileNotFoundError:
         raise changed_error(path) from None
     if now in (found, None):

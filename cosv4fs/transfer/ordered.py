@@ -14,14 +14,39 @@ from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload, is_gone
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, blocked_parent
+from cosv4fs.transfer.single import PlacedSingle
+from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.uploader import Uploader
+from cosv4fs.transfer.workers import Workers
 
-__all__ = ["OrderedUpload"]
+
+class OrderedUploader(Uploader):
+    """Uploads by the JSON API v3 (cos.md#v3); see `Uploader`.
+
+    Parameters
+    ----------
+    client : CosV3Client
+        Sends the requests.
+    """
+
+    def __init__(self, client: CosV3Client) -> None:
+        self._client = client
+
+    def single(self, target: Target) -> PlacedSingle:
+        """Return the upload of a small object, in one request."""
+        return PlacedSingle(self._client, target)
+
+    def stream(self, target: Target, size: int | None, piece_size: int) -> None:
+        """Return None: v3 takes no slice without the SHA-1 of the whole content."""
+
+    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> OrderedUpload:
+        """Return the upload of a source that can be read again."""
+        upload = OrderedUpload(self._client, target, source.size, piece_size, source.sha1(), entry)
+        return upload.verify_against(source, workers)
 
 
 class OrderedUpload(SlicedUpload):
-    """An upload by v3; see `SlicedUpload` for the parameters. It needs `sha`."""
-
-    needs_sha = True
+    """An upload by v3; see `SlicedUpload` for the parameters."""
 
     def __init__(
         self,
@@ -29,12 +54,9 @@ class OrderedUpload(SlicedUpload):
         target: Target,
         size: int,
         slice_size: int,
-        sha: str | None = None,
+        sha: str,
         entry: Entry = NO_ENTRY,
-        uploadparts: str | None = None,
     ) -> None:
-        if sha is None:
-            raise ValueError("COS v3 takes no slice without the SHA-1 of the whole content")
         super().__init__(client, target, size, slice_size, sha, entry)
         self._client, self._digest = client, sha
 

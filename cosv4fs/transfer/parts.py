@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
 from cosv4fs.api import CofferClient
 from cosv4fs.api.bodies import Content
@@ -22,14 +19,41 @@ from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import PlacedUpload, is_gone
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
 from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.single import CofferSingle
 from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.uploader import Uploader
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import creating
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
-__all__ = ["PartUpload"]
+class PartUploader(Uploader):
+    """Uploads to coffers (cdcs.md#put-object and cdcs.md#multipart); see `Uploader`.
+
+    The options ``instant_upload`` and ``checksum`` have no effect: every part carries its MD5, and nothing is stored
+    beforehand.
+
+    Parameters
+    ----------
+    client : CofferClient
+        Sends the requests.
+    """
+
+    needs_size = False
+
+    def __init__(self, client: CofferClient) -> None:
+        self._client = client
+
+    def single(self, target: Target) -> CofferSingle:
+        """Return the upload of a small object, in one request."""
+        return CofferSingle(self._client, target)
+
+    def stream(self, target: Target, size: int | None, piece_size: int) -> PartUpload:
+        """Return an upload whose parts are sent while the caller is still writing."""
+        return PartUpload(self._client, target, size, piece_size)
+
+    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> PartUpload:
+        """Return the upload of a source that can be read again."""
+        return PartUpload(self._client, target, source.size, piece_size, entry).verify_against(source, workers)
 
 
 class PartUpload(PlacedUpload):
@@ -54,8 +78,6 @@ class PartUpload(PlacedUpload):
         EFBIG for a size that no number of parts can hold.
     """
 
-    needs_size = False
-
     def __init__(
         self, client: CofferClient, target: Target, size: int | None, piece_size: int, entry: Entry = NO_ENTRY
     ) -> None:
@@ -65,34 +87,6 @@ class PartUpload(PlacedUpload):
         self._upload_id: str | None = None
         self._listed: dict[int, Part] = {}
         self._sent: dict[int, Part] = {}
-        self._is_same: Callable[[], bool] = lambda: False
-
-    @classmethod
-    def streaming(cls, client: CofferClient, target: Target, size: int | None, piece_size: int) -> Self:
-        """Return the upload of what comes bit by bit."""
-        return cls(client, target, size, piece_size)
-
-    @classmethod
-    def of_source(
-        cls,
-        client: CofferClient,
-        workers: Workers,
-        target: Target,
-        source: Source,
-        piece_size: int,
-        entry: Entry,
-        *,
-        instant: bool,
-        checksum: bool,
-    ) -> Self:
-        """Return the upload of what can be read again.
-
-        `instant` and `checksum` are no choice here: every part carries its MD5, and nothing is taken for known.
-        """
-        upload = cls(client, target, source.size, piece_size, entry)
-        upload._is_same = partial(is_same, client, workers, target, source)
-        upload._source = source
-        return upload
 
     @property
     def plan(self) -> SlicePlan:
@@ -242,6 +236,12 @@ class PartUpload(PlacedUpload):
         if first is not None and self._can_be_cut(first.size):
             self._sizes = PartSizes(first.size)
         return True
+
+    def _is_same(self) -> bool:
+        """Return whether the object is there, and is what the source holds."""
+        if self._source is None or self._workers is None:
+            return False
+        return is_same(self._client, self._workers, self._target, self._source)
 
     def _can_be_cut(self, size: int) -> bool:
         return size >= LEAST_PART and -(-(self._size or 0) // size) <= MOST_PARTS

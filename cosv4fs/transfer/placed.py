@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.bodies import Content
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError, make_error, session_error
-from cosv4fs.options import MIB
 from cosv4fs.transfer.compare import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
+from cosv4fs.transfer.plan import Slice, SlicePlan
 from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
-from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["DECLARED_SIZE", "PlacedUpload", "SlicedUpload", "is_gone"]
-
-DECLARED_SIZE = 2**40
-"""The size in bytes that a session of unknown size is opened with; no object may become larger."""
 
 _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
@@ -48,48 +40,16 @@ class PlacedUpload(ABC):
         The journal's page, for sources that a later process can read again.
     """
 
-    needs_sha: ClassVar[bool] = False
-    """Whether nothing can be sent before the whole content is known: no piece travels while somebody is writing."""
-
-    needs_size: ClassVar[bool] = True
-    """Whether the service wants to be told the size first."""
-
     def __init__(self, target: Target, entry: Entry = NO_ENTRY) -> None:
         self._target, self._entry = target, entry
         self._stored = False
         self._source: Source | None = None
         self._workers: Workers | None = None
 
-    @classmethod
-    @abstractmethod
-    def streaming(cls, client: Any, target: Target, size: int | None, piece_size: int) -> Self:
-        """Return the upload of what comes bit by bit and cannot be had again.
-
-        Parameters
-        ----------
-        client : CosClient or CofferClient
-            Sends the requests; of the service that the kind is for.
-        size : int, optional
-            Bytes that will come, where they are known.
-        piece_size : int
-            Bytes per piece to ask for.
-        """
-
-    @classmethod
-    @abstractmethod
-    def of_source(
-        cls,
-        client: Any,
-        workers: Workers,
-        target: Target,
-        source: Source,
-        piece_size: int,
-        entry: Entry,
-        *,
-        instant: bool,
-        checksum: bool,
-    ) -> Self:
-        """Return the upload of what can be read again; for the parameters see `upload_source`."""
+    def verify_against(self, source: Source, workers: Workers) -> Self:
+        """Have `finish` make sure that the object is what a source holds that can be read again; return this upload."""
+        self._source, self._workers = source, workers
+        return self
 
     @property
     @abstractmethod
@@ -175,8 +135,6 @@ class SlicedUpload(PlacedUpload):
         SHA-1 of the whole object in hex, when it is known beforehand: the server verifies it.
     entry : Entry
         The journal's page, for sources that a later process can read again.
-    uploadparts : str, optional
-        Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
     """
 
     def __init__(
@@ -187,46 +145,14 @@ class SlicedUpload(PlacedUpload):
         slice_size: int,
         sha: str | None = None,
         entry: Entry = NO_ENTRY,
-        uploadparts: str | None = None,
     ) -> None:
         super().__init__(target, entry)
         self._common = client
-        self._uploadparts = uploadparts
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
         self._place = paths.sibling(target.key)
         self._session: SliceSession | None = None
         self._parts: tuple[tuple[int, int], ...] = ()
         self._asked = self._continued = False
-
-    @classmethod
-    def streaming(cls, client: Any, target: Target, size: int | None, piece_size: int) -> Self:
-        """Return the upload of bytes that arrive over time and cannot be read again."""
-        return cls(client, target, DECLARED_SIZE if size is None else size, piece_size)
-
-    @classmethod
-    def of_source(
-        cls,
-        client: Any,
-        workers: Workers,
-        target: Target,
-        source: Source,
-        piece_size: int,
-        entry: Entry,
-        *,
-        instant: bool,
-        checksum: bool,
-    ) -> Self:
-        """Return the upload of what can be read again, with its SHA-1 where it is wanted."""
-        known = upload_parts(_blocks(source, workers)) if instant and not cls.needs_sha else None
-        if known is not None:
-            # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
-            upload = cls(client, target, source.size, MIB, known[0], entry, uploadparts=known[1])
-        else:
-            # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had
-            sha = source.sha1() if checksum or cls.needs_sha else None
-            upload = cls(client, target, source.size, piece_size, sha, entry)
-        upload._source, upload._workers = source, workers
-        return upload
 
     @property
     def plan(self) -> SlicePlan:
@@ -398,9 +324,3 @@ class SlicedUpload(PlacedUpload):
 def is_gone(error: CosError) -> bool:
     """Return whether an error means that the server does not know the upload, or no more."""
     return isinstance(error, (CosUploadSessionError, CosFileNotFoundError))
-
-
-def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:
-    for piece in ranges(0, source.size, MIB):
-        with source.slice(piece.offset, piece.length, workers) as view:
-            yield view

@@ -8,16 +8,15 @@ is published.
 from __future__ import annotations
 
 import threading
-from typing import cast
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, CosV4Client, SliceSession, is_transient
+from cosv4fs.api import CosV4Client, SliceSession, is_transient
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.directories import parent_key, with_parents
-from cosv4fs.transfer.placed import DECLARED_SIZE
 from cosv4fs.transfer.publish import Target, discard_sibling
 
-__all__ = ["StreamingProbe"]
+DECLARED_SIZE = 2**40
+"""The size in bytes that a session of unknown size is opened with; no object may become larger."""
 
 _CONTENT = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 
@@ -27,7 +26,7 @@ class StreamingProbe:
 
     Parameters
     ----------
-    client : CosClient
+    client : CosV4Client
         Sends the requests.
     mode : str
         ``auto`` asks, ``always`` and ``never`` answer without asking.
@@ -35,7 +34,7 @@ class StreamingProbe:
         Bytes per slice to ask for.
     """
 
-    def __init__(self, client: CosClient, mode: str, slice_size: int) -> None:
+    def __init__(self, client: CosV4Client, mode: str, slice_size: int) -> None:
         self._client, self._mode, self._slice_size = client, mode, slice_size
         self._answers: dict[str, bool] = {}
         self._lock = threading.Lock()
@@ -68,8 +67,7 @@ class StreamingProbe:
             discard_sibling(self._client, target.bucket, place)
 
     def _try(self, bucket: str, place: str) -> bool:
-        # nothing is streamed, and so nobody asks, where slices need the SHA-1 first
-        client, size = cast(CosV4Client, self._client), len(_CONTENT)
+        client, size = self._client, len(_CONTENT)
         session = client.upload_slice_init(bucket, place, filesize=DECLARED_SIZE, slice_size=self._slice_size)
         if not isinstance(session, SliceSession):
             return False

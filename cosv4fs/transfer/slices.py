@@ -6,22 +6,85 @@ The sibling is moved into place when it is complete, so that no reader sees a pa
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import replace
 
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.bodies import Content
-from cosv4fs.errors import CosFileExistsError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload
-from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import UNFINISHED, Target, blocked_parent
+from cosv4fs.transfer.sha1state import upload_parts
+from cosv4fs.transfer.single import PlacedSingle
+from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.uploader import Uploader
+from cosv4fs.transfer.workers import Workers
 
-__all__ = ["SliceUpload"]
+
+class SliceUploader(Uploader):
+    """Uploads by the JSON API v4 (cos.md#upload and cos.md#upload_slice_init); see `Uploader`.
+
+    Parameters
+    ----------
+    client : CosV4Client
+        Sends the requests; its configuration has the options ``streaming``, ``instant_upload`` and ``checksum``.
+    """
+
+    def __init__(self, client: CosV4Client) -> None:
+        self._client, self._config = client, client.config
+        self._probe = StreamingProbe(client, self._config.streaming, self._config.slice_size)
+
+    def single(self, target: Target) -> PlacedSingle:
+        """Return the upload of a small object, in one request."""
+        return PlacedSingle(self._client, target)
+
+    def stream(self, target: Target, size: int | None, piece_size: int) -> SliceUpload | None:
+        """Return an upload whose slices are sent while the caller is still writing.
+
+        Without a size there is one only where the server lets an upload be finished with another size than it was
+        opened with (cos.md#finish-size).
+        """
+        if size is not None:
+            return SliceUpload(self._client, target, size, piece_size)
+        if not self._probe.allows(target):
+            return None
+        return SliceUpload(self._client, target, DECLARED_SIZE, piece_size, probe=self._probe)
+
+    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> SliceUpload:
+        """Return the upload of a source that can be read again, with its SHA-1 where it is wanted."""
+        known = upload_parts(_blocks(source, workers)) if self._config.instant_upload else None
+        if known is not None:
+            sha, parts = known
+            # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
+            upload = SliceUpload(self._client, target, source.size, MIB, sha, entry, uploadparts=parts)
+        else:
+            # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had
+            sha1 = source.sha1() if self._config.checksum or source.is_hashed else None
+            upload = SliceUpload(self._client, target, source.size, piece_size, sha1, entry)
+        return upload.verify_against(source, workers)
+
+
+def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:
+    for piece in ranges(0, source.size, MIB):
+        with source.slice(piece.offset, piece.length, workers) as view:
+            yield view
 
 
 class SliceUpload(SlicedUpload):
-    """An upload session of v4: slices in any order; see `SlicedUpload`."""
+    """An upload session of v4: slices in any order; see `SlicedUpload`.
+
+    Parameters
+    ----------
+    uploadparts : str, optional
+        Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
+    probe : StreamingProbe, optional
+        Told when an upload that was opened without its true size fails after all.
+    """
 
     def __init__(
         self,
@@ -31,10 +94,12 @@ class SliceUpload(SlicedUpload):
         slice_size: int,
         sha: str | None = None,
         entry: Entry = NO_ENTRY,
+        *,
         uploadparts: str | None = None,
+        probe: StreamingProbe | None = None,
     ) -> None:
-        super().__init__(client, target, size, slice_size, sha, entry, uploadparts)
-        self._client = client
+        super().__init__(client, target, size, slice_size, sha, entry)
+        self._client, self._uploadparts, self._probe = client, uploadparts, probe
 
     def go_on(self) -> bool:
         """Go on one slice after another with a session that was continued; return whether there is one.
@@ -78,6 +143,14 @@ class SliceUpload(SlicedUpload):
             Bytes and SHA-1 that came, where the size was not known when the session was opened: what the server
             stored is compared with them.
         """
+        try:
+            self._finish(size, sha)
+        except CosError:
+            if self._probe is not None:
+                self._probe.disprove(self._target.bucket)
+            raise
+
+    def _finish(self, size: int | None, sha: str | None) -> None:
         target = self._target
         self._size = self._size if size is None else size
         if not self._stored:

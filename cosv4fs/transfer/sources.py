@@ -29,6 +29,10 @@ class Source(Protocol):
     size: int
 
     @property
+    def is_hashed(self) -> bool:
+        """Whether `sha1` costs nothing."""
+
+    @property
     def was_touched(self) -> bool:
         """Whether something was done to the source since it was opened: its content may be another one."""
 
@@ -57,6 +61,7 @@ class MemorySource:
         The whole content; it must not change.
     """
 
+    is_hashed = False
     was_touched = False
 
     def __init__(self, content: bytes | bytearray | memoryview) -> None:
@@ -89,6 +94,8 @@ class FileSource:
     OSError
         From opening it; and from reading when it became shorter.
     """
+
+    is_hashed = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
@@ -163,6 +170,7 @@ class Spool:
         The object that is being written, for messages.
     """
 
+    is_hashed = True
     was_touched = False
 
     def __init__(self, memory: int, folder: str | None, path: str) -> None:

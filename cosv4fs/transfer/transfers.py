@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from cosv4fs.api import Version
-from cosv4fs.config import Config
+from cosv4fs.api import Client, Version
 from cosv4fs.transfer.download import Download, Progress
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
-from cosv4fs.transfer.kinds import single_upload
-from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.upload import upload_source
+from cosv4fs.transfer.uploader import Uploader
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writer import ObjectWriter
 
@@ -23,16 +20,14 @@ class Transfers:
 
     Parameters
     ----------
-    client, workers : CosClient or CofferClient, Workers
-        Send the requests.
-    config : Config
-        Limits and sizes.
-    probe : StreamingProbe, optional
-        Knows whether objects of unknown size may be streamed, where the service wants to know the size first.
+    client, workers : Client, Workers
+        Send the requests; the client's configuration has limits and sizes.
+    uploader : Uploader
+        Begins uploads, of the kinds that the client's service takes.
     """
 
-    def __init__(self, client: Client, workers: Workers, config: Config, probe: StreamingProbe | None = None) -> None:
-        self._client, self._workers, self._config, self._probe = client, workers, config, probe
+    def __init__(self, client: Client, workers: Workers, uploader: Uploader) -> None:
+        self._client, self._workers, self._uploader, self._config = client, workers, uploader, client.config
 
     def upload(self, target: Target, source: Source, progress: Progress | None = None, entry: Entry = NO_ENTRY) -> None:
         """Upload what can be read again: in one request when it is small, else in slices or parts.
@@ -51,21 +46,11 @@ class Transfers:
         """
         config = self._config
         if source.size > config.single_upload_limit:
-            upload_source(
-                self._client,
-                self._workers,
-                target,
-                source,
-                config.slice_size,
-                progress,
-                entry,
-                config.instant_upload,
-                config.checksum,
-            )
+            upload_source(self._uploader, self._workers, target, source, config.slice_size, progress, entry)
             return
         with source.slice(0, source.size, self._workers) as view:
             source.check()
-            single_upload(self._client, target).store(view)
+            self._uploader.single(target).store(view)
         if progress is not None:
             progress(source.size)
 
@@ -94,4 +79,4 @@ class Transfers:
             Bytes per slice or part that the caller would like.
         """
         piece_size = None if block_size is None else self._config.protocol.piece_size(block_size)
-        return ObjectWriter(self._client, self._workers, self._config, target, size, piece_size, self._probe)
+        return ObjectWriter(self._uploader, self._workers, self._config, target, size, piece_size)

@@ -10,12 +10,11 @@ from cosv4fs.api import is_transient
 from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import CosUploadSessionError
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
-from cosv4fs.transfer.kinds import upload_kind
 from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.status import Client
+from cosv4fs.transfer.uploader import Uploader
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["upload_source"]
@@ -27,15 +26,13 @@ _RECOVERIES = 2
 
 
 def upload_source(
-    client: Client,
+    uploader: Uploader,
     workers: Workers,
     target: Target,
     source: Source,
     slice_size: int,
     progress: Progress | None = None,
     entry: Entry = NO_ENTRY,
-    instant: bool = False,
-    checksum: bool = True,
 ) -> PlacedUpload:
     """Upload a source in slices or parts, several at once.
 
@@ -50,10 +47,6 @@ def upload_source(
         Called with the number of bytes of each slice that has arrived; never from two threads at once.
     entry : Entry
         The journal's page for the source.
-    instant : bool
-        Tell the server enough of the content that it need not be sent when it is stored already.
-    checksum : bool
-        Tell the server the content's SHA-1, so that it verifies what it stores.
 
     Returns
     -------
@@ -61,8 +54,7 @@ def upload_source(
         Finished; to be published when the target is deferred.
     """
     counted = None if progress is None else _Counted(progress)
-    kind = upload_kind(client)
-    upload = kind.of_source(client, workers, target, source, slice_size, entry, instant=instant, checksum=checksum)
+    upload = uploader.resend(target, source, workers, slice_size, entry)
     try:
         upload.open()
         if upload.is_stored and counted is not None:

@@ -22,15 +22,13 @@ from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.filepart import FilePart
 from cosv4fs.transfer.gather import Gathered
-from cosv4fs.transfer.kinds import single_upload, upload_kind
 from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.plan import Slice
-from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.status import Client
 from cosv4fs.transfer.upload import upload_source
+from cosv4fs.transfer.uploader import Uploader
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ObjectWriter"]
@@ -65,7 +63,7 @@ class ObjectWriter:
 
     Parameters
     ----------
-    client, workers : CosClient or CofferClient, Workers
+    uploader, workers : Uploader, Workers
         Send the requests.
     config : Config
         Limits and sizes.
@@ -75,36 +73,37 @@ class ObjectWriter:
         Bytes that will come, exactly. With it slices are sent while the caller is writing.
     slice_size : int, optional
         Bytes per slice or part to ask for; from the configuration unless given.
-    probe : StreamingProbe, optional
-        Knows whether objects of unknown size may be streamed, where the service wants to know the size; without it
-        they are spooled.
     """
 
     def __init__(
         self,
-        client: Client,
+        uploader: Uploader,
         workers: Workers,
         config: Config,
         target: Target,
         size: int | None = None,
         slice_size: int | None = None,
-        probe: StreamingProbe | None = None,
     ) -> None:
-        self._client, self._workers, self._config = client, workers, config
+        self._uploader, self._workers, self._config = uploader, workers, config
         self._target, self._size = target, size
         self._slice_size = slice_size or config.slice_size
-        kind = upload_kind(client)
-        self._probe = probe
-        # only an object of unknown size may still have to change its way of travelling
-        self._may_outgrow = size is None and not kind.needs_sha and (probe is not None or not kind.needs_size)
-        self._room = max(config.spool_memory if kind.needs_size else 0, config.single_upload_limit)
+        # only an object of unknown size may have to be streamed later
+        self._may_outgrow = size is None
+        self._room = max(config.spool_memory if uploader.needs_size else 0, config.single_upload_limit)
         self._written = 0
         self._failed = False
-        self._strategy: _Strategy
-        if not kind.needs_sha and size is not None and size > config.single_upload_limit:
-            self._strategy = _Stream(client, workers, config, target, size, self._slice_size)
-        else:
-            self._strategy = _Collect(client, workers, config, target, self._slice_size)
+        is_large = size is not None and size > config.single_upload_limit
+        stream = self._stream() if is_large else None
+        self._strategy: _Strategy = stream or _Collect(uploader, workers, config, target, self._slice_size)
+
+    def _stream(self) -> _Stream | None:
+        upload = self._uploader.stream(self._target, self._size, self._slice_size)
+        if upload is None:
+            return None
+        is_verified = self._size is None and self._uploader.needs_size
+        return _Stream(
+            upload, self._workers, self._config, self._target, self._size, self._slice_size, is_verified=is_verified
+        )
 
     @property
     def written(self) -> int:
@@ -137,9 +136,8 @@ class ObjectWriter:
         held = self._strategy
         if not self._may_outgrow or not isinstance(held, _Collect) or self._written + count <= self._room:
             return
-        self._may_outgrow, probe = False, self._probe
-        if not upload_kind(self._client).needs_size or (probe is not None and probe.allows(self._target)):
-            stream = _Stream(self._client, self._workers, self._config, self._target, None, self._slice_size, probe)
+        self._may_outgrow, stream = False, self._stream()
+        if stream is not None:
             self._strategy = stream
             held.hand_over(stream)
 
@@ -191,9 +189,9 @@ class ObjectWriter:
 class _Collect:
     """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
 
-    def __init__(self, client: Client, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
-        self._client, self._workers, self._target = client, workers, target
-        self._limit, self._slice_size, self._instant = config.single_upload_limit, slice_size, config.instant_upload
+    def __init__(self, uploader: Uploader, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
+        self._uploader, self._workers, self._target = uploader, workers, target
+        self._limit, self._slice_size = config.single_upload_limit, slice_size
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
@@ -214,14 +212,12 @@ class _Collect:
         spool, target = self._spool, self._target
         try:
             if spool.size <= self._limit:
-                single = single_upload(self._client, target)
+                single = self._uploader.single(target)
                 with spool.slice(0, spool.size, self._workers) as view:
                     single.store(view)
                 self._made = single
             else:
-                self._made = upload_source(
-                    self._client, self._workers, target, spool, self._slice_size, instant=self._instant
-                )
+                self._made = upload_source(self._uploader, self._workers, target, spool, self._slice_size)
         finally:
             spool.close()
 
@@ -240,19 +236,18 @@ class _Stream:
 
     def __init__(
         self,
-        client: Client,
+        upload: PlacedUpload,
         workers: Workers,
         config: Config,
         target: Target,
         size: int | None,
         slice_size: int,
-        probe: StreamingProbe | None = None,
+        *,
+        is_verified: bool,
     ) -> None:
-        self._workers, self._config, self._target, self._probe = workers, config, target, probe
-        kind = upload_kind(client)
-        self._upload = kind.streaming(client, target, size, slice_size)
+        self._upload, self._workers, self._config, self._target = upload, workers, config, target
         self._is_unsized = size is None
-        self._digest = hashlib.sha1(usedforsecurity=False) if size is None and kind.needs_size else None
+        self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
         self._serial = False
         self._piece_size = slice_size
         self._in_memory = workers.concurrency * slice_size
@@ -279,15 +274,8 @@ class _Stream:
                 self._flush(last=True)
             self._group.wait()
             self._gathered.release()
-            if self._digest is None:
-                self._upload.finish(self._offset if self._is_unsized else None)
-                return
-            try:
-                self._upload.finish(self._offset, self._digest.hexdigest())
-            except CosError:
-                if self._probe is not None:
-                    self._probe.disprove(self._target.bucket)
-                raise
+            sha = None if self._digest is None else self._digest.hexdigest()
+            self._upload.finish(self._offset if self._is_unsized else None, sha)
 
     @contextmanager
     def _undeclared(self) -> Iterator[None]:

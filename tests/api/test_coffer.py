@@ -8,11 +8,9 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from cosv4fs.api import CofferClient, Part, Version, client_for
-from cosv4fs.config import resolve
+from cosv4fs.api import CofferClient, Part, Version
 from cosv4fs.emulator import CofferDialect
 from cosv4fs.errors import CosFileExistsError, CosUploadSessionError
-from cosv4fs.protocols import CDCS
 from tests.support import MIB, content
 
 from .coffers import COFFER
@@ -430,7 +428,3 @@ class TestKeys:
         coffers.emulator.clock_offset = 7200
         assert coffers.client.head(COFFER, "/a").size == 5
         assert coffers.ops().count("HeadObject") == 2
-
-    def test_the_client_of_a_configuration(self, coffers):
-        config = resolve(coffers.emulator.storage_options, protocol=CDCS)
-        assert type(client_for(config)) is CofferClient

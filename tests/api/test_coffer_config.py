@@ -2,7 +2,6 @@
 
 import pytest
 
-from cosv4fs.api import CofferClient, CosV3Client, CosV4Client, client_for
 from cosv4fs.api.credentials import KeyRing
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.errors import MissingCredentialsError
@@ -140,12 +139,3 @@ def test_secrets_are_not_shown():
         with pytest.raises(ValueError, match="security_token must be printable text") as caught:
             coffers(security_token=broken)
         assert "Token'" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("protocol", "kind"), [(V4, CosV4Client), (V3, CosV3Client), (CDCS, CofferClient)], ids=repr)
-def test_the_client_for_it(protocol, kind):
-    account = ACCOUNT if protocol is CDCS else COS_ACCOUNT
-    client = client_for(resolve(account, protocol=protocol))
-    assert type(client) is kind
-    assert "theKey" not in repr(client)
-    client.close()

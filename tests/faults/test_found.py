@@ -9,7 +9,7 @@ from cosv4fs import paths
 from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.slices import SliceUpload
+from cosv4fs.transfer.slices import SliceUpload, SliceUploader
 from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.upload import upload_source
 from tests.faults.stage import Stage
@@ -21,7 +21,7 @@ HALF = 512 * KIB
 
 def upload(service, **target):
     target = Target(BUCKET, "/x", **target)
-    return upload_source(service.client, service.workers, target, MemorySource(DATA), HALF)
+    return upload_source(SliceUploader(service.client), service.workers, target, MemorySource(DATA), HALF)
 
 
 class TestReplies:

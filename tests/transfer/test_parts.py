@@ -15,7 +15,7 @@ from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.filepart import FilePart
-from cosv4fs.transfer.parts import PartUpload
+from cosv4fs.transfer.parts import PartUpload, PartUploader
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, Slice, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
@@ -43,7 +43,7 @@ def test_what_no_parts_can_hold():
     with pytest.raises(ValueError, match="more than 10000 parts"):
         part_size(MOST_PARTS * LARGEST_PART + 1, MIB)
     with pytest.raises(OSError, match="more than 10000 parts") as caught:
-        PartUpload.streaming(None, TARGET, MOST_PARTS * LARGEST_PART + 1, MIB)
+        PartUpload(None, TARGET, MOST_PARTS * LARGEST_PART + 1, MIB)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, f"{COFFER}/x")
 
 
@@ -81,7 +81,7 @@ class Vault:
         self.workers = Workers(4, 4)
 
     def writer(self, size=None):
-        return ObjectWriter(self.client, self.workers, self.config, TARGET, size)
+        return ObjectWriter(PartUploader(self.client), self.workers, self.config, TARGET, size)
 
     def read(self):
         memory = bytearray()
@@ -159,7 +159,7 @@ def test_parts_are_larger_where_there_would_be_too_many(make_vault, monkeypatch,
     vault, data = make_vault(), content(20 * MIB + 5)
     vault.config = replace(vault.config, spool_memory=spool)
     if way == "source":
-        upload_source(vault.client, vault.workers, TARGET, MemorySource(data), MIB)
+        upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
     else:
         made = vault.writer(len(data))
         write(made, data)
@@ -215,15 +215,15 @@ def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
 )
 def test_every_reading_takes_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
-    upload_source(vault.client, vault.workers, TARGET, MemorySource(data), MIB)
+    upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
     assert vault.read() == data
     with pytest.raises(FileExistsError, match="write-once"):
-        upload_source(vault.client, vault.workers, TARGET, MemorySource(data), MIB)
+        upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
 
 
 def test_parts_that_are_missing_complete_nothing(make_vault):
     vault = make_vault()
-    upload = PartUpload.streaming(vault.client, TARGET, 3 * MIB, MIB)
+    upload = PartUpload(vault.client, TARGET, 3 * MIB, MIB)
     upload.open()
     for offset in (0, 2 * MIB):
         upload.send(Slice(offset, MIB), memoryview(bytes(MIB)))

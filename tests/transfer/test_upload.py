@@ -9,7 +9,7 @@ from cosv4fs import paths
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import upload_single
-from cosv4fs.transfer.slices import SliceUpload
+from cosv4fs.transfer.slices import SliceUpload, SliceUploader
 from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.upload import upload_source
 from tests.support import BUCKET, KIB, MIB, Do, content
@@ -22,7 +22,12 @@ OLD = b"the old content"
 
 def send(service, data=DATA, key="/x", slice_size=HALF, progress=None, **target):
     return upload_source(
-        service.client, service.workers, Target(BUCKET, key, **target), MemorySource(data), slice_size, progress
+        SliceUploader(service.client),
+        service.workers,
+        Target(BUCKET, key, **target),
+        MemorySource(data),
+        slice_size,
+        progress,
     )
 
 
@@ -233,7 +238,7 @@ class TestFailures:
                 return super().slice(offset, length, workers)
 
         with pytest.raises(type(error)):
-            upload_source(service.client, service.workers, Target(BUCKET, "/x"), Broken(DATA), HALF)
+            upload_source(SliceUploader(service.client), service.workers, Target(BUCKET, "/x"), Broken(DATA), HALF)
         assert service.names() == []
 
     def test_the_first_error_is_told_when_cleaning_fails_too(self, service):
@@ -248,7 +253,7 @@ class TestFailures:
                 return hashlib.sha1(b"before").hexdigest()
 
         with pytest.raises(OSError, match="SHA-1"):
-            upload_source(service.client, service.workers, Target(BUCKET, "/x"), Changing(DATA), HALF)
+            upload_source(SliceUploader(service.client), service.workers, Target(BUCKET, "/x"), Changing(DATA), HALF)
         assert service.names() == []
 
     @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])

@@ -6,13 +6,13 @@ import threading
 import pytest
 
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.probe import StreamingProbe
 from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.slices import SliceUploader
 from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import BUCKET, KIB, MIB, Do, content
 
 HALF = MIB // 2
-SMALL = {"single_upload_limit": 100 * KIB, "spool_memory": 200 * KIB, "slice_size": HALF}
+SMALL = {"single_upload_limit": 100 * KIB, "spool_memory": 200 * KIB, "slice_size": HALF, "streaming": "never"}
 DATA = content(2 * MIB + 7)
 OLD = b"the old content"
 
@@ -22,11 +22,9 @@ def service(make_service):
     return make_service(options=SMALL)
 
 
-def writer(service, size=None, streaming=None, slice_size=None, **target):
-    probe = StreamingProbe(service.client, streaming, HALF) if streaming else None
-    return ObjectWriter(
-        service.client, service.workers, service.config, Target(BUCKET, "/x", **target), size, slice_size, probe
-    )
+def writer(service, size=None, **target):
+    target = Target(BUCKET, "/x", **target)
+    return ObjectWriter(SliceUploader(service.client), service.workers, service.config, target, size)
 
 
 def write(made, data=DATA, step=300_000):
@@ -52,10 +50,10 @@ def test_any_length(service, length, known, taken):
 @pytest.mark.parametrize("taken", [False, True])
 @pytest.mark.parametrize("streaming", ["auto", "always"])
 def test_any_unknown_length_where_finish_names_the_size(make_service, length, taken, streaming):
-    service = make_service(options=SMALL, finish_size="any")
+    service = make_service(options={**SMALL, "streaming": streaming}, finish_size="any")
     if taken:
         service.put("/x", OLD)
-    made = writer(service, streaming=streaming)
+    made = writer(service)
     write(made, DATA[:length])
     made.finish()
     assert service.read("/x") == DATA[:length]
@@ -64,10 +62,10 @@ def test_any_unknown_length_where_finish_names_the_size(make_service, length, ta
 
 @pytest.mark.parametrize("server_slice", [100_000, 200_000, MIB, 3 * MIB])
 @pytest.mark.parametrize("length", [150_000, 200_000, 300_000, HALF, 600_000, MIB, len(DATA)])
-@pytest.mark.parametrize("streaming", [None, "always"])
+@pytest.mark.parametrize("streaming", ["never", "always"])
 def test_the_server_decides_the_slice_size(make_service, server_slice, length, streaming):
-    service = make_service(options=SMALL, slice_size=server_slice, finish_size="any")
-    made = writer(service, None if streaming else length, streaming)
+    service = make_service(options={**SMALL, "streaming": streaming}, slice_size=server_slice, finish_size="any")
+    made = writer(service, length if streaming == "never" else None)
     write(made, DATA[:length], 70_001)
     made.finish()
     assert service.read("/x") == DATA[:length]
@@ -76,10 +74,11 @@ def test_the_server_decides_the_slice_size(make_service, server_slice, length, s
     assert all(r.offset < length for r in sent)
 
 
-def test_a_bucket_that_insists_on_the_declared_size_is_asked_once(service):
-    probe = StreamingProbe(service.client, "auto", HALF)
+def test_a_bucket_that_insists_on_the_declared_size_is_asked_once(make_service):
+    service = make_service(options={**SMALL, "streaming": "auto"})
+    uploader = SliceUploader(service.client)
     for _ in range(2):
-        made = ObjectWriter(service.client, service.workers, service.config, Target(BUCKET, "/x"), None, None, probe)
+        made = ObjectWriter(uploader, service.workers, service.config, Target(BUCKET, "/x"))
         write(made)
         made.finish()
         assert service.read("/x") == DATA
@@ -193,8 +192,8 @@ class TestFailures:
         assert service.read("/x") == OLD
 
     def test_abort_of_a_stream_of_unknown_size(self, make_service):
-        service = make_service(options=SMALL, finish_size="any")
-        made = writer(service, streaming="always")
+        service = make_service(options={**SMALL, "streaming": "always"}, finish_size="any")
+        made = writer(service)
         write(made)
         made.abort()
         assert service.names() == []
@@ -210,9 +209,9 @@ class TestFailures:
         assert service.names() == []
 
     def test_a_server_that_keeps_less_than_it_was_sent(self, make_service):
-        service = make_service(options=SMALL, finish_size="any")
+        service = make_service(options={**SMALL, "streaming": "always"}, finish_size="any")
         service.put("/x", OLD)
-        made = writer(service, streaming="always")
+        made = writer(service)
         write(made)
         service.fault(Do(lambda: service.put(service.names()[0], b"")), op="stat")
         service.fault(faults.Refuse(-175), op="upload_slice_finish")

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Body, Content, check_plain
-from cosv4fs.api.caller import Caller
+from cosv4fs.api.caller import Client
 from cosv4fs.api.cdcs.errors import read_nothing, read_values
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.cdcs.values import Values, is_utf8
@@ -35,7 +35,7 @@ _CLOCK_CODES = (None, "AuthFailed")
 """Codes that may mean that a signature is not valid yet, or has expired (cdcs.md#signature, validity)."""
 
 
-class CofferCaller(Caller):
+class CofferCaller(Client):
     """Sends the requests of one account to the Data Coffer Service.
 
     Parameters

@@ -377,6 +377,10 @@ class CofferClient(CofferUploads):
         request = self._request("HEAD", "HeadObject", coffer, key)
         return self._run(lambda: self._head(coffer, key, request))
 
+    def file_status(self, coffer: str, key: str) -> ObjectStatus:
+        """Return the same as `head`."""
+        return self.head(coffer, key)
+
     def fetch(
         self,
         coffer: str,

@@ -92,6 +92,15 @@ class ObjectStatus:
         """What `CofferClient.fetch` takes as the version that it has to read."""
         return Version(self.size, self.etag or None)
 
+    @property
+    def sha(self) -> None:
+        """None: the service tells no SHA-1."""
+
+    @property
+    def identifies_content(self) -> bool:
+        """Whether the status tells this content from any other: always, as objects are never replaced."""
+        return True
+
 
 @dataclass(frozen=True)
 class Part:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Body
-from cosv4fs.api.caller import Caller
+from cosv4fs.api.caller import Client
 from cosv4fs.api.cos.envelope import read_json
 from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer, encode_key
@@ -37,8 +37,8 @@ _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class FilesCaller(Caller):
-    """Sends the requests of one account to the JSON API; see `Caller` for its parameters.
+class FilesCaller(Client):
+    """Sends the requests of one account to the JSON API; see `Client` for its parameters.
 
     Parameters
     ----------

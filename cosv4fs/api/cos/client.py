@@ -394,6 +394,16 @@ class CosClient(FilesCaller):
 
         return self._run(FileRange(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
 
+    def file_status(self, bucket: str, key: str) -> PathStatus:
+        """Return the status of a file; without keys, what a download tells of it (see `peek`).
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        """
+        return self.peek(bucket, key) if self.config.anon else self.stat(bucket, key)
+
     def peek(self, bucket: str, key: str) -> PathStatus:
         """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
 

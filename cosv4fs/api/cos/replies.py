@@ -361,6 +361,11 @@ class PathStatus:
         """Whether this is an upload that was never finished."""
         return self.stored < self.size
 
+    @property
+    def identifies_content(self) -> bool:
+        """Whether the status tells this content from any other; its time alone does not within one second."""
+        return self.sha is not None
+
     def received(self, size: int, stored: int) -> PathStatus:
         """Return the same with what another reply tells of its size and of the bytes that the server has."""
         return replace(self, size=size, stored=stored)

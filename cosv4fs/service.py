@@ -1,0 +1,105 @@
+"""What each of the three services is made of: the one place that says how v4, v3 and CDCS differ.
+
+A filesystem class names its `Service`. Everything that depends on the service is in one of its parts; no other code
+asks which service it is talking to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from cosv4fs import protocols
+from cosv4fs.api import Client, CofferClient, CosV3Client, CosV4Client
+from cosv4fs.cache import PathCache
+from cosv4fs.capabilities import Capabilities
+from cosv4fs.config import Config
+from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace
+from cosv4fs.protocols import ProtocolSpec
+from cosv4fs.transfer.ordered import OrderedUploader
+from cosv4fs.transfer.parts import PartUploader
+from cosv4fs.transfer.slices import SliceUploader
+from cosv4fs.transfer.uploader import Uploader
+from cosv4fs.transfer.workers import Workers
+from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
+
+C = TypeVar("C", bound=Client)
+N = TypeVar("N", bound=Namespace)
+
+
+@dataclass(frozen=True)
+class Service(Generic[C, N]):
+    """The parts that serve one protocol.
+
+    Parameters
+    ----------
+    protocol : ProtocolSpec
+        Hosts, limits, and the options that differ.
+    capabilities : Capabilities
+        What its filesystem can do.
+    client : callable
+        Makes the client: the requests and replies of the API.
+    namespace : callable
+        Makes what answers which paths exist.
+    uploader : callable
+        Makes what uploads objects, small ones in one request and large ones in pieces.
+    unfinished : callable
+        Makes what lists and removes incomplete uploads.
+    """
+
+    protocol: ProtocolSpec
+    capabilities: Capabilities
+    client: Callable[[Config], C]
+    namespace: Callable[[C, Workers, PathCache], N]
+    uploader: Callable[[C], Uploader]
+    unfinished: Callable[[C, Workers, N], UnfinishedUploads]
+
+
+_BUCKETS = Capabilities(
+    container="bucket",
+    makes_parents=True,
+    knows_sha1=True,
+    takes_size=True,
+    names_are_literal=True,
+    is_thread_safe=True,
+)
+
+V4 = Service(
+    protocol=protocols.V4,
+    capabilities=replace(_BUCKETS, copies_on_server=True),
+    client=CosV4Client,
+    namespace=BucketNamespace,
+    uploader=SliceUploader,
+    unfinished=BucketUploads,
+)
+"""Buckets behind the JSON API v4."""
+
+V3 = Service(
+    protocol=protocols.V3,
+    capabilities=_BUCKETS,
+    client=CosV3Client,
+    namespace=BucketNamespace,
+    uploader=OrderedUploader,
+    unfinished=BucketUploads,
+)
+"""Buckets behind the JSON API v3 (cos.md#v3)."""
+
+CDCS = Service(
+    protocol=protocols.CDCS,
+    capabilities=Capabilities(
+        container="coffer",
+        replaces_files=False,
+        has_directories=False,
+        makes_parents=True,
+        signs_urls=False,
+        takes_size=True,
+        names_are_literal=True,
+        is_thread_safe=True,
+    ),
+    client=CofferClient,
+    namespace=CofferNamespace,
+    uploader=PartUploader,
+    unfinished=lambda client, workers, _: CofferUploads(client, workers),
+)
+"""Coffers of the Data Coffer Service (cdcs.md#service)."""

@@ -1,0 +1,43 @@
+"""What each service is made of, and that the README tells what it can do."""
+
+import inspect
+import re
+from dataclasses import asdict, fields
+
+import pytest
+
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+from cosv4fs.capabilities import Capabilities
+from cosv4fs.config import resolve
+from cosv4fs.service import CDCS, V3, V4
+from tests.test_readme import table
+
+SERVICES = {CosV4FileSystem: V4, CosV3FileSystem: V3, CofferFileSystem: CDCS}
+ACCOUNT = {"secret_id": "theId", "secret_key": "theKey", "region": "gz", "endpoint": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("kind", SERVICES)
+def test_a_filesystem_names_its_service(kind):
+    service = SERVICES[kind]
+    assert kind.service is service
+    assert kind.protocol == service.protocol.name
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.protocol.name)
+def test_the_client_speaks_the_protocol(service):
+    account = {"appid": "1250000000"} if service.protocol.has_appid else {}
+    client = service.client(resolve({**ACCOUNT, **account}, protocol=service.protocol))
+    assert client.protocol is service.protocol
+    assert "theKey" not in repr(client)
+    client.close()
+
+
+def test_the_table_of_capabilities():
+    heading, *rows = table("What each service can do", heading=True)
+    assert heading[1:4] == [service.protocol.name for service in SERVICES.values()]
+    shown = {True: "yes", False: "no"}
+    can = [asdict(service.capabilities) for service in SERVICES.values()]
+    told = dict(re.findall(r"^(\w+) : \w+\n    (.*)$", inspect.cleandoc(Capabilities.__doc__), re.MULTILINE))
+    for field, row in zip(fields(Capabilities), rows, strict=True):
+        values = [shown.get(each[field.name], each[field.name]) for each in can]
+        assert row == [field.name, *values, told[field.name].replace("``", "`").strip("`")]
