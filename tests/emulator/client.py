@@ -44,7 +44,7 @@ def form(fields, boundary="XyZ123"):
 
 
 class Answer:
-    """An HTTP answer."""
+    """An HTTP reply."""
 
     def __init__(self, response, body):
         self.status = response.status
@@ -57,13 +57,34 @@ class Answer:
 
     @property
     def code(self):
-        return self.json["code"]
+        """The code of the JSON API, or that of a coffer's error, 0 of everything else."""
+        try:
+            body = self.json
+        except ValueError:
+            return 0
+        return body.get("code", body.get("Code", 0)) if isinstance(body, dict) else 0
+
+    @property
+    def ok(self):
+        return self.status == 200 and self.code == 0
 
     @property
     def data(self):
         assert self.json["code"] == 0, self.json
         assert self.status == 200
         return self.json["data"]
+
+
+def exchange(emulator, method, target, *, body=None, headers=None):
+    """Send one request on a connection of its own."""
+    url = urlsplit(emulator.endpoint)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+    try:
+        connection.request(method, target, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return Answer(response, response.read())
+    finally:
+        connection.close()
 
 
 class Client:
@@ -74,14 +95,7 @@ class Client:
         self.bucket = bucket
 
     def raw(self, method, target, *, body=None, headers=None):
-        url = urlsplit(self.emulator.endpoint)
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
-        try:
-            connection.request(method, target, body=body, headers=headers or {})
-            response = connection.getresponse()
-            return Answer(response, response.read())
-        finally:
-            connection.close()
+        return exchange(self.emulator, method, target, body=body, headers=headers)
 
     def target(self, path, **query):
         text = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())

@@ -3,11 +3,10 @@
 import base64
 import hashlib
 import hmac
-import http.client
 import json
 from urllib.parse import quote, urlsplit
 
-from .client import NOW, SECRET_ID, SECRET_KEY
+from .client import NOW, SECRET_ID, SECRET_KEY, exchange
 
 COFFER = "examplecoffer-1250000000"
 
@@ -41,25 +40,6 @@ def authorization(
     )
 
 
-class Answer:
-    """An HTTP answer."""
-
-    def __init__(self, response, body):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = body
-
-    @property
-    def json(self):
-        assert self.status < 300, self.body
-        return json.loads(self.body)
-
-    @property
-    def code(self):
-        """The code of a refusal, 0 of everything else."""
-        return json.loads(self.body)["Code"] if self.status >= 300 else 0
-
-
 class Coffers:
     """Speaks to an emulator of coffers, one connection per request."""
 
@@ -69,14 +49,7 @@ class Coffers:
         self.identity = identity
 
     def raw(self, method, target, *, body=None, headers=None):
-        url = urlsplit(self.emulator.endpoint)
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
-        try:
-            connection.request(method, target, body=body, headers=headers or {})
-            response = connection.getresponse()
-            return Answer(response, response.read())
-        finally:
-            connection.close()
+        return exchange(self.emulator, method, target, body=body, headers=headers)
 
     def call(self, method, path, query=None, *, body=None, headers=None, signed=("host",), host=None, **identity):
         """Send a signed request; `query` is a dict, None in it a name without a value."""

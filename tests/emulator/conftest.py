@@ -2,10 +2,8 @@
 
 import pytest
 
-from cosv4fs.emulator import CofferEmulator, Emulator
-
 from .client import NOW, SECRET_ID, SECRET_KEY, Client
-from .coffers import Coffers
+from .services import SERVICES
 
 
 class Clock:
@@ -24,25 +22,37 @@ def clock():
 
 
 @pytest.fixture
-def make_emulator(clock):
-    """Start emulators that end with the test."""
+def start_service(clock):
+    """Start emulators that end with the test, and return their services."""
     running = []
 
-    def make(root=None, **options):
-        options = {
-            "secret_id": SECRET_ID,
-            "secret_key": SECRET_KEY,
-            "buckets": ("b", "other"),
-            "clock": clock,
-        } | options
-        emulator = Emulator(root, **options)
+    def make(kind, root=None, **options):
+        service = SERVICES[kind]
+        options = {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "clock": clock} | service.options | options
+        emulator = service.emulator_class(root, **options)
         running.append(emulator)
         emulator.start()
-        return emulator
+        return service(emulator)
 
     yield make
     for emulator in running:
         emulator.close()
+
+
+@pytest.fixture(params=SERVICES)
+def kind(request):
+    """Run the test for buckets and for coffers."""
+    return request.param
+
+
+@pytest.fixture
+def service(start_service, kind):
+    return start_service(kind)
+
+
+@pytest.fixture
+def make_emulator(start_service):
+    return lambda root=None, **options: start_service("buckets", root, **options).emulator
 
 
 @pytest.fixture
@@ -56,20 +66,8 @@ def client(emulator):
 
 
 @pytest.fixture
-def make_coffers(clock):
-    """Start emulators of coffers that end with the test, and return clients of them."""
-    running = []
-
-    def make(root=None, **options):
-        options = {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "clock": clock} | options
-        emulator = CofferEmulator(root, **options)
-        running.append(emulator)
-        emulator.start()
-        return Coffers(emulator)
-
-    yield make
-    for emulator in running:
-        emulator.close()
+def make_coffers(start_service):
+    return lambda root=None, **options: start_service("coffers", root, **options).client
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from cosv4fs.emulator import Dialect, Emulator
 from cosv4fs.emulator.__main__ import main
 
 from .client import SECRET_ID, SECRET_KEY, Client, sign
-from .test_persistence import Standalone
+from .coffers import COFFER
+from .services import Standalone
 
 pytest_plugins = ["pytester"]
 
@@ -46,6 +47,27 @@ def test_dialect_option(tmp_path):
     assert server.end()[0] == 0
 
 
+def test_coffers(tmp_path):
+    def keys(prefix):
+        return f"{prefix}_SECRET_ID=... {prefix}_SECRET_KEY=..."
+
+    more = ["--coffer", "second-1250000000", "--verbose", "--coffer-dialect", "coffer_exists=CofferAlreadyExists"]
+    server = Standalone(tmp_path, *more, kind="coffers")
+    service = server.service("coffers")
+    assert service.client.make("second-1250000000").code == "CofferAlreadyExists"
+    assert service.put("f").ok
+    buckets, coffers = server.endpoints
+    assert server.lines[3::2] == [
+        f"export COSV4_APPID=1250000000 {keys('COSV4')} COSV4_REGION=gz COSV4_ENDPOINT={buckets}",
+        f"export {keys('CDCS')} CDCS_REGION=ap-tianjin CDCS_ENDPOINT={coffers}",
+    ]
+    assert (tmp_path / "coffers" / "emulator.sqlite").exists()
+    code, out, err = server.end()
+    assert (code, out) == (0, "")
+    assert f"PUT {COFFER}:/f PutObject -> 200" in err
+    assert SECRET_KEY not in err
+
+
 def test_help(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
@@ -69,9 +91,13 @@ def test_help(capsys):
         (["--bucket", "a/b"], "bucket"),
         (["--root", "/dev/null/x"], "cannot use the folder"),
         (["--host", "256.256.256.256"], "cannot listen"),
+        (["--coffer", "Bad"], "names no coffer"),
+        (["--coffer-port", "5"], "need --coffer"),
+        (["--coffer", COFFER, "--coffer-dialect", "x=1"], "unknown dialect switch"),
+        (["--coffer", COFFER, "--root", "/dev/null/x"], "cannot use the folder"),
     ],
 )
-def test_errors(capsys, arguments, text):
+def test_invalid_arguments(capsys, arguments, text):
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -128,31 +154,38 @@ def test_dialect_settings():
         {"max_list": 200},
     ],
 )
-def test_dialect_refuses_nonsense(values):
+def test_dialect_refuses_invalid_values(values):
     with pytest.raises(ValueError, match="dialect switch"):
         Dialect(**values)
 
 
-def test_plugin(pytester):
+@pytest.mark.parametrize(
+    ("prefix", "name", "option", "mine"),
+    [
+        ("cosv4", "test-bucket", "buckets", "mine"),
+        ("coffer", "examplecoffer-1250000000", "coffers", "mine-1250000000"),
+    ],
+)
+def test_plugin(pytester, prefix, name, option, mine):
     pytester.makepyfile(
-        """
+        f"""
         import pytest
 
-        def test_default(cosv4_emulator, cosv4_storage_options):
-            assert cosv4_storage_options["endpoint"] == cosv4_emulator.endpoint
-            assert "test-bucket" in repr(cosv4_emulator)
+        def test_default({prefix}_emulator, {prefix}_storage_options):
+            assert {prefix}_storage_options["endpoint"] == {prefix}_emulator.endpoint
+            assert {name!r} in repr({prefix}_emulator)
 
-        @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)
-        def test_parameter(cosv4_storage_options):
-            assert cosv4_storage_options["region"] == "sh"
+        @pytest.mark.parametrize("{prefix}_emulator", [{{"region": "sh"}}], indirect=True)
+        def test_parameter({prefix}_storage_options):
+            assert {prefix}_storage_options["region"] == "sh"
 
         class TestOverride:
             @pytest.fixture
-            def cosv4_emulator_options(self):
-                return {"buckets": ("mine",)}
+            def {prefix}_emulator_options(self):
+                return {{{option!r}: ({mine!r},)}}
 
-            def test_it(self, cosv4_emulator):
-                assert "mine" in repr(cosv4_emulator)
+            def test_it(self, {prefix}_emulator):
+                assert {mine!r} in repr({prefix}_emulator)
         """
     )
     installed = any(point.name == "cosv4fs" for point in entry_points(group="pytest11"))
@@ -161,7 +194,7 @@ def test_plugin(pytester):
     result.assert_outcomes(passed=3)
 
 
-STRANGER = """
+OTHER_PROJECT = """
 import sys
 
 SERVING = {serving!r}
@@ -174,7 +207,7 @@ def test_nothing_of_the_service_is_loaded():
     assert not [name for name in SERVING if sys.modules.get(name) is not None]
 """
 SERVING = ["requests", "fsspec", "cachetools", "sqlite3", "http.server", "socketserver"]
-"""What the package needs for its work, and a run of pytest without other plug-ins does not."""
+"""What the package needs, and a run of pytest without other plug-ins does not."""
 ONLY_POSIX = ["fcntl", "termios", "resource"]
 
 
@@ -183,7 +216,7 @@ def test_the_plugin_costs_other_projects_nothing(tmp_path, missing):
     """Every run of pytest in the environment loads it, on every system."""
     project = Path(__file__).parents[2] / "pyproject.toml"
     plugin = re.search(r'pytest11\]\ncosv4fs = "([\w.]+)"', project.read_text("utf-8"))[1]
-    (tmp_path / "test_stranger.py").write_text(STRANGER.format(serving=SERVING, plugin=plugin))
+    (tmp_path / "test_other.py").write_text(OTHER_PROJECT.format(serving=SERVING, plugin=plugin))
     program = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import pytest; sys.exit(pytest.main())"
     environment = {
         **os.environ,

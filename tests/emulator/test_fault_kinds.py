@@ -1,6 +1,5 @@
-"""Every kind of fault, over real HTTP."""
+"""Every kind of fault of the JSON API, byte by byte."""
 
-import dataclasses
 import http.client
 import json
 import socket
@@ -20,7 +19,7 @@ HOST = f"b-{APPID}.cosgz.myqcloud.com"
 
 
 class Wire:
-    """One connection that says byte by byte what comes."""
+    """One connection, byte by byte."""
 
     def __init__(self, emulator):
         self.socket = socket.create_connection(("127.0.0.1", emulator.port), timeout=20)
@@ -54,48 +53,12 @@ def body(data):
     return data.partition(b"\r\n\r\n")[2]
 
 
-@pytest.mark.parametrize("name", faults.ALL)
-def test_all(emulator, client, name):
-    """Each strikes a small upload and a ranged download once, and the service is well afterwards."""
-    action = faults.ALL[name]
-    assert type(action).__name__ in repr(action)
-    client.upload("/f", BODY)
-    for path in ("/g", "/h"):
-        rules = {} if action.stage == "connection" else {"op": "upload" if path == "/g" else "download"}
-        fault = emulator.faults.add(action=action, **rules)
-        try:
-            if path == "/g":
-                client.upload("/g", BODY)
-            else:
-                client.download("/f", Range="bytes=100-299")
-        except (*GONE, ValueError):
-            pass
-        expected = 0 if action.stage == "body" and path == "/h" else 1
-        until = time.monotonic() + 10
-        while fault.hits < expected and time.monotonic() < until:
-            time.sleep(0.01)
-        assert fault.hits == expected
-        emulator.faults.clear()
-        settle()
-    assert client.upload("/after", b"x").code == 0
-    assert client.download("/f").body == BODY
-
-
 def settle():
     """Wait until a restart that was ordered is over."""
     until = time.monotonic() + 10
     while any(thread.name == "cos-emulator-restart" for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def test_all_are_declarations():
-    assert len(faults.ALL) > 50
-    kinds = {type(action) for action in faults.ALL.values()}
-    exported = {getattr(faults, name) for name in faults.__all__ if isinstance(getattr(faults, name), type)}
-    assert kinds == {kind for kind in exported if issubclass(kind, faults.Action)} - {faults.Action}
-    assert all(dataclasses.is_dataclass(kind) for kind in kinds)
-    assert repr(faults.CutReply(3, reset=True)) == "CutReply(count=3, reset=True)"
 
 
 def test_refused_connections(emulator, client):
@@ -118,7 +81,7 @@ def test_unreachable(emulator, client, hang_up):
     with Wire(emulator) as old:
         first, connection = b"", old.get().socket
         while BODY not in first:
-            # what is under way is broken off
+            # a reply that is being sent breaks off
             first += connection.recv(65536)
         with emulator.unreachable(hang_up=hang_up):
             for _ in range(3):
@@ -290,14 +253,6 @@ def test_clock_offset(emulator, client):
         if code:
             later = sign(t=NOW + offset, e=NOW + offset + 600)
             assert client.get("/", "stat", signature=later).code == 0
-
-
-def test_clock_skew(emulator, client):
-    emulator.faults.add(op="upload", action=faults.ClockSkew(3600))
-    answer = client.upload("/f", b"x")
-    assert (answer.code, date(answer)) == (-96, NOW + 3600)
-    answer = client.upload("/f", b"x")
-    assert (answer.code, date(answer)) == (0, NOW)
 
 
 def test_disk_full(emulator, client, capfd):

@@ -1,52 +1,75 @@
-"""What is stored survives: a restart, and the death of the process."""
+"""What is stored survives a restart and the death of the process; what was not completed leaves nothing."""
 
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 
 import pytest
 
-from cosv4fs.emulator import Dialect, Emulator, EmulatorError
+from cosv4fs.emulator import CofferDialect, CofferEmulator, Emulator, EmulatorError
 from cosv4fs.emulator.http import HttpServer
 
-from .client import NOW, SECRET_ID, SECRET_KEY, Client, once, sign
+from .client import NOW, Client, once
+from .coffers import COFFER, md5
+from .services import PART, SERVICES, Standalone, blobs
 
-S = 524288
+CONTENTS = [bytes([number]) * PART for number in range(3)]
 
 
-def test_restart(make_emulator, tmp_path):
-    emulator = make_emulator(tmp_path / "root", dialect=Dialect(slice_size=4))
-    client = Client(emulator)
-    client.upload("/d/f", b"content", biz_attr="x")
-    client.post("/d/f", "update", custom_headers='{"Cache-Control": "no"}')
-    client.post("/e/", "create")
-    session = client.begin("/u", 10).data["session"]
-    client.piece("/u", session, 4, b"4567")
+def test_files_and_uploads_survive_a_restart(start_service, kind, tmp_path):
+    service = start_service(kind, tmp_path / "root")
+    service.put("f")
+    upload = service.begin("u", 3 * PART)
+    for index in (2, 0):
+        assert service.send("u", upload, index, CONTENTS[index]).ok
+    names, port = service.names(), service.emulator.port
+    service.emulator.restart()
+    assert service.emulator.port == port
+    assert service.names() == names
+    assert service.get("f").body == b"content"
+    assert service.sent("u") == [0, 2]
+    assert service.send("u", upload, 1, CONTENTS[1]).ok
+    assert service.finish("u", upload, CONTENTS).ok
+    assert service.get("u").body == b"".join(CONTENTS)
+
+
+def test_attributes_and_used_signatures_survive_a_restart(client):
+    client.upload("/f", b"content", biz_attr="x")
+    client.post("/f", "update", custom_headers='{"Cache-Control": "no"}')
     signature = once("b", "/gone")
     client.post("/gone", "delete", signature=signature)
-    before, port, stat = client.names(), emulator.port, client.get("/d/f", "stat").data
-    emulator.restart()
-    assert emulator.port == port
-    assert client.names() == before == ["d", "e", "u"]
-    assert client.get("/d/f", "stat").data == stat
-    assert client.download("/d/f").body == b"content"
-    assert client.download("/d/f").headers["Cache-Control"] == "no"
+    stat = client.get("/f", "stat").data
+    client.emulator.restart()
+    assert client.get("/f", "stat").data == stat
+    assert client.download("/f").headers["Cache-Control"] == "no"
     assert client.post("/gone", "delete", signature=signature).code == -77
-    assert client.post("/u", "upload_slice_list").data["listparts"] == [{"offset": 4, "datalen": 4}]
-    for offset, content in ((0, b"0123"), (8, b"89")):
-        assert client.piece("/u", session, offset, content).code == 0
-    assert client.finish("/u", session, 10, sha=hashlib.sha1(b"0123456789").hexdigest()).code == 0
 
 
-def test_two_on_one_folder(make_emulator, tmp_path):
-    first = make_emulator(tmp_path)
-    second = Emulator(tmp_path)
+def test_settings_and_completed_uploads_survive_a_restart(make_coffers):
+    coffers = make_coffers(dialect=CofferDialect(smallest_part=1))
+    coffers.make("second-1250000000")
+    coffers.put("f", b"content", Content_Type="text/plain")
+    body = b'{"Rule": [{"Expiration": {"Days": 9}}]}'
+    coffers.of_coffer("PUT", {"lifecycle": None}, body=body, headers={"Content-MD5": md5(body)})
+    upload = coffers.begin("done")
+    named = [(1, coffers.part("done", upload, 1, b"x").headers["ETag"])]
+    coffers.finish("done", upload, named)
+    coffers.begin("blocked")
+    before = coffers.listed()
+    coffers.emulator.restart()
+    assert coffers.listed() == before
+    assert coffers.get("f").headers["Content-Type"] == "text/plain"
+    assert len(coffers.call("GET", "/").json["Coffers"]["Coffer"]) == 2
+    assert coffers.of_coffer("GET", {"lifecycle": None}).json["Rule"][0]["Expiration"]["Days"] == 9
+    assert coffers.finish("done", upload, named).code == "MultipartAlreadyCompleted"
+    assert coffers.put("blocked").status == 409
+
+
+def test_two_on_one_folder(start_service, kind, tmp_path):
+    first = start_service(kind, tmp_path).emulator
+    second = SERVICES[kind].emulator_class(tmp_path)
     with pytest.raises(EmulatorError, match="another emulator is using the folder"):
         second.start()
+    assert "stopped" in repr(second)
     first.stop()
     first.stop()
     second.start()
@@ -55,129 +78,133 @@ def test_two_on_one_folder(make_emulator, tmp_path):
     second.close()
 
 
-def test_orphans_are_removed(make_emulator, tmp_path):
-    emulator = make_emulator(tmp_path)
-    client = Client(emulator)
+def test_orphans_are_removed(start_service, kind, tmp_path):
+    service = start_service(kind, tmp_path)
+    service.put("f")
+    service.send("u", service.begin("u", PART), 0, CONTENTS[0])
+    kept = blobs(service.emulator)
+    assert len(kept) == 2
+    # left by a process killed before its database knew a content, or while it wrote one
+    for name in (f"{kept[0].name[:8]}{'0' * 24}", f"{kept[0].name[:8]}{'1' * 24}.part"):
+        (tmp_path / "blobs" / name).write_bytes(b"x")
+    service.emulator.restart()
+    assert sorted(blobs(service.emulator)) == sorted(kept)
+    assert service.get("f").body == b"content"
+
+
+def test_replaced_and_refused_uploads_leave_nothing(client):
     client.upload("/f", b"x")
     client.upload("/f", b"y", insertOnly=0)
-    client.begin("/u", 5)
     client.begin("/v", 5)
     client.post("/v", "delete")
-    assert len(list((tmp_path / "blobs").iterdir())) == 2
-    stored = next((tmp_path / "blobs").iterdir())
-    # what a process leaves that is killed before its database knows of a content, or while it writes one
-    for name in (f"{stored.name[:8]}{'0' * 24}", f"{stored.name[:8]}{'1' * 24}.part"):
-        (tmp_path / "blobs" / name).write_bytes(b"x")
-    emulator.restart()
-    assert len(list((tmp_path / "blobs").iterdir())) == 2
+    for _ in range(3):
+        client.upload("/f", b"z")
+        client.upload("/f/g", b"z")
+        client.begin("/f/g", 1)
+    assert len(blobs(client.emulator)) == 1
     assert client.download("/f").body == b"y"
 
 
-def test_refused_uploads_leave_nothing(client):
-    client.upload("/f", b"x")
-    for _ in range(3):
-        client.upload("/f", b"y")
-        client.upload("/f/g", b"y")
-        client.begin("/f/g", 1)
-    assert len(list((client.emulator.root / "blobs").iterdir())) == 1
-
-
-def test_temporary_root_is_removed():
-    with Emulator() as emulator:
+def test_temporary_root_is_removed(kind):
+    with SERVICES[kind].emulator_class() as emulator:
         root = emulator.root
         assert root.is_dir()
     assert not root.exists()
 
 
-def test_unusable_places(tmp_path):
+def test_unusable_folders(kind, tmp_path):
+    make = SERVICES[kind].emulator_class
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EmulatorError, match="cannot use the folder"):
-        Emulator(tmp_path / "file").start()
+        make(tmp_path / "file").start()
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "emulator.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(EmulatorError, match="cannot use the database"):
-        Emulator(tmp_path / "root").start()
-    with Emulator() as emulator, pytest.raises(EmulatorError, match="cannot listen"):
-        Emulator(port=emulator.port).start()
-    with pytest.raises(EmulatorError, match="bucket"):
-        Emulator(buckets=("a/b",))
-    with pytest.raises(EmulatorError, match="appid"):
-        Emulator(appid="x")
+        make(tmp_path / "root").start()
+    with make() as emulator, pytest.raises(EmulatorError, match="cannot listen"):
+        make(port=emulator.port).start()
 
 
-def test_fsync(make_emulator):
+@pytest.mark.parametrize(
+    ("make", "options", "text"),
+    [
+        (Emulator, {"buckets": ("a/b",)}, "bucket"),
+        (Emulator, {"appid": "x"}, "appid"),
+        (CofferEmulator, {"appid": "x"}, "appid"),
+        (CofferEmulator, {"coffers": ("Bad",)}, "names no coffer"),
+        (CofferEmulator, {"coffers": ("x-1",)}, "names no coffer"),
+        (CofferEmulator, {"coffers": [f"c{n}-1250000000" for n in range(21)]}, "at most 20"),
+    ],
+)
+def test_invalid_options(make, options, text):
+    with pytest.raises(EmulatorError, match=text):
+        make(**options)
+
+
+def test_coffers_settle_while_they_run():
+    stopped = CofferEmulator()
+    assert COFFER in repr(stopped)
+    with pytest.raises(EmulatorError, match="start it"):
+        stopped.settle()
+
+
+def test_fsync(start_service, kind):
+    service = start_service(kind, fsync=True)
+    upload = service.begin("f", PART + 1)
+    contents = [CONTENTS[0], b"x"]
+    for index, content in enumerate(contents):
+        assert service.send("f", upload, index, content).ok
+    assert service.finish("f", upload, contents).ok
+    assert service.get("f").body == b"".join(contents)
+
+
+def test_fsync_of_a_copy(make_emulator):
     client = Client(make_emulator(fsync=True))
-    assert client.upload_sliced("/f", bytes(S + 1)).code == 0
+    client.upload("/f", b"content")
     assert client.post("/f", "copy", dest_fileid="g").code == 0
-    assert client.download("/g").body == bytes(S + 1)
+    assert client.download("/g").body == b"content"
 
 
-class Standalone:
-    """The command, running."""
+def test_kill_loses_nothing_that_was_acknowledged(tmp_path, kind):
+    server = Standalone(tmp_path, kind=kind)
+    service = server.service(kind)
+    contents = [hashlib.sha1(bytes([number])).digest()[:16] * (PART // 16) for number in range(6)]
+    upload = service.begin("u", 6 * PART)
+    files, parts, stored = [], [], threading.Event()
 
-    def __init__(self, root, *more):
-        environment = {**os.environ, "COSV4_SECRET_ID": SECRET_ID, "COSV4_SECRET_KEY": SECRET_KEY}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        command = [sys.executable, "-m", "cosv4fs.emulator", "--root", str(root), "--bucket", "b", *more]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
-        # and two lines on how it is used
-        line, *_ = (self.process.stdout.readline() for _ in range(3))
-        assert line.startswith("listening on http://127.0.0.1:"), self.process.communicate()
-        self.endpoint = line.split()[-1]
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
-
-
-def test_kill_loses_nothing_that_was_acknowledged(tmp_path):  # noqa: C901  one story
-    now = int(time.time())
-    signature = sign(e=now + 6000, t=now)
-    server = Standalone(tmp_path)
-    client = Client(server)
-    content = bytes(range(256)) * (S // 256) * 8
-    session = client.begin("/u", len(content), signature=signature).data["session"]
-    acknowledged = {"files": [], "slices": []}
-
-    def upload(number):
-        for count in range(10000):
-            path = f"/d{number}/{count}"
+    def put(number):
+        for count in range(10_000):
+            name = f"d{number}/{count}"
             try:
-                if client.upload(path, path.encode(), signature=signature).code == 0:
-                    acknowledged["files"].append(path)
+                if service.put(name, name.encode()).ok:
+                    files.append(name)
+                    stored.set()
             except (OSError, ValueError):
                 return
 
-    def slices():
-        for offset in range(0, len(content), S):
-            if client.piece("/u", session, offset, content[offset : offset + S], signature=signature).code == 0:
-                acknowledged["slices"].append(offset)
-            if offset == 4 * S:
-                break
+    def send():
+        for index, content in enumerate(contents[:4]):
+            if service.send("u", upload, index, content).ok:
+                parts.append(index)
+        assert stored.wait(20)
         server.process.kill()
 
-    threads = [threading.Thread(target=upload, args=(number,)) for number in range(2)] + [
-        threading.Thread(target=slices)
-    ]
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(2)] + [threading.Thread(target=send)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     server.process.communicate()
-    assert len(acknowledged["slices"]) == 5
-    server = Standalone(tmp_path, "--no-fsync")
-    client = Client(server)
-    for path in acknowledged["files"]:
-        assert client.download(path, signature=signature).body == path.encode()
-    listed = client.post("/u", "upload_slice_list", signature=signature).data
-    assert [part["offset"] for part in listed["listparts"]] == acknowledged["slices"]
-    for offset in range(5 * S, len(content), S):
-        client.piece("/u", session, offset, content[offset : offset + S], signature=signature)
-    sha = hashlib.sha1(content).hexdigest()
-    assert client.finish("/u", session, len(content), sha=sha, signature=signature).code == 0
+    assert parts == [0, 1, 2, 3]
+    server = Standalone(tmp_path, "--no-fsync", kind=kind)
+    service.emulator = service.client.emulator = server
+    for name in files:
+        assert service.get(name).body == name.encode()
+    assert service.sent("u") == parts
+    for index in (4, 5):
+        service.send("u", upload, index, contents[index])
+    assert service.finish("u", upload, contents).ok
+    assert service.get("u").body == b"".join(contents)
     assert server.end() == (0, "", "")
 
 
@@ -189,7 +216,7 @@ def test_clock_of_the_tests(client, clock):
 
 
 def test_a_later_service_has_another_port():
-    """Clients know a service by its address: what they remember of one would be taken for the other's."""
+    """Clients know a service by its address: what they cached of one would be taken for the other's."""
     ports = []
     for _ in range(500):
         # by chance alone one in 7,000 is an earlier one's
