@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import Transport, read_body
@@ -62,6 +63,8 @@ class Client(ABC):
         From `cosv4fs.config.resolve`; or use `connect`.
     signer : object
         Makes signatures by a clock that follows the server's.
+    quirks : Quirks
+        What is learned about the server.
     policy : RetryPolicy, optional
         When requests are retried; from the configuration unless given.
 
@@ -75,8 +78,8 @@ class Client(ABC):
     """What `connect` makes a configuration for."""
     _clock: Callable[[], float]
 
-    def __init__(self, config: Config, signer: _Signer, policy: RetryPolicy | None = None) -> None:
-        self.config = config
+    def __init__(self, config: Config, signer: _Signer, quirks: Quirks, policy: RetryPolicy | None = None) -> None:
+        self.config, self.quirks = config, quirks
         self._signer = signer
         self._transport = Transport(config)
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)

@@ -1,4 +1,4 @@
-"""The server's clock, as far as the ``Date`` headers of its replies tell it."""
+"""The server's clock, by the ``Date`` headers of its replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
 
-__all__ = ["BEIJING", "ServerClock", "header_seconds"]
+from cosv4fs.api.quirks import Quirks
 
 BEIJING = timezone(timedelta(hours=8))
 """The zone of times that name none."""
@@ -19,15 +19,16 @@ class ServerClock:
     ----------
     clock : callable
         Returns Unix seconds.
+    quirks : Quirks
+        Has the offset of the server's clock.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.skew = 0.0
+    def __init__(self, clock: Callable[[], float], quirks: Quirks) -> None:
+        self._clock, self._quirks = clock, quirks
 
     def now(self) -> float:
         """Return the server's Unix seconds, as far as is known."""
-        return self._clock() + self.skew
+        return self._clock() + self._quirks.clock_offset
 
     def difference(self, date: str | None) -> float | None:
         """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
@@ -35,19 +36,19 @@ class ServerClock:
         return None if server is None else server - self._clock()
 
     def adopt(self, date: str | None, least: float = 1.0) -> bool:
-        """Follow the server's clock from now on; return whether that changes anything.
+        """Follow the server's clock from now on; return whether the offset changes.
 
         Parameters
         ----------
         date : str or None
             The ``Date`` header of a reply.
         least : float
-            Differences of up to so many seconds are none.
+            Smaller differences are ignored, in seconds.
         """
-        skew = self.difference(date)
-        if skew is None or abs(skew - self.skew) <= least:
+        offset = self.difference(date)
+        if offset is None or abs(offset - self._quirks.clock_offset) <= least:
             return False
-        self.skew = skew if abs(skew) > least else 0.0
+        self._quirks.learn(clock_offset=offset if abs(offset) > least else 0.0)
         return True
 
 

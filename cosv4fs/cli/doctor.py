@@ -92,6 +92,7 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
         if finding is not None and finding.state == "problem" and check in (_clock, *checks.reading[:-1]):
             # the later checks would fail, too, and hide the cause
             return
+    yield from (Finding("note", "quirk", line) for line in fs.client.quirks.learned())
 
 
 def _configuration(fs: CosFileSystem) -> str:

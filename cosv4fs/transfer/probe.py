@@ -22,7 +22,7 @@ _CONTENT = b"cosv4fs asks whether an upload may be finished with another size th
 
 
 class StreamingProbe:
-    """Asks each bucket once per process and remembers the answer.
+    """Probes each bucket once per process; the quirks of the client have the results.
 
     Parameters
     ----------
@@ -36,7 +36,6 @@ class StreamingProbe:
 
     def __init__(self, client: CosV4Client, mode: str, slice_size: int) -> None:
         self._client, self._mode, self._slice_size = client, mode, slice_size
-        self._answers: dict[str, bool] = {}
         self._lock = threading.Lock()
 
     def allows(self, target: Target) -> bool:
@@ -44,17 +43,22 @@ class StreamingProbe:
         if self._mode != "auto":
             return self._mode == "always"
         with self._lock:
-            known = self._answers.get(target.bucket)
-            if known is None:
-                known = self._ask(target)
-                if known is not None:
-                    self._answers[target.bucket] = known
-            return bool(known)
+            known = self._client.quirks.finish_size.get(target.bucket)
+            if known is not None:
+                return known == "any"
+            answer = self._ask(target)
+            if answer is not None:
+                self._learn(target.bucket, streams=answer)
+            return bool(answer)
 
     def disprove(self, bucket: str) -> None:
-        """Remember that streaming to a bucket failed after all."""
+        """Record that streaming to a bucket failed after all."""
         with self._lock:
-            self._answers[bucket] = False
+            self._learn(bucket, streams=False)
+
+    def _learn(self, bucket: str, *, streams: bool) -> None:
+        quirks = self._client.quirks
+        quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
 
     def _ask(self, target: Target) -> bool | None:
         """Try it on a hidden sibling; return None when a passing failure leaves it open."""

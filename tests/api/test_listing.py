@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import Entry, Page
-from cosv4fs.api.paging import Pager
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.errors import Origin, make_error
 from tests.support import BUCKET
 
@@ -40,7 +41,7 @@ class Directory:
         return Page(tuple(Entry(name, is_directory=False) for name in shown), following, listover)
 
     def list(self, pager=None, page_size=1000):
-        pager = pager or Pager(self.list_page, page_size)
+        pager = pager or DirectoryPager(self.list_page, page_size, Quirks())
         return [entry.name for entry in pager.entries("b", "/dir/")]
 
 
@@ -60,7 +61,7 @@ SIZES = st.one_of(st.integers(0, 2500), st.sampled_from([0, 1, 197, 198, 199, 20
 @settings(deadline=None)
 def test_every_name_once_in_order(sizes, reading, page_size):
     directory = Directory(0, **reading)
-    pager = Pager(directory.list_page, page_size)
+    pager = DirectoryPager(directory.list_page, page_size, Quirks())
     for size in sizes:
         directory.names = [f"{number:05}" for number in range(size)]
         assert directory.list(pager) == directory.names
@@ -83,7 +84,7 @@ def test_what_was_there_all_the_time_is_listed_however_a_directory_changes(listi
             stayed.intersection_update(directory.names)
         return page
 
-    pager = Pager(list_page, page_size)
+    pager = DirectoryPager(list_page, page_size, Quirks())
     for size, planned in listings:
         # far apart, so that new names come between as well as behind them
         directory.names = [f"{number * 30 % 100_000:05}" for number in range(size)]
@@ -95,7 +96,7 @@ def test_what_was_there_all_the_time_is_listed_however_a_directory_changes(listi
 @pytest.mark.parametrize("more", [False, True])
 def test_directories_that_grow_behind_their_last_page_spoil_no_later_listing(more):
     directory = Directory(300, limit=199, clamp=True, more=more, last="next")
-    pager = Pager(directory.list_page, 1000)
+    pager = DirectoryPager(directory.list_page, 1000, Quirks())
     ask = directory.list_page
 
     def grow(*args, **more):
@@ -132,7 +133,7 @@ def test_a_short_directory_costs_one_request(size, more, last):
 
 def test_a_page_size_that_is_refused_is_not_asked_for_again():
     directory = Directory(300, limit=199)
-    pager = Pager(directory.list_page, 1000)
+    pager = DirectoryPager(directory.list_page, 1000, Quirks())
     assert directory.list(pager) == directory.list(pager) == directory.names
     assert directory.asked == [1000, 199, 199, 199, 199]
 
@@ -146,7 +147,7 @@ def test_one_odd_refusal_does_not_make_all_pages_small():
             raise odd.pop(0)
         return directory.list_page(*args, **more)
 
-    pager = Pager(list_page, 1000)
+    pager = DirectoryPager(list_page, 1000, Quirks())
     with pytest.raises(OSError, match="no"):
         directory.list(pager)
     assert directory.list(pager) == directory.names
@@ -158,7 +159,7 @@ def test_other_refusals_are_raised():
         raise make_error(errno.EINVAL, "no", "b/dir", Origin(code=-170))
 
     with pytest.raises(OSError, match="no"):
-        list(Pager(list_page, 100).entries("b", "/dir/"))
+        list(DirectoryPager(list_page, 100, Quirks()).entries("b", "/dir/"))
 
 
 @pytest.mark.parametrize("size", [0, 5, 1000, 2500])
@@ -173,7 +174,7 @@ def test_pages_in_circles():
         "1": Page((Entry("b", False),) * 1000, "2", False),
         "2": Page((Entry("c", False),) * 1000, "1", False),
     }
-    pager = Pager(lambda bucket, key, *, num, context="", prefix="": pages[context], 1000)
+    pager = DirectoryPager(lambda bucket, key, *, num, context="", prefix="": pages[context], 1000, Quirks())
     with pytest.raises(OSError, match="circles") as caught:
         list(pager.entries("b", "/dir/"))
     assert (caught.value.errno, caught.value.filename) == (errno.EBADMSG, "b/dir")
@@ -188,7 +189,7 @@ def test_a_failed_page_is_an_error():
         return directory.list_page(*args, context=context, **more)
 
     with pytest.raises(OSError, match="broken"):
-        list(Pager(list_page, 1000).entries("b", "/dir/"))
+        list(DirectoryPager(list_page, 1000, Quirks()).entries("b", "/dir/"))
 
 
 @pytest.mark.parametrize("last_context", ["empty", "kept", "next"])

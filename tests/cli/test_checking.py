@@ -71,3 +71,11 @@ def test_a_bucket_is_needed(run):
 @pytest.mark.protocol("cosv4")
 def test_other_urls(run):
     assert run("doctor", "memory://x").code == 2
+
+
+def test_quirks_that_were_learned(run, emulator):
+    # the code says that a move needs the other kind of signature
+    emulator.faults.add(op="move", action=faults.Refuse(-74))
+    done = run("doctor", "--write", "cosv4://data")
+    assert done.code == 0
+    assert done.out.splitlines()[-1].startswith("note     quirk: move_signature = multi (")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cosv4fs import paths
 from cosv4fs.api.bodies import form_body, json_body
+from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import (
     Entry,
     Fields,
@@ -27,7 +28,7 @@ from cosv4fs.api.cos.replies import (
     UploadedObject,
 )
 from cosv4fs.api.cos.signing import Signer, encode_key
-from cosv4fs.api.paging import Pager
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.account import Account
@@ -110,7 +111,7 @@ def check_pages(_: None, pages: list[tuple[int, str, bool | None]]) -> None:
 
     names = []
     try:
-        names = [entry.name for entry in Pager(list_page, 1000).entries("b", "/d/")]
+        names = [entry.name for entry in DirectoryPager(list_page, 1000, Quirks()).entries("b", "/d/")]
     except CosError as error:
         check_error(error)
         return

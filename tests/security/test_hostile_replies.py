@@ -8,8 +8,9 @@ import json
 import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import LARGEST_OBJECT, Entry, Page
-from cosv4fs.api.paging import Pager
+from cosv4fs.api.quirks import Quirks
 from tests.security.servers import http_reply
 from tests.support import MIB, RawServer, raw_client
 
@@ -132,7 +133,7 @@ class TestEndlessListings:
             number = next(numbers)
             return Page(entries(number), f"context{number}", None if number % 2 else False)
 
-        return Pager(list_page, 2), asked
+        return DirectoryPager(list_page, 2, Quirks()), asked
 
     def test_ever_new_names(self, monkeypatch):
         monkeypatch.setattr("cosv4fs.api.paging._MOST_PAGES", 500)

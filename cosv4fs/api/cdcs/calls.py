@@ -19,6 +19,7 @@ from cosv4fs.api.caller import Client
 from cosv4fs.api.cdcs.errors import read_nothing, read_values
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.cdcs.values import Values, is_utf8
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.codes import Retry
@@ -54,7 +55,8 @@ class CofferCaller(Client):
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        super().__init__(config, CofferSigner(config, clock), policy)
+        quirks = Quirks(config.api_root)
+        super().__init__(config, CofferSigner(config, clock, quirks), quirks, policy)
         self._clock = clock
 
     @property
@@ -127,21 +129,21 @@ class CofferCaller(Client):
 
     def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
         def signed_in_time() -> T:
-            skew = self._signer.skew
+            offset = self.quirks.clock_offset
             try:
                 return attempt()
             except AttemptError as failure:
                 error = failure.error
-                if error.status in (401, 403) and error.code in _CLOCK_CODES and self._was_late(failure, skew):
+                if error.status in (401, 403) and error.code in _CLOCK_CODES and self._was_late(failure, offset):
                     failure.retry = Retry.RESIGN
                 raise
 
         return super()._retried(signed_in_time, settle)
 
-    def _was_late(self, failure: AttemptError, skew: float) -> bool:
+    def _was_late(self, failure: AttemptError, offset: float) -> bool:
         """Follow the server's clock; return whether a signature made now differs from the refused one."""
         # another thread may have adopted the time meanwhile
-        return self._signer.adopt_server_date(failure.server_date) or self._signer.skew != skew
+        return self._signer.adopt_server_date(failure.server_date) or self.quirks.clock_offset != offset
 
 
 def pieces_of(content: Content) -> list[memoryview]:

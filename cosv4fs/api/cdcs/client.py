@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs.calls import content_body, json_body, md5_header
@@ -35,13 +36,13 @@ from cosv4fs.api.cos.replies import LARGEST_OBJECT
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.headers import content_coding, content_length
 from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_own
+from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Request
 from cosv4fs.api.transport import give_back
 from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
-_MOST_PAGES = 100_000
 _LONGEST_LIFE = 3650
 _LARGEST_PAGE = 1000
 
@@ -290,19 +291,17 @@ class CofferClient(CofferUploads):
         OSError
             A page failed: what was yielded before is not the whole listing.
         """
-        marker, seen, last = "", {hash("")}, ""
-        while True:
+        last = ""
+
+        def fetch(marker: str) -> tuple[tuple[StoredObject, ...], str | None]:
+            nonlocal last
             page = self.list_page(coffer, prefix=prefix, marker=marker, max_keys=self._page_size)
-            for entry in page.entries:
-                # a server that starts at the marker, instead of after it, repeats one
-                if entry.key != last:
-                    yield entry
-            if page.marker is None:
-                return
-            if hash(page.marker) in seen or len(seen) > _MOST_PAGES:
-                raise self._circling("objects", coffer, f"/{prefix.removeprefix('/')}")
-            seen.add(hash(page.marker))
-            marker, last = page.marker, page.entries[-1].key if page.entries else last
+            # a server that starts at the marker, instead of after it, repeats one
+            fresh = tuple(entry for entry in page.entries if entry.key != last)
+            last = page.entries[-1].key if page.entries else last
+            return fresh, page.marker
+
+        return pages(fetch, "", paths.join(coffer, f"/{prefix.removeprefix('/')}"))
 
     def put_object(
         self, coffer: str, key: str, content: Content, *, content_type: str | None = None, exclusive: bool = False

@@ -12,10 +12,9 @@ from urllib.parse import quote
 
 from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import Config
 from cosv4fs.redaction import Secret
-
-__all__ = ["TOKEN_HEADER", "CofferSigner", "authorization", "escape", "signature", "signing_key"]
 
 TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
 """Where the token of temporary keys goes (cdcs.md#request-headers)."""
@@ -87,20 +86,17 @@ class CofferSigner:
         The account; with ``anon`` nothing is signed.
     clock : callable
         Returns Unix seconds.
+    quirks : Quirks, optional
+        Has the offset of the server's clock.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float], quirks: Quirks | None = None) -> None:
         self._config = config
         self._keys = KeyRing(config, clock)
-        self._server = ServerClock(clock)
+        self._server = ServerClock(clock, quirks or Quirks())
 
     def __repr__(self) -> str:
         return f"<CofferSigner at {self._config.api_root}>"
-
-    @property
-    def skew(self) -> float:
-        """Seconds by which the server's clock is taken to be ahead."""
-        return self._server.skew
 
     def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
         """Return the headers that identify the caller; parameters as for `signature`.

@@ -17,6 +17,7 @@ from cosv4fs.api.cdcs.errors import read_nothing
 from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
 from cosv4fs.api.cdcs.values import Values, plain_etag
 from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.paging import pages
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
@@ -31,8 +32,6 @@ _MERGING = 5.0
 _MD5_DIGITS = 32
 
 _MOST_PARTS = 10_000
-_MOST_PAGES = 100_000
-"""No listing has more pages: a server that always has another one would be asked for ever."""
 
 _COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists", *NAME_TAKEN_CODES)
 """Codes of an upload that an attempt with a lost reply may have completed."""
@@ -43,11 +42,6 @@ class CofferUploads(CofferCaller):
 
     At most one upload lives for a key, and while it does, nothing else can be stored there.
     """
-
-    _quotes = False
-    """Whether the server was seen to want ETags in quotation marks."""
-    _own_etags = False
-    """Whether the server was seen to name parts by something that looks like an MD5 and is none."""
 
     @abstractmethod
     def head(self, coffer: str, key: str) -> ObjectStatus:
@@ -143,13 +137,13 @@ class CofferUploads(CofferCaller):
 
         def attempt() -> str:
             etag = sent()
-            if self._own_etags or not _is_md5(etag) or etag.lower() == digest.hex():
+            if self.quirks.part_etag or not _is_md5(etag) or etag.lower() == digest.hex():
                 return etag
             # damaged on its way, or named otherwise because it is encrypted (cdcs.md#response-headers): the same name
             # for the same part is no damage
             again = sent()
             if again == etag:
-                self._own_etags = True
+                self.quirks.learn(part_etag="encrypted")
             elif again.lower() != digest.hex():
                 text = f"the server has another content of part {number} than was sent (UploadPart)"
                 raise AttemptError(make_error(errno.EIO, text, request.path), Retry.YES)
@@ -167,20 +161,22 @@ class CofferUploads(CofferCaller):
         """
         check_object(coffer, key)
         found: dict[int, Part] = {}
-        marker, stuck = 0, False
-        while True:
+        is_stuck = False
+
+        def fetch(marker: int) -> tuple[list[Part], int | None]:
+            nonlocal is_stuck
             parts, more = self._parts_after(coffer, key, upload_id, marker)
-            known = len(found)
-            found |= {part.number: part for part in parts}
+            fresh = [part for part in parts if part.number not in found]
+            found.update((part.number, part) for part in parts)
             if not more:
-                return tuple(part for _, part in sorted(found.items()))
-            if len(found) > known:
-                # whether a page starts at its marker or after it is not told: both are well when it is the last number
-                marker, stuck = max(found), False
-                continue
-            if stuck or not found:
-                raise self._circling("parts", coffer, key)
-            marker, stuck = marker + 1, True
+                return fresh, None
+            # a page starts at its marker or after it (cdcs.md#list-parts-marker): one without news may be of the former
+            was_stuck, is_stuck = is_stuck, not fresh
+            return fresh, marker if not found or (was_stuck and is_stuck) else max(marker + 1, *found)
+
+        for _ in pages(fetch, 0, paths.join(coffer, key)):
+            pass
+        return tuple(found[number] for number in sorted(found))
 
     def complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part]) -> str:
         """Make an object of the parts (CompleteMultipartUpload, cdcs.md#complete). It may take minutes.
@@ -203,9 +199,9 @@ class CofferUploads(CofferCaller):
         """
         check_object(coffer, key)
         try:
-            return self._complete(coffer, key, upload_id, parts, '"' if self._quotes else "")
+            return self._complete(coffer, key, upload_id, parts, '"' if self.quirks.etag_quotes else "")
         except CosError as error:
-            if error.code != "InvalidPart" or self._quotes:
+            if error.code != "InvalidPart" or self.quirks.etag_quotes:
                 raise
             refused = error
         # the sample has ETags without quotation marks, but replies have them (cdcs.md#disputed-list, no. 15)
@@ -213,7 +209,7 @@ class CofferUploads(CofferCaller):
             etag = self._complete(coffer, key, upload_id, parts, '"')
         except CosError as error:
             raise refused if error.code == refused.code else error from None
-        self._quotes = True
+        self.quirks.learn(etag_quotes="quoted")
         return etag
 
     def _complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part], mark: str) -> str:
@@ -281,17 +277,14 @@ class CofferUploads(CofferCaller):
             There is no such coffer.
         """
         seen: set[tuple[str, str]] = set()
-        markers = [""]
-        while True:
-            uploads, following = self._uploads_after(coffer, prefix, markers[-1])
+
+        def fetch(marker: str) -> tuple[list[PendingUpload], str | None]:
+            uploads, following = self._uploads_after(coffer, prefix, marker)
             fresh = [upload for upload in uploads if (upload.key, upload.upload_id) not in seen]
-            seen |= {(upload.key, upload.upload_id) for upload in fresh}
-            yield from fresh
-            if following is None:
-                return
-            if following in markers or len(markers) > _MOST_PAGES:
-                raise self._circling("uploads", coffer, "/")
-            markers.append(following)
+            seen.update((upload.key, upload.upload_id) for upload in fresh)
+            return fresh, following
+
+        return pages(fetch, "", paths.join(coffer, "/"))
 
     def _parts_after(self, coffer: str, key: str, upload_id: str, marker: int) -> tuple[list[Part], bool]:
         query = {"uploadId": upload_id, "max-parts": str(self._page_size)}
@@ -364,10 +357,6 @@ class CofferUploads(CofferCaller):
             return self.head(coffer, key)
         except CosFileNotFoundError:
             return None
-
-    def _circling(self, what: str, coffer: str, key: str) -> CosError:
-        text = f"the pages of the list of {what} go round in circles or never end"
-        return make_error(errno.EBADMSG, text, paths.join(coffer, key))
 
 
 def check_object(coffer: str, key: str) -> None:

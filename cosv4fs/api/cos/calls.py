@@ -19,6 +19,7 @@ from cosv4fs.api.caller import Client
 from cosv4fs.api.cos.envelope import read_json
 from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.config import Config
@@ -28,11 +29,11 @@ T = TypeVar("T")
 
 _SINGLE, _MULTI = "single", "multi"
 
-_SIGNATURE_KINDS = {"delete": _SINGLE, "update": _SINGLE, "move": _SINGLE, "copy": _MULTI}
-"""The kind of signature per operation (cos.md#signature, table); multi-effect for all others."""
+_SINGLE_USE = ("delete", "update", "move")
+"""Operations with a single-use signature (cos.md#signature, table); multi-effect for all others."""
 
 _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""Which kind the server wants instead; the documentation disputes move and copy (cos.md#move-signature)."""
+"""The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -51,9 +52,9 @@ class FilesCaller(Client):
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        super().__init__(config, Signer(config, clock), policy)
+        quirks = Quirks(config.api_root)
+        super().__init__(config, Signer(config, clock, quirks), quirks, policy)
         self._clock = clock
-        self._kinds = dict(_SIGNATURE_KINDS)
 
     def _any_request(self, bucket: str) -> Request:
         url = f"{self._url(bucket, '/')}?op=stat"
@@ -117,20 +118,24 @@ class FilesCaller(Client):
             reply = read_json(self._transport.exchange(request), request)
             return parse(Fields(reply.get("data") or {}, operation, path))
 
-        kind = self._kinds.get(operation)
+        kind = self._signature_kind(operation)
         try:
             return self._run(attempt, settle)
         except CosError as error:
             wanted = _WRONG_KIND.get(error.code) if isinstance(error.code, int) else None
             if operation not in ("move", "copy") or wanted is None or wanted == kind:
                 raise
-            self._kinds[operation] = wanted
+            self.quirks.learn(**{f"{operation}_signature": wanted})
             return self._run(attempt, settle)
+
+    def _signature_kind(self, operation: str) -> str:
+        learned = {"move": self.quirks.move_signature, "copy": self.quirks.copy_signature}.get(operation)
+        return learned or (_SINGLE if operation in _SINGLE_USE else _MULTI)
 
     def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
         def sign() -> str:
             # asked again at every attempt: a single-use signature is gone once the server has seen it
-            if self._kinds.get(operation) == _SINGLE:
+            if self._signature_kind(operation) == _SINGLE:
                 return self._signer.single(bucket, key)
             return self._signer.multi(bucket)
 

@@ -19,6 +19,7 @@ from cosv4fs.api.bodies import check_plain, form_body, json_body
 from cosv4fs.api.clock import header_seconds
 from cosv4fs.api.cos.calls import FilesCaller, nothing
 from cosv4fs.api.cos.envelope import refusal
+from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.ranges import FileRange
 from cosv4fs.api.cos.replies import (
     LARGEST_OBJECT,
@@ -34,7 +35,6 @@ from cosv4fs.api.cos.signing import encode_key
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.headers import content_coding, content_length
 from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_gone, possibly_own
-from cosv4fs.api.paging import Pager
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import give_back
@@ -79,8 +79,7 @@ class CosClient(FilesCaller):
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(config, policy, clock)
-        self._pager = Pager(self.list_page, min(config.page_size, config.protocol.page_size))
-        self._flag_needed = False
+        self._pager = DirectoryPager(self.list_page, min(config.page_size, config.protocol.page_size), self.quirks)
 
     @abstractmethod
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
@@ -249,12 +248,12 @@ class CosClient(FilesCaller):
             check_plain(custom_headers=f"{name}: {value}")
         flag = sum(_UPDATE_FLAGS[name] for name in values)
         try:
-            self._update(bucket, key, {**values, "flag": flag} if self._flag_needed else values)
+            self._update(bucket, key, {**values, "flag": flag} if self.quirks.update_flag else values)
         except CosError as error:
-            if error.code != _BAD_UPDATE_FLAG or self._flag_needed:
+            if error.code != _BAD_UPDATE_FLAG or self.quirks.update_flag:
                 raise
             self._update(bucket, key, {**values, "flag": flag})
-            self._flag_needed = True
+            self.quirks.learn(update_flag="required")
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
         """Set what downloads say of an object beyond what its upload said; nothing for None."""

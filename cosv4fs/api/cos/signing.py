@@ -21,13 +21,12 @@ from urllib.parse import quote
 
 from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing, Keys
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.forking import renewed_after_fork
 from cosv4fs.paths import join
 from cosv4fs.redaction import Secret
-
-__all__ = ["Signer", "encode_key", "plain_text", "signature"]
 
 _MOST_KEPT = 256
 _RANDOM_LIMIT = 2**32  # at most 10 decimal digits are allowed (cos.md#signature, field r)
@@ -71,13 +70,15 @@ class Signer:
         The account; with ``anon`` all signatures are empty.
     clock : callable
         Returns Unix seconds.
+    quirks : Quirks, optional
+        Has the offset of the server's clock.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
         self._config = config
         self._clock = clock
         self._keys = KeyRing(config, clock)
-        self._server = ServerClock(clock)
+        self._server = ServerClock(clock, quirks or Quirks())
         # with the time from which on they are made anew. A plain dict: Ctrl-C between two steps of a `TTLCache` can
         # stop its clock
         self._cache: dict[tuple[str, str], tuple[float, Secret]] = {}

@@ -1,0 +1,89 @@
+"""What a client has learned about the server that it talks to.
+
+The documentation disputes some points, and servers differ. The emulator has a switch for each point (its dialect); this
+is the mirror: the points that a client finds out, because it can work better when it knows. Names and values are those
+of the dialect, and stand for the same sections of the protocol notes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+_log = logging.getLogger("cosv4fs")
+
+
+_MEANINGS = {
+    "move_signature": "the kind of signature that a move needs",
+    "copy_signature": "the kind of signature that a copy needs",
+    "update_flag": "an update needs its flag",
+    "max_list": "entries in the largest page of a listing",
+    "finish_size": "the size that an upload may be finished with, by bucket",
+    "part_etag": "ETags of parts are no MD5",
+    "etag_quotes": "a completion needs ETags in quotation marks",
+    "clock_offset": "the server's clock compared with this machine's",
+}
+
+
+@dataclass
+class Quirks:
+    """The quirks of one server, shared by all threads; None and empty where nothing was learned.
+
+    Parameters
+    ----------
+    server : str
+        The root of the API, for log messages.
+    move_signature, copy_signature : {"single", "multi"} or None
+        The kind of signature that the server insists on (cos.md#move-signature).
+    update_flag : {"required"} or None
+        An update without ``flag`` is refused (cos.md#update-flag).
+    max_list : int or None
+        The largest page of a listing, where it is less than documented (cos.md#page-limit).
+    finish_size : mapping of str to {"any", "declared"}
+        By bucket, whether an upload may be finished with another size than it was opened with (cos.md#finish-size).
+        With ``any``, files of unknown size are sent while they are written.
+    part_etag : {"encrypted"} or None
+        ETags of parts look like MD5 and are not (cdcs.md#response-headers).
+    etag_quotes : {"quoted"} or None
+        A completion has to name ETags in quotation marks (cdcs.md#disputed-list).
+    clock_offset : float
+        Seconds by which the server's clock is ahead, learned when it refuses a signature as expired (cos.md#signature,
+        cdcs.md#signature).
+    """
+
+    server: str = ""
+    move_signature: Literal["single", "multi"] | None = None
+    copy_signature: Literal["single", "multi"] | None = None
+    update_flag: Literal["required"] | None = None
+    max_list: int | None = None
+    finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)
+    part_etag: Literal["encrypted"] | None = None
+    etag_quotes: Literal["quoted"] | None = None
+    clock_offset: float = 0.0
+
+    def learn(self, **learned: object) -> None:
+        """Record what a reply has shown, and log what is new.
+
+        Parameters
+        ----------
+        **learned
+            Fields and their values.
+        """
+        for name, value in learned.items():
+            if getattr(self, name) != value:
+                _log.debug("%s: learned %s=%s", self.server, name, value)
+                setattr(self, name, value)
+
+    def learned(self) -> Iterator[str]:
+        """Yield a line about each field for which something was learned: name, value and meaning."""
+        unknown = Quirks(self.server)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value == getattr(unknown, each.name):
+                continue
+            if isinstance(value, Mapping):
+                value = ", ".join(f"{key}: {item}" for key, item in sorted(value.items()))
+            shown = f"{value:+.0f} seconds" if isinstance(value, float) else value
+            yield f"{each.name} = {shown} ({_MEANINGS[each.name]})"
