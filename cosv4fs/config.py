@@ -140,7 +140,7 @@ def resolve(
     TypeError
         An option is unknown, or a value has the wrong type.
     """
-    values = parse_options(_merged(options, fallback or {}, protocol), protocol)
+    values = parse_options(*_merged(options, fallback or {}, protocol), protocol)
     if values["anon"]:
         values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
     config = Config(**values, protocol=protocol)
@@ -149,8 +149,10 @@ def resolve(
     return config
 
 
-def _merged(options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec) -> dict[str, Any]:
-    """Return the given values, each from the first place that has one."""
+def _merged(
+    options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the given values, each from the first place that has one, and the names of these places."""
     fallback, given = _given(fallback), _given(options)
     own = {name: value for name, value in given.items() if name not in fallback or fallback[name] != value}
     environment = {
@@ -160,12 +162,20 @@ def _merged(options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: P
     usual = fallback.pop("profile", None)
     usual = None if named else os.environ.get(profile_variable(protocol)) or usual
     merged: dict[str, Any] = {}
-    for layer in (fallback, _profile(usual, protocol), environment, _profile(named, protocol), own):
+    places: dict[str, str] = {}
+    for place, layer in (
+        ("fsspec's configuration", fallback),
+        (f"profile {usual!r}", _profile(usual, protocol)),
+        ("the environment", environment),
+        (f"profile {named!r}", _profile(named, protocol)),
+        ("", own),
+    ):
         if "secret_id" in layer:
             # a token belongs to the key it was issued with, never to one from another place
             merged.pop("security_token", None)
         merged |= layer
-    return merged
+        places |= dict.fromkeys(layer, place)
+    return merged, places
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

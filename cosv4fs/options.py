@@ -276,16 +276,31 @@ def profile_variable(protocol: ProtocolSpec) -> str:
     return f"{protocol.name.upper()}_PROFILE"
 
 
-def parse_options(given: Mapping[str, object], protocol: ProtocolSpec) -> dict[str, Any]:
+def parse_options(given: Mapping[str, object], places: Mapping[str, str], protocol: ProtocolSpec) -> dict[str, Any]:
     """Return the given options as the configuration holds them, and the defaults of all others.
+
+    Parameters
+    ----------
+    given : mapping
+        Values by name.
+    places : mapping
+        Where the values come from, by name, for errors; empty for values that the caller passed.
+    protocol : ProtocolSpec
+        The protocol that takes the options.
 
     Raises
     ------
     TypeError
         An option is unknown, or its value has the wrong type.
     ValueError
-        A value is invalid, or an option is one that the protocol does not take.
+        A value is invalid, or the protocol does not take an option.
     """
-    parsed = {name: option_named(name).parse(value, protocol) for name, value in given.items()}
     defaults = {option.name: option.default_in(protocol) for option in OPTIONS if option.is_stored}
-    return defaults | parsed
+    return defaults | {name: _parsed(name, value, places[name], protocol) for name, value in given.items()}
+
+
+def _parsed(name: str, value: object, place: str, protocol: ProtocolSpec) -> Any:
+    try:
+        return option_named(name).parse(value, protocol)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (from {place})" if place else str(error)) from None

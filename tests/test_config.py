@@ -1,4 +1,4 @@
-"""Where a setting comes from, and what is refused."""
+"""Where options come from, how they are checked, and where documentation gets them."""
 
 import dataclasses
 import inspect
@@ -23,7 +23,7 @@ def empty_environment(monkeypatch):
 
 
 class TestPrecedence:
-    def test_options_win(self, monkeypatch):
+    def test_options_come_first(self, monkeypatch):
         monkeypatch.setenv("COSV4_REGION", "sh")
         assert resolve(ACCOUNT, {"region": "bj"}).region == "gz"
 
@@ -49,7 +49,7 @@ class TestPrecedence:
         assert resolve({}, ACCOUNT).region == "gz"
 
 
-class TestNormalising:
+class TestNormalizing:
     def test_an_appid_from_json(self):
         assert resolve({**ACCOUNT, "appid": 1250000000}) == resolve(ACCOUNT)
 
@@ -62,14 +62,14 @@ class TestNormalising:
     def test_blanks_around_secrets(self):
         assert resolve({**ACCOUNT, "secret_key": " theKey\n"}).secret_key == "theKey"
 
-    def test_a_slash_behind_the_endpoint(self):
+    def test_a_slash_at_the_end_of_the_endpoint(self):
         assert resolve({**ACCOUNT, "endpoint": "http://h:1/"}).api_root == "http://h:1"
 
     def test_anon_keeps_no_secrets(self):
         config = resolve({**ACCOUNT, "anon": True})
         assert (config.secret_id, config.secret_key) == ("", "")
 
-    def test_equal_settings_are_one(self):
+    def test_equal_settings_are_equal_configurations(self):
         proxies = {"https": "http://p:1", "http": "http://p:2"}
         one = resolve({**ACCOUNT, "proxies": proxies})
         two = resolve({**ACCOUNT, "proxies": dict(reversed(proxies.items()))})
@@ -188,7 +188,7 @@ class TestRefusals:
         assert isinstance(caught.value, ValueError)
         assert "theKey" not in text
 
-    def test_what_anon_needs(self):
+    def test_anon_needs_an_appid(self):
         resolve({"appid": 1, "region": "gz", "anon": True})
         with pytest.raises(PermissionError, match="appid"):
             resolve({"region": "gz", "anon": True})
@@ -248,7 +248,7 @@ class TestRefusals:
             ("streaming", "sometimes"),
         ],
     )
-    def test_values_that_make_no_sense(self, name, value):
+    def test_invalid_values(self, name, value):
         with pytest.raises(ValueError, match=name):
             resolve({**ACCOUNT, name: value})
 

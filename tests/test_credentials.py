@@ -1,4 +1,4 @@
-"""Where an account comes from: options, profiles, the environment, fsspec's configuration, a function that is asked."""
+"""Where an account comes from: options, profiles, the environment, fsspec's configuration, a function."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ class TestProfiles:
         assert resolve({}).appid == "0125"
         assert resolve({"appid": "7"}).appid == "7"
 
-    def test_who_wins(self, profiles, monkeypatch):
+    def test_precedence(self, profiles, monkeypatch):
         profiles(ARCHIVE)
         monkeypatch.setenv("COSV4_APPID", "9")
         assert resolve({"profile": "archive", "appid": "7"}).appid == "7"
@@ -87,10 +87,22 @@ class TestProfiles:
             resolve({"profile": "a"})
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
-    def test_an_unknown_option(self, profiles):
-        profiles("[a]\nnonsense = 1\n")
-        with pytest.raises(TypeError, match="nonsense"):
+    def test_errors_name_the_profile(self, profiles, monkeypatch):
+        profiles("[a]\nnonsense = 1\n[b]\nuse_ssl = maybe\n")
+        with pytest.raises(TypeError, match=r"nonsense.* \(from profile 'a'\)$"):
             resolve({"profile": "a"})
+        monkeypatch.setenv("COSV4_PROFILE", "b")
+        with pytest.raises(ValueError, match=r"use_ssl.*'maybe' \(from profile 'b'\)$"):
+            resolve(ACCOUNT)
+        assert resolve({**ACCOUNT, "use_ssl": True}).use_ssl is True
+
+
+def test_errors_name_the_environment_and_the_configuration(monkeypatch):
+    with pytest.raises(ValueError, match=r"max_retries.*\(from fsspec's configuration\)$"):
+        resolve({**ACCOUNT, "max_retries": "many"}, {"max_retries": "many"})
+    monkeypatch.setenv("COSV4_ENDPOINT", "localhost")
+    with pytest.raises(ValueError, match=r"endpoint.*\(from the environment\)$"):
+        resolve(ACCOUNT)
 
 
 def test_endpoint_url():

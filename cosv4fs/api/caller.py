@@ -100,7 +100,7 @@ class Client(ABC):
         Parameters
         ----------
         **options
-            The fields of `cosv4fs.config.Config`: appid, secret_id, secret_key, region, endpoint, …
+            Those of the filesystems, see `cosv4fs.options.OPTIONS`: appid, secret_id, secret_key, region, endpoint, …
 
         Raises
         ------

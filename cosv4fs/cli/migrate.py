@@ -15,6 +15,7 @@ from cosv4fs.cli.session import Session, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.manifest import Outcome
 from cosv4fs.migrate.migration import Report, Watcher, migrate
+from cosv4fs.options import variables_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -76,8 +77,8 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     for url in urls:
         fs = own_filesystem(session.location(url).fs)
         if fs is not None:
-            names = ("appid", "secret_id", "secret_key", "region", "endpoint", "security_token", "anon")
-            account = {name: value for name in names if (value := getattr(fs.config, name, None))}
+            names = (*variables_of(fs.config.protocol), "anon")
+            account = {name: value for name in names if (value := getattr(fs.config, name))}
             options[str(fs.protocol)] = account | options.get(str(fs.protocol), {})
     return options
 

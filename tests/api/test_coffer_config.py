@@ -1,4 +1,4 @@
-"""What is configured for coffers: hosts, variables, profiles, tokens, and options that would do nothing."""
+"""Configuration of coffers: hosts, variables, profiles, tokens, and options that are refused."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_a_token_stays_with_its_key(monkeypatch):
     assert resolve({"region": "r", "security_token": "other"}, protocol=CDCS).security_token == "other"
 
 
-def test_what_is_missing():
+def test_missing_credentials():
     with pytest.raises(MissingCredentialsError, match=r"secret_id .* CDCS_SECRET_ID.*secret_key.*region") as caught:
         resolve({}, protocol=CDCS)
     assert "appid" not in str(caught.value)
@@ -82,11 +82,11 @@ def test_what_is_missing():
 
 
 @pytest.mark.parametrize("region", ["ap-tianjin", "tianjin", "eu-frankfurt"])
-def test_regions_are_what_they_are(region):
+def test_region_names_are_not_translated(region):
     assert coffers(region=region).region == region
 
 
-def test_no_region():
+def test_an_invalid_region():
     with pytest.raises(ValueError, match="like ap-tianjin"):
         coffers(region="a.b")
 
@@ -101,14 +101,14 @@ def test_no_region():
         ("instant_upload", True, "cannot be asked"),
     ],
 )
-def test_options_that_would_do_nothing(option, value, why):
+def test_refused_options(option, value, why):
     with pytest.raises(ValueError, match=f"{option} is not an option of cdcs: .*{why}"):
         coffers(**{option: value})
     assert coffers(**{option: None}) == coffers()
 
 
 @pytest.mark.parametrize("protocol", [V3, V4])
-def test_a_token_for_others_does_nothing(protocol):
+def test_buckets_refuse_a_token(protocol):
     with pytest.raises(ValueError, match=f"security_token is not an option of {protocol.name}: .*no temporary keys"):
         resolve({**COS_ACCOUNT, "security_token": "x"}, protocol=protocol)
     answer = {"secret_id": "a", "secret_key": "b", "security_token": "theToken"}

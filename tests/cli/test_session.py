@@ -54,6 +54,12 @@ def test_missing_credentials(run, monkeypatch):
         ("nonsense", 2, "'nonsense' is not NAME=VALUE"),
         ("max_retries=many", 2, "max_retries must be a number"),
         ("endpoint=127.0.0.1:1", 2, "endpoint must be a URL"),
+        (
+            "use_ssl=maybe",
+            2,
+            "use_ssl must be one of true, yes, on, 1 (true) or false, no, off, 0 (false)",
+        ),
+        ("slicesize=1", 2, "unknown option slicesize: did you mean slice_size?"),
     ],
 )
 def test_wrong_options(run, option, code, said):
