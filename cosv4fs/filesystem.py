@@ -24,15 +24,16 @@ from cosv4fs.api import Client
 from cosv4fs.capabilities import Capabilities
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
-from cosv4fs.file import CosV4Reader, CosV4Writer
 from cosv4fs.identity import FilesystemType, description, restore, token
+from cosv4fs.layers import open_layers
 from cosv4fs.namespace import Info, Namespace, key_of, time_of
-from cosv4fs.opening import WholeTransaction, open_layers
 from cosv4fs.options import OPTIONS
+from cosv4fs.reader import CosReader
 from cosv4fs.runtime import Runtime, runtime_for
 from cosv4fs.service import Service
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.workers import Workers
+from cosv4fs.writer import CosTransaction, CosWriter
 
 C = TypeVar("C", bound=Client)
 N = TypeVar("N", bound=Namespace)
@@ -50,7 +51,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     protocol: str
     service: Service[C, N]
-    transaction_type = WholeTransaction
+    transaction_type = CosTransaction
     root_marker = ""
     storage_options: dict[str, Any]
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
@@ -550,17 +551,17 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         content_type: str | None = None,
         cache_type: str = ReadAhead.name,
         default_cache: str | None = None,
-    ) -> CosV4Reader | CosV4Writer:
+    ) -> CosReader | CosWriter:
         # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
         if mode == "rb":
-            return CosV4Reader(self, path, block_size, cache_type, cache_options, size)
+            return CosReader(self, path, block_size, cache_type, cache_options, size)
         if mode not in ("wb", "xb"):
             raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_append}")
         create = mode == "xb"
         self.namespace.check_free(path, create=create)
         target = self.runtime.files.target(path, "create" if create else "overwrite", content_type, not autocommit)
         writer = self.runtime.transfers.writer(target, size, block_size)
-        return CosV4Writer(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
+        return CosWriter(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
 
     # -- copying ---------------------------------------------------------------------------------------------------
 

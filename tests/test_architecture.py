@@ -33,7 +33,7 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "service", "runtime", *NAMESPACE}
-FILES = {"content", "file", "opening", "display", "documentation", "identity", *SHARED}
+FILES = {"reader", "writer", "layers", "display", "documentation", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
@@ -59,9 +59,9 @@ MAY_IMPORT = {
     "unfinished": NAMESPACE,
     "service": {"unfinished", *NAMESPACE},
     "runtime": {"service", "files", *NAMESPACE},
-    "content": SHARED,
-    "file": {"content", *SHARED},
-    "opening": {"file", "content", *SHARED},
+    "reader": SHARED,
+    "writer": SHARED,
+    "layers": {"writer", *SHARED},
     "display": {"bulk", *LEAVES},
     "identity": LEAVES,
     "documentation": LEAVES,

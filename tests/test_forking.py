@@ -36,9 +36,9 @@ KNOWN = {
     "cosv4fs.forking._per_process",
     "cosv4fs.forking._renewable",
     # fsspec's own, which it renews where it has to
-    "cosv4fs.file.caches",
-    "cosv4fs.opening.caches",
-    "cosv4fs.opening.compr",
+    "cosv4fs.reader.caches",
+    "cosv4fs.layers.caches",
+    "cosv4fs.layers.compr",
     "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child
     "cosv4fs.emulator.http._earlier_ports",

@@ -209,10 +209,10 @@ def _fail(file, emulator, operation, code):
 
 def test_json_load_leaves_nothing(fs, no_collector):
     fs.pipe_file(SMALL, b"[1, 2]")
-    before = sum(type(thing).__name__ == "CosV4Reader" for thing in gc.get_objects())
+    before = sum(type(thing).__name__ == "CosReader" for thing in gc.get_objects())
     for _ in range(20):
         assert json.load(fs.open(SMALL)) == [1, 2]
-    assert sum(type(thing).__name__ == "CosV4Reader" for thing in gc.get_objects()) == before
+    assert sum(type(thing).__name__ == "CosReader" for thing in gc.get_objects()) == before
 
 
 FORK = """

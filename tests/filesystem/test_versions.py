@@ -37,7 +37,7 @@ def clock(monkeypatch):
     clock = FrozenClock()
     monkeypatch.setattr(cancellation, "sleep", clock.sleep)
     # the reader's clock is the service's: a busy machine may take seconds of which that knows nothing
-    monkeypatch.setattr("cosv4fs.content.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("cosv4fs.reader.time", SimpleNamespace(monotonic=clock))
     return clock
 
 

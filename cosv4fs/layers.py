@@ -1,0 +1,231 @@
+"""Text mode and compression on top of binary files."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from fsspec.caching import caches
+from fsspec.compression import compr
+from fsspec.core import get_compression
+
+from cosv4fs.options import MIB
+from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.writer import CosWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_COMPRESSION_BLOCK = MIB
+"""Bytes that are compressed before the result is passed on."""
+
+_MODES = (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"])
+
+
+def open_layers(
+    open_binary: Callable[..., Any],
+    path: str,
+    mode: str,
+    block_size: int | str | None,
+    compression: str | None,
+    options: dict[str, Any],
+) -> Any:
+    """Open a binary file with the requested text and compression layers.
+
+    Parameters
+    ----------
+    open_binary : callable
+        Called with path, mode, block size and further options; returns a binary file.
+    path : str
+        Without a protocol; the compression ``infer`` depends on its suffix.
+    mode, block_size, compression, options
+        See ``fs.open``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid; nothing was opened.
+    """
+    _check(mode, block_size, options)
+    # fsspec's name for an unspecified block size
+    block_size = None if block_size == "default" else block_size
+    text = "b" not in mode
+    names = ("encoding", "errors", "newline") if text else ()
+    text_options = {name: options.pop(name) for name in names if name in options}
+    binary = mode.replace("t", "") + "b" if text else mode
+    # before the file is opened, as a transaction would publish an open file after a failure here
+    codec = get_compression(path, compression)
+    file = inner = open_binary(path, binary, block_size, **options)
+    if codec is not None:
+        compress = compr[codec]
+        file = compress(file, mode="r") if "r" in mode else CompressedWriter(partial(compress, mode="w"), file)
+    if text:
+        file = io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
+    if isinstance(inner, CosWriter) and file is not inner:
+        inner.wrapped_in(file)
+    return file
+
+
+def _check(mode: object, block_size: object, options: Mapping[str, Any]) -> None:
+    plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
+    if plain not in _MODES:
+        raise ValueError(f"mode must be one of rb, wb, xb, r, w and x, not {mode!r}")
+    for name, value, least in (("block_size", block_size, 1), ("size", options.get("size"), 0)):
+        if value is None or value == "default":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number of bytes, not {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    cache_type = options.get("cache_type", ReadAhead.name)
+    if cache_type != ReadAhead.name and cache_type not in caches:
+        raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")
+
+
+class TextWriter(io.TextIOWrapper):
+    """Text mode for writing; an exception in the ``with`` block discards the file."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.buffer.discard()  # type: ignore[attr-defined]
+        else:
+            self.buffer.end_well()  # type: ignore[attr-defined]
+            self.close()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if not self.closed:
+            super().close()
+            self.buffer.raise_failure()  # type: ignore[attr-defined]
+
+
+class _Sink(io.RawIOBase):
+    """Collects the output of a compressor; separate from the file, because a lost compressor writes its last bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Buffer, /) -> int:
+        self._pieces.append(bytes(data))
+        self._position += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def close(self) -> None:
+        """Do nothing: some compressors close their output."""
+
+    def take(self) -> bytes:
+        """Return the bytes written since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+class CompressedWriter(io.BufferedIOBase):
+    """Compression for writing; an exception in the ``with`` block discards the file.
+
+    Parameters
+    ----------
+    compress : callable
+        Takes a binary file and returns one that compresses into it.
+    inner : CosWriter
+        The file that receives the compressed bytes.
+    """
+
+    def __init__(self, compress: Callable[[io.RawIOBase], Any], inner: CosWriter) -> None:
+        super().__init__()
+        self._inner, self._sink = inner, _Sink()
+        self._outer = compress(self._sink)
+        # compressors are not thread-safe
+        self._lock = threading.RLock()
+
+    def writable(self) -> bool:
+        """Return whether the file is open."""
+        return not self.closed
+
+    def tell(self) -> int:
+        """Return the number of uncompressed bytes written."""
+        return int(self._outer.tell())
+
+    def write(self, data: Buffer, /) -> int:
+        """Write bytes and return their number."""
+        with memoryview(data) as view:
+            if self._inner.is_lost or self._inner.is_of_parent:
+                # without the lock, which a thread of the parent may have held
+                return self._inner.write(view)
+            return self._write(view)
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+            for start in range(0, len(flat), _COMPRESSION_BLOCK):
+                self._outer.write(flat[start : start + _COMPRESSION_BLOCK])
+                self._inner.write(self._sink.take())
+            return view.nbytes
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self.closed:
+            return
+        if self._inner.is_lost or self._inner.is_of_parent:
+            super().close()
+            self._inner.close()
+            return
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self.closed:
+            # another thread was faster
+            self.raise_failure()
+            return
+        try:
+            self._outer.close()
+            self._inner.write(self._sink.take())
+            self._inner.close()
+        except BaseException:
+            self._inner.discard()
+            raise
+        finally:
+            super().close()
+
+    def raise_failure(self) -> None:
+        """See `CosWriter.raise_failure`."""
+        self._inner.raise_failure()
+
+    def discard(self) -> None:
+        """Close the file without publishing anything."""
+        self._inner.discard()
+        super().close()
+
+    def end_well(self) -> None:
+        """See `CosWriter.end_well`."""
+        self._inner.end_well()
+
+    def _dealloc_warn(self, source: object = None) -> None:
+        if getattr(self, "_inner", None) is not None and not self.closed:
+            self._inner._dealloc_warn(self)
+
+    def __del__(self) -> None:
+        self._dealloc_warn()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        else:
+            self.end_well()
+            self.close()

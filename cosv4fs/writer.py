@@ -1,0 +1,320 @@
+"""Files opened for writing, and the transaction that publishes them together."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import threading
+import warnings
+import weakref
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fsspec.spec import AbstractFileSystem
+from fsspec.transaction import Transaction
+
+from cosv4fs.concurrency.background import run_in_background, start_background
+from cosv4fs.errors import CosError, make_error
+from cosv4fs.transfer.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+
+class _Changed(Protocol):
+    def __call__(self, *, written: bool) -> None:
+        """Handle a possible change of the object."""
+
+
+class CosWriter(io.BufferedIOBase):
+    """A file opened for writing. The object is published atomically on close.
+
+    The old object stays unchanged if the ``with`` block raises, after `discard`, and if the file is never closed. The
+    same holds if it is closed while handling an exception raised after it was opened: that is how
+    ``with fsspec.open(…)``, pandas and pyarrow close files after a failure.
+
+    Parameters
+    ----------
+    fs : AbstractFileSystem
+        The filesystem of the object.
+    path : str
+        ``bucket/dir/name``.
+    mode : str
+        ``wb`` or ``xb``.
+    writer : ObjectWriter
+        Uploads the bytes.
+    autocommit : bool
+        False inside a transaction, where `commit` publishes.
+    changed : callable
+        Called after the object may have changed; `written` says whether a new object was published.
+    """
+
+    def __init__(
+        self,
+        fs: AbstractFileSystem,
+        path: str,
+        mode: str,
+        writer: ObjectWriter,
+        autocommit: bool,
+        changed: _Changed,
+    ) -> None:
+        super().__init__()
+        self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
+        self.blocksize = fs.config.slice_size
+        self._changed = changed
+        self._lock = threading.RLock()
+        self._complete = self._published = self.is_lost = False
+        self._failure: OSError | None = None
+        self._opened_during = sys.exc_info()[1]
+        self._discarded_for: str | None = None
+        self._pid = os.getpid()
+        self._ends_well = False
+        self._outermost: weakref.ref[Any] | None = None
+        start_background()
+        # assigned last: the finalizer does nothing without it
+        self._writer = writer
+
+    def __repr__(self) -> str:
+        return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
+
+    def readable(self) -> bool:
+        """Return False."""
+        return False
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+    def writable(self) -> bool:
+        """Return whether the file is open."""
+        return not self.closed
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._writer.written
+
+    def write(self, data: Buffer, /) -> int:
+        """Write bytes and return their number.
+
+        Raises
+        ------
+        ValueError
+            The file is closed.
+        OSError
+            The upload failed or the disk of the spool is full; nothing will be published.
+        """
+        self._refuse_closed()
+        if self.is_of_parent:
+            raise self._parents_error()
+        with memoryview(data) as view:
+            if self.is_lost:
+                # the buffer of a lost io file on top of this one
+                return view.nbytes
+            return self._write(view)
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            # another thread may have closed the file meanwhile
+            self._refuse_closed()
+            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+            self._writer.write(flat)
+            return view.nbytes
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ValueError(f"write to closed file {self.path}")
+
+    def flush(self, force: bool = False) -> None:
+        """Do nothing: full slices are sent anyway, and nothing is published before the file is closed.
+
+        `force` is part of fsspec's interface.
+        """
+
+    def close(self) -> None:
+        """Complete the upload and publish the object.
+
+        Raises
+        ------
+        OSError
+            The upload failed; an old object is unchanged.
+        """
+        if self.closed:
+            return
+        if self.is_lost or self.is_of_parent:
+            self._shut()
+            if self.is_lost:
+                return
+            raise self._parents_error()
+        error = None if self._ends_well else sys.exc_info()[1]
+        if error is not None and error is not self._opened_during:
+            self._discard_for(error)
+            return
+        with self._lock:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.closed:
+            # another thread was faster
+            self.raise_failure()
+            return
+        try:
+            self._writer.finish()
+            self._complete = True
+            self._published = self.autocommit
+        except BaseException as error:
+            self._failure = _without_frames(error, self.path)
+            self._writer.abort()
+            raise
+        finally:
+            self._shut()
+            self._changed(written=self._published)
+
+    def raise_failure(self) -> None:
+        """Raise the failure of `close`, if another thread closed the file."""
+        if self._failure is not None:
+            raise self._failure
+
+    def commit(self) -> None:
+        """Publish a file of a transaction; fsspec calls this when the transaction succeeds.
+
+        An unclosed file is closed first, so that text and compression layers write their buffers.
+        """
+        outermost = None if self._outermost is None else self._outermost()
+        if outermost is not None and not self.closed:
+            outermost.close()
+        self.close()
+        with self._lock:
+            if not self._complete:
+                raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
+            if not self._published:
+                self._writer.publish()
+                self._published = True
+        self._changed(written=True)
+
+    def discard(self) -> None:
+        """Close the file without publishing anything."""
+        if self.is_of_parent:
+            self._shut()
+            return
+        with self._lock:
+            self._shut()
+            if not self._published:
+                self._complete = False
+                self._writer.abort()
+            self._changed(written=False)
+
+    def wrapped_in(self, outermost: object) -> None:
+        """Store a weak reference to the text or compression layer to which users write."""
+        self._outermost = weakref.ref(outermost)
+
+    def end_well(self) -> None:
+        """Record that the ``with`` block of the file ended without an exception.
+
+        An exception handled elsewhere, for example by the caller of a generator, then does not discard the file.
+        """
+        self._ends_well = True
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether this is a copy in a forked child, while the upload belongs to the parent."""
+        return self._pid != os.getpid()
+
+    def _parents_error(self) -> CosError:
+        text = "the file was opened before a fork, and only the process that opened it can write to it"
+        return make_error(errno.EBADF, text, self.path)
+
+    def _discard_for(self, error: BaseException) -> None:
+        """Discard the file because of an exception; warn if that does not propagate through a ``with`` block."""
+        self._discarded_for = type(error).__name__
+        self.discard()
+        if not _is_leaving_with(error):
+            warnings.warn(
+                f"{self.path} was closed while {self._discarded_for} was being handled, and was discarded: close it "
+                "outside the handler to keep it",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _shut(self) -> None:
+        self._opened_during = None
+        super().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        elif self._discarded_for is not None:
+            text = f"the file was discarded when it was closed while {self._discarded_for} was being handled"
+            raise make_error(errno.EIO, text, self.path)
+        else:
+            self.end_well()
+            self.close()
+
+    def _dealloc_warn(self, source: object = None) -> None:
+        """Discard an unclosed file; finalizers of `io` files on top of it call this."""
+        if getattr(self, "_writer", None) is None or self.closed or self.is_lost:
+            return
+        # not closed here, and later writes are ignored: the io file on top still flushes and closes this one
+        self.is_lost = True
+        if not self.is_of_parent:
+            run_in_background(partial(_warn, f"{self.path} was never closed: discarded"))
+            run_in_background(partial(_abort, self._writer, self._changed))
+
+    def __del__(self) -> None:
+        self._dealloc_warn()
+
+
+def _abort(writer: ObjectWriter, changed: _Changed) -> None:
+    try:
+        writer.abort()
+    finally:
+        # parent directories may have been created
+        changed(written=False)
+
+
+def _warn(text: str) -> None:
+    # not called in a finalizer, because warning filters and handlers may take locks
+    warnings.warn(text, ResourceWarning, stacklevel=2)
+
+
+def _without_frames(error: BaseException, path: str) -> OSError:
+    """Return the failure for other threads, without frames, which would keep the file alive."""
+    if isinstance(error, CosError):
+        return copy(error).with_traceback(None)
+    return make_error(errno.EIO, f"the file could not be completed: {type(error).__name__}: {error}", path)
+
+
+def _is_leaving_with(error: BaseException) -> bool:
+    """Return whether the exception is leaving a ``with`` block: its ``__exit__`` is among the callers."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "__exit__" and any(
+            value is error or (isinstance(value, tuple) and error in value) for value in frame.f_locals.values()
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class CosTransaction(Transaction):  # type: ignore[misc]
+    """A transaction that discards the remaining files when one cannot be published; older fsspec ones do not."""
+
+    def complete(self, commit: bool = True) -> None:
+        """End the transaction: publish or discard its files."""
+        files = self.files
+        try:
+            super().complete(commit)
+        except BaseException:
+            while files:
+                with suppress(OSError):
+                    files.popleft().discard()
+            raise
