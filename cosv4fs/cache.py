@@ -19,11 +19,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cachetools import TTLCache
 
+from cosv4fs.info import Info
+
 __all__ = ["Kin", "PathCache"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Info = dict[str, Any]
 
 _MOST_LISTINGS = 2048
 _MOST_STATUSES = 65536
@@ -105,7 +106,7 @@ class PathCache:
     def listing(self, path: str) -> list[Info] | None:
         """Return the infos of a directory's entries, or None when they are not known."""
         found = self._listings.get(path)
-        return None if found is None else [dict(info) for info in found.values()]
+        return None if found is None else [info.copy() for info in found.values()]
 
     @_whole
     def info(self, path: str) -> Info | None:
@@ -113,14 +114,14 @@ class PathCache:
         found = self._infos.get(path)
         if found is None:
             found = self._listings.get(_parent(path), {}).get(path)
-        return None if found is None else dict(found)
+        return None if found is None else found.copy()
 
     @_whole
     def is_directory(self, path: str) -> bool:
         """Return whether the path is known to be a directory."""
         found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
         if found is not None:
-            return bool(found["type"] == "directory")
+            return found["type"] == "directory"
         return path in self._folders or path in self._listings
 
     @_whole
@@ -133,13 +134,13 @@ class PathCache:
     def store_listing(self, path: str, infos: list[Info], generation: int) -> None:
         """Remember a complete listing that was asked for in `generation`."""
         if self._enabled and generation == self._generation:
-            self._listings[path] = {info["name"]: dict(info) for info in infos}
+            self._listings[path] = {info["name"]: info.copy() for info in infos}
 
     @_whole
     def store_info(self, info: Info, generation: int) -> None:
         """Remember a status that was asked for in `generation`."""
         if self._enabled and generation == self._generation:
-            self._infos[info["name"]] = dict(info)
+            self._infos[info["name"]] = info.copy()
 
     @_whole
     def store_directory(self, path: str, generation: int) -> None:

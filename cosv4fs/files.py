@@ -17,6 +17,7 @@ from cosv4fs import bulk, paths
 from cosv4fs.api.bodies import check_plain
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.info import InterruptedUpload
 from cosv4fs.namespace import Namespace
 from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import NO_ENTRY, Journal
@@ -58,8 +59,7 @@ class Files:
         if mode == "never":
             return None
         info = self._namespace.info(path) if mode == "always" else self._namespace.cache.info(path)
-        sha: str | None = (info or {}).get("sha")
-        return sha
+        return None if info is None else info.get("sha")
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return the bytes of a file, or of a part of it; see `cat_file` of the filesystem."""
@@ -232,7 +232,7 @@ class Files:
             raise
         self._namespace.note_change(path, written=True)
 
-    def interrupted(self, path: str) -> list[dict[str, Any]]:
+    def interrupted(self, path: str) -> list[InterruptedUpload]:
         """Return the uploads of local files that can be continued; see `interrupted_uploads` of the filesystem."""
         return [
             {"source": found.source, "name": found.remote, "size": found.size}

@@ -25,8 +25,9 @@ from cosv4fs.capabilities import Capabilities
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
+from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.layers import open_layers
-from cosv4fs.namespace import Info, Namespace, key_of, time_of
+from cosv4fs.namespace import Namespace, key_of, time_of
 from cosv4fs.options import OPTIONS
 from cosv4fs.reader import CosReader
 from cosv4fs.runtime import Runtime, runtime_for
@@ -601,7 +602,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     # -- incomplete uploads ----------------------------------------------------------------------------------------
 
-    def uploads(self, path: str) -> list[dict[str, Any]]:
+    def uploads(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one file, or under a directory.
 
         Returns
@@ -623,7 +624,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """
         self.runtime.unfinished.abort(self._strip_protocol(path))
 
-    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[dict[str, Any]]:
+    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[UploadInfo]:
         """Remove stale uploads under a directory, and return them as `uploads` does.
 
         Parameters
@@ -634,7 +635,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """
         return self.runtime.unfinished.clean(self._strip_protocol(path), older_than)
 
-    def interrupted_uploads(self, path: str = "") -> list[dict[str, Any]]:
+    def interrupted_uploads(self, path: str = "") -> list[InterruptedUpload]:
         """Return the interrupted uploads of local files by earlier processes that `put_file` would continue.
 
         Parameters

@@ -20,6 +20,7 @@ from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace
 from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
@@ -59,7 +60,7 @@ class ObjectContent:
         self._bucket, self._key = paths.file_key(path)
         self._lock = threading.Lock()
         self._version: Version | None = None
-        self.status: dict[str, Any] | None = None
+        self.status: Info | None = None
         if size is None:
             self.status = fs.runtime.namespace.info(path)
             if self.status["type"] == "directory":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus, Version
@@ -17,6 +17,7 @@ from cosv4fs.errors import (
     CosPossiblyCreatedError,
     make_error,
 )
+from cosv4fs.info import Info
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.transfer.directories import make_directory, with_parents
 from cosv4fs.transfer.workers import Workers
@@ -316,7 +317,7 @@ def _removable(path: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _seen_in(info: dict[str, Any] | None) -> PathStatus | None:
+def _seen_in(info: Info | None) -> PathStatus | None:
     """Return what an info tells of a file, as evidence of what was there; None for a directory or nothing."""
     if info is None or info["type"] == "directory":
         return None

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
+from cosv4fs.info import UploadInfo
 from cosv4fs.namespace import BucketNamespace, missing
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["BucketUploads", "CofferUploads", "UnfinishedUploads"]
 
-Upload = dict[str, Any]
-
 
 class UnfinishedUploads(ABC):
     """The incomplete uploads of one service. Paths have no protocol; see the filesystem for what is returned."""
 
     @abstractmethod
-    def find(self, path: str) -> list[Upload]:
+    def find(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one file, or under a directory."""
 
     @abstractmethod
@@ -40,7 +38,7 @@ class UnfinishedUploads(ABC):
         """
 
     @abstractmethod
-    def clean(self, path: str, older_than: float) -> list[Upload]:
+    def clean(self, path: str, older_than: float) -> list[UploadInfo]:
         """Remove those under a directory that were not touched for so many seconds; return them."""
 
 
@@ -56,7 +54,7 @@ class BucketUploads(UnfinishedUploads):
     def __init__(self, client: CosClient, workers: Workers, namespace: BucketNamespace) -> None:
         self._client, self._workers, self._namespace = client, workers, namespace
 
-    def find(self, path: str) -> list[Upload]:
+    def find(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one file, or under a directory."""
         try:
             return self._under(path)
@@ -71,7 +69,7 @@ class BucketUploads(UnfinishedUploads):
         for upload in found:
             self._remove(upload)
 
-    def clean(self, path: str, older_than: float) -> list[Upload]:
+    def clean(self, path: str, older_than: float) -> list[UploadInfo]:
         """Remove those under a directory that were not touched for so many seconds, siblings included; return them."""
         # the times of uploads are the service's: by a clock that is ahead of it, those in flight would look stale
         found = self.find(path)
@@ -80,7 +78,7 @@ class BucketUploads(UnfinishedUploads):
         self._workers.each(self._remove, old)
         return old
 
-    def _remove(self, upload: Upload) -> None:
+    def _remove(self, upload: UploadInfo) -> None:
         bucket, key = paths.file_key(upload["place"])
         if upload["place"] == upload["name"]:
             remove_unfinished(self._client, bucket, key)
@@ -88,8 +86,8 @@ class BucketUploads(UnfinishedUploads):
             discard_sibling(self._client, bucket, key)
         self._namespace.cache.forget(upload["place"])
 
-    def _under(self, path: str) -> list[Upload]:
-        out: list[Upload] = []
+    def _under(self, path: str) -> list[UploadInfo]:
+        out: list[UploadInfo] = []
         level = [path]
         while level:
             answers = self._workers.each(self._in_directory, level)
@@ -97,7 +95,7 @@ class BucketUploads(UnfinishedUploads):
             level = [folder for _, folders in answers for folder in folders]
         return out
 
-    def _of_file(self, path: str) -> list[Upload]:
+    def _of_file(self, path: str) -> list[UploadInfo]:
         folder, _, name = path.rpartition("/")
         try:
             entries = self._namespace.everything(folder)
@@ -110,22 +108,22 @@ class BucketUploads(UnfinishedUploads):
             found.append(_describe(folder, whole[0]))
         return found
 
-    def _in_directory(self, path: str) -> tuple[list[Upload], list[str]]:
+    def _in_directory(self, path: str) -> tuple[list[UploadInfo], list[str]]:
         """Return the uploads in one directory, and its directories."""
         entries = self._namespace.everything(path)
         return _described(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
 
-def _described(folder: str, entries: list[Entry]) -> list[Upload]:
+def _described(folder: str, entries: list[Entry]) -> list[UploadInfo]:
     files = [entry for entry in entries if not entry.is_directory]
     return [_describe(folder, entry) for entry in files if entry.is_unfinished or paths.is_sibling(entry.name)]
 
 
-def _is_for(upload: Upload, path: str) -> bool:
+def _is_for(upload: UploadInfo, path: str) -> bool:
     return upload["place"] == path or upload["name"] in (path, paths.shortened(path))
 
 
-def _describe(folder: str, entry: Entry) -> Upload:
+def _describe(folder: str, entry: Entry) -> UploadInfo:
     place = f"{folder}/{entry.name}"
     return {
         "name": paths.sibling_target(place) or place,
@@ -148,7 +146,7 @@ class CofferUploads(UnfinishedUploads):
     def __init__(self, client: CofferClient, workers: Workers) -> None:
         self._client, self._workers = client, workers
 
-    def find(self, path: str) -> list[Upload]:
+    def find(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one object, or under a directory."""
         coffer = paths.split(path)[0]
         found = self._workers.each(lambda upload: self._described(coffer, upload), self._pending(path))
@@ -162,7 +160,7 @@ class CofferUploads(UnfinishedUploads):
             raise missing(path)
         self._workers.each(lambda upload: self._abort(coffer, upload), found)
 
-    def clean(self, path: str, older_than: float) -> list[Upload]:
+    def clean(self, path: str, older_than: float) -> list[UploadInfo]:
         """Abort those under a directory that were begun at least so many seconds ago; return them."""
         coffer = paths.split(path)[0]
         limit = self._client.server_time(coffer) - older_than
@@ -173,7 +171,7 @@ class CofferUploads(UnfinishedUploads):
         self._workers.each(lambda upload: self._abort(coffer, upload), pending)
         return [old[upload.upload_id] for upload in pending]
 
-    def _described(self, coffer: str, upload: PendingUpload) -> Upload | None:
+    def _described(self, coffer: str, upload: PendingUpload) -> UploadInfo | None:
         try:
             parts = self._client.list_parts(coffer, upload.key, upload.upload_id)
         except CosUploadSessionError:

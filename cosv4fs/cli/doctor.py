@@ -17,6 +17,7 @@ from cosv4fs.cli.session import Buckets, CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
+from cosv4fs.info import Info
 from cosv4fs.namespace import Levels
 from cosv4fs.options import variables_of
 
@@ -226,7 +227,7 @@ def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
     return Finding("ok", "listing", f"{count} in {path} and its subdirectories")
 
 
-def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[dict[str, Any]], bool]:
+def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Info], bool]:
     """Return infos of a file, or of files in a directory, and whether these are all."""
     known = fs.info(path)
     if known["type"] == "file":

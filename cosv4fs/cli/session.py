@@ -83,7 +83,7 @@ class Session:
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return fs, location.path
 
-    def show(self, rows: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
+    def show(self, rows: Iterable[A], line: Callable[[A], str]) -> None:
         """Print rows, one per line or all as one JSON array."""
         if self.as_json:
             self.show_json(list(rows))

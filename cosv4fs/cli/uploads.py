@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 import click
 
 from cosv4fs.cli.failures import FailureLog, Group
 from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.display import human_size
+from cosv4fs.info import UploadInfo
 from cosv4fs.migrate.copying import ByteProgress
 
 _DAY = 86400.0
@@ -102,7 +102,7 @@ def _abort(fs: CosFileSystem, path: str, url: str) -> None:
         raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
-def _line(fs: CosFileSystem, row: dict[str, Any]) -> str:
+def _line(fs: CosFileSystem, row: UploadInfo) -> str:
     # uploads to coffers do not declare a size
     progress = f"{human_size(row['stored'])} " + ("so far" if row["size"] is None else f"of {human_size(row['size'])}")
     hidden = "" if row["place"] == row["name"] else f"  (hidden as {fs.unstrip_protocol(row['place'])})"

@@ -7,16 +7,15 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import Literal
 
 from cosv4fs.api import Version
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.info import Info, directory_info
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Info", "Namespace", "directory_info", "key_of", "missing", "time_of"]
-
-Info = dict[str, Any]
 
 
 class Namespace(ABC):
@@ -209,12 +208,7 @@ class Namespace(ABC):
             return None
 
 
-def directory_info(path: str) -> Info:
-    """Return the info of a directory of which no more is known than that it exists."""
-    return {"name": path, "size": 0, "type": "directory"}
-
-
-def time_of(info: Info, field: str) -> datetime:
+def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
     """Return a time that an info tells, in UTC.
 
     Parameters

@@ -18,7 +18,8 @@ from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
-from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
+from cosv4fs.info import Info, directory_info
+from cosv4fs.namespace.base import Namespace, missing
 from cosv4fs.transfer.workers import Workers
 
 __all__ = ["BucketNamespace"]
@@ -27,9 +28,9 @@ __all__ = ["BucketNamespace"]
 def _info(path: str, found: Entry | PathStatus) -> Info:
     info = directory_info(path)
     if not found.is_directory:
-        info |= {"size": found.size, "type": "file", "sha": found.sha}
+        info.update({"size": found.size, "type": "file", "sha": found.sha})
     if found.modified:
-        info |= {"created": float(found.created or found.modified), "mtime": float(found.modified)}
+        info.update({"created": float(found.created or found.modified), "mtime": float(found.modified)})
     return info
 
 
@@ -51,18 +52,7 @@ class BucketNamespace(Namespace):
         paths.check_new(path)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:
-        """Return the info of a file or directory; at most two requests.
-
-        Parameters
-        ----------
-        trust_absence : bool
-            Believe a fresh listing of the parent in which the path is missing.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is neither; an incomplete upload does not count.
-        """
+        """Return the info of a file or directory; at most two requests."""
         if not path:
             return directory_info("")
         known = self.cache.info(path)
@@ -83,13 +73,7 @@ class BucketNamespace(Namespace):
             raise make_error(errno.ENOENT, text, path) from None
 
     def directory(self, path: str, trust_absence: bool = False) -> Info:
-        """Return the info of a directory.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none at the path; there may be a file.
-        """
+        """Return the info of a directory; at most one request."""
         if not path:
             return directory_info("")
         known = self.cache.info(path)
@@ -196,16 +180,6 @@ class BucketNamespace(Namespace):
         """Return infos of everything below a directory, by path; one request per directory page, several at once.
 
         A directory that vanishes meanwhile is left out; any other failure is raised.
-
-        Parameters
-        ----------
-        beginning : str
-            Leave out entries of the directory itself whose names begin otherwise, and what is below them.
-
-        Raises
-        ------
-        FileNotFoundError
-            `path` itself is no directory.
         """
         out: dict[str, Info] = {}
         first = self.entries(path, beginning)

@@ -27,7 +27,8 @@ from cosv4fs.cache import PathCache
 from cosv4fs.config import Config
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.forking import PerProcess
-from cosv4fs.namespace.base import Info, Namespace, directory_info, missing
+from cosv4fs.info import Info, directory_info
+from cosv4fs.namespace.base import Namespace, missing
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import exists_error
 
@@ -163,13 +164,7 @@ class CofferNamespace(Namespace):
         """Refuse nothing: the service documents no names that keys cannot have."""
 
     def check_free(self, path: str, *, create: bool) -> None:
-        """Refuse the path of an object: nothing can be replaced, and callers should know before they write for hours.
-
-        Raises
-        ------
-        FileExistsError
-            There is an object.
-        """
+        """Refuse the path of an object before it is written: nothing can be replaced."""
         paths.file_key(path)
         if self.file(path) is not None:
             raise exists_error(path)
@@ -187,15 +182,7 @@ class CofferNamespace(Namespace):
     def info(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of an object or directory: one request for an object, two for a directory.
 
-        Parameters
-        ----------
-        trust_absence : bool
-            Of no effect: a listing in which a path is missing proves nothing of an object.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is neither.
+        `trust_absence` has no effect: a listing without the path does not prove that there is no object.
         """
         if not path:
             return directory_info("")
@@ -235,11 +222,6 @@ class CofferNamespace(Namespace):
         """Return the info of a coffer, or of a directory in one: one page of its keys.
 
         A page that is the whole listing is cached for all levels.
-
-        Raises
-        ------
-        FileNotFoundError
-            No key begins so; there may be an object.
         """
         if not path or self.cache.is_directory(path):
             return directory_info(path)
@@ -272,13 +254,7 @@ class CofferNamespace(Namespace):
         return self.file(path) is None
 
     def entries(self, path: str) -> list[Info]:
-        """Return the infos of a directory's entries, or of all coffers for the empty path.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such directory.
-        """
+        """Return the infos of a directory's entries, or of all coffers for the empty path."""
         known = self.cache.listing(path)
         if known is not None:
             return known
@@ -287,18 +263,7 @@ class CofferNamespace(Namespace):
         return list(self._listed(path).by_folder[path].values())
 
     def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
-        """Return infos of everything below a directory, by path: one request per page of keys.
-
-        Parameters
-        ----------
-        beginning : str
-            Leave out entries of the directory itself whose names begin otherwise, and what is below them.
-
-        Raises
-        ------
-        FileNotFoundError
-            `path` itself is no directory.
-        """
+        """Return infos of everything below a directory, by path: one request per page of keys."""
         if not path:
             coffers = {info["name"]: info for info in self.entries("") if info["name"].startswith(beginning)}
             below = None if maxdepth is None else maxdepth - 1
@@ -428,12 +393,15 @@ def object_info(path: str, found: StoredObject) -> Info:
     """Return the info of an object."""
     info: Info = {"name": path, "size": found.size, "type": "file", "etag": found.etag or None}
     if found.modified:
-        info |= {"created": float(found.modified), "mtime": float(found.modified)}
+        info.update({"created": float(found.modified), "mtime": float(found.modified)})
     return info
 
 
 def _coffer_info(found: Coffer) -> Info:
-    return directory_info(found.name) | ({"created": float(found.created)} if found.created else {})
+    info = directory_info(found.name)
+    if found.created:
+        info["created"] = float(found.created)
+    return info
 
 
 def _can_be_named(part: str) -> bool:
