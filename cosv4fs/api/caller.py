@@ -208,7 +208,13 @@ class Client(ABC):
         try:
             return self._retried(attempt, settle)
         except AttemptError as failure:
-            raise failure.error from failure.__cause__
+            error, cause = failure.error, failure.__cause__
+        try:
+            # not in the handler: the context of the error would be the failure, which refers to the error
+            raise error from cause
+        finally:
+            # the error refers to this frame
+            del error, cause
 
     def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
         """Do the same, and raise `AttemptError`: for those who need to know whether the last reply was lost."""

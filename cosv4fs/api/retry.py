@@ -73,25 +73,29 @@ class RetryPolicy:
                 return attempt()
             except (AttemptError, CosError) as caught:
                 failure = caught if isinstance(caught, AttemptError) else AttemptError(caught)
-                if failure.progressed:
-                    started, tries = self.clock(), 0
-                resigned += failure.retry is Retry.RESIGN
-                pause = self._pause(failure, tries, resigned, self.clock() - started)
-                if pause is None and was_lost and settle is not None and failure.retry is not Retry.YES:
-                    settled = settle(failure)
+                try:
+                    if failure.progressed:
+                        started, tries = self.clock(), 0
+                    resigned += failure.retry is Retry.RESIGN
+                    pause = self._pause(failure, tries, resigned, self.clock() - started)
+                    if pause is None and was_lost and settle is not None and failure.retry is not Retry.YES:
+                        settled = settle(failure)
+                        if settled is not None:
+                            return settled
+                        pause = self._pause(failure, tries, resigned, self.clock() - started)
+                    if pause is None:
+                        raise
+                    was_lost = was_lost or failure.outcome_unknown
+                    if on_failure is not None:
+                        on_failure(failure)
+                    self.sleep(pause)
+                    # after the pause: as little as possible can happen between the answer and the retry
+                    settled = settle(failure) if was_lost and settle is not None else None
                     if settled is not None:
                         return settled
-                    pause = self._pause(failure, tries, resigned, self.clock() - started)
-                if pause is None:
-                    raise
-                was_lost = was_lost or failure.outcome_unknown
-                if on_failure is not None:
-                    on_failure(failure)
-                self.sleep(pause)
-                # after the pause: as little as possible can happen between the answer and the retry
-                settled = settle(failure) if was_lost and settle is not None else None
-                if settled is not None:
-                    return settled
+                finally:
+                    # the error refers to this frame
+                    del failure
             tries += 1
 
     def _pause(self, failure: AttemptError, tries: int, resigned: int, elapsed: float) -> float | None:
