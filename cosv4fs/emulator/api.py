@@ -1,4 +1,4 @@
-"""The steps from a request to its reply, the same for all protocols; each fills them in for its own."""
+"""The steps from a request to its reply, shared by all protocols, which implement the abstract methods of `Api`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Api(abc.ABC, Generic[AnyCall]):
     storage_failed, internal_error : int or str
         The codes for a failing disk, and for an error of the emulator itself.
     head_codes : dict
-        The codes for requests that are not HTTP or cannot be taken in, by HTTP status; 0: for any other status.
+        The codes for requests that are not HTTP or too long, by HTTP status; 0: for any other status.
     """
 
     storage_failed: ClassVar[int | str]
@@ -60,11 +60,11 @@ class Api(abc.ABC, Generic[AnyCall]):
 
     @abc.abstractmethod
     def new_call(self, head: Head, restart: Callable[[], None]) -> AnyCall:
-        """Return a call of which nothing but the head is known."""
+        """Return the call of a request of which only the head is parsed."""
 
     @abc.abstractmethod
     def peek(self, call: AnyCall, preview: Callable[[], bytes]) -> None:
-        """Find the operation before the body is read; `preview` returns what has come of the body."""
+        """Find the operation before the body is read; `preview` returns the bytes of the body received so far."""
 
     @abc.abstractmethod
     def receive(self, call: AnyCall, connection: Connection) -> int:
@@ -73,16 +73,16 @@ class Api(abc.ABC, Generic[AnyCall]):
         Raises
         ------
         BadHeadError
-            The body has no usable length or is too long to be taken in.
+            The body has no usable length or is too long.
         """
 
     @abc.abstractmethod
     def operation(self, call: AnyCall) -> Operation[Any, AnyCall]:
-        """Return the row of the table that a request asks for; raise `ApiError` if there is none."""
+        """Return the operation of a request; raise `ApiError` if there is none."""
 
     @abc.abstractmethod
     def authorize(self, call: AnyCall, operation: Operation[Any, AnyCall]) -> None:
-        """Check the signature and what else has to hold before an operation runs; raise `ApiError` if it does not."""
+        """Check the signature and the other conditions of an operation; raise `ApiError` if one does not hold."""
 
     @abc.abstractmethod
     def perform(self, call: AnyCall, operation: Operation[Any, AnyCall]) -> Reply:
@@ -97,11 +97,11 @@ class Api(abc.ABC, Generic[AnyCall]):
         """Return the headers that every reply has."""
 
     def decorate(self, call: AnyCall, reply: Reply) -> None:
-        """Change a reply to what all replies of the protocol version look like."""
+        """Add to a reply what all replies of the protocol version have."""
 
     @abc.abstractmethod
     def release(self, call: AnyCall) -> None:
-        """Release what a request holds, when it was answered or given up."""
+        """Release what a request holds, once it is served."""
 
     def next_request_id(self) -> str:
         """Return a new request id: base64 of four groups of hex digits, the first Unix seconds (cos.md#envelope)."""
@@ -131,7 +131,7 @@ class Api(abc.ABC, Generic[AnyCall]):
         return self.perform(call, operation)
 
     def refuse_head(self, call: AnyCall, status: int) -> Reply:
-        """Return the reply to a head that is not HTTP, or to a body that cannot be taken in."""
+        """Return the reply to a head that is not HTTP, or to a body that cannot be accepted."""
         code = self.head_codes.get(status, self.head_codes[0])
         return self.refuse(call, ApiError(code, "the request is not valid HTTP here", status=status))
 

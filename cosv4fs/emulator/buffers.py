@@ -15,7 +15,7 @@ class Buffers:
     Parameters
     ----------
     most : int
-        Bytes that are lent at once; who needs more waits until others have given theirs back.
+        Bytes that are lent at once; further requests wait until buffers are given back.
     kept : int
         Bytes of returned buffers that are kept for the next ones.
     """
@@ -42,7 +42,7 @@ class Buffers:
             return buffer
 
     def give_back(self, buffer: bytearray) -> None:
-        """Take a buffer back, when nobody reads it any more."""
+        """Take back a buffer that is no longer used."""
         with self._changed:
             self._lent -= len(buffer)
             self._idle.append(buffer)

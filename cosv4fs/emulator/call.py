@@ -1,4 +1,4 @@
-"""A request: its head, and what the server, the faults and the log need to know of it, whatever its protocol."""
+"""A request, independent of its protocol: what the server, the faults and the log need of it."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Head:
     @property
     def keep_alive(self) -> bool:
         """Whether the client wants to keep the connection."""
-        wish = self.headers.get("connection", "").lower()
-        return "close" not in wish and (self.version != "HTTP/1.0" or "keep-alive" in wish)
+        wanted = self.headers.get("connection", "").lower()
+        return "close" not in wanted and (self.version != "HTTP/1.0" or "keep-alive" in wanted)
 
     def split_target(self) -> tuple[str, str]:
         """Return the raw path and the raw query of the target."""
@@ -69,7 +69,7 @@ class Call:
     request_id : str
         The id of its reply.
     stopping : threading.Event
-        Set when the service stops: nobody should wait any longer.
+        Set when the service stops: waits should end.
     restart : callable
         Restarts the service soon, from a thread of its own.
     op : str
@@ -112,7 +112,7 @@ class Call:
 
 
 def load_json(text: str | bytes, most: int = _MOST_CONTAINERS) -> Any:
-    """Return what a JSON text says.
+    """Parse a JSON text of a client.
 
     Parameters
     ----------

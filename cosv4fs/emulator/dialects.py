@@ -1,7 +1,7 @@
 """The disputed points of the protocols, one switch each: `Dialect` for the JSON API, `CofferDialect` for CDCS.
 
 Nothing here was tried against the live service. Where the documentation is silent or contradicts itself
-(cos.md#disputed, cdcs.md#disputed), the emulator follows the default, and a test can ask for another variant: a client
+(cos.md#disputed, cdcs.md#disputed), the emulator follows the default, and a test can choose another variant: a client
 has to work with all of them. A new switch is a field with its values, the default first, and a docstring that says what
 each value does and where the evidence is; the code that does it reads ``dialect.<name>``.
 """
@@ -129,12 +129,12 @@ class Dialect(Switches):
     listover: Literal["finished", "more"] = "finished"
     """``listover`` is true on the last page; or while there are more (cos.md#listover)."""
     last_context: Literal["empty", "kept", "next"] = "empty"
-    """``context`` of the last page is empty; or the one that the page was asked with; or a new one, as that of any
+    """``context`` of the last page is empty; or the one of the request; or a new one, as that of any
     other page, behind which there is nothing (cos.md#listover)."""
     dir_slash: bool = False
     """Names of directories in a list end with a slash (cos.md#list)."""
     short_pages: bool = False
-    """A page holds one entry less than was asked for (never less than one) (cos.md#list)."""
+    """A page holds one entry less than requested (never less than one) (cos.md#list)."""
     file_names: Literal["any", "strict"] = "any"
     r"""The characters ``? * : | \ < > "`` are allowed in file names; or refused with −180. They are always refused in
     directory names (cos.md#file-names)."""
@@ -190,7 +190,7 @@ class Dialect(Switches):
     (cos.md#resource-path)."""
     v1_reinit: Literal["new", "matching"] = "new"
     """A control request without a session, at an unfinished upload of the same sha and size, begins anew; or answers
-    the session that there is, with the offset to go on from (cos.md#v3)."""
+    the existing session, with the offset to continue from (cos.md#v3)."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class CofferDialect(Switches):
     """``NextMarker`` of a page with more behind it: its last key; or ``""``, as in one sample (cdcs.md#next-marker)."""
     listing_lag: int | None = None
     """From how many listings of its coffer, counted by their first pages, a new object is missing;
-    ``CofferEmulator.settle`` ends that. None: it is there at once (cdcs.md#get-coffer)."""
+    ``CofferEmulator.settle`` ends that. None: it is listed at once (cdcs.md#get-coffer)."""
     coffer_names: Literal["short", "long"] = "short"
     """A coffer's name without the account's number: 1 to 35 of digits, ``a`` to ``z`` and hyphen; or 2 to 50 of ASCII
     letters, digits and other printable signs but the slash (cdcs.md#names)."""
@@ -265,7 +265,7 @@ class CofferDialect(Switches):
     complete_whitespace: bool = False
     """CompleteMultipartUpload answers 200 in chunks, with blanks in front of its JSON (cdcs.md#complete)."""
     complete_errors: Literal["status", "late"] = "status"
-    """What is wrong with the parts is told by the status; or within a 200, after such blanks (cdcs.md#late-failure)."""
+    """Invalid parts are reported by the status; or within a 200, after such blanks (cdcs.md#late-failure)."""
     second_complete: Literal["MultipartAlreadyCompleted", "NoSuchUpload"] = "MultipartAlreadyCompleted"
     """The code for an upload that is completed again (cdcs.md#emulator)."""
     missing_upload: Literal["NoSuchUpload", "MultipartNotExists"] = "NoSuchUpload"

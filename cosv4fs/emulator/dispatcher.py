@@ -28,7 +28,7 @@ class Dispatcher(Generic[AnyCall]):
     api : Api
         The protocol with its account.
     faults : Faults
-        What goes wrong.
+        The ordered faults.
     log : RequestLog
         Where requests are recorded.
     restart : callable
@@ -106,8 +106,8 @@ class Dispatcher(Generic[AnyCall]):
             reply = self.api.run(call)
         self.api.decorate(call, reply)
         for action in actions:
-            answer, reply = reply, action.after(call, reply)
-            if reply is not answer:
+            earlier, reply = reply, action.after(call, reply)
+            if reply is not earlier:
                 self.api.decorate(call, reply)
         return reply
 

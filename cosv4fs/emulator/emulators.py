@@ -77,12 +77,12 @@ class LocalService(abc.ABC):
     listener : callable, optional
         Called with every `RequestRecord`.
     keep_requests : int
-        How many of the latest requests are kept to be looked at; about 1.2 KB each.
+        How many records of the latest requests are kept; about 1.2 KB each.
 
     Attributes
     ----------
     faults : Faults
-        What shall go wrong.
+        What goes wrong, on order.
     clock_offset : float
         Seconds by which the service's clock is ahead; may be changed at any time.
     """

@@ -1,4 +1,4 @@
-"""The root folder of a local service: whose it is, and that one service alone works on it.
+"""The root folder of a local service: checked for files of others, and locked for one service.
 
 A service removes what it had not finished before it was killed. So it starts only on a folder that it made itself,
 with the database that belongs to the contents there; everything else is an error, and changes nothing.
@@ -30,12 +30,12 @@ _BLOB = re.compile(r"[0-9a-f]{32}")
 
 
 def is_blob(name: str) -> bool:
-    """Return whether a content can have this name."""
+    """Return whether this can be the name of a blob."""
     return _BLOB.fullmatch(name) is not None
 
 
 def check_folder(root: Path) -> None:
-    """Refuse a folder that is not a service's, or no longer whole; nothing is changed.
+    """Refuse a folder that is not a service's, or incomplete; nothing is changed.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def check_folder(root: Path) -> None:
 
 
 def lost(root: Path, what: str) -> EmulatorError:
-    """Return the error of contents that do not go with their database, with what can be done."""
+    """Return the error of blobs without their database, with what can be done."""
     return EmulatorError(
         f"{what}, but there are contents in {root / BLOBS}: put the right database back, with {DATABASE}-wal if there"
         f" is one, or move the folder {root} away to begin anew; nothing was changed"

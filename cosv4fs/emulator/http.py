@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 LARGEST_BODY = 24 * 1024 * 1024
-"""Bytes of a body that are taken in: the largest upload and room for its form."""
+"""The largest body in bytes: the largest upload and room for its form."""
 
 _LONGEST_HEAD = 65536
 LARGEST_DRAINED = 256 * 1024 * 1024
-"""Bytes of a refused body that are read, so that the client, busy sending, gets to read the answer."""
+"""Bytes of a refused body that are read, so that the client, still sending, gets to read the reply."""
 
 SMALL_BODY = 16 * 1024
 """Bytes of a body that are read before its signature is checked; every connection has room for them."""
@@ -55,7 +55,7 @@ class BadHeadError(Exception):
     Parameters
     ----------
     status : int
-        What to answer before the connection is closed.
+        The HTTP status of the reply before the connection is closed.
     """
 
     def __init__(self, status: int = 400) -> None:
@@ -118,7 +118,7 @@ class HttpServer(ThreadingHTTPServer):
         _earlier_ports.add(self.server_port)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Let a connection in, or reset it."""
+        """Accept a connection, or reset it."""
         accepted = self.accept() and self._slots.acquire(blocking=False)
         if not accepted:
             request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -140,14 +140,14 @@ class HttpServer(ThreadingHTTPServer):
             self._slots.release()
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection: with a reset, if that was ordered, which must not begin with an orderly end."""
+        """Close a connection; one to be reset must not be shut down first."""
         with contextlib.suppress(OSError):
             if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) != _RESET:
                 request.shutdown(socket.SHUT_WR)
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report no clients that go away."""
+        """Report no clients that disconnect."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -232,7 +232,7 @@ class Connection(StreamRequestHandler):
         head : Head
             As received.
         most : int
-            Bytes that are taken in.
+            The largest accepted length in bytes.
 
         Raises
         ------
@@ -244,7 +244,7 @@ class Connection(StreamRequestHandler):
         length = read_length(head)
         if length > most:
             if not self._continue and length <= LARGEST_DRAINED:
-                self._skip(length)  # so that the client, busy sending, gets to read the answer
+                self._skip(length)  # so that the client, still sending, gets to read the reply
             raise BadHeadError(413)
         self._make_room(length)
         self._go_on()
@@ -259,7 +259,7 @@ class Connection(StreamRequestHandler):
         -------
         int or None
             None when it was left on the connection, which then cannot be used again: it is very long, or its client
-            waits to be told whether to send it.
+            waits for ``100 Continue``.
 
         Raises
         ------
@@ -287,8 +287,8 @@ class Connection(StreamRequestHandler):
             self.buffer, self._lent = bytearray(), None
 
     def _fill(self, room: memoryview) -> None:
-        # What came with the head is in the stream's buffer; the kernel gathers the rest in one call, without a fight
-        # for the interpreter after every packet.
+        # What came with the head is in the stream's buffer; the kernel collects the rest in one call, which takes the
+        # interpreter lock once, not after every packet.
         count = cast("BufferedReader", self.rfile).readinto1(room) if room else 0
         rest = room[count:]
         while count and rest:
@@ -319,12 +319,12 @@ class Connection(StreamRequestHandler):
             length -= len(block)
 
     def preview(self) -> bytes:
-        """Return what has come of a body so far, at least its first packet, without taking it."""
+        """Return the bytes of a body received so far, at least its first packet, without consuming them."""
         self._go_on()
         return cast("BufferedReader", self.rfile).peek()
 
     def beginning(self) -> bytes:
-        """Return what `preview` does; nothing where the client waits to be told whether to send the body."""
+        """Return what `preview` does; nothing where the client waits for ``100 Continue``."""
         return b"" if self._continue else self.preview()
 
     def read_part(self, count: int) -> int:
@@ -349,7 +349,7 @@ class Connection(StreamRequestHandler):
         reply : Reply
             What is sent; its file is closed.
         headers : list of pairs
-            What the service puts into every answer; the reply's own headers follow.
+            The headers of every reply of the service; the reply's own headers follow.
         now : float
             Unix seconds, for the header.
         with_body : bool
@@ -407,7 +407,7 @@ class Connection(StreamRequestHandler):
 
 
 def read_length(head: Head) -> int:
-    """Return the length of the body that follows a head; raise `BadHeadError` when it cannot be told."""
+    """Return the length of the body that follows a head; raise `BadHeadError` when it is unknown."""
     if "transfer-encoding" in head.headers:
         raise BadHeadError(411)
     text = head.headers.get("content-length", "0")

@@ -1,4 +1,4 @@
-"""What not every operating system has: each function uses the fast or exact way where it exists, else another."""
+"""Modules and functions that some operating systems lack, each with a fallback."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from io import FileIO
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-"""Flags of `os.open` for reading a content."""
+"""Flags of `os.open` for reading a blob."""
 
 WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Flags of `os.open` for writing a content; a link in its place is not followed."""
+"""Flags of `os.open` for writing a blob; links are not followed."""
 
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 """Flags of `os.open` for a lock file."""
 
 _BLIND_WAIT = 0.2
-"""Seconds that sent bytes get to arrive where the system does not say how many are unsent."""
+"""Seconds to wait for sent bytes where the system does not tell how many are unsent."""
 
 
 def lock_file(file: FileIO) -> None:
@@ -85,7 +85,7 @@ def send_file(target: socket.socket, descriptor: int, offset: int, count: int) -
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder survive a loss of power, where folders can be opened for that."""
+    """Sync the names in a folder to disk, where the system can do that."""
     with contextlib.suppress(PermissionError):  # Windows opens no folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -95,7 +95,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def set_receive_timeout(connection: socket.socket, seconds: float) -> None:
-    """Have the kernel end a read that waits so long; the socket stays a blocking one, which is faster."""
+    """Set a timeout for reads in the kernel; the socket stays blocking, which is faster."""
     milliseconds = int(seconds * 1000)
     packed = struct.pack("ll", milliseconds // 1000, milliseconds % 1000 * 1000)
     value = struct.pack("L", milliseconds) if sys.platform == "win32" else packed

@@ -1,4 +1,4 @@
-"""Pytest fixtures: an emulator for every test that asks for one.
+"""Pytest fixtures: an emulator for every test that uses one.
 
 Options for `Emulator` come from the fixture ``cosv4_emulator_options``, which a project may override, and from an
 indirect parameter:

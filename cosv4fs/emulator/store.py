@@ -1,7 +1,7 @@
-"""What is kept on disk: one SQLite database for names and unfinished uploads, one file per content.
+"""What is stored on disk: one SQLite database for names and unfinished uploads, one file per blob.
 
-Contents have generated names, so that no path of a request can leave the root folder. A content is written under a
-temporary name and renamed before the transaction that refers to it is committed; a content of this database that no
+Blobs have generated names, so that no path of a request can leave the root folder. A blob is written under a
+temporary name and renamed before the transaction that refers to it is committed; a blob of this database that no
 row refers to is an orphan, and is removed at the next start.
 """
 
@@ -42,7 +42,7 @@ class Schema:
     tables : str
         SQL that makes the tables.
     blobs : str
-        SQL that selects the name of every content to which a row refers.
+        SQL that selects the name of every blob to which a row refers.
     """
 
     tables: str
@@ -51,14 +51,14 @@ class Schema:
 
 @dataclass
 class Transaction:
-    """The database within one transaction, and the contents that come and go with it.
+    """The database within one transaction, and the blobs that come and go with it.
 
     Parameters
     ----------
     db : sqlite3.Connection
         The database.
     added, freed : list of str
-        Contents to remove when the transaction fails, and when it is committed.
+        Blobs to remove when the transaction fails, and when it is committed.
     """
 
     db: sqlite3.Connection
@@ -70,11 +70,11 @@ class Transaction:
         return self.db.execute(sql, values)
 
     def add(self, blob: str) -> None:
-        """Remove a new content if the transaction fails."""
+        """Remove a new blob if the transaction fails."""
         self.added.append(blob)
 
     def free(self, blob: str | None) -> None:
-        """Remove a content once the transaction is committed; None is no content."""
+        """Remove a blob once the transaction is committed; None is ignored."""
         if blob is not None:
             self.freed.append(blob)
 
@@ -111,7 +111,7 @@ class Store:
         self._mutex = threading.RLock()
         try:
             check_folder(root)
-            # what is made here is for this user alone; a folder that is there stays as open as it is
+            # a new folder is for this user alone; an existing one keeps its permissions
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = take_lock(root)
         except OSError as error:
@@ -154,7 +154,7 @@ class Store:
         return db
 
     def _read_identity(self) -> str:
-        """Return what the names of all contents of this database begin with; other contents are not its own."""
+        """Return the prefix of the names of this database's blobs; other blobs are not its own."""
         [identity] = self._db.execute("PRAGMA user_version").fetchone()
         if not identity:
             identity = secrets.randbelow(2**31 - 1) + 1
@@ -162,7 +162,7 @@ class Store:
         return f"{identity:08x}"
 
     def _remove_orphans(self) -> None:
-        """Remove contents that a killed process had not finished, or not yet removed.
+        """Remove blobs that a killed process had not completed, or not yet removed.
 
         Raises
         ------
@@ -173,9 +173,9 @@ class Store:
         unknown = [name for name in own_files(self.root) if name not in known]
         if not unknown:
             return
-        strange = next((name for name in unknown if is_blob(name) and not name.startswith(self._identity)), None)
-        if strange is not None:
-            raise lost(self.root, f"the database {self.root / DATABASE} does not know the content {strange}")
+        foreign = next((name for name in unknown if is_blob(name) and not name.startswith(self._identity)), None)
+        if foreign is not None:
+            raise lost(self.root, f"the database {self.root / DATABASE} does not know the content {foreign}")
         found = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
         if found != ["ok"] or not all(map(is_blob, known)):
             raise lost(self.root, f"the database {self.root / DATABASE} is damaged ({found[0]})")
@@ -187,25 +187,25 @@ class Store:
         return self._identity + secrets.token_hex(12)
 
     def close(self) -> None:
-        """Close the database and let go of the folder."""
+        """Close the database and unlock the folder."""
         with self._mutex:
             self._db.close()
             self._lock.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the database for reading; nobody writes meanwhile."""
+        """Yield the database for reading; nothing is written meanwhile."""
         with self._mutex:
             yield self._db
 
     @contextlib.contextmanager
     def writing(self, *added: str) -> Iterator[Transaction]:
-        """Give the database for one transaction: committed at the end of the block, undone by an exception.
+        """Yield a transaction on the database: committed at the end of the block, undone by an exception.
 
         Parameters
         ----------
         added : str
-            New contents to which the transaction will refer; they are removed when it fails.
+            New blobs to which the transaction will refer; they are removed when it fails.
         """
         transaction = Transaction(self._db, list(added))
         unused = transaction.added
@@ -225,11 +225,11 @@ class Store:
             self.remove_blobs(*unused)
 
     def blob_path(self, blob: str) -> Path:
-        """Return the file of a content."""
+        """Return the file of a blob."""
         return self._blobs / blob
 
     def new_blob(self, content: bytes | memoryview = b"") -> str:
-        """Write a new content and return its name; no row refers to it yet."""
+        """Write a new blob and return its name; no row refers to it yet."""
         blob = self._new_name()
         temporary = self._blobs / f"{blob}.part"
         try:
@@ -243,11 +243,11 @@ class Store:
         return blob
 
     def open_blob(self) -> BlobWriter:
-        """Begin a new content of a size that is not known yet."""
+        """Begin a new blob of unknown size."""
         return BlobWriter(self)
 
     def join_blobs(self, blobs: Iterable[str]) -> str:
-        """Write a new content that is one content after the other, and return its name."""
+        """Concatenate blobs into a new one, and return its name."""
         with self.open_blob() as joined:
             for blob in blobs:
                 with self.blob_path(blob).open("rb", buffering=0) as file:
@@ -256,14 +256,14 @@ class Store:
             return joined.publish()
 
     def copy_blob(self, blob: str) -> str:
-        """Give a content a second name, which lives on its own: contents never change once they are published."""
+        """Return a second name of a blob, independent of the first: published blobs never change."""
         copy = self._new_name()
         os.link(self._blobs / blob, self._blobs / copy)
         self._sync_folder()
         return copy
 
     def write_blob(self, blob: str, content: memoryview, offset: int) -> bool:
-        """Write into the content of an unfinished upload; False when it is gone."""
+        """Write into the blob of an unfinished upload; False when it is gone."""
         try:
             descriptor = os.open(self._blobs / blob, WRITE_FLAGS)
         except FileNotFoundError:
@@ -275,11 +275,11 @@ class Store:
         return True
 
     def resize_blob(self, blob: str, size: int) -> None:
-        """Cut or extend the content of an unfinished upload."""
+        """Truncate or extend the blob of an unfinished upload."""
         os.truncate(self._blobs / blob, size)
 
     def remove_blobs(self, *blobs: str) -> None:
-        """Remove contents to which no row refers any more; open downloads of them go on."""
+        """Remove blobs to which no row refers any more; open downloads of them continue."""
         for blob in blobs:
             with contextlib.suppress(PermissionError):  # Windows keeps open files: the next start removes it
                 self.blob_path(blob).unlink(missing_ok=True)
@@ -302,7 +302,7 @@ class Store:
 
 
 class BlobWriter:
-    """A content that is being written piece by piece; as a context manager it leaves nothing when it is given up.
+    """A blob that is written piece by piece; as a context manager it removes what was not published.
 
     Parameters
     ----------
@@ -329,7 +329,7 @@ class BlobWriter:
         self.size += len(block)
 
     def publish(self) -> str:
-        """Make it a content and return its name; no row refers to it yet."""
+        """Publish it and return its name; no row refers to it yet."""
         if disk_full.get():
             raise _no_room()
         self._close()

@@ -1,11 +1,13 @@
 """A small client of the tests' own: it shares nothing with the package's client nor with the emulator."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
 import itertools
 import json
+import socket
 from urllib.parse import quote, urlsplit
 
 APPID = "1250000000"
@@ -87,8 +89,19 @@ def exchange(emulator, method, target, *, body=None, headers=None):
         connection.close()
 
 
+def send_bytes(emulator, data):
+    """Send bytes, close the sending side, and return everything that comes back."""
+    address = ("127.0.0.1", emulator.port)
+    with socket.create_connection(address, timeout=20) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as stream:
+            return stream.read()
+    return b""
+
+
 class Client:
-    """Speaks to an emulator, one connection per request."""
+    """Calls an emulator, one connection per request."""
 
     def __init__(self, emulator, bucket="b"):
         self.emulator = emulator

@@ -41,7 +41,7 @@ def authorization(
 
 
 class Coffers:
-    """Speaks to an emulator of coffers, one connection per request."""
+    """Calls an emulator of coffers, one connection per request."""
 
     def __init__(self, emulator, coffer=COFFER, **identity):
         self.emulator = emulator

@@ -298,16 +298,3 @@ def test_the_exact_name_of_the_upload_id(coffers):
     upload = coffers.begin("f")
     assert coffers.of_object("GET", "f", {"UploadId": upload}).code == "ObjectNotExists"
     assert coffers.parts("f", upload).status == 200
-
-
-@pytest.mark.parametrize(
-    "values", [{"booleans": "maybe"}, {"listing_lag": 0}, {"smallest_part": None}, {"listing_lag": 1.5}]
-)
-def test_values_that_are_none(values):
-    with pytest.raises(ValueError, match="dialect switch"):
-        CofferDialect(**values)
-
-
-def test_settings():
-    dialect = CofferDialect.parse(["listing-lag=2", "open_ranges=ignore", "complete_whitespace=true"])
-    assert dialect == CofferDialect(listing_lag=2, open_ranges="ignore", complete_whitespace=True)

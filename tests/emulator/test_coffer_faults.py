@@ -40,7 +40,7 @@ def test_an_error_within_a_200(coffers):
     assert coffers.head("f").status == 404
 
 
-def test_a_disk_that_fails_while_a_body_comes(coffers, monkeypatch):
+def test_the_disk_fails_while_a_body_is_received(coffers, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -72,7 +72,7 @@ def test_large_bodies_are_never_in_memory(coffers):
     assert coffers.emulator.requests[0].bytes_in == len(content)
 
 
-def test_a_blank_before_the_json_can_be_held_up(make_coffers):
+def test_a_reply_can_stall_after_its_blanks(make_coffers):
     """The 200 comes at once, and the outcome only when it is released."""
     coffers = make_coffers(dialect=CofferDialect(complete_whitespace=True))
     upload = coffers.begin("f")

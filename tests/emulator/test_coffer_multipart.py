@@ -250,7 +250,7 @@ def test_two_simple_uploads_at_once(coffers):
     assert coffers.put("f").code == "ObjectAlreadyExistsOwnedByYou"
 
 
-def test_an_upload_that_ends_while_a_part_comes(small):
+def test_an_upload_that_ends_while_a_part_is_received(small):
     upload = small.begin("f")
     stall = faults.Stall()
     small.emulator.faults.add(op="UploadPart", action=stall)

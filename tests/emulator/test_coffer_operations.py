@@ -1,4 +1,4 @@
-"""Coffers and objects: what every operation answers, and what can never happen to an object."""
+"""Coffers and objects: every operation, and that objects are never changed."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def put_lifecycle(coffers, body, **more):
     return coffers.of_coffer("PUT", {"lifecycle": None}, body=content, headers={"Content-MD5": md5(content)}, **more)
 
 
-def test_coffers_come_and_go(coffers):
+def test_coffers_are_made_and_removed(coffers):
     name = "second-1250000000"
     answer = coffers.make(name)
     assert (answer.status, answer.body) == (200, b"")
@@ -47,7 +47,7 @@ def test_coffers_come_and_go(coffers):
     assert coffers.make(name).status == 200
 
 
-def test_a_coffer_with_something_in_it_stays(coffers):
+def test_only_empty_coffers_are_removed(coffers):
     coffers.put("f")
     assert coffers.of_coffer("DELETE").code == "CofferNotEmpty"
     coffers.make("second-1250000000")
@@ -95,7 +95,7 @@ def test_bad_coffers(coffers, fields):
     assert coffers.make("second-1250000000", **fields).code == "InvalidArgument"
 
 
-def test_what_a_coffer_says_of_itself(coffers):
+def test_the_settings_of_a_coffer(coffers):
     fields = {"Locations": {"Location": ["ap-x", "ap-y"]}, "EncryptType": 2, "KeyId": "k", "KeyRegion": "ap-x"}
     assert coffers.make("second-1250000000", **fields).status == 200
     answer = coffers.of_coffer("GET", coffer="second-1250000000")
@@ -147,7 +147,7 @@ def test_an_object_is_written_once(coffers, clock):
         ("PUT", {"uploads": None}, {}),
     ],
 )
-def test_what_objects_have_not(coffers, method, query, headers):
+def test_unsupported_operations_on_objects(coffers, method, query, headers):
     coffers.put("f", b"kept")
     answer = coffers.of_object(method, "f", query, headers=headers, body=b"x" if method != "GET" else None)
     assert (answer.status, answer.code) == (405, "MethodNotAllowed")
@@ -166,12 +166,12 @@ def test_what_objects_have_not(coffers, method, query, headers):
         ("POST", {"policy": None}),
     ],
 )
-def test_what_coffers_have_not(coffers, method, query):
+def test_unsupported_operations_on_coffers(coffers, method, query):
     assert coffers.of_coffer(method, query).status == 405
     assert coffers.call("PUT", "/").status == coffers.call("GET", "//f").status == 405
 
 
-def test_the_shape_of_refusals(coffers):
+def test_the_body_of_errors(coffers):
     answer = coffers.get("nothing here")
     error = json.loads(answer.body)
     assert (answer.status, error["Code"]) == (404, "ObjectNotExists")
@@ -383,7 +383,7 @@ def test_policies(coffers):
     for policy in (POLICY, small):
         assert coffers.of_coffer("PUT", {"policy": None}, body=policy).status == 200
         assert coffers.of_coffer("GET", {"policy": None}).json == policy
-    assert coffers.put("f").status == 200  # the owner may do everything, and nobody else is known
+    assert coffers.put("f").status == 200  # the owner may do everything
     answer = coffers.of_coffer("DELETE", {"policy": None})
     assert (answer.status, answer.body) == (200, b"")
     assert coffers.of_coffer("GET", {"policy": None}).json["Statement"] == []

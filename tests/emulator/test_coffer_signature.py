@@ -117,7 +117,7 @@ def test_vectors(name):
     assert sign(key, time, Signed(method, path + "x", tuple(params), tuple(headers))) != expected
 
 
-def test_the_key_and_the_digest_of_the_record():
+def test_the_key_and_the_digest_of_the_documentation():
     assert sign_key(IDENTITY["secret_key"], KEY_TIME) == "0b1564680587f5c5a5c6d620532dd51772977205"
     method, path, params, headers, _, _ = VECTORS["V1"]
     text = Signed(method, path, tuple(params), tuple(headers)).text()
@@ -246,7 +246,7 @@ def test_host_forms(make_coffers):
             assert coffers.raw("GET", f"/{COFFER}", headers=headers).status == expected
 
 
-def test_any_host_will_do(coffers):
+def test_any_host_is_accepted(coffers):
     for host in (TIANJIN, SERVICE, "examplecoffer-1250000000.example.com:80"):
         assert coffers.of_coffer("GET", host=host).status == 200
 
@@ -269,7 +269,7 @@ def test_the_clock_of_the_service(coffers):
 
 
 def test_the_vendors_signer(make_coffers):
-    """`CosS3Auth` of the vendor's SDK signs for coffers when it is told that the coffer is a part of the key."""
+    """`CosS3Auth` of the vendor's SDK signs for coffers when the coffer is passed as part of the key."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sdk = pytest.importorskip("qcloud_cos")

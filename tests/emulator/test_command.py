@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cosv4fs.emulator import Dialect, Emulator
+from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 from cosv4fs.emulator.__main__ import main
 
 from .client import SECRET_ID, SECRET_KEY, Client, sign
@@ -139,24 +139,30 @@ def test_dialect_settings():
         ["parents=virtual", "session-ttl=1.5", "serial_upload=true", "exists_code=-177", "max_name=none"]
     )
     assert dialect == Dialect(parents="virtual", session_ttl=1.5, serial_upload=True, exists_code=-177)
+    coffers = CofferDialect.parse(["listing-lag=2", "open_ranges=ignore", "complete_whitespace=true"])
+    assert coffers == CofferDialect(listing_lag=2, open_ranges="ignore", complete_whitespace=True)
     assert Dialect.choices()["bad_range"] == ("416", "200")
     assert all(values[0] == getattr(Dialect(), name) for name, values in Dialect.choices().items())
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("dialect", "values"),
     [
-        {"parents": "x"},
-        {"serial_upload": 1},
-        {"slice_size": 0},
-        {"slice_size": 1.5},
-        {"slice_size": True},
-        {"max_list": 200},
+        (Dialect, {"parents": "x"}),
+        (Dialect, {"serial_upload": 1}),
+        (Dialect, {"slice_size": 0}),
+        (Dialect, {"slice_size": 1.5}),
+        (Dialect, {"slice_size": True}),
+        (Dialect, {"max_list": 200}),
+        (CofferDialect, {"booleans": "maybe"}),
+        (CofferDialect, {"listing_lag": 0}),
+        (CofferDialect, {"listing_lag": 1.5}),
+        (CofferDialect, {"smallest_part": None}),
     ],
 )
-def test_dialect_refuses_invalid_values(values):
+def test_dialect_refuses_invalid_values(dialect, values):
     with pytest.raises(ValueError, match="dialect switch"):
-        Dialect(**values)
+        dialect(**values)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_head(filled):
     assert filled.emulator.count()["head"] == 2
 
 
-def test_nothing_there(filled):
+def test_missing_files(filled):
     for path in ("/nothing", "/d", "/d/", "/", "/d/f/"):
         answer = filled.download(path)
         assert (answer.status, answer.code) == (404, 6101)
@@ -140,7 +140,7 @@ def test_dialects(make_emulator):
     assert (answer.status, answer.body) == (200, b"0123")
 
 
-def test_a_download_goes_on_when_the_file_is_replaced(client):
+def test_a_download_continues_when_the_file_is_replaced(client):
     content = bytes(20 * 1024 * 1024)
     client.upload("/f", content)
     sock = socket.create_connection(("127.0.0.1", client.emulator.port), timeout=20)

@@ -226,7 +226,7 @@ def test_http_errors(emulator, client, status, kind, content_type, text):
 
 
 @pytest.mark.parametrize("code", [-94, -5983, -96])
-def test_right_requests_refused(emulator, client, code):
+def test_refusals_of_slices(emulator, client, code):
     session = client.begin("/f", 4).data["session"]
     emulator.faults.add(op="upload_slice_data", action=faults.Refuse(code))
     assert client.piece("/f", session, 0, b"0123").code == code
@@ -279,7 +279,7 @@ def test_disk_full(emulator, client, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_no_room_in_truth(emulator, client, monkeypatch):
+def test_a_disk_that_is_really_full(emulator, client, monkeypatch):
     """The same answer comes from a disk that is really full."""
     import os
 

@@ -76,7 +76,7 @@ def test_folders_of_others_are_refused(kind, tmp_path, name):
     assert refused(kind, tmp_path, f"has files of others, such as {name.partition('/')[0]}: name an empty") == before
 
 
-def test_new_and_empty_folders_are_taken(kind, tmp_path):
+def test_new_and_empty_folders_are_accepted(kind, tmp_path):
     (tmp_path / "empty").mkdir()
     # killed before it had a database
     (tmp_path / "begun" / "blobs").mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_new_and_empty_folders_are_taken(kind, tmp_path):
         assert len(list((tmp_path / name / "blobs").iterdir())) == 2
 
 
-def test_what_others_put_beside_its_files_is_left_alone(kind, root, tmp_path):
+def test_files_of_others_are_left_alone(kind, root, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "victim").write_bytes(b"precious")
     (root / "notes.txt").write_bytes(b"precious")
@@ -185,7 +185,7 @@ def test_the_other_service_is_refused(kind, root):
     refused(KINDS[1 - KINDS.index(kind)], root, "made by another program, service or version")
 
 
-def test_folders_of_the_first_version_are_taken(kind, root):
+def test_folders_of_the_first_version_are_accepted(kind, root):
     base = sqlite3.connect(root / "emulator.sqlite")
     table = "objects" if kind == "coffers" else "nodes"
     base.execute("PRAGMA user_version = 0")
@@ -226,7 +226,7 @@ def test_an_empty_name_is_no_folder(kind, tmp_path, monkeypatch, capsys):
     assert below(tmp_path) == {}
 
 
-def test_the_command_says_why_it_does_not_start(tmp_path):
+def test_the_command_reports_why_it_does_not_start(tmp_path):
     (tmp_path / "cache" / "blobs").mkdir(parents=True)
     (tmp_path / "cache" / "blobs" / "weights.bin").write_bytes(b"precious")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

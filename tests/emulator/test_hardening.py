@@ -1,7 +1,9 @@
-"""What must hold whatever comes: no fault of the server, no open door, no timing, no lost slice."""
+"""What holds for every request: no error of the server, loopback only, constant-time comparison, no lost slice."""
 
+import base64
 import hashlib
 import hmac
+import json
 import random
 import socket
 import threading
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from cosv4fs.emulator import Dialect, Emulator
 
-from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, sign
+from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, send_bytes, sign
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +26,41 @@ def one_emulator():
         yield emulator
 
 
-def answer(emulator, data):
-    """Return the status of the first answer to raw bytes, None when there was none."""
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=20) as sock:
-        sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
-        with sock.makefile("rb") as stream:
-            try:
-                line = stream.readline()
-            except ConnectionError:
-                return None
+def status_of(emulator, data):
+    """Return the status of the first reply to raw bytes, None when there was none."""
+    line = send_bytes(emulator, data).partition(b"\r\n")[0]
     return int(line.split()[1]) if line else None
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET /" + b"x" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 70000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: x\r\n" % i for i in range(300)) + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (b"\x00\x01\x02", None),
+        (b"", None),
+        (b"GET / HTTP/1.1\r\nHost", None),
+        (b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", None),
+    ],
+)
+def test_heads_that_are_not_http(service, data, status):
+    reply = send_bytes(service.emulator, data)
+    if status is None:
+        assert reply == b"" or reply.startswith(b"HTTP/1.1 400 ")
+    else:
+        assert reply.startswith(f"HTTP/1.1 {status} ".encode())
+        body = json.loads(reply.partition(b"\r\n\r\n")[2])
+        assert body["code"] < 0 if service.kind == "buckets" else body["Code"] == "InvalidArgument"
+    assert service.put("f").ok
 
 
 ANY = st.binary(max_size=30).map(lambda data: data.replace(b"\n", b"").replace(b"\r", b""))
@@ -66,7 +92,7 @@ NAMES += [b"uploadparts", b"insertOnly", b"dest_fileid", b"to_over_write", b"cus
     host=st.sampled_from([b"x", f"b-{APPID}.cosgz.myqcloud.com".encode(), b"-1", b"[::1"]) | ANY,
     signed=st.booleans(),
 )
-def test_nothing_is_a_fault_of_the_server(one_emulator, method, path, op, query, headers, host, signed):
+def test_no_request_is_an_internal_error(one_emulator, method, path, op, query, headers, host, signed):
     target = f"/files/v2/{APPID}/b".encode() + path + b"?op=" + op
     target += b"".join(b"&" + name + b"=" + b"".join(value.split()) for name, value in query)
     if host.startswith(b"b-"):
@@ -74,15 +100,13 @@ def test_nothing_is_a_fault_of_the_server(one_emulator, method, path, op, query,
     lines = [method + b" " + target + b" HTTP/1.1", b"Host: " + host]
     lines += [b"Authorization: " + sign().encode()] if signed else []
     lines += [name + b": " + value for name, value in headers]
-    status = answer(one_emulator, b"\r\n".join([*lines, b"", b""]) + b"body")
+    status = status_of(one_emulator, b"\r\n".join([*lines, b"", b""]) + b"body")
     assert status is None or status < 500
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(fields=st.dictionaries(st.sampled_from("aketrfb"), st.text(max_size=12), max_size=7), tail=st.binary(max_size=5))
-def test_signatures_are_no_fault_of_the_server(one_emulator, fields, tail):
-    import base64
-
+def test_no_signature_is_an_internal_error(one_emulator, fields, tail):
     good = {"a": APPID, "k": SECRET_ID, "e": str(NOW + 600), "t": str(NOW), "r": "1", "f": "", "b": "b"}
     plain = "&".join(f"{name}={value}" for name, value in (good | fields).items()).encode() + tail
     digest = hmac.new(SECRET_KEY.encode(), plain, hashlib.sha1).digest()
@@ -99,14 +123,14 @@ def test_signatures_are_compared_in_constant_time(client, monkeypatch):
     assert compared == [len(SECRET_ID), 20]
 
 
-def test_it_listens_on_loopback_only():
-    with Emulator() as emulator:
-        assert emulator.host == "127.0.0.1"
-        assert emulator._server._http.socket.getsockname() == ("127.0.0.1", emulator.port)
-        others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-        for address in others - {"127.0.0.1"}:
-            with pytest.raises(OSError):
-                socket.create_connection((address, emulator.port), timeout=0.5).close()
+def test_it_listens_on_loopback_only(service):
+    emulator = service.emulator
+    assert emulator.host == "127.0.0.1"
+    assert emulator._server._http.socket.getsockname() == ("127.0.0.1", emulator.port)
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in others - {"127.0.0.1"}:
+        with pytest.raises(OSError):
+            socket.create_connection((address, emulator.port), timeout=0.5).close()
 
 
 def test_slices_in_any_order_at_once(make_emulator):

@@ -40,7 +40,7 @@ def test_stat_of_a_file(client, clock):
     }
 
 
-def test_upload_answers_where_it_is(client):
+def test_upload_returns_its_urls(client):
     assert client.upload("/d/f x", b"").data == {
         "access_url": f"http://b-{APPID}.file.myqcloud.com/d/f%20x",
         "resource_path": f"/{APPID}/b/d/f x",
@@ -279,7 +279,7 @@ def test_move_over_an_unfinished_upload_ends_it(client):
     assert client.download("/u").body == b"new"
 
 
-def test_unknown_places(client):
+def test_unknown_buckets(client):
     for target in ("/files/v2/1/b/x", f"/files/v2/{APPID}/nobody/x", "/files/v2/abc/b/"):
         answer = client.raw("GET", target + "?op=stat", headers={"Authorization": sign()})
         assert (answer.status, answer.headers["Content-Type"]) == (400, "application/xml")
@@ -303,7 +303,7 @@ def test_cors(client):
 @pytest.mark.parametrize(
     "path", ["/../../../../etc/passwd", "/..%2f..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/emulator.sqlite"]
 )
-def test_no_way_out_of_the_root(client, path):
+def test_paths_stay_within_the_root(client, path):
     for method in ("GET", "HEAD"):
         for host in (f"b-{APPID}.cosgz.myqcloud.com", "x"):
             target = path if host != "x" else f"/files/v2/{APPID}/b{path}"

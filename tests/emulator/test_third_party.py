@@ -26,7 +26,7 @@ def peer(make_emulator, monkeypatch):
     return client.CosBucket(int(APPID), SECRET_ID, SECRET_KEY, BUCKET)
 
 
-def test_a_life_of_files_and_folders(peer):
+def test_files_and_folders(peer):
     assert peer.create_folder("folder", biz_attr="x")["code"] == 0
     assert peer.create_folder("folder")["message"] == "ERROR_CMD_COS_PATH_CONFLICT"
     assert peer.stat_folder("folder")["data"]["biz_attr"] == "x"

@@ -154,7 +154,7 @@ def test_the_same_offset_again_overwrites(small):
     assert small.get("/f", "stat").data["sha"] == hashlib.sha1(b"012345").hexdigest()
 
 
-def test_finish_wants_everything(small):
+def test_finish_needs_all_slices(small):
     session = small.begin("/f", 10).data["session"]
     small.piece("/f", session, 0, b"0123")
     small.piece("/f", session, 8, b"89")
@@ -167,7 +167,7 @@ def test_finish_wants_everything(small):
     assert small.post("/f", "upload_slice_finish", session=session, fileSize=10).code == 0
 
 
-def test_a_session_that_is_taken_away_while_it_is_finished(small, monkeypatch):
+def test_a_session_removed_during_finish(small, monkeypatch):
     """It is unknown then, and not one whose slices are missing."""
     session = small.begin("/f", 4).data["session"]
     small.piece("/f", session, 0, b"0123")

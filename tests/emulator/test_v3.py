@@ -80,7 +80,7 @@ def send_all(client, path="/x", size=SMALL):
     return answer
 
 
-def test_the_sample_is_answered_as_the_page_shows(make_emulator):
+def test_the_sample_of_the_documentation(make_emulator):
     emulator = make_emulator(appid="10000202", buckets=("buckettest",))
     line, boundary = SAMPLE
     target, path = line.split()[1], "/foldertest/test_slice_upload.pptx"
@@ -163,14 +163,14 @@ def test_slices_may_come_in_any_order_where_the_service_says_so(make):
     assert old.download("/x").body == DATA
 
 
-def test_a_slice_that_came_before_may_be_refused(make):
+def test_a_repeated_slice_may_be_refused(make):
     old = make(v1_again="refuse")[0]
     session = begin(old)["session"]
     assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
     assert old.slice("/x", session, 0, DATA[:SMALL]).code == -4024
 
 
-def test_a_session_is_taken_up_where_it_was_left(old):
+def test_a_session_continues(old):
     session = begin(old)["session"]
     old.slice("/x", session, 0, DATA[:SMALL])
     taken = begin(old, session=session)
@@ -196,7 +196,7 @@ def test_known_content_is_stored_at_once(old):
     assert old.download("/y").body == DATA
 
 
-def test_wrong_content_is_refused_in_the_end(old):
+def test_wrong_content_is_refused_at_the_end(old):
     session = begin(old, sha="0" * 40)["session"]
     for offset in range(0, len(DATA), SMALL):
         answer = old.slice("/x", session, offset, DATA[offset : offset + SMALL])
@@ -219,7 +219,7 @@ def test_content_needs_session_and_offset(old):
     assert old.slice("/x", begun["session"], SMALL * 100, DATA[:SMALL]).code == -5991
 
 
-def test_generations_share_files_but_no_sessions(make):
+def test_v3_and_v4_share_files_but_no_sessions(make):
     old, new = make()
     old.upload("/dir/a", b"a")
     new.upload("/dir/b", b"b")
@@ -269,7 +269,7 @@ def test_status(make, reading):
     assert new.get("/x", "stat").data["filelen"] == 7
 
 
-def test_update_knows_one_attribute(make):
+def test_update_changes_one_attribute(make):
     old, new = make()
     old.upload("/x", b"x")
     assert old.post("/x", "update", carrier="json", biz_attr="b", authority="eWRPrivate").code == 0
@@ -278,7 +278,7 @@ def test_update_knows_one_attribute(make):
 
 
 @pytest.mark.parametrize("op", ["copy", "upload_slice_init", "upload_slice_list"])
-def test_what_there_is_not(old, op):
+def test_missing_files(old, op):
     assert old.post("/x", op).code == -299
 
 
@@ -302,15 +302,15 @@ def test_downloads_under_the_url_of_the_api(old):
     assert (answer.body, answer.headers["Content-Type"]) == (b"content", "application/octet-stream")
 
 
-def test_a_form_that_nobody_knows_is_refused(old):
+def test_unknown_operations_are_refused(old):
     body, kind = form({"op": "upload_slice_finish"})
     headers = {"Authorization": sign(), "Content-Type": kind}
     assert old.raw("POST", old.target("/x"), body=body, headers=headers).code == -299
 
 
 @pytest.mark.parametrize("by", [-7, 7])
-def test_faults_meet_the_reply_as_it_is_sent(old, by):
-    """A length that is wrong by so much is so of the body without its request id."""
+def test_faults_apply_to_the_reply_as_sent(old, by):
+    """The length is wrong relative to the body without its request id."""
     body = old.get("/", "stat").body
     old.emulator.faults.add(op="stat", action=faults.WrongLength(by))
     with socket.create_connection(("127.0.0.1", urlsplit(old.emulator.endpoint).port), timeout=20) as wire:
@@ -323,13 +323,13 @@ def test_faults_meet_the_reply_as_it_is_sent(old, by):
     assert {b"Server: nginx", f"Content-Length: {len(body) + by}".encode()} < set(head.split(b"\r\n"))
 
 
-def test_the_page_of_another_machine_has_the_looks_too(old):
+def test_pages_of_a_gateway_are_decorated(old):
     old.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
     answer = old.get("/", "stat")
     assert (answer.status, answer.headers["Server"], answer.headers["x-cos-request-id"]) == (502, "nginx", None)
 
 
-def test_two_last_slices_at_once_are_both_taken(make, monkeypatch):
+def test_two_last_slices_at_once(make, monkeypatch):
     client, _ = make(v1_order="any")
     session = client.control("/f", DATA[: 2 * SMALL], slice_size=SMALL).data["session"]
     both, write = threading.Barrier(2), uploads.write_slice

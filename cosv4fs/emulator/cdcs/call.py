@@ -129,7 +129,7 @@ class CofferCall(Call):
         return self.upload_id or None
 
     def text(self, name: str) -> str | None:
-        """Return a parameter of the query; None when it is not there."""
+        """Return a parameter of the query; None when it is absent."""
         any_case = self.dialect.upload_id_query == "any" and name == "uploadId"
         for sent, value in self.pairs:
             if sent == name or (any_case and sent.lower() == name.lower()):
@@ -142,9 +142,9 @@ class CofferCall(Call):
         Parameters
         ----------
         name : str
-            Which one.
+            Its name.
         default : int, optional
-            When it is not there; None: it has to be.
+            The value when it is absent; None: it is required.
         least, most : int
             The range.
         clamp : bool
@@ -210,7 +210,7 @@ class CofferCall(Call):
 
 
 def read_url(call: CofferCall) -> None:
-    """Set what the URL of a request names; its host does not matter.
+    """Parse the URL of a request into the call; its host does not matter.
 
     Raises
     ------

@@ -146,7 +146,7 @@ def complete(service: CofferService, call: CofferCall) -> dict[str, Any]:
 
 
 def start_early(call: CofferCall, reply: Reply) -> None:
-    """Write a 200 of complete as the dialect does: in chunks, with blanks in front (cdcs.md#late-failure)."""
+    """Send a 200 of complete in chunks, with blanks in front, where the dialect does (cdcs.md#late-failure)."""
     dialect = call.dialect
     if reply.status != 200 or reply.chunked or not isinstance(reply.body, bytes):
         return

@@ -48,7 +48,7 @@ _COPIES = ("x-cdcs-copy-source", "x-cos-copy-source")
 
 
 def find_operation(call: CofferCall) -> str:
-    """Return the name of the operation that a request asks for (cdcs.md#service and cdcs.md#emulator).
+    """Return the name of the operation of a request (cdcs.md#service and cdcs.md#emulator).
 
     Raises
     ------

@@ -92,7 +92,7 @@ class CofferService(Service[CofferDialect]):
             call.claimed = True
 
     def release(self, call: CofferCall) -> None:
-        """End what `claim` began, if it did."""
+        """Release the key that `claim` took, if it did."""
         if call.claimed:
             call.claimed = False
             with self._mutex:
@@ -158,8 +158,8 @@ class CofferService(Service[CofferDialect]):
         row: sqlite3.Row | None = db.execute("SELECT * FROM coffers WHERE name = ?", (name,)).fetchone()
         if row is None:
             check_coffer_name(name, self.dialect)
-            wish = self.dialect.missing_coffer
-            raise ApiError(code if wish == "mixed" else wish, f"there is no coffer {name}")
+            fixed = self.dialect.missing_coffer
+            raise ApiError(code if fixed == "mixed" else fixed, f"there is no coffer {name}")
         return row
 
     def check_free(self, db: Database, coffer: str, key: str) -> None:

@@ -28,7 +28,7 @@ _USUALLY_SIGNED = frozenset({"content-type", "content-md5", "content-length", "d
 
 @dataclass(frozen=True)
 class Signed:
-    """What a signature is made over.
+    """The signed parts of a request.
 
     Parameters
     ----------
@@ -122,13 +122,13 @@ class SignatureChecker:
     def _check_coverage(
         self, listed: tuple[list[str], list[str]], parameters: list[tuple[str, str]], headers: Mapping[str, str]
     ) -> None:
-        wish = self._dialect.signed_parts
-        needed_headers = {"host"} if wish != "nothing" else set()
-        if wish == "everything":
+        needed = self._dialect.signed_parts
+        needed_headers = {"host"} if needed != "nothing" else set()
+        if needed == "everything":
             needed_headers |= {name for name in headers if name in _USUALLY_SIGNED or name.startswith("x-cdcs-")}
         signed_headers, signed_parameters = ({name.lower() for name in names} for names in listed)
         missing = needed_headers - signed_headers
-        if wish != "nothing":
+        if needed != "nothing":
             missing |= {_encode(name.lower()).lower() for name, _ in parameters} - signed_parameters
         if missing:
             raise ApiError("AuthFailed", f"the signature does not cover {', '.join(sorted(missing))}")
@@ -159,7 +159,7 @@ class SignatureChecker:
 
 
 def _listed_parameters(names: list[str], parameters: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """Yield the parameters that are listed, under their names as they are listed."""
+    """Yield the listed parameters, under their listed names."""
     by_name: dict[str, list[str]] = {}
     for name, value in parameters:
         by_name.setdefault(_encode(name.lower()).lower(), []).append(value)

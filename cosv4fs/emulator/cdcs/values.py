@@ -50,7 +50,7 @@ def asctime(seconds: float) -> str:
 
 
 def url_encoded(text: str) -> str:
-    """Return a key as ``encoding-type=url`` has it."""
+    """Return a key encoded for ``encoding-type=url``."""
     return quote(text, safe="")
 
 

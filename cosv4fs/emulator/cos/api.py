@@ -61,7 +61,7 @@ class CosApi(Api[CosCall]):
         return CosCall(head, self.next_request_id(), self.stopping, restart)
 
     def peek(self, call: CosCall, preview: Callable[[], bytes]) -> None:
-        """Find the operation in the query, or in what has come of a form."""
+        """Find the operation in the query, or at the beginning of a form."""
         with contextlib.suppress(ApiError):
             self._read_url(call)
             call.op = call.query.get("op", "") or read_op(preview())
@@ -119,7 +119,7 @@ class CosApi(Api[CosCall]):
         )
 
     def operation(self, call: CosCall) -> CosOperation:
-        """Return the operation of that name, if it may be asked for by this method."""
+        """Return the operation of that name, if it has this method."""
         table = PLAIN if call.is_plain else V3 if call.is_v3 else V4
         operation = table.get(call.op)
         if operation is None:
@@ -149,7 +149,7 @@ class CosApi(Api[CosCall]):
         return Reply(body=json.dumps(envelope, ensure_ascii=False).encode())
 
     def refuse(self, call: CosCall, error: ApiError) -> Reply:
-        """Return the envelope with a code, or what the dialect has in its place."""
+        """Return the envelope with a code, or the body that the dialect has instead."""
         if isinstance(error, UnknownBucketError):
             return Reply(error.status, _UNKNOWN_BUCKET.format(call.request_id).encode(), -1, "application/xml")
         dialect = self._service.dialect

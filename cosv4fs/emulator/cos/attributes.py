@@ -1,4 +1,4 @@
-"""What op=update may change (cos.md#update)."""
+"""The attributes that op=update may change (cos.md#update)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Change:
 
 
 def read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) -> Change:
-    """Return what a request makes of the attributes of a file or directory.
+    """Return the attributes of a file or directory after an update.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class CosCall(Call):
 
 
 def read_url(call: CosCall, appid: str, buckets: Collection[str]) -> bool:
-    """Set what the URL of a request names; return whether its host is a download host, which has no operations.
+    """Parse the URL of a request into the call; return whether its host is a download host, which has no operations.
 
     Two forms: ``/files/v2/<appid>/<bucket>/<path>`` (or ``v1``) on any host, and ``/<path>`` on a download host
     ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts; wire.md#tolerate, point 18).

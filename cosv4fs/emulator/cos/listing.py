@@ -49,7 +49,7 @@ class Listed:
 
 
 def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
-    """Return one page of a directory: what stands directly in it, names in byte order.
+    """Return one page of a directory: its direct entries, names in byte order.
 
     Raises
     ------

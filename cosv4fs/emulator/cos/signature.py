@@ -1,4 +1,4 @@
-"""Reading and checking signatures (cos.md#signature)."""
+"""Parsing and checking signatures (cos.md#signature)."""
 
 from __future__ import annotations
 

@@ -281,8 +281,8 @@ def _object_type(service: CosService, call: CosCall) -> str | None:
 def _slice_size(service: CosService, call: CosCall) -> int:
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
-    wish = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
-    return wish if wish in SLICE_SIZES else _DEFAULT_SLICE
+    size = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
+    return size if size in SLICE_SIZES else _DEFAULT_SLICE
 
 
 def _check_parts(text: str, size: int, sha: str) -> None:

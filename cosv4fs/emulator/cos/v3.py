@@ -169,8 +169,8 @@ def _slice_size(service: CosService, call: CosCall) -> int:
         return service.dialect.slice_size
     if not call.parameters.text("slice_size"):
         return _USUAL_SLICE
-    wish = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
-    return wish if wish in uploads.SLICE_SIZES else _USUAL_SLICE
+    size = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
+    return size if size in uploads.SLICE_SIZES else _USUAL_SLICE
 
 
 def _data(service: CosService, call: CosCall) -> dict[str, Any]:

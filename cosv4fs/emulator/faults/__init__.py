@@ -1,7 +1,7 @@
-"""Faults on order: a test says which connection or request shall go wrong, and how.
+"""Faults on order: a test says which connection or request goes wrong, and how.
 
-A fault is a rule (which requests, starting with the nth match, how often) and an action (what happens). Actions say
-what they do by their constructor and their repr; a new kind of fault is a new subclass of `Action`.
+A fault is a rule (which requests, starting with the nth match, how often) and an action (what happens). A new kind of
+fault is a new subclass of `Action`, a frozen dataclass whose repr shows what it does.
 
 Examples
 --------
@@ -16,11 +16,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .answers import ClockSkew, DiskFull, HttpError, Refuse
-from .broken import CutReply, CutRequest, DropBefore, DropReply, RefuseConnection, Restart
+from .connections import CutReply, CutRequest, DropBefore, DropReply, RefuseConnection, Restart
 from .damage import BrokenJson, Corrupt, WrongHeader, WrongLength, WrongRange
+from .delays import Stall, StallReply, Trickle
+from .responses import ClockSkew, DiskFull, HttpError, Refuse
 from .rules import Action, Disconnect, Fault, Faults
-from .slow import Stall, StallReply, Trickle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +124,7 @@ ALL: Mapping[str, Action] = MappingProxyType(
         "wrong session, other code": Refuse(-5983),
     }
 )
-"""Every kind of fault of the JSON API by a name, so that a table of tests can go through them; all of them end by
-themselves."""
+"""Every kind of fault of the JSON API by a name, for parametrised tests; all of them end by themselves."""
 
 COFFER: Mapping[str, Action] = MappingProxyType(
     {
@@ -141,4 +140,4 @@ COFFER: Mapping[str, Action] = MappingProxyType(
         "signature refused": Refuse("AuthFailed"),
     }
 )
-"""Every kind of fault of the coffers by a name, as `ALL`."""
+"""Every kind of fault of coffers by a name, as `ALL`."""

@@ -1,4 +1,4 @@
-"""Faults in what is answered: flipped bits, headers that lie, JSON that is none."""
+"""Damaged replies: flipped bits, wrong headers, invalid JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBERS = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
 
 @dataclass(frozen=True)
 class Corrupt(Action):
-    """Flip bits in the body of the answer; its length stays.
+    """Flip bits in the body of the reply; its length stays.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Corrupt(Action):
 
 @dataclass(frozen=True)
 class WrongLength(Action):
-    """Announce another ``Content-Length`` than the body has.
+    """Announce a ``Content-Length`` other than the body's.
 
-    The connection is kept when too little is announced, so that the surplus lies before the next reply; when too much
+    The connection is kept when too little is announced, so that the surplus precedes the next reply; when too much
     is announced, it is closed after the body.
 
     Parameters
@@ -67,7 +67,7 @@ class WrongLength(Action):
 
 @dataclass(frozen=True)
 class WrongRange(Action):
-    """Answer with another ``Content-Range`` than the body is; replies without one stay as they are.
+    """Send a ``Content-Range`` other than the body's; replies without one stay unchanged.
 
     Parameters
     ----------
@@ -91,14 +91,14 @@ class WrongRange(Action):
 
 @dataclass(frozen=True)
 class WrongHeader(Action):
-    """Change a header of the answer, add it, or leave it out.
+    """Change, add or remove a header of the reply.
 
     Parameters
     ----------
     name : str
         Which one, for example ``Content-Range``, ``ETag``, ``Date`` or ``Content-Type``.
     text : str, optional
-        What it says; None: it is left out.
+        Its value; None: it is removed.
     """
 
     name: str
@@ -114,14 +114,14 @@ class WrongHeader(Action):
 
 @dataclass(frozen=True)
 class BrokenJson(Action):
-    """Act, and answer with JSON that is none or that says nonsense. Answers that are no JSON stay as they are.
+    """Run the operation, and reply with broken or invalid JSON. Replies that are no JSON stay unchanged.
 
     Parameters
     ----------
     kind : str
         ``truncated``, ``empty``, ``text`` (a page of HTML under the name of JSON) and ``not-utf8`` are no JSON;
         ``array``, ``null-data`` and ``code`` (text instead of a number) are not the envelope; ``types`` has every value
-        of ``data``, or of an answer without an envelope, in a wrong type; ``huge`` has eight million bytes more,
+        of ``data``, or of a reply without an envelope, in a wrong type; ``huge`` has eight million bytes more,
         ``nested`` many lists in lists.
     """
 
@@ -157,16 +157,16 @@ def _break(kind: str, body: bytes, envelope: dict[str, Any]) -> bytes:
         return body[:-1] + b', "padding": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     if kind == "code":
         return json.dumps({**envelope, "code": "zero"}).encode()
-    if "code" not in envelope:  # no envelope: the answer is the data
-        twisted = {name: _twist(value, 1) for name, value in envelope.items()}
-        return json.dumps(None if kind == "null-data" else twisted).encode()
-    data = None if kind == "null-data" else _twist(envelope.get("data", 0))
+    if "code" not in envelope:  # no envelope: the reply is the data
+        changed = {name: _change_types(value, 1) for name, value in envelope.items()}
+        return json.dumps(None if kind == "null-data" else changed).encode()
+    data = None if kind == "null-data" else _change_types(envelope.get("data", 0))
     return json.dumps({**envelope, "data": data}).encode()
 
 
-def _twist(value: object, depth: int = 0) -> object:
+def _change_types(value: object, depth: int = 0) -> object:
     if isinstance(value, dict):
-        return {name: _twist(item, depth + 1) for name, item in value.items()} if not depth else [value]
+        return {name: _change_types(item, depth + 1) for name, item in value.items()} if not depth else [value]
     if isinstance(value, str):
         return {"text": value}
     return "many" if isinstance(value, (bool, int, float)) else {"0": value}

@@ -1,4 +1,4 @@
-"""Rules: which connection or request goes wrong, and what an action may do about it."""
+"""Rules: which connection or request goes wrong, and what an action may do to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from cosv4fs.emulator.replies import Reply
 
 Stage = Literal["connection", "body", "request"]
-"""When an action is asked: as a connection comes, before a request's body is read, or when the request is read."""
+"""When an action may step in: at a new connection, before a request's body is read, or after it is read."""
 
 
 class Disconnect(Exception):  # noqa: N818  an order, not an error
-    """Close the connection without an answer.
+    """Close the connection without a reply.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Disconnect(Exception):  # noqa: N818  an order, not an error
     """
 
     def __init__(self, *, reset: bool = False) -> None:
-        super().__init__("the connection is closed without an answer")
+        super().__init__("the connection is closed without a reply")
         self.reset = reset
 
 
@@ -36,12 +36,12 @@ class Action:
     stage: ClassVar[Stage] = "request"
 
     def before(self, call: Call) -> Reply | None:
-        """Step in when the request is read and nothing is done yet.
+        """Step in when the request is read and its operation has not run.
 
         Returns
         -------
         Reply or None
-            An answer in place of acting; None lets the request through.
+            A reply in place of running the operation; None lets the request through.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Action:
         return None
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Step in when the request was acted on; return the answer to send, or raise `Disconnect`."""
+        """Step in when the operation ran; return the reply to send, or raise `Disconnect`."""
         return reply
 
 
@@ -64,9 +64,9 @@ class Fault:
     Parameters
     ----------
     op, path : str, optional
-        Only requests of this operation and path (as in the request log); None: any.
+        Only requests with this operation and path (as in the request log); None: any.
     nth : int
-        The first request of those that fit which goes wrong, counted from 1.
+        The first matching request that goes wrong, counted from 1.
     times : int, optional
         How many in a row go wrong; None: all from then on.
     action : Action
@@ -74,7 +74,7 @@ class Fault:
     match : callable, optional
         A further condition on the request.
     seen, hits : int
-        How many requests fitted, and how many went wrong.
+        How many requests matched, and how many went wrong.
     """
 
     op: str | None
@@ -88,11 +88,11 @@ class Fault:
 
     @property
     def stage(self) -> Stage:
-        """When the rule is asked."""
+        """When the rule applies."""
         return getattr(self.action, "stage", "request")
 
     def fits(self, call: Call | None) -> bool:
-        """Whether the rule speaks of this request; None stands for a connection that comes."""
+        """Return whether the rule covers this request; None is a new connection."""
         if call is None:
             return True
         if self.op not in {None, call.op} or self.path not in {None, call.path.text}:
@@ -100,7 +100,7 @@ class Fault:
         return self.match is None or self.match(call)
 
     def takes(self) -> bool:
-        """Count a request that fits, and return whether it goes wrong."""
+        """Count a matching request, and return whether it goes wrong."""
         self.seen += 1
         hit = self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
         self.hits += hit
@@ -124,7 +124,7 @@ class Faults:
         times: int | None = 1,
         match: Callable[[Call], bool] | None = None,
     ) -> Fault:
-        """Order a fault.
+        """Add a fault.
 
         Parameters
         ----------
@@ -135,8 +135,8 @@ class Faults:
         path : str, optional
             Only this path, decoded, beginning with ``/``.
         nth : int
-            The first request that goes wrong, counted from now on and from 1. Of an action for connections: the first
-            connection.
+            The first matching request that goes wrong, counted from 1 and from now on. For actions on connections: the
+            first connection.
         times : int, optional
             How many in a row go wrong; None: all.
         match : callable, optional
@@ -150,32 +150,32 @@ class Faults:
         Raises
         ------
         ValueError
-            A condition on requests for an action that is about connections, of which nothing is known yet.
+            A condition on requests for an action on connections, of which nothing is known yet.
         """
         fault = Fault(op, path, nth, times, action, match)
         if fault.stage == "connection" and (op, path, match) != (None, None, None):
-            raise ValueError("a connection that comes has no operation and no path yet: leave op, path and match out")
+            raise ValueError("a new connection has no operation and no path yet: leave op, path and match out")
         with self._lock:
             self._faults.append(fault)
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Take a fault back; nothing happens when it is not there."""
+        """Remove a fault; nothing happens when it is unknown."""
         with self._lock:
             if fault in self._faults:
                 self._faults.remove(fault)
 
     def clear(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def wait_for(self, stage: Stage) -> bool:
-        """Whether there are rules that are asked at this stage."""
+        """Return whether there are rules for this stage."""
         return any(fault.stage == stage for fault in tuple(self._faults))
 
     def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
-        """Return what shall go wrong with a request at a stage, in the order in which it was ordered."""
+        """Return the actions on a request at a stage, in the order in which they were added."""
         if not self._faults:
             return []
         with self._lock:

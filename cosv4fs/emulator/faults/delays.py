@@ -1,4 +1,4 @@
-"""Faults of time: requests that wait for a test, replies that come in drops."""
+"""Delays: requests that wait for a test, and slow replies."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def _wait(call: Call, release: threading.Event, timeout: float) -> None:
 
 @dataclass(frozen=True)
 class Stall(Action):
-    """Wait until a test lets the request go on.
+    """Hold a request until a test releases it.
 
     Parameters
     ----------
     release : threading.Event
-        What is waited for.
+        Set to release it.
     acted : bool
-        Whether the request is acted on before the wait.
+        Whether the operation runs before the wait.
     timeout : float
-        Seconds after which it goes on anyway.
+        Seconds after which it continues anyway.
     entered : threading.Event
         Set as soon as a request waits.
     """
@@ -51,7 +51,7 @@ class Stall(Action):
         return None
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Wait, then let the answer through."""
+        """Wait, then let the reply through."""
         if self.acted:
             self._pause(call)
         return reply
@@ -63,16 +63,16 @@ class Stall(Action):
 
 @dataclass(frozen=True)
 class StallReply(Action):
-    """Send the head and the first bytes of the reply, and the rest when a test lets it go on.
+    """Send the head and the first bytes of the reply, and the rest when a test releases it.
 
     Parameters
     ----------
     count : int
         How many bytes of the body are sent first.
     release : threading.Event
-        What is waited for.
+        Set to release it.
     timeout : float
-        Seconds after which it goes on anyway.
+        Seconds after which it continues anyway.
     entered : threading.Event
         Set as soon as a reply waits.
     """
@@ -97,7 +97,7 @@ class StallReply(Action):
 
 @dataclass(frozen=True)
 class Trickle(Action):
-    """Send the body of the reply in small pieces with pauses between them; the rest comes at once.
+    """Send the body of the reply in small pieces with pauses between them, then the rest at once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Faults that answer something else than the service would: refusals, pages of other machines, a wrong clock."""
+"""Faults that change the response: refusals, pages of a gateway, a wrong clock, a full disk."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _TYPES = {"html": "text/html", "xml": "application/xml", "json": "application/js
 
 @dataclass(frozen=True)
 class Refuse(Action):
-    """Answer with an error code of the service and do nothing.
+    """Refuse the request with an error code of the service.
 
     Parameters
     ----------
     code : int or str
-        The code, as the service has them: a number of the JSON API, a word of the coffers.
+        The code: a number of the JSON API, or a word of coffers.
     retry_after : int, optional
         Seconds for a ``Retry-After`` header.
     status : int, optional
-        Another HTTP status than the code table's.
+        An HTTP status other than the code's.
     """
 
     code: int | str
@@ -53,7 +53,7 @@ class Refuse(Action):
 
 @dataclass(frozen=True)
 class HttpError(Action):
-    """Answer with an HTTP status and not in the API's words, as a machine in front of the service would.
+    """Reply with an HTTP status and without the API's envelope, as a gateway in front of the service does.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class HttpError(Action):
     retry_after : int, optional
         Seconds for a ``Retry-After`` header.
     acted : bool
-        Whether the request is acted on all the same.
+        Whether the operation runs nevertheless.
     kind : {"html", "xml", "json", "empty"}
-        The body's form. The JSON one has the three fields of old download errors, not the API's.
+        The format of the body. JSON has the three fields of old download errors, not the API's.
     """
 
     status: int
@@ -76,11 +76,11 @@ class HttpError(Action):
     kind: Literal["html", "xml", "json", "empty"] = "html"
 
     def before(self, call: Call) -> Reply | None:
-        """Answer at once, unless the request shall be acted on."""
+        """Reply at once, unless the operation is to run."""
         return None if self.acted else self._page(call)
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Answer with the page in place of the real answer."""
+        """Replace the real reply with the page."""
         if not self.acted:
             return reply
         reply.discard()
@@ -105,9 +105,9 @@ class HttpError(Action):
 
 @dataclass(frozen=True)
 class ClockSkew(Action):
-    """Act with a wrong clock: signatures are judged by it, and the ``Date`` header shows it.
+    """Serve with an offset clock: signatures are checked against it, and the ``Date`` header shows it.
 
-    To put the clock of the whole service wrong, use ``Emulator.clock_offset``.
+    To offset the clock of the whole service, use ``Emulator.clock_offset``.
 
     Parameters
     ----------
@@ -118,16 +118,16 @@ class ClockSkew(Action):
     seconds: float
 
     def before(self, call: Call) -> Reply | None:
-        """Put the clock wrong for this request."""
+        """Offset the clock for this request."""
         call.skew = self.seconds
         return None
 
 
 @dataclass(frozen=True)
 class DiskFull(Action):
-    """Act on a full disk: writing fails half-way, and the service answers −6993, or InternalError. Reading works."""
+    """Run the operation on a full disk: writes fail half-way, with −6993 or InternalError. Reads work."""
 
     def before(self, call: Call) -> Reply | None:
-        """Take away the room for this request."""
+        """Fill the disk for this request."""
         call.disk_full = True
         return None

@@ -1,4 +1,4 @@
-"""Faults of the connection: refused, closed or reset at any point, and a service that dies and comes back."""
+"""Faults of the connection: refused, closed or reset at any point, and a service that restarts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RefuseConnection(Action):
 
 @dataclass(frozen=True)
 class CutRequest(Action):
-    """Reset the connection while the body of a request arrives; nothing is done.
+    """Reset the connection while the body of a request is received; the operation does not run.
 
-    A rule with ``op`` finds the operation only in the query or in what arrives first of the body. `DropBefore` breaks
-    off after the whole body.
+    A rule with ``op`` matches only operations named in the query or at the beginning of the body. `DropBefore` closes
+    after the whole body.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class CutRequest(Action):
 
 @dataclass(frozen=True)
 class DropBefore(Action):
-    """Close the connection when the request is read, without acting and without an answer.
+    """Close the connection when the request is read, without running the operation and without a reply.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class DropBefore(Action):
 
 @dataclass(frozen=True)
 class DropReply(Action):
-    """Act, then close the connection without an answer: the lost reply.
+    """Run the operation, then close the connection without a reply: the lost reply.
 
     Parameters
     ----------
@@ -79,12 +79,12 @@ class DropReply(Action):
 
 @dataclass(frozen=True)
 class CutReply(Action):
-    """Send the right head but only the first bytes of the body, then close the connection.
+    """Send the correct head but only the first bytes of the body, then close the connection.
 
     Parameters
     ----------
     count : int, optional
-        How many bytes of the body are sent; None: all, and the connection, promised to be kept, ends after it.
+        How many bytes of the body are sent; None: all, but the announced keep-alive connection ends after it.
     reset : bool
         Whether the client sees a reset, after those bytes, instead of an orderly end.
     """
@@ -101,18 +101,18 @@ class CutReply(Action):
 
 @dataclass(frozen=True)
 class Restart(Action):
-    """Stop the service and start it again, on the same port and folder; the request gets no answer.
+    """Stop the service and start it again, on the same port and folder; the request gets no reply.
 
     Parameters
     ----------
     acted : bool
-        Whether the request is acted on before.
+        Whether the operation runs before.
     """
 
     acted: bool = False
 
     def before(self, call: Call) -> Reply | None:
-        """Restart, unless the request shall be acted on."""
+        """Restart, unless the operation is to run before."""
         if not self.acted:
             self._restart(call)
         return None
