@@ -58,9 +58,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _environment: EnvironmentToken
-    _no_append: ClassVar[str] = (
-        "the service can only store whole objects; read the object and write it again with the additional data"
-    )
+    _no_append: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         options = {option.name: arguments.get(option.name) for option in OPTIONS} | arguments["unknown"]
@@ -608,9 +606,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Returns
         -------
         list of dict
-            ``name`` (the target), ``place`` (the path that holds the bytes: the target or a hidden sibling), ``size``
-            and ``stored`` (bytes declared and received) and ``mtime`` (Unix seconds). In coffers ``size`` is None,
-            because none is declared, and there is also ``upload_id``.
+            See `cosv4fs.info.UploadInfo`: among others ``name`` (the target), ``size`` and ``stored`` (bytes declared
+            and received) and ``mtime`` (Unix seconds).
         """
         return self.runtime.unfinished.find(self._strip_protocol(path))
 
