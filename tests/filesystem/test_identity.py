@@ -1,4 +1,4 @@
-"""Who a filesystem is: credentials, instances, copies in other threads and processes, and what it never tells."""
+"""Identity of filesystems: options, credentials, instances, copies in other threads and processes, and secrets."""
 
 import inspect
 import json
@@ -34,7 +34,7 @@ def clean_environment(monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["appid", "secret_id", "secret_key", "region"])
-def test_what_is_missing_is_named_with_the_ways_to_set_it(missing):
+def test_missing_credentials_are_named_with_the_ways_to_set_them(missing):
     options = {"appid": 1250000000, "secret_id": "id", "secret_key": SECRET, "region": "gz"}
     del options[missing]
     with pytest.raises(PermissionError) as caught:
@@ -62,7 +62,31 @@ def test_options_come_before_the_environment_before_the_configuration(emulator, 
     assert fsspec.filesystem("cosv4").config.endpoint == "http://127.0.0.1:2"
 
 
-def test_unknown_and_impossible_options_are_refused():
+def test_text_in_the_configuration_of_fsspec_is_parsed(monkeypatch):
+    """Values of its INI files and variables are text."""
+    account = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
+    monkeypatch.setitem(conf, "cosv4", {**account, "use_ssl": "False", "max_retries": "2", "read_timeout": "1.5"})
+    config = fsspec.filesystem("cosv4").config
+    assert (config.use_ssl, config.max_retries, config.read_timeout) == (False, 2, 1.5)
+    assert config.api_root == "http://gz.file.myqcloud.com"
+    with pytest.raises(ValueError, match="anon must be one of true, yes, on"):
+        fsspec.filesystem("cosv4", anon="perhaps")
+
+
+def test_options_of_other_protocols_are_refused_with_the_reason():
+    account = {"secret_id": "id", "secret_key": SECRET, "endpoint": "http://127.0.0.1:1"}
+    for kind, given, reason in (
+        (CosV4FileSystem, {"appid": 1, "security_token": "x"}, "no temporary keys"),
+        (CosV3FileSystem, {"appid": 1, "checksum": False}, "always needs the SHA-1"),
+        (CofferFileSystem, {"appid": 1}, "coffers are named in full"),
+    ):
+        with pytest.raises(ValueError, match=f"{list(given)[-1]} is not an option of {kind.protocol}: .*{reason}"):
+            kind(**account, **given)
+        with pytest.raises(TypeError, match=r"^unknown option read_timout: did you mean read_timeout\?$"):
+            kind(**account, read_timout=1)
+
+
+def test_invalid_options_are_named():
     options = {"appid": "1250000000", "secret_id": "id", "secret_key": SECRET, "region": "gz"}
     for wrong, kind in (
         ({"no_such_option": 1}, TypeError),
@@ -100,7 +124,7 @@ def test_wrong_credentials_and_buckets(emulator):
 
 @pytest.mark.protocol("cosv4", "cosv3")
 class TestWithoutKeys:
-    """Objects that anybody may read: whole files by their names, and nothing that wants a signature."""
+    """Public objects: whole files by their names, and nothing that needs a signature."""
 
     @pytest.fixture
     def emulator(self, dialect):
@@ -292,7 +316,7 @@ def test_secrets_stay_secret(emulator, caplog):
         assert options["secret_id"] not in text
 
 
-def test_a_forked_child_makes_its_own_room(fs):
+def test_a_forked_child_makes_its_own_runtime(fs):
     fs.pipe_file(f"{BUCKET}/x", b"parent")
     reader, writer = os.pipe()
     child = os.fork()
