@@ -124,10 +124,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
         """Return a description from which `from_dict` makes an equal filesystem; it can be written as JSON.
 
-        Parameters
-        ----------
-        include_password : bool
-            Include secrets: keys, tokens and the URLs of proxies.
+        With ``include_password=False`` it has no secrets: no keys, tokens and URLs of proxies.
 
         Raises
         ------
@@ -179,7 +176,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         return self.namespace.is_directory(self._fresh(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
-        """List a directory, or one file.
+        """List a directory, or one file; notebooks show the list as a table.
 
         Parameters
         ----------
@@ -187,11 +184,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
             Return dicts (see `info`) instead of paths.
         refresh : bool
             Ask the service even if the answer is cached.
-
-        Returns
-        -------
-        list
-            Dicts or paths; notebooks show it as a table.
 
         Raises
         ------
@@ -231,8 +223,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
         Parameters
         ----------
-        path : str
-            A directory, or one file.
         maxdepth : int, optional
             Levels to descend.
         withdirs : bool
@@ -395,8 +385,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
         Parameters
         ----------
-        rpath, lpath : str, str or file-like
-            Source and target.
         callback : Callback
             Gets the size, and the bytes of each range that was received.
         """
@@ -431,8 +419,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
         Parameters
         ----------
-        path, value : str, bytes-like
-            The file and its content.
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
         content_type : str, optional
@@ -466,10 +452,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     ) -> None:
         """Upload one local file, atomically; a local directory becomes a directory.
 
+        A pipe or a device is read to its end.
+
         Parameters
         ----------
-        lpath, rpath : path
-            Source and target. A pipe or a device is read to its end.
         callback : Callback
             Gets the size, and the bytes of each slice that was sent.
         mode, content_type : str
