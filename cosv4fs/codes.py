@@ -72,7 +72,7 @@ def _session(code: int, name: str, meaning: str) -> Code:
 
 _PROXY = [
     _transient(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
-    _transient(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be asked"),
+    _transient(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be reached"),
     _refused(-97, "ERROR_PROXY_AUTH_FAILED", "the signature is wrong: check secret_id and secret_key"),
     Code(-96, "ERROR_PROXY_AUTH_EXPIRED", "the signature has expired: check the clock", 400, _EACCES, Retry.RESIGN),
     Code(-95, "ERROR_PROXY_NO_SESSION", "the upload session is missing from the request"),

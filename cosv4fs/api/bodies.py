@@ -10,8 +10,6 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Body", "Content", "check_plain", "form_body", "json_body"]
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Content = memoryview | Sequence[memoryview]
@@ -22,9 +20,9 @@ _JOIN_BELOW = 64 * 1024
 
 
 def check_plain(**texts: str | None) -> None:
-    """Refuse texts that would be more than one line of a head: that of a form's part, or that of a download.
+    """Refuse texts that do not fit on one line of a header, of a form's part or a download.
 
-    Others, such as ``biz_attr``, may have line breaks: they travel in JSON, or between boundaries nobody can guess.
+    Others, such as ``biz_attr``, may have line breaks: they are sent in JSON, or between random boundaries.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class _Signer(Protocol):
 
 
 class FileStatus(Protocol):
-    """What the status of a file tells, whichever service it comes from."""
+    """The status of a file, as every service reports it."""
 
     @property
     def size(self) -> int:
@@ -43,11 +43,11 @@ class FileStatus(Protocol):
 
     @property
     def modified(self) -> int:
-        """Unix seconds of the last change; 0 where the service tells none."""
+        """Unix seconds of the last change; 0 if unknown."""
 
     @property
     def sha(self) -> str | None:
-        """SHA-1 of the content in lower-case hex, where the service tells it."""
+        """SHA-1 of the content in lower-case hex, where known."""
 
     @property
     def identifies_content(self) -> bool:
@@ -107,7 +107,7 @@ class Client(ABC):
         MissingCredentialsError, ValueError, TypeError
             See `cosv4fs.config.resolve`.
         """
-        return cls(resolve(options, protocol=cls.protocol))  # type: ignore[call-arg]  # heirs make their signer
+        return cls(resolve(options, protocol=cls.protocol))  # type: ignore[call-arg]  # subclasses make their signer
 
     @abstractmethod
     def file_status(self, bucket: str, key: str, /) -> FileStatus:
@@ -160,7 +160,7 @@ class Client(ABC):
         self._transport.close()
 
     def clock_difference(self, bucket: str) -> float | None:
-        """Return by how many seconds the server's clock is ahead of this machine's; None when it tells no time.
+        """Return by how many seconds the server's clock is ahead of this machine's; None if the reply has no time.
 
         One request is sent; whether the server grants or refuses it does not matter.
 
@@ -179,7 +179,7 @@ class Client(ABC):
         return self._run(attempt)
 
     def server_time(self, bucket: str) -> float:
-        """Return the server's Unix seconds, this machine's where the server tells none; costs a request.
+        """Return the server's Unix seconds, or this machine's if the reply has no time; costs a request.
 
         Raises
         ------
@@ -190,9 +190,9 @@ class Client(ABC):
         return self._clock() + ahead
 
     def _server_time_at(self, bucket: str, moment: float) -> float | None:
-        """Return the server's Unix seconds at a moment of `time.monotonic`; None when it tells no time.
+        """Return the server's Unix seconds at a moment of `time.monotonic`; None if the reply has no time.
 
-        They are never later than what its clock showed: the reply's way counts as if it had taken no time.
+        They are never later than its clock showed: the time that the reply took is not counted.
         """
         ahead = self.clock_difference(bucket)
         return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
@@ -217,7 +217,7 @@ class Client(ABC):
             del error, cause
 
     def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
-        """Do the same, and raise `AttemptError`: for those who need to know whether the last reply was lost."""
+        """Like `_run`, but raise `AttemptError`, for operations that need to know whether the last reply was lost."""
         return self._policy.run(attempt, settle, self._on_failure)
 
     def _on_failure(self, failure: AttemptError) -> None:

@@ -1,4 +1,4 @@
-"""Whose signature: the keys of the configuration, or those that a provider hands out for a while."""
+"""The keys that requests are signed with: those of the configuration, or temporary ones from a provider."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from cosv4fs.forking import renewed_after_fork
 from cosv4fs.options import option_named
 from cosv4fs.redaction import Secret
 
-__all__ = ["KeyRing", "Keys"]
-
 _BEFORE = 60.0
 """Seconds before they expire that keys are renewed; of short-lived ones at most a tenth of their life."""
 
@@ -32,9 +30,9 @@ class Keys:
     secret_id, secret_key : str, Secret
         The key.
     expires : float or None
-        Unix seconds from which on it is worth nothing; None: never.
+        Unix seconds at which it expires; None: never.
     token : Secret
-        What has to be sent with a temporary key; empty for others.
+        Sent with a temporary key; empty for others.
     """
 
     secret_id: str
@@ -44,7 +42,7 @@ class Keys:
 
 
 class KeyRing:
-    """Has the keys that are good now; asks the provider again when the last ones are about to expire.
+    """Holds valid keys; calls the provider again before the last ones expire.
 
     Parameters
     ----------
@@ -68,16 +66,16 @@ class KeyRing:
         self._lock = threading.Lock()
 
     def current(self) -> Keys:
-        """Return keys that are good now.
+        """Return valid keys.
 
         Raises
         ------
         PermissionError
-            The provider failed, or what it returned is of no use.
+            The provider failed, or what it returned is unusable.
         """
         with self._lock:
             if self._clock() >= self._renew_at and self._provider is not None:
-                keys = _ask(self._provider)
+                keys = _call(self._provider)
                 if keys.token and self._no_token is not None:
                     text = f"the provider of credentials returned a security_token: {self._no_token}"
                     raise make_error(errno.EACCES, text, None)
@@ -91,7 +89,7 @@ class KeyRing:
         return keys.expires - min(_BEFORE, max(0.0, keys.expires - self._clock()) / 10)
 
 
-def _ask(provider: Callable[[], Mapping[str, Any]]) -> Keys:
+def _call(provider: Callable[[], Mapping[str, Any]]) -> Keys:
     try:
         return _keys(provider())
     except CosError:

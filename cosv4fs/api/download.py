@@ -38,7 +38,7 @@ _CONTENT_RANGE = re.compile(r"^bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*
 
 @dataclass(frozen=True)
 class Version:
-    """What tells one content of an object from the next.
+    """What distinguishes one content of an object from the next.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Version:
         """Return whether the two are provably different contents."""
         if self.size != other.size:
             return True
-        # a proxy may weaken an ETag on its way
+        # a proxy may weaken an ETag
         tags = (tag.removeprefix("W/") if tag else None for tag in (self.etag, other.etag))
         pairs = (tuple(tags), (self.modified, other.modified))
         return any(mine is not None and theirs is not None and mine != theirs for mine, theirs in pairs)
@@ -79,11 +79,11 @@ class Fetched:
     start, length : int
         Where it starts, and how many bytes it has.
     version : Version
-        Of which version it is, as far as the reply tells.
+        Its version, as far as the reply shows.
     content_type : str or None
         Its Content-Type.
     date : float or None
-        The server's time when it began to send the range, in Unix seconds; told only where the version is not certain.
+        The server's time when it began to send the range, in Unix seconds; only where the version is not certain.
     """
 
     start: int
@@ -180,7 +180,7 @@ class RangeRead(ABC):
         if not self._start and self._stop is None:
             return None
         start = self._start or 0
-        # HTTP knows no empty range: one byte is asked for, and none kept
+        # HTTP has no empty ranges: one byte is requested, and dropped
         return f"bytes={start}-{'' if self._stop is None else max(start, self._stop - 1)}"
 
     def _receive(self, response: requests.Response, request: Request) -> None:
@@ -206,11 +206,11 @@ class RangeRead(ABC):
         if self._filled == len(self._view):
             return
         if status == 416 or not sent <= wanted:
-            raise make_error(errno.EIO, f"the server sent another range than asked for: from {sent}", request.path)
+            raise make_error(errno.EIO, f"the server sent another range than requested: from {sent}", request.path)
         self._read(response, request, skip=wanted - sent)
 
     def _check_coding(self, response: requests.Response, request: Request) -> None:
-        """Refuse what something compressed on its way; what is stored as it comes has the length that is told of it."""
+        """Refuse a body that was compressed in transit; one that is stored like this has the announced length."""
         status, length = response.status_code, content_length(response)
         if status == 416 or content_coding(response) is None:
             return
@@ -221,7 +221,7 @@ class RangeRead(ABC):
         if found is not None and found[2] and int(found[2]) - sent + 1 != length:
             raise compressed_reply(response, request)
         size = self._stored_size() if self._version is None else self._version.size
-        # where nothing tells the size, only a part can be believed: what compresses, sends the whole
+        # without a known size, only a part is trusted: proxies that compress send the whole
         if size != total and (size is not None or (status == 200 and "Range" in request.headers)):
             raise compressed_reply(response, request)
 

@@ -16,7 +16,7 @@ _LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
 """Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
 
 _LONGEST_PAUSE = 60.0
-"""Seconds that a server may ask to wait at most."""
+"""Seconds at most that a Retry-After header can demand."""
 
 
 def content_length(response: requests.Response) -> int | None:

@@ -36,10 +36,10 @@ from cosv4fs.forking import renewed_after_fork
 
 _USER_AGENT = f"cosv4fs/{__version__}"
 _CALLERS = 64
-"""So many threads of the program itself may ask at once, beside the pools', before connections are closed after use."""
+"""Connections that are kept for threads of the program itself, beside those of the pools."""
 
 _POOLS = 32
-"""So many origins' connections are kept: the API's, and those that buckets are downloaded from."""
+"""Origins whose connections are kept: the API, and the download hosts of buckets."""
 
 _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
@@ -51,17 +51,17 @@ _WITHOUT_BODY = (204, 304)
 """Statuses of replies that end with their head."""
 
 _REST = 64 * 1024
-"""So many bytes of a reply that nobody wants are read, so that its connection can be kept; for more it is closed."""
+"""Bytes of an unwanted rest of a reply that are read to keep its connection; with more, it is closed."""
 
 _REST_SECONDS = 1.0
-"""So long the next of those bytes are waited for."""
+"""Seconds to wait for those bytes."""
 
 BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):
-    QueueCls = Stack  # type: ignore[assignment]  # all that the pool asks of a queue
+    QueueCls = Stack  # type: ignore[assignment]  # all that the pool needs of a queue
 
 
 class _HttpsPool(urllib3.HTTPSConnectionPool):
@@ -118,7 +118,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return response
 
     def close(self) -> None:
-        # a pool closes its connections when nobody holds it any more
+        # a pool closes its connections when it is no longer referenced
         self._routes = {}
         super().close()
 
@@ -309,7 +309,7 @@ def read_body(response: requests.Response, request: Request) -> bytes:
 def give_back(response: requests.Response) -> None:
     """Let the next request have the connection if the reply was read to its end; else close it.
 
-    The little that may be left of a reply, because nobody wants it, is read first.
+    A short unwanted rest of the reply is read first.
     """
     raw = response.raw
     if not raw.closed:

@@ -1,4 +1,4 @@
-"""Replies that are not what was asked for: error pages, redirects, empty, damaged or compressed bodies.
+"""Unexpected replies: error pages, redirects, empty, damaged or compressed bodies.
 
 The JSON API and the Data Coffer Service say in their bodies what is wrong. Everything else is classified here, for
 both: by the HTTP status, and by what can be shown of the body.
@@ -84,7 +84,7 @@ def unexpected_reply(
     detail : str
         What the body says, where it can be read.
     ids : tuple of str
-        What the vendor's support asks for.
+        The ids for the vendor's support.
     """
     status = response.status_code
     shown = "".join(f", {part}" for part in (detail or page_text(body, response), *ids) if part)
@@ -128,8 +128,8 @@ def reply_failure(
 def compressed_reply(response: requests.Response, request: Request) -> AttemptError:
     """Return the failure for a reply that a proxy or a CDN compressed, although the request forbids it."""
     text = (
-        f"the reply to {request.operation} was compressed on its way (Content-Encoding: {content_coding(response)}), "
-        "although it was asked for as it is: let the proxy or CDN send it unchanged, or go around it with proxies=, "
+        f"the reply to {request.operation} was compressed in transit (Content-Encoding: {content_coding(response)}), "
+        "although the request forbids it: let the proxy or CDN send it unchanged, or bypass it with proxies=, "
         "endpoint= or download_endpoint="
     )
     error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))

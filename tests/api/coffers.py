@@ -25,8 +25,9 @@ class Coffers:
 
     def _pause(self, seconds):
         self.clock.sleep(seconds)
-        while self._meanwhile:
-            self._meanwhile.pop()()
+        acts, self._meanwhile = self._meanwhile, []
+        for act in acts:
+            act()
 
     def meanwhile(self, act):
         """Let something happen in the client's next pause between two attempts."""

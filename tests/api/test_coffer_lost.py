@@ -63,13 +63,22 @@ class TestPutObject:
         assert coffers.read("/a")[0] == theirs
 
     @pytest.mark.parametrize("code", TAKEN)
-    def test_the_first_attempt_is_still_under_way(self, make_coffers, code):
+    def test_the_first_attempt_is_still_in_progress(self, make_coffers, code):
         coffers = make_coffers(object_uploading=code, options={"read_timeout": 1.0})
         stall = faults.Stall()
         coffers.fault(stall, "PutObject")
         # after the timeout, and the refusal of the second attempt
         coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "PutObject")))
         assert coffers.put("/a", b"hello").size == 5
+        # the second attempt was refused although nothing had the name yet
+        assert coffers.ops() == [
+            "PutObject",
+            "HeadObject",
+            "HeadObject",
+            "ListMultipartUploads",
+            "PutObject",
+            "HeadObject",
+        ]
         assert coffers.read("/a")[0] == b"hello"
 
     def test_nothing_was_lost(self, coffers):
@@ -91,7 +100,7 @@ class TestInitiate:
         coffers.client.complete(COFFER, "/a", upload, coffers.send("/a", upload, b"hello"))
         assert coffers.read("/a")[0] == b"hello"
 
-    def test_the_first_attempt_is_still_under_way(self, make_coffers):
+    def test_the_first_attempt_is_still_in_progress(self, make_coffers):
         coffers = make_coffers(options={"read_timeout": 1.0})
         stall = faults.Stall()
         coffers.fault(stall, "InitiateMultipartUpload")

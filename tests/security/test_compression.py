@@ -21,7 +21,7 @@ CODINGS = {
     "br": lambda data: b"\x1b" + data[:50],
     "x, y": zlib.compress,
 }
-NEVER = "compressed on its way"
+NEVER = "compressed in transit"
 
 
 def chunked(data):

@@ -1,8 +1,8 @@
 """The Data Coffer Service (CDCS): write-once storage with uploads in parts, an API of its own.
 
-Modules: `client` (coffers and objects), `uploads` (those in parts), `calls` (how each becomes requests), `reading`
-(ranges), `signing`, `codes` (of errors), `faults` (which error a reply is), `values` (typed access to replies, in JSON
-and in the XML of early days), `replies` (what they say).
+Modules: `client` (coffers and objects), `uploads` (in parts), `calls` (how operations become requests), `ranges`
+(downloads), `signing`, `codes` (of errors), `errors` (which error a reply is), `values` (typed access to replies, in
+JSON or the XML of the early documentation), `replies` (dataclasses of what they say).
 """
 
 from cosv4fs.api.cdcs.client import CofferClient

@@ -90,7 +90,7 @@ class CofferClient(CofferUploads):
         Parameters
         ----------
         locations : sequence of str
-            The regions that shall hold its objects, at least one.
+            The regions that store its objects, at least one.
         encrypt_type : int
             0 for no encryption, 1 by the vendor's key, 2 by a key of KMS.
         key_id, key_region : str
@@ -194,7 +194,7 @@ class CofferClient(CofferUploads):
             raise
 
     def put_policy(self, coffer: str, policy: Mapping[str, Any]) -> None:
-        """Set who may do what, in the vendor's policy language (cdcs.md#policy); replaces what was set.
+        """Set the policy of a coffer, in the vendor's policy language (cdcs.md#policy), instead of the previous one.
 
         Raises
         ------
@@ -316,13 +316,13 @@ class CofferClient(CofferUploads):
         content_type : str, optional
             The Content-Type returned on download.
         exclusive : bool
-            Whether it matters who has stored the object. If not, one of the same content is a success after a lost
-            reply, whoever has stored it: it is there, and nobody can change it.
+            Whether only this call may have stored the object. If not, an object of the same content is a success after
+            a lost reply, whichever client stored it: it is there, and cannot be changed.
 
         Returns
         -------
         StoredObject
-            With what the reply tells.
+            With the values of the reply.
 
         Raises
         ------
@@ -370,7 +370,7 @@ class CofferClient(CofferUploads):
         Raises
         ------
         FileNotFoundError
-            There is no such object, or no such coffer: a reply without a body does not tell which.
+            There is no such object, or no such coffer: a reply without a body does not say which.
         """
         check_object(coffer, key)
         request = self._request("HEAD", "HeadObject", coffer, key)
@@ -439,7 +439,7 @@ class CofferClient(CofferUploads):
         return self._run(ObjectRange(self._transport, request, begin, end, allocate, stored_size, known).attempt)
 
     def _listed_size(self, coffer: str, key: str) -> int | None:
-        """Return the bytes of an object by a listing, which no proxy takes for something to compress."""
+        """Return the size of an object in bytes from a listing, which no proxy compresses."""
         found = self.list_page(coffer, prefix=key, max_keys=1).entries
         return next((entry.size for entry in found if entry.key == key), None)
 

@@ -63,7 +63,7 @@ _ROWS = [
     _invalid("MalformedXML", "the service could not read the request's body"),
     _invalid("ObjectEmpty", "coffers take no empty objects"),
     _row("BadDigest", 400, _errno.EIO, "the content differs from its MD5: it was damaged on the way", Retry.YES),
-    _exists("CofferAlreadyExists", "somebody has a coffer of this name: choose another one"),
+    _exists("CofferAlreadyExists", "another account has a coffer of this name: choose another one"),
     _exists("CofferAlreadyOwnedByYou", "you have a coffer of this name"),
     _exists("ObjectAlreadyUploading", "an upload to this name is in progress: wait for it, or abort it"),
     _exists("ObjectAlreadyExists", f"{_WRITE_ONCE}; {_UNFINISHED}"),

@@ -114,7 +114,7 @@ def _origin(response: requests.Response, values: dict[str, Any]) -> Origin:
 
 
 def _ids(response: requests.Response, values: dict[str, Any], origin: Origin) -> tuple[str, ...]:
-    """Return the ids that the vendor's support asks for."""
+    """Return the ids for the vendor's support."""
     said = values.get("TraceId")
     trace = _plain_id(said if isinstance(said, str) and said else response.headers.get("x-cdcs-trace-id"), response)
     ids = {"request": origin.request_id, "trace": trace}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ObjectRange(RangeRead):
     """One range of an object; see `RangeRead` for the parameters."""
 
-    # every range that is asked for exists: 416 means that the server refuses ranges
+    # every requested range exists: 416 means that the server refuses ranges
     statuses = (200, 206)
 
     def _receive(self, response: requests.Response, request: Request) -> None:

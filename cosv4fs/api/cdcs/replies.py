@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from cosv4fs.api.cdcs.values import Values
 from cosv4fs.api.download import Version
 
-__all__ = ["Coffer", "ObjectPage", "ObjectStatus", "Part", "PendingUpload", "StoredObject"]
-
 
 @dataclass(frozen=True)
 class Coffer:
@@ -24,7 +22,7 @@ class Coffer:
     locations : tuple of str
         The regions that hold its objects.
     created : int
-        Unix seconds; 0 where the service does not tell.
+        Unix seconds; 0 if unknown.
     """
 
     name: str
@@ -51,7 +49,7 @@ class StoredObject:
         MD5 in hex where the object came in one request and is not encrypted; else only a mark. Empty where the service
         does not tell.
     modified : int
-        When it was stored, in Unix seconds; 0 where the service does not tell.
+        When it was stored, in Unix seconds; 0 if unknown.
     """
 
     key: str
@@ -130,7 +128,7 @@ class PendingUpload:
     upload_id : str
         Its opaque name.
     initiated : int
-        When it began, in Unix seconds; 0 where the service does not tell.
+        When it began, in Unix seconds; 0 if unknown.
     """
 
     key: str

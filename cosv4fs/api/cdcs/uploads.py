@@ -24,7 +24,7 @@ from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 T = TypeVar("T")
 
 _TOLERANCE = 2.0
-"""Seconds by which times of replies, which are told in whole seconds, may contradict each other."""
+"""Seconds by which times of replies, which are whole seconds, may contradict each other."""
 
 _MERGING = 5.0
 """Times the usual timeout that a completion may be silent: it takes minutes (cdcs.md#complete)."""
@@ -139,7 +139,7 @@ class CofferUploads(CofferCaller):
             etag = sent()
             if self.quirks.part_etag or not _is_md5(etag) or etag.lower() == digest.hex():
                 return etag
-            # damaged on its way, or named otherwise because it is encrypted (cdcs.md#response-headers): the same name
+            # damaged in transit, or named otherwise because it is encrypted (cdcs.md#response-headers): the same name
             # for the same part is no damage
             again = sent()
             if again == etag:
@@ -189,7 +189,7 @@ class CofferUploads(CofferCaller):
         Returns
         -------
         str
-            The object's ETag, which is not its MD5; empty where the service does not tell it.
+            The object's ETag, which is not its MD5; empty if the reply has none.
 
         Raises
         ------

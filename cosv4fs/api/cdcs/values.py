@@ -1,7 +1,7 @@
 """Typed access to the replies of the Data Coffer Service, whose types are loose (cdcs.md#body-format, cdcs.md#xml-era).
 
-Its prose promises JSON, where truth values and numbers may be texts, and what is absent may be empty. Early drafts had
-XML, which becomes the same mappings here.
+The documentation promises JSON, where booleans and numbers may be strings, and absent fields may be empty. Early drafts
+had XML, which is converted to the same mappings.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from xml.etree import ElementTree as ET
 from cosv4fs.api.clock import BEIJING, header_seconds
 from cosv4fs.api.cos.replies import Fields
 
-__all__ = ["Values", "is_utf8", "parse_body", "plain_etag"]
-
 _DEEPEST = 16
 """No reply of the service is nested more deeply than this."""
 
@@ -27,10 +25,10 @@ _FRACTION = re.compile(r"[.,]\d+")
 
 
 def parse_body(body: bytes) -> dict[str, Any] | None:
-    """Return the mapping that a body says, in JSON or XML; None when it says none.
+    """Return the mapping in a body of JSON or XML; None if there is none.
 
-    The Content-Type is not asked: every sample of the documentation has JSON as ``application/xml``. White space may
-    come first (cdcs.md#complete).
+    The Content-Type is ignored: every sample of the documentation has JSON as ``application/xml``. White space may come
+    first (cdcs.md#complete).
     """
     bare = body.strip()
     if bare[:1] == b"<":
@@ -48,7 +46,7 @@ def plain_etag(text: str | None) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Return whether a text can be written as UTF-8: JSON can say half a character, but no URL can ask for it."""
+    """Return whether a text can be encoded as UTF-8: JSON can have half a character, but no URL can."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -63,7 +61,7 @@ class Values(Fields):
     hidden = (*Fields.hidden, "UploadId", "UploadID")
 
     def require(self, *names: str) -> None:
-        """Refuse a reply that has none of the fields: it is not what was asked for.
+        """Refuse a reply that has none of the fields, and so is not the expected one.
 
         Raises
         ------
@@ -74,7 +72,7 @@ class Values(Fields):
             raise self.bad(names[0], None)
 
     def is_of(self, *names: str) -> bool:
-        """Return whether there is anything; refuse what has none of the fields, as `require` does.
+        """Return whether there is any field; refuse a mapping without the named ones, as `require` does.
 
         Raises
         ------
@@ -86,7 +84,7 @@ class Values(Fields):
         return bool(self._values)
 
     def truth(self, name: str) -> bool:
-        """Return a truth value, sent as such or as a text in any case; False when absent or empty."""
+        """Return a boolean, sent as such or as a string in any case; False when absent or empty."""
         value = self._values.get(name)
         if isinstance(value, str):
             value = {"true": True, "false": False, "1": True, "0": False, "": False}.get(value.strip().lower(), value)
@@ -122,16 +120,16 @@ class Values(Fields):
         return dict(self._values)
 
     def rows(self, name: str) -> Iterator[Values]:
-        """Yield the mappings of a list; XML cannot tell a list of one from a mapping."""
+        """Yield the mappings of a list; in XML, a list of one looks like a mapping."""
         for value in self._listed(name):
             yield Values(value, self._operation, self._path)
 
     def page(self, name: str) -> list[Any]:
-        """Return the rows of a page of a listing; see `Fields`. XML cannot tell a list of one from a mapping."""
+        """Return the rows of a page of a listing; see `Fields`. In XML, a list of one looks like a mapping."""
         return [self._values[name]] if isinstance(self._values.get(name), Mapping) else super().page(name)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts; XML cannot tell a list of one from a text."""
+        """Return a list of strings; in XML, a list of one looks like a string."""
         values = self._listed(name)
         for value in values:
             if not isinstance(value, str):

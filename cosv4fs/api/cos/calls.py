@@ -134,7 +134,7 @@ class FilesCaller(Client):
 
     def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], str]:
         def sign() -> str:
-            # asked again at every attempt: a single-use signature is gone once the server has seen it
+            # called for every attempt: the server accepts a single-use signature once
             if self._signature_kind(operation) == _SINGLE:
                 return self._signer.single(bucket, key)
             return self._signer.multi(bucket)
@@ -143,12 +143,12 @@ class FilesCaller(Client):
 
 
 def _check_bucket(bucket: str, key: str) -> None:
-    """Refuse what is no bucket's name: it becomes part of a host's name, a URL and a signed text, and nothing else."""
+    """Refuse an invalid bucket name: it becomes part of a host name, a URL and a signed text."""
     if not _BUCKET.fullmatch(bucket):
-        text = "no bucket can have this name: letters, digits and hyphens are allowed"
+        text = "invalid name of a bucket: letters, digits and hyphens are allowed"
         raise make_error(errno.ENOENT, text, paths.join(bucket, key))
 
 
 def nothing(data: Fields) -> bool:
-    """Parse a reply that carries nothing of interest."""
+    """Parse a reply without data of interest."""
     return True

@@ -1,6 +1,6 @@
 """The operations that both versions of the API have, one typed method each (cos.md#uploads to cos.md#v3).
 
-`v4` and `v3` add what they do otherwise: mainly uploads in slices.
+`v4` and `v3` add the operations in which they differ, mainly uploads in slices.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ class CosClient(FilesCaller):
             self.quirks.learn(update_flag="required")
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
-        """Set what downloads say of an object beyond what its upload said; nothing for None."""
+        """Set the Content-Type returned on download; nothing for None."""
         if content_type is not None:
             self.update(bucket, key, custom_headers={"Content-Type": content_type})
 
@@ -388,13 +388,13 @@ class CosClient(FilesCaller):
             return self._download_request("GET", bucket, key, range_header)
 
         def stored_size() -> int | None:
-            # without keys nothing but downloads tells it
+            # without keys, only downloads show it
             return None if self.config.anon else self.stat(bucket, key).size
 
         return self._run(FileRange(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
 
     def file_status(self, bucket: str, key: str) -> PathStatus:
-        """Return the status of a file; without keys, what a download tells of it (see `peek`).
+        """Return the status of a file; without keys, what a download shows of it (see `peek`).
 
         Raises
         ------
@@ -404,7 +404,7 @@ class CosClient(FilesCaller):
         return self.peek(bucket, key) if self.config.anon else self.stat(bucket, key)
 
     def peek(self, bucket: str, key: str) -> PathStatus:
-        """Return what a download of one byte tells of a file: for who has no keys, as `stat` wants a signature.
+        """Return what a download of one byte shows of a file: it needs no keys, while `stat` needs a signature.
 
         Only the size is sure to be known; there is no SHA-1.
 
@@ -413,7 +413,7 @@ class CosClient(FilesCaller):
         FileNotFoundError
             There is no such (complete) object; there may be a directory.
         PermissionError
-            Not everybody may read it.
+            The file is not public.
         """
         fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
         size, modified = fetched.version.size, int(header_seconds(fetched.version.modified) or 0)
@@ -463,7 +463,7 @@ class CosClient(FilesCaller):
                 errno.EISDIR, "only an object has a URL: name one in this directory", paths.join(bucket, key)
             )
         root, host = self._download_root(bucket, key)
-        # a plain client cannot be told a Host header: the endpoint also serves downloads under the API's path
+        # a URL cannot name a Host header: the endpoint also serves downloads under the API's path
         prefix = self._prefix(bucket) if host else ""
         sign = self._signer.download(bucket, key, seconds)
         return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
@@ -519,14 +519,14 @@ class CosClient(FilesCaller):
     ) -> bool | None:
         """Return whether a file has been moved, by what is `found` at both ends; None if unknown."""
         source, there = found
-        arrived = there is not None and _fits(there, expected)
+        is_there = there is not None and _fits(there, expected)
         if source is None:
             # what stands at a target that may be replaced can be what stood there before
             is_evidence = expected is not None or not overwrite or paths.is_sibling(key)
-            return True if arrived and is_evidence else None
+            return True if is_there and is_evidence else None
         if paths.is_sibling(key):
             return False
-        if arrived and expected is not None and expected[1] is not None and not _fits(source, expected):
+        if is_there and expected is not None and expected[1] is not None and not _fits(source, expected):
             return True
         same = None if seen is None else is_same_version(seen, source)
         if same is False:

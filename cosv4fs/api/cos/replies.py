@@ -1,7 +1,7 @@
-"""What the service answers, as dataclasses (cos.md#envelope and cos.md#uploads to cos.md#files).
+"""The replies of the service, as dataclasses (cos.md#envelope and cos.md#uploads to cos.md#files).
 
-Parsing is lenient where the documentation is (numbers may come as strings, fields may be absent) and strict where a
-wrong value would do harm: a reply that cannot mean anything raises `OSError`, it never becomes a wrong answer.
+Parsing is lenient where the documentation is (numbers may be strings, fields may be absent) and strict where a wrong
+value would do harm: an invalid reply raises `OSError`, it never becomes a wrong result.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 from cosv4fs.errors import make_error
 
 _LARGEST_SLICE = 64 * 1024 * 1024
-"""A slice size beyond this many bytes makes no sense: the documented ones end at 3 MiB."""
+"""Larger slice sizes, in bytes, are invalid: the largest documented one is 3 MiB."""
 
 _MOST_ROWS = 10_000
-"""Rows of a page beyond this many make no sense: at most 1000 are asked for."""
+"""Pages with more rows are invalid: requests ask for at most 1000."""
 
 LARGEST_OBJECT = 2**40
-"""A size beyond this many bytes makes no sense: planning to read it would take more memory than machines have."""
+"""Larger sizes, in bytes, are invalid: reading such an object could not even be planned in memory."""
 
 
 class Fields:
@@ -45,9 +45,9 @@ class Fields:
         self._values: Mapping[str, Any] = values
 
     def bad(self, name: str, value: object) -> OSError:
-        """Return the error for a field that makes no sense."""
+        """Return the error for an invalid field."""
         shown = f" a {type(value).__name__}" if name in self.hidden else f" {repr(value)[:80]}"
-        text = f"the reply to {self._operation} makes no sense: {name} is{shown}"
+        text = f"the reply to {self._operation} is invalid: {name} is{shown}"
         return make_error(errno.EBADMSG, text, self._path)
 
     def has(self, name: str) -> bool:
@@ -122,10 +122,10 @@ class Fields:
         return value
 
     def page(self, name: str) -> list[Any]:
-        """Return the rows of a page of a listing; more than any page may be asked to have are an error."""
+        """Return the rows of a page of a listing; more than any request asks for are an error."""
         rows = self.sequence(name)
         if len(rows) > _MOST_ROWS:
-            text = f"the reply to {self._operation} makes no sense: it has {len(rows)} rows of {name}"
+            text = f"the reply to {self._operation} is invalid: it has {len(rows)} rows of {name}"
             raise make_error(errno.EBADMSG, text, self._path)
         return rows
 
@@ -182,7 +182,7 @@ class SliceSession:
         Parameters
         ----------
         wanted : int
-            Bytes per slice where the reply tells none.
+            Bytes per slice, if the reply has none.
         """
         slice_size = data.slice_size() if data.has("slice_size") else wanted
         # in order, unless the service says that this does not matter
@@ -226,7 +226,7 @@ class UnfinishedUpload:
     parts : tuple of (int, int)
         Offset and length, in bytes, of each slice that the server has.
     sha : str or None
-        The declared SHA-1, where the server tells it.
+        The declared SHA-1, where known.
     """
 
     session: str = field(repr=False)
@@ -287,7 +287,7 @@ class Entry:
             # it would name something else once it is part of a path; nothing on any disk has a NUL in its name
             raise data.bad("name", name)
         if not _is_utf8(last):
-            # JSON can say half a character, but no URL can ask for it
+            # JSON can have half a character, but no URL can
             raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
         size = 0 if is_directory else data.size("filesize")
@@ -327,7 +327,7 @@ class PathStatus:
     Parameters
     ----------
     is_directory : bool
-        What was asked for.
+        What the request was about.
     size, stored : int
         As in `Entry`.
     created, modified : int
@@ -367,7 +367,7 @@ class PathStatus:
         return self.sha is not None
 
     def received(self, size: int, stored: int) -> PathStatus:
-        """Return the same with what another reply tells of its size and of the bytes that the server has."""
+        """Return the same with the size, and the bytes that the server has, from another reply."""
         return replace(self, size=size, stored=stored)
 
     @classmethod

@@ -101,7 +101,7 @@ class Signer:
                 if len(self._cache) >= _MOST_KEPT:
                     self._cache.clear()
                 found = self._sign(bucket, self._config.sign_expiry, "", keys)
-                # renewed after three quarters of its life, so that none expires on its way
+                # renewed after three quarters of its life, so that none expires in transit
                 self._cache[bucket, keys.secret_id] = (now + self._config.sign_expiry * 0.75, found)
             return found
 
@@ -134,7 +134,7 @@ class Signer:
     def adopt_server_date(self, date: str | None) -> bool:
         """Follow the server's clock after it called a signature expired; return whether that changes anything.
 
-        What was signed before is forgotten in any case.
+        All cached signatures are dropped.
 
         Parameters
         ----------

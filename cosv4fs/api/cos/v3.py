@@ -1,7 +1,7 @@
-"""The JSON API v3, under ``/files/v1``: what it does otherwise (cos.md#v3).
+"""The JSON API v3, under ``/files/v1``: how it differs from v4 (cos.md#v3).
 
 One operation, ``upload_slice``, opens an upload and sends its slices, and the last slice completes the object. The
-service wants the SHA-1 first. Pages of a listing say whether there are more, and a status does not tell an unfinished
+service wants the SHA-1 first. Pages of a listing say whether there are more, and a status does not show an unfinished
 upload: a listing does.
 """
 
@@ -39,7 +39,7 @@ class CosV3Client(CosClient):
         insert_only: bool = True,
         biz_attr: str | None = None,
     ) -> SliceSession | UploadedObject:
-        """Open an upload, or ask how far one has come (``op=upload_slice`` without content).
+        """Open an upload, or query the progress of one (``op=upload_slice`` without content).
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class CosV3Client(CosClient):
     def stat(self, bucket: str, key: str) -> PathStatus:
         """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``).
 
-        Where the service does not tell how much of a file is there, a listing is asked: two requests.
+        If the reply does not say how much of a file was received, a listing does: two requests.
 
         Raises
         ------
@@ -168,7 +168,7 @@ class CosV3Client(CosClient):
             return status
         entry = self._entry(bucket, key)
         if entry is None:
-            # nothing lists it: it has gone meanwhile, or is no entry of any directory
+            # no directory lists it: it was removed meanwhile, or is not listed at all
             self._get("stat", bucket, key, {"op": "stat"})
             return status
         return status.received(entry.size, entry.stored)
@@ -217,7 +217,7 @@ class CosV3Client(CosClient):
     def _on_failure(self, failure: AttemptError) -> None:
         error = failure.error
         if error.code in _OTHER_SLICE_EXPECTED:
-            # the table says "retry", but the same slice would be refused again: the caller asks which one comes next
+            # the table says "retry", but the same slice would be refused again: the caller has to query the next one
             origin = Origin(error.code, error.request_id, error.status)
             raise session_error(str(error.strerror), error.filename, origin) from error
         super()._on_failure(failure)
