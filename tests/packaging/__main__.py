@@ -46,10 +46,12 @@ def oldest() -> list[str]:
 
 def try_out(folder: Path, wheel: Path, pins: list[str]) -> None:
     """Install the wheel into a fresh environment, and use it."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, *pins)
-    run(python, "-m", "pip", "check")
+    # this environment's pip installs into the other one, which need not get a pip of its own first
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    run(*pip, "install", "--quiet", wheel, *pins)
+    run(*pip, "check")
     begin = time.perf_counter()
     run(python, "-I", "-c", "import cosv4fs")
     print(f"a process that imports cosv4fs takes {time.perf_counter() - begin:.2f} s", flush=True)
