@@ -295,7 +295,7 @@ def test_a_doctor_on_configuration(run, monkeypatch, vault, coffers):
     vault.clock_offset = 300
     assert "note     clock: the local clock is" in run("doctor", URL).out
     vault.clock_offset = 0
-    vault.faults.add(op="InitiateMultipartUpload", action=faults.Refuse("AccessDenied"), times=100)
+    vault.faults.add(op="InitiateMultipartUpload", action=faults.Refuse("AuthFailed"), times=100)
     assert "PROBLEM  writing: " in run("doctor", "--write", URL).out
     monkeypatch.delenv("CDCS_SECRET_ID")
     assert "CDCS_SECRET_ID" in run("doctor", URL).out

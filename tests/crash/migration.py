@@ -133,7 +133,7 @@ class Migration:
         self._manifest = plan.folder / "manifest.sqlite"
         options = {**{f"{plan.protocol}.{name}": value for name, value in server.options.items()}}
         options |= {f"s3.{name}": value for name, value in self._s3.items()}
-        settings = [part for name, value in options.items() for part in ("-o", f"{name}={json.dumps(value)}")]
+        settings = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
         self._arguments = [*settings, "--json", "migrate", f"{plan.protocol}://{SOURCE}", TARGET,
                            "--verify", "--manifest", str(self._manifest)]  # fmt: skip
         self._verified: list[tuple[int, set[str]]] = []
