@@ -1,11 +1,11 @@
-"""What is cached of the service: listings and statuses, for a short time.
+"""The cache of listings and statuses.
 
-Policy: an entry lives for `seconds`. Every mutation made through this package forgets what it touches and advances a
-generation; an answer that was asked for before a mutation is never stored after it. Misses are not stored, and a
-listing only when all its pages arrived. A fresh listing of a directory also answers for the absence of names in it.
+Entries live for `seconds`. Every change made through this package invalidates the paths it affects and advances a
+revision number; a reply requested before a change is never stored after it. Misses are not cached, and listings only
+when complete. A cached listing of a directory also shows which names do not exist in it.
 
-Caches of other configurations may remember the same paths: what one of `Kin` forgets, all of them forget. None ever
-tells another what it remembers.
+Caches of several configurations may hold the same paths. They form a `CacheGroup`: an invalidation in one applies to
+all of them, but entries are never shared.
 """
 
 from __future__ import annotations
@@ -21,148 +21,150 @@ from cachetools import TTLCache
 
 from cosv4fs.info import Info
 
-__all__ = ["Kin", "PathCache"]
-
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_MOST_LISTINGS = 2048
-_MOST_STATUSES = 65536
+_MAX_LISTINGS = 2048
+_MAX_STATUSES = 65536
 
 
-class Kin:
-    """The caches of one process that may remember the same paths."""
+class CacheGroup:
+    """Caches of one process that may hold the same paths, and are invalidated together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._caches: tuple[weakref.ref[PathCache], ...] = ()
 
     def join(self, cache: PathCache) -> None:
-        """Have a cache, as long as somebody uses it, forget what the others forget."""
+        """Add a cache; it leaves the group when it is no longer used."""
         with self._lock:
-            self._caches = (*(known for known in self._caches if known() is not None), weakref.ref(cache))
+            self._caches = (*(member for member in self._caches if member() is not None), weakref.ref(cache))
 
-    def forget(self, path: str | None, gone: bool) -> None:
-        """Have all of them forget; see `PathCache.forget`."""
-        for known in self._caches:
-            cache = known()
+    def invalidate(self, path: str | None, gone: bool) -> None:
+        """Invalidate a path in all caches; see `PathCache.invalidate`."""
+        for member in self._caches:
+            cache = member()
             if cache is not None:
-                cache.forget_alone(path, gone)
+                cache.invalidate_own(path, gone)
 
 
-def _whole(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """Have a method run under the lock, and forget everything when it is broken off.
+def _locked(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Run a method under the lock, and clear the cache if it is interrupted.
 
-    Ctrl-C between two steps of a `TTLCache` leaves it broken: its clock may stand still from then on.
+    Ctrl-C inside a `TTLCache` method can leave it inconsistent; for example, its clock may stop.
     """
 
     @wraps(method)
-    def whole(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def locked(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self._lock:
             try:
                 return method(self, *args, **kwargs)
             except BaseException:
-                self._generation += 1
-                self._begin_empty()
+                self._revision += 1
+                self._clear()
                 raise
 
-    return whole
+    return locked
 
 
 class PathCache:
-    """Listings by directory and statuses by path, for all instances with one configuration.
+    """Listings and statuses by path, shared by all instances with one configuration; thread-safe.
 
     Parameters
     ----------
     seconds : float
-        How long an entry lives; 0 remembers nothing.
+        Lifetime of an entry; 0 disables the cache.
     clock : callable
         Returns seconds; replaceable for tests.
-    kin : Kin, optional
-        The caches that shall forget what this one forgets.
+    group : CacheGroup, optional
+        The group to join.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, kin: Kin | None = None) -> None:
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, group: CacheGroup | None = None
+    ) -> None:
         self._enabled = seconds > 0
         self._seconds, self._clock = max(seconds, 1e-9), clock
-        self._begin_empty()
+        self._clear()
         self._lock = threading.Lock()
-        self._generation = 0
-        self._kin = kin or Kin()
-        self._kin.join(self)
+        self._revision = 0
+        self._group = group or CacheGroup()
+        self._group.join(self)
 
-    def _begin_empty(self) -> None:
-        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MOST_LISTINGS, self._seconds, timer=self._clock)
-        self._infos: TTLCache[str, Info] = TTLCache(_MOST_STATUSES, self._seconds, timer=self._clock)
-        self._folders: TTLCache[str, bool] = TTLCache(_MOST_STATUSES, self._seconds, timer=self._clock)
+    def _clear(self) -> None:
+        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MAX_LISTINGS, self._seconds, timer=self._clock)
+        self._infos: TTLCache[str, Info] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
+        self._folders: TTLCache[str, bool] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
 
     @property
-    @_whole
-    def generation(self) -> int:
-        """A number that every mutation advances: read it before asking the service."""
-        return self._generation
+    @_locked
+    def revision(self) -> int:
+        """A number that every invalidation advances: read it before sending a request."""
+        return self._revision
 
-    @_whole
+    @_locked
     def listing(self, path: str) -> list[Info] | None:
-        """Return the infos of a directory's entries, or None when they are not known."""
+        """Return the infos of a directory's entries, or None if they are not cached."""
         found = self._listings.get(path)
         return None if found is None else [info.copy() for info in found.values()]
 
-    @_whole
+    @_locked
     def info(self, path: str) -> Info | None:
-        """Return what is known of a path, or None."""
+        """Return the info of a path, or None if it is not cached."""
         found = self._infos.get(path)
         if found is None:
             found = self._listings.get(_parent(path), {}).get(path)
         return None if found is None else found.copy()
 
-    @_whole
+    @_locked
     def is_directory(self, path: str) -> bool:
-        """Return whether the path is known to be a directory."""
+        """Return whether the path is cached as a directory."""
         found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
         if found is not None:
             return found["type"] == "directory"
         return path in self._folders or path in self._listings
 
-    @_whole
+    @_locked
     def is_absent(self, path: str) -> bool:
-        """Return whether a fresh listing of the parent shows that the path does not exist."""
+        """Return whether a cached listing of the parent shows that the path does not exist."""
         listing = self._listings.get(_parent(path))
         return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
 
-    @_whole
-    def store_listing(self, path: str, infos: list[Info], generation: int) -> None:
-        """Remember a complete listing that was asked for in `generation`."""
-        if self._enabled and generation == self._generation:
+    @_locked
+    def store_listing(self, path: str, infos: list[Info], revision: int) -> None:
+        """Cache a complete listing that was requested at `revision`."""
+        if self._enabled and revision == self._revision:
             self._listings[path] = {info["name"]: info.copy() for info in infos}
 
-    @_whole
-    def store_info(self, info: Info, generation: int) -> None:
-        """Remember a status that was asked for in `generation`."""
-        if self._enabled and generation == self._generation:
+    @_locked
+    def store_info(self, info: Info, revision: int) -> None:
+        """Cache a status that was requested at `revision`."""
+        if self._enabled and revision == self._revision:
             self._infos[info["name"]] = info.copy()
 
-    @_whole
-    def store_directory(self, path: str, generation: int) -> None:
-        """Remember that a path is a directory, when no more than that is known."""
-        if self._enabled and generation == self._generation:
+    @_locked
+    def store_directory(self, path: str, revision: int) -> None:
+        """Cache that a path is a directory, when nothing else is known about it."""
+        if self._enabled and revision == self._revision:
             self._folders[path] = True
 
-    def forget(self, path: str | None = None, gone: bool = False) -> None:
-        """Forget a path, its parents' listings and everything below it; everything without a path.
+    def invalidate(self, path: str | None = None, gone: bool = False) -> None:
+        """Drop a path, everything inside it and the listings of its parents, in all caches of the group.
 
         Parameters
         ----------
+        path : str, optional
+            Default: drop everything.
         gone : bool
-            Something was removed: forget also that there are directories above it, as some services let a directory go
-            with the last thing in it.
+            Whether something was removed. This also drops the parents themselves, because some services remove a
+            directory with its last entry.
         """
-        self._kin.forget(path, gone)
+        self._group.invalidate(path, gone)
 
-    @_whole
-    def forget_alone(self, path: str | None, gone: bool) -> None:
-        """Forget the same in this cache, and in none of its kin."""
-        self._generation += 1
+    @_locked
+    def invalidate_own(self, path: str | None, gone: bool) -> None:
+        """Invalidate a path in this cache only; see `invalidate`."""
+        self._revision += 1
         if path is None:
             for everything in (self._listings, self._infos, self._folders):
                 everything.clear()
@@ -171,7 +173,7 @@ class PathCache:
         for store in (self._listings, self._infos, self._folders):
             for name in [name for name in store if name == path or name.startswith(below)]:
                 store.pop(name, None)
-        # writing a file may create the directories above it
+        # writing a file may create its parent directories
         above = _parent(path)
         while above:
             for store in (self._listings, self._infos, self._folders) if gone else (self._listings,):

@@ -247,7 +247,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         try:
             self.client.put_coffer(coffer, locations, encrypt_type=encrypt_type, key_id=key_id, key_region=key_region)
         finally:
-            self.namespace.cache.forget()
+            self.namespace.cache.invalidate()
 
     def delete_coffer(self, coffer: str) -> None:
         """Delete an empty coffer.
@@ -262,7 +262,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             self.client.delete_coffer(coffer)
             self.namespace.forget_coffer(coffer)
         finally:
-            self.namespace.cache.forget()
+            self.namespace.cache.invalidate()
 
     def lifecycle(self, path: str) -> int | None:
         """Return the days after which objects of a coffer expire; None if they never do."""

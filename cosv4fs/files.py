@@ -75,7 +75,7 @@ class Files:
 
     def _size(self, path: str, refresh: bool) -> int:
         if refresh:
-            self._namespace.cache.forget(path)
+            self._namespace.cache.invalidate(path)
         info = self._namespace.info(path)
         if info["type"] == "directory":
             raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
@@ -96,7 +96,7 @@ class Files:
             raise
         except CosError:
             # what is cached of the file may be stale: drop it
-            self._namespace.cache.forget(path)
+            self._namespace.cache.invalidate(path)
             raise
 
     def read_ranges(

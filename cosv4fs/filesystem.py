@@ -160,7 +160,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """Return a path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path)
         if refresh:
-            self.namespace.cache.forget(stripped or None)
+            self.namespace.cache.invalidate(stripped or None)
         return stripped
 
     def exists(self, path: str, refresh: bool = False) -> bool:
@@ -312,7 +312,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     def invalidate_cache(self, path: str | None = None) -> None:
         """Invalidate the cache for a path and everything under it, or for all paths."""
         super().invalidate_cache(path)
-        self.namespace.cache.forget(self._strip_protocol(path or "") or None)
+        self.namespace.cache.invalidate(self._strip_protocol(path or "") or None)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

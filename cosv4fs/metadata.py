@@ -44,7 +44,7 @@ class Metadata:
         try:
             self._client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
         finally:
-            self._cache.forget(path)
+            self._cache.invalidate(path)
 
     def url(self, path: str, seconds: int) -> str:
         """Return a URL that reads one file without credentials, for so many seconds."""

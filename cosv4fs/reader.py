@@ -97,7 +97,7 @@ class ObjectContent:
             self._fetch_version(start, view)
         except CosError:
             # drop the possibly stale cache entry
-            self._fs.runtime.namespace.cache.forget(self._path)
+            self._fs.runtime.namespace.cache.invalidate(self._path)
             raise
         if self.sha is not None and len(view) == self.size:
             # a small object is fetched completely, and can be checked here whatever the order of reads

@@ -65,7 +65,7 @@ class Rearranging:
         if not is_there:
             refusal = self._refusal_to_make(bucket, key, path)
             if refusal is None:
-                self._cache.store_directory(path, self._cache.generation)
+                self._cache.store_directory(path, self._cache.revision)
                 return
         if not exist_ok or not (is_there or self._namespace.has_directory(path)):
             if isinstance(refusal, CosPossiblyCreatedError):
@@ -89,7 +89,7 @@ class Rearranging:
         finally:
             # also after a failure: it, or a parent, may have been made although the reply was lost
             if refusal is None or isinstance(refusal, CosPossiblyCreatedError):
-                self._cache.forget(path)
+                self._cache.invalidate(path)
         return refusal
 
     def _bucket_exists(self, path: str) -> bool:
@@ -111,7 +111,7 @@ class Rearranging:
                 raise make_error(errno.ENOTDIR, "this is a file: rm removes it", path) from error
             raise
         finally:
-            self._cache.forget(path, gone=True)
+            self._cache.invalidate(path, gone=True)
 
     # -- removing --------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Rearranging:
                 raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path)
             self._client.delete(bucket, key, seen=_seen_in(info))
         finally:
-            self._cache.forget(path, gone=True)
+            self._cache.invalidate(path, gone=True)
 
     def remove(self, found: list[str], *, recursive: bool, maxdepth: int | None) -> None:
         """Remove files, with `recursive` whole directories, several at once; see `rm` of the filesystem."""
@@ -142,7 +142,7 @@ class Rearranging:
 
         Files go first, several at once, then directories, the deepest first.
         """
-        self._cache.forget(path)
+        self._cache.invalidate(path)
         try:
             entries = self._namespace.everything(path)
         except CosFileNotFoundError:
@@ -159,7 +159,7 @@ class Rearranging:
             self._remove_listed_as_empty(path)
         else:
             self._remove_emptied(path, tolerant=not complete)
-        self._cache.forget(path, gone=True)
+        self._cache.invalidate(path, gone=True)
 
     def _empty(self, path: str, entries: list[Entry] | None = None) -> list[str]:
         """Delete the files of a directory, incomplete uploads included; return its directories."""
@@ -210,7 +210,7 @@ class Rearranging:
         except CosFileExistsError as error:
             self._refuse_taken(target, error)
         finally:
-            self._cache.forget(target)
+            self._cache.invalidate(target)
 
     def _copy(self, source: str, target: str, through: Through) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
@@ -250,8 +250,8 @@ class Rearranging:
             # some servers may move only within one directory (cos.md#move-scope)
             self._copy_and_remove(source, target, through)
         finally:
-            self._cache.forget(source, gone=True)
-            self._cache.forget(target)
+            self._cache.invalidate(source, gone=True)
+            self._cache.invalidate(target)
 
     def move_pairs(self, pairs: list[tuple[str, str]], through: Through) -> None:
         """Move files pair by pair, several at once; target directories are made first, emptied sources removed last."""
@@ -275,7 +275,7 @@ class Rearranging:
             ESTALE: it changed meanwhile, and stays.
         """
         bucket, key = paths.file_key(source)
-        self._cache.forget(source)
+        self._cache.invalidate(source)
         before = self._state(bucket, key)
         self._copy(source, target, through)
         if self._state(bucket, key) != before:
@@ -294,7 +294,7 @@ class Rearranging:
 
     def _refresh(self, path: str) -> None:
         """Make sure that a path still exists."""
-        self._cache.forget(path)
+        self._cache.invalidate(path)
         self._namespace.info(path)
 
     def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from cosv4fs.api import Client
-from cosv4fs.cache import Kin, PathCache
+from cosv4fs.cache import CacheGroup, PathCache
 from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import PerProcess
@@ -41,7 +41,7 @@ class Runtime(Generic[C_co, N_co]):
         Makes the parts that differ.
     config : Config
         The configuration.
-    kin : Kin
+    cache_group : CacheGroup
         The other caches of the same paths.
 
     Attributes
@@ -60,12 +60,12 @@ class Runtime(Generic[C_co, N_co]):
         Incomplete uploads, of any client.
     """
 
-    def __init__(self, service: Service[C_co, N_co], config: Config, kin: Kin) -> None:
+    def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
         self.client = client = service.client(config)
         self.workers = Workers(config.max_concurrency, config.max_requests)
         client.on_throttle = self.workers.transfers.window.halve
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
-        self.namespace = service.namespace(client, self.workers, PathCache(seconds, kin=kin))
+        self.namespace = service.namespace(client, self.workers, PathCache(seconds, group=cache_group))
         self.transfers = Transfers(client, self.workers, service.uploader(client))
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.transfers, self.workers, journal, config)
@@ -78,7 +78,7 @@ class _Registry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.runtimes: WeakValueDictionary[Config, Runtime[Any, Any]] = WeakValueDictionary()
-        self.kin: WeakValueDictionary[tuple[str, str], Kin] = WeakValueDictionary()
+        self.cache_groups: WeakValueDictionary[tuple[str, str], CacheGroup] = WeakValueDictionary()
 
 
 _registry = PerProcess(_Registry)
@@ -91,6 +91,6 @@ def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
         runtime = registry.runtimes.get(config)
         if runtime is None:
             # where one endpoint serves both versions of the JSON API, they have the same buckets
-            kin = registry.kin.setdefault((config.api_root, config.appid), Kin())
-            runtime = registry.runtimes[config] = Runtime(service, config, kin)
+            cache_group = registry.cache_groups.setdefault((config.api_root, config.appid), CacheGroup())
+            runtime = registry.runtimes[config] = Runtime(service, config, cache_group)
         return runtime

@@ -84,7 +84,7 @@ class BucketUploads(UnfinishedUploads):
             remove_unfinished(self._client, bucket, key)
         else:
             discard_sibling(self._client, bucket, key)
-        self._namespace.cache.forget(upload["place"])
+        self._namespace.cache.invalidate(upload["place"])
 
     def _under(self, path: str) -> list[UploadInfo]:
         out: list[UploadInfo] = []

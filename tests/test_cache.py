@@ -27,8 +27,8 @@ def folder(name):
 
 
 def test_an_entry_lives_for_a_while(cache, clock):
-    cache.store_listing("b/d", [file("b/d/x")], cache.generation)
-    cache.store_info(file("b/y"), cache.generation)
+    cache.store_listing("b/d", [file("b/d/x")], cache.revision)
+    cache.store_info(file("b/y"), cache.revision)
     clock.now += 9.9
     assert cache.listing("b/d") == [file("b/d/x")]
     assert cache.info("b/d/x") == file("b/d/x")
@@ -40,34 +40,34 @@ def test_an_entry_lives_for_a_while(cache, clock):
 
 def test_zero_seconds_remember_nothing(clock):
     cache = PathCache(0, clock)
-    cache.store_listing("b/d", [], cache.generation)
-    cache.store_info(file("b/y"), cache.generation)
+    cache.store_listing("b/d", [], cache.revision)
+    cache.store_info(file("b/y"), cache.revision)
     assert cache.listing("b/d") is cache.info("b/y") is None
     assert not cache.is_absent("b/d/z")
 
 
 def test_a_listing_knows_what_is_not_there(cache):
     assert not cache.is_absent("b/d/z")
-    cache.store_listing("b/d", [file("b/d/x")], cache.generation)
+    cache.store_listing("b/d", [file("b/d/x")], cache.revision)
     assert cache.is_absent("b/d/z")
     assert not cache.is_absent("b/d/x")
     assert not cache.is_absent("b/d/z/deeper")
-    cache.store_info(file("b/d/z"), cache.generation)
+    cache.store_info(file("b/d/z"), cache.revision)
     assert not cache.is_absent("b/d/z")
 
 
 def test_an_empty_listing_is_a_listing(cache):
-    cache.store_listing("b/d", [], cache.generation)
+    cache.store_listing("b/d", [], cache.revision)
     assert cache.listing("b/d") == []
 
 
 def test_what_was_asked_for_before_a_mutation_is_not_stored_after_it(cache):
-    before = cache.generation
-    cache.forget("b/other")
+    before = cache.revision
+    cache.invalidate("b/other")
     cache.store_listing("b/d", [file("b/d/x")], before)
     cache.store_info(file("b/y"), before)
     assert cache.listing("b/d") is cache.info("b/y") is None
-    cache.store_info(file("b/y"), cache.generation)
+    cache.store_info(file("b/y"), cache.revision)
     assert cache.info("b/y") is not None
 
 
@@ -75,47 +75,47 @@ class TestForget:
     @pytest.fixture
     def cache(self, cache):
         for path in ("b", "b/d", "b/d/e", "b/dd", "b/d/e/f"):
-            cache.store_listing(path, [file(f"{path}/x")], cache.generation)
-            cache.store_info(file(f"{path}/own"), cache.generation)
+            cache.store_listing(path, [file(f"{path}/x")], cache.revision)
+            cache.store_info(file(f"{path}/own"), cache.revision)
         return cache
 
     def known(self, cache):
         return [path for path in ("b", "b/d", "b/d/e", "b/dd", "b/d/e/f") if cache.listing(path) is not None]
 
     def test_a_path_with_what_is_above_and_below(self, cache):
-        cache.forget("b/d/e")
+        cache.invalidate("b/d/e")
         assert self.known(cache) == ["b/dd"]
         assert cache.info("b/d/e/own") is cache.info("b/d/e/f/own") is None
         assert cache.info("b/dd/own") is not None
         assert cache.info("b/d/own") is not None  # what stands beside it has not changed
 
     def test_a_file(self, cache):
-        cache.forget("b/d/own")
+        cache.invalidate("b/d/own")
         assert cache.info("b/d/own") is None
         assert self.known(cache) == ["b/d/e", "b/dd", "b/d/e/f"]
 
     def test_everything(self, cache):
-        cache.forget()
+        cache.invalidate()
         assert self.known(cache) == []
         assert cache.info("b/own") is None
 
 
 def test_directories(cache):
     assert not cache.is_directory("b/d")
-    cache.store_directory("b/d", cache.generation)
+    cache.store_directory("b/d", cache.revision)
     assert cache.is_directory("b/d")
-    cache.store_listing("b", [folder("b/e"), file("b/x")], cache.generation)
+    cache.store_listing("b", [folder("b/e"), file("b/x")], cache.revision)
     assert cache.is_directory("b")
     assert cache.is_directory("b/e")
     assert not cache.is_directory("b/x")
-    cache.forget("b/d")
+    cache.invalidate("b/d")
     assert not cache.is_directory("b/d")
 
 
 def test_what_is_handed_out_is_a_copy(cache):
     info = file("b/d/x")
-    cache.store_listing("b/d", [info], cache.generation)
-    cache.store_info(info, cache.generation)
+    cache.store_listing("b/d", [info], cache.revision)
+    cache.store_info(info, cache.revision)
     info["size"] = 99
     cache.listing("b/d")[0]["size"] = 98
     cache.info("b/d/x")["size"] = 97
@@ -128,9 +128,9 @@ def test_many_threads(cache):
     def work(number):
         try:
             for step in range(200):
-                cache.store_listing(f"b/{number}", [file(f"b/{number}/{step}")], cache.generation)
+                cache.store_listing(f"b/{number}", [file(f"b/{number}/{step}")], cache.revision)
                 cache.info(f"b/{number}/{step}")
-                cache.forget(f"b/{step % 7}")
+                cache.invalidate(f"b/{step % 7}")
         except Exception as error:
             failures.append(error)
 

@@ -128,7 +128,7 @@ class Namespace(ABC):
 
     def note_change(self, path: str, *, written: bool) -> None:
         """Drop what is cached of a path; where `written`, a whole object has become visible there."""
-        self.cache.forget(path)
+        self.cache.invalidate(path)
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file or directory; any failure but "not found" is raised."""

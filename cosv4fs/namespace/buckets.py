@@ -81,10 +81,10 @@ class BucketNamespace(Namespace):
             return known
         if known is not None or (trust_absence and self.cache.is_absent(path)):
             raise missing(path)
-        generation = self.cache.generation
+        revision = self.cache.revision
         with self._explained(path):
             info = _info(path, self._client.stat(*paths.directory_key(path)))
-        self.cache.store_info(info, generation)
+        self.cache.store_info(info, revision)
         return info
 
     def is_directory(self, path: str) -> bool:
@@ -97,7 +97,7 @@ class BucketNamespace(Namespace):
             return True
         if self.cache.info(path) is not None or self.cache.is_absent(path):
             return False
-        generation = self.cache.generation
+        revision = self.cache.revision
         try:
             with self._explained(path):
                 entries, is_complete = self._client.list_first(*paths.directory_key(path))
@@ -106,9 +106,9 @@ class BucketNamespace(Namespace):
                 self.directory(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        self.cache.store_directory(path, generation)
+        self.cache.store_directory(path, revision)
         if is_complete:
-            self.cache.store_listing(path, _visible(path, entries), generation)
+            self.cache.store_listing(path, _visible(path, entries), revision)
         return True
 
     def _file_status(self, path: str) -> Info | None:
@@ -116,7 +116,7 @@ class BucketNamespace(Namespace):
         if not rest or paths.is_sibling(rest):
             # a sibling may be complete already, where it waits for its transaction to end
             return None
-        generation = self.cache.generation
+        revision = self.cache.revision
         try:
             status = self._client.file_status(bucket, "/" + rest)
         except CosFileNotFoundError:
@@ -124,7 +124,7 @@ class BucketNamespace(Namespace):
         if status.is_unfinished:
             return None
         info = _info(path, status)
-        self.cache.store_info(info, generation)
+        self.cache.store_info(info, revision)
         return info
 
     def entries(self, path: str, prefix: str = "") -> list[Info]:
@@ -140,7 +140,7 @@ class BucketNamespace(Namespace):
         known = self.cache.listing(path)
         if known is not None:
             return [info for info in known if _name(info).startswith(prefix)]
-        generation = self.cache.generation
+        revision = self.cache.revision
         # a prefix of dots would be a relative URL
         prefix = "" if prefix in (".", "..") else prefix
         found = self.everything(path, prefix)
@@ -149,7 +149,7 @@ class BucketNamespace(Namespace):
             if not found:
                 # some servers list what does not exist as empty
                 self.directory(path)
-            self.cache.store_listing(path, infos, generation)
+            self.cache.store_listing(path, infos, revision)
         return infos
 
     @property

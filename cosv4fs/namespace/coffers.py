@@ -209,13 +209,13 @@ class CofferNamespace(Namespace):
         coffer, rest = paths.split(path)
         if not rest:
             return None
-        generation = self.cache.generation
+        revision = self.cache.revision
         try:
             status = self._client.head(coffer, "/" + rest)
         except CosFileNotFoundError:
             return None
         info = object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
-        self.cache.store_info(info, generation)
+        self.cache.store_info(info, revision)
         return info
 
     def directory(self, path: str, trust_absence: bool = False) -> Info:
@@ -229,15 +229,15 @@ class CofferNamespace(Namespace):
         if key != "/" and self.cache.is_absent(path):
             # directories are nothing but what listings show: another one would tell no more
             raise missing(path)
-        generation = self.cache.generation
+        revision = self.cache.revision
         page = self._client.list_page(coffer, prefix=key)
         entries = [found for found in page.entries if found.key.startswith(key)]
         if page.marker is None:
             entries += self._unlisted(coffer, key, entries)
-            self._remember(Levels(path, entries), generation, empty=not entries and key != "/")
+            self._remember(Levels(path, entries), revision, empty=not entries and key != "/")
         if not entries and key != "/" and page.marker is None:
             raise missing(path)
-        self.cache.store_directory(path, generation)
+        self.cache.store_directory(path, revision)
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
@@ -301,7 +301,7 @@ class CofferNamespace(Namespace):
         known = self._known_below(folder)
         if known is not None:
             return known
-        generation = self.cache.generation
+        revision = self.cache.revision
         try:
             objects = self._objects(coffer, "/" + literal)
         except CosFileNotFoundError:
@@ -312,7 +312,7 @@ class CofferNamespace(Namespace):
             # not everything in it was asked for
             levels.by_folder.pop(folder)
         # where there is nothing there is no directory, but a coffer that is empty is there
-        self._remember(levels, generation, empty=not objects and folder != coffer)
+        self._remember(levels, revision, empty=not objects and folder != coffer)
         return out
 
     def _levels(self, path: str) -> Levels:
@@ -328,12 +328,12 @@ class CofferNamespace(Namespace):
 
     def _listed(self, path: str) -> Levels:
         coffer, key = paths.directory_key(path)
-        generation = self.cache.generation
+        revision = self.cache.revision
         objects = self._objects(coffer, key)
         if not objects and key != "/":
             raise missing(path)
         levels = Levels(path, objects)
-        self._remember(levels, generation)
+        self._remember(levels, revision)
         return levels
 
     def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
@@ -364,9 +364,9 @@ class CofferNamespace(Namespace):
         return found
 
     def _coffers(self) -> list[Info]:
-        generation = self.cache.generation
+        revision = self.cache.revision
         infos = [_coffer_info(found) for found in self._client.list_coffers()]
-        self.cache.store_listing("", infos, generation)
+        self.cache.store_listing("", infos, revision)
         return infos
 
     def _known_below(self, path: str) -> dict[str, Info] | None:
@@ -381,12 +381,12 @@ class CofferNamespace(Namespace):
             folders += [info["name"] for info in listing if info["type"] == "directory"]
         return out
 
-    def _remember(self, levels: Levels, generation: int, empty: bool = False) -> None:
+    def _remember(self, levels: Levels, revision: int, empty: bool = False) -> None:
         # what is both an object and a directory cannot be told from a listing by path
         if empty or levels.is_ambiguous:
             return
         for folder, entries in levels.by_folder.items():
-            self.cache.store_listing(folder, list(entries.values()), generation)
+            self.cache.store_listing(folder, list(entries.values()), revision)
 
 
 def object_info(path: str, found: StoredObject) -> Info:
