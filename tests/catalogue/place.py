@@ -46,6 +46,11 @@ class Place:
         return protocol if isinstance(protocol, str) else str(protocol[0])
 
     @property
+    def bucket(self) -> str:
+        """The bucket, or the full name of the coffer."""
+        return self.root.partition("/")[0]
+
+    @property
     def beyond_path(self) -> str:
         """A path in the other bucket, which only the current call uses."""
         return f"{self.beyond}/{self.turn or 'x'}"

@@ -225,13 +225,13 @@ def _(view: View, name: str, size: int, end: bool) -> Effect:
 @operation(6, name=Draws.name, existing=Draws.flag)
 def get_file(at: Place, name: str, existing: bool = False) -> None:
     """Download an object, perhaps over a local file."""
-    at.fs.get_file(at / name, at.local("deep/target"))
+    at.fs.get_file(at / name, at.local("target"))
 
 
 @get_file.before
 def _(at: Place, name: str, existing: bool = False) -> None:
     if existing:
-        at.local("deep/target").write_bytes(OLD)
+        at.local("target").write_bytes(OLD)
 
 
 @get_file.effect
@@ -239,7 +239,7 @@ def _(view: View, name: str, existing: bool = False) -> Effect | None:
     if name in view.state.folders:
         return None
     content = view.state.files.get(name)
-    return Effect(errors=MISSING, fetched={}) if content is None else Effect(fetched={"deep/target": content})
+    return Effect(errors=MISSING, fetched={}) if content is None else Effect(fetched={"target": content})
 
 
 @operation(several=True, names=Draws.names)

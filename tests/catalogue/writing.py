@@ -242,6 +242,17 @@ def _above(name: str) -> list[str]:
     return [name[:end] for end, sign in enumerate(name) if sign == "/"]
 
 
+@operation(0, name=Draws.name, source=pick("source"), content=Draws.content, create=Draws.flag)
+def put_local(at: Place, name: str, source: str, content: Content, create: bool = False) -> None:
+    """Upload a local file that somebody else has written, and may have changed."""
+    at.fs.put_file(at.local(source), at / name, mode="create" if create else "overwrite")
+
+
+@put_local.effect
+def _(view: View, name: str, source: str, content: Content, create: bool = False) -> Effect:
+    return writes(view, {name: content}, create=create)
+
+
 class _Interrupt(Callback):
     """Interrupts a transfer after some slices."""
 

@@ -1,6 +1,6 @@
 """``python -m tests.faults``: every fault in every operation, at every moment that makes a difference.
 
-Strangers among them: other clients that act between a request and its repetition (``--fault stranger``).
+Among them are other clients that act between a request and its retry (``--fault client``).
 
 The exit code is 1 when anything was lost.
 """
@@ -14,27 +14,27 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from tests.catalogue.cases import CASES
 from tests.faults.cells import Cell
 from tests.faults.columns import column, pairs
 from tests.faults.contests import CONTESTS
 from tests.faults.judge import Verdict
-from tests.faults.operations import PROTOCOLS
+from tests.faults.others import ROWS
 from tests.faults.stage import FAULTS
-from tests.faults.strangers import ROWS
 from tests.faults.table import markdown, summary
 
-_PAIRS = "two strangers"
-"""The name of the cells that are drawn."""
+_PAIRS = "two other clients"
+"""The name of the random cells."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     add = parser.add_argument
-    add("--protocol", choices=[*PROTOCOLS], default="cosv4", help="of the filesystem (default: %(default)s)")
+    add("--protocol", choices=[*CASES], default="cosv4", help="of the filesystem (default: %(default)s)")
     add("--only", nargs="+", metavar="TEXT", help="only operations with one of these in their name")
     add("--fault", nargs="+", metavar="TEXT", help="only faults with one of these in their name")
     add("--part", default="1/1", type=_part, metavar="K/N", help="only every Nth cell, beginning with the Kth")
-    add("--pairs", default=0, type=int, metavar="N", help="N cells more, in which two strangers act")
+    add("--pairs", default=0, type=int, metavar="N", help="N cells more, in which two other clients act")
     add("--seed", default=1, type=int, help="draws those; the same seed draws the same ones (default: %(default)s)")
     add("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
     add("--out", type=Path, metavar="FILE.md", help="where the table goes")
@@ -57,7 +57,7 @@ def main() -> int:
     """Run what the arguments say."""
     options = _parser().parse_args()
     protocol = options.protocol
-    operations = _chosen([*dict.fromkeys([*PROTOCOLS[protocol], *CONTESTS[protocol]])], options.only)
+    operations = _chosen([*dict.fromkeys([*CASES[protocol], *CONTESTS[protocol]])], options.only)
     chosen = _chosen([*FAULTS[protocol], *ROWS], options.fault)
     if options.list:
         print("operations:", *operations, "faults:", *chosen, sep="\n  ")

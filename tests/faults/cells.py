@@ -9,26 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
+from tests.catalogue import Place
+from tests.catalogue.cases import CASES, Case
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.operations import PROTOCOLS, Operation
-from tests.faults.stage import Place, Stage, State
-
-__all__ = [
-    "Cell",
-    "Moment",
-    "Rehearsal",
-    "attempt",
-    "column",
-    "moments",
-    "play",
-    "prepared",
-    "rehearse",
-    "time_limit",
-]
+from tests.faults.setting import EXTRA, extra_state, prepared
+from tests.faults.stage import Stage, State
 
 _MOST_SECONDS = 60
 _QUICK_TIMEOUT = 0.1
@@ -88,7 +76,7 @@ def moments(requests: tuple[str, ...]) -> Iterator[Moment]:
         yield Moment(op, 1, forever=True)
 
 
-def rehearse(stage: Stage, operation: Operation) -> Rehearsal:
+def rehearse(stage: Stage, case: Case) -> Rehearsal:
     """Do an operation without faults.
 
     Raises
@@ -96,42 +84,55 @@ def rehearse(stage: Stage, operation: Operation) -> Rehearsal:
     AssertionError
         It does not do what it should, so that the table would say nothing.
     """
-    with prepared(stage, operation) as (fs, place):
-        before = _look(stage, operation, place)[0]
+    with prepared(stage, case) as (at, place):
+        before = _look(stage, case, place)[0]
         stage.emulator.clear_requests()
-        result = operation.run(fs, place)
+        result = case.run(at)
         requests, openings = tuple(record.op for record in stage.emulator.requests), _openings(stage)
-        after = _look(stage, operation, place)[0]
-    assert result == operation.expected, f"{operation.name}: {result!r}"[:300]
-    assert requests, operation.name
+        after = _look(stage, case, place)[0]
+    assert result == case.expected, f"{case.name}: {result!r}"[:300]
+    _check_effect(case, after)
+    assert requests, case.name
     return Rehearsal(before, after, requests, openings)
 
 
-def play(stage: Stage, operation: Operation, known: Rehearsal, fault: str, moment: Moment) -> Cell:
+def _check_effect(case: Case, after: State) -> None:
+    """Assert that the state after a case is what the catalogue says."""
+    wanted, fetched = case.state.after(case.effect.change), case.effect.fetched or {}
+    expected = {name: content.data for name, content in wanted.files.items()}
+    expected |= {f"local/{name}": content.data for name, content in fetched.items()}
+    shown = {name: data for name, data in after.items() if isinstance(data, bytes)}
+    stored = {name: data for name, data in shown.items() if name in expected or not name.startswith("local/")}
+    assert stored == expected, f"{case.name} stores {sorted(stored)} instead of {sorted(expected)}"
+    folders = {name for name, data in after.items() if data is None and not name.startswith("local/")}
+    assert case.write_once or folders == wanted.folders, f"{case.name} makes {folders} instead of {wanted.folders}"
+
+
+def play(stage: Stage, case: Case, known: Rehearsal, fault: str, moment: Moment) -> Cell:
     """Do an operation with a fault and judge what came of it."""
     for _ in range(_MOST_TRIES):
         began = time.monotonic()
-        with prepared(stage, operation) as (fs, place), time_limit():
-            outcome = _perform(stage, operation, fs, place, fault, moment)
-            verdict, detail = judge(operation, known, outcome, stage.faults[fault], moment)
+        with prepared(stage, case) as (at, place), time_limit():
+            outcome = _perform(stage, case, at, place, fault, moment)
+            verdict, detail = judge(case, known, outcome, stage.faults[fault], moment)
         if outcome.openings <= known.openings + outcome.hits:
             break
         # an upload was opened again that nothing had struck: another fault than the ordered one came in between
-    return Cell(operation.name, fault, str(moment), verdict, detail, time.monotonic() - began)
+    return Cell(case.name, fault, str(moment), verdict, detail, time.monotonic() - began)
 
 
 def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
-    """Yield what plays the cells of one operation with these faults; nothing for what only strangers contest."""
-    if name not in PROTOCOLS[stage.protocol]:
+    """Yield what plays the cells of one case with these faults; nothing for cases of `contests` only."""
+    if name not in CASES[stage.protocol]:
         return
-    operation = PROTOCOLS[stage.protocol][name]
-    known = rehearse(stage, operation)
+    case = CASES[stage.protocol][name]
+    known = rehearse(stage, case)
     for fault in chosen:
         for moment in moments(known.requests) if fault in stage.faults else ():
-            yield partial(play, stage, operation, known, fault, moment)
+            yield partial(play, stage, case, known, fault, moment)
 
 
-def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: str, moment: Moment) -> Outcome:
+def _perform(stage: Stage, case: Case, at: Place, place: Place, fault: str, moment: Moment) -> Outcome:
     action, release = _fresh(stage.faults[fault])
     if action.stage == "connection" and moment.op is not None:
         return Outcome(fired=False)
@@ -139,29 +140,29 @@ def _perform(stage: Stage, operation: Operation, fs: Any, place: Place, fault: s
     stage.emulator.clear_requests()
     rule = stage.emulator.faults.add(action=action, op=moment.op, nth=moment.nth, times=times)
     if isinstance(action, _SLOW):
-        stage.be_hasty(fs, _QUICK_TIMEOUT)
-    result, error = attempt(operation, fs, place)
+        stage.shorten_timeout(at.fs, _QUICK_TIMEOUT)
+    result, error = attempt(case, at)
     stage.emulator.faults.clear()
     release.set()
-    stage.be_patient(fs)
+    stage.restore_timeout(at.fs)
     if isinstance(action, (*_SLOW, faults.Restart)):
         # what was held back, or is being restarted, has ended when this returns
         stage.emulator.restart()
     openings, hits = _openings(stage), rule.hits
     if not hits:
         return Outcome(fired=False, openings=openings)
-    state, hidden = _look(stage, operation, place)
+    state, hidden = _look(stage, case, place)
     cleaned, again, stuck = hidden, None, False
-    if hidden and operation.keeps and operation.once and error is not None:
+    if hidden and case.resumes and case.write_once and error is not None:
         # the same call goes on with what was left: nobody has to clean up first
-        again = attempt(operation, fs, place)
-        cleaned, stuck = _look(stage, operation, place)[1], again[1] is not None
-    if cleaned and operation.extra is None:
-        stage.second.clean_uploads(place.remote, older_than=-60)
-        cleaned = _look(stage, operation, place)[1]
+        again = attempt(case, at)
+        cleaned, stuck = _look(stage, case, place)[1], again[1] is not None
+    if cleaned and case.step.name not in EXTRA:
+        stage.second.clean_uploads(place.root, older_than=-60)
+        cleaned = _look(stage, case, place)[1]
     if error is not None and (again is None or stuck):
-        again = attempt(operation, fs, place)
-    last = state if error is None else _look(stage, operation, place)[0]
+        again = attempt(case, at)
+    last = state if error is None else _look(stage, case, place)[0]
     return Outcome(True, place, result, error, state, hidden, cleaned, again, last, stuck, openings, hits)
 
 
@@ -172,34 +173,20 @@ def _openings(stage: Stage) -> int:
     )
 
 
-def attempt(operation: Operation, fs: Any, place: Place) -> tuple[object, BaseException | None]:
+def attempt(case: Case, at: Place) -> tuple[object, BaseException | None]:
     """Do an operation; return its result, or what it raised."""
     try:
-        return operation.run(fs, place), None
+        return case.run(at), None
     except Exception as error:
         return None, error
 
 
-@contextmanager
-def prepared(stage: Stage, operation: Operation) -> Iterator[tuple[Any, Place]]:
-    """Make a place ready for an operation; yield the client under test and the place."""
-    place = stage.place()
-    fs = stage.client(**operation.options)
-    try:
-        operation.setup(stage, place)
-        operation.warm(fs, place)
-        yield fs, place
-    finally:
-        stage.emulator.faults.clear()
-        fs.client.close()
-        operation.teardown(stage, place)
-
-
-def _look(stage: Stage, operation: Operation, place: Place) -> tuple[State, list[str]]:
+def _look(stage: Stage, case: Case, place: Place) -> tuple[State, list[str]]:
     try:
         state, hidden = stage.look(place)
-        if operation.extra is not None:
-            state["extra"] = operation.extra(stage, place)
+        extra = extra_state(case, place)
+        if extra is not None:
+            state["extra"] = extra
     except CosError as error:
         return {"unreadable": str(error)}, []
     return state, hidden

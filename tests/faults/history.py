@@ -1,17 +1,17 @@
-"""What is legal when two clients change one place: every operation happened once, at one moment.
+"""Which results are legal when several clients change one directory: every operation happened once, at one moment.
 
-An operation of the client under test is made of units; each is atomic for itself, as one file of a recursive removal
-is. The moments at which strangers acted are known, and so is what everybody could see just before. What is stored in
-the end is legal when there is a history that explains all of it:
+An operation of the client under test consists of units; each is atomic by itself, as one file of a recursive removal
+is. The moments at which other clients acted are known, and so is the state that was visible just before. The final
+state is legal when there is a history that explains all of it:
 
-* every unit happened once, before or after each act of a stranger; after an error some units may not have happened;
-* what could be seen before each act is what the units before it had made. So a removal that had taken effect when the
-  stranger wrote cannot have happened after it as well, and what the stranger wrote has to be there. (One unit may
-  happen between the look and the act: a removal that says that it succeeded, and a stranger who wrote just then);
+* every unit happened once, before or after each act of another client; after an error some units may not have happened;
+* the state before each act is what the units before it had made. So a removal that had taken effect when the other
+  client wrote cannot have happened after it as well, and what the other client wrote has to be there. (One unit may
+  happen between the look and the act: a removal that succeeded, and another client that wrote at that moment);
 * a unit that would have been refused at its moment has not happened there. So two clients never both create a file;
 * a plain overwrite may happen again: what it stores is wanted by its caller until the call returns, and the last
   writer wins. The same goes for what creates a file or a directory where nothing stands any more;
-* who removes what a stranger has just removed may say that it succeeded: the path is free, as it was to be.
+* a removal of what another client has just removed may succeed: the path is free, as intended.
 """
 
 from __future__ import annotations
@@ -21,27 +21,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = [
-    "Effect",
-    "Event",
-    "RefusedError",
-    "State",
-    "Unit",
-    "copies",
-    "drops",
-    "explain",
-    "makes",
-    "moves",
-    "removes",
-    "stores",
-    "stores_once",
-    "without_directories",
-]
-
 State = dict[str, "bytes | str | None"]
 """What is stored: content by path, None for a directory."""
 
-Effect = Callable[[State], State]
+Transition = Callable[[State], State]
 """What an operation makes of a state; it raises `RefusedError` where the operation fails."""
 
 
@@ -55,31 +38,31 @@ class Unit:
 
     Parameters
     ----------
-    effect : callable
+    transition : callable
         What it makes of a state.
     then : callable, optional
         A second step, for what no request can do at once: it follows at the same moment or later.
     repeats : bool
-        It may happen again after a stranger's act; of two steps, the first one.
+        It may happen again after another client's act; of two steps, the first one.
     others : tuple of callables
         Other effects that are as good.
     partial : tuple of callables
         What an error may leave of it.
     source : str, optional
-        The path that the unit takes away: when a stranger has touched it, a success may leave a partial effect too.
+        The path that the unit takes away: when another client has touched it, a success may leave a partial effect too.
     """
 
-    effect: Effect
-    then: Effect | None = None
+    transition: Transition
+    then: Transition | None = None
     repeats: bool = False
-    others: tuple[Effect, ...] = ()
-    partial: tuple[Effect, ...] = ()
+    others: tuple[Transition, ...] = ()
+    partial: tuple[Transition, ...] = ()
     source: str | None = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """An act of a stranger.
+    """An act of another client.
 
     Parameters
     ----------
@@ -87,15 +70,15 @@ class Event:
         The path it is about.
     seen : State
         What was stored just before.
-    effect : callable
+    transition : callable
         What a success makes of it.
     succeeded : bool
-        Whether the stranger's call returned; one that failed has changed nothing.
+        Whether the other client's call returned; one that failed has changed nothing.
     """
 
     spot: str
     seen: State
-    effect: Effect
+    transition: Transition
     succeeded: bool
 
 
@@ -106,12 +89,12 @@ class _Way:
     Parameters
     ----------
     steps : tuple of callables
-        The steps; after all but the first one, a stranger may act.
+        The steps; after all but the first one, another client may act.
     least : int
         How many of them have to happen, if any.
     """
 
-    steps: tuple[Effect, ...]
+    steps: tuple[Transition, ...]
     least: int
 
 
@@ -127,11 +110,11 @@ def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final
 def _ways(unit: Unit, events: Sequence[Event], *, failed: bool) -> Iterator[_Way]:
     touched = any(event.succeeded and event.spot == unit.source for event in events)
     if unit.then is None:
-        yield _Way((unit.effect,) * (2 if unit.repeats else 1), 1)
+        yield _Way((unit.transition,) * (2 if unit.repeats else 1), 1)
     else:
-        yield _Way((unit.effect, unit.then), 2)
+        yield _Way((unit.transition, unit.then), 2)
         if unit.repeats:
-            yield _Way((unit.effect, unit.effect, unit.then), 3)
+            yield _Way((unit.transition, unit.transition, unit.then), 3)
     for effect in (*unit.others, *(unit.partial if failed or touched else ())):
         yield _Way((effect,), 1)
 
@@ -160,7 +143,7 @@ class _Search:
         """Go on behind an act; the unit whose request was struck may have happened between the look and the act."""
         for later, reached in ((progress, state), *self._stepped(state, progress)):
             try:
-                changed = event.effect(reached) if event.succeeded else reached
+                changed = event.transition(reached) if event.succeeded else reached
             except RefusedError:
                 continue
             yield from self.continuing(changed, later, moment + 1)
@@ -191,7 +174,7 @@ class _Search:
         )
 
 
-def stores(name: str, data: bytes, *, create: bool = False) -> Effect:
+def stores(name: str, data: bytes, *, create: bool = False) -> Transition:
     """Write a file, and the directories above it."""
 
     def effect(state: State) -> State:
@@ -203,7 +186,7 @@ def stores(name: str, data: bytes, *, create: bool = False) -> Effect:
     return effect
 
 
-def stores_once(name: str, data: bytes, *, create: bool = False) -> Effect:
+def stores_once(name: str, data: bytes, *, create: bool = False) -> Transition:
     """Write a file where nothing can be replaced and nothing is a directory; not to `create`, equal content will do."""
 
     def effect(state: State) -> State:
@@ -214,12 +197,12 @@ def stores_once(name: str, data: bytes, *, create: bool = False) -> Effect:
     return effect
 
 
-def without_directories(effect: Effect) -> Effect:
+def without_directories(effect: Transition) -> Transition:
     """Return an effect for a place that knows no directories."""
     return lambda state: {name: data for name, data in effect(state).items() if data is not None}
 
 
-def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> Effect:
+def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> Transition:
     """Remove a file; `tolerant`: also where there is none; `only`: only with this content."""
 
     def effect(state: State) -> State:
@@ -232,7 +215,7 @@ def removes(name: str, *, tolerant: bool = False, only: bytes | None = None) -> 
     return effect
 
 
-def copies(source: str, target: str) -> Effect:
+def copies(source: str, target: str) -> Transition:
     """Make a second file with the content that the source has."""
 
     def effect(state: State) -> State:
@@ -244,13 +227,13 @@ def copies(source: str, target: str) -> Effect:
     return effect
 
 
-def moves(source: str, target: str, *, tolerant: bool = False) -> Effect:
+def moves(source: str, target: str, *, tolerant: bool = False) -> Transition:
     """Give a file another path; `tolerant`: nothing happens where there is none."""
     copy, remove = copies(source, target), removes(source)
     return lambda state: state if tolerant and source not in state else remove(copy(state))
 
 
-def makes(name: str, *, exist_ok: bool = False) -> Effect:
+def makes(name: str, *, exist_ok: bool = False) -> Transition:
     """Make a directory, and those above it."""
 
     def effect(state: State) -> State:
@@ -263,7 +246,7 @@ def makes(name: str, *, exist_ok: bool = False) -> Effect:
     return effect
 
 
-def drops(name: str, *, tolerant: bool = False) -> Effect:
+def drops(name: str, *, tolerant: bool = False) -> Transition:
     """Remove a directory in which there is nothing; `tolerant`: also where there is none."""
 
     def effect(state: State) -> State:

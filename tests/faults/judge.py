@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
-from tests.faults.operations import Operation
-from tests.faults.stage import ENDLESS, Place, State
+from tests.catalogue import Place
+from tests.catalogue.cases import Case
+from tests.catalogue.coffers import own_coffer
+from tests.faults.setting import EXTRA
+from tests.faults.stage import ENDLESS, State
 
 if TYPE_CHECKING:
     from tests.faults.cells import Moment, Rehearsal
-
-__all__ = ["Outcome", "Verdict", "bad_error", "judge"]
 
 
 class Verdict(Enum):
@@ -83,20 +84,18 @@ _BODILESS = ("HeadObject",)
 """Replies that have no body: they say no code, and their length is nothing but what a header says."""
 
 
-def judge(
-    operation: Operation, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
-) -> tuple[Verdict, str]:
+def judge(case: Case, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment) -> tuple[Verdict, str]:
     """Return the verdict on a cell, and the reason where it needs one."""
     forever = moment.forever
     if not seen.fired:
         return Verdict.NOT_HIT, ""
     if seen.error is None:
-        return _judge_success(operation, known, seen, action, moment)
+        return _judge_success(case, known, seen, action, moment)
     for fault in (
         _bad_error(seen, known, action, forever and _strikes(moment, known) not in _BODILESS),
-        _bad_state(operation, known, seen),
-        _bad_leftovers(operation, seen, _may_stay(operation, action, moment, known)),
-        _bad_repetition(operation, known, seen),
+        _bad_state(case, known, seen),
+        _bad_leftovers(case, seen, _may_stay(case, action, moment, known)),
+        _bad_repetition(case, known, seen),
     ):
         if fault:
             return Verdict.LOST, f"{fault} [{type(seen.error).__name__}: {seen.error}]"
@@ -105,20 +104,20 @@ def judge(
 
 
 def _judge_success(
-    operation: Operation, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
+    case: Case, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
 ) -> tuple[Verdict, str]:
     # what cannot be removed because the removal itself is refused stays hidden, for clean_uploads
     tidied = (_strikes(moment, known) in _REMOVING or _acts_late(action)) and not seen.cleaned
-    if seen.hidden and operation.extra is None and not tidied:
+    if seen.hidden and case.step.name not in EXTRA and not tidied:
         return Verdict.LOST, f"it says that it succeeded, and leaves {seen.hidden}"
-    if seen.result == operation.expected and seen.state == known.after:
+    if seen.result == case.expected and seen.state == known.after:
         return Verdict.SURVIVED, ""
-    if operation.blind and isinstance(action, faults.Corrupt) and _few_bytes_off(operation, known, seen):
+    if case.unverified and isinstance(action, faults.Corrupt) and _few_bytes_off(case, known, seen):
         return Verdict.BLIND, "bytes differ, and nothing says so"
-    if operation.once and isinstance(action, faults.WrongLength) and _is_resized(operation, known, seen, action.by):
+    if case.write_once and isinstance(action, faults.WrongLength) and _is_resized(case, known, seen, action.by):
         return Verdict.BLIND, "the size is another, and nothing says so"
-    if seen.result != operation.expected:
-        return Verdict.LOST, f"it returned {_short(seen.result)} for {_short(operation.expected)}"
+    if seen.result != case.expected:
+        return Verdict.LOST, f"it returned {_short(seen.result)} for {_short(case.expected)}"
     return Verdict.LOST, f"it says that it succeeded, but {_difference(seen.state, known.after)}"
 
 
@@ -126,9 +125,9 @@ def _strikes(moment: Moment, known: Rehearsal) -> str:
     return moment.op or known.requests[moment.nth - 1]
 
 
-def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> bool:
+def _few_bytes_off(case: Case, known: Rehearsal, seen: Outcome) -> bool:
     """Return whether the result is what it should be but for the bytes that were flipped, one per reply."""
-    pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
+    pairs = [(seen.result, case.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
     changed = [(one, other) for one, other in pairs if one != other]
     return set(seen.state) == set(known.after) and all(
         isinstance(one, bytes)
@@ -139,11 +138,12 @@ def _few_bytes_off(operation: Operation, known: Rehearsal, seen: Outcome) -> boo
     )
 
 
-def _is_resized(operation: Operation, known: Rehearsal, seen: Outcome, by: int) -> bool:
+def _is_resized(case: Case, known: Rehearsal, seen: Outcome, by: int) -> bool:
     """Return whether all is as it should be but for a size that nobody tells but the replies to HEAD."""
-    if operation.sized is not None:
-        return seen.result == operation.sized(by) and seen.state == known.after
-    pairs = [(seen.result, operation.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
+    if case.step.name == "info":
+        assert isinstance(case.expected, tuple)
+        return seen.result == (*case.expected[:2], case.expected[2] + by) and seen.state == known.after
+    pairs = [(seen.result, case.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
     return set(seen.state) == set(known.after) and all(
         one == other or (isinstance(one, bytes) and isinstance(other, bytes) and one == other[:by])
         for one, other in pairs
@@ -153,12 +153,12 @@ def _is_resized(operation: Operation, known: Rehearsal, seen: Outcome, by: int) 
 def bad_error(error: BaseException, place: Place) -> str:
     """Return what is wrong with an error as such; nothing for one that says what it has to say."""
     if not isinstance(error, CosError):
-        return "the error is none of the documented"
+        return "it is no documented error"
     if not any(getattr(builtins, base.__name__, None) is base for base in type(error).__mro__ if base is not CosError):
         return "the error is no builtin OSError"
     if not error.errno or not error.strerror:
         return "the error has no errno or no text"
-    name, known = error.filename, (place.remote, place.beyond, str(place.local), place.bucket, place.coffer)
+    name, known = error.filename, (place.root, place.beyond, str(place.scratch), place.bucket, own_coffer(place))
     if not isinstance(name, str) or not name.startswith(known):
         return f"the error names {name!r}"
     return f"the error names a hidden path, {name!r}" if ".cosv4-" in name else ""
@@ -177,10 +177,10 @@ def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: 
     return odd
 
 
-def _bad_state(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
+def _bad_state(case: Case, known: Rehearsal, seen: Outcome) -> str:
     if seen.state in (known.before, known.after):
         return ""
-    if operation.mixes:
+    if case.several:
         missing = object()
         names = {*seen.state, *known.before, *known.after}
         odd = [
@@ -198,7 +198,7 @@ def _hides_a_session(action: faults.Action, moment: Moment, known: Rehearsal) ->
     return broken and _strikes(moment, known) in _OPENING
 
 
-def _may_stay(operation: Operation, action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
+def _may_stay(case: Case, action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
     """Return whether an unfinished upload may stay after an error, until somebody cleans up.
 
     Where nothing can be replaced it holds the name: there it stays only when nobody knows that it was begun, or when
@@ -206,7 +206,7 @@ def _may_stay(operation: Operation, action: faults.Action, moment: Moment, known
     """
     if _acts_late(action) or _hides_a_session(action, moment, known):
         return True
-    if not operation.once:
+    if not case.write_once:
         return moment.forever
     return moment.forever and (moment.op is None or moment.op in (*_OPENING, *_REMOVING))
 
@@ -216,22 +216,22 @@ def _acts_late(action: faults.Action) -> bool:
     return isinstance(action, faults.Stall) and not action.acted
 
 
-def _bad_leftovers(operation: Operation, seen: Outcome, may_stay: bool) -> str:
-    if operation.extra is not None or not seen.hidden:
+def _bad_leftovers(case: Case, seen: Outcome, may_stay: bool) -> str:
+    if case.step.name in EXTRA or not seen.hidden:
         return ""
     if any(not name.endswith(ENDLESS) for name in seen.cleaned):
         return f"clean_uploads leaves {seen.cleaned}"
     if seen.stuck and not may_stay:
         return f"the same call could not go on with {seen.hidden}"
-    return "" if may_stay or operation.keeps else f"after one fault {seen.hidden} stays"
+    return "" if may_stay or case.resumes else f"after one fault {seen.hidden} stays"
 
 
-def _bad_repetition(operation: Operation, known: Rehearsal, seen: Outcome) -> str:
+def _bad_repetition(case: Case, known: Rehearsal, seen: Outcome) -> str:
     assert seen.again is not None
     result, error = seen.again
-    if operation.mixes and operation.once and isinstance(error, FileExistsError) and seen.state != known.before:
+    if case.several and case.write_once and isinstance(error, FileExistsError) and seen.state != known.before:
         # what one call has stored the next cannot store again
-        return _bad_state(operation, known, dataclasses.replace(seen, state=seen.last))
+        return _bad_state(case, known, dataclasses.replace(seen, state=seen.last))
     if seen.last != known.after:
         return f"after the repetition, {_difference(seen.last, known.after)}"
     if seen.state == known.after != known.before:
@@ -239,7 +239,7 @@ def _bad_repetition(operation: Operation, known: Rehearsal, seen: Outcome) -> st
         return "" if error is None or isinstance(error, CosError) else f"repeated, it raises {error!r}"
     if error is not None:
         return f"repeated without the fault, it raises {type(error).__name__}: {error}"
-    return "" if result == operation.expected or operation.mixes else f"repeated, it returns {_short(result)}"
+    return "" if result == case.expected or case.several else f"repeated, it returns {_short(result)}"
 
 
 def _difference(seen: State, wanted: State) -> str:

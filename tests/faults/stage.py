@@ -1,4 +1,4 @@
-"""Where a cell of the table plays: a service, the client under test, and a second instance that looks at it all."""
+"""Where the cases are played: a service, the client under test, and a second instance that reads what is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,11 @@ from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
+from tests.catalogue import Place
 from tests.support import KIB, MIB, Clock, elsewhere, taken
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["ENDLESS", "FAULTS", "RETRIES", "Place", "Stage", "State"]
 
 FAULTS: Mapping[str, Mapping[str, faults.Action]] = {
     "cosv4": faults.ALL,
@@ -32,7 +30,7 @@ FAULTS: Mapping[str, Mapping[str, faults.Action]] = {
 """The rows of each protocol's table."""
 
 ENDLESS = " (without its end)"
-"""Behind the names of uploads that cannot be told from complete objects but by reading them."""
+"""After the names of uploads that look like complete objects until they are read."""
 
 RETRIES = 3
 """How often the client under test sends a request again."""
@@ -45,37 +43,11 @@ _BUCKET, _BEYOND, _ACCOUNT = "box", "crate", "-1250000000"
 _numbers = itertools.count()
 
 State = dict[str, "bytes | str | None"]
-"""What is stored: content by path, None for a directory; ``local/…`` is the local disk, ``extra`` whatever else."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """The folder of one cell on the service, and one on the local disk."""
-
-    remote: str
-    local: Path
-
-    def __truediv__(self, name: str) -> str:
-        return f"{self.remote}/{name}"
-
-    @property
-    def bucket(self) -> str:
-        """Where the folder is: a bucket, or a coffer's full name."""
-        return self.remote.partition("/")[0]
-
-    @property
-    def beyond(self) -> str:
-        """A folder in another bucket, which exists as soon as something is put there."""
-        return f"{_BEYOND}/{self.remote.rpartition('/')[2]}"
-
-    @property
-    def coffer(self) -> str:
-        """The name of a coffer that only this cell may create."""
-        return self.remote.rpartition("/")[2] + _ACCOUNT
+"""What is stored: bytes by name, None for a directory; ``local/…`` is the local disk, ``extra`` other state."""
 
 
 class Stage:
-    """One service and its onlookers; to be closed.
+    """One service, and a filesystem that shares nothing with the client under test; to be closed.
 
     Parameters
     ----------
@@ -113,14 +85,14 @@ class Stage:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _filesystem(self, **options: Any) -> Any:
-        # a configuration of its own, and with it connections, caches and threads that nobody else has
+        # a configuration of its own, and with it its own connections, caches and threads
         journal = str(self._folder / f"journal-{next(_numbers)}")
         sizes = _PARTS if self._writes_once else _OPTIONS
         given = {**self.emulator.storage_options, **sizes, "journal_dir": journal, **taken(self.protocol, options)}
         return fsspec.filesystem(self.protocol, **given, skip_instance_cache=True)
 
     def client(self, **options: Any) -> Any:
-        """Return a filesystem that nobody has used, whose pauses between attempts take no time."""
+        """Return a fresh filesystem, whose pauses between attempts take no time."""
         fs, clock = self._filesystem(**options), Clock()
 
         def sleep(seconds: float) -> None:
@@ -133,30 +105,30 @@ class Stage:
         return fs
 
     @staticmethod
-    def be_hasty(fs: Any, seconds: float) -> None:
-        """Let a client wait for replies for so long only."""
+    def shorten_timeout(fs: Any, seconds: float) -> None:
+        """Let a client wait for replies for this time only."""
         fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=seconds)
 
     @staticmethod
-    def be_patient(fs: Any) -> None:
+    def restore_timeout(fs: Any) -> None:
         """Let a client wait for replies as long as others do: what follows is not about time."""
         fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=60.0)
 
     def place(self) -> Place:
-        """Return a fresh folder, which exists on both sides."""
+        """Return a fresh directory on the service and in the local folder, for the second instance."""
         name = f"cell-{next(_numbers)}"
         (self._folder / name).mkdir()
         if not self._writes_once:
             self.second.mkdir(f"{self._bucket}/{name}")
-        return Place(f"{self._bucket}/{name}", self._folder / name)
+        return Place(self.second, f"{self._bucket}/{name}", self._folder / name, f"{_BEYOND}/{name}")
 
     def look(self, place: Place) -> tuple[State, list[str]]:
-        """Return what readers see in a place, and what is there besides: unfinished uploads and hidden siblings."""
+        """Return what readers see in a place, and what is hidden: unfinished uploads and temporary objects."""
         state: State = {}
         hidden: list[str] = []
-        (self._look_at_names if self._writes_once else self._look)(place.remote, "", state, hidden)
-        for path in sorted(place.local.rglob("*")):
-            state[f"local/{path.relative_to(place.local)}"] = None if path.is_dir() else path.read_bytes()
+        (self._look_at_names if self._writes_once else self._look)(place.root, "", state, hidden)
+        for path in sorted(place.scratch.rglob("*")):
+            state[f"local/{path.relative_to(place.scratch)}"] = None if path.is_dir() else path.read_bytes()
         return state, hidden
 
     def _look(self, folder: str, prefix: str, state: State, hidden: list[str]) -> None:

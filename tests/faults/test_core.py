@@ -9,9 +9,9 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import make_error
+from tests.catalogue.cases import CASES
 from tests.faults.cells import Cell, Moment, moments, play, rehearse
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.operations import OPERATIONS, PROTOCOLS
 from tests.faults.stage import FAULTS, Stage
 from tests.faults.table import markdown, summary
 
@@ -25,7 +25,7 @@ CORE = {
     "mv": (SECOND,),
     "rm_file": (FIRST,),
 }
-CORE_OF_PREDECESSOR = {
+CORE_OF_V3 = {
     # the opening, a slice, the last slice, the move
     "pipe sliced over": (FIRST, SECOND, Moment("upload_slice", 4, False), Moment("move", 1, False)),
     "put sliced": (SECOND, ALWAYS),
@@ -46,7 +46,7 @@ CORE_OF_COFFERS = {
 }
 SAMPLED = {
     # a fault of connections strikes at any request only; one of ranges, a read; both are seen by cp_file
-    "cosv3": (CORE_OF_PREDECESSOR, [("cp_file", FIRST), ("cp_file", SECOND)]),
+    "cosv3": (CORE_OF_V3, [("cp_file", FIRST), ("cp_file", SECOND)]),
     # a range, and a reply in JSON
     "cdcs": (CORE_OF_COFFERS, [("cat part", SECOND), ("uploads", FIRST)]),
 }
@@ -64,13 +64,13 @@ def stage():
 
 @pytest.fixture(scope="module")
 def rehearsals(stage):
-    return {name: rehearse(stage, OPERATIONS[name]) for name in CORE}
+    return {name: rehearse(stage, CASES["cosv4"][name]) for name in CORE}
 
 
 @pytest.mark.parametrize("fault", faults.ALL)
 def test_nothing_is_lost(stage, rehearsals, fault):
     pairs = [(name, moment) for name, chosen in CORE.items() for moment in chosen]
-    play_all(stage, OPERATIONS, rehearsals, fault, pairs)
+    play_all(stage, CASES["cosv4"], rehearsals, fault, pairs)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def sampled():
         @functools.cache
         def of(protocol):
             stage = running.enter_context(Stage(protocol))
-            return stage, {name: rehearse(stage, PROTOCOLS[protocol][name]) for name in SAMPLED[protocol][0]}
+            return stage, {name: rehearse(stage, CASES[protocol][name]) for name in SAMPLED[protocol][0]}
 
         yield of
 
@@ -94,7 +94,7 @@ def test_nothing_is_lost_elsewhere(sampled, protocol, fault):
     pairs = [(name, moment) for name, chosen in core.items() for moment in chosen]
     chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - len(always))
     stage, rehearsals = sampled(protocol)
-    play_all(stage, PROTOCOLS[protocol], rehearsals, fault, always + chosen)
+    play_all(stage, CASES[protocol], rehearsals, fault, always + chosen)
 
 
 @pytest.mark.parametrize("protocol", SAMPLED)
@@ -120,7 +120,7 @@ def test_an_upload_that_keeps_a_name_is_lost(sampled, changes, text):
     stage, rehearsals = sampled("cdcs")
     # the file is put in parts: only that may be left for the same call, and only where it can go on
     name = "put sliced" if "stuck" in changes else "pipe sliced"
-    operation, known, place = PROTOCOLS["cdcs"][name], rehearsals[name], stage.place()
+    operation, known, place = CASES["cdcs"][name], rehearsals[name], stage.place()
     error = make_error(5, "the service is failing", place / "x")
     again = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)
     moment = Moment("UploadPart", 1, forever=True)
@@ -133,10 +133,10 @@ def test_an_upload_that_keeps_a_name_is_lost(sampled, changes, text):
 
 def test_a_size_that_only_head_tells_is_undetectable(sampled):
     stage, rehearsals = sampled("cdcs")
-    operation, known, action = PROTOCOLS["cdcs"]["info"], rehearsals["info"], faults.WrongLength(7)
-    seen = Outcome(True, stage.place(), ("file", 1007), None, known.before)
+    operation, known, action = CASES["cdcs"]["info"], rehearsals["info"], faults.WrongLength(7)
+    seen = Outcome(True, stage.place(), ("x", "file", 1007), None, known.before)
     assert judge(operation, known, seen, action, FIRST)[0] is Verdict.BLIND
-    assert judge(operation, known, dataclasses.replace(seen, result=("file", 1)), action, FIRST)[0] is Verdict.LOST
+    assert judge(operation, known, dataclasses.replace(seen, result=("x", "file", 1)), action, FIRST)[0] is Verdict.LOST
 
 
 def play_all(stage, operations, rehearsals, fault, pairs):
@@ -146,7 +146,7 @@ def play_all(stage, operations, rehearsals, fault, pairs):
 
 
 def test_a_fault_that_strikes_nothing_is_not_counted(stage, rehearsals):
-    cell = play(stage, OPERATIONS["exists"], rehearsals["exists"], "500 with JSON", Moment("move", 1, False))
+    cell = play(stage, CASES["cosv4"]["exists"], rehearsals["exists"], "500 with JSON", Moment("move", 1, False))
     assert cell.verdict is Verdict.NOT_HIT
     assert summary([cell]).startswith("injected 1, fired 0,")
 
@@ -160,7 +160,7 @@ def test_moments_reach_every_kind_of_request():
 class TestJudge:
     @pytest.fixture
     def verdict(self, stage, rehearsals):
-        operation, known = OPERATIONS["pipe small over"], rehearsals["pipe small over"]
+        operation, known = CASES["cosv4"]["pipe small over"], rehearsals["pipe small over"]
         place = stage.place()
         error = make_error(5, "the service is failing", place / "x")
         seen = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)

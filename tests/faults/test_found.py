@@ -185,7 +185,7 @@ class TestCoffers:
     @pytest.mark.parametrize("same", [True, False])
     def test_what_a_late_request_has_completed_is_stored(self, stage, same):
         place, client = stage.place(), stage.second.client
-        (place.local / "source").write_bytes(DATA)
+        (place.scratch / "source").write_bytes(DATA)
 
         def complete():
             [upload] = client.list_uploads(place.bucket)
@@ -197,10 +197,10 @@ class TestCoffers:
         fault = stage.emulator.faults.add(action=Do(complete), op="CompleteMultipartUpload", times=1)
         fs = stage.client()
         if same:
-            fs.put_file(place.local / "source", place / "x")
+            fs.put_file(place.scratch / "source", place / "x")
         else:
             with pytest.raises(FileExistsError, match="write-once"):
-                fs.put_file(place.local / "source", place / "x")
+                fs.put_file(place.scratch / "source", place / "x")
         assert fault.hits == 1
         assert (stage.second.cat_file(place / "x") == DATA) is same
         assert fs.interrupted_uploads(place.bucket) == []

@@ -1,29 +1,61 @@
-"""One client thread: its files, what they have to hold, and the filesystem of the moment."""
+"""One client thread: it draws steps from the catalogue, carries them out, and knows what its files hold."""
 
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from cosv4fs.api import SliceSession
+from tests.catalogue import CATALOGUE, Catalogue, Change, Content, Draws, Effect, Place, State, Step, View, Vocabulary
 from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
-from tests.load.contents import Contents, Piece, some_size
-
-__all__ = ["SHARED", "Client", "WrongError"]
 
 SHARED = f"{BUCKETS[0]}/shared"
-"""The directory that all threads read and nobody writes during a run."""
+"""The directory that all threads read and none writes during a run."""
 
+KIB, MIB = 1024, 1024 * 1024
 MOST_FILES = 24
-MOST_BYTES = 24 * 1024 * 1024
+MOST_BYTES = 24 * MIB
 """What a thread keeps on the service; beyond that it removes."""
 
-_NAMES = ("{}.csv", "{}.bin", "{}", "part {} #1%.txt", "雪{}+é.csv", "{}[1].bin", ".{}.hidden")
+LARGEST = 7 * MIB
+"""Bytes of the largest object."""
+
+_FOLDERS = ("dir", "dir/sub", "other", "d0", "d1/e", "d1/e/f")
+_NAMES = ("a", "b.csv", "c.bin", "part {} #1%.txt", "雪+é.csv", ".x.hidden")
+_LIMITS = (0, 1, 20, MIB // 2 - 1, MIB // 2, MIB // 2 + 1, MIB, 3 * MIB, 4 * MIB + 1)
+
+
+def some_size(chance: random.Random) -> int:
+    """Return the size of an object in bytes: mostly small, sometimes of several slices, sometimes at a limit."""
+    kind = chance.random()
+    if kind < 0.05:
+        return chance.choice(_LIMITS)
+    if kind < 0.55:
+        return chance.randint(2, 8 * KIB)
+    if kind < 0.85:
+        return chance.randint(8 * KIB, 256 * KIB)
+    if kind < 0.96:
+        return chance.randint(256 * KIB, 2 * MIB)
+    return chance.randint(2 * MIB, LARGEST)
+
+
+VOCABULARY = Vocabulary(
+    [f"{folder}/{name}" for folder in _FOLDERS for name in _NAMES],
+    _FOLDERS,
+    some_size,
+    lambda chance: chance.randrange(1 << 30),
+)
+"""No name is both a file and a directory here: then it is certain what every step does."""
+
+LOAD = Catalogue()
+"""Operations of the load test only; they are called with its `Client`."""
 
 
 class WrongError(Exception):
-    """The filesystem answered something that is not so."""
+    """The filesystem returned something wrong."""
 
 
 class Client:
@@ -37,106 +69,108 @@ class Client:
         Storage options of the service.
     folder : Path
         The client's folder, the same for all threads.
-    contents : Contents
-        Makes the bytes.
     shared : dict
-        The pieces of the shared objects by path.
+        The contents of the shared objects by path.
     """
 
     def __init__(
-        self,
-        index: int,
-        seed: int,
-        account: dict[str, Any],
-        folder: Path,
-        contents: Contents,
-        shared: dict[str, Piece],
+        self, index: int, seed: int, account: dict[str, Any], folder: Path, shared: dict[str, Content]
     ) -> None:
-        self.index, self.chance = index, random.Random(f"{seed} {index}")
-        self.contents, self.shared = contents, shared
-        self.files: dict[str, Piece] = {}
-        self.done: Counter[str] = Counter()
-        self.sent = self.received = self.checked = self.resumed = 0
+        self.index, self.chance, self.shared = index, random.Random(f"{seed} {index}"), shared
+        self.home, self.beyond = (f"{bucket}/t{index:03}" for bucket in BUCKETS)
+        self.state, self.done = State(), Counter[str]()
+        self.sent = self.received = self.checked = 0
         self.local = folder / "local" / f"t{index:03}"
         self.local.mkdir(parents=True)
         self._account, self._folder = account, folder
-        self._numbers = 0
-        self._room = ""
+        self._configuration = ""
 
     @property
-    def homes(self) -> list[str]:
-        """The directories that are this thread's alone."""
-        return [f"{bucket}/t{self.index:03}" for bucket in BUCKETS]
-
-    def fs(self) -> Any:
-        """Return a filesystem, most often of the configuration that was used last."""
-        if not self._room or self.chance.random() < 0.3:
-            configuration = self.chance.choice(list(CONFIGURATIONS))
-            if configuration != self._room:
-                # to the caches of a configuration, what was done through another is another program's doing
-                for home in self.homes:
-                    self.fs_of(configuration).invalidate_cache(home)
-            self._room = configuration
-        return self.fs_of(self._room)
+    def files(self) -> dict[str, Content]:
+        """What the thread's files have to hold, by path."""
+        return {f"{self.home}/{name}": content for name, content in self.state.files.items()}
 
     def fs_of(self, configuration: str) -> Any:
         """Return the filesystem of a configuration."""
         return filesystem(configuration, self._account, self._folder)
 
-    def number(self) -> int:
-        """Return a number that nobody else has."""
-        self._numbers += 1
-        return (self.index + 1) * 10_000_000 + self._numbers
+    def fs(self) -> Any:
+        """Return a filesystem, most often of the configuration that was used last."""
+        if not self._configuration or self.chance.random() < 0.3:
+            configuration = self.chance.choice(list(CONFIGURATIONS))
+            if configuration != self._configuration:
+                # its caches cannot know what was done through another configuration
+                self.fs_of(configuration).invalidate_cache(self.home)
+            self._configuration = configuration
+        return self.fs_of(self._configuration)
 
-    def piece(self, size: int | None = None) -> Piece:
-        """Return a new content."""
-        return self.contents.piece(self.number(), self.chance, some_size(self.chance) if size is None else size)
+    def work(self) -> str:
+        """Carry out a random step; return the name of its operation."""
+        while True:
+            step = self._draw()
+            if self.carry_out(step):
+                return step.name
 
-    def bytes_of(self, piece: Piece) -> bytes:
-        """Return the bytes of a content."""
-        return self.contents.bytes_of(piece)
+    def _draw(self) -> Step:
+        files = self.state.files
+        if len(files) > MOST_FILES or sum(content.size for content in files.values()) > MOST_BYTES:
+            names = self.chance.sample(sorted(files), 5 if len(files) > 5 else 1)
+            return CATALOGUE["rm_list"].step(names=names)
+        return every().draw(Draws(self.chance, VOCABULARY))
 
-    def folder(self) -> str:
-        """Return one of the directories in which files are kept."""
-        home = self.homes[self.chance.random() < 0.15]
-        return f"{home}/d{self.chance.randrange(3)}" + self.chance.choice(("", "", "/e", "/e/f"))
+    def carry_out(self, step: Step) -> bool:
+        """Carry out a step and check its result; return whether it makes sense, and its effect is certain.
 
-    def fresh_folder(self) -> str:
-        """Return a directory that never was."""
-        return f"{self.homes[0]}/x{self.number()}"
+        Raises
+        ------
+        WrongError
+            The result is wrong.
+        """
+        if step.name in LOAD:
+            LOAD[step.name].call(self)
+            return True
+        effect = CATALOGUE.expect(View(self.state), step)
+        if effect is None or not self._is_certain(effect):
+            return False
+        at = Place(self.fs(), self.home, self.local, self.beyond, turn="turn")
+        try:
+            result = CATALOGUE.call(at, step)
+        except effect.errors:
+            result = None
+        else:
+            self.require(not effect.errors or effect.may_succeed, f"{step} succeeded instead of {effect.errors}")
+            self._check(at, step, effect, result)
+        self.state = self.state if effect.errors else self.state.after(effect.change)
+        shutil.rmtree(self.local)
+        self.local.mkdir()
+        return True
 
-    def fresh(self) -> str:
-        """Return a path at which nothing ever was."""
-        return f"{self.folder()}/{self.chance.choice(_NAMES).format(self.number())}"
+    def _is_certain(self, effect: Effect) -> bool:
+        change = effect.change
+        makes_folders = bool(change.given_up and change.may_make - self.state.folders)
+        return not makes_folders and not (effect.errors and change != Change())
 
-    def taken(self) -> str | None:
-        """Return one of the files there are."""
-        return self.chance.choice(list(self.files)) if self.files else None
-
-    def anywhere(self) -> str:
-        """Return a path to write: a new one, or one to overwrite."""
-        path = self.taken()
-        return path if path is not None and self.chance.random() < 0.4 else self.fresh()
-
-    def readable(self) -> tuple[str, bytes]:
-        """Return a path and what is there: one's own, or one of the shared."""
-        if not self.files or self.chance.random() < 0.25:
-            path = self.chance.choice(list(self.shared))
-            return path, self.bytes_of(self.shared[path])
-        path = self.chance.choice(list(self.files))
-        return path, self.bytes_of(self.files[path])
-
-    def stored(self, path: str, piece: Piece) -> None:
-        """Note that a path has a new content."""
-        self.files[path] = piece
-        self.sent += piece.size
-
-    def is_full(self) -> bool:
-        """Return whether something has to go."""
-        return len(self.files) > MOST_FILES or sum(piece.size for piece in self.files.values()) > MOST_BYTES
+    def _check(self, at: Place, step: Step, effect: Effect, result: object) -> None:
+        try:
+            effect.verify(result)
+        except AssertionError as error:
+            raise WrongError(f"{step}: {error}") from error
+        self.checked += 1
+        transferred = {name for pair in (*effect.change.moves, *effect.change.copies) for name in pair}
+        self.sent += sum(c.size for name, c in effect.change.written.items() if name not in transferred)
+        self.received += len(result) if isinstance(result, bytes) else 0
+        for name, content in (effect.fetched or {}).items():
+            self.compare(name, at.local(name).read_bytes(), content.data, step.name)
+        for name, content in effect.change.written.items():
+            if self.chance.random() < 0.2:
+                self.compare(name, at.fs.cat_file(at / name), content.data, f"reading after {step.name}")
+        if step.name.endswith("between_buckets"):
+            content = self.state.files[dict(step.arguments)["name"]]
+            self.compare(at.beyond_path, at.fs.cat_file(at.beyond_path), content.data, step.name)
+            at.fs.rm_file(at.beyond_path)
 
     def compare(self, path: str, found: bytes, expected: bytes, how: str) -> None:
-        """Count bytes that came, and refuse wrong ones.
+        """Count bytes that were read, and refuse wrong ones.
 
         Raises
         ------
@@ -151,7 +185,7 @@ class Client:
             raise WrongError(text)
 
     def require(self, condition: object, text: str) -> None:
-        """Refuse an answer that is not so.
+        """Refuse a wrong result.
 
         Raises
         ------
@@ -161,3 +195,44 @@ class Client:
         self.checked += 1
         if not condition:
             raise WrongError(text)
+
+
+def every() -> Catalogue:
+    """Return the operations of the catalogue and of the load test."""
+    both = Catalogue(CATALOGUE)
+    both.update(LOAD)
+    return both
+
+
+@LOAD.operation(8)
+def read_shared(client: Client) -> None:
+    """Read an object that all threads read, whole and a part of it."""
+    fs, path = client.fs(), client.chance.choice(sorted(client.shared))
+    data = client.shared[path].data
+    client.compare(path, fs.cat_file(path), data, "cat_file")
+    start, stop = sorted(client.chance.randint(0, len(data)) for _ in range(2))
+    with fs.open(path, "rb") as file:
+        file.seek(start)
+        client.compare(path, file.read(stop - start), data[start:stop], f"reading from {start}")
+
+
+@LOAD.operation(4)
+def leave_upload(client: Client) -> None:
+    """Leave an unfinished upload as a dead process does, see it, and clean it up."""
+    fs, folder = client.fs(), f"{client.home}/dead"
+    path, bucket = f"{folder}/object", BUCKETS[0]
+    key = "/" + path.partition("/")[2]
+    session = fs.client.upload_slice_init(bucket, key, filesize=2_000_000, slice_size=MIB)
+    client.require(isinstance(session, SliceSession), f"init at {path} opened no session")
+    fs.client.upload_slice_data(bucket, key, session.session, 0, memoryview(bytes(MIB)))
+    client.sent += MIB
+    found = [(upload["name"], upload["stored"]) for upload in fs.uploads(folder)]
+    client.require(found == [(path, MIB)], f"uploads in {folder}: {found}")
+    client.require(not fs.exists(path) and fs.find(folder) == [], f"{path} is visible")
+    if client.chance.random() < 0.5:
+        fs.abort_upload(path)
+    else:
+        cleaned = fs.clean_uploads(client.home, older_than=-5)
+        client.require(path in [upload["name"] for upload in cleaned], f"{path} was not cleaned up")
+    client.require(fs.uploads(folder) == [], f"{path} is still there")
+    fs.rm(folder, recursive=True)

@@ -30,13 +30,14 @@ def _totals(plan: Plan, out: Outcome) -> list[str]:
     count = sum(client.done.total() for client in out.clients)
     sent, received = (sum(getattr(client, name) for client in out.clients) for name in ("sent", "received"))
     checked = sum(client.checked for client in out.clients)
+    given_up = sum(client.done["fail_to_write"] for client in out.clients)
     return [
         f"threads {plan.threads}, seed {plan.seed}, {out.seconds:.1f} s",
         f"operations {count:,}, {count / out.seconds:.1f} per second; answers checked {checked:,}",
         f"bytes written {sent:,}, bytes read and compared {received:,}",
         f"at the end, by another process: {out.verified:,} objects verified, {out.verified_bytes:,} bytes",
-        f"files abandoned {sum(client.done['abandon'] for client in out.clients)}, noticed {out.complaints.abandoned}",
-        f"uploads interrupted and continued {sum(client.resumed for client in out.clients)}",
+        f"writes given up {given_up}, of these {out.complaints.abandoned} noticed by the collector",
+        f"uploads interrupted and continued {sum(client.done['put_interrupted'] for client in out.clients)}",
     ]
 
 

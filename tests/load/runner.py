@@ -15,12 +15,10 @@ from pathlib import Path
 
 from cosv4fs import CosV4FileSystem
 from cosv4fs.concurrency.background import wait_for_background
-from tests.load import changes, reads, writes
-from tests.load.client import MOST_BYTES, SHARED, Client
+from tests.catalogue import Content
+from tests.load.client import LARGEST, MOST_BYTES, SHARED, Client
 from tests.load.complaints import Complaints
 from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
-from tests.load.contents import LARGEST, Contents, Piece
-from tests.load.operations import OPERATIONS, choose
 from tests.load.processes import Service, verified_elsewhere
 from tests.load.sampling import (
     ALLOWED,
@@ -34,12 +32,7 @@ from tests.load.sampling import (
     trim_memory,
 )
 
-__all__ = ["Outcome", "Plan", "Run"]
-
 MIB = 1024 * 1024
-MODULES = (writes, reads, changes)
-"""Importing them registers the operations."""
-
 _SHARED_SIZES = (0, 1, 1000, 65536, 300_000, 512 * 1024 + 1, 2 * MIB, 5 * MIB + 7)
 _PATIENCE = 300.0
 """Seconds that the last operations, and what ends by itself, may take."""
@@ -116,7 +109,6 @@ class Run:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
-        self._contents = Contents(plan.seed)
         self._complaints = Complaints()
         self._out = Outcome(self._complaints)
         self._over = threading.Event()
@@ -152,17 +144,16 @@ class Run:
         self._out.closed = self._settled(service)
         self._judge()
 
-    def _share(self, service: Service) -> dict[str, Piece]:
+    def _share(self, service: Service) -> dict[str, Content]:
         """Write what all threads read; and touch every configuration once, so that all modules are loaded."""
-        chance = Client(0, self._plan.seed, {}, self._local / "shared", self._contents, {}).chance
         shared = {
-            f"{SHARED}/s{number}": self._contents.piece(number, chance, size)
+            f"{SHARED}/s{number}": Content(self._plan.seed * 100 + number, size)
             for number, size in enumerate(_SHARED_SIZES)
         }
         for configuration in CONFIGURATIONS:
             fs = filesystem(configuration, service.storage_options, self._local)
-            for path, piece in shared.items():
-                fs.pipe_file(path, self._contents.bytes_of(piece))
+            for path, content in shared.items():
+                fs.pipe_file(path, content.data)
                 with fs.open(path) as file:
                     file.read(1)
             with fs.open(f"{SHARED}/extra", "wb") as file:
@@ -170,12 +161,11 @@ class Run:
             fs.rm(f"{SHARED}/extra")
         return shared
 
-    def _work(self, service: Service, shared: dict[str, Piece]) -> float:
+    def _work(self, service: Service, shared: dict[str, Content]) -> float:
         """Let all threads work; return when they began."""
         plan, everybody = self._plan, threading.Barrier(self._plan.threads + 1)
         self._out.clients = [
-            Client(index, plan.seed, service.storage_options, self._local, self._contents, shared)
-            for index in range(plan.threads)
+            Client(index, plan.seed, service.storage_options, self._local, shared) for index in range(plan.threads)
         ]
         threads = [
             threading.Thread(target=self._live, args=(client, everybody), name=f"load-{client.index}", daemon=True)
@@ -203,7 +193,7 @@ class Run:
         plan, said = self._plan, began
         limit = plan.seconds if plan.seconds is not None else 2 * _PATIENCE
         while (left := began + limit - time.monotonic()) > 0 and any(thread.is_alive() for thread in threads):
-            # whoever is still at work: all of them are until the time is over, unless one fails
+            # any that still works: all of them do until the time is over, unless one fails
             next((thread for thread in threads if thread.is_alive()), threads[0]).join(min(left, plan.every))
             sample = self._look(service, time.monotonic() - began)
             self._out.samples.append(sample)
@@ -222,7 +212,7 @@ class Run:
 
         What both processes keep for a connection is then there from the beginning, and whatever grows later leaks.
         """
-        path = f"{client.homes[0]}/warm"
+        path = f"{client.home}/warm"
         for configuration in CONFIGURATIONS:
             fs = client.fs_of(configuration)
             data = bytes(min(fs.config.single_upload_limit, _WARM))
@@ -233,7 +223,7 @@ class Run:
         everybody.wait(_PATIENCE)
 
     def _live(self, client: Client, everybody: threading.Barrier) -> None:
-        """Be one client. The first error ends it: what its files hold is not known any more."""
+        """Run one client. The first error ends it: what its files hold is not known any more."""
         try:
             self._warm_up(client, everybody)
         except BaseException as error:
@@ -243,27 +233,29 @@ class Run:
         most = self._plan.operations
         count = 0
         while not self._over.is_set() and (most is None or count < most):
-            name = choose(client)
             try:
-                OPERATIONS[name][1](client)
+                client.done[client.work()] += 1
             except BaseException as error:
-                self._complaints.add_error(f"thread {client.index}, operation {count}, {name}", error)
+                self._complaints.add_error(f"thread {client.index}, operation {count}", error)
                 return
-            client.done[name] += 1
             count += 1
 
     def _look(self, service: Service, seconds: float) -> Sample:
         own, other = held_by(_own_pid()), held_by(service.process.pid)
         return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(service.root))
 
-    def _verify(self, service: Service, shared: dict[str, Piece]) -> None:
+    def _verify(self, service: Service, shared: dict[str, Content]) -> None:
         wait_for_background()
         files = dict(shared)
         for client in self._out.clients:
             files |= client.files
         answer = verified_elsewhere(
             self._folder,
-            {"options": service.storage_options, "seed": self._plan.seed, "buckets": BUCKETS, "files": files},
+            {
+                "options": service.storage_options,
+                "buckets": BUCKETS,
+                "files": {path: (content.seed, content.size) for path, content in files.items()},
+            },
         )
         self._out.verified, self._out.verified_bytes = answer["files"], answer["bytes"]
         for failure in answer["failures"]:
@@ -273,7 +265,7 @@ class Run:
             self._complaints.add(f"the service keeps {contents} contents for {len(files)} objects")
 
     def _close(self) -> None:
-        """Let go of every filesystem of this process."""
+        """Close every filesystem of this process."""
         CosV4FileSystem.clear_instance_cache()
         gc.collect()
         wait_for_background()

@@ -7,9 +7,9 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Emulator
+from tests.catalogue import Content, Draws
+from tests.load.client import VOCABULARY, Client, every
 from tests.load.configurations import BUCKETS
-from tests.load.contents import Contents, Piece
-from tests.load.operations import OPERATIONS
 from tests.load.processes import REPOSITORY
 from tests.load.runner import Plan, Run
 from tests.load.sampling import growth
@@ -29,23 +29,31 @@ def test_a_small_load(tmp_path):
 
 def run(tmp_path, monkeypatch, act, threads, patience=30.0):
     """Run threads that do nothing but `act`, once."""
-    monkeypatch.setattr("tests.load.operations.OPERATIONS", {"act": (1, act)})
-    monkeypatch.setattr("tests.load.runner.OPERATIONS", {"act": (1, act)})
+    monkeypatch.setattr(Client, "work", act)
     return Run(Plan(threads, SEED, None, 1, patience=patience, say=str), tmp_path).go()
 
 
-def test_every_operation_leaves_what_it_should(tmp_path, monkeypatch):
-    every = {name: function for name, (_, function) in OPERATIONS.items()}
+def test_every_operation_has_its_effect(tmp_path, monkeypatch):
+    names = [name for name, entry in every().items() if entry.weight and "cosv4" in entry.protocols]
 
     def act(client):
-        for name, function in every.items():
-            function(client)
+        # enough files for all of them
+        for _ in range(12):
+            client.carry_out(every()["write"].step(**arguments_of("write", client)))
+        for name in names:
+            while not client.carry_out(every()[name].step(**arguments_of(name, client))):
+                pass
             client.done[name] += 1
+        return "every operation"
 
     outcome = run(tmp_path, monkeypatch, act, 2)
     assert outcome.complaints.failures == []
-    assert all(client.done[name] == 1 for client in outcome.clients for name in every)
-    assert len(every) > 35
+    assert all(client.done[name] >= 1 for client in outcome.clients for name in names)
+
+
+def arguments_of(name, client):
+    draws = Draws(client.chance, VOCABULARY)
+    return {argument: draw(draws) for argument, draw in every()[name].arguments.items()}
 
 
 def leave_upload(client, path):
@@ -58,7 +66,7 @@ def test_what_is_wrong_is_noticed(tmp_path, monkeypatch):
     wrongs = [
         (lambda client, path: client.fs().pipe_file(path, bytes(1000)), "1000 bytes came that are not"),
         (lambda client, path: client.fs().rm_file(path), "missing:"),
-        (lambda client, path: client.fs().pipe_file(path + "x", b""), "nobody wrote"),
+        (lambda client, path: client.fs().pipe_file(path + "x", b""), "no client wrote"),
         (leave_upload, "left behind:"),
         (lambda client, path: client.compare(path, b"a", b"b", "a look"), "first difference at 0"),
         (lambda client, path: kept.append(client.fs()), "not let go of"),
@@ -66,10 +74,9 @@ def test_what_is_wrong_is_noticed(tmp_path, monkeypatch):
     ]
 
     def act(client):
-        path, piece = client.fresh(), client.piece(1000)
-        client.fs().pipe_file(path, client.bytes_of(piece))
-        client.stored(path, piece)
-        wrongs[client.index][0](client, path)
+        client.carry_out(every()["write"].step(name="dir/a", content=Content(client.index, 1000)))
+        wrongs[client.index][0](client, f"{client.home}/dir/a")
+        return "act"
 
     outcome = run(tmp_path, monkeypatch, act, len(wrongs), patience=0.2)
     kept.clear()
@@ -101,10 +108,10 @@ def test_a_few_values_say_nothing():
 
 
 def test_another_process_sees_the_sizes_and_sums():
-    contents, right = Contents(SEED), Piece(1, 0, 100_000)
+    right = Content(1, 100_000)
     with Emulator(buckets=BUCKETS) as emulator:
         options = emulator.storage_options
-        fsspec.filesystem("cosv4", **options).pipe_file("data/a", contents.bytes_of(right))
-        plan = {"options": options, "seed": SEED, "buckets": BUCKETS, "files": {"data/a": right}}
+        fsspec.filesystem("cosv4", **options).pipe_file("data/a", right.data)
+        plan = {"options": options, "buckets": BUCKETS, "files": {"data/a": (right.seed, right.size)}}
         assert verify(plan) == {"files": 1, "bytes": 100_000, "failures": []}
-        assert len(verify({**plan, "files": {"data/a": Piece(2, 0, 100_000)}})["failures"]) == 1
+        assert len(verify({**plan, "files": {"data/a": (2, 100_000)}})["failures"]) == 1

@@ -10,9 +10,7 @@ from typing import Any
 
 import fsspec
 
-from tests.load.contents import Contents, Piece
-
-__all__ = ["verify"]
+from tests.catalogue import Content
 
 _AT_ONCE = 32
 
@@ -23,7 +21,7 @@ def verify(plan: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     plan : dict
-        ``options`` of the filesystem, ``seed``, ``buckets``, and ``files``: the three numbers of a `Piece` by path.
+        ``options`` of the filesystem, ``buckets``, and ``files``: the two numbers of a `Content` by path.
 
     Returns
     -------
@@ -31,20 +29,20 @@ def verify(plan: dict[str, Any]) -> dict[str, Any]:
         ``files`` and ``bytes`` that were right, and ``failures``, a list of texts.
     """
     fs = fsspec.filesystem("cosv4", **plan["options"])
-    contents, expected = Contents(plan["seed"]), {path: Piece(*numbers) for path, numbers in plan["files"].items()}
+    expected = {path: Content(*numbers) for path, numbers in plan["files"].items()}
     infos: dict[str, Any] = {}
     failures: list[str] = []
     for bucket in plan["buckets"]:
         infos |= fs.find(bucket, detail=True)
         failures += [f"left behind: {upload}" for upload in fs.uploads(bucket)]
     failures += [f"missing: {path}" for path in expected if path not in infos]
-    failures += [f"nobody wrote {path}" for path in infos if path not in expected]
+    failures += [f"no client wrote {path}" for path in infos if path not in expected]
     right, size = 0, 0
     wanted = sorted(expected.keys() & infos.keys())
     for start in range(0, len(wanted), _AT_ONCE):
         names = wanted[start : start + _AT_ONCE]
         for name, data in fs.cat(names, on_error="return").items():
-            fault = _fault(data, contents.bytes_of(expected[name]), infos[name])
+            fault = _fault(data, expected[name].data, infos[name])
             if fault is None:
                 right, size = right + 1, size + len(data)
             else:

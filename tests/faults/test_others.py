@@ -1,4 +1,4 @@
-"""A few cells in which strangers act between a request and its repetition; and that the judge would see a loss."""
+"""A few cells in which other clients act between a request and its retry; and the judge notices a loss."""
 
 import functools
 from contextlib import ExitStack
@@ -6,13 +6,14 @@ from contextlib import ExitStack
 import pytest
 
 from cosv4fs.emulator import faults
+from tests.catalogue import CATALOGUE
+from tests.catalogue.cases import CASES
 from tests.faults import history
 from tests.faults.contests import ACTS, CONTESTS
 from tests.faults.history import Event, Unit, explain
 from tests.faults.judge import Verdict
-from tests.faults.operations import PROTOCOLS
+from tests.faults.others import ROWS, OtherClient, cells_of, play, rehearse
 from tests.faults.stage import Stage
-from tests.faults.strangers import ROWS, Stranger, cells_of, play, rehearse
 from tests.meanwhile import BETWEEN, Meanwhile
 from tests.support import BUCKET
 
@@ -64,7 +65,7 @@ CORE = {
     "abort_upload": [(LOST, "creates", "x", "delete", 1), (GATEWAY, "replaces", "x", "delete", 1)],
     "clean_uploads": [(LOST, "creates the same", "x", "delete", 1)],
 }
-CORE_OF_PREDECESSOR = {
+CORE_OF_V3 = {
     "rm_file": [(LOST, "replaces", "x", "delete", 1)],
     "mv": [(LOST, "creates the same", "y", "move", 1)],
     "pipe create": [(GATEWAY, "creates the same", "x", "upload", 1)],
@@ -77,8 +78,8 @@ CORE_OF_COFFERS = {
     "pipe small": [(GATEWAY, "creates", "x", "PutObject", 1)],
     "pipe sliced": [(LOST, "creates", "x", "InitiateMultipartUpload", 1)],
 }
-CORES = {"cosv4": CORE, "cosv3": CORE_OF_PREDECESSOR, "cdcs": CORE_OF_COFFERS}
-"""Of each protocol, the operations, and what strangers do beside them: fault, act, spot, request."""
+CORES = {"cosv4": CORE, "cosv3": CORE_OF_V3, "cdcs": CORE_OF_COFFERS}
+"""Of each protocol, the cases, and what other clients do meanwhile: fault, act, spot, request."""
 
 
 @pytest.fixture(scope="module")
@@ -94,37 +95,19 @@ def test_nothing_is_lost(stages, protocol, name):
     known = rehearse(stage, contest)
     cells = [known.cell]
     for given in CORES[protocol][name]:
-        stranger = Stranger(*given)
-        assert known.requests.count(stranger.op) >= stranger.nth, f"{stranger} strikes nothing"
-        cells.append(play(stage, contest, known, stranger))
+        other = OtherClient(*given)
+        assert known.requests.count(other.op) >= other.nth, f"{other} strikes nothing"
+        cells.append(play(stage, contest, known, other))
     lost = [cell for cell in cells if cell.verdict in (Verdict.LOST, Verdict.NOT_HIT)]
     assert not lost, "\n".join(f"{cell.fault} / {cell.moment}: {cell.verdict.name}, {cell.detail}" for cell in lost)
 
 
-def test_everything_that_changes_something_is_contested():
-    """A column whose operation leaves another state than it found is also one of strangers."""
-    for protocol, operations in PROTOCOLS.items():
-        with Stage(protocol) as stage:
-            for name, operation in operations.items():
-                if name in CONTESTS[protocol] or operation.extra is not None:
-                    continue
-                assert not changes(stage, operation), f"{protocol}: nobody contests {name}"
-
-
-def changes(stage, operation):
-    place = stage.place()
-    operation.setup(stage, place)
-    fs, before = stage.client(**operation.options), stage.look(place)[0]
-    try:
-        operation.run(fs, place)
-        after = stage.look(place)[0]
-    finally:
-        fs.client.close()
-    return remote(before) != remote(after)
-
-
-def remote(state):
-    return {name: data for name, data in state.items() if not name.startswith("local/")}
+@pytest.mark.parametrize("protocol", CASES)
+def test_every_case_that_changes_something_is_contested(protocol):
+    for name, case in CASES[protocol].items():
+        change = case.effect.change
+        if change.writes or change.makes or change.drops:
+            assert name in CONTESTS[protocol], f"no other client acts during {name}"
 
 
 def test_rows_and_acts_are_used():
@@ -136,15 +119,15 @@ def test_rows_and_acts_are_used():
 def test_cells_strike_the_first_and_the_last_request(stages):
     contest = CONTESTS["cosv4"]["rm tree"]
     known = rehearse(stages("cosv4"), contest)
-    found = [stranger for stranger in cells_of(contest, known, LOST, "creates") if stranger.op == "delete"]
+    found = [other for other in cells_of(contest, known, LOST, "creates") if other.op == "delete"]
     last = known.requests.count("delete")
-    assert {stranger.spot for stranger in found} == set(contest.spots)
-    assert {stranger.nth for stranger in found} == {1, 2, 3, last}
+    assert {other.spot for other in found} == set(contest.spots)
+    assert {other.nth for other in found} == {1, 2, 3, last}
 
 
 class TestMeanwhile:
     @pytest.mark.parametrize("fault", BETWEEN)
-    def test_the_stranger_acts_after_the_service_and_before_the_client(self, service, fault):
+    def test_the_other_client_acts_after_the_service_and_before_the_client(self, service, fault):
         seen = []
 
         def act():
@@ -173,63 +156,63 @@ REPLACE = (Unit(history.stores("x", OURS), repeats=True),)
 MOVE = (Unit(history.moves("y", "x")),)
 
 
-def stranger(seen, effect, spot="x", succeeded=True):
-    return Event(spot, seen, effect, succeeded)
+def act(seen, transition, spot="x", succeeded=True):
+    return Event(spot, seen, transition, succeeded)
 
 
 class TestHistory:
     """What is legal is decided by hand here, and has to be found."""
 
     def test_what_is_removed_is_not_removed_again(self):
-        created = stranger({}, history.stores("x", THEIRS, create=True))
+        created = act({}, history.stores("x", THEIRS, create=True))
         assert explain({"x": OURS}, REMOVE, [created], {"x": THEIRS}, failed=False) == 1
         assert explain({"x": OURS}, REMOVE, [created], {}, failed=False) is None
         assert explain({"x": OURS}, REMOVE, [created], {}, failed=True) is None
 
-    def test_what_is_not_yet_removed_may_go_with_what_a_stranger_wrote(self):
-        replaced = stranger({"x": OURS}, history.stores("x", THEIRS))
+    def test_a_removal_may_come_after_what_another_client_wrote(self):
+        replaced = act({"x": OURS}, history.stores("x", THEIRS))
         assert explain({"x": OURS}, REMOVE, [replaced], {}, failed=False) == 1
         assert explain({"x": OURS}, REMOVE, [replaced], {"x": THEIRS}, failed=True) == 0
-        # the stranger may just as well have written after the removal
+        # the other client may just as well have written after the removal
         assert explain({"x": OURS}, REMOVE, [replaced], {"x": THEIRS}, failed=False) == 1
 
     def test_two_clients_never_both_create(self):
-        created = stranger({}, history.stores("x", OURS, create=True))
+        created = act({}, history.stores("x", OURS, create=True))
         assert explain({}, CREATE, [created], {"x": OURS}, failed=False) is None
         assert explain({}, CREATE, [created], {"x": OURS}, failed=True) == 0
 
-    def test_a_refused_stranger_has_changed_nothing(self):
-        refused = stranger({"x": OURS}, history.stores("x", THEIRS, create=True), succeeded=False)
+    def test_a_refused_act_has_changed_nothing(self):
+        refused = act({"x": OURS}, history.stores("x", THEIRS, create=True), succeeded=False)
         assert explain({}, CREATE, [refused], {"x": OURS}, failed=False) == 1
 
     def test_the_last_overwrite_wins_and_may_come_twice(self):
-        replaced = stranger({"x": OURS}, history.stores("x", THEIRS))
+        replaced = act({"x": OURS}, history.stores("x", THEIRS))
         for final in (OURS, THEIRS):
             assert explain({}, REPLACE, [replaced], {"x": final}, failed=False) == 1
         assert explain({}, REPLACE, [replaced], {"x": b"our"}, failed=False) is None
         assert explain({}, REPLACE, [replaced], {}, failed=True) is None
 
     def test_what_was_created_and_removed_may_be_created_again_but_replaces_nothing(self):
-        removed = stranger({"x": OURS}, history.removes("x"))
-        replaced = stranger({"x": OURS}, history.stores("x", THEIRS))
+        removed = act({"x": OURS}, history.removes("x"))
+        replaced = act({"x": OURS}, history.stores("x", THEIRS))
         assert explain({}, CREATE, [removed], {"x": OURS}, failed=False) == 1
         assert explain({}, CREATE, [replaced], {"x": OURS}, failed=False) is None
 
     def test_a_second_object_is_not_moved_over_the_first(self):
-        created = stranger({"x": OURS}, history.stores("y", THEIRS, create=True), "y")
+        created = act({"x": OURS}, history.stores("y", THEIRS, create=True), "y")
         assert explain({"y": OURS}, MOVE, [created], {"x": OURS, "y": THEIRS}, failed=True) == 1
         assert explain({"y": OURS}, MOVE, [created], {"x": THEIRS}, failed=False) is None
 
-    def test_two_strangers(self):
-        first = stranger({"x": OURS}, history.removes("x"))
-        then = stranger({}, history.stores("x", THEIRS, create=True))
+    def test_two_acts(self):
+        first = act({"x": OURS}, history.removes("x"))
+        then = act({}, history.stores("x", THEIRS, create=True))
         assert explain({"x": OURS}, REMOVE, [first, then], {}, failed=False) == 1
-        assert explain({"x": OURS}, REMOVE, [stranger({}, then.effect)], {}, failed=False) is None
+        assert explain({"x": OURS}, REMOVE, [act({}, then.transition)], {}, failed=False) is None
         assert explain({"x": OURS}, REMOVE, [first, then], {"x": THEIRS}, failed=False) == 1
 
     def test_two_steps_take_only_what_was_carried(self):
         move = Unit(history.stores("x", OURS), then=history.removes("y", only=OURS), source="y")
-        replaced = stranger({"x": OURS, "y": OURS}, history.stores("y", THEIRS), "y")
+        replaced = act({"x": OURS, "y": OURS}, history.stores("y", THEIRS), "y")
         assert explain({"y": OURS}, [move], [replaced], {"x": OURS}, failed=False) is None
 
     def test_directories(self):
@@ -240,19 +223,17 @@ class TestHistory:
         assert explain({"d": None, "d/x": OURS}, [drop], [], {"d": None, "d/x": OURS}, failed=True) == 0
 
 
-def test_a_loss_is_seen(stages):
-    """A client that removes twice loses what a stranger wrote: that the table would say so is tried here."""
+def test_a_loss_is_noticed(stages, monkeypatch):
+    """A client that removes twice loses what another client wrote."""
     stage, contest = stages("cosv4"), CONTESTS["cosv4"]["rm_file"]
     known = rehearse(stage, contest)
-    twice = type(contest)(
-        type(contest.operation)("rm twice", removes_twice, setup=contest.operation.setup), contest.units, contest.spots
-    )
-    cell = play(stage, twice, known, Stranger(FREE, "creates", "x", "stat", 2))
+
+    def remove_twice(at, name):
+        at.fs.rm_file(at / name)
+        at.fs.invalidate_cache()
+        at.fs.rm_file(at / name)
+
+    monkeypatch.setattr(CATALOGUE["rm_file"], "call", remove_twice)
+    cell = play(stage, contest, known, OtherClient(FREE, "creates", "x", "stat", 2))
     assert cell.verdict is Verdict.LOST
-    assert "a stranger saw {} and changed x" in cell.detail
-
-
-def removes_twice(fs, place):
-    fs.rm_file(place / "x")
-    fs.invalidate_cache()
-    fs.rm_file(place / "x")
+    assert "another client saw {} and changed x" in cell.detail

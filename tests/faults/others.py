@@ -1,36 +1,35 @@
-"""One cell with a stranger: an operation, a fault, and what another client does before the operation goes on."""
+"""One cell with another client: a case, a fault, and what the other client does before the case goes on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
+from tests.catalogue import Place
 from tests.faults import history
-from tests.faults.cells import Cell, attempt, prepared, time_limit
+from tests.faults.cells import Cell, attempt, time_limit
 from tests.faults.contests import ACTS, BEYOND, CONTESTS, Contest
 from tests.faults.history import Event, State, explain
 from tests.faults.judge import Verdict, bad_error
-from tests.faults.stage import Place, Stage
+from tests.faults.setting import prepared
+from tests.faults.stage import Stage
 from tests.meanwhile import BETWEEN, Meanwhile
-
-__all__ = ["FAULTS", "NOBODY", "ROWS", "Rehearsal", "Stranger", "cells_of", "column", "play", "rehearse"]
 
 SILENCE = "reply lost, and silence"
 """The service answers nothing afterwards: nobody can ask what became of the request."""
 
-NOBODY = "nobody acts"
-"""The row of what is done beside which no stranger acts."""
+ALONE = "no other client"
+"""The row of cases during which no other client acts."""
 
 FAULTS = {**BETWEEN, SILENCE: faults.DropReply()}
-"""What happens to a request while a stranger acts, by name."""
+"""What happens to a request while another client acts, by name."""
 
-ROWS = {NOBODY: ("", ""), **{f"{fault}, a stranger {act}": (fault, act) for fault in FAULTS for act in ACTS}}
+ROWS = {ALONE: ("", ""), **{f"{fault}, other client {act}": (fault, act) for fault in FAULTS for act in ACTS}}
 """The rows of the table by name."""
 
 _MOST_NTH = 3
@@ -41,13 +40,13 @@ _REFUSALS = {"cdcs": faults.Refuse("PolicyCheckFailed")}
 
 
 @dataclass(frozen=True)
-class Stranger:
+class OtherClient:
     """What another client does, and when.
 
     Parameters
     ----------
     fault, act : str
-        What happens to the request, and what the stranger does then.
+        What happens to the request, and what the other client does then.
     spot : str
         Where.
     op, nth : str, int
@@ -63,7 +62,7 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What an operation does beside which nobody acts: the state before, its requests in their order, and the cell."""
+    """A case during which no other client acts: the state before, the requests in their order, and the cell."""
 
     before: State
     requests: tuple[str, ...]
@@ -72,11 +71,11 @@ class Rehearsal:
 
 @dataclass
 class _Run:
-    """One operation beside which strangers act, and what was seen of it."""
+    """One case during which other clients act, and what was seen of it."""
 
     stage: Stage
     contest: Contest
-    fs: Any
+    at: Place
     place: Place
     events: list[Event] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -102,124 +101,122 @@ class _Run:
 
     def _look_beyond(self) -> tuple[State, list[str]]:
         try:
-            return self.stage.look(Place(self.place.beyond, self.place.local))
+            return self.stage.look(replace(self.place, root=self.place.beyond))
         except FileNotFoundError:
             return {}, []
 
-    def act(self, stranger: Stranger) -> None:
-        """Look, and let the stranger act; what goes wrong here is part of the verdict."""
-        act, ours = ACTS[stranger.act], self.contest.spots[stranger.spot]
+    def act(self, other: OtherClient) -> None:
+        """Look, and let the other client act; what goes wrong here is part of the verdict."""
+        act, ours = ACTS[other.act], self.contest.spots[other.spot].data
         error: Exception | None = None
         self.acting = True
         try:
             seen = self.look()[0]
             try:
-                act.run(self.stage.second, self.path(stranger.spot), ours)
+                act.run(self.stage.second, self.path(other.spot), ours)
             except OSError as refusal:
                 error = refusal
-            effect = act.effect(stranger.spot, ours)
-            if self.contest.once:
-                effect = history.without_directories(effect)
-            self.events.append(Event(stranger.spot, seen, effect, error is None))
+            transition = act.transition(other.spot, ours)
+            if self.contest.case.write_once:
+                transition = history.without_directories(transition)
+            self.events.append(Event(other.spot, seen, transition, error is None))
         except Exception as unexpected:
-            self.problems.append(f"the stranger met {type(unexpected).__name__}: {unexpected}")
+            self.problems.append(f"the other client met {type(unexpected).__name__}: {unexpected}")
         if error is None and act.on == "upload":
-            self.finished.add(stranger.spot)
-        elif act.on == "upload" and stranger.spot not in self.finished:
-            self.problems.append(f"the stranger could not finish: {type(error).__name__}: {error}")
-        self.silent = stranger.fault == SILENCE
+            self.finished.add(other.spot)
+        elif act.on == "upload" and other.spot not in self.finished:
+            self.problems.append(f"the other client could not finish: {type(error).__name__}: {error}")
+        self.silent = other.fault == SILENCE
         self.acting = False
 
-    def act_later(self, stranger: Stranger) -> None:
-        """Let the stranger act in the pause before the repetition: a coffer holds the name of a request in flight."""
+    def act_later(self, other: OtherClient) -> None:
+        """Let the other client act in the pause before the retry: a coffer holds the name of a request in flight."""
 
         def act() -> None:
             self.stage.on_pause = lambda: None
-            self.act(stranger)
+            self.act(other)
 
         self.stage.on_pause = act
 
     def order(self, action: faults.Action, op: str | None, nth: int, times: int | None = 1) -> faults.Fault:
-        """Order a fault that meets no request of a stranger, and none in the silence."""
+        """Order a fault that meets no request of another client, and none in the silence."""
         match = lambda call: not (self.acting or self.silent)  # noqa: E731
         return self.stage.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
 
 
 def rehearse(stage: Stage, contest: Contest) -> Rehearsal:
-    """Do an operation beside which nobody acts."""
+    """Carry out a case during which no other client acts."""
     began = time.monotonic()
     with _ready(stage, contest) as run, time_limit():
         before = run.look()[0]
         stage.emulator.clear_requests()
-        _, error = attempt(contest.operation, run.fs, run.place)
+        _, error = attempt(contest.case, run.at)
         requests = tuple(record.op for record in stage.emulator.requests)
-        if (error is not None) is not bool(contest.spoil):
+        if (error is not None) is not bool(contest.refused):
             run.problems.append("it fails though nothing is wrong" if error is not None else "it should have failed")
         stage.emulator.faults.clear()
         verdict, detail = _judge(run, before, error)
-    assert requests, contest.operation.name
-    cell = Cell(contest.operation.name, NOBODY, "-", verdict, detail, time.monotonic() - began)
+    assert requests, contest.case.name
+    cell = Cell(contest.case.name, ALONE, "-", verdict, detail, time.monotonic() - began)
     return Rehearsal(before, requests, cell)
 
 
-def cells_of(contest: Contest, known: Rehearsal, fault: str, act: str) -> Iterator[Stranger]:
-    """Yield where and when a stranger does this beside an operation."""
+def cells_of(contest: Contest, known: Rehearsal, fault: str, act: str) -> Iterator[OtherClient]:
+    """Yield where and when another client does this beside an operation."""
     counts = {op: known.requests.count(op) for op in dict.fromkeys(known.requests)}
     for name, spot in contest.acts:
         for op, count in counts.items() if name == act else ():
             for nth in sorted({*range(1, min(count, _MOST_NTH) + 1), count}):
-                yield Stranger(fault, act, spot, op, nth)
+                yield OtherClient(fault, act, spot, op, nth)
 
 
-def play(stage: Stage, contest: Contest, known: Rehearsal, *strangers: Stranger) -> Cell:
-    """Do an operation beside which strangers act, and judge what came of it."""
+def play(stage: Stage, contest: Contest, known: Rehearsal, *others: OtherClient) -> Cell:
+    """Carry out a case during which other clients act, and judge the result."""
     began = time.monotonic()
     with _ready(stage, contest) as run, time_limit():
-        act = run.act_later if contest.once else run.act
-        actions = [Meanwhile(partial(act, stranger), FAULTS[stranger.fault]) for stranger in strangers]
-        rules = [
-            run.order(action, stranger.op, stranger.nth) for action, stranger in zip(actions, strangers, strict=True)
-        ]
+        act = run.act_later if contest.case.write_once else run.act
+        actions = [Meanwhile(partial(act, other), FAULTS[other.fault]) for other in others]
+        rules = [run.order(action, other.op, other.nth) for action, other in zip(actions, others, strict=True)]
         stage.emulator.faults.add(
             action=faults.DropBefore(), times=None, match=lambda call: run.silent and not run.acting
         )
-        _, error = attempt(contest.operation, run.fs, run.place)
+        _, error = attempt(contest.case, run.at)
         stage.emulator.faults.clear()
         hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
         assert all(action.done.wait(_PATIENCE) for action in hit)
         stage.on_pause()
         verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
-    unseen = any(_is_unseen(stranger, known.requests) for stranger in strangers)
+    unseen = any(_is_unseen(other, known.requests) for other in others)
     if verdict is Verdict.LOST and contest.asks_first and unseen:
         verdict = Verdict.BLIND
-    row = " + ".join(f"{stranger.fault}, a stranger {stranger.act}" for stranger in strangers)
-    moment = " + ".join(f"{stranger.op} {stranger.nth}, at {stranger.spot}" for stranger in strangers)
-    return Cell(contest.operation.name, row, moment, verdict, detail, time.monotonic() - began)
+    row = " + ".join(f"{other.fault}, other client {other.act}" for other in others)
+    moment = " + ".join(f"{other.op} {other.nth}, at {other.spot}" for other in others)
+    return Cell(contest.case.name, row, moment, verdict, detail, time.monotonic() - began)
 
 
-def _is_unseen(stranger: Stranger, requests: tuple[str, ...]) -> bool:
-    """Return whether a stranger acts after the last question and before the removal that relies on the answer.
+def _is_unseen(other: OtherClient, requests: tuple[str, ...]) -> bool:
+    """Return whether another client acts after the last question and before the removal that relies on the answer.
 
     The service removes without conditions, so no client can notice. Where a status is followed by a listing, that tells
     no SHA-1: the status was the last question.
     """
-    if stranger.op == "list":
+    if other.op == "list":
         # an operation that gives up may list more than its rehearsal did
         return (
-            "in equal size" in stranger.act
+            "in equal size" in other.act
             and requests[-3:] == ("stat", "list", "delete")
-            and requests.count("list") == stranger.nth
+            and requests.count("list") == other.nth
         )
-    return stranger.fault == "nothing wrong" and stranger.op == "delete"
+    return other.fault == "nothing wrong" and other.op == "delete"
 
 
 @contextmanager
 def _ready(stage: Stage, contest: Contest) -> Iterator[_Run]:
     refusal = _REFUSALS.get(stage.protocol, faults.Refuse(-182))
-    with prepared(stage, contest.operation) as (fs, place):
-        contest.begin(stage, fs, place)
-        run = _Run(stage, contest, fs, place)
-        for op, nth in contest.spoil.items():
+    with prepared(stage, contest.case) as (at, place):
+        contest.begin(stage, at)
+        run = _Run(stage, contest, at, place)
+        for op, nth in contest.refused.items():
             run.order(refusal, op, nth, times=None)
         yield run
 
@@ -247,7 +244,7 @@ def _leftovers(run: _Run, state: State) -> str:
     """Remove what is hidden, and return what is wrong then."""
     if run.contest.kinds == "upload":
         return ""
-    for folder in (run.place.remote, *([run.place.beyond] if run.is_beyond else [])):
+    for folder in (run.place.root, *([run.place.beyond] if run.is_beyond else [])):
         with suppress(FileNotFoundError):
             run.stage.second.clean_uploads(folder, older_than=-60)
     after, hidden = run.look()
@@ -260,7 +257,7 @@ def _contradiction(before: State, events: list[Event], state: State, error: Base
     steps = [f"there was {_short(before)}"]
     for event in events:
         did = "changed" if event.succeeded else "could not change"
-        steps.append(f"a stranger saw {_short(event.seen)} and {did} {event.spot}")
+        steps.append(f"another client saw {_short(event.seen)} and {did} {event.spot}")
     steps.append(f"{'an error' if error is not None else 'a success'} leaves {_short(state)}")
     return ", ".join(steps)
 
@@ -283,8 +280,8 @@ def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[
     contest = CONTESTS[stage.protocol][name]
     known = rehearse(stage, contest)
     for row in rows:
-        if row == NOBODY:
+        if row == ALONE:
             yield lambda: known.cell
             continue
-        for stranger in cells_of(contest, known, *ROWS[row]):
-            yield partial(play, stage, contest, known, stranger)
+        for other in cells_of(contest, known, *ROWS[row]):
+            yield partial(play, stage, contest, known, other)
