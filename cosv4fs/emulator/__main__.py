@@ -12,10 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .account import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from .dialects import CofferDialect, Dialect
 from .emulators import CofferEmulator, Emulator, Options
 from .errors import EmulatorError
+from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

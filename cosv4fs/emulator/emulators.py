@@ -15,19 +15,17 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from .account import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Account
 from .cdcs.api import CofferApi
-from .cdcs.schema import COFFERS
-from .cdcs.service import MOST_COFFERS, CofferService, check_coffer_name
+from .cdcs.service import COFFERS, MOST_COFFERS, CofferService, check_coffer_name
 from .cos.api import CosApi
-from .cos.schema import BUCKETS
-from .cos.service import CosService
+from .cos.service import BUCKETS, CosService
 from .dialects import CofferDialect, Dialect
 from .dispatcher import Dispatcher
 from .errors import ApiError, EmulatorError
 from .faults import Faults
 from .log import RequestLog, RequestRecord
 from .server import Server
+from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Account
 from .store import Store
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from http.server import ThreadingHTTPServer
 from socketserver import StreamRequestHandler, TCPServer
 from typing import TYPE_CHECKING, Any, cast
 
-from .buffers import Buffers
 from .call import Head
 from .portability import descriptor_limit, read_at, send_file, set_receive_timeout, wait_until_sent
 from .replies import FileBody, Reply
@@ -37,6 +36,7 @@ SMALL_BODY = 16 * 1024
 """Bytes of a body that are read before its signature is checked; every connection has room for them."""
 
 _BLOCK = 1 << 20
+_GRAIN = 65536
 _INLINE = 65536
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _FLUSH_TIMEOUT = 5.0
@@ -47,6 +47,48 @@ _earlier_ports: set[int] = set()
 """Ports that services of this process had."""
 _IDLE_TIMEOUT = 600.0
 """Seconds after which the connection of a silent client is closed."""
+
+
+class Buffers:
+    """Memory for the bodies of requests: bounded for a whole server, and reused, as fresh memory costs page faults.
+
+    Parameters
+    ----------
+    most : int
+        Bytes that are lent at once; further requests wait until buffers are given back.
+    kept : int
+        Bytes of returned buffers that are kept for the next ones.
+    """
+
+    def __init__(self, most: int, kept: int) -> None:
+        self._most = most
+        self._kept = kept
+        self._lent = 0
+        self._idle: list[bytearray] = []
+        self._changed = threading.Condition()
+
+    def borrow(self, size: int) -> bytearray:
+        """Return a buffer of at least `size` bytes with any content; wait for it while too much is lent."""
+        size = -(-size // _GRAIN) * _GRAIN
+        with self._changed:
+            self._changed.wait_for(lambda: not self._lent or self._lent + size <= self._most)
+            room = min(2 * size, max(size, self._most - self._lent))
+            found = next((buffer for buffer in self._idle if size <= len(buffer) <= room), None)
+            if found is not None:
+                # by identity: equal contents are no reason
+                self._idle = [buffer for buffer in self._idle if buffer is not found]
+            buffer = bytearray(size) if found is None else found
+            self._lent += len(buffer)
+            return buffer
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Take back a buffer that is no longer used."""
+        with self._changed:
+            self._lent -= len(buffer)
+            self._idle.append(buffer)
+            while sum(map(len, self._idle)) > self._kept:
+                self._idle.pop(0)
+            self._changed.notify_all()
 
 
 class BadHeadError(Exception):

@@ -31,11 +31,11 @@ from cosv4fs.api.cos.signing import Signer, encode_key
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
-from cosv4fs.emulator.account import Account
 from cosv4fs.emulator.cos.parameters import read_body, read_query
 from cosv4fs.emulator.cos.signature import Kind, SignatureChecker
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.paths import decode
+from cosv4fs.emulator.service import Account
 from cosv4fs.errors import CosError
 from tests.fuzz.mutations import JSON, NAMES, NUMBERS, edited, edits, replaced, replacements
 from tests.fuzz.targets import check_error, target

@@ -21,9 +21,9 @@ from .values import empty_reply, json_reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cosv4fs.emulator.api import Operation
     from cosv4fs.emulator.call import Head
     from cosv4fs.emulator.http import Connection
-    from cosv4fs.emulator.operations import Operation
 
     from .service import CofferService
 

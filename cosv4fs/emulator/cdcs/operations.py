@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.api import Operation
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.operations import Operation
 
 from . import coffers, multipart, objects
 from .call import CofferCall

@@ -1,4 +1,4 @@
-"""What every operation on coffers needs: the check of a signature, keys in use, the lifecycle, shared checks."""
+"""What every operation on coffers needs: the database, the check of a signature, keys in use, the lifecycle."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.dialects import CofferDialect
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.service import Service
+from cosv4fs.emulator.service import Account, Service
+from cosv4fs.emulator.store import Schema
 
-from .signature import SignatureChecker
+from .signature import AuthorizationChecker
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
 
-    from cosv4fs.emulator.account import Account
     from cosv4fs.emulator.store import Database, Store, Transaction
 
     from .call import CofferCall
@@ -31,6 +31,57 @@ MOST_COFFERS = 20
 _SHORT_NAME = re.compile(r"[0-9a-z-]{1,35}\Z")
 _LONG_NAME = re.compile(r"[!-.0-~]{2,50}\Z")
 _LONGEST_KEY = 850
+
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS coffers (
+    name TEXT PRIMARY KEY,
+    locations TEXT NOT NULL,        -- JSON array
+    encrypt_type INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    key_region TEXT NOT NULL,
+    days INTEGER,                   -- of the lifecycle; NULL: none is set, 0: one without an expiration
+    policy BLOB,
+    ctime REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+    coffer TEXT NOT NULL,
+    key TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    ctime REAL NOT NULL,
+    hidden INTEGER NOT NULL,        -- the listings from which it is still missing, and the one in progress
+    blob TEXT NOT NULL,
+    PRIMARY KEY (coffer, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS objects_age ON objects (coffer, ctime);
+CREATE TABLE IF NOT EXISTS uploads (
+    upload TEXT PRIMARY KEY,
+    coffer TEXT NOT NULL,
+    key TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    ctime REAL NOT NULL,
+    UNIQUE (coffer, key)            -- one unfinished upload per key
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    ctime REAL NOT NULL,
+    blob TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS completed (
+    upload TEXT PRIMARY KEY,
+    coffer TEXT NOT NULL,
+    key TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+COFFERS = Schema(_TABLES, "SELECT blob FROM objects UNION ALL SELECT blob FROM parts")
+"""The database of a `CofferEmulator`."""
 
 
 class CofferService(Service[CofferDialect]):
@@ -53,7 +104,7 @@ class CofferService(Service[CofferDialect]):
         coffers: Iterable[str],
     ) -> None:
         super().__init__(account, store, dialect, clock)
-        self._checker = SignatureChecker(account, dialect)
+        self._checker = AuthorizationChecker(account, dialect)
         self._uploading: set[tuple[str, str]] = set()
         self._mutex = threading.Lock()
         with store.writing() as db:

@@ -14,8 +14,8 @@ from cosv4fs.emulator.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cosv4fs.emulator.account import Account
     from cosv4fs.emulator.dialects import CofferDialect
+    from cosv4fs.emulator.service import Account
 
     from .call import CofferCall
 
@@ -71,7 +71,7 @@ def _encode(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
-class SignatureChecker:
+class AuthorizationChecker:
     """Checks the ``Authorization`` of requests for one account.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cosv4fs.emulator.operations import Operation
+from cosv4fs.emulator.api import Operation
 from cosv4fs.emulator.replies import Reply
 
 from . import entries, listing, moving, uploads, v3

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
-    from cosv4fs.emulator.account import Account
     from cosv4fs.emulator.dialects import Dialect
+    from cosv4fs.emulator.service import Account
 
 LONGEST_VALIDITY = 92 * 86400
 """Seconds: "at most three months ahead" (cos.md#signature); no three months are longer than 92 days."""
