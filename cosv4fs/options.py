@@ -142,7 +142,7 @@ OPTIONS = (
         refused={CDCS.name: "downloads come from where everything else is served: set endpoint"},
     ),
     Option("use_ssl", Flag(), "Use https for the vendor's hosts.", default=True),
-    Option("verify", Verification(), "Verify certificates; or the path of a CA bundle to verify with.", default=True),
+    Option("verify", Verification(), "Verify certificates; a path names a CA bundle to verify with.", default=True),
     Option(
         "proxies", Proxies(),
         "URLs of proxies by scheme, such as ``{'https': 'http://proxy:3128'}``; those of the environment unless given.",
@@ -226,7 +226,7 @@ OPTIONS = (
         "sign_expiry", Integer(1), "Validity of a signature that serves several requests.", default=900, unit="seconds"
     ),
     Option(
-        "page_size", Integer(1), "Entries per page of a listing; at most 1000 are requested, of COS v3 199.",
+        "page_size", Integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
         default=1000,
     ),
     Option(
