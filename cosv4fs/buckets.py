@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, TypeVar
 
 from fsspec.core import has_magic
 
-from cosv4fs import bulk, paths
+from cosv4fs import bulk
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
 from cosv4fs.config import EnvironmentToken
 from cosv4fs.documentation import lists_options
-from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError, make_error
+from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.metadata import Metadata
 from cosv4fs.namespace import BucketNamespace
@@ -77,9 +76,8 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             The path is a bucket, which the API cannot create.
         """
         path = self._strip_protocol(path)
-        above, namespace = paths.parent(path), self.namespace
-        if not create_parents and namespace.asked(lambda: namespace.directory(above)) is None:
-            raise make_error(errno.ENOENT, "the parent directory does not exist", path)
+        if not create_parents:
+            self._rearranging.check_parent(path)
         self._rearranging.make_directory(path, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:

@@ -192,7 +192,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         NotImplementedError
             The path is empty, and the API cannot list buckets.
         """
-        infos = self.namespace.listing(self._fresh(path, refresh))
+        infos = self.namespace.ls(self._fresh(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
 
     def walk(
@@ -236,7 +236,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        found = self.namespace.found(self._fresh(path, refresh), maxdepth, prefix, withdirs=withdirs)
+        found = self.namespace.find(self._fresh(path, refresh), maxdepth, prefix, withdirs=withdirs)
         return found if detail else list(found)
 
     def glob(
@@ -257,7 +257,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
         if kwargs:
             raise TypeError(f"glob takes no {', '.join(kwargs)}")
-        out = self.namespace.matches(stripped, withdirs=withdirs, only_folders=path.endswith("/"))
+        out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=path.endswith("/"))
         return out if detail else list(out)
 
     def du(

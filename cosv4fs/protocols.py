@@ -1,7 +1,4 @@
-"""The supported protocols: hosts and limits. No I/O.
-
-The requests of each protocol are in `cosv4fs.api`, the strategies for moving contents in `cosv4fs.transfer`.
-"""
+"""Facts about the supported protocols: hosts and limits. `cosv4fs.service` says which code serves each of them."""
 
 from __future__ import annotations
 
@@ -13,30 +10,30 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, repr=False)
 class ProtocolSpec:
-    """What distinguishes one protocol from the others (cos.md#hosts and cos.md#v3).
+    """Facts about one protocol (cos.md#hosts and cos.md#v3).
 
     Parameters
     ----------
     name : str
-        The protocol in URLs, and the section of fsspec's configuration.
+        The scheme of URLs, and the section of fsspec's configuration.
     prefix : str
         The path of the API before the appid.
     api_host, download_host : str
-        Names of hosts, with ``{region}``, ``{bucket}`` and ``{appid}``.
+        Host names, with ``{region}``, ``{bucket}`` and ``{appid}``.
     has_regions : bool
-        Whether the hosts' names need a region.
+        Whether host names contain a region.
     page_size : int
-        The largest number of entries that a page of a listing may be asked to have.
+        Maximum number of entries in one page of a listing.
     service_host : str
-        Name of the host of what concerns no single region, where there is such a host.
+        Host name for requests that do not concern a single region; empty if there is none.
     has_appid : bool
-        Whether requests name the appid apart from the bucket.
+        Whether requests contain the appid separately from the bucket.
     short_regions : bool
-        Whether hosts name regions by short codes such as ``gz``.
+        Whether regions in host names are short codes such as ``gz``.
     slice_sizes : sequence of int
-        The bytes that a slice may have.
+        Valid sizes of slices or parts in bytes.
     max_single_upload : int
-        The largest object, in bytes, that one request may upload.
+        Maximum size in bytes of an object that is uploaded in one request.
     """
 
     name: str
@@ -55,7 +52,7 @@ class ProtocolSpec:
         return f"<ProtocolSpec {self.name}>"
 
     def piece_size(self, wanted: int) -> int | None:
-        """Return the bytes of a slice or part nearest to a wish, not above it; None when all are larger."""
+        """Return the largest valid size in bytes of a slice or part that does not exceed `wanted`, or None."""
         sizes = self.slice_sizes
         if isinstance(sizes, range):
             return min(max(sizes[0], wanted), sizes[-1])

@@ -72,6 +72,13 @@ class Rearranging:
                 raise refusal
             raise self._obstacle(path) from refusal
 
+    def check_parent(self, path: str) -> None:
+        """Refuse a path whose parent directory does not exist."""
+        try:
+            self._namespace.directory(paths.parent(path))
+        except (FileNotFoundError, NotADirectoryError):
+            raise make_error(errno.ENOENT, "the parent directory does not exist", path) from None
+
     def _obstacle(self, path: str) -> CosError:
         """Return the error that says what is in the way of a directory."""
         if self._namespace.exists(path):

@@ -1,12 +1,10 @@
-"""What all instances with one configuration share in a process: connections, threads, caches, and what uses them.
+"""State shared by all instances with one configuration in a process: connections, threads, caches and their users.
 
-fsspec makes one instance of a synchronous filesystem per thread. What is expensive or has to be bounded for the whole
-process lives here instead, keyed by the configuration, and is made anew in a forked child. A runtime lasts as long as a
-filesystem that uses it: with the last one its threads end and its connections are closed, so that a process that goes
-through many accounts or credentials does not collect them.
+fsspec makes one instance of a synchronous filesystem per thread. Everything that is expensive, or limited for the whole
+process, belongs to a runtime, of which there is one per configuration and process; a forked child makes its own. A
+runtime is freed with the last filesystem that uses it: its threads end and its connections are closed.
 
-Runtimes for the same buckets tell each other that something was changed, and never what they have seen: whatever is
-written through one is seen at once through all.
+Runtimes for the same buckets share invalidations, but no cached data: a change through one is seen at once through all.
 """
 
 from __future__ import annotations
@@ -33,16 +31,16 @@ N_co = TypeVar("N_co", bound=Namespace, covariant=True)
 
 
 class Runtime(Generic[C_co, N_co]):
-    """What instances with one configuration share.
+    """The shared state of one configuration.
 
     Parameters
     ----------
     service : Service
-        Makes the parts that differ.
+        Makes the parts that depend on the service.
     config : Config
         The configuration.
     cache_group : CacheGroup
-        The other caches of the same paths.
+        The caches of the same paths.
 
     Attributes
     ----------
@@ -51,13 +49,13 @@ class Runtime(Generic[C_co, N_co]):
     workers : Workers
         Threads and buffers.
     namespace : Namespace
-        What exists, asked through the caches.
+        Files and directories, seen through the cache.
     transfers : Transfers
         Uploads and downloads of contents.
     files : Files
         Reading and writing whole files.
     unfinished : UnfinishedUploads
-        Incomplete uploads, of any client.
+        Incomplete uploads of all clients.
     """
 
     def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
@@ -73,7 +71,7 @@ class Runtime(Generic[C_co, N_co]):
 
 
 class _Registry:
-    """All runtimes of a process, and what some of them share."""
+    """All runtimes of a process, and the groups of their caches."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -85,7 +83,7 @@ _registry = PerProcess(_Registry)
 
 
 def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
-    """Return the runtime of this process for a configuration; made unless a filesystem already uses it."""
+    """Return the runtime of a configuration in this process; make it unless a filesystem already uses it."""
     registry = _registry()
     with registry.lock:
         runtime = registry.runtimes.get(config)

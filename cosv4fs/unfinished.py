@@ -1,7 +1,7 @@
-"""Incomplete uploads: listing them, aborting them, and cleaning up after processes that died.
+"""Incomplete uploads: list them, abort them, and clean up stale ones.
 
-Readers never see them. In buckets they stand at their path or on a hidden sibling beside it; in coffers each holds the
-name of its object.
+Readers never see them. In a bucket, the bytes of an incomplete upload are at its path or at a hidden sibling beside it.
+In a coffer, an incomplete upload blocks the key of its object.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from cosv4fs.namespace import BucketNamespace, missing
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["BucketUploads", "CofferUploads", "UnfinishedUploads"]
-
 
 class UnfinishedUploads(ABC):
-    """The incomplete uploads of one service. Paths have no protocol; see the filesystem for what is returned."""
+    """The incomplete uploads of one service. Paths have no protocol."""
 
     @abstractmethod
     def find(self, path: str) -> list[UploadInfo]:
@@ -34,12 +32,18 @@ class UnfinishedUploads(ABC):
         Raises
         ------
         FileNotFoundError
-            There is none.
+            The file has no incomplete upload.
         """
 
     @abstractmethod
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Remove those under a directory that were not touched for so many seconds; return them."""
+        """Remove stale uploads under a directory, and return them.
+
+        Parameters
+        ----------
+        older_than : float
+            Age in seconds since the upload began or last changed, by the clock of the service.
+        """
 
 
 class BucketUploads(UnfinishedUploads):
@@ -70,8 +74,8 @@ class BucketUploads(UnfinishedUploads):
             self._remove(upload)
 
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Remove those under a directory that were not touched for so many seconds, siblings included; return them."""
-        # the times of uploads are the service's: by a clock that is ahead of it, those in flight would look stale
+        """Remove stale uploads under a directory, including hidden siblings, and return them."""
+        # the times of uploads are the service's: by a local clock that is ahead, uploads in flight would look stale
         found = self.find(path)
         limit = self._client.server_time(paths.split(path)[0]) - older_than
         old = [upload for upload in found if upload["mtime"] <= limit]
@@ -104,12 +108,12 @@ class BucketUploads(UnfinishedUploads):
         found = [upload for upload in _described(folder, entries) if _is_for(upload, path)]
         whole = [entry for entry in entries if entry.name == name and not (entry.is_directory or entry.is_unfinished)]
         if whole and holds_unfinished(self._client, *paths.file_key(path)):
-            # another client has sent all slices and has not finished: in a listing it looks like an object
+            # all slices were sent, but the upload was not finished: listings show it as an object
             found.append(_describe(folder, whole[0]))
         return found
 
     def _in_directory(self, path: str) -> tuple[list[UploadInfo], list[str]]:
-        """Return the uploads in one directory, and its directories."""
+        """Return the uploads and the directories in a directory."""
         entries = self._namespace.everything(path)
         return _described(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
@@ -153,7 +157,7 @@ class CofferUploads(UnfinishedUploads):
         return [upload for upload in found if upload is not None]
 
     def abort(self, path: str) -> None:
-        """Abort the incomplete upload of one object: its name is free again."""
+        """Abort the incomplete uploads of one object, which frees its key."""
         coffer = paths.split(path)[0]
         found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
         if not found:
@@ -161,10 +165,10 @@ class CofferUploads(UnfinishedUploads):
         self._workers.each(lambda upload: self._abort(coffer, upload), found)
 
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Abort those under a directory that were begun at least so many seconds ago; return them."""
+        """Abort stale uploads under a directory, and return them; uploads of unknown age count as new."""
         coffer = paths.split(path)[0]
         limit = self._client.server_time(coffer) - older_than
-        # one of unknown age may be in flight
+        # an upload of unknown age may be in flight
         aged = (upload for upload in self.find(path) if upload["mtime"] or older_than <= 0)
         old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
         pending = [upload for upload in self._pending(path) if upload.upload_id in old]
@@ -175,7 +179,7 @@ class CofferUploads(UnfinishedUploads):
         try:
             parts = self._client.list_parts(coffer, upload.key, upload.upload_id)
         except CosUploadSessionError:
-            # it has ended meanwhile
+            # the upload has ended meanwhile
             return None
         path = f"{coffer}{upload.key}"
         return {
@@ -194,6 +198,6 @@ class CofferUploads(UnfinishedUploads):
     def _pending(self, path: str) -> list[PendingUpload]:
         coffer, rest = paths.split(path)
         if not coffer:
-            raise ValueError("name a coffer in full, as in examplecoffer-1250000000")
+            raise ValueError("name a coffer in full, such as examplecoffer-1250000000")
         found = self._client.list_uploads(coffer, f"/{rest}" if rest else "")
         return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]

@@ -1,4 +1,4 @@
-"""What the namespaces of all services answer, and what they share. Only "not found" ever means no."""
+"""The interface of all namespaces, and what they share. Any failure other than "not found" is raised."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.info import Info, directory_info
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["Info", "Namespace", "directory_info", "key_of", "missing", "time_of"]
-
 
 class Namespace(ABC):
-    """Questions about what exists. Paths are those of fsspec, without a protocol: ``bucket/dir/name``.
+    """Files and directories, seen through the cache. Paths have no protocol: ``bucket/dir/name``.
 
     Parameters
     ----------
     workers, cache : Workers, PathCache
         Shared by all instances with one configuration.
     anon : bool
-        Whether there are no keys: then the service can be asked for files only.
+        Whether requests are not signed: the service then only answers requests for files.
     """
 
     def __init__(self, workers: Workers, cache: PathCache, *, anon: bool = False) -> None:
@@ -39,12 +37,12 @@ class Namespace(ABC):
         Parameters
         ----------
         trust_absence : bool
-            Believe a fresh listing of the parent in which the path is missing.
+            Treat the path as missing if a cached listing of its parent does not have it.
 
         Raises
         ------
         FileNotFoundError
-            There is neither; an incomplete upload does not count.
+            The path does not exist, or is only an incomplete upload.
         """
 
     @abstractmethod
@@ -54,162 +52,168 @@ class Namespace(ABC):
         Raises
         ------
         FileNotFoundError
-            There is none at the path; there may be a file.
+            The path is not a directory; it may be a file.
         """
 
     @abstractmethod
     def is_directory(self, path: str) -> bool:
-        """Return whether there is a directory."""
+        """Return whether the path is a directory."""
 
     @abstractmethod
-    def entries(self, path: str) -> list[Info]:
+    def _entries(self, path: str) -> list[Info]:
         """Return the infos of a directory's visible entries.
 
         Raises
         ------
         FileNotFoundError
-            There is no such directory.
+            The path is not a directory.
         """
 
     @abstractmethod
-    def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
         """Return infos of everything under a directory, by path.
 
         Parameters
         ----------
-        beginning : str
-            Leave out entries of the directory itself whose names begin otherwise, and what is under them.
+        maxdepth : int or None
+            Levels to descend; None for all.
+        name_prefix : str
+            Only entries of the directory whose names start with this, and everything under them.
 
         Raises
         ------
         FileNotFoundError
-            `path` itself is no directory.
+            The path is not a directory.
         """
 
     @abstractmethod
-    def glob(self, pattern: str) -> dict[str, Info]:
-        """Return infos of what matches a pattern without ``**``, by path."""
+    def _matches(self, pattern: str) -> dict[str, Info]:
+        """Return infos of everything that matches a pattern without ``**``, by path."""
 
     def version(self, path: str, info: Info | None = None) -> Version | None:
-        """Return the version that a read of a file has to bring, where knowing it saves a request; else None.
+        """Return the version that a download has to return, or None if the download itself tells the version.
 
         Parameters
         ----------
-        info : dict, optional
-            What is known of the file; asked for unless given.
+        info : Info, optional
+            The info of the file; looked up unless given.
         """
         return None
 
     @abstractmethod
     def check_new(self, path: str) -> None:
-        """Refuse a path that no new file can have.
+        """Refuse a path that is not valid for a new file.
 
         Raises
         ------
         OSError
-            EINVAL, saying why.
+            EINVAL, with the reason.
         """
 
     def check_free(self, path: str, *, create: bool) -> None:
-        """Refuse what cannot be written before anything is written; the service decides in the end.
+        """Refuse a path that cannot be written, before data is sent. The service decides again when it is written.
 
         Parameters
         ----------
         create : bool
-            Whether an existing file is to be refused.
+            Whether to refuse an existing file.
 
         Raises
         ------
         FileExistsError
-            There is a file, and it cannot be or is not to be replaced.
+            The file exists, and is not or cannot be replaced.
         """
         if create and self.exists(path):
             raise make_error(errno.EEXIST, "the file exists", path)
 
     def note_change(self, path: str, *, written: bool) -> None:
-        """Drop what is cached of a path; where `written`, a whole object has become visible there."""
+        """Invalidate the cache for a path; `written` if a whole object has become visible there."""
         self.cache.invalidate(path)
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file or directory; any failure but "not found" is raised."""
-        if self.asked(lambda: self.info(path, trust_absence=True)) is not None:
+        """Return whether the path is a file or directory."""
+        if _if_found(lambda: self.info(path, trust_absence=True)) is not None:
             return True
-        # without keys all that is known by now is that there is no such file
+        # without keys, `info` only knows that there is no such file
         return self._anon and self.is_directory(path)
 
     def is_file(self, path: str) -> bool:
-        """Return whether there is a file; any failure but "not found" is raised."""
-        info = self.asked(lambda: self.info(path, trust_absence=True))
+        """Return whether the path is a file."""
+        info = _if_found(lambda: self.info(path, trust_absence=True))
         return info is not None and info["type"] == "file"
 
     def has_directory(self, path: str) -> bool:
-        """Return whether there is a directory, at the least cost: to explain an error."""
+        """Return whether the path is a directory, in one request; used to explain errors."""
         try:
-            return self.asked(lambda: self.directory(path)) is not None
+            return _if_found(lambda: self.directory(path)) is not None
         except PermissionError:
-            # without keys directories cannot be asked for, and none is known of
+            # without keys, the service does not answer requests for directories
             if not self._anon:
                 raise
             return False
 
-    def listing(self, path: str) -> list[Info]:
-        """Return the infos of a directory's entries in the order of their names, or that of one file.
+    def ls(self, path: str) -> list[Info]:
+        """Return the infos of a directory's entries sorted by name, or the info of one file.
 
         Raises
         ------
         FileNotFoundError
-            There is nothing.
+            The path does not exist.
         """
         try:
-            infos = self.entries(path)
+            infos = self._entries(path)
         except FileNotFoundError:
             infos = [self.info(path)]
         return sorted(infos, key=lambda info: str(info["name"]))
 
-    def found(self, path: str, maxdepth: int | None, prefix: str, *, withdirs: bool) -> dict[str, Info]:
-        """Return infos of the files under a directory, or of one file, by path; with `withdirs` of directories, too.
+    def find(self, path: str, maxdepth: int | None, prefix: str, *, withdirs: bool) -> dict[str, Info]:
+        """Return infos of the files under a directory, or of one file, by path in order.
 
         Parameters
         ----------
+        maxdepth : int or None
+            Levels to descend; None for all.
         prefix : str
-            Return only what lies under the directory `path` and goes on with this.
+            Only paths that start with `path`, a slash and this.
+        withdirs : bool
+            Return directories, too.
         """
         try:
             found = self._under(path, maxdepth, prefix)
             if withdirs and path and not prefix:
                 found[path] = self.cache.info(path) or directory_info(path)
         except FileNotFoundError:
-            info = None if prefix else self.asked(lambda: self.info(path))
+            info = None if prefix else _if_found(lambda: self.info(path))
             found = {path: info} if info is not None and info["type"] == "file" else {}
         return {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
 
-    def matches(self, pattern: str, *, withdirs: bool, only_folders: bool) -> dict[str, Info]:
-        """Return infos of what matches a pattern without ``**``, by path in order."""
+    def glob(self, pattern: str, *, withdirs: bool, only_folders: bool) -> dict[str, Info]:
+        """Return infos of the files, and of directories if wanted, that match a pattern without ``**``, in order."""
         return {
             name: info
-            for name, info in sorted(self.glob(pattern).items())
+            for name, info in sorted(self._matches(pattern).items())
             if (info["type"] == "directory" or not only_folders) and (withdirs or info["type"] == "file")
         }
 
     def _under(self, path: str, maxdepth: int | None, prefix: str) -> dict[str, Info]:
         prefix = prefix.lstrip("/")
-        folder, _, beginning = f"{path}/{prefix}".lstrip("/").rpartition("/") if prefix else (path, "", "")
+        folder, _, name_prefix = f"{path}/{prefix}".lstrip("/").rpartition("/") if prefix else (path, "", "")
         depth = None if maxdepth is None else maxdepth - prefix.count("/")
         if depth is not None and depth < 1:
             return {}
-        return self.find(folder, depth, beginning)
+        return self._descendants(folder, depth, name_prefix)
 
-    @staticmethod
-    def asked(question: Callable[[], Info]) -> Info | None:
-        """Return the answer to a question, None when nothing is found; any other failure is raised."""
-        try:
-            return question()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+
+def _if_found(look_up: Callable[[], Info]) -> Info | None:
+    """Return what `look_up` returns, or None if it finds nothing."""
+    try:
+        return look_up()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
-    """Return a time that an info tells, in UTC.
+    """Return a time of an info, in UTC.
 
     Parameters
     ----------
@@ -219,7 +223,7 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
     Raises
     ------
     OSError
-        ENOTSUP when it tells none; EBADMSG for a time that no calendar has.
+        ENOTSUP: the service does not tell the time. EBADMSG: the time is out of range.
     """
     if field not in info:
         raise make_error(errno.ENOTSUP, "the service tells no time for this path", info["name"])
@@ -231,13 +235,13 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
 
 
 def key_of(info: Info) -> str:
-    """Return a hash that changes when a file's size, time or content changes."""
+    """Return a hash of the name, size, time and checksum of a file."""
     what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha") or info.get("etag"))
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
 def missing(path: str) -> CosFileNotFoundError:
-    """Return the error for a path at which there is nothing."""
+    """Return the error for a path that does not exist."""
     error = make_error(errno.ENOENT, "no such file or directory", path)
     assert isinstance(error, CosFileNotFoundError)
     return error

@@ -1,7 +1,7 @@
-"""What exists in buckets: a tree of files and real directories.
+"""The namespace of buckets: a tree of files and real directories.
 
-The service keeps files and directories apart by a trailing slash, so a path may need two questions. Incomplete uploads
-and hidden siblings are left out; `everything` shows them to callers that have to remove them.
+The service distinguishes files and directories by a trailing slash, so a path may need two requests. Incomplete uploads
+and hidden siblings are left out; `everything` includes them for callers that have to remove them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, missing
 from cosv4fs.transfer.workers import Workers
 
-__all__ = ["BucketNamespace"]
-
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
     info = directory_info(path)
@@ -35,7 +33,7 @@ def _info(path: str, found: Entry | PathStatus) -> Info:
 
 
 class BucketNamespace(Namespace):
-    """Questions about what exists in buckets; see `Namespace`.
+    """Files and directories in buckets; see `Namespace`.
 
     Parameters
     ----------
@@ -48,7 +46,7 @@ class BucketNamespace(Namespace):
         self._client = client
 
     def check_new(self, path: str) -> None:
-        """Refuse names that no directory can have, and those of hidden siblings."""
+        """Refuse names that are not valid in directories, and those of hidden siblings."""
         paths.check_new(path)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:
@@ -66,10 +64,10 @@ class BucketNamespace(Namespace):
         try:
             return self.directory(path)
         except CosPermissionError:
-            # without keys only files can be asked for, and there is none
+            # without keys, the service only answers requests for files, and there is no such file
             if not self._anon or "/" not in path:
                 raise
-            text = "no such file; whether it is a directory cannot be asked without keys (anon=True)"
+            text = "no such file; without keys (anon=True), it is unknown whether this is a directory"
             raise make_error(errno.ENOENT, text, path) from None
 
     def directory(self, path: str, trust_absence: bool = False) -> Info:
@@ -88,10 +86,10 @@ class BucketNamespace(Namespace):
         return info
 
     def is_directory(self, path: str) -> bool:
-        """Return whether there is a directory, by its first page of entries.
+        """Return whether the path is a directory, by its first page of entries.
 
-        Callers usually list the directory next, or ask for files in it: a page that is the whole listing is cached, at
-        the price of one request either way.
+        It costs one request, as a status would. A page that is the whole listing is cached, because callers usually
+        list the directory next.
         """
         if not path or self.cache.is_directory(path):
             return True
@@ -102,7 +100,7 @@ class BucketNamespace(Namespace):
             with self._explained(path):
                 entries, is_complete = self._client.list_first(*paths.directory_key(path))
             if not entries:
-                # some servers list what does not exist as empty
+                # some servers return an empty listing for a missing directory
                 self.directory(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
@@ -114,7 +112,7 @@ class BucketNamespace(Namespace):
     def _file_status(self, path: str) -> Info | None:
         bucket, rest = paths.split(path)
         if not rest or paths.is_sibling(rest):
-            # a sibling may be complete already, where it waits for its transaction to end
+            # a sibling may already be complete, waiting for the end of its transaction
             return None
         revision = self.cache.revision
         try:
@@ -127,15 +125,15 @@ class BucketNamespace(Namespace):
         self.cache.store_info(info, revision)
         return info
 
-    def entries(self, path: str, prefix: str = "") -> list[Info]:
+    def _entries(self, path: str, prefix: str = "") -> list[Info]:
         """Return the infos of a directory's visible entries whose names start with `prefix`.
 
         Raises
         ------
         FileNotFoundError
-            There is no such directory.
+            The path is not a directory.
         NotImplementedError
-            For the empty path: the API cannot list buckets.
+            The path is empty: the API cannot list buckets.
         """
         known = self.cache.listing(path)
         if known is not None:
@@ -147,7 +145,7 @@ class BucketNamespace(Namespace):
         infos = _visible(path, found)
         if not prefix:
             if not found:
-                # some servers list what does not exist as empty
+                # some servers return an empty listing for a missing directory
                 self.directory(path)
             self.cache.store_listing(path, infos, revision)
         return infos
@@ -157,7 +155,7 @@ class BucketNamespace(Namespace):
         return f"{self._client.protocol.name}://"
 
     def everything(self, path: str, prefix: str = "") -> list[Entry]:
-        """Return all entries of a directory, unfinished uploads and hidden siblings included; asks the service."""
+        """Return all entries of a directory, including incomplete uploads and hidden siblings, never from the cache."""
         if not path:
             raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
@@ -166,24 +164,24 @@ class BucketNamespace(Namespace):
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:
-        """Say what can be done without keys to who has none, and asks for a directory."""
+        """Explain refused requests for directories without keys."""
         try:
             yield
         except CosPermissionError as error:
             if self._anon:
-                text = "without keys (anon=True) no directory can be asked for: name a file in full"
+                text = "without keys (anon=True), directories cannot be read: name a file"
                 origin = Origin(error.code, error.request_id, error.status)
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
             raise
 
-    def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
-        """Return infos of everything below a directory, by path; one request per directory page, several at once.
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+        """Return infos of everything under a directory, by path: one request per page, several directories at once.
 
-        A directory that vanishes meanwhile is left out; any other failure is raised.
+        A directory that is removed meanwhile is left out; any other failure is raised.
         """
         out: dict[str, Info] = {}
-        first = self.entries(path, beginning)
-        level, depth = [[info for info in first if _name(info).startswith(beginning)]], 1
+        first = self._entries(path, name_prefix)
+        level, depth = [[info for info in first if _name(info).startswith(name_prefix)]], 1
         while level:
             infos = [info for listing in level for info in listing]
             out.update((info["name"], info) for info in infos)
@@ -194,10 +192,10 @@ class BucketNamespace(Namespace):
             depth += 1
         return out
 
-    def glob(self, pattern: str) -> dict[str, Info]:
+    def _matches(self, pattern: str) -> dict[str, Info]:
         """Return infos of what matches a pattern without ``**``, level by level, by path.
 
-        Only directories that match so far are listed, each with the pattern's literal beginning as prefix.
+        Only directories that match so far are listed, each with the pattern's literal name_prefix as prefix.
         """
         parts = pattern.split("/")
         first = next(index for index, part in enumerate(parts) if paths.MAGIC.search(part))
@@ -227,13 +225,13 @@ class BucketNamespace(Namespace):
 
     def _entries_if_there(self, path: str, prefix: str = "") -> list[Info]:
         try:
-            return self.entries(path, prefix)
+            return self._entries(path, prefix)
         except (FileNotFoundError, NotADirectoryError):
             return []
 
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
-    """Return the infos of entries that users see: no unfinished uploads, no hidden siblings."""
+    """Return the infos of entries other than incomplete uploads and hidden siblings."""
     shown = (entry for entry in entries if entry.is_directory or not _is_hidden(entry))
     return [_info(f"{path}/{entry.name}", entry) for entry in shown if entry.name]
 

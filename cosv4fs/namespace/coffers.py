@@ -1,12 +1,12 @@
-"""What exists in coffers: keys without directories, listed in the order of their bytes.
+"""The namespace of coffers: keys without directories, listed in byte order.
 
-A directory is what keys have in common up to a slash. The service lists all keys with a prefix and knows no levels, so
-a listing is asked for once and answers for every level below it. Objects are told by HEAD, never by their absence from
-a listing, which may be late (cdcs.md#get-coffer); and what this process has written belongs to every listing.
+A directory is a common prefix of keys up to a slash. The service lists all keys with a prefix, across levels, so one
+listing answers for every level under it. A listing may be late (cdcs.md#get-coffer): only HEAD decides whether an
+object exists, and every listing includes what this process has written.
 
-Keys that no path can name (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings; the
-directories above them are shown. Where an object's name is also a directory's, the path is the object, as `info` says;
-`find`, `glob` and the listing of the path show what lies below, and only a walk, which takes it for a file, does not.
+Keys that are not valid paths (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings;
+the directories above them are shown. If a path is both an object and a directory, `info` returns the object. `find`,
+`glob` and a listing of the path show what is under it; a walk does not, because it takes the path for a file.
 """
 
 from __future__ import annotations
@@ -32,24 +32,21 @@ from cosv4fs.namespace.base import Namespace, missing
 from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import exists_error
 
-__all__ = ["CofferNamespace", "Levels", "Written"]
-
-
 _LATE = 3600.0
-"""Seconds after which a listing is believed to have what was written: nothing tells how late one may be."""
+"""Seconds after which listings are expected to include a written object; the documentation names no limit."""
 
 _MOST_WRITTEN = 65536
 
 
 class Levels:
-    """The directories that a listing of keys shows, each with the infos of its entries.
+    """The directories in a listing of keys, each with the infos of its entries.
 
     Parameters
     ----------
     path : str
         The directory whose prefix was listed.
     objects : iterable of StoredObject
-        With keys that all begin with that directory's.
+        The listed objects; all of their keys start with that of the directory.
     """
 
     def __init__(self, path: str, objects: Iterable[StoredObject]) -> None:
@@ -76,7 +73,7 @@ class Levels:
             self.by_folder[folder][info["name"]] = info
 
     def infos(self, maxdepth: int | None = None) -> dict[str, Info]:
-        """Return the infos of everything, by path, down to so many levels."""
+        """Return infos by path, down to `maxdepth` levels."""
         out: dict[str, Info] = {}
         for folder, entries in self.by_folder.items():
             if maxdepth is None or folder.count("/") - self.path.count("/") < maxdepth:
@@ -85,18 +82,18 @@ class Levels:
 
 
 class Written:
-    """What this process has written with the keys of one account, by coffer and key, with its status once it is known.
+    """The objects that this process has written with the keys of one account, with their status once it is known.
 
-    A status of something that can never change needs to be asked for once.
+    Objects never change, so one request for the status is enough.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # the oldest first. Every change is one step: Ctrl-C can come between any two
+        # by coffer and key, the oldest first. Every change is one step: Ctrl-C can come between any two
         self._objects: dict[tuple[str, str], tuple[float, StoredObject | None]] = {}
 
     def note(self, coffer: str, key: str) -> None:
-        """Remember that an object was put there."""
+        """Add an object."""
         with self._lock:
             self._objects.pop((coffer, key), None)
             self._objects[coffer, key] = (time.monotonic() + _LATE, None)
@@ -104,26 +101,26 @@ class Written:
                 del self._objects[next(iter(self._objects))]
 
     def forget_coffer(self, coffer: str) -> None:
-        """Forget what was written to a coffer."""
+        """Remove all objects of a coffer."""
         with self._lock:
             for place in [place for place in self._objects if place[0] == coffer]:
                 self._objects.pop(place, None)
 
     def keys(self, coffer: str, prefix: str) -> list[str]:
-        """Return the keys that were written to a coffer and begin so."""
+        """Return the keys of a coffer that start with a prefix."""
         with self._lock:
             now = time.monotonic()
             fresh = (place for place, (until, _) in self._objects.items() if until >= now)
             return [key for name, key in fresh if name == coffer and key.startswith(prefix)]
 
     def status(self, coffer: str, key: str) -> StoredObject | None:
-        """Return the status of what was written, where it is known."""
+        """Return the status of an object, or None if it is not known."""
         with self._lock:
             until, found = self._objects.get((coffer, key), (0.0, None))
             return found if until >= time.monotonic() else None
 
     def store_status(self, coffer: str, found: StoredObject) -> None:
-        """Remember a status, unless the coffer was deleted meanwhile."""
+        """Store a status, unless the coffer was deleted meanwhile."""
         with self._lock:
             known = self._objects.get((coffer, found.key))
             if known is not None:
@@ -131,14 +128,14 @@ class Written:
 
 
 class _WrittenByAccount:
-    """What this process has written, by account; kept as long as a namespace uses it."""
+    """The objects that this process has written, by account, kept as long as a namespace uses them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
 
     def of(self, config: Config) -> Written:
-        """Return what was written with the keys, and over the connections, of a configuration."""
+        """Return the objects written with the keys and connection settings of a configuration."""
         keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
         with self._lock:
             return self._known.setdefault((config.api_root, *keys, config.verify, config.proxies), Written())
@@ -148,7 +145,7 @@ _written = PerProcess(_WrittenByAccount)
 
 
 class CofferNamespace(Namespace):
-    """Questions about what exists in coffers; see `Namespace`.
+    """Files and directories in coffers; see `Namespace`.
 
     Parameters
     ----------
@@ -161,7 +158,7 @@ class CofferNamespace(Namespace):
         self._client, self._written = client, _written().of(client.config)
 
     def check_new(self, path: str) -> None:
-        """Refuse nothing: the service documents no names that keys cannot have."""
+        """Accept every path: the documentation excludes no keys."""
 
     def check_free(self, path: str, *, create: bool) -> None:
         """Refuse the path of an object before it is written: nothing can be replaced."""
@@ -170,13 +167,13 @@ class CofferNamespace(Namespace):
             raise exists_error(path)
 
     def note_change(self, path: str, *, written: bool) -> None:
-        """Drop what is cached of a path; what was written there no listing may leave out from now on."""
+        """Invalidate the cache for a path; from now on, listings include an object that was written there."""
         if written:
             self._written.note(*paths.file_key(path))
         super().note_change(path, written=written)
 
     def forget_coffer(self, coffer: str) -> None:
-        """Forget what was written to a coffer: it was deleted."""
+        """Forget the written objects of a coffer that was deleted."""
         self._written.forget_coffer(coffer)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:
@@ -189,12 +186,12 @@ class CofferNamespace(Namespace):
         return self.cache.info(path) or self.file(path) or self.directory(path)
 
     def version(self, path: str, info: Info | None = None) -> Version | None:
-        """Return the version of an object: only ranges inside an object are documented.
+        """Return the version of an object, whose size is needed because only ranges within it are documented.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
-            There is no such object.
+            The path is not an object.
         """
         info = info or self.info(path)
         if info["type"] == "directory":
@@ -202,7 +199,7 @@ class CofferNamespace(Namespace):
         return Version(info["size"], info["etag"])
 
     def file(self, path: str) -> Info | None:
-        """Return the info of an object, None when there is none: one request unless it is cached."""
+        """Return the info of an object, or None if it does not exist; one request unless it is cached."""
         known = self.cache.info(path)
         if known is not None and known["type"] == "file":
             return known
@@ -227,24 +224,24 @@ class CofferNamespace(Namespace):
             return directory_info(path)
         coffer, key = paths.directory_key(path)
         if key != "/" and self.cache.is_absent(path):
-            # directories are nothing but what listings show: another one would tell no more
+            # only listings show directories: another one would have the same result
             raise missing(path)
         revision = self.cache.revision
         page = self._client.list_page(coffer, prefix=key)
         entries = [found for found in page.entries if found.key.startswith(key)]
         if page.marker is None:
             entries += self._unlisted(coffer, key, entries)
-            self._remember(Levels(path, entries), revision, empty=not entries and key != "/")
+            self._store(Levels(path, entries), revision, empty=not entries and key != "/")
         if not entries and key != "/" and page.marker is None:
             raise missing(path)
         self.cache.store_directory(path, revision)
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
-        """Return whether there is a coffer, or a key under the path and no object at it."""
+        """Return whether the path is a coffer, or a prefix of keys and not an object itself."""
         known = self.cache.info(path)
         if known is not None:
-            return bool(known["type"] == "directory")
+            return known["type"] == "directory"
         if not path or self.cache.is_directory(path):
             return True
         try:
@@ -253,7 +250,7 @@ class CofferNamespace(Namespace):
             return False
         return self.file(path) is None
 
-    def entries(self, path: str) -> list[Info]:
+    def _entries(self, path: str) -> list[Info]:
         """Return the infos of a directory's entries, or of all coffers for the empty path."""
         known = self.cache.listing(path)
         if known is not None:
@@ -262,41 +259,46 @@ class CofferNamespace(Namespace):
             return self._coffers()
         return list(self._listed(path).by_folder[path].values())
 
-    def find(self, path: str, maxdepth: int | None = None, beginning: str = "") -> dict[str, Info]:
-        """Return infos of everything below a directory, by path: one request per page of keys."""
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+        """Return infos of everything under a directory, by path: one request per page of keys."""
         if not path:
-            coffers = {info["name"]: info for info in self.entries("") if info["name"].startswith(beginning)}
-            below = None if maxdepth is None else maxdepth - 1
-            deeper = [] if below == 0 else self._workers.each(lambda coffer: self.find(coffer, below), coffers)
-            return coffers | {name: info for found in deeper for name, info in found.items()}
-        if beginning:
+            return self._in_all_coffers(maxdepth, name_prefix)
+        if name_prefix:
             coffer, rest = paths.split(path)
-            found, start = self._beginning(coffer, f"{rest}/{beginning}".lstrip("/")), f"{path}/{beginning}"
+            found, start = self._with_prefix(coffer, f"{rest}/{name_prefix}".lstrip("/")), f"{path}/{name_prefix}"
             deepest = float("inf") if maxdepth is None else path.count("/") + maxdepth
             return {n: info for n, info in found.items() if n.startswith(start) and n.count("/") <= deepest}
         known = self._known_below(path)
         return known if known is not None and maxdepth is None else self._levels(path).infos(maxdepth)
 
-    def glob(self, pattern: str) -> dict[str, Info]:
-        """Return infos of what matches a pattern without ``**``, by path.
+    def _in_all_coffers(self, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+        infos = {info["name"]: info for info in self._entries("") if info["name"].startswith(name_prefix)}
+        if maxdepth == 1:
+            return infos
+        depth = None if maxdepth is None else maxdepth - 1
+        found = self._workers.each(lambda coffer: self._descendants(coffer, depth, ""), list(infos))
+        return infos | {name: info for inside in found for name, info in inside.items()}
 
-        Only keys that begin as the pattern does are listed.
+    def _matches(self, pattern: str) -> dict[str, Info]:
+        """Return infos of everything that matches a pattern without ``**``, by path.
+
+        Only keys with the literal prefix of the pattern are listed.
         """
         first, _, rest = pattern.partition("/")
         wanted = re.compile(glob_translate(pattern))
         coffers = [first]
         if paths.MAGIC.search(first):
             named = re.compile(glob_translate(first))
-            infos = {info["name"]: info for info in self.entries("") if named.match(info["name"])}
+            infos = {info["name"]: info for info in self._entries("") if named.match(info["name"])}
             if not rest:
                 return infos
             coffers = list(infos)
         literal = paths.literal_start(rest)
-        found = self._workers.each(lambda coffer: self._beginning(coffer, literal), coffers)
+        found = self._workers.each(lambda coffer: self._with_prefix(coffer, literal), coffers)
         return {name: info for infos in found for name, info in infos.items() if wanted.match(name)}
 
-    def _beginning(self, coffer: str, literal: str) -> dict[str, Info]:
-        """Return infos of everything whose path begins so in a coffer; nothing of a coffer that is not there."""
+    def _with_prefix(self, coffer: str, literal: str) -> dict[str, Info]:
+        """Return infos of everything in a coffer with a literal prefix; nothing if the coffer does not exist."""
         folder = f"{coffer}/{literal.rpartition('/')[0]}".rstrip("/")
         known = self._known_below(folder)
         if known is not None:
@@ -309,14 +311,14 @@ class CofferNamespace(Namespace):
         levels = Levels(folder, objects)
         out = levels.infos()
         if not (literal.endswith("/") or not literal):
-            # not everything in it was asked for
+            # only a part of its entries was listed
             levels.by_folder.pop(folder)
-        # where there is nothing there is no directory, but a coffer that is empty is there
-        self._remember(levels, revision, empty=not objects and folder != coffer)
+        # without keys there is no directory, but a coffer may be empty
+        self._store(levels, revision, empty=not objects and folder != coffer)
         return out
 
     def _levels(self, path: str) -> Levels:
-        """Return all levels below a directory, from the cache or from the service."""
+        """Return all levels under a directory, from the cache or from the service."""
         known = self._known_below(path)
         if known is None:
             return self._listed(path)
@@ -333,7 +335,7 @@ class CofferNamespace(Namespace):
         if not objects and key != "/":
             raise missing(path)
         levels = Levels(path, objects)
-        self._remember(levels, revision)
+        self._store(levels, revision)
         return levels
 
     def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
@@ -342,7 +344,7 @@ class CofferNamespace(Namespace):
         return listed + self._unlisted(coffer, prefix, listed)
 
     def _unlisted(self, coffer: str, prefix: str, listed: list[StoredObject]) -> list[StoredObject]:
-        """Return what this process has written and a listing leaves out; told by HEAD."""
+        """Return the objects that this process has written and a listing leaves out, confirmed by HEAD."""
         ours = self._written.keys(coffer, prefix)
         if not ours:
             return []
@@ -370,7 +372,7 @@ class CofferNamespace(Namespace):
         return infos
 
     def _known_below(self, path: str) -> dict[str, Info] | None:
-        """Return infos of everything below a directory, when all of its levels are cached."""
+        """Return infos of everything under a directory, or None unless all of its levels are cached."""
         out: dict[str, Info] = {}
         folders = [path]
         for folder in folders:
@@ -381,8 +383,8 @@ class CofferNamespace(Namespace):
             folders += [info["name"] for info in listing if info["type"] == "directory"]
         return out
 
-    def _remember(self, levels: Levels, revision: int, empty: bool = False) -> None:
-        # what is both an object and a directory cannot be told from a listing by path
+    def _store(self, levels: Levels, revision: int, empty: bool = False) -> None:
+        # the cache stores one info by path: it cannot store a path that is both an object and a directory
         if empty or levels.is_ambiguous:
             return
         for folder, entries in levels.by_folder.items():

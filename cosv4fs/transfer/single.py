@@ -1,7 +1,7 @@
-"""Uploading a small object: in one request.
+"""Uploads of small objects in one request.
 
-What waits for the end of a transaction is kept where nobody sees it: by the JSON API in a hidden sibling, and where
-nothing can be moved in this process.
+A deferred object, which waits for the end of its transaction, is stored in a hidden sibling by the JSON API, and kept
+in memory where the service cannot move objects.
 """
 
 from __future__ import annotations
@@ -22,16 +22,14 @@ from cosv4fs.transfer.publish import (
 )
 from cosv4fs.transfer.writeonce import creating
 
-__all__ = ["CofferSingle", "PlacedSingle", "SingleUpload", "upload_single"]
-
 
 class SingleUpload(ABC):
-    """One object that goes up in one request.
+    """The upload of one object in one request.
 
     Parameters
     ----------
     target : Target
-        Where the object shall be.
+        Where the object goes.
     """
 
     def __init__(self, target: Target) -> None:
@@ -39,7 +37,7 @@ class SingleUpload(ABC):
 
     @abstractmethod
     def store(self, view: memoryview) -> None:
-        """Take the content; it is visible at once unless the target is deferred. The memory is the caller's again."""
+        """Upload the content, visible at once unless the target is deferred. The view can be reused afterwards."""
 
     @abstractmethod
     def publish(self) -> None:
@@ -47,11 +45,11 @@ class SingleUpload(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Leave nothing of a deferred object."""
+        """Discard a deferred object."""
 
 
 class PlacedSingle(SingleUpload):
-    """A small object by the JSON API; see `SingleUpload`."""
+    """The upload of a small object by the JSON API; see `SingleUpload`."""
 
     def __init__(self, client: CosClient, target: Target) -> None:
         super().__init__(target)
@@ -59,7 +57,7 @@ class PlacedSingle(SingleUpload):
         self._place, self._size = target.key, 0
 
     def store(self, view: memoryview) -> None:
-        """Upload the content, of a deferred target to a hidden sibling."""
+        """Upload the content; if the target is deferred, to a hidden sibling."""
         self._size = len(view)
         self._place = upload_single(self._client, self._target, view)
 
@@ -75,7 +73,7 @@ class PlacedSingle(SingleUpload):
 
 
 class CofferSingle(SingleUpload):
-    """A small object of a coffer, which can be put and never be moved; see `SingleUpload`."""
+    """The upload of a small object to a coffer, where nothing can be moved; see `SingleUpload`."""
 
     def __init__(self, client: CofferClient, target: Target) -> None:
         super().__init__(target)
@@ -83,21 +81,21 @@ class CofferSingle(SingleUpload):
         self._waiting: bytes | None = None
 
     def store(self, view: memoryview) -> None:
-        """Put the object; of a deferred target keep the content in memory."""
+        """Put the object, or keep its content in memory if the target is deferred."""
         if self._target.deferred:
             self._waiting = bytes(view)
         else:
             self._put(view)
 
     def publish(self) -> None:
-        """Put the object that waited."""
+        """Put the deferred object."""
         if self._waiting is not None:
             with memoryview(self._waiting) as view:
                 self._put(view)
             self._waiting = None
 
     def abort(self) -> None:
-        """Forget the content that waits."""
+        """Discard the deferred content."""
         self._waiting = None
 
     def _put(self, view: memoryview) -> None:
@@ -109,14 +107,14 @@ class CofferSingle(SingleUpload):
 
 
 def upload_single(client: CosClient, target: Target, view: memoryview) -> str:
-    """Upload an object of at most 20 MiB in one request; return the key where it is now.
+    """Upload an object of at most 20 MiB in one request, and return the key where it is now.
 
-    That key is a hidden sibling's when the target is deferred, else the target's.
+    The key is that of a hidden sibling if the target is deferred, else that of the target.
 
     Raises
     ------
     FileExistsError
-        The target exists, and the upload is to create it.
+        The target exists, and the upload must create it.
     IsADirectoryError
         A directory has the target's name.
     """

@@ -1,4 +1,4 @@
-"""Coffers are write-once: a taken name is refused, and the refusal says why (cdcs.md#immutability)."""
+"""Errors of write-once coffers, where a key can be used only once (cdcs.md#immutability)."""
 
 from __future__ import annotations
 
@@ -18,31 +18,29 @@ from cosv4fs.errors import (
 )
 from cosv4fs.transfer.publish import Target
 
-__all__ = ["WRITE_ONCE", "creating", "exists_error"]
-
 WRITE_ONCE = (
-    "a coffer is write-once: its objects are neither replaced nor deleted, and vanish only by its lifecycle "
+    "a coffer is write-once: its objects cannot be replaced or deleted, and only expire by its lifecycle "
     "(set_lifecycle)"
 )
-"""Why so much is refused."""
+"""The reason in errors of operations that would replace or remove objects."""
 
 
 def exists_error(path: str, refusal: CosError | None = None) -> CosError:
-    """Return the error for a path at which there is an object already."""
+    """Return the error for the path of an existing object."""
     origin = None if refusal is None else Origin(refusal.code, refusal.request_id, refusal.status)
     return make_error(errno.EEXIST, f"the file exists, and {WRITE_ONCE}: write to another path", path, origin)
 
 
 @contextmanager
 def creating(client: CofferClient, target: Target) -> Iterator[None]:
-    """Tell a refused creation for what it is: there is an object, or an unfinished upload that holds its name.
+    """Explain why an object could not be created: it exists, or an incomplete upload blocks its key.
 
-    The service says the same for both (cdcs.md#put-object and cdcs.md#initiate), so a refusal costs one request more.
+    The service refuses both with the same code (cdcs.md#put-object and cdcs.md#initiate): a refusal costs a request.
 
     Raises
     ------
     FileExistsError
-        Saying which of the two it is, and what to do.
+        Names the reason, and what to do.
     """
     try:
         yield
@@ -59,5 +57,5 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
 
 
 def _held_error(path: str, refusal: CosError) -> CosError:
-    text = "an unfinished upload holds this name: wait until it is complete, or give it up (abort_upload)"
+    text = "an unfinished upload holds this name: wait until it is complete, or abort it (abort_upload)"
     return make_error(errno.EEXIST, text, path, Origin(refusal.code, refusal.request_id, refusal.status))
