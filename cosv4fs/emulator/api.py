@@ -37,16 +37,16 @@ _STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS,
 
 @dataclass(frozen=True)
 class Operation(Generic[AnyService, AnyCall]):
-    """One operation: what it does, and what a request for it has to be.
+    """One operation: what it does, and the conditions of a request for it.
 
     Parameters
     ----------
     run : callable
-        Does it. Returns the reply's data or the reply.
+        Runs it, and returns the reply's data or the reply.
     methods : tuple of str
         HTTP methods.
     path : str
-        What the path has to name. Buckets: a ``file``, a ``directory``, ``either`` of them, or ``any``, the bucket
+        The kind of path. Buckets: a ``file``, a ``directory``, ``either`` of them, or ``any``, the bucket
         included. Coffers: the ``service``, a ``coffer`` or an ``object``.
     query : str
         Coffers: the parameter of the query that selects the operation; empty for none.
@@ -58,7 +58,7 @@ class Operation(Generic[AnyService, AnyCall]):
     status : int
         The HTTP status of a reply without data.
     stored : bool
-        Coffers: whether the body is a content, which goes into the store while it comes in.
+        Coffers: whether the body is streamed into the store while it is received.
     claims : bool
         Coffers: whether the request holds its key from its head until its reply.
     """

@@ -120,7 +120,7 @@ class HttpServer(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 256
-    allow_reuse_address = True
+    allow_reuse_address = sys.platform != "win32"  # there it would let two services share a port
     most_connections = 2048
     """More at once are reset: each has a thread, a descriptor and memory."""
     most_body_memory = 256 * 1024 * 1024

@@ -236,31 +236,6 @@ def test_keys_are_only_names(coffers):
 CONTENT = bytes(range(256)) * 4
 
 
-@pytest.mark.parametrize(
-    ("text", "first", "last"),
-    [
-        ("bytes=0-0", 0, 0),
-        ("bytes=10-19", 10, 19),
-        ("bytes = 10 - 19", 10, 19),
-        ("bytes=1000-5000", 1000, 1023),
-        ("bytes=1000-", 1000, 1023),
-        ("bytes=-24", 1000, 1023),
-    ],
-)
-def test_ranges(coffers, text, first, last):
-    coffers.put("f", CONTENT)
-    answer = coffers.get("f", Range=text)
-    assert (answer.status, answer.body) == (206, CONTENT[first : last + 1])
-    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/1024"
-
-
-@pytest.mark.parametrize("text", ["bytes=1024-1030", "bytes=5-1", "bytes=x", "lines=1-2", "bytes=0-1,3-4", "bytes=-0"])
-def test_bad_ranges(coffers, text):
-    coffers.put("f", CONTENT)
-    answer = coffers.get("f", Range=text)
-    assert (answer.status, answer.code) == (416, "InvalidArgument")
-
-
 def test_listings(coffers):
     keys = sorted(f"{folder}/{number}" for folder in ("a", "b", "b2") for number in range(4))
     for key in reversed(keys):
