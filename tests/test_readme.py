@@ -105,8 +105,9 @@ def test_commands():
 def test_links_and_names_of_files():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (REPOSITORY / target).exists()
-    for name in re.findall(r"`((?:cosv4fs|tests|notebooks)/[\w/.]*)`", README):
-        assert (REPOSITORY / name).exists()
+    for text in (README, (REPOSITORY / "tests" / "README.md").read_text(encoding="utf-8")):
+        for name in re.findall(r"`((?:cosv4fs|tests|notebooks)/[\w/.*]*)`", text):
+            assert list(REPOSITORY.glob(name)), name
 
 
 @pytest.mark.parametrize(

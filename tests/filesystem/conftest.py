@@ -1,6 +1,6 @@
 """One emulator per test, and a filesystem on it, of whichever services a module names.
 
-Modules that name coffers, too, use `ANYWHERE` as their bucket: it can be the name of either.
+The name of the bucket can be that of a coffer, too.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
 from tests.support import elsewhere
 
-BUCKET = "test-bucket"
-ANYWHERE = "test-1250000000"
+BUCKET = "test-1250000000"
 COFFER = "examplecoffer-1250000000"
 
 
@@ -34,9 +33,9 @@ def dialect(protocol):
 @pytest.fixture
 def emulator(dialect, protocol):
     made = (
-        CofferEmulator(coffers=(ANYWHERE,), dialect=dialect)
+        CofferEmulator(coffers=(BUCKET,), dialect=dialect)
         if protocol == "cdcs"
-        else Emulator(buckets=(BUCKET, ANYWHERE, "other"), dialect=dialect)
+        else Emulator(buckets=(BUCKET, "other"), dialect=dialect)
     )
     with made as running:
         yield running
@@ -107,6 +106,18 @@ WIRES = {
     "cosv3": Wire("upload_slice", 1, "open_slices"),
     "cdcs": Wire("UploadPart", 0, "initiate", "PutObject", "GetObject"),
 }
+
+
+def unfinished(fs, folder):
+    """Return what a directory holds that is not visible."""
+    if fs.protocol == "cdcs":
+        return fs.uploads(folder)
+    try:
+        entries = fs.namespace.everything(folder)
+    except FileNotFoundError:
+        return []
+    visible = {info["name"].rpartition("/")[2] for info in fs.ls(folder, refresh=True)}
+    return [entry.name for entry in entries if entry.name not in visible]
 
 
 @pytest.fixture

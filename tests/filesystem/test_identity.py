@@ -19,9 +19,8 @@ from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem, MissingC
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 
-ANYWHERE = "test-1250000000"
 READINGS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 SECRET = "the-secret-key-nobody-may-see"
 
 
@@ -395,17 +394,17 @@ class TestOneChangeManyInstances:
             other = {name: value for name, value in other.items() if name != "verify_downloads"}
         mine = fsspec.filesystem(protocol, **emulator.storage_options)
         theirs = fsspec.filesystem(protocol, **emulator.storage_options, **other)
-        mine.pipe_file(f"{ANYWHERE}/d/a", b"1")
-        assert theirs.ls(f"{ANYWHERE}/d", detail=False) == [f"{ANYWHERE}/d/a"]
-        mine.pipe_file(f"{ANYWHERE}/d/new", b"new")
-        assert theirs.exists(f"{ANYWHERE}/d/new")
-        assert len(theirs.ls(f"{ANYWHERE}/d")) == 2
+        mine.pipe_file(f"{BUCKET}/d/a", b"1")
+        assert theirs.ls(f"{BUCKET}/d", detail=False) == [f"{BUCKET}/d/a"]
+        mine.pipe_file(f"{BUCKET}/d/new", b"new")
+        assert theirs.exists(f"{BUCKET}/d/new")
+        assert len(theirs.ls(f"{BUCKET}/d")) == 2
         if protocol != "cdcs":
-            mine.pipe_file(f"{ANYWHERE}/d/new", b"longer")
-            with theirs.open(f"{ANYWHERE}/d/new") as file:
+            mine.pipe_file(f"{BUCKET}/d/new", b"longer")
+            with theirs.open(f"{BUCKET}/d/new") as file:
                 assert file.read() == b"longer"
-            theirs.rm(f"{ANYWHERE}/d", recursive=True)
-            assert not mine.exists(f"{ANYWHERE}/d")
+            theirs.rm(f"{BUCKET}/d", recursive=True)
+            assert not mine.exists(f"{BUCKET}/d")
 
     def test_another_protocol_and_another_key_of_the_account(self, emulator, fs):
         options = emulator.storage_options
@@ -423,5 +422,5 @@ class TestOneChangeManyInstances:
     @pytest.mark.parametrize("dialect", [CofferDialect(listing_lag=1000)])
     def test_a_listing_that_is_late(self, emulator, fs):
         theirs = fsspec.filesystem("cdcs", **emulator.storage_options, page_size=10)
-        fs.pipe_file(f"{ANYWHERE}/d/a", b"1")
-        assert theirs.find(ANYWHERE) == [f"{ANYWHERE}/d/a"]
+        fs.pipe_file(f"{BUCKET}/d/a", b"1")
+        assert theirs.find(BUCKET) == [f"{BUCKET}/d/a"]

@@ -11,7 +11,7 @@ from tests.support import KIB, content
 
 DATA = content(900 * KIB)
 OTHER = content(900 * KIB, 1)
-PATH = "test-bucket/x"
+PATH = "test-1250000000/x"
 
 
 def read_all(fs, path):
@@ -64,10 +64,10 @@ def test_a_changed_byte_is_an_error(emulator, make_fs, second, read, tmp_path, s
 
 
 def test_a_tree_is_compared_with_its_listing(emulator, make_fs, second, tmp_path):
-    second.pipe_file("test-bucket/d/x", DATA[:1000])
+    second.pipe_file("test-1250000000/d/x", DATA[:1000])
     corrupt(emulator)
     with pytest.raises(OSError, match="SHA-1"):
-        make_fs().get("test-bucket/d", str(tmp_path / "d"), recursive=True)
+        make_fs().get("test-1250000000/d", str(tmp_path / "d"), recursive=True)
     assert not (tmp_path / "d/x").exists()
 
 
@@ -99,7 +99,7 @@ class TestOption:
             fs.cat_file(PATH)
         assert fs.cat_file(PATH) == DATA[:1000]
         with pytest.raises(FileNotFoundError):
-            fs.cat_file("test-bucket/nothing")
+            fs.cat_file("test-1250000000/nothing")
 
     def test_known_costs_no_request(self, emulator, make_fs, second, read):
         second.pipe_file(PATH, DATA[:1000])

@@ -10,7 +10,7 @@ from jupyter_client.manager import KernelManager
 
 from cosv4fs.emulator.faults import Stall
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 MIB = 1024 * 1024
 PATIENCE = 60
 """Seconds to wait for what has to come; a stall lasts longer."""
@@ -19,7 +19,7 @@ BEGIN = """
 import os, threading, fsspec
 from fsspec.callbacks import TqdmCallback
 os.chdir({folder!r})
-path, MIB = "test-bucket/dir/object", 1024 * 1024
+path, MIB = "test-1250000000/dir/object", 1024 * 1024
 fs = fsspec.filesystem("cosv4", **{options!r})
 """
 # a thread releases its permit a moment after its task has ended, while every request of another stalls on
@@ -45,10 +45,10 @@ CELLS = {
         "with TqdmCallback() as bar:\n    fs.put_file('local', path, resume=False, callback=bar)",
     ),
     "put": ("upload_slice_data", "fs.put(['local'] * 4, [f'{path}{n}' for n in range(4)], resume=False)"),
-    "get_file": ("download", "fs.get_file('test-bucket/large', 'back')"),
-    "get": ("download", "fs.get(['test-bucket/large'] * 2, ['back', 'back2'])"),
-    "cat": ("download", "fs.cat('test-bucket/large')"),
-    "read": ("download", "with fs.open('test-bucket/large') as file:\n    file.read()"),
+    "get_file": ("download", "fs.get_file('test-1250000000/large', 'back')"),
+    "get": ("download", "fs.get(['test-1250000000/large'] * 2, ['back', 'back2'])"),
+    "cat": ("download", "fs.cat('test-1250000000/large')"),
+    "read": ("download", "with fs.open('test-1250000000/large') as file:\n    file.read()"),
     "write": (
         "upload_slice_data",
         "with fs.open(path, 'wb') as file:\n    for _ in range(30):\n        file.write(b'x' * MIB)",

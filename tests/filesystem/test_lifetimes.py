@@ -22,6 +22,7 @@ from tests.support import MIB
 PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 SMALL, LARGE = f"{BUCKET}/small", f"{BUCKET}/large"
+PATH = f"{BUCKET}/dir/object"
 
 
 class Recorder:
@@ -299,3 +300,33 @@ def test_closing_beside_a_read_ends_both(fs, emulator, wire):
     stall.release.set()
     assert told == ["I/O operation on closed file."]
     assert file.closed
+
+
+WRITER_FORK = """
+import os, sys, fsspec
+protocol, path, how = sys.argv[1], sys.argv[2], sys.argv[3]
+fs = fsspec.filesystem(protocol, **eval(sys.argv[4]))
+with fs.open(path, "wb", size=9 << 20) as file:
+    file.write(bytes(4 << 20))
+    child = os.fork()
+    if child == 0:
+        if how == "leave":
+            sys.exit(0)
+        try:
+            file.close() if how == "close" else file.write(b"x")
+        except OSError as error:
+            os._exit(7 if "before a fork" in str(error) else 8)
+        os._exit(9)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    file.write(bytes(5 << 20))
+sys.exit(code)
+"""
+
+
+@pytest.mark.protocol("cosv4", "cosv3", "cdcs")
+@pytest.mark.parametrize(("how", "code"), [("leave", 0), ("close", 7), ("write", 7)])
+def test_a_forked_child_cannot_end_its_parents_file(emulator, second, protocol, how, code):
+    arguments = [protocol, PATH, how, repr(emulator.storage_options)]
+    done = subprocess.run([sys.executable, "-c", WRITER_FORK, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert second.cat_file(PATH) == bytes(9 * MIB)

@@ -12,7 +12,7 @@ from cosv4fs.identity import Unavailable, restore, token
 from cosv4fs.options import variables_of
 from cosv4fs.protocols import V4
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
 

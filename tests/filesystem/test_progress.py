@@ -16,7 +16,7 @@ from cosv4fs.emulator.faults import DropReply, HttpError, Refuse
 
 PROTOCOLS = ("cosv4", "cosv3")
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 MIB = 1024 * 1024
 SIZES = {"empty": 0, "one": 1, "single": 1000, "limit": 512 * 1024, "slices": 3 * MIB + 5}
 TREE = {"empty": 0, "a": 10, "b": 20, "large": 2 * MIB + 1, "sub/c": 30, "sub/large": 3 * MIB}

@@ -255,3 +255,12 @@ def test_a_range_of_nothing_is_an_error_in_its_place(fs):
     first, second = fs.cat_ranges([f"{BUCKET}/x", None], [0, 0], [1, 1])
     assert first == b"c"
     assert isinstance(second, Exception)
+
+
+def test_lines(fs):
+    fs.pipe_file(PATH, b"one\ntwo\nthree")
+    with fs.open(PATH) as file:
+        assert file.readlines() == [b"one\n", b"two\n", b"three"]
+        assert file.readlines() == []
+        file.seek(0)
+        assert file.readlines(5) == [b"one\n", b"two\n"]

@@ -7,8 +7,9 @@ import pytest
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import Refuse
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
+EVERY = (*PROTOCOLS, "cdcs")
 
 
 def at(*parts):
@@ -304,3 +305,46 @@ def test_signed_urls_read_one_object(fs, emulator):
         assert requests.get(lasting, timeout=10).content == b"not mine"
         assert requests.get(url, timeout=10).status_code == 403
         emulator.clock_offset = 0
+
+
+def test_a_directory_is_not_moved_into_itself(fs):
+    fs.pipe({f"{BUCKET}/d/a": b"1", f"{BUCKET}/d/s/b": b"2"})
+    fs.mkdir(f"{BUCKET}/d/empty")
+    before = fs.find(BUCKET, withdirs=True)
+    fs.mv(f"{BUCKET}/d/", f"{BUCKET}/d", recursive=True)
+    for target in (f"{BUCKET}/d", f"{BUCKET}/d/x"):
+        with pytest.raises(OSError, match="into itself"):
+            fs.mv(f"{BUCKET}/d", target, recursive=True)
+    fs.invalidate_cache()
+    assert fs.find(BUCKET, withdirs=True) == before
+
+
+@pytest.mark.parametrize("action", ["cp_file", "mv"])
+def test_a_directory_is_no_target_for_a_file(fs, action):
+    fs.pipe_file(f"{BUCKET}/f", b"x")
+    fs.makedirs(f"{BUCKET}/d/e", exist_ok=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        fs.cp_file(f"{BUCKET}/f", f"{BUCKET}/d") if action == "cp_file" else fs.mv([f"{BUCKET}/f"], [f"{BUCKET}/d"])
+    assert caught.value.filename == f"{BUCKET}/d"
+    assert fs.cat_file(f"{BUCKET}/f") == b"x"
+
+
+@pytest.mark.protocol(*EVERY)
+class TestCopiesToWhereNothingIs:
+    """A bucket with a mistake in its name: no copy may look as if it had been made."""
+
+    @pytest.mark.parametrize("tree", ["dir", "dir/only/folders"])
+    def test_a_bucket_that_does_not_exist(self, fs, tree):
+        fs.pipe({f"{BUCKET}/dir/a": b"1", f"{BUCKET}/dir/only/folders/b": b"2"})
+        for options in ({}, {"on_error": "ignore"}, {"on_error": "raise"}):
+            with pytest.raises(FileNotFoundError) as caught:
+                fs.cp(f"{BUCKET}/{tree}", "typo-1250000000/new", recursive=True, **options)
+            assert caught.value.filename.startswith("typo-1250000000/new")
+
+    def test_a_source_that_vanished_is_passed_over(self, fs, second):
+        fs.pipe({f"{BUCKET}/dir/a": b"1", f"{BUCKET}/dir/b": b"2"})
+        for options in ({}, {"on_error": "ignore", "recursive": False}):
+            target = f"{BUCKET}/new{len(options)}"
+            sources = [f"{BUCKET}/dir/a", f"{BUCKET}/dir/none"]
+            fs.cp(sources, [f"{target}/a", f"{target}/none"], **{"recursive": True, **options})
+            assert second.find(target) == [f"{target}/a"]

@@ -18,7 +18,7 @@ from tests.crash.uploads import uploads
 from tests.filesystem.conftest import WIRES
 from tests.support import Do, taken
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 PROTOCOLS = ("cosv4", "cosv3")
 MIB = 1024 * 1024

@@ -8,7 +8,7 @@ import pytest
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import HttpError, Refuse
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
 CONTENT = os.urandom(3000 * KIB + 5)

@@ -13,6 +13,7 @@ import pytest
 
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Dialect
+from tests.filesystem.conftest import unfinished
 
 BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
@@ -21,18 +22,6 @@ EVERY = (*PROTOCOLS, "cdcs")
 
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
-
-
-def unfinished(emulator, fs, folder="dir"):
-    """Return what a directory holds that is not visible."""
-    if fs.protocol == "cdcs":
-        return fs.uploads(f"{BUCKET}/{folder}")
-    try:
-        entries = fs.namespace.everything(f"{BUCKET}/{folder}")
-    except FileNotFoundError:
-        return []
-    visible = {info["name"].rpartition("/")[2] for info in fs.ls(f"{BUCKET}/{folder}", refresh=True)}
-    return [entry.name for entry in entries if entry.name not in visible]
 
 
 def content_of(size):
@@ -62,14 +51,14 @@ def test_every_size_arrives_by_every_way(small_fs, second, tmp_path, way, size):
 
 
 @pytest.mark.parametrize("size", [10, 2000 * KIB])
-def test_an_existing_object_is_replaced_and_readable_until_the_end(small_fs, second, emulator, size):
+def test_an_existing_object_is_replaced_and_readable_until_the_end(small_fs, second, size):
     small_fs.pipe_file(PATH, b"old")
     new = content_of(size)
     with small_fs.open(PATH, "wb") as file:
         file.write(new)
         assert second.cat_file(PATH) == b"old"
     assert second.cat_file(PATH) == new
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 class _BoomError(Exception):
@@ -79,7 +68,7 @@ class _BoomError(Exception):
 @pytest.mark.parametrize("old", [None, b"old"])
 @pytest.mark.parametrize("size", [10, 700 * KIB, 3000 * KIB])
 @pytest.mark.parametrize("way", ["plain", "sized", "text", "gzip", "fsspec.open", "fsspec.open gzip"])
-def test_an_exception_leaves_the_old_object_or_none(small_fs, second, emulator, way, size, old):
+def test_an_exception_leaves_the_old_object_or_none(small_fs, second, way, size, old):
     if old is not None:
         small_fs.pipe_file(PATH, old)
     options = {"size": size + 1} if way == "sized" else {"compression": "gzip"} if "gzip" in way else {}
@@ -95,11 +84,11 @@ def test_an_exception_leaves_the_old_object_or_none(small_fs, second, emulator, 
     assert second.exists(PATH) is (old is not None)
     if old is not None:
         assert second.cat_file(PATH) == old
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 @pytest.mark.parametrize("size", [None, 3000 * KIB])
-def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, emulator, size):
+def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, size):
     small_fs.pipe_file(PATH, b"old")
     file = small_fs.open(PATH, "wb", size=size)
     file.write(content_of(1500 * KIB))
@@ -109,7 +98,7 @@ def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, emulator
         # another thread warns: the collector may run inside any lock
         wait_for_background()
     assert second.cat_file(PATH) == b"old"
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 @pytest.mark.protocol(*EVERY)
@@ -168,11 +157,11 @@ def test_another_size_than_announced_publishes_nothing(small_fs, announced):
 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("announced", [2000 * KIB, 2200 * KIB])
-def test_another_size_than_announced_leaves_no_session(small_fs, second, emulator, announced):
+def test_another_size_than_announced_leaves_no_session(small_fs, second, announced):
     with pytest.raises(OSError, match="announced"), small_fs.open(PATH, "wb", size=announced) as file:
         file.write(content_of(2100 * KIB))
     assert not second.exists(PATH)
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 def test_create_never_replaces(small_fs, second):
@@ -231,7 +220,7 @@ except OSError as error:
     assert "27 test-1250000000/dir/object" in result.stdout
     assert "spool_dir=" in result.stdout
     assert second.cat_file(PATH) == b"old"
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 def test_the_content_type_is_guessed_kept_and_settable(small_fs, emulator):
@@ -259,27 +248,6 @@ def test_an_explicit_content_type_needs_no_goodwill(small_fs):
         assert small_fs.attributes(PATH)["custom_headers"]["Content-Type"] == "text/x-mine"
 
 
-def test_transactions_publish_at_the_end_or_never(small_fs, second, emulator):
-    names = [f"{BUCKET}/dir/{name}" for name in ("small", "large")]
-    sizes = [10, 1500 * KIB]
-    contents = dict(zip(names, map(content_of, sizes), strict=True))
-    small_fs.pipe_file(names[0], b"old")
-    with small_fs.transaction:
-        for name in names:
-            with small_fs.open(name, "wb") as file:
-                file.write(contents[name])
-        assert second.cat_file(names[0]) == b"old"
-        assert not second.exists(names[1])
-    assert {name: second.cat_file(name) for name in names} == contents
-    with pytest.raises(_BoomError), small_fs.transaction:
-        for name in names:
-            with small_fs.open(name, "wb") as file:
-                file.write(b"never")
-        raise _BoomError
-    assert {name: second.cat_file(name) for name in names} == contents
-    assert unfinished(emulator, second) == []
-
-
 @pytest.mark.protocol(*EVERY)
 def test_writers_take_any_buffer(fs):
     from array import array
@@ -305,7 +273,7 @@ def test_put_file_refuses_a_file_that_shrinks(small_fs, second, emulator, tmp_pa
     with pytest.raises(OSError, match="shorter"):
         small_fs.put_file(local, PATH)
     assert not second.exists(PATH)
-    assert unfinished(emulator, second) == []
+    assert unfinished(second, f"{BUCKET}/dir") == []
 
 
 @pytest.mark.protocol(*EVERY)

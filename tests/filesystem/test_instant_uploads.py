@@ -9,7 +9,7 @@ import pytest
 from cosv4fs.emulator import Dialect
 from cosv4fs.transfer import sha1state
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 MIB = 1024 * 1024
 CONTENT = os.urandom(6 * MIB + 100)
 

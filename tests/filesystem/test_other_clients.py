@@ -10,7 +10,7 @@ from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import DropReply, HttpError
 from tests.support import MIB, Clock, Do, content
 
-BUCKET = "test-bucket"
+BUCKET = "test-1250000000"
 PATH, TARGET = f"{BUCKET}/inbox/x", f"{BUCKET}/done/x"
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -302,3 +302,60 @@ class TestCopyingToMove:
         fs.mv(PATH, "other/x")
         assert second.cat_file("other/x") == b"version 2, longer"
         assert not second.exists(PATH)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-5, -1), (None, -1), (-5, 18)])
+def test_places_from_the_end_are_those_of_now(fs, second, start, end):
+    fs.pipe_file(PATH, b"b" * 10)
+    fs.info(PATH)
+    second.pipe_file(PATH, bytes(range(20)))
+    assert fs.cat_file(PATH, start, end) == bytes(range(20))[start:end]
+
+
+def test_a_directory_that_somebody_removed_is_made_again(fs, second):
+    fs.mkdir(f"{BUCKET}/d")
+    second.rmdir(f"{BUCKET}/d")
+    fs.mkdir(f"{BUCKET}/d")
+    assert second.isdir(f"{BUCKET}/d")
+
+
+@pytest.mark.parametrize("dialect", [Dialect(parents="virtual")])
+def test_directories_that_go_with_the_last_thing_in_them(fs):
+    fs.pipe_file(f"{BUCKET}/d/e/f", b"1")
+    assert fs.isdir(f"{BUCKET}/d/e")
+    assert fs.info(f"{BUCKET}/d")["type"] == "directory"
+    fs.rm_file(f"{BUCKET}/d/e/f")
+    assert not fs.isdir(f"{BUCKET}/d/e")
+    assert not fs.exists(f"{BUCKET}/d")
+    fs.pipe_file(f"{BUCKET}/g/f", b"1")
+    assert fs.isdir(f"{BUCKET}/g")
+    fs.mv(f"{BUCKET}/g/f", f"{BUCKET}/h")
+    assert not fs.isdir(f"{BUCKET}/g")
+
+
+def test_an_unfinished_upload_is_no_file_to_be_removed(fs, second, wire):
+    wire.leave(second, "/inbox/x", 2 * MIB, MIB)
+    for remove in (fs.rm_file, fs.rm):
+        with pytest.raises(FileNotFoundError):
+            remove(PATH)
+    assert [found["name"] for found in second.uploads(BUCKET)] == [PATH]
+
+
+@pytest.mark.protocol("cosv3")
+def test_what_goes_between_two_questions_is_not_there(fs, second, emulator):
+    """V3's listing tells whether a file is complete: one that it leaves out has gone."""
+    second.pipe_file(PATH, b"x")
+    emulator.faults.add(action=Do(lambda: second.rm_file(PATH)), op="list", times=1)
+    with pytest.raises(FileNotFoundError):
+        fs.info(PATH)
+
+
+def test_what_became_a_file_meanwhile_is_one(fs, second, tmp_path):
+    fs.mkdir(PATH)
+    assert fs.isdir(PATH)
+    second.rmdir(PATH)
+    second.pipe_file(PATH, b"payload")
+    fs.get_file(PATH, tmp_path / "local")
+    assert (tmp_path / "local").read_bytes() == b"payload"
+    fs.cp_file(PATH, PATH + "2")
+    assert fs.cat_file(PATH + "2") == b"payload"

@@ -1,0 +1,145 @@
+"""Names: odd ones, those that look like patterns, and those that no object can have."""
+
+import pytest
+
+PROTOCOLS = ("cosv4", "cosv3")
+EVERY = (*PROTOCOLS, "cdcs")
+BUCKET = "test-1250000000"
+PATH = f"{BUCKET}/dir/object"
+
+
+def test_odd_names(fs, tmp_path):
+    odd = [
+        "a b",
+        "a+b",
+        "a%b",
+        "a#b",
+        "a&b=c",
+        "100%25",
+        "日本語",
+        "ünï",
+        "[x]",
+        "a'b",
+        "a~b",
+        "a;b",
+        "a,b",
+        "a@b",
+        "{x}",
+        "a^b`",
+        "é\u0301",
+    ]
+    contents = {f"{BUCKET}/odd dir+é/{name}": name.encode() for name in odd}
+    fs.pipe(contents)
+    assert sorted(fs.find(f"{BUCKET}/odd dir+é")) == sorted(contents)
+    for path, content in contents.items():
+        assert fs.cat(path) == content
+        assert fs.info(path)["size"] == len(content)
+        fs.mv(path, path + "2")
+        fs.cp(path + "2", path)
+        assert fs.cat_file(path) == content
+        fs.rm(path + "2")
+    fs.get(f"{BUCKET}/odd dir+é", tmp_path / "out", recursive=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(odd)
+    fs.rm(f"{BUCKET}/odd dir+é", recursive=True)
+    assert not fs.exists(f"{BUCKET}/odd dir+é")
+
+
+def test_names_that_look_like_patterns_are_tried_literally(fs):
+    fs.pipe_file(f"{BUCKET}/d/x[1]", b"literal")
+    fs.pipe_file(f"{BUCKET}/d/x1", b"match")
+    assert fs.cat(f"{BUCKET}/d/x[1]") == b"literal"
+    fs.rm(f"{BUCKET}/d/x[1]")
+    assert fs.find(f"{BUCKET}/d") == [f"{BUCKET}/d/x1"]
+
+
+@pytest.mark.parametrize("path", ["a//b", "a/../b", "./a", "a/.."])
+def test_paths_that_no_object_can_have(fs, path):
+    for action in (fs.info, fs.cat_file, fs.ls, lambda path: fs.pipe_file(path, b"")):
+        with pytest.raises(OSError, match="no empty part") as caught:
+            action(f"{BUCKET}/{path}")
+        assert caught.value.errno == 22
+        assert caught.value.filename.startswith(BUCKET)
+
+
+def test_characters_that_no_directory_may_have(fs):
+    for action in (
+        lambda: fs.mkdir(f"{BUCKET}/a:b"),
+        lambda: fs.makedirs(f"{BUCKET}/x/a|b/c"),
+        lambda: fs.pipe_file(f"{BUCKET}/a<b/c", b""),
+        lambda: fs.open(f'{BUCKET}/a"b/c', "wb"),
+    ):
+        with pytest.raises(OSError, match="allows none of") as caught:
+            action()
+        assert caught.value.errno == 22
+    assert fs.ls(BUCKET) == []
+
+
+def test_lists_of_names_that_look_like_patterns(fs, tmp_path):
+    names = [f"{BUCKET}/d/{name}" for name in ("a[1]", "a1", "b")]
+    contents = {name: name.encode() for name in names}
+    fs.pipe(contents)
+    assert fs.cat(fs.find(f"{BUCKET}/d")) == contents
+    fs.get(names, str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a1", "a[1]", "b"]
+    fs.mv([names[0]], f"{BUCKET}/e/")
+    assert fs.find(BUCKET) == [*sorted([names[1], names[2]]), f"{BUCKET}/e/a[1]"]
+    fs.rm([f"{BUCKET}/e/a[1]", f"{BUCKET}/d/b*"])
+    assert fs.find(BUCKET) == [names[1]]
+    mapper = fs.get_mapper(f"{BUCKET}/m")
+    mapper["q[1]"], mapper["q1"] = b"x", b"y"
+    assert mapper.getitems(["q[1]", "q1"]) == {"q[1]": b"x", "q1": b"y"}
+    mapper.delitems(["q[1]"])
+    assert list(mapper) == ["q1"]
+
+
+def test_local_names_that_look_like_patterns(fs, tmp_path):
+    (tmp_path / "u1").write_bytes(b"plain")
+    (tmp_path / "u[1]").write_bytes(b"brackets")
+    fs.put(str(tmp_path / "u[1]"), f"{BUCKET}/put")
+    assert fs.cat_file(f"{BUCKET}/put") == b"brackets"
+
+
+@pytest.mark.protocol(*EVERY)
+def test_local_directories_whose_names_look_like_patterns(fs, tmp_path):
+    for name, content in {"d[1]/a": b"a", "d[1]/sub/b": b"b", "d1/wrong": b"x"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    source = str(tmp_path / "d[1]")
+    fs.put(source, f"{BUCKET}/new", recursive=True)
+    assert fs.cat(f"{BUCKET}/new", recursive=True) == {f"{BUCKET}/new/a": b"a", f"{BUCKET}/new/sub/b": b"b"}
+    fs.makedirs(f"{BUCKET}/there", exist_ok=True)
+    fs.put(source, f"{BUCKET}/there/", recursive=True, maxdepth=1)
+    assert fs.find(f"{BUCKET}/there") == [f"{BUCKET}/there/d[1]/a"]
+    fs.put(source, f"{BUCKET}/none")
+    assert not fs.exists(f"{BUCKET}/none")
+    with pytest.raises(NotImplementedError, match="one by one"):
+        fs.put([source], f"{BUCKET}/list", recursive=True)
+
+
+def test_names_of_uploads_under_way_are_reserved(fs, second):
+    hidden = f"{BUCKET}/dir/.x.cosv4-0123456789abcdef"
+    fs.pipe_file(PATH, b"x")
+    for action in (
+        lambda: fs.pipe_file(hidden, b""),
+        lambda: fs.open(hidden, "wb"),
+        lambda: fs.mkdir(hidden),
+        lambda: fs.cp_file(PATH, hidden),
+        lambda: fs.mv(PATH, hidden),
+        lambda: fs.pipe_file(hidden + "/f", b""),
+    ):
+        with pytest.raises(OSError, match="uploads under way"):
+            action()
+    assert second.find(BUCKET) == [PATH]
+
+
+def test_below_a_file_nothing_can_be(fs):
+    fs.pipe_file(PATH, b"x")
+    for action in (
+        lambda: fs.pipe_file(f"{PATH}/y", b""),
+        lambda: fs.pipe_file(f"{PATH}/y", bytes(5_000_000)),
+        lambda: fs.makedirs(f"{PATH}/y", exist_ok=True),
+    ):
+        with pytest.raises(NotADirectoryError) as caught:
+            action()
+        assert caught.value.filename == PATH
+    assert fs.cat_file(PATH) == b"x"
