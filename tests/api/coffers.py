@@ -1,4 +1,4 @@
-"""A local service with coffers, and a client that wastes no time between attempts."""
+"""A local service with coffers, and a client that does not wait between attempts."""
 
 import time
 
@@ -69,7 +69,7 @@ class Coffers:
         return self.client.list_parts(COFFER, key, upload)
 
     def read(self, key, start=None, stop=None, expected=None):
-        """Return the bytes and what `fetch` tells of them."""
+        """Return the bytes and the result of `fetch`."""
         memory = bytearray()
 
         def allocate(length, version):

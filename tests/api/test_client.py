@@ -171,7 +171,7 @@ class TestSlices:
         assert isinstance(reply, UploadedObject)
         assert service.read("/copy") == data
 
-    def test_a_strange_session(self, service):
+    def test_an_unknown_session_is_refused(self, service):
         with pytest.raises(OSError, match="session") as caught:
             service.client.upload_slice_data(BUCKET, "/x", "nonsense", 0, memoryview(b"x"))
         assert caught.value.errno == errno.ESTALE
@@ -323,7 +323,7 @@ class TestMoveAndCopy:
         service.client.move(BUCKET, "/dir/x", "/dir/y")
         service.client.move(BUCKET, "/dir/y", "/z")  # from the root, not relative
         assert (service.names("/dir/"), service.read("/z")) == ([], b"content")
-        # which kind it takes is learnt once
+        # which kind it takes is learned once
         assert service.emulator.count()["move"] == (3 if service.emulator.dialect.move_signature == "multi" else 2)
 
     def test_copy(self, service):
@@ -407,7 +407,7 @@ class TestFetch:
 
 
 @pytest.mark.parametrize("bucket", ["бакет", "a b", "x\r\ny", "evil.example:80#", "-a"])
-def test_names_that_no_bucket_has(service, bucket):
+def test_invalid_bucket_names(service, bucket):
     for act in (
         lambda: service.client.fetch(bucket, "/x", lambda count, _: memoryview(bytearray(count))),
         lambda: service.client.head(bucket, "/x"),
@@ -507,12 +507,12 @@ def test_a_slow_clock_is_corrected_once(make_service):
     assert service.clock.slept == [0.0]
 
 
-def test_throttling_is_told(service):
-    told = []
-    service.client.on_throttle = lambda: told.append(True)
+def test_throttling_calls_back(service):
+    calls = []
+    service.client.on_throttle = lambda: calls.append(True)
     service.fault(faults.Refuse(-71), op="stat", times=2)
     assert service.client.stat(BUCKET, "/").is_directory
-    assert told == [True, True]
+    assert calls == [True, True]
     assert len(service.clock.slept) == 2
 
 

@@ -1,4 +1,4 @@
-"""Every operation on coffers, against the local service and under both readings of what is disputed."""
+"""Every operation on coffers, against the local service and with every variant of its dialect."""
 
 import errno
 import hashlib
@@ -34,7 +34,7 @@ class TestCoffers:
         assert (only.name, only.locations) == (COFFER, ("ap-tianjin",))
         assert abs(only.created - time.time()) < 600
 
-    def test_they_come_and_go(self, coffers):
+    def test_create_and_delete(self, coffers):
         coffers.client.put_coffer("second-1250000000", ["ap-tianjin", "ap-shanghai"])
         found = {coffer.name: coffer.locations for coffer in coffers.client.list_coffers()}
         assert found["second-1250000000"] == ("ap-tianjin", "ap-shanghai")
@@ -71,7 +71,7 @@ class TestCoffers:
         "given",
         [{"locations": []}, {"locations": "ap-tianjin"}, {"encrypt_type": 3}, {"encrypt_type": 2}, {"key_id": "k"}],
     )
-    def test_what_no_coffer_can_be(self, coffers, given):
+    def test_invalid_arguments(self, coffers, given):
         with pytest.raises(ValueError):
             coffers.client.put_coffer("second-1250000000", **{"locations": ["ap-tianjin"], **given})
         assert coffers.ops() == []
@@ -91,7 +91,7 @@ class TestCoffers:
         assert client.get_lifecycle(COFFER) == 3650
 
     @pytest.mark.parametrize("days", [0, 3651, True, "30", 1.5])
-    def test_days_that_no_lifecycle_has(self, coffers, days):
+    def test_invalid_lifecycles(self, coffers, days):
         with pytest.raises(ValueError, match="1 to 3650"):
             coffers.client.put_lifecycle(COFFER, days)
         assert coffers.ops() == []
@@ -131,7 +131,7 @@ class TestListing:
         last = coffers.client.list_page(COFFER, max_keys=2, marker=page.marker)
         assert ([entry.key for entry in last.entries], last.marker) == (["/c"], None)
 
-    def test_what_an_entry_tells(self, coffers):
+    def test_the_fields_of_an_entry(self, coffers):
         coffers.put("/a", b"hello")
         (entry,) = coffers.client.list(COFFER)
         assert (entry.size, entry.etag) == (5, hashlib.md5(b"hello").hexdigest())
@@ -344,8 +344,8 @@ class TestUploads:
         assert len(list(coffers.client.list_uploads(COFFER))) == 3
 
 
-def readings():
-    """Return every reading of a disputed point that is not the default, one at a time."""
+def variants():
+    """Return every variant of a disputed point that is not the default, one at a time."""
     hints = get_type_hints(CofferDialect)
     for name, field in CofferDialect.__dataclass_fields__.items():
         values = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
@@ -359,8 +359,8 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [reading for reading in readings() if reading not in IMPOSSIBLE])
-def test_every_reading(make_coffers, name, value):
+@pytest.mark.parametrize(("name", "value"), [variant for variant in variants() if variant not in IMPOSSIBLE])
+def test_every_variant(make_coffers, name, value):
     coffers = make_coffers(**{name: value}, options={"page_size": 2})
     client = coffers.client
     for number in range(5):
@@ -384,8 +384,8 @@ def test_every_reading(make_coffers, name, value):
         client.complete(COFFER, "/big", upload, [])
 
 
-def test_there_are_readings():
-    found = list(readings())
+def test_there_are_variants():
+    found = list(variants())
     assert set(found) > IMPOSSIBLE
     assert {("booleans", "json"), ("part_marker", "inclusive"), ("complete_whitespace", True)} < set(found)
 
@@ -395,10 +395,10 @@ class TestKeys:
         coffers = make_coffers(emulator={"token": "theToken"})
         coffers.put("/a")
         assert "theToken" not in f"{coffers.client!r} {coffers.client.config!r}"
-        stranger = CofferClient.connect(**{**coffers.emulator.storage_options, "security_token": "another"})
+        other = CofferClient.connect(**{**coffers.emulator.storage_options, "security_token": "another"})
         with pytest.raises(PermissionError, match="AuthFailed"):
-            stranger.list_coffers()
-        stranger.close()
+            other.list_coffers()
+        other.close()
 
     def test_wrong_ones(self, make_coffers):
         coffers = make_coffers(options={"secret_key": "wrong"})

@@ -1,4 +1,4 @@
-"""Replies that were lost, refused for a while, or damaged: what had succeeded has succeeded, once."""
+"""Replies that were lost, refused for a while, or damaged: what succeeded is done once, and reported as success."""
 
 import hashlib
 
@@ -40,7 +40,7 @@ class TestPutObject:
         assert coffers.put("/a", b"hello").etag == "0" * 32
         assert coffers.ops() == ["PutObject", "PutObject", "HeadObject", "GetObject"]
 
-    def test_it_matters_who_has_stored_it(self, coffers, lost):
+    def test_exclusive_creation(self, coffers, lost):
         coffers.fault(lost, "PutObject")
         with pytest.raises(FileExistsError, match="may be its own work") as caught:
             coffers.put("/a", b"hello", exclusive=True)
@@ -108,7 +108,7 @@ class TestInitiate:
         upload = coffers.client.initiate(COFFER, "/a")
         assert [pending.upload_id for pending in coffers.client.list_uploads(COFFER)] == [upload]
 
-    def test_it_was_opened_and_nobody_heard_of_it(self, make_coffers, lost):
+    def test_an_upload_without_a_reply_is_aborted(self, make_coffers, lost):
         coffers = make_coffers(retries=0)
         coffers.client.initiate(COFFER, "/ab")
         coffers.fault(lost, "InitiateMultipartUpload")
@@ -116,7 +116,7 @@ class TestInitiate:
             coffers.client.initiate(COFFER, "/a")
         assert [pending.key for pending in coffers.client.list_uploads(COFFER)] == ["/ab"]
 
-    def test_somebody_elses_stays_when_ours_was_not_heard_of(self, make_coffers):
+    def test_an_upload_of_another_client_is_not_aborted(self, make_coffers):
         coffers = make_coffers(retries=2)
         coffers.emulator.clock_offset = -3600
         upload = coffers.client.initiate(COFFER, "/a")
@@ -126,7 +126,7 @@ class TestInitiate:
             coffers.client.initiate(COFFER, "/a")
         assert [pending.upload_id for pending in coffers.client.list_uploads(COFFER)] == [upload]
 
-    def test_somebody_elses_is_older(self, coffers):
+    def test_an_older_upload_of_another_client(self, coffers):
         coffers.emulator.clock_offset = -3600
         coffers.client.initiate(COFFER, "/a")
         coffers.emulator.clock_offset = 0
@@ -134,7 +134,7 @@ class TestInitiate:
         with pytest.raises(FileExistsError):
             coffers.client.initiate(COFFER, "/a")
 
-    def test_somebody_elses_has_parts(self, coffers):
+    def test_an_upload_of_another_client_has_parts(self, coffers):
         coffers.fault(faults.DropBefore(), "InitiateMultipartUpload")
 
         def other():
@@ -158,7 +158,7 @@ class TestParts:
         upload = coffers.client.initiate(COFFER, "/a")
         assert len(coffers.send("/a", upload, b"hello")) == 1
 
-    def test_a_part_that_the_server_has_otherwise(self, coffers):
+    def test_a_part_with_another_content_on_the_server(self, coffers):
         for number in range(1, 13):
             coffers.fault(faults.WrongHeader("ETag", f'"{number:032x}"'), "UploadPart", nth=number)
         upload = coffers.client.initiate(COFFER, "/a")
@@ -167,7 +167,7 @@ class TestParts:
         assert coffers.ops().count("UploadPart") == 12
 
     def test_parts_that_are_encrypted(self, make_coffers):
-        """The same name for the same part is no damage; that is learnt from the first."""
+        """The same name for the same part is no damage; that is learned from the first."""
         coffers = make_coffers(part_etag="encrypted", retries=0)
         coffers.put_parts("/a", content(MIB), b"end")
         assert coffers.ops().count("UploadPart") == 3
@@ -228,7 +228,7 @@ class TestParts:
         assert (caught.value.code, caught.value.status) == ("KMSFailed", 200)
         assert coffers.ops().count("CompleteMultipartUpload") == 1
 
-    def test_etags_in_quotes_are_learnt(self, make_coffers):
+    def test_quoted_etags_are_learned(self, make_coffers):
         coffers = make_coffers(etag_quotes="quoted")
         coffers.put_parts("/a", b"one")
         coffers.put_parts("/b", b"two")
@@ -285,7 +285,7 @@ class TestCoffers:
 
 
 @pytest.mark.parametrize("code", ["DataSynchronization", "AlreadyLock"])
-def test_later(coffers, code):
+def test_busy_objects_are_retried(coffers, code):
     narrowed = []
     coffers.client.on_throttle = lambda: narrowed.append(code)
     coffers.fault(faults.Refuse(code), "PutObject", times=3)
@@ -294,8 +294,8 @@ def test_later(coffers, code):
     assert len(narrowed) == len(coffers.clock.slept) == 3
 
 
-def test_a_question_without_an_answer_for_now(coffers):
-    """The reply to HEAD has no body: it cannot tell why."""
+def test_a_conflict_of_head_is_retried(coffers):
+    """The reply to HEAD has no body: it cannot say why."""
     coffers.put("/a", b"hello")
     coffers.fault(faults.Refuse("DataSynchronization"), "HeadObject", times=3)
     assert coffers.client.head(COFFER, "/a").size == 5
@@ -305,7 +305,7 @@ def test_a_question_without_an_answer_for_now(coffers):
 @pytest.mark.parametrize(
     "code", ["AssumeRoleFailed", "KMSFailed", "PolicyCheckFailed", "ServiceNotOpen", "ObjectEmpty"]
 )
-def test_never(coffers, code):
+def test_final_refusals_are_not_retried(coffers, code):
     coffers.fault(faults.Refuse(code), "PutObject", times=None)
     with pytest.raises(OSError, match=code) as caught:
         coffers.put("/a", b"hello")
@@ -340,7 +340,7 @@ ASKED = {
     "ListParts": lambda coffers: whole(coffers, "/c") == content(MIB) + b"end",
     "CompleteMultipartUpload": lambda coffers: whole(coffers, "/d") == content(MIB) + b"end",
 }
-"""Something to ask of every operation, which says whether the answer was right."""
+"""A call for every operation, which returns whether the result was right."""
 
 CORRUPTED = {"first byte corrupted", "last byte corrupted"}
 """What only a checksum shows, which the floor above compares."""

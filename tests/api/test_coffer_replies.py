@@ -1,4 +1,4 @@
-"""What the service may answer: the documentation's samples, loose types, the XML of early days, and nonsense."""
+"""Replies of the service: the documentation's samples, loose types, the XML of early drafts, and invalid ones."""
 
 import errno
 import json
@@ -264,7 +264,7 @@ class TestNonsense:
         with pytest.raises(CosError, match="Welcome"):
             said(lambda client: client.put_object(COFFER, "/a", memoryview(b"x")), NONSENSE["a page of something else"])
 
-    def test_pages_that_go_round(self):
+    def test_pages_in_circles(self):
         more = {**PAGE, "IsTruncated": "true", "NextMarker": "test1.html"}
         with pytest.raises(OSError, match="round in circles"):
             said(lambda client: list(client.list(COFFER)), more)
@@ -310,7 +310,7 @@ class TestErrors:
         assert (error.filename, error.request_id) == (f"{COFFER}/a", "req-1")
         assert str(error.strerror) == f"{row.meaning} (ListParts: {name}: it says, request req-1, trace tr-2)"
 
-    def test_what_is_tried_again(self):
+    def test_which_codes_are_retried(self):
         again = {name for name, row in CODES.items() if row.retry in (Retry.YES, Retry.BACK_OFF)}
         assert again == {"InternalError", "DataSynchronization", "AlreadyLock", "BadDigest"}
 
@@ -345,7 +345,7 @@ class TestErrors:
             )
         assert caught.value.errno == errno.EINVAL
 
-    def test_what_is_repeated_of_the_request_is_not_shown(self):
+    def test_repeated_parts_of_the_request_are_not_shown(self):
         for body in (b"%s", b'{"Code":"AuthFailed","Message":"%s","RequestId":"theToken0","TraceId":"theToken0"}'):
             text = b"q-ak=theId theToken0"
             with pytest.raises(PermissionError) as caught:
@@ -418,7 +418,7 @@ class TestRequests:
         assert b"authorization" not in head.lower()
 
     @pytest.mark.parametrize(("ask", "seconds"), [(parts, 10.0), (complete, 50.0)])
-    def test_only_a_completion_may_be_silent_for_long(self, monkeypatch, ask, seconds):
+    def test_only_a_completion_has_a_longer_timeout(self, monkeypatch, ask, seconds):
         client = CofferClient.connect(secret_id="i", secret_key="k", region="r", read_timeout=10.0, max_retries=0)
         waits = []
 

@@ -129,7 +129,7 @@ class TestSigner:
         sent = signer(sign_expiry=3540).sign("GET", "/c-1/k", {}, TIANJIN)
         assert sent == {"Authorization": authorization(SECRET_ID, SECRET_KEY, KEY_TIME, "GET", "/c-1/k", {}, TIANJIN)}
 
-    def test_only_what_nobody_changes_is_signed(self):
+    def test_only_headers_that_proxies_keep_are_signed(self):
         more = {"Range": "bytes=0-1", "Connection": "close", "User-Agent": "x"}
         sent = signer().sign("GET", "/c-1/k", {}, {**TIANJIN, **more, "content-type": "text/plain"})
         assert "&q-header-list=content-type;host&" in sent["Authorization"]
@@ -143,7 +143,7 @@ class TestSigner:
             != signer(security_token="another").sign("GET", "/c-1/k", {}, TIANJIN)["Authorization"]
         )
 
-    def test_the_provider_hands_out_tokens(self):
+    def test_tokens_of_a_provider(self):
         keys = iter([{"secret_id": "a", "secret_key": "b", "security_token": "one", "expires": 1700000061},
                      {"secret_id": "c", "secret_key": "d", "expires": 1700009999}])  # fmt: skip
         now = [1700000000]
@@ -156,7 +156,7 @@ class TestSigner:
         assert TOKEN_HEADER not in sent
         assert "q-ak=c&" in sent["Authorization"]
 
-    def test_nobody_signs_nothing(self):
+    def test_without_keys_nothing_is_signed(self):
         assert signer(anon=True, security_token="theToken").sign("GET", "/c-1/k", {}, TIANJIN) == {}
 
     def test_it_follows_the_servers_clock(self):

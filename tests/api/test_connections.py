@@ -100,7 +100,7 @@ def test_of_more_than_was_wanted_the_little_is_read(serve):
 
 
 @pytest.mark.parametrize("status", ["102 Processing", "103 Early Hints"])
-def test_after_a_provisional_reply_comes_the_real_one_and_it_is_nobodys(serve, status):
+def test_a_reply_after_a_provisional_one_is_dropped(serve, status):
     head = f"HTTP/1.1 {status}\r\nLink: </x>\r\n\r\n".encode()
     server, client = serve([head, LATE, FOREIGN], WHOLE)
     with pytest.raises(OSError):
@@ -139,7 +139,7 @@ def chunked(*parts):
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
 
 
-def test_a_length_that_is_told_in_two_ways(serve):
+def test_a_length_in_two_forms(serve):
     body = chunked(b"abc")
     server, client = serve([reply(body, headers=["Transfer-Encoding: chunked"], length=3), LATE, FOREIGN], WHOLE)
     assert fetch(client) == b"abc"

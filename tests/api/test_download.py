@@ -194,11 +194,11 @@ class TestRawReplies:
         assert asked == [b"bytes=3-8", b"bytes=6-8"]
 
     @pytest.mark.parametrize(
-        "told", [[], ['ETag: W/"1"'], ["Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT"], ["ETag: "]]
+        "validator", [[], ['ETag: W/"1"'], ["Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT"], ["ETag: "]]
     )
-    def test_nothing_is_continued_where_nothing_tells_that_it_is_the_same_version(self, told):
-        cut = http_reply(b"345", "206 Partial", ["Content-Range: bytes 3-8/100", *told], length=6)
-        whole = http_reply(b"abcdef", "206 Partial", ["Content-Range: bytes 3-8/100", *told])
+    def test_a_range_is_not_continued_without_proof_of_the_version(self, validator):
+        cut = http_reply(b"345", "206 Partial", ["Content-Range: bytes 3-8/100", *validator], length=6)
+        whole = http_reply(b"abcdef", "206 Partial", ["Content-Range: bytes 3-8/100", *validator])
         memory = bytearray(6)
         with RawServer(cut, whole) as server:
             client = raw_client(server, max_retries=1)
@@ -209,7 +209,7 @@ class TestRawReplies:
         assert asked == [b"bytes=3-8"] * 2
 
     def test_a_json_error_with_status_200(self):
-        # told by the expected version: a body that is no object has another size
+        # the expected version shows it: a body that is no object has another size
         reply = http_reply(b'{"code":-97,"message":"ERROR"}')
         with pytest.raises(OSError, match="replaced"):
             self.fetch(reply, 0, 10, Version(100))

@@ -1,4 +1,4 @@
-"""Paging under every reading of what the last page looks like."""
+"""Paging with every variant of the last page."""
 
 import bisect
 import errno
@@ -16,7 +16,7 @@ from tests.support import BUCKET
 
 
 class Directory:
-    """A directory that answers as one of the readings has it; counts its pages."""
+    """A directory with one of the variants; records the sizes of its pages."""
 
     def __init__(self, size, *, limit=1000, clamp=False, more=False, last="empty", short=False, silent=False):
         self.names = [f"{number:05}" for number in range(size)]
@@ -45,7 +45,7 @@ class Directory:
         return [entry.name for entry in pager.entries("b", "/dir/")]
 
 
-READINGS = st.fixed_dictionaries(
+VARIANTS = st.fixed_dictionaries(
     {
         "limit": st.sampled_from([1000, 199]),
         "clamp": st.booleans(),
@@ -57,10 +57,10 @@ READINGS = st.fixed_dictionaries(
 SIZES = st.one_of(st.integers(0, 2500), st.sampled_from([0, 1, 197, 198, 199, 200, 398, 999, 1000, 1001, 1998, 2000]))
 
 
-@given(st.lists(SIZES, min_size=1, max_size=4), READINGS, st.sampled_from([1000, 199, 50]))
+@given(st.lists(SIZES, min_size=1, max_size=4), VARIANTS, st.sampled_from([1000, 199, 50]))
 @settings(deadline=None)
-def test_every_name_once_in_order(sizes, reading, page_size):
-    directory = Directory(0, **reading)
+def test_every_name_once_in_order(sizes, variant, page_size):
+    directory = Directory(0, **variant)
     pager = DirectoryPager(directory.list_page, page_size, Quirks())
     for size in sizes:
         directory.names = [f"{number:05}" for number in range(size)]
@@ -71,10 +71,10 @@ NAMES = st.integers(0, 99_999).map("{:05}".format)
 CHANGES = st.lists(st.tuples(st.booleans(), st.lists(NAMES, min_size=1, max_size=30)), max_size=5)
 
 
-@given(st.lists(st.tuples(SIZES, CHANGES), min_size=1, max_size=3), READINGS, st.sampled_from([1000, 199, 50]))
+@given(st.lists(st.tuples(SIZES, CHANGES), min_size=1, max_size=3), VARIANTS, st.sampled_from([1000, 199, 50]))
 @settings(deadline=None)
-def test_what_was_there_all_the_time_is_listed_however_a_directory_changes(listings, reading, page_size):
-    directory = Directory(0, **reading)
+def test_what_was_there_all_the_time_is_listed_however_a_directory_changes(listings, variant, page_size):
+    directory = Directory(0, **variant)
 
     def list_page(*args, **more):
         page = directory.list_page(*args, **more)
@@ -113,13 +113,13 @@ def test_directories_that_grow_behind_their_last_page_spoil_no_later_listing(mor
     assert not pager.first("b", "/dir/")[1]
 
 
-@given(SIZES, READINGS)
+@given(SIZES, VARIANTS)
 @settings(deadline=None)
-def test_hardly_a_request_too_many(size, reading):
-    directory = Directory(size, **reading)
+def test_hardly_a_request_too_many(size, variant):
+    directory = Directory(size, **variant)
     directory.list()
-    per_page = (1000 if reading["limit"] == 1000 else 199) - reading["short"]
-    refused = reading["limit"] == 199 and not reading["clamp"]
+    per_page = (1000 if variant["limit"] == 1000 else 199) - variant["short"]
+    refused = variant["limit"] == 199 and not variant["clamp"]
     assert len(directory.asked) <= max(1, math.ceil(size / per_page)) + refused + 1
 
 

@@ -183,14 +183,14 @@ def creation(request, service):
 
 
 class TestCreating:
-    """Only one of several that create the same may believe that it did."""
+    """Of several clients that create the same, one succeeds."""
 
     def test_it_was_not_carried_out(self, service, creation, not_carried_out):
         service.fault(not_carried_out, op=creation.op)
         creation(service)
         assert service.names() == ["from", "x"]
 
-    def test_it_may_be_ones_own(self, service, creation, carried_out):
+    def test_the_lost_attempt_may_have_created_it(self, service, creation, carried_out):
         service.fault(carried_out, op=creation.op)
         with pytest.raises(FileExistsError, match="may be its own work") as caught:
             creation(service)
@@ -212,7 +212,7 @@ class TestCreating:
             creation(service)
         assert not isinstance(caught.value, CosPossiblyCreatedError)
 
-    def test_another_content_is_nobodys_own(self, service, not_carried_out):
+    def test_other_content_was_created_by_another_client(self, service, not_carried_out):
         service.put("/x", b"theirs!")
         service.fault(not_carried_out, op="upload")
         with pytest.raises(FileExistsError) as caught:
@@ -227,7 +227,7 @@ class TestCreating:
             service.client.create(BUCKET, "/x/")
         assert not isinstance(caught.value, CosPossiblyCreatedError)
 
-    def test_nobody_who_overwrites_asks(self, service, carried_out):
+    def test_overwriting_needs_no_check(self, service, carried_out):
         service.emulator.clock_offset = -60
         service.put("/x", b"old")
         service.emulator.clock_offset = 0
@@ -236,8 +236,8 @@ class TestCreating:
         assert "stat" not in service.ops()
 
 
-class TestStrangers:
-    """Others create, replace and remove between a request and its repetition."""
+class TestOtherClients:
+    """Other clients create, replace and remove between a request and its retry."""
 
     @pytest.mark.parametrize("data", [b"new", b"content"], ids=["another", "equal"])
     def test_a_deleted_file_is_there_again(self, service, carried_out, data):
@@ -270,7 +270,7 @@ class TestStrangers:
             service.client.delete(BUCKET, "/x", seen=seen)
         assert service.read("/x") == b"another"
 
-    def test_of_what_nobody_has_seen_nobody_knows(self, service, action):
+    def test_without_a_snapshot_the_outcome_is_unknown(self, service, action):
         service.put_before("/x", b"content")
         service.fault(action, op="delete")
         service.clock.meanwhile(lambda: service.put("/x", b"new"))
@@ -279,7 +279,7 @@ class TestStrangers:
         assert caught.value.filename == f"{BUCKET}/x"
         assert service.read("/x") == b"new"
 
-    def test_a_young_directory_may_be_anothers(self, service, carried_out):
+    def test_a_recent_directory_may_be_another_one(self, service, carried_out):
         service.client.create(BUCKET, "/dir/")
         service.fault(carried_out, op="delete")
         service.clock.meanwhile(lambda: service.client.create(BUCKET, "/dir/"))
@@ -288,7 +288,7 @@ class TestStrangers:
         assert service.names() == ["dir"]
 
     def test_it_is_deleted_late(self, make_service):
-        """The first attempt is still under way when the second one is made."""
+        """The first attempt is still in progress when the second one is made."""
         service = make_service(options={"read_timeout": 0.5})
         seen = service.put_before("/x", b"content")
         stall = faults.Stall(timeout=30)
@@ -366,7 +366,7 @@ class TestStrangers:
         assert service.read("/y") == b"content"
 
     @pytest.mark.parametrize("operation", ["delete", "move"])
-    def test_who_cannot_ask_says_what_was_lost(self, service, carried_out, operation):
+    def test_a_failed_check_names_the_lost_request(self, service, carried_out, operation):
         seen = service.put_before("/x", b"content")
         service.fault(carried_out, op=operation)
         service.fault(faults.Refuse(-5997), op="stat", times=None)
@@ -376,7 +376,7 @@ class TestStrangers:
 
 
 class TestNoFalseSuccess:
-    """An attempt that was lost before it acted makes nothing of someone else's into ours."""
+    """After an attempt that was lost before it acted, what another client created is not taken for its own."""
 
     def test_upload_beside_an_unfinished_one(self, service):
         begin(service)
@@ -412,7 +412,7 @@ class TestNoFalseSuccess:
             service.client.upload_slice_finish(BUCKET, "/x", "gone", len(DATA), sha=SHA)
         assert caught.value.code in (-94, -95)
 
-    def test_nothing_is_forgiven_without_a_lost_reply(self, service):
+    def test_without_a_lost_reply_refusals_stay_errors(self, service):
         service.put("/x", b"content")
         with pytest.raises(FileExistsError):
             service.client.upload(BUCKET, "/x", b"content")
@@ -425,12 +425,12 @@ class TestNoFalseSuccess:
 
 
 @pytest.mark.parametrize("action", [LOST, CUT_BEFORE], ids=["dropped", "before"])
-def test_init_never_takes_a_session_that_may_be_a_strangers(service, action):
+def test_init_never_takes_a_session_of_another_client(service, action):
     service.fault(action, op="upload_slice_init")
     if action is CUT_BEFORE:
         begin(service)
     else:
-        # whose it is cannot be told here: the caller goes elsewhere, or proves it by the sha
+        # its owner is unknown here: the caller uses another path, or proves it by the SHA-1
         with pytest.raises(FileExistsError) as caught:
             begin(service)
         assert caught.value.code == -4019
@@ -479,13 +479,13 @@ class TestGivingUp:
         assert fault.hits == 1
         assert service.clock.slept == []
 
-    def test_the_server_names_the_pause(self, service):
+    def test_retry_after_is_respected(self, service):
         service.fault(faults.HttpError(503, retry_after=7), op="stat")
         service.client.stat(BUCKET, "/")
         assert len(service.clock.slept) == 1
         assert service.clock.slept[0] >= 7
 
-    def test_a_used_up_signature_is_replaced(self, service):
+    def test_a_used_signature_is_replaced(self, service):
         service.fault(faults.Refuse(-77), op="create")
         service.client.create(BUCKET, "/x/")
         assert service.names() == ["x"]

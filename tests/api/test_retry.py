@@ -1,4 +1,4 @@
-"""When a request is sent again, without any request."""
+"""When a request is retried: the policy alone, without requests."""
 
 import errno
 
@@ -20,13 +20,13 @@ def failure(retry=Retry.YES, *, progressed=False, **known):
 
 
 class Script:
-    """Fails as told, then succeeds; remembers the pauses."""
+    """Fails with the given errors, then succeeds; records the pauses."""
 
     def __init__(self, *errors, retries=5, deadline=120.0, uniform=max, takes=0.0):
         self.clock = Clock(1000.0)
         self.errors = list(errors)
         self.attempts = 0
-        self.told = []
+        self.reported = []
         self.takes = takes
         self.policy = RetryPolicy(retries, deadline, self.clock, self.clock.sleep, uniform)
 
@@ -38,7 +38,7 @@ class Script:
         return "done"
 
     def run(self, settle=None):
-        return self.policy.run(self.attempt, settle, self.told.append)
+        return self.policy.run(self.attempt, settle, self.reported.append)
 
     @property
     def pauses(self):
@@ -48,7 +48,7 @@ class Script:
 def test_success_needs_no_pause():
     script = Script()
     assert script.run() == "done"
-    assert (script.attempts, script.pauses, script.told) == (1, [], [])
+    assert (script.attempts, script.pauses, script.reported) == (1, [], [])
 
 
 def test_the_bound_doubles_up_to_the_longest():
@@ -87,7 +87,7 @@ def test_number_of_retries(retries):
         script.run()
     assert caught.value is last
     assert script.attempts == retries + 1
-    assert len(script.told) == retries
+    assert len(script.reported) == retries
 
 
 def test_no_attempt_starts_after_the_deadline():
@@ -138,7 +138,7 @@ def test_what_no_retry_helps(error):
     script = Script(error)
     with pytest.raises((AttemptError, OSError), match="failed"):
         script.run()
-    assert (script.attempts, script.told) == (1, [])
+    assert (script.attempts, script.reported) == (1, [])
 
 
 class TestSigningAfresh:
@@ -146,7 +146,7 @@ class TestSigningAfresh:
         script = Script(failure(Retry.RESIGN), failure(Retry.RESIGN))
         assert script.run() == "done"
         assert script.pauses == [0.0, 0.0]
-        assert [error.retry for error in script.told] == [Retry.RESIGN] * 2
+        assert [error.retry for error in script.reported] == [Retry.RESIGN] * 2
         with pytest.raises(AttemptError, match="failed"):
             Script(*[failure(Retry.RESIGN) for _ in range(3)]).run()
 
@@ -181,10 +181,10 @@ class TestSettling:
 
     def test_what_cannot_be_known_is_raised(self):
         def settle(error):
-            raise make_error(errno.ETIMEDOUT, "nobody knows", "bucket/x")
+            raise make_error(errno.ETIMEDOUT, "the outcome is unknown", "bucket/x")
 
         script = Script(failure(outcome_unknown=True))
-        with pytest.raises(TimeoutError, match="nobody knows"):
+        with pytest.raises(TimeoutError, match="the outcome is unknown"):
             script.run(settle)
         assert script.attempts == 1
 

@@ -28,7 +28,7 @@ def stat(server, key="/dir/", **options):
 
 
 class TestNetwork:
-    def test_time_out(self, service):
+    def test_timeout(self, service):
         release = threading.Event()
         service.fault(faults.Stall(release), op="stat")
         client = raw_client(service.emulator, **service.emulator.storage_options, read_timeout=0.05)
@@ -42,7 +42,7 @@ class TestNetwork:
             release.set()
             client.close()
 
-    def test_nobody_listens(self):
+    def test_connection_refused(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and never listens
             place = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -179,7 +179,7 @@ def test_bodies_without_a_length_leave_no_connection_open(reply):
         # what earlier tests left is not this one's
         warnings.simplefilter("ignore")
         gc.collect()
-    with RawServer(reply) as server, warnings.catch_warnings(record=True) as told:
+    with RawServer(reply) as server, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         client = raw_client(server)
         with pytest.raises(OSError, match="stat") as caught:
@@ -188,4 +188,4 @@ def test_bodies_without_a_length_leave_no_connection_open(reply):
         caught.value.itself = caught.value
         del caught
         gc.collect()
-    assert [str(warning.message) for warning in told if warning.category is ResourceWarning] == []
+    assert [str(warning.message) for warning in warned if warning.category is ResourceWarning] == []

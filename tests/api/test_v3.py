@@ -1,4 +1,4 @@
-"""The client of v3: the samples of its page, every reading of what is disputed, and lost replies."""
+"""The client of v3: the samples of its page, every variant of its dialect, and lost replies."""
 
 import errno
 import hashlib
@@ -67,7 +67,7 @@ def send_all(service, key="/x"):
 
 
 def sending_to(replies):
-    # the server closes its connections: a client that is not told may send the next request on one that is gone
+    # the server closes its connections: a client that does not know may send the next request on a closed one
     server = RawServer(*(http_reply(body, headers=(*HEADERS, "Connection: close")) for body in replies))
     return server, raw_client(server, CosV3Client, appid="10000202")
 
@@ -103,16 +103,16 @@ class TestSamples:
 
 
 class TestSlices:
-    @pytest.mark.parametrize("reading", ["next", "echo"])
-    def test_from_the_first_to_the_last(self, make, reading):
-        service = make(v1_reply_offset=reading)
+    @pytest.mark.parametrize("variant", ["next", "echo"])
+    def test_from_the_first_to_the_last(self, make, variant):
+        service = make(v1_reply_offset=variant)
         *before, last = send_all(service)
         assert before == [None] * 4
         assert isinstance(last, UploadedObject)
         assert service.read("/x") == DATA
         assert service.client.stat(BUCKET, "/x").sha == SHA
 
-    def test_a_session_tells_how_far_it_has_come(self, old):
+    def test_the_progress_of_a_session(self, old):
         opened = begin(old)
         assert (opened.offset, opened.slice_size, opened.serial) == (0, HALF, True)
         send(old, opened.session, 0)
@@ -156,7 +156,7 @@ class TestSlices:
         "data",
         [b"{}", b'{"session": "s", "offset": 99999999999}', b'{"session": "s", "offset": -1}', b'{"session": 3}'],
     )
-    def test_replies_that_make_no_sense(self, data):
+    def test_invalid_replies(self, data):
         server, client = sending_to([b'{"code": 0, "message": "", "data": ' + data + b"}"])
         with server, pytest.raises(OSError, match="is invalid"):
             client.open_slices("b", "/x", filesize=5, sha=SHA, slice_size=HALF)
@@ -180,7 +180,7 @@ class TestListing:
         assert [record.query["num"] for record in lists] == ["199"] * 3
 
     @pytest.mark.parametrize("dialect", [{"short_pages": True}, {"last_context": "kept"}, {"dir_slash": True}])
-    def test_other_readings(self, make, dialect):
+    def test_other_variants(self, make, dialect):
         service = make(**dialect)
         for number in range(250):
             service.put(f"/dir/{number:03}", b"")
@@ -191,9 +191,9 @@ class TestListing:
 
 
 class TestStatus:
-    @pytest.mark.parametrize(("reading", "requests"), [("bare", ["stat", "list"]), ("filelen", ["stat"])])
-    def test_of_an_unfinished_upload(self, make, reading, requests):
-        service = make(v1_stat=reading)
+    @pytest.mark.parametrize(("variant", "requests"), [("bare", ["stat", "list"]), ("filelen", ["stat"])])
+    def test_of_an_unfinished_upload(self, make, variant, requests):
+        service = make(v1_stat=variant)
         send(service, begin(service).session, 0)
         service.emulator.clear_requests()
         status = service.client.stat(BUCKET, "/x")
@@ -217,7 +217,7 @@ class TestStatus:
             old.client.stat(BUCKET, "/none")
 
 
-class TestTheRest:
+class TestOtherOperations:
     def test_update(self, old):
         old.put("/x", b"x")
         old.client.update(BUCKET, "/x", biz_attr="note")
