@@ -50,8 +50,7 @@ def test_the_environment(monkeypatch):
 
 def test_the_environment_is_a_part_of_the_identity(monkeypatch):
     class Coffers:
-        spec = CDCS
-        token = EnvironmentToken()
+        token = EnvironmentToken(CDCS)
 
     before = Coffers.token
     monkeypatch.setenv("CDCS_SECURITY_TOKEN", "x")
