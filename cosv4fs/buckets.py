@@ -28,7 +28,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
     @property
     def _rearranging(self) -> Rearranging:
         copies_on_server = self.capabilities.copies_on_server
-        return Rearranging(self.client, self.workers, self.namespace, copies_on_server=copies_on_server)
+        return Rearranging(self.client, self.pool, self.namespace, copies_on_server=copies_on_server)
 
     @property
     def _metadata(self) -> Metadata:

@@ -23,9 +23,9 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import other_paths, stringify_path
 
+from cosv4fs.concurrency import Pool
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import is_part
-from cosv4fs.transfer.workers import Workers
 
 __all__ = [
     "check_moves",
@@ -308,9 +308,7 @@ _telling: ContextVar[_Telling | None] = ContextVar("_telling", default=None)
 """In a thread that handles one file of many: how all of them tell their callbacks something."""
 
 
-def each_pair(
-    workers: Workers, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]
-) -> None:
+def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:
     """Do something for every pair, several at once; tell `callback` of every file, and its branches of every byte."""
     telling = _Telling()
     callback.set_size(len(pairs))
@@ -324,10 +322,10 @@ def each_pair(
             _telling.reset(token)
         telling.tell(callback.relative_update, 1)
 
-    workers.each(one, pairs)
+    pool.map(one, pairs)
 
 
-def copy_each(fs: AbstractFileSystem, workers: Workers, pairs: list[Pair], folders: set[str], on_error: str) -> None:
+def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], folders: set[str], on_error: str) -> None:
     """Copy file by file, several at once; make a directory for each of `folders`.
 
     Parameters
@@ -347,7 +345,7 @@ def copy_each(fs: AbstractFileSystem, workers: Workers, pairs: list[Pair], folde
             if on_error == "raise" or error.filename != fs._strip_protocol(pair[0]):
                 raise
 
-    workers.each(one, pairs)
+    pool.map(one, pairs)
 
 
 def is_one_of_many() -> bool:

@@ -15,16 +15,16 @@ from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
 from cosv4fs.api.bodies import check_plain
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.namespace import Namespace
-from cosv4fs.transfer.download import Download
+from cosv4fs.transfer.download import Download, RemoteObject
 from cosv4fs.transfer.journal import NO_ENTRY, Journal
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.transfers import Transfers
-from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Files"]
 
@@ -36,16 +36,16 @@ class Files:
 
     Parameters
     ----------
-    namespace, transfers, workers, journal : Namespace, Transfers, Workers, Journal
+    namespace, transfers, pool, journal : Namespace, Transfers, Pool, Journal
         Shared by all instances with one configuration.
     config : Config
         Limits, and whether downloads are verified.
     """
 
     def __init__(
-        self, namespace: Namespace, transfers: Transfers, workers: Workers, journal: Journal, config: Config
+        self, namespace: Namespace, transfers: Transfers, pool: Pool, journal: Journal, config: Config
     ) -> None:
-        self._namespace, self._transfers, self._workers = namespace, transfers, workers
+        self._namespace, self._transfers, self._pool = namespace, transfers, pool
         self._journal, self._config = journal, config
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -84,10 +84,8 @@ class Files:
     def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
         bucket, key = paths.file_key(path)
         set_size, progress = bulk.step_counter(callback)
-        sha, version = self.sha1(path), self._namespace.version(path)
-        download = self._transfers.download(
-            bucket, key, sha=sha, expected=version, set_size=set_size, progress=progress
-        )
+        source = RemoteObject(bucket, key, self._namespace.version(path), self.sha1(path))
+        download = self._transfers.download(source, set_size, progress)
         try:
             return action(download)
         except CosFileNotFoundError as error:
@@ -124,10 +122,10 @@ class Files:
 
     def each(self, function: Callable[[str], T], names: list[str], on_error: str) -> dict[str, T | Exception]:
         """Apply a function to several paths at once; return the results by path, errors too unless they are raised."""
-        return dict(zip(names, self._workers.each(_kept(function, on_error), names), strict=True))
+        return dict(zip(names, self._pool.map(_kept(function, on_error), names), strict=True))
 
     def _read_each(self, read: Callable[..., bytes], wanted: Sequence[Any], on_error: str) -> list[Any]:
-        return self._workers.each(_kept(lambda item: read(*item), on_error), wanted)
+        return self._pool.map(_kept(lambda item: read(*item), on_error), wanted)
 
     def _read_merged(self, read: Callable[..., bytes], wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
         """Fetch ranges of one file that lie close to each other in one request, and cut what was wanted out of it."""

@@ -22,6 +22,7 @@ from fsspec.utils import stringify_path
 from cosv4fs import bulk, paths
 from cosv4fs.api import Client
 from cosv4fs.capabilities import Capabilities
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import EnvironmentToken, resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
@@ -33,7 +34,6 @@ from cosv4fs.reader import CosReader
 from cosv4fs.runtime import Runtime, runtime_for
 from cosv4fs.service import Service
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.writer import CosTransaction, CosWriter
 
 C = TypeVar("C", bound=Client)
@@ -90,9 +90,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         return self.runtime.client
 
     @property
-    def workers(self) -> Workers:
+    def pool(self) -> Pool:
         """The threads that instances with this configuration share."""
-        return self.runtime.workers
+        return self.runtime.pool
 
     @property
     def namespace(self) -> N:
@@ -276,7 +276,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     def sizes(self, paths: Sequence[str]) -> list[int]:
         """Return the sizes of several files in bytes, requested in parallel."""
-        return self.workers.each(lambda path: int(self.info(path)["size"]), paths)
+        return self.pool.map(lambda path: int(self.info(path)["size"]), paths)
 
     def expand_path(
         self,
@@ -410,7 +410,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
             else:
                 self.get_file(source, target, callback=child, **kwargs)
 
-        bulk.each_pair(self.workers, pairs, callback, one)
+        bulk.each_pair(self.pool, pairs, callback, one)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -436,7 +436,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         if isinstance(path, str):
             self.pipe_file(path, value if value is not None else b"", **kwargs)
         elif isinstance(path, Mapping):
-            self.workers.each(lambda item: self.pipe_file(item[0], item[1], **kwargs), path.items())
+            self.pool.map(lambda item: self.pipe_file(item[0], item[1], **kwargs), path.items())
         else:
             raise TypeError("path must be a str or a dict")
 
@@ -486,7 +486,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         def one(source: str, target: str, child: Callback) -> None:
             self.put_file(source, target, callback=child, **kwargs)
 
-        bulk.each_pair(self.workers, pairs, callback, one)
+        bulk.each_pair(self.pool, pairs, callback, one)
 
     def open(
         self,
@@ -572,7 +572,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """
         on_error = on_error or ("ignore" if recursive else "raise")
         pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        bulk.copy_each(self, self.workers, pairs, self._folders_in(pairs, recursive), on_error)
+        bulk.copy_each(self, self.pool, pairs, self._folders_in(pairs, recursive), on_error)
 
     def _folders_in(self, pairs: list[bulk.Pair], recursive: bool) -> set[str]:
         """Return the sources that planning has just listed as directories, so that they are not tried as files."""

@@ -23,8 +23,8 @@ from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace
 from cosv4fs.runtime import Runtime
+from cosv4fs.transfer.buffers import zeroed
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
-from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.status import MOMENT, is_settled
 
@@ -78,7 +78,7 @@ class ObjectContent:
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
-        memory = announced(max(0, min(end, self.size) - start), self._path)
+        memory = zeroed(max(0, min(end, self.size) - start), self._path)
         with memory.getbuffer() as view:
             self.fill(start, view)
         return memory.getvalue()
@@ -233,7 +233,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     def _new_cache(self) -> Any:
         content, options = self._content, self._cache_options
         if self._cache_type == ReadAhead.name:
-            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.workers, **options)
+            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.runtime.transfers.context, **options)
         return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
     def _enter_process(self) -> None:

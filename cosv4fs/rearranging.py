@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus, Version
+from cosv4fs.concurrency import Pool
 from cosv4fs.errors import (
     CosError,
     CosFileExistsError,
@@ -20,7 +21,6 @@ from cosv4fs.errors import (
 from cosv4fs.info import Info
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.transfer.directories import make_directory, with_parents
-from cosv4fs.transfer.workers import Workers
 
 __all__ = ["Rearranging"]
 
@@ -35,16 +35,14 @@ class Rearranging:
 
     Parameters
     ----------
-    client, workers, namespace : CosClient, Workers, BucketNamespace
+    client, pool, namespace : CosClient, Pool, BucketNamespace
         Shared by all instances with one configuration.
     copies_on_server : bool
         Whether the service can copy a file itself.
     """
 
-    def __init__(
-        self, client: CosClient, workers: Workers, namespace: BucketNamespace, *, copies_on_server: bool
-    ) -> None:
-        self._client, self._workers, self._namespace = client, workers, namespace
+    def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace, *, copies_on_server: bool) -> None:
+        self._client, self._pool, self._namespace = client, pool, namespace
         self._cache = namespace.cache
         self._copies_on_server = copies_on_server
 
@@ -136,13 +134,13 @@ class Rearranging:
     def remove(self, found: list[str], *, recursive: bool, maxdepth: int | None) -> None:
         """Remove files, with `recursive` whole directories, several at once; see `rm` of the filesystem."""
         if not recursive:
-            self._workers.each(self.remove_file, found)
+            self._pool.map(self.remove_file, found)
             return
         for name in found:
             _removable(name)
         # what lies inside another match goes with it
         tops = [name for name in found if not any(name.startswith(other + "/") for other in found)]
-        self._workers.each(lambda name: self._remove_tree(name, maxdepth), tops)
+        self._pool.map(lambda name: self._remove_tree(name, maxdepth), tops)
 
     def _remove_tree(self, path: str, maxdepth: int | None) -> None:
         """Remove a file, or a directory with everything in it: N + 2 requests for N files in one directory.
@@ -158,10 +156,10 @@ class Rearranging:
             return
         levels = [[path], self._empty(path, entries)]
         while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
-            levels.append(_flat(self._workers.each(self._empty, levels[-1])))
+            levels.append(_flat(self._pool.map(self._empty, levels[-1])))
         complete = not levels[-1]
         for level in reversed(levels[1:] if complete else levels[1:-1]):
-            self._workers.each(lambda name: self._remove_emptied(name, tolerant=not complete), level)
+            self._pool.map(lambda name: self._remove_emptied(name, tolerant=not complete), level)
         if not entries:
             self._remove_listed_as_empty(path)
         else:
@@ -176,7 +174,7 @@ class Rearranging:
         except CosFileNotFoundError:
             return []
         files = [entry for entry in entries if not entry.is_directory]
-        self._workers.each(lambda entry: self._delete(bucket, key + entry.name, entry), files)
+        self._pool.map(lambda entry: self._delete(bucket, key + entry.name, entry), files)
         return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
     def _remove_listed_as_empty(self, path: str) -> None:
@@ -267,7 +265,7 @@ class Rearranging:
         for _, target in folders:
             self.make_directory(target, exist_ok=True)
         files = [pair for pair in pairs if pair[0] not in known]
-        self._workers.each(lambda pair: self.move_file(*pair, through), files)
+        self._pool.map(lambda pair: self.move_file(*pair, through), files)
         for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
             # some servers let a directory go with the last thing in it (cos.md#parents)
             with suppress(CosFileNotFoundError):

@@ -15,14 +15,15 @@ from weakref import WeakValueDictionary
 
 from cosv4fs.api import Client
 from cosv4fs.cache import CacheGroup, PathCache
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import PerProcess
 from cosv4fs.namespace import Namespace
 from cosv4fs.service import Service
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.transfers import Transfers
-from cosv4fs.transfer.workers import Workers
 
 C = TypeVar("C", bound=Client)
 N = TypeVar("N", bound=Namespace)
@@ -46,8 +47,9 @@ class Runtime(Generic[C_co, N_co]):
     ----------
     client : Client
         Connections and signatures.
-    workers : Workers
-        Threads and buffers.
+    pool : Pool
+        Threads for everything but slices and ranges, which have a pool of their own in `transfers`. Files are handled
+        here and wait for slices there, and slices wait for nothing: no set of transfers can block itself.
     namespace : Namespace
         Files and directories, seen through the cache.
     transfers : Transfers
@@ -60,14 +62,15 @@ class Runtime(Generic[C_co, N_co]):
 
     def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
         self.client = client = service.client(config)
-        self.workers = Workers(config.max_concurrency, config.max_requests)
-        client.on_throttle = self.workers.transfers.window.halve
+        self.pool = Pool(config.max_requests, "cosv4fs-request")
+        context = TransferContext.of(client)
+        client.on_throttle = context.pool.window.halve
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
-        self.namespace = service.namespace(client, self.workers, PathCache(seconds, group=cache_group))
-        self.transfers = Transfers(client, self.workers, service.uploader(client))
+        self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=cache_group))
+        self.transfers = Transfers(context, service.uploader(client))
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
-        self.files = Files(self.namespace, self.transfers, self.workers, journal, config)
-        self.unfinished = service.unfinished(client, self.workers, self.namespace)
+        self.files = Files(self.namespace, self.transfers, self.pool, journal, config)
+        self.unfinished = service.unfinished(client, self.pool, self.namespace)
 
 
 class _Registry:

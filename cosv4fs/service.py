@@ -14,6 +14,7 @@ from cosv4fs import protocols
 from cosv4fs.api import Client, CofferClient, CosV3Client, CosV4Client
 from cosv4fs.cache import PathCache
 from cosv4fs.capabilities import Capabilities
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace
 from cosv4fs.protocols import ProtocolSpec
@@ -21,7 +22,6 @@ from cosv4fs.transfer.ordered import OrderedUploader
 from cosv4fs.transfer.parts import PartUploader
 from cosv4fs.transfer.slices import SliceUploader
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
 
 C = TypeVar("C", bound=Client)
@@ -51,9 +51,9 @@ class Service(Generic[C, N]):
     protocol: ProtocolSpec
     capabilities: Capabilities
     client: Callable[[Config], C]
-    namespace: Callable[[C, Workers, PathCache], N]
+    namespace: Callable[[C, Pool, PathCache], N]
     uploader: Callable[[C], Uploader]
-    unfinished: Callable[[C, Workers, N], UnfinishedUploads]
+    unfinished: Callable[[C, Pool, N], UnfinishedUploads]
 
 
 _BUCKETS = Capabilities(
@@ -100,6 +100,6 @@ CDCS = Service(
     client=CofferClient,
     namespace=CofferNamespace,
     uploader=PartUploader,
-    unfinished=lambda client, workers, _: CofferUploads(client, workers),
+    unfinished=lambda client, pool, _: CofferUploads(client, pool),
 )
 """Coffers of the Data Coffer Service (cdcs.md#service)."""

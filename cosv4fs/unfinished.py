@@ -11,11 +11,11 @@ from contextlib import suppress
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
+from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.info import UploadInfo
 from cosv4fs.namespace import BucketNamespace, missing
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
-from cosv4fs.transfer.workers import Workers
 
 
 class UnfinishedUploads(ABC):
@@ -51,12 +51,12 @@ class BucketUploads(UnfinishedUploads):
 
     Parameters
     ----------
-    client, workers, namespace : CosClient, Workers, BucketNamespace
+    client, pool, namespace : CosClient, Pool, BucketNamespace
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CosClient, workers: Workers, namespace: BucketNamespace) -> None:
-        self._client, self._workers, self._namespace = client, workers, namespace
+    def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace) -> None:
+        self._client, self._pool, self._namespace = client, pool, namespace
 
     def find(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one file, or under a directory."""
@@ -79,7 +79,7 @@ class BucketUploads(UnfinishedUploads):
         found = self.find(path)
         limit = self._client.server_time(paths.split(path)[0]) - older_than
         old = [upload for upload in found if upload["mtime"] <= limit]
-        self._workers.each(self._remove, old)
+        self._pool.map(self._remove, old)
         return old
 
     def _remove(self, upload: UploadInfo) -> None:
@@ -94,7 +94,7 @@ class BucketUploads(UnfinishedUploads):
         out: list[UploadInfo] = []
         level = [path]
         while level:
-            answers = self._workers.each(self._in_directory, level)
+            answers = self._pool.map(self._in_directory, level)
             out += [upload for uploads, _ in answers for upload in uploads]
             level = [folder for _, folders in answers for folder in folders]
         return out
@@ -143,17 +143,17 @@ class CofferUploads(UnfinishedUploads):
 
     Parameters
     ----------
-    client, workers : CofferClient, Workers
+    client, pool : CofferClient, Pool
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CofferClient, workers: Workers) -> None:
-        self._client, self._workers = client, workers
+    def __init__(self, client: CofferClient, pool: Pool) -> None:
+        self._client, self._pool = client, pool
 
     def find(self, path: str) -> list[UploadInfo]:
         """Return the incomplete uploads of one object, or under a directory."""
         coffer = paths.split(path)[0]
-        found = self._workers.each(lambda upload: self._described(coffer, upload), self._pending(path))
+        found = self._pool.map(lambda upload: self._described(coffer, upload), self._pending(path))
         return [upload for upload in found if upload is not None]
 
     def abort(self, path: str) -> None:
@@ -162,7 +162,7 @@ class CofferUploads(UnfinishedUploads):
         found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
         if not found:
             raise missing(path)
-        self._workers.each(lambda upload: self._abort(coffer, upload), found)
+        self._pool.map(lambda upload: self._abort(coffer, upload), found)
 
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
         """Abort stale uploads under a directory, and return them; uploads of unknown age count as new."""
@@ -172,7 +172,7 @@ class CofferUploads(UnfinishedUploads):
         aged = (upload for upload in self.find(path) if upload["mtime"] or older_than <= 0)
         old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
         pending = [upload for upload in self._pending(path) if upload.upload_id in old]
-        self._workers.each(lambda upload: self._abort(coffer, upload), pending)
+        self._pool.map(lambda upload: self._abort(coffer, upload), pending)
         return [old[upload.upload_id] for upload in pending]
 
     def _described(self, coffer: str, upload: PendingUpload) -> UploadInfo | None:

@@ -11,11 +11,15 @@ import pytest
 
 from cosv4fs.api import CosV4Client
 from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect, Emulator, faults
 from cosv4fs.options import OPTIONS, options_of
 from cosv4fs.protocols import CDCS, V3, V4
-from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.buffers import Buffers
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.journal import NO_ENTRY
+from cosv4fs.transfer.upload import send_source
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -33,6 +37,18 @@ def elsewhere(options):
     So it is what another process would be: the service's address is spelled in another way.
     """
     return {**options, "endpoint": options["endpoint"].replace("http://", "HTTP://")}
+
+
+def context_without_client(count):
+    """Return the context of transfers whose requests are made in another way, `count` at once."""
+    return TransferContext(None, Pool(count, "test"), Buffers(count))
+
+
+def upload_source(uploader, context, target, source, piece_size, progress=None, entry=NO_ENTRY):
+    """Upload a source in slices or parts, however small it is; return the upload."""
+    upload = uploader.resend(target, source, context, piece_size, entry)
+    send_source(context, upload, source, progress)
+    return upload
 
 
 class Clock:
@@ -68,7 +84,7 @@ class Service:
         self.config = resolve(given, protocol=kind.protocol)
         self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
         self.client = kind(self.config, self.policy, clock)
-        self.workers = Workers(self.config.max_concurrency, self.config.max_requests)
+        self.context = TransferContext.of(self.client)
 
     def close(self):
         self.client.close()

@@ -11,9 +11,9 @@ from typing import Literal
 
 from cosv4fs.api import Version
 from cosv4fs.cache import PathCache
+from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.info import Info, directory_info
-from cosv4fs.transfer.workers import Workers
 
 
 class Namespace(ABC):
@@ -21,14 +21,14 @@ class Namespace(ABC):
 
     Parameters
     ----------
-    workers, cache : Workers, PathCache
+    pool, cache : Pool, PathCache
         Shared by all instances with one configuration.
     anon : bool
         Whether requests are not signed: the service then only answers requests for files.
     """
 
-    def __init__(self, workers: Workers, cache: PathCache, *, anon: bool = False) -> None:
-        self._workers, self.cache, self._anon = workers, cache, anon
+    def __init__(self, pool: Pool, cache: PathCache, *, anon: bool = False) -> None:
+        self._pool, self.cache, self._anon = pool, cache, anon
 
     @abstractmethod
     def info(self, path: str, trust_absence: bool = False) -> Info:

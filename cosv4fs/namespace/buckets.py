@@ -17,10 +17,10 @@ from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
+from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
 from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, missing
-from cosv4fs.transfer.workers import Workers
 
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
@@ -37,12 +37,12 @@ class BucketNamespace(Namespace):
 
     Parameters
     ----------
-    client, workers, cache : CosClient, Workers, PathCache
+    client, pool, cache : CosClient, Pool, PathCache
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CosClient, workers: Workers, cache: PathCache) -> None:
-        super().__init__(workers, cache, anon=client.config.anon)
+    def __init__(self, client: CosClient, pool: Pool, cache: PathCache) -> None:
+        super().__init__(pool, cache, anon=client.config.anon)
         self._client = client
 
     def check_new(self, path: str) -> None:
@@ -188,7 +188,7 @@ class BucketNamespace(Namespace):
             folders = [info["name"] for info in infos if info["type"] == "directory"]
             if maxdepth is not None and depth >= maxdepth:
                 break
-            level = self._workers.each(self._entries_if_there, folders)
+            level = self._pool.map(self._entries_if_there, folders)
             depth += 1
         return out
 
@@ -221,7 +221,7 @@ class BucketNamespace(Namespace):
             found = self._entries_if_there(folder, prefix)
             return [info for info in found if wanted.match(_name(info))]
 
-        return _flat(self._workers.each(matching, folders))
+        return _flat(self._pool.map(matching, folders))
 
     def _entries_if_there(self, path: str, prefix: str = "") -> list[Info]:
         try:

@@ -24,12 +24,12 @@ from cosv4fs import paths
 from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, missing
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import exists_error
 
 _LATE = 3600.0
@@ -149,12 +149,12 @@ class CofferNamespace(Namespace):
 
     Parameters
     ----------
-    client, workers, cache : CofferClient, Workers, PathCache
+    client, pool, cache : CofferClient, Pool, PathCache
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CofferClient, workers: Workers, cache: PathCache) -> None:
-        super().__init__(workers, cache)
+    def __init__(self, client: CofferClient, pool: Pool, cache: PathCache) -> None:
+        super().__init__(pool, cache)
         self._client, self._written = client, _written().of(client.config)
 
     def check_new(self, path: str) -> None:
@@ -276,7 +276,7 @@ class CofferNamespace(Namespace):
         if maxdepth == 1:
             return infos
         depth = None if maxdepth is None else maxdepth - 1
-        found = self._workers.each(lambda coffer: self._descendants(coffer, depth, ""), list(infos))
+        found = self._pool.map(lambda coffer: self._descendants(coffer, depth, ""), list(infos))
         return infos | {name: info for inside in found for name, info in inside.items()}
 
     def _matches(self, pattern: str) -> dict[str, Info]:
@@ -294,7 +294,7 @@ class CofferNamespace(Namespace):
                 return infos
             coffers = list(infos)
         literal = paths.literal_start(rest)
-        found = self._workers.each(lambda coffer: self._with_prefix(coffer, literal), coffers)
+        found = self._pool.map(lambda coffer: self._with_prefix(coffer, literal), coffers)
         return {name: info for infos in found for name, info in infos.items() if wanted.match(name)}
 
     def _with_prefix(self, coffer: str, literal: str) -> dict[str, Info]:
@@ -350,7 +350,7 @@ class CofferNamespace(Namespace):
             return []
         known = {found.key for found in listed}
         late = [key for key in ours if key not in known]
-        found = self._workers.each(lambda key: self._status(coffer, key), late)
+        found = self._pool.map(lambda key: self._status(coffer, key), late)
         return [status for status in found if status is not None]
 
     def _status(self, coffer: str, key: str) -> StoredObject | None:

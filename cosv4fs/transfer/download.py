@@ -13,23 +13,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import Client, Fetched, Version
+from cosv4fs.api import Fetched, Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
+from cosv4fs.transfer.buffers import Buffers, zeroed
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.integrity import check_content
-from cosv4fs.transfer.memory import announced
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.status import MOMENT, is_settled
-from cosv4fs.transfer.workers import Workers
-
-__all__ = ["Download"]
 
 Progress = Callable[[int], None]
 Place = Callable[[Slice], AbstractContextManager[memoryview]]
@@ -47,43 +46,57 @@ class _Sink(Protocol):
         """Take the next bytes."""
 
 
+@dataclass(frozen=True)
+class RemoteObject:
+    """An object to read, and what is known of it.
+
+    Parameters
+    ----------
+    bucket, key : str
+        Where it is.
+    version : Version, optional
+        The version that has to be read; it saves the client of a coffer a request.
+    sha : str, optional
+        The object's SHA-1 in hex: a whole download is compared with it.
+    """
+
+    bucket: str
+    key: str
+    version: Version | None = None
+    sha: str | None = None
+
+    @property
+    def path(self) -> str:
+        """``bucket/dir/name``, for messages."""
+        return paths.join(self.bucket, self.key)
+
+
 class Download:
     """Reads one object, or a part of it.
 
     Parameters
     ----------
-    client, workers : CosClient or CofferClient, Workers
-        Send the requests.
-    bucket, key : str
+    context : TransferContext
+        The client, threads and memory; the option ``range_size`` is the number of bytes of the first request, and the
+        most for each further one.
+    source : RemoteObject
         The object.
-    range_size : int
-        Bytes of the first request, and at most of each further one.
-    sha : str, optional
-        The object's SHA-1 in hex, when it is known: the whole object is compared with it.
     set_size, progress : callable, optional
         Called once with the number of bytes that will come; and with the bytes of each range that has come, never
         from two threads at once.
-    expected : Version, optional
-        The version that has to be read, where it is known; it saves the client of a coffer a request.
     """
 
     def __init__(
         self,
-        client: Client,
-        workers: Workers,
-        bucket: str,
-        key: str,
-        range_size: int,
+        context: TransferContext,
+        source: RemoteObject,
         set_size: Progress | None = None,
         progress: Progress | None = None,
-        sha: str | None = None,
-        expected: Version | None = None,
     ) -> None:
-        self._client, self._workers = client, workers
-        self._bucket, self._key = bucket, key
-        self._range_size = range_size
-        self._set_size, self._progress, self._sha = set_size, progress, sha
-        self._expected = expected
+        self._context, self._source = context, source
+        self._client, self._buffers = context.client, context.buffers
+        self._range_size = context.config.range_size
+        self._set_size, self._progress = set_size, progress
         self._lock = threading.Lock()
 
     def to_bytes(self, start: int | None = None, stop: int | None = None) -> bytes:
@@ -104,7 +117,7 @@ class Download:
             nonlocal memory
             # the memory for everything that is wanted; the first range is its beginning
             end = version.size if stop is None else min(stop, version.size)
-            memory = announced(length if begin < 0 else max(length, end - begin), self._path)
+            memory = zeroed(length if begin < 0 else max(length, end - begin), self._source.path)
             views.append(memory.getbuffer())
             self._announce_size(len(views[0]))
             return views[0][:length]
@@ -115,7 +128,7 @@ class Download:
                 yield part
 
         self._fetch_all(start, stop, allocate, place)
-        if begin == 0 and stop is None and self._sha is not None:
+        if begin == 0 and stop is None and self._source.sha is not None:
             self._compare(hashlib.sha1(views[0], usedforsecurity=False))
         views[0].release()
         # without exported views the buffer's bytes are shared, not copied
@@ -137,12 +150,12 @@ class Download:
         digest = hashlib.sha1(usedforsecurity=False)
 
         def take(data: memoryview) -> None:
-            if self._sha is not None:
+            if self._source.sha is not None:
                 digest.update(data)
-            _write_all(sink, data, self._path)
+            _write_all(sink, data, self._source.path)
             self._announce(len(data))
 
-        with self._workers.buffer(self._range_size) as buffer:
+        with self._buffers.lend(self._range_size) as buffer:
             first = self._fetch_first(None, None, lambda length, _: buffer[:length])
             self._announce_size(first.version.size)
             with self._unchanged(first) as begin:
@@ -159,7 +172,7 @@ class Download:
 
         @contextmanager
         def place(piece: Slice) -> Iterator[memoryview]:
-            with self._workers.buffer(piece.length) as part:
+            with self._buffers.lend(piece.length) as part:
                 yield part
                 write_at(part, piece.offset)
 
@@ -172,7 +185,7 @@ class Download:
                 return lent.take(length)
 
             self._fetch_all(None, None, allocate, place, lambda first: write_at(lent.view[: first.length], 0))
-        if self._sha is not None:
+        if self._source.sha is not None:
             file.seek(0)
             # read again, from the system's memory: the ranges came in any order
             self._compare(_hashed(file))
@@ -180,7 +193,7 @@ class Download:
     @contextmanager
     def _lent(self) -> Iterator[_Lent]:
         """Lend memory of a size that only the reply tells."""
-        lent = _Lent(self._workers)
+        lent = _Lent(self._buffers)
         try:
             yield lent
         finally:
@@ -192,7 +205,7 @@ class Download:
         begin = start or 0
         if begin >= 0:
             stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
-        return self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._expected)
+        return self._client.fetch(self._source.bucket, self._source.key, allocate, begin, stop, self._source.version)
 
     def _fetch_all(
         self,
@@ -212,12 +225,12 @@ class Download:
             Called when the first range is complete.
         """
         begin = start or 0
-        group = TaskGroup(self._workers.transfers)
+        group = TaskGroup(self._context.pool)
         rest: deque[Slice] = deque()
 
         def plan(offset: int, version: Version) -> list[Slice]:
             end = version.size if stop is None else min(stop, version.size)
-            width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._workers.concurrency)))
+            width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._context.pool.most)))
             return ranges(offset, end, width) if begin >= 0 else []
 
         def first_memory(length: int, version: Version) -> memoryview:
@@ -225,7 +238,7 @@ class Download:
             if version.is_certain:
                 rest.extend(plan(begin + length, version))
                 # not more than fit at once: those that fail at once would make room for all the others
-                for piece in list(islice(rest, self._workers.concurrency)):
+                for piece in list(islice(rest, self._context.pool.most)):
                     if not group.try_start(partial(self._fetch_placed, piece, version, place)):
                         break
                     rest.popleft()
@@ -251,16 +264,18 @@ class Download:
         self._announce(piece.length)
 
     def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
-        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, piece.offset, piece.stop, version)
+        fetched = self._client.fetch(
+            self._source.bucket, self._source.key, lambda *_: view, piece.offset, piece.stop, version
+        )
         if fetched.length != piece.length:
-            raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._path)
+            raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._source.path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: which version of the object it has cannot be told"
-            raise make_error(errno.ESTALE, f"{text}; read it again", self._path)
+            raise make_error(errno.ESTALE, f"{text}; read it again", self._source.path)
 
     def _compare(self, digest: hashlib._Hash) -> None:
-        if self._sha is not None:
-            check_content(self._client, self._bucket, self._key, self._sha, digest.hexdigest())
+        if self._source.sha is not None:
+            check_content(self._client, self._source.bucket, self._source.key, self._source.sha, digest.hexdigest())
 
     @contextmanager
     def _unchanged(self, first: Fetched) -> Iterator[int]:
@@ -273,14 +288,14 @@ class Download:
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
             return
-        before = self._client.file_status(self._bucket, self._key)
+        before = self._client.file_status(self._source.bucket, self._source.key)
         if before.size != first.version.size:
-            raise changed_error(self._path)
+            raise changed_error(self._source.path)
         if not is_settled(before, first.date):
             cancellation.sleep(MOMENT)
         yield 0
-        if self._client.file_status(self._bucket, self._key) != before:
-            raise changed_error(self._path)
+        if self._client.file_status(self._source.bucket, self._source.key) != before:
+            raise changed_error(self._source.path)
 
     def _announce_size(self, size: int) -> None:
         if self._set_size is not None:
@@ -290,10 +305,6 @@ class Download:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
-
-    @property
-    def _path(self) -> str:
-        return paths.join(self._bucket, self._key)
 
 
 def _write_all(sink: _Sink, data: memoryview, path: str) -> None:
@@ -317,20 +328,20 @@ def _hashed(file: BinaryIO) -> hashlib._Hash:
 class _Lent:
     """Memory that is borrowed when the reply's head has told how much will come."""
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
         self._memory: bytearray | None = None
         self.view = memoryview(b"")
 
     def take(self, length: int) -> memoryview:
-        self._memory = self._workers.borrow(length)
+        self._memory = self._buffers.borrow(length)
         self.view = memoryview(self._memory)[:length]
         return self.view
 
     def give_back(self) -> None:
         self.view.release()
         if self._memory is not None:
-            self._workers.give_back(self._memory)
+            self._buffers.give_back(self._memory)
 
 
 def _positioned_writer(file: BinaryIO) -> Callable[[memoryview, int], None]:

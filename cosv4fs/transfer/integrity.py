@@ -1,9 +1,9 @@
-"""Whether the bytes that came are those that the service says it has: whole objects are compared with their SHA-1.
+"""Whether bytes are those of an object: downloads are compared with its SHA-1, sources byte by byte.
 
-Only listings and statuses tell it; replies to downloads carry nothing that the documentation promises
-(cos.md#download), and a part of an object has no checksum at all. Coffers tell none: the ETag of an object that came
-in parts looks like an MD5 and is none, and nothing tells how an object came (cdcs.md#response-headers,
-cdcs.md#complete).
+Only listings and statuses have the SHA-1; the documentation promises nothing of the replies to downloads
+(cos.md#download), and a part of an object has no checksum at all. Coffers have none: the ETag of an object that was
+uploaded in parts looks like an MD5 and is none, and nothing shows how an object was uploaded
+(cdcs.md#response-headers, cdcs.md#complete).
 """
 
 from __future__ import annotations
@@ -11,29 +11,37 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 from cosv4fs import paths
 from cosv4fs.api import Client
 from cosv4fs.api.download import changed_error
+from cosv4fs.concurrency import TaskGroup
 from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.options import MIB
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.sources import Source
 
-__all__ = ["SequentialCheck", "check_content"]
+_STEP = 4 * MIB
+"""Bytes that are read and compared at once."""
 
 
 def check_content(client: Client, bucket: str, key: str, known: str, found: str) -> None:
-    """Compare the SHA-1 of what was read with the one that a listing or a status had told.
+    """Compare the SHA-1 of a download with the one from a listing or a status.
 
-    A difference costs one request: what was told may be older than what was read.
+    A difference costs one request: the known SHA-1 may be older than the download.
 
     Parameters
     ----------
     known, found : str
-        SHA-1 in lower-case hex: as told, and of the bytes.
+        SHA-1 in lower-case hex: as listed, and of the bytes.
 
     Raises
     ------
     OSError
-        EIO when the bytes are not those of the object; ESTALE when it was replaced meanwhile by yet another content.
+        EIO when the bytes are not those of the object; ESTALE when it was replaced meanwhile.
     """
     if found == known:
         return
@@ -51,16 +59,16 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str)
 
 
 class SequentialCheck:
-    """Hashes an object that is read from its beginning to its end, in steps, and compares it there.
+    """Hashes an object that is read sequentially, and compares the SHA-1 at its end.
 
-    A reader that jumps over bytes is not checked until it starts at the object's beginning again.
+    A reader that skips bytes is not checked until it starts at the beginning again.
 
     Parameters
     ----------
     size : int
         Bytes of the whole object.
     compare : callable
-        Called with the SHA-1 of all bytes, in hex; raises when it is another.
+        Called with the SHA-1 of all bytes, in hex; raises if it is wrong.
     """
 
     def __init__(self, size: int, compare: Callable[[str], None]) -> None:
@@ -69,12 +77,12 @@ class SequentialCheck:
         self._hashed = 0
 
     def add(self, offset: int, data: bytes) -> None:
-        """Note bytes that were read at an offset.
+        """Add bytes that were read at an offset.
 
         Raises
         ------
         OSError
-            They were the last, and all of them together are not the object.
+            They were the last, and the SHA-1 of all bytes is wrong.
         """
         if offset == 0 and self._hashed != 0:
             self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
@@ -84,3 +92,29 @@ class SequentialCheck:
         self._hashed = offset + len(data)
         if self._hashed == self._size:
             self._compare(self._digest.hexdigest())
+
+
+def is_same(context: TransferContext, target: Target, source: Source) -> bool:
+    """Return whether an object exists and has the bytes of a source; one of another size is not read."""
+    client, buffers = context.client, context.buffers
+    try:
+        if client.file_status(target.bucket, target.key).size != source.size:
+            return False
+    except CosFileNotFoundError:
+        return False
+    differences: list[Slice] = []
+
+    def compare(piece: Slice) -> None:
+        if differences:
+            return
+        with buffers.lend(piece.length) as found:
+            client.fetch(target.bucket, target.key, lambda length, _: found[:length], piece.offset, piece.stop)
+            with source.slice(piece.offset, piece.length, buffers) as ours:
+                if found != ours:
+                    differences.append(piece)
+
+    with TaskGroup(context.pool) as group:
+        for piece in ranges(0, source.size, _STEP):
+            group.start(partial(compare, piece))
+        group.wait()
+    return not differences

@@ -9,6 +9,7 @@ from __future__ import annotations
 from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
 from cosv4fs.api.bodies import Content
 from cosv4fs.errors import CosError, session_error
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload, is_gone
@@ -17,7 +18,6 @@ from cosv4fs.transfer.publish import Target, blocked_parent
 from cosv4fs.transfer.single import PlacedSingle
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 
 
 class OrderedUploader(Uploader):
@@ -39,10 +39,12 @@ class OrderedUploader(Uploader):
     def stream(self, target: Target, size: int | None, piece_size: int) -> None:
         """Return None: v3 takes no slice without the SHA-1 of the whole content."""
 
-    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> OrderedUpload:
+    def resend(
+        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
+    ) -> OrderedUpload:
         """Return the upload of a source that can be read again."""
         upload = OrderedUpload(self._client, target, source.size, piece_size, source.sha1(), entry)
-        return upload.verify_against(source, workers)
+        return upload.verify_against(source, context)
 
 
 class OrderedUpload(SlicedUpload):

@@ -14,7 +14,8 @@ from cosv4fs.api import CofferClient
 from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs import Part
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
-from cosv4fs.transfer.compare import is_same
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.integrity import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import PlacedUpload, is_gone
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
@@ -22,7 +23,6 @@ from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import CofferSingle
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writeonce import creating
 
 
@@ -51,9 +51,11 @@ class PartUploader(Uploader):
         """Return an upload whose parts are sent while the caller is still writing."""
         return PartUpload(self._client, target, size, piece_size)
 
-    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> PartUpload:
+    def resend(
+        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
+    ) -> PartUpload:
         """Return the upload of a source that can be read again."""
-        return PartUpload(self._client, target, source.size, piece_size, entry).verify_against(source, workers)
+        return PartUpload(self._client, target, source.size, piece_size, entry).verify_against(source, context)
 
 
 class PartUpload(PlacedUpload):
@@ -239,9 +241,9 @@ class PartUpload(PlacedUpload):
 
     def _is_same(self) -> bool:
         """Return whether the object is there, and is what the source holds."""
-        if self._source is None or self._workers is None:
+        if self._source is None or self._context is None:
             return False
-        return is_same(self._client, self._workers, self._target, self._source)
+        return is_same(self._context, self._target, self._source)
 
     def _can_be_cut(self, size: int) -> bool:
         return size >= LEAST_PART and -(-(self._size or 0) // size) <= MOST_PARTS

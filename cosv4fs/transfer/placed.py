@@ -15,12 +15,12 @@ from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
 from cosv4fs.api.bodies import Content
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError, make_error, session_error
-from cosv4fs.transfer.compare import is_same
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.integrity import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.plan import Slice, SlicePlan
 from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,12 +44,22 @@ class PlacedUpload(ABC):
         self._target, self._entry = target, entry
         self._stored = False
         self._source: Source | None = None
-        self._workers: Workers | None = None
+        self._context: TransferContext | None = None
 
-    def verify_against(self, source: Source, workers: Workers) -> Self:
+    def verify_against(self, source: Source, context: TransferContext) -> Self:
         """Have `finish` make sure that the object is what a source holds that can be read again; return this upload."""
-        self._source, self._workers = source, workers
+        self._source, self._context = source, context
         return self
+
+    @property
+    def target(self) -> Target:
+        """Where the object goes."""
+        return self._target
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a later process can continue the upload."""
+        return self._entry.is_kept
 
     @property
     @abstractmethod
@@ -262,14 +272,14 @@ class SlicedUpload(PlacedUpload):
         OSError
             ESTALE, so that the upload starts again.
         """
-        source, workers = self._source, self._workers
-        if source is None or workers is None or self._sha is not None or self._is_published:
+        source, context = self._source, self._context
+        if source is None or context is None or self._sha is not None or self._is_published:
             return
         if not (self._continued or source.was_touched):
             return
         stored = self._common.stat(self._target.bucket, self._place).sha
         here = replace(self._target, key=self._place)
-        if stored == source.sha1() if stored else is_same(self._common, workers, here, source):
+        if stored == source.sha1() if stored else is_same(context, here, source):
             return
         discard_sibling(self._common, self._target.bucket, self._place)
         self._session, self._stored = None, False

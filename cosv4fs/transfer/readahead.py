@@ -15,8 +15,8 @@ from fsspec.caching import BaseCache
 
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.concurrency.background import run_in_background
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ReadAhead"]
 
@@ -46,17 +46,19 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         Fills memory with the bytes from an offset on; called from several threads.
     size : int
         Bytes of the object.
-    workers : Workers
-        Run the ranges and lend the memory.
+    context : TransferContext
+        Runs the ranges and lends the memory.
     """
 
     name = "parallel"
 
-    def __init__(self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, workers: Workers) -> None:
+    def __init__(
+        self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, context: TransferContext
+    ) -> None:
         super().__init__(blocksize, None, size)
         self._fill = fill
-        self._workers = workers
-        self._group = TaskGroup(workers.transfers)
+        self._pool, self._buffers = context.pool, context.buffers
+        self._group = TaskGroup(context.pool)
         self._segments: list[_Segment] = []
         self._next = 0
         self._window = 1
@@ -87,20 +89,20 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def _forget(self, start: int, sequential: bool) -> None:
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
-        allowed = self._workers.concurrency * self.blocksize // 2
+        allowed = self._pool.most * self.blocksize // 2
         kept: list[_Segment] = []
         for piece in reversed(self._segments):
             allowed -= piece.stop - piece.start
             if piece.stop > start if sequential else allowed >= 0:
                 kept.insert(0, piece)
             elif piece.done.is_done:
-                self._workers.give_back(piece.memory)
+                self._buffers.give_back(piece.memory)
         self._segments = kept
 
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
         position = start
-        begun: deque[_Segment] = deque(maxlen=self._workers.concurrency + 1)
+        begun: deque[_Segment] = deque(maxlen=self._pool.most + 1)
         while position < stop:
             found = self._at(position)
             if found is not None:
@@ -119,7 +121,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             position = end
 
     def _fetch_ahead(self, position: int) -> None:
-        self._window = min(self._workers.concurrency, self._window * 2)
+        self._window = min(self._pool.most, self._window * 2)
         end = max((piece.stop for piece in self._segments), default=position)
         ahead = sum(piece.stop > position for piece in self._segments)
         for piece in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):
@@ -128,13 +130,13 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def _start(self, piece: Slice, wait: bool) -> bool:
         """Start fetching a range; where no thread is free, do it at once, or not at all."""
-        memory = self._workers.borrow(piece.length)
+        memory = self._buffers.borrow(piece.length)
         # not a method of this object: nobody but the reader shall keep it alive
         fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
         task = self._group.try_start_apart(fill)
         if task is None:
             if not wait:
-                self._workers.give_back(memory)
+                self._buffers.give_back(memory)
                 return False
             # in the reader's own thread, which must never wait for a place
             task = Task(fill)

@@ -13,6 +13,7 @@ from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObj
 from cosv4fs.api.bodies import Content
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.options import MIB
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
 from cosv4fs.transfer.placed import SlicedUpload
@@ -23,7 +24,6 @@ from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.single import PlacedSingle
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 
 
 class SliceUploader(Uploader):
@@ -55,9 +55,11 @@ class SliceUploader(Uploader):
             return None
         return SliceUpload(self._client, target, DECLARED_SIZE, piece_size, probe=self._probe)
 
-    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> SliceUpload:
+    def resend(
+        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
+    ) -> SliceUpload:
         """Return the upload of a source that can be read again, with its SHA-1 where it is wanted."""
-        known = upload_parts(_blocks(source, workers)) if self._config.instant_upload else None
+        known = upload_parts(_blocks(source, context)) if self._config.instant_upload else None
         if known is not None:
             sha, parts = known
             # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
@@ -66,12 +68,12 @@ class SliceUploader(Uploader):
             # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had
             sha1 = source.sha1() if self._config.checksum or source.is_hashed else None
             upload = SliceUpload(self._client, target, source.size, piece_size, sha1, entry)
-        return upload.verify_against(source, workers)
+        return upload.verify_against(source, context)
 
 
-def _blocks(source: Source, workers: Workers) -> Iterator[memoryview]:
+def _blocks(source: Source, context: TransferContext) -> Iterator[memoryview]:
     for piece in ranges(0, source.size, MIB):
-        with source.slice(piece.offset, piece.length, workers) as view:
+        with source.slice(piece.offset, piece.length, context.buffers) as view:
             yield view
 
 

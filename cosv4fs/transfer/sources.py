@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from cosv4fs.errors import make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.workers import Workers
+from cosv4fs.transfer.buffers import Buffers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +36,7 @@ class Source(Protocol):
     def was_touched(self) -> bool:
         """Whether something was done to the source since it was opened: its content may be another one."""
 
-    def slice(self, offset: int, length: int, workers: Workers) -> AbstractContextManager[memoryview]:
+    def slice(self, offset: int, length: int, buffers: Buffers) -> AbstractContextManager[memoryview]:
         """Lend the bytes at `offset`, for as long as the context lasts."""
 
     def sha1(self) -> str:
@@ -69,7 +69,7 @@ class MemorySource:
         self.size = len(self._view)
 
     @contextmanager
-    def slice(self, offset: int, length: int, workers: Workers) -> Iterator[memoryview]:
+    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend a view of the bytes at `offset`."""
         yield self._view[offset : offset + length]
 
@@ -145,9 +145,9 @@ class FileSource:
         self.close()
 
     @contextmanager
-    def slice(self, offset: int, length: int, workers: Workers) -> Iterator[memoryview]:
+    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend a reused buffer with the bytes at `offset`."""
-        with workers.buffer(length) as view:
+        with buffers.lend(length) as view:
             if _read_at(self._file, self._lock, offset, view) < length:
                 raise make_error(errno.EIO, "the local file became shorter while it was being uploaded", self._path)
             yield view
@@ -199,13 +199,13 @@ class Spool:
         self.size += len(view)
 
     @contextmanager
-    def slice(self, offset: int, length: int, workers: Workers) -> Iterator[memoryview]:
+    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend the bytes at `offset`: a view of the memory, or a reused buffer read from the file."""
         if self._memory is not None:
             yield memoryview(self._memory)[offset : offset + length]
             return
         assert self._file is not None  # rolled over
-        with workers.buffer(length) as view:
+        with buffers.lend(length) as view:
             if _read_at(self._file, self._lock, offset, view) < length:
                 raise make_error(errno.EIO, "the temporary file became shorter than what was written", self._path)
             yield view

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from cosv4fs.api import Client, Version
-from cosv4fs.transfer.download import Download, Progress
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.download import Download, Progress, RemoteObject
 from cosv4fs.transfer.journal import NO_ENTRY, Entry
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.upload import upload_source
+from cosv4fs.transfer.upload import send_source
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writer import ObjectWriter
-
-__all__ = ["Transfers"]
 
 
 class Transfers:
@@ -20,22 +17,23 @@ class Transfers:
 
     Parameters
     ----------
-    client, workers : Client, Workers
-        Send the requests; the client's configuration has limits and sizes.
+    context : TransferContext
+        The client, threads and memory.
     uploader : Uploader
         Begins uploads, of the kinds that the client's service takes.
     """
 
-    def __init__(self, client: Client, workers: Workers, uploader: Uploader) -> None:
-        self._client, self._workers, self._uploader, self._config = client, workers, uploader, client.config
+    def __init__(self, context: TransferContext, uploader: Uploader) -> None:
+        self.context = context
+        self._uploader = uploader
 
     def upload(self, target: Target, source: Source, progress: Progress | None = None, entry: Entry = NO_ENTRY) -> None:
-        """Upload what can be read again: in one request when it is small, else in slices or parts.
+        """Upload a source: in one request when it is small, else in slices or parts.
 
         Parameters
         ----------
         progress : callable, optional
-            Called with a number of bytes whenever some have arrived; never from two threads at once.
+            Called with a number of bytes whenever some were sent; never from two threads at once.
         entry : Entry
             The journal's page, for a source that a later process can read again.
 
@@ -44,32 +42,25 @@ class Transfers:
         OSError
             The upload failed; nothing is published.
         """
-        config = self._config
-        if source.size > config.single_upload_limit:
-            upload_source(self._uploader, self._workers, target, source, config.slice_size, progress, entry)
+        context = self.context
+        if source.size > context.config.single_upload_limit:
+            upload = self._uploader.resend(target, source, context, context.config.slice_size, entry)
+            send_source(context, upload, source, progress)
             return
-        with source.slice(0, source.size, self._workers) as view:
+        with source.slice(0, source.size, context.buffers) as view:
             source.check()
             self._uploader.single(target).store(view)
         if progress is not None:
             progress(source.size)
 
     def download(
-        self,
-        bucket: str,
-        key: str,
-        *,
-        sha: str | None = None,
-        expected: Version | None = None,
-        set_size: Progress | None = None,
-        progress: Progress | None = None,
+        self, source: RemoteObject, set_size: Progress | None = None, progress: Progress | None = None
     ) -> Download:
         """Return the download of an object; see `Download` for the parameters."""
-        size = self._config.range_size
-        return Download(self._client, self._workers, bucket, key, size, set_size, progress, sha, expected)
+        return Download(self.context, source, set_size, progress)
 
     def writer(self, target: Target, size: int | None = None, block_size: int | None = None) -> ObjectWriter:
-        """Return what takes the bytes of an object that is written over time.
+        """Return the writer of an object that is written over time.
 
         Parameters
         ----------
@@ -78,5 +69,6 @@ class Transfers:
         block_size : int, optional
             Bytes per slice or part that the caller would like.
         """
-        piece_size = None if block_size is None else self._config.protocol.piece_size(block_size)
-        return ObjectWriter(self._uploader, self._workers, self._config, target, size, piece_size)
+        protocol = self.context.config.protocol
+        piece_size = None if block_size is None else protocol.piece_size(block_size)
+        return ObjectWriter(self.context, self._uploader, target, size, piece_size)

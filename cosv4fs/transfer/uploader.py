@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.journal import Entry
 from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.workers import Workers
 
 
 class Uploader(ABC):
@@ -43,7 +43,9 @@ class Uploader(ABC):
         """
 
     @abstractmethod
-    def resend(self, target: Target, source: Source, workers: Workers, piece_size: int, entry: Entry) -> PlacedUpload:
+    def resend(
+        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
+    ) -> PlacedUpload:
         """Return the upload of a source that can be read again.
 
         Parameters
@@ -52,8 +54,8 @@ class Uploader(ABC):
             Where the object goes.
         source : Source
             The content.
-        workers : Workers
-            Lend the buffers in which the source is read.
+        context : TransferContext
+            Reads and compares the source.
         piece_size : int
             Bytes per piece to ask for.
         entry : Entry

@@ -17,19 +17,18 @@ from functools import partial
 from typing import Protocol
 
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
-from cosv4fs.config import Config
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.filepart import FilePart
-from cosv4fs.transfer.gather import Gathered
+from cosv4fs.transfer.buffers import FilePart, MemoryPart
+from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.journal import NO_ENTRY
 from cosv4fs.transfer.placed import PlacedUpload
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.upload import upload_source
+from cosv4fs.transfer.upload import send_source
 from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.workers import Workers
 
 __all__ = ["ObjectWriter"]
 
@@ -63,30 +62,30 @@ class ObjectWriter:
 
     Parameters
     ----------
-    uploader, workers : Uploader, Workers
-        Send the requests.
-    config : Config
-        Limits and sizes.
+    context : TransferContext
+        The client, threads and memory.
+    uploader : Uploader
+        Begins the upload.
     target : Target
         The object.
     size : int, optional
         Bytes that will come, exactly. With it slices are sent while the caller is writing.
-    slice_size : int, optional
+    piece_size : int, optional
         Bytes per slice or part to ask for; from the configuration unless given.
     """
 
     def __init__(
         self,
+        context: TransferContext,
         uploader: Uploader,
-        workers: Workers,
-        config: Config,
         target: Target,
         size: int | None = None,
-        slice_size: int | None = None,
+        piece_size: int | None = None,
     ) -> None:
-        self._uploader, self._workers, self._config = uploader, workers, config
+        config = context.config
+        self._context, self._uploader = context, uploader
         self._target, self._size = target, size
-        self._slice_size = slice_size or config.slice_size
+        self._piece_size = piece_size or config.slice_size
         # only an object of unknown size may have to be streamed later
         self._may_outgrow = size is None
         self._room = max(config.spool_memory if uploader.needs_size else 0, config.single_upload_limit)
@@ -94,16 +93,14 @@ class ObjectWriter:
         self._failed = False
         is_large = size is not None and size > config.single_upload_limit
         stream = self._stream() if is_large else None
-        self._strategy: _Strategy = stream or _Collect(uploader, workers, config, target, self._slice_size)
+        self._strategy: _Strategy = stream or _Collect(context, uploader, target, self._piece_size)
 
     def _stream(self) -> _Stream | None:
-        upload = self._uploader.stream(self._target, self._size, self._slice_size)
+        upload = self._uploader.stream(self._target, self._size, self._piece_size)
         if upload is None:
             return None
         is_verified = self._size is None and self._uploader.needs_size
-        return _Stream(
-            upload, self._workers, self._config, self._target, self._size, self._slice_size, is_verified=is_verified
-        )
+        return _Stream(self._context, upload, self._piece_size, self._size, is_verified=is_verified)
 
     @property
     def written(self) -> int:
@@ -189,9 +186,10 @@ class ObjectWriter:
 class _Collect:
     """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
 
-    def __init__(self, uploader: Uploader, workers: Workers, config: Config, target: Target, slice_size: int) -> None:
-        self._uploader, self._workers, self._target = uploader, workers, target
-        self._limit, self._slice_size = config.single_upload_limit, slice_size
+    def __init__(self, context: TransferContext, uploader: Uploader, target: Target, piece_size: int) -> None:
+        self._context, self._uploader, self._target = context, uploader, target
+        config, self._piece_size = context.config, piece_size
+        self._limit = config.single_upload_limit
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
@@ -203,7 +201,7 @@ class _Collect:
     def hand_over(self, stream: _Stream) -> None:
         """Give what was kept so far to a stream."""
         try:
-            with self._spool.slice(0, self._spool.size, self._workers) as view:
+            with self._spool.slice(0, self._spool.size, self._context.buffers) as view:
                 stream.append(view)
         finally:
             self._spool.close()
@@ -213,11 +211,13 @@ class _Collect:
         try:
             if spool.size <= self._limit:
                 single = self._uploader.single(target)
-                with spool.slice(0, spool.size, self._workers) as view:
+                with spool.slice(0, spool.size, self._context.buffers) as view:
                     single.store(view)
                 self._made = single
             else:
-                self._made = upload_source(self._uploader, self._workers, target, spool, self._slice_size)
+                upload = self._uploader.resend(target, spool, self._context, self._piece_size, NO_ENTRY)
+                send_source(self._context, upload, spool)
+                self._made = upload
         finally:
             spool.close()
 
@@ -236,24 +236,22 @@ class _Stream:
 
     def __init__(
         self,
+        context: TransferContext,
         upload: PlacedUpload,
-        workers: Workers,
-        config: Config,
-        target: Target,
+        piece_size: int,
         size: int | None,
-        slice_size: int,
         *,
         is_verified: bool,
     ) -> None:
-        self._upload, self._workers, self._config, self._target = upload, workers, config, target
+        self._context, self._upload = context, upload
         self._is_unsized = size is None
         self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
         self._serial = False
-        self._piece_size = slice_size
-        self._in_memory = workers.concurrency * slice_size
-        self._gathered = self._empty(slice_size)
+        self._piece_size = piece_size
+        self._in_memory = context.pool.most * piece_size
+        self._part = self._new_part(piece_size)
         self._offset = 0
-        self._group = TaskGroup(workers.transfers)
+        self._group = TaskGroup(context.pool)
         self._in_flight: deque[Task[None]] = deque()
 
     def append(self, view: memoryview) -> None:
@@ -264,16 +262,16 @@ class _Stream:
 
     def _append(self, view: memoryview) -> None:
         while len(view):
-            view = view[self._gathered.take(view) :]
-            if self._gathered.is_full:
+            view = view[self._part.take(view) :]
+            if self._part.is_full:
                 self._flush()
 
     def finish(self) -> None:
         with self._undeclared():
-            if self._gathered.length:
+            if self._part.length:
                 self._flush(last=True)
             self._group.wait()
-            self._gathered.release()
+            self._part.release()
             sha = None if self._digest is None else self._digest.hexdigest()
             self._upload.finish(self._offset if self._is_unsized else None, sha)
 
@@ -293,14 +291,16 @@ class _Stream:
                 raise
             text = "the service takes no object whose size it is not told first: name the size, or leave streaming at"
             origin = Origin(error.code, error.request_id, error.status)
-            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", self._target.path, origin) from error
+            raise make_error(
+                errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", self._upload.target.path, origin
+            ) from error
 
     def publish(self) -> None:
         self._upload.publish()
 
     def abort(self) -> None:
         self._group.stop(cancel_running=True)
-        self._gathered.release()
+        self._part.release()
         self._upload.abort()
 
     def _flush(self, last: bool = False) -> None:
@@ -308,17 +308,17 @@ class _Stream:
         if not self._upload.is_open:
             self._open()
             # other pieces than asked for: there may be room for more now, or nothing left
-            if not self._gathered.length or not (self._gathered.is_full or last):
+            if not self._part.length or not (self._part.is_full or last):
                 return
-        gathered = self._gathered
-        piece = Slice(self._offset, gathered.length)
-        self._offset += gathered.length
+        part = self._part
+        piece = Slice(self._offset, part.length)
+        self._offset += part.length
         if last:
-            self._gathered = Gathered(self._piece_size, self._workers)
+            self._part = MemoryPart(self._piece_size, self._context.buffers)
         else:
-            self._gather()
+            self._begin_part()
         self._wait_for_room()
-        task = self._group.start(partial(self._send, piece, gathered))
+        task = self._group.start(partial(self._send, piece, part))
         self._in_flight.append(task)
         if self._serial:
             task.result()
@@ -327,26 +327,26 @@ class _Stream:
         """Begin the upload and cut what is held into pieces of the size that the server decided."""
         self._upload.open()
         self._serial = self._upload.is_serial
-        self._in_memory = self._workers.concurrency * max(self._piece_size, self._upload.piece_size(0))
+        self._in_memory = self._context.pool.most * max(self._piece_size, self._upload.piece_size(0))
         if self._upload.piece_size(0) != self._piece_size:
-            held = self._gathered
-            self._gather()
+            held = self._part
+            self._begin_part()
             for part in list(held.pieces):
                 self._append(part)
             held.release()
 
-    def _gather(self) -> None:
+    def _begin_part(self) -> None:
         """Begin a new piece: in memory, or in a temporary file when it will be large."""
         size = self._piece_size = self._upload.piece_size(self._offset)
-        self._gathered = self._empty(size)
+        self._part = self._new_part(size)
 
-    def _empty(self, size: int) -> Gathered | FilePart:
+    def _new_part(self, size: int) -> MemoryPart | FilePart:
         if self._is_in_memory(size):
-            return Gathered(size, self._workers)
-        return FilePart(size, self._config.spool_dir, self._target.path)
+            return MemoryPart(size, self._context.buffers)
+        return FilePart(size, self._context.config.spool_dir, self._upload.target.path)
 
     def _is_in_memory(self, size: int) -> bool:
-        return size <= max(self._config.spool_memory, self._config.slice_size)
+        return size <= max(self._context.config.spool_memory, self._context.config.slice_size)
 
     def _wait_for_room(self) -> None:
         """Let no more large pieces be under way than memory, or the disk, may have to hold."""
@@ -355,8 +355,8 @@ class _Stream:
         while len(self._in_flight) >= most:
             self._in_flight.popleft().result()
 
-    def _send(self, piece: Slice, gathered: Gathered | FilePart) -> None:
+    def _send(self, piece: Slice, part: MemoryPart | FilePart) -> None:
         try:
-            self._upload.send(piece, gathered.pieces)
+            self._upload.send(piece, part.pieces)
         finally:
-            gathered.release()
+            part.release()

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,8 @@ from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.slices import SliceUpload, SliceUploader
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.upload import upload_source
 from tests.faults.stage import Stage
-from tests.support import BUCKET, KIB, MIB, Do, content
+from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 DATA = content(MIB + 5)
 HALF = 512 * KIB
@@ -21,7 +21,7 @@ HALF = 512 * KIB
 
 def upload(service, **target):
     target = Target(BUCKET, "/x", **target)
-    return upload_source(SliceUploader(service.client), service.workers, target, MemorySource(DATA), HALF)
+    return upload_source(SliceUploader(service.client), service.context, target, MemorySource(DATA), HALF)
 
 
 class TestReplies:
@@ -124,12 +124,13 @@ class TestRanges:
                 group.wait()
 
     def test_a_broken_range_never_becomes_zeros(self, service):
-        from cosv4fs.transfer.download import Download
+        from cosv4fs.transfer.download import Download, RemoteObject
 
         service.put("/x", DATA)
+        service.client.config = replace(service.client.config, range_size=64 * KIB)
         service.fault(faults.WrongHeader("Content-Range"), op="download", nth=2)
         with pytest.raises(OSError, match="Content-Range"):
-            Download(service.client, service.workers, BUCKET, "/x", 64 * KIB).to_bytes()
+            Download(service.context, RemoteObject(BUCKET, "/x")).to_bytes()
 
 
 class TestCoffers:

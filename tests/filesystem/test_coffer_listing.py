@@ -87,7 +87,7 @@ def test_one_listing_answers_for_all_below_it(filled, vault):
 def test_many_keys_are_three_pages(coffers, onlooker, vault, count):
     client = onlooker.client
     keys = [f"/many/{number % 7}/{number:05}" for number in range(count)]
-    onlooker.workers.each(lambda key: client.put_object(COFFER, key, memoryview(b"x")), keys)
+    onlooker.pool.map(lambda key: client.put_object(COFFER, key, memoryview(b"x")), keys)
     found, requests = requests_of(vault, lambda: coffers.find(COFFER))
     assert (len(found), requests) == (count, 3)
     assert vault.count() == {"GetCoffer": 3}

@@ -89,6 +89,6 @@ def test_threads_that_put_the_same_file_do_not_disturb_each_other(emulator, seco
         protocol, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, journal_dir=journal
     )
     for number in range(5):
-        fs.workers.each(lambda _, target=f"{PATH}{number}": fs.put_file(local, target), range(4))
+        fs.pool.map(lambda _, target=f"{PATH}{number}": fs.put_file(local, target), range(4))
         assert second.cat_file(f"{PATH}{number}") == local.read_bytes()
     assert list((tmp_path / "journal").glob("*")) == []

@@ -28,12 +28,11 @@ def test_a_runtime_ends_with_its_last_filesystem(options):
     fs = CosV4FileSystem(**options)
     fs.pipe({f"{BUCKET}/{number}": b"x" for number in range(20)})
     fs.pipe_file(f"{BUCKET}/large", bytes(5_000_000))
-    workers = fs.workers
-    threads = [*workers.transfers.threads, *workers.requests.threads]
+    threads = [*fs.pool.threads, *fs.runtime.transfers.context.pool.threads]
     assert {thread.name.rpartition("_")[0] for thread in threads} == {"cosv4fs-transfer", "cosv4fs-request"}
     gone = threading.Event()
     weakref.finalize(fs.runtime, gone.set)
-    del fs, workers
+    del fs
     gc.collect()
     # a thread lets go of its last task only after it has told of its end
     assert gone.wait(30)

@@ -25,7 +25,7 @@ def make_library(root: Path) -> None:
     with Emulator(root, buckets=(BUCKET, "other")) as emulator:
         fs = fsspec.filesystem("cosv4", **emulator.storage_options)
         fs.pipe({f"{BUCKET}/many/{number:04}": b"" for number in range(MANY - 20)})
-        fs.workers.each(fs.mkdir, [f"{BUCKET}/many/folder{number:02}" for number in range(20)])
+        fs.pool.map(fs.mkdir, [f"{BUCKET}/many/folder{number:02}" for number in range(20)])
         fs.pipe(NESTED)
         fs.mkdir(f"{BUCKET}/nest/empty")
         # unfinished uploads are no entries

@@ -2,21 +2,23 @@
 
 import errno
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.download import Download
+from cosv4fs.transfer.download import Download, RemoteObject
 from tests.support import BUCKET, KIB, MIB, Do, Service, content
 
 DATA = content(5 * MIB + 11)
 RANGE = 512 * KIB
 
 
-def download(service, range_size=RANGE, **more):
-    return Download(service.client, service.workers, BUCKET, "/x", range_size, **more)
+def download(service, range_size=RANGE, key="/x", sha=None, **more):
+    service.client.config = replace(service.client.config, range_size=range_size)
+    return Download(service.context, RemoteObject(BUCKET, key, sha=sha), **more)
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_any_range_equals_the_slice(shared, start, stop, range_size):
 
 def test_missing(service, way):
     with pytest.raises(FileNotFoundError) as caught:
-        way(Download(service.client, service.workers, BUCKET, "/no", RANGE))
+        way(download(service, key="/no"))
     assert caught.value.filename == f"{BUCKET}/no"
 
 

@@ -14,15 +14,14 @@ from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
-from cosv4fs.transfer.filepart import FilePart
+from cosv4fs.transfer.buffers import FilePart
+from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.parts import PartUpload, PartUploader
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, Slice, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.upload import upload_source
-from cosv4fs.transfer.workers import Workers
 from cosv4fs.transfer.writer import ObjectWriter
-from tests.support import MIB, Clock, content
+from tests.support import MIB, Clock, content, upload_source
 
 COFFER = "box-1250000000"
 TARGET = Target(COFFER, "/x", create=True)
@@ -78,10 +77,10 @@ class Vault:
         self.config = resolve(given, protocol=CDCS)
         self.clock = Clock()
         self.client = CofferClient(self.config, RetryPolicy(5, 120.0, clock=self.clock, sleep=self.clock.sleep))
-        self.workers = Workers(4, 4)
+        self.context = TransferContext.of(self.client)
 
     def writer(self, size=None):
-        return ObjectWriter(PartUploader(self.client), self.workers, self.config, TARGET, size)
+        return ObjectWriter(self.context, PartUploader(self.client), TARGET, size)
 
     def read(self):
         memory = bytearray()
@@ -159,7 +158,7 @@ def test_parts_are_larger_where_there_would_be_too_many(make_vault, monkeypatch,
     vault, data = make_vault(), content(20 * MIB + 5)
     vault.config = replace(vault.config, spool_memory=spool)
     if way == "source":
-        upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
+        upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
     else:
         made = vault.writer(len(data))
         write(made, data)
@@ -215,10 +214,10 @@ def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
 )
 def test_every_reading_takes_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
-    upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
+    upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
     assert vault.read() == data
     with pytest.raises(FileExistsError, match="write-once"):
-        upload_source(PartUploader(vault.client), vault.workers, TARGET, MemorySource(data), MIB)
+        upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
 
 
 def test_parts_that_are_missing_complete_nothing(make_vault):

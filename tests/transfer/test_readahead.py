@@ -11,22 +11,21 @@ from hypothesis import strategies as st
 from cosv4fs.concurrency import Task
 from cosv4fs.transfer import readahead
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.workers import Workers
-from tests.support import content
+from tests.support import content, context_without_client
 
 BLOCK = 100
 DATA = content(2345)
-WORKERS = Workers(4, 2)
+CONTEXT = context_without_client(4)
 
 
 class Remote:
     """Bytes that come from somewhere; remembers what was asked for."""
 
-    def __init__(self, data=DATA, workers=WORKERS, block=BLOCK):
+    def __init__(self, data=DATA, context=CONTEXT, block=BLOCK):
         self.data = data
         self.asked = []
         self.fails = lambda start: False
-        self.cache = ReadAhead(block, self.fill, len(data), workers)
+        self.cache = ReadAhead(block, self.fill, len(data), context)
 
     def fill(self, start, view):
         self.asked.append((start, start + len(view)))
@@ -63,7 +62,7 @@ def test_any_mixture_of_reading_on_and_jumping(steps):
         assert remote.cache._fetch(position, position + length) == DATA[position : position + length]
         position = min(position + length, len(DATA))
         # a window ahead, or half of it left by jumps, and what was asked for last
-        assert remote.held() <= WORKERS.concurrency * BLOCK * 2 + length + BLOCK
+        assert remote.held() <= CONTEXT.pool.most * BLOCK * 2 + length + BLOCK
 
 
 def test_in_order_every_byte_is_fetched_once():
@@ -99,7 +98,7 @@ def test_jumping_fetches_little_more_than_asked():
 
 
 def test_reading_on_overlaps_with_fetching():
-    workers = Workers(4, 2)
+    context = context_without_client(4)
     barrier = threading.Barrier(3, timeout=20)
 
     class Slow(Remote):
@@ -108,15 +107,15 @@ def test_reading_on_overlaps_with_fetching():
             if 200 <= start < 500:
                 barrier.wait()  # passes only when three ranges are under way at once
 
-    remote = Slow(workers=workers)
+    remote = Slow(context=context)
     assert b"".join(remote.cache._fetch(start, start + BLOCK) for start in range(0, 1000, BLOCK)) == DATA[:1000]
 
 
 def test_a_reader_never_waits_for_a_place():
-    workers = Workers(1, 1)
+    context = context_without_client(1)
     release = threading.Event()
-    held = workers.transfers.submit(Task(release.wait))
-    remote = Remote(workers=workers)
+    held = context.pool.submit(Task(release.wait))
+    remote = Remote(context=context)
     assert remote.cache._fetch(0, 500) == DATA[:500]
     release.set()
     held.result()
@@ -132,7 +131,7 @@ class TestFailures:
         assert remote.cache._fetch(0, 50) == DATA[:50]
 
     def test_several_at_once_are_forgotten_together(self):
-        remote, failing = Remote(workers=Workers(4, 2)), [0, 100, 200, 300, 400]
+        remote, failing = Remote(context=context_without_client(4)), [0, 100, 200, 300, 400]
 
         def others_are_done():
             return sum(piece.done.is_done for piece in remote.cache._segments if piece.start in failing[1:]) == 4
@@ -160,8 +159,8 @@ class TestFailures:
 
 
 def test_memory_that_was_given_back_is_not_read_any_more():
-    workers = Workers(2, 1)
-    first, second = Remote(workers=workers), Remote(DATA[::-1], workers=workers)
+    context = context_without_client(2)
+    first, second = Remote(context=context), Remote(DATA[::-1], context=context)
     for start in range(0, 2000, 35):
         assert first.cache._fetch(start, start + 35) == DATA[start : start + 35]
         assert second.cache._fetch(start, start + 35) == DATA[::-1][start : start + 35]
@@ -178,7 +177,7 @@ def test_an_interrupt_does_not_wait_for_its_turn(stop):
         over.wait(20)
         raise OSError(errno.EIO, "too late")
 
-    cache = ReadAhead(BLOCK, fill, len(DATA), Workers(1, 1))
+    cache = ReadAhead(BLOCK, fill, len(DATA), context_without_client(1))
     try:
         with pytest.raises(stop):
             cache._fetch(0, 3 * BLOCK)

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosv4fs.transfer.buffers import Buffers
 from cosv4fs.transfer.sources import FileSource, MemorySource, Spool
-from cosv4fs.transfer.workers import Workers
 from tests.support import KIB, MIB, content
 
-WORKERS = Workers(3, 2)
+BUFFERS = Buffers(3)
 DATA = content(100 * KIB)
 
 
 def read(source, offset, length):
-    with source.slice(offset, length, WORKERS) as view:
+    with source.slice(offset, length, BUFFERS) as view:
         return bytes(view)
 
 
@@ -79,7 +79,7 @@ def test_wide_memory():
 
 def test_memory_is_not_copied():
     data = bytearray(DATA)
-    with MemorySource(data).slice(0, 10, WORKERS) as view:
+    with MemorySource(data).slice(0, 10, BUFFERS) as view:
         data[0] ^= 0xFF
         assert view[0] == data[0]
 

@@ -11,8 +11,7 @@ from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import upload_single
 from cosv4fs.transfer.slices import SliceUpload, SliceUploader
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.upload import upload_source
-from tests.support import BUCKET, KIB, MIB, Do, content
+from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 HALF = MIB // 2
 DATA = content(2 * MIB + 7)
@@ -23,7 +22,7 @@ OLD = b"the old content"
 def send(service, data=DATA, key="/x", slice_size=HALF, progress=None, **target):
     return upload_source(
         SliceUploader(service.client),
-        service.workers,
+        service.context,
         Target(BUCKET, key, **target),
         MemorySource(data),
         slice_size,
@@ -232,13 +231,13 @@ class TestFailures:
     @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()], ids=["error", "interrupt"])
     def test_the_source_fails(self, service, error):
         class Broken(MemorySource):
-            def slice(self, offset, length, workers):
+            def slice(self, offset, length, buffers):
                 if offset >= HALF:
                     raise error
-                return super().slice(offset, length, workers)
+                return super().slice(offset, length, buffers)
 
         with pytest.raises(type(error)):
-            upload_source(SliceUploader(service.client), service.workers, Target(BUCKET, "/x"), Broken(DATA), HALF)
+            upload_source(SliceUploader(service.client), service.context, Target(BUCKET, "/x"), Broken(DATA), HALF)
         assert service.names() == []
 
     def test_the_first_error_is_told_when_cleaning_fails_too(self, service):
@@ -253,7 +252,7 @@ class TestFailures:
                 return hashlib.sha1(b"before").hexdigest()
 
         with pytest.raises(OSError, match="SHA-1"):
-            upload_source(SliceUploader(service.client), service.workers, Target(BUCKET, "/x"), Changing(DATA), HALF)
+            upload_source(SliceUploader(service.client), service.context, Target(BUCKET, "/x"), Changing(DATA), HALF)
         assert service.names() == []
 
     @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])

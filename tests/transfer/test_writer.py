@@ -24,7 +24,7 @@ def service(make_service):
 
 def writer(service, size=None, **target):
     target = Target(BUCKET, "/x", **target)
-    return ObjectWriter(SliceUploader(service.client), service.workers, service.config, target, size)
+    return ObjectWriter(service.context, SliceUploader(service.client), target, size)
 
 
 def write(made, data=DATA, step=300_000):
@@ -78,7 +78,7 @@ def test_a_bucket_that_insists_on_the_declared_size_is_asked_once(make_service):
     service = make_service(options={**SMALL, "streaming": "auto"})
     uploader = SliceUploader(service.client)
     for _ in range(2):
-        made = ObjectWriter(uploader, service.workers, service.config, Target(BUCKET, "/x"))
+        made = ObjectWriter(service.context, uploader, Target(BUCKET, "/x"))
         write(made)
         made.finish()
         assert service.read("/x") == DATA
