@@ -10,7 +10,6 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
-from cosv4fs.config import EnvironmentToken
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
@@ -278,7 +277,6 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
 
     protocol = "cosv4"
     service = V4
-    _environment = EnvironmentToken(V4.protocol)
 
     def __init__(
         self,
@@ -348,7 +346,6 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
 
     protocol = "cosv3"
     service = V3
-    _environment = EnvironmentToken(V3.protocol)
 
     def __init__(
         self,

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
-from cosv4fs.config import EnvironmentToken
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
@@ -45,7 +44,6 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
     protocol = "cdcs"
     service = CDCS
-    _environment = EnvironmentToken(CDCS.protocol)
     _no_append = WRITE_ONCE
 
     def __init__(

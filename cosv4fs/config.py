@@ -94,22 +94,10 @@ class Config:
         return f"{self.scheme}://{self.download_host(bucket)}", None
 
 
-class EnvironmentToken:
-    """The environment's part of the configuration, read at each access.
-
-    A class attribute that fsspec hashes into the identity of instances: another environment is another filesystem.
-
-    Parameters
-    ----------
-    protocol : ProtocolSpec
-        The protocol whose environment variables count.
-    """
-
-    def __init__(self, protocol: ProtocolSpec) -> None:
-        self._names = (*variables_of(protocol).values(), profile_variable(protocol), FILE_VARIABLE)
-
-    def __get__(self, instance: object, owner: type) -> tuple[str | None, ...]:
-        return tuple(os.environ.get(name) for name in self._names)
+def environment_of(protocol: ProtocolSpec) -> tuple[str | None, ...]:
+    """Return the values of all environment variables that can change the configuration of a protocol."""
+    names = (*variables_of(protocol).values(), profile_variable(protocol), FILE_VARIABLE)
+    return tuple(os.environ.get(name) for name in names)
 
 
 @clears_frames

@@ -23,7 +23,7 @@ from cosv4fs import bulk, paths
 from cosv4fs.api import Client
 from cosv4fs.capabilities import Capabilities
 from cosv4fs.concurrency import Pool
-from cosv4fs.config import EnvironmentToken, resolve
+from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
@@ -57,7 +57,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     storage_options: dict[str, Any]
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
-    _environment: EnvironmentToken
     _no_append: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.config import Config
+from cosv4fs.config import Config, environment_of
 from cosv4fs.options import OPTIONS
 from cosv4fs.redaction import clears_frames
 
@@ -33,6 +33,11 @@ class FilesystemType(type(AbstractFileSystem)):  # type: ignore[misc]
         """Return an instance, perhaps one that fsspec has cached."""
         made: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # fsspec is not typed
         return made
+
+    @property
+    def _environment(cls) -> tuple[str | None, ...]:
+        """The environment that options come from; fsspec hashes it into the identity of instances."""
+        return environment_of(cls.service.protocol)
 
     @property
     def __signature__(cls) -> inspect.Signature:

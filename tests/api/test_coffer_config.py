@@ -2,8 +2,9 @@
 
 import pytest
 
+from cosv4fs import CofferFileSystem
 from cosv4fs.api.credentials import KeyRing
-from cosv4fs.config import EnvironmentToken, resolve
+from cosv4fs.config import resolve
 from cosv4fs.errors import MissingCredentialsError
 from cosv4fs.options import MIB, profile_variable, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
@@ -49,12 +50,11 @@ def test_the_environment(monkeypatch):
 
 
 def test_the_environment_is_a_part_of_the_identity(monkeypatch):
-    class Coffers:
-        token = EnvironmentToken(CDCS)
-
-    before = Coffers.token
+    first = CofferFileSystem(**ACCOUNT)
+    monkeypatch.setenv("COSV4_REGION", "gz")
+    assert CofferFileSystem(**ACCOUNT) is first
     monkeypatch.setenv("CDCS_SECURITY_TOKEN", "x")
-    assert Coffers.token != before
+    assert CofferFileSystem(**ACCOUNT) is not first
 
 
 def test_a_profile(monkeypatch, tmp_path):
