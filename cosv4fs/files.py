@@ -1,4 +1,4 @@
-"""Whole files by path: reading them, writing them, and copying them from and to the local disk."""
+"""Read and write whole files, and copy them from and to the local disk."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.transfers import Transfers
 
-__all__ = ["Files"]
-
 T = TypeVar("T")
 
 
@@ -51,9 +49,9 @@ class Files:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def sha1(self, path: str) -> str | None:
-        """Return the SHA-1 that a download of a file has to be compared with (option ``verify_downloads``).
+        """Return the SHA-1 to verify a download with, by the option ``verify_downloads``.
 
-        None where it is not cached, unless the option is ``always``; and where the service tells none.
+        None if the service has none, or if it is not cached and the option is not ``always``.
         """
         mode = self._config.verify_downloads
         if mode == "never":
@@ -62,12 +60,12 @@ class Files:
         return None if info is None else info.get("sha")
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the bytes of a file, or of a part of it; see `cat_file` of the filesystem."""
+        """Return the bytes of a file or of a range; see `cat_file` of the filesystem."""
         begin = start or 0
         if end is not None and (end < 0 or begin < 0 or end <= begin):
-            # places counted from the end are those of what is there now, not of what is cached
+            # offsets from the end refer to the current size, not to a cached one
             size = self._size(path, refresh=end < 0 or begin < 0)
-            begin, end = (max(0, size + place) if place < 0 else place for place in (begin, end))
+            begin, end = (max(0, size + offset) if offset < 0 else offset for offset in (begin, end))
             if end <= begin:
                 return b""
             start = begin
@@ -93,7 +91,7 @@ class Files:
                 raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
             raise
         except CosError:
-            # what is cached of the file may be stale: drop it
+            # drop the possibly stale cache entry
             self._namespace.cache.invalidate(path)
             raise
 
@@ -106,7 +104,7 @@ class Files:
         max_gap: int | None,
         on_error: str,
     ) -> list[Any]:
-        """Return the bytes of several ranges, fetched at once by `read`; see `cat_ranges` of the filesystem."""
+        """Return the bytes of several ranges, fetched in parallel by `read`; see `cat_ranges` of the filesystem."""
         if not isinstance(names, list):
             raise TypeError("paths must be a list")
         if on_error not in ("raise", "return"):
@@ -121,14 +119,14 @@ class Files:
         return self._read_merged(read, wanted, max_gap, on_error)
 
     def each(self, function: Callable[[str], T], names: list[str], on_error: str) -> dict[str, T | Exception]:
-        """Apply a function to several paths at once; return the results by path, errors too unless they are raised."""
-        return dict(zip(names, self._pool.map(_kept(function, on_error), names), strict=True))
+        """Apply a function to several paths in parallel; return results, or exceptions, by path."""
+        return dict(zip(names, self._pool.map(_catching(function, on_error), names), strict=True))
 
     def _read_each(self, read: Callable[..., bytes], wanted: Sequence[Any], on_error: str) -> list[Any]:
-        return self._pool.map(_kept(lambda item: read(*item), on_error), wanted)
+        return self._pool.map(_catching(lambda item: read(*item), on_error), wanted)
 
     def _read_merged(self, read: Callable[..., bytes], wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
-        """Fetch ranges of one file that lie close to each other in one request, and cut what was wanted out of it."""
+        """Merge neighbouring ranges of a file into one request, and slice the results."""
         if any(start is None or end is None or start < 0 or end < 0 for _, start, end in wanted):
             raise ValueError("max_gap needs explicit starts and ends that are not negative")
         merged = list(zip(*merge_offset_ranges(*map(list, zip(*wanted, strict=True)), max_gap=max_gap), strict=True))
@@ -143,14 +141,14 @@ class Files:
         return [cut(*item) for item in wanted]
 
     def get(self, path: str, lpath: Any, outfile: Any, callback: Callback) -> None:
-        """Copy one file to the local disk, or into a file-like `lpath` or `outfile`."""
+        """Copy one file to the local disk, or to a file-like `lpath` or `outfile`."""
         sink = outfile if outfile is not None else lpath if isfilelike(lpath) else None
         if sink is not None:
             self._download(path, lambda download: download.to_sink(sink), callback)
             return
         target = Path(os.fspath(lpath))
         if target.exists() and not (target.is_file() or target.is_dir()):
-            # a pipe or a device: it is written to, not replaced
+            # pipes and devices are written to, not replaced
             with target.open("wb", buffering=0) as pipe:
                 self._download(path, lambda download: download.to_sink(pipe), callback)
             return
@@ -164,7 +162,7 @@ class Files:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def target(self, path: str, mode: str, content_type: str | None, deferred: bool = False) -> Target:
-        """Return where a file goes, and under which conditions.
+        """Check and return the target of an upload.
 
         Parameters
         ----------
@@ -174,7 +172,7 @@ class Files:
         Raises
         ------
         OSError, ValueError
-            No file can have this path or type.
+            The path or content type is invalid.
         """
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be overwrite or create, not {mode!r}")
@@ -185,14 +183,14 @@ class Files:
         return Target(bucket, key, mode == "create", guessed, content_type is not None, deferred)
 
     def write(self, path: str, value: bytes, mode: str, content_type: str | None) -> None:
-        """Write bytes to a file, whole or not at all; see `pipe_file` of the filesystem."""
+        """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
         target = self.target(path, mode, content_type)
         source = MemorySource(value)
         with self._changing(path), naming(target):
             self._transfers.upload(target, source)
 
     def put(self, lpath: Any, path: str, callback: Callback, mode: str, content_type: str | None, resume: bool) -> None:
-        """Copy one local file to the service, whole or not at all; see `put_file` of the filesystem."""
+        """Upload a local file atomically; see `put_file` of the filesystem."""
         target = self.target(path, mode, content_type)
         set_size, progress = bulk.step_counter(callback)
         with self._changing(path), naming(target), FileSource(lpath) as source:
@@ -201,13 +199,13 @@ class Files:
                 return
             if set_size is not None:
                 set_size(source.size)
-            # what goes up in one request is never continued
+            # an upload in one request cannot be resumed
             resumable = resume and source.size > self._config.single_upload_limit
             with self._journal.page(lpath, source.status, path) if resumable else nullcontext(NO_ENTRY) as entry:
                 self._transfers.upload(target, source, progress, entry)
 
     def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:
-        """Write what comes out of a pipe or a device until it ends."""
+        """Upload the output of a pipe or device."""
         self._namespace.check_free(path, create=target.create)
         writer = self._transfers.writer(target)
         try:
@@ -222,7 +220,7 @@ class Files:
 
     @contextmanager
     def _changing(self, path: str) -> Iterator[None]:
-        """Note that a path is being written: afterwards nothing that is cached of it holds."""
+        """Invalidate the cache after a path was written, or writing failed."""
         try:
             yield
         except BaseException:
@@ -231,7 +229,7 @@ class Files:
         self._namespace.note_change(path, written=True)
 
     def interrupted(self, path: str) -> list[InterruptedUpload]:
-        """Return the uploads of local files that can be continued; see `interrupted_uploads` of the filesystem."""
+        """Return the uploads of local files that can be resumed; see `interrupted_uploads` of the filesystem."""
         return [
             {"source": found.source, "name": found.remote, "size": found.size}
             for found in self._journal.interrupted()
@@ -239,8 +237,8 @@ class Files:
         ]
 
 
-def _kept(function: Callable[[Any], T], on_error: str) -> Callable[[Any], T | Exception]:
-    """Return the function with its errors raised, or returned as results."""
+def _catching(function: Callable[[Any], T], on_error: str) -> Callable[[Any], T | Exception]:
+    """Return a function that returns exceptions as results if `on_error` is ``return``."""
 
     def call(item: Any) -> T | Exception:
         try:

@@ -1,9 +1,8 @@
-"""What a process has once, and what a forked child therefore makes anew: locks, threads, queues, registries.
+"""State that a forked child must not inherit: locks, threads, queues, registries.
 
-A fork copies all memory, but only the thread that forks. A lock that another thread held is held for ever in the
-child, a queue has no thread behind it, and a connection is shared with the parent. So nothing of that kind stands
-bare in a module: it is kept `PerProcess`. Objects that a child may still use without a filesystem's help are
-`renewed_after_fork`.
+A fork copies all memory, but only the calling thread. In the child, a lock that another thread held is never released,
+a queue has no consumer, and connections are shared with the parent. Therefore module-level state of this kind is
+wrapped in `PerProcess`, and objects that a child may use directly are registered with `renewed_after_fork`.
 """
 
 from __future__ import annotations
@@ -13,23 +12,21 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["PerProcess", "renewed_after_fork"]
-
 T = TypeVar("T")
 
 
 class _Renewable(Protocol):
     def after_fork(self) -> None:
-        """Make anew what belongs to the parent."""
+        """Replace inherited state, in the child."""
 
 
 class PerProcess(Generic[T]):
-    """A value of a module that every process makes for itself; calling it returns that of this process.
+    """A module-level value that each process creates for itself; call the object to get it.
 
     Parameters
     ----------
     make : callable
-        Returns a fresh value.
+        Creates the value.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -42,7 +39,7 @@ class PerProcess(Generic[T]):
         return self._value
 
     def after_fork(self) -> None:
-        """Make the value anew, in a forked child."""
+        """Create a new value, in a forked child."""
         self._value = self._make()
 
 
@@ -51,7 +48,7 @@ _renewable: weakref.WeakSet[_Renewable] = weakref.WeakSet()
 
 
 def renewed_after_fork(thing: _Renewable) -> None:
-    """Have a forked child call ``thing.after_fork()``, as long as somebody uses the thing."""
+    """Call ``thing.after_fork()`` in forked children, as long as the object exists."""
     _renewable.add(thing)
 
 

@@ -1,8 +1,8 @@
-"""Local files that appear under their names when they are complete.
+"""Replace local files atomically.
 
-Until then they have hidden, random names beside their targets. Nobody can prepare such a name: it is created
-exclusively, so that a link in its place is an error, and no other user can read the file. A lock on the file, which
-ends with the process, distinguishes one that is being written from one that a killed process left.
+New content is written to a hidden part file beside the target and renamed when complete. Part files have random names,
+are created exclusively, so that nobody can place a link there, and are private to the user. A lock, which ends with the
+process, distinguishes part files in use from abandoned ones.
 """
 
 from __future__ import annotations
@@ -21,31 +21,29 @@ from typing import Any
 fcntl: Any
 try:
     import fcntl
-except ImportError:  # Windows: what killed processes leave stays there
+except ImportError:  # Windows: abandoned part files are not removed
     fcntl = None
 
-__all__ = ["is_part", "remove_abandoned", "replacing"]
+_MAX_PREFIX = 20
+"""Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
 
-_LONGEST_BEGINNING = 20
-"""Characters of the target's name in that of a part: some filesystems allow 143 bytes in all."""
-
-_PART = re.compile(rf"\..{{1,{_LONGEST_BEGINNING}}}\.[0-9a-f]{{16}}\.cosv4fs-part", re.DOTALL)
+_PART = re.compile(rf"\..{{1,{_MAX_PREFIX}}}\.[0-9a-f]{{16}}\.cosv4fs-part", re.DOTALL)
 
 
 def is_part(name: str) -> bool:
-    """Return whether a file name is that of an unfinished local file, which is nobody's source."""
+    """Return whether a file name is that of a part file, which is never copied as a source."""
     return _PART.fullmatch(name) is not None
 
 
 @contextmanager
 def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
-    """Write a file that replaces `target` when the block ends well, and is removed when it fails.
+    """Yield a file that replaces `target` when the block succeeds, and is removed when it fails.
 
     Parameters
     ----------
     target : path
-        A file, which need not exist. A symbolic link in its place is replaced itself. The new file keeps the
-        permissions of the old one.
+        The file to create or replace. The new file keeps the permissions of the old one. A symbolic link is replaced
+        itself, not the file it points to.
 
     Yields
     ------
@@ -59,7 +57,7 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
     """
     target = Path(target)
     part, file, mode = _create(target)
-    # closing the file tells of late errors of the disk, and this keeps the lock until the file has its name
+    # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
     held = os.dup(file.fileno()) if fcntl is not None else None
     try:
         with file:
@@ -77,7 +75,7 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
 
 
 def remove_abandoned(part: str | os.PathLike[str]) -> None:
-    """Remove an unfinished file that a killed process left; one that is being written stays."""
+    """Remove the part file of a killed process; one in use stays."""
     if fcntl is None:
         return
     part = Path(part)
@@ -92,7 +90,7 @@ def _create(target: Path) -> tuple[Path, io.FileIO, int]:
     kept = _mode_of(target)
     opener = partial(os.open, mode=0o666 if kept is None else 0o600)
     while True:
-        name = f".{target.name[:_LONGEST_BEGINNING]}.{secrets.token_hex(8)}.cosv4fs-part"
+        name = f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part"
         part = target.with_name(name)
         file = open(part, "x+b", buffering=0, opener=opener)  # noqa: SIM115 - Path.open has no opener
         usual = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -104,7 +102,7 @@ def _create(target: Path) -> tuple[Path, io.FileIO, int]:
 def _is_ours(file: io.FileIO, part: Path) -> bool:
     """Lock a new file and make it private; return False if it was removed as abandoned before that."""
     with suppress(OSError):
-        # some filesystems know neither permissions nor locks
+        # some filesystems support neither permissions nor locks
         os.fchmod(file.fileno(), 0o600)
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -123,10 +121,7 @@ def _without_links(path: str, flags: int) -> int:
 
 
 def _mode_of(target: Path) -> int | None:
-    """Return the permissions of the file that will be replaced; None when there is none.
-
-    What a symbolic link points to is not replaced; and new content is never run with its owner's rights.
-    """
+    """Return the permissions of the file to replace, without setuid bits; None if it is missing or a symbolic link."""
     try:
         status = target.lstat()
     except FileNotFoundError:

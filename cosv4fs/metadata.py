@@ -1,4 +1,4 @@
-"""What a bucket keeps beside contents, and the URLs by which others may read a file."""
+"""Metadata of files in buckets, and signed URLs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from cosv4fs.api import CosClient, PathStatus
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.namespace import missing
-
-__all__ = ["Metadata"]
 
 
 class Metadata:
@@ -47,7 +45,7 @@ class Metadata:
             self._cache.invalidate(path)
 
     def url(self, path: str, seconds: int) -> str:
-        """Return a URL that reads one file without credentials, for so many seconds."""
+        """Return a URL that downloads a file without credentials, valid for `seconds`."""
         return self._client.download_url(*paths.file_key(path), seconds)
 
     def _status(self, path: str) -> tuple[str, PathStatus]:

@@ -1,4 +1,4 @@
-"""Copying, moving and removing in buckets: files and whole trees, and the directories that this needs."""
+"""Copy, move and remove files and directories in buckets, and create directories."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ from cosv4fs.info import Info
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.transfer.directories import make_directory, with_parents
 
-__all__ = ["Rearranging"]
-
 _MOVE_FAILED = -199
 
 Through = Callable[[str, str], None]
-"""Copies a file through this machine."""
+"""A function that copies a file through this machine."""
 
 
 class Rearranging:
-    """Changes what is where in buckets. Paths have no protocol.
+    """Copies, moves and removes in buckets. Paths have no protocol.
 
     Parameters
     ----------
@@ -53,9 +51,9 @@ class Rearranging:
         bucket, key = paths.directory_key(path)
         paths.check_new(path)
         if key == "/" and exist_ok:
-            # fsspec asks for this before every write into a bucket's root; a missing bucket shows at the write
+            # fsspec does this before every write into a bucket's root; a missing bucket makes the write fail
             return
-        # what is cached may have gone meanwhile: good enough for a caller that is content with what is there
+        # with exist_ok, a possibly stale cache entry is good enough
         is_there = exist_ok and self._cache.is_directory(path)
         if not is_there and key == "/":
             is_there = self._bucket_exists(path)
@@ -78,13 +76,13 @@ class Rearranging:
             raise make_error(errno.ENOENT, "the parent directory does not exist", path) from None
 
     def _obstacle(self, path: str) -> CosError:
-        """Return the error that says what is in the way of a directory."""
+        """Return the error that names what prevents creating a directory."""
         if self._namespace.exists(path):
             return make_error(errno.EEXIST, "a file or directory of this name exists", path)
         if self._namespace.has_directory(paths.parent(path)):
-            text = "an incomplete upload holds this name: wait for it, or remove it with clean_uploads or abort_upload"
+            text = "an unfinished upload blocks this name: wait for it, or remove it with clean_uploads or abort_upload"
             return make_error(errno.EEXIST, text, path)
-        return make_error(errno.ENOTDIR, "a file stands where a directory is needed", paths.parent(path))
+        return make_error(errno.ENOTDIR, "the parent is a file, not a directory", paths.parent(path))
 
     def _refusal_to_make(self, bucket: str, key: str, path: str) -> CosFileExistsError | None:
         """Create a directory with its parents; return the refusal when something exists already."""
@@ -92,7 +90,7 @@ class Rearranging:
         try:
             refusal = make_directory(self._client, bucket, key)
         finally:
-            # also after a failure: it, or a parent, may have been made although the reply was lost
+            # also after a failure: directories may have been created although the reply was lost
             if refusal is None or isinstance(refusal, CosPossiblyCreatedError):
                 self._cache.invalidate(path)
         return refusal
@@ -109,11 +107,11 @@ class Rearranging:
             # some servers answer "removed" for a directory that is not empty (cos.md#rmdir-nonempty)
             entries = self._client.list_page(bucket, key, num=1).entries
             if any(entry.name for entry in entries):
-                raise make_error(errno.ENOTEMPTY, "the directory is not empty (incomplete uploads count)", path)
+                raise make_error(errno.ENOTEMPTY, "the directory is not empty; this includes unfinished uploads", path)
             self._client.delete(bucket, key)
         except CosFileNotFoundError as error:
             if self._namespace.is_file(path):
-                raise make_error(errno.ENOTDIR, "this is a file: rm removes it", path) from error
+                raise make_error(errno.ENOTDIR, "this is a file: remove it with rm", path) from error
             raise
         finally:
             self._cache.invalidate(path, gone=True)
@@ -126,7 +124,9 @@ class Rearranging:
         try:
             info = self._namespace.info(path)
             if info["type"] == "directory":
-                raise make_error(errno.EISDIR, "this is a directory: rmdir, or rm with recursive=True", path)
+                raise make_error(
+                    errno.EISDIR, "this is a directory: remove it with rmdir, or rm with recursive=True", path
+                )
             self._client.delete(bucket, key, seen=_seen_in(info))
         finally:
             self._cache.invalidate(path, gone=True)
@@ -138,20 +138,20 @@ class Rearranging:
             return
         for name in found:
             _removable(name)
-        # what lies inside another match goes with it
+        # a match inside another one is removed with that
         tops = [name for name in found if not any(name.startswith(other + "/") for other in found)]
         self._pool.map(lambda name: self._remove_tree(name, maxdepth), tops)
 
     def _remove_tree(self, path: str, maxdepth: int | None) -> None:
-        """Remove a file, or a directory with everything in it: N + 2 requests for N files in one directory.
+        """Remove a file or a directory tree: N + 2 requests for N files in one directory.
 
-        Files go first, several at once, then directories, the deepest first.
+        Files are removed first, in parallel, then directories from the deepest level up.
         """
         self._cache.invalidate(path)
         try:
             entries = self._namespace.everything(path)
         except CosFileNotFoundError:
-            # it is no directory
+            # not a directory
             self.remove_file(path)
             return
         levels = [[path], self._empty(path, entries)]
@@ -167,7 +167,7 @@ class Rearranging:
         self._cache.invalidate(path, gone=True)
 
     def _empty(self, path: str, entries: list[Entry] | None = None) -> list[str]:
-        """Delete the files of a directory, incomplete uploads included; return its directories."""
+        """Delete the files of a directory, including unfinished uploads; return its subdirectories."""
         bucket, key = paths.directory_key(path)
         try:
             entries = self._namespace.everything(path) if entries is None else entries
@@ -178,7 +178,7 @@ class Rearranging:
         return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
     def _remove_listed_as_empty(self, path: str) -> None:
-        """Remove what was listed without entries: some servers list what is no directory so."""
+        """Remove a path whose listing is empty: on some servers this may also be a file."""
         try:
             self._client.delete(*paths.directory_key(path))
         except CosFileNotFoundError:
@@ -195,7 +195,7 @@ class Rearranging:
         try:
             self._client.delete(bucket, key, seen=seen)
         except CosFileNotFoundError:
-            # another client was faster
+            # another client has removed it
             return
 
     # -- copying and moving ----------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class Rearranging:
             else:
                 self._copy(source, target, through)
         except (CosFileNotFoundError, CosIsADirectoryError):
-            # between buckets the source is opened, which tells a directory for what it is
+            # a copy between buckets opens the source, which fails for a directory
             if not self._namespace.has_directory(source):
                 raise
             self.make_directory(target, exist_ok=True)
@@ -237,15 +237,14 @@ class Rearranging:
             if bucket != target_bucket:
                 self._copy_and_remove(source, target, through)
                 return
-            # only what is cached: a status would cost a request, and matters only when a reply is lost
+            # from the cache only: a status would cost a request, and is needed only if a reply is lost
             seen = _seen_in(self._cache.info(source))
             move = lambda: self._client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
             with_parents(self._client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
             if self._namespace.has_directory(source):
-                raise make_error(
-                    errno.EISDIR, "this is a directory: mv moves it with recursive=True", source
-                ) from error
+                text = "this is a directory: move it with mv and recursive=True"
+                raise make_error(errno.EISDIR, text, source) from error
             raise
         except CosFileExistsError as error:
             self._refuse_taken(target, error)
@@ -272,40 +271,40 @@ class Rearranging:
                 self.remove_directory(source)
 
     def _copy_and_remove(self, source: str, target: str, through: Through) -> None:
-        """Copy a file and remove the source, unless that is no longer what was copied.
+        """Copy a file and remove the source.
 
         Raises
         ------
         OSError
-            ESTALE: it changed meanwhile, and stays.
+            ESTALE: the source changed while it was copied, and was not removed.
         """
         bucket, key = paths.file_key(source)
         self._cache.invalidate(source)
         before = self._state(bucket, key)
         self._copy(source, target, through)
         if self._state(bucket, key) != before:
-            text = f"it changed while it was moved: {target} has what it was before, and it stays: move it again"
+            text = f"the file changed while it was copied to {target} and was not removed: move it again"
             raise make_error(errno.ESTALE, text, source)
         self._client.delete(bucket, key, seen=before[0])
 
     def _state(self, bucket: str, key: str) -> tuple[PathStatus, Version | None]:
-        """Return all that tells one content of a file from another."""
+        """Return the status, and the version if the status has no SHA-1, to detect a change of the content."""
         status = self._client.stat(bucket, key)
         if status.sha is not None or not status.size:
             return status, None
-        # contents of one size and second differ in nothing but what a download tells
+        # a change within one second that keeps the size shows only in the headers of a download
         memory = memoryview(bytearray(1))
         return status, self._client.fetch(bucket, key, lambda length, _: memory[:length], 0, 1).version
 
     def _refresh(self, path: str) -> None:
-        """Make sure that a path still exists."""
+        """Check that a path still exists, without the cache."""
         self._cache.invalidate(path)
         self._namespace.info(path)
 
     def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
         """Raise for a target that cannot be replaced; the server's refusal names the source."""
         if self._namespace.has_directory(target):
-            text = "a directory has this name: a file cannot replace it"
+            text = "a directory with this name exists and cannot be replaced by a file"
             raise make_error(errno.EISDIR, text, target) from refusal
         refusal.filename = target
         raise refusal
@@ -314,7 +313,7 @@ class Rearranging:
 def _removable(path: str) -> tuple[str, str]:
     bucket, key = paths.directory_key(path)
     if not bucket:
-        raise NotImplementedError("the JSON API knows no buckets but by name: name one, as in bucket/dir")
+        raise NotImplementedError("the JSON API cannot list buckets: name one, as in bucket/dir")
     if key == "/":
         raise NotImplementedError(
             f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
@@ -323,7 +322,7 @@ def _removable(path: str) -> tuple[str, str]:
 
 
 def _seen_in(info: Info | None) -> PathStatus | None:
-    """Return what an info tells of a file, as evidence of what was there; None for a directory or nothing."""
+    """Return the status of a file from its info, which identifies the file; None for a directory."""
     if info is None or info["type"] == "directory":
         return None
     size, sha = int(info["size"]), info.get("sha")

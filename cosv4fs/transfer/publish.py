@@ -166,4 +166,6 @@ def refuse_taken(client: CosClient, target: Target, refusal: CosFileExistsError)
         client.stat(target.bucket, target.key + "/")
     except CosFileNotFoundError:
         return
-    raise make_error(errno.EISDIR, "a directory has this name: a file cannot replace it", target.path) from refusal
+    raise make_error(
+        errno.EISDIR, "a directory with this name exists and cannot be replaced by a file", target.path
+    ) from refusal

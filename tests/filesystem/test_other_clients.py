@@ -261,7 +261,7 @@ class TestCopyingToMove:
         target, change = case
         fs.pipe_file(PATH, b"version 1")
         change(lambda: second.pipe_file(PATH, data))
-        with pytest.raises(OSError, match="changed while it was moved") as caught:
+        with pytest.raises(OSError, match="changed while it was copied") as caught:
             fs.mv(PATH, target)
         assert (caught.value.errno, caught.value.filename) == (errno.ESTALE, PATH)
         assert second.cat_file(PATH) == data
@@ -287,7 +287,7 @@ class TestCopyingToMove:
         if changes:
             into_other = lambda call: call.path.bucket == "other"  # noqa: E731
             emulator.faults.add(op="upload_slice_init", action=change, times=1, match=into_other)
-            with pytest.raises(OSError, match="changed while it was moved"):
+            with pytest.raises(OSError, match="changed while it was copied"):
                 fs.mv(PATH, "other/x")
             assert second.cat_file(PATH) == new
         else:

@@ -479,7 +479,7 @@ def test_a_touched_path_that_an_upload_holds_is_no_existing_file(fs, second, wir
 def test_a_directory_whose_name_an_upload_holds_is_refused_for_that_reason(fs, second, wire):
     wire.leave(second, "/dir/object", 5 * MIB, MIB)
     for make in (fs.mkdir, partial(fs.makedirs, exist_ok=True)):
-        with pytest.raises(FileExistsError, match="incomplete upload holds this name") as caught:
+        with pytest.raises(FileExistsError, match="unfinished upload blocks this name") as caught:
             make(PATH)
         assert caught.value.filename == PATH
     fs.abort_upload(PATH)

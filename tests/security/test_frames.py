@@ -192,7 +192,7 @@ def test_an_instance_that_failed_to_be_made_can_be_shown():
 
     with pytest.raises(TypeError):
         Watched(**ACCOUNT, bad_option=1)
-    assert repr(made[0]) == "<Watched that could not be made>"
+    assert repr(made[0]) == "<Watched (not initialized)>"
 
 
 def test_other_secrets_make_another_instance():
