@@ -55,7 +55,7 @@ def test_names_that_look_like_patterns_are_tried_literally(fs):
 @pytest.mark.parametrize("path", ["a//b", "a/../b", "./a", "a/.."])
 def test_paths_that_no_object_can_have(fs, path):
     for action in (fs.info, fs.cat_file, fs.ls, lambda path: fs.pipe_file(path, b"")):
-        with pytest.raises(OSError, match="no empty part") as caught:
+        with pytest.raises(OSError, match="support empty components") as caught:
             action(f"{BUCKET}/{path}")
         assert caught.value.errno == 22
         assert caught.value.filename.startswith(BUCKET)
@@ -68,7 +68,7 @@ def test_characters_that_no_directory_may_have(fs):
         lambda: fs.pipe_file(f"{BUCKET}/a<b/c", b""),
         lambda: fs.open(f'{BUCKET}/a"b/c', "wb"),
     ):
-        with pytest.raises(OSError, match="allows none of") as caught:
+        with pytest.raises(OSError, match="may not contain") as caught:
             action()
         assert caught.value.errno == 22
     assert fs.ls(BUCKET) == []
@@ -127,7 +127,7 @@ def test_names_of_uploads_under_way_are_reserved(fs, second):
         lambda: fs.mv(PATH, hidden),
         lambda: fs.pipe_file(hidden + "/f", b""),
     ):
-        with pytest.raises(OSError, match="uploads under way"):
+        with pytest.raises(OSError, match="reserved for uploads"):
             action()
     assert second.find(BUCKET) == [PATH]
 
