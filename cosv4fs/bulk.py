@@ -293,9 +293,7 @@ _runner: ContextVar[_CallbackRunner | None] = ContextVar("_runner", default=None
 """The runner of the operation, in threads that process one of many files."""
 
 
-def each_pair(
-    pool: Pool, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]
-) -> None:
+def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:
     """Apply `action` to all pairs in parallel; `callback` counts files, its branches count bytes."""
     runner = _CallbackRunner()
     callback.set_size(len(pairs))
