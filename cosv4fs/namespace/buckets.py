@@ -169,7 +169,7 @@ class BucketNamespace(Namespace):
             yield
         except CosPermissionError as error:
             if self._anon:
-                text = "without keys (anon=True), directories cannot be read: name a file"
+                text = "without keys (anon=True), directories cannot be read: name a file in full"
                 origin = Origin(error.code, error.request_id, error.status)
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
             raise
