@@ -15,9 +15,8 @@ from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from cosv4fs import paths
-from cosv4fs.api import Client, FileStatus, Version
+from cosv4fs.api import Client, Version
 from cosv4fs.api.download import changed_error
-from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
@@ -26,7 +25,7 @@ from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.buffers import zeroed
 from cosv4fs.transfer.integrity import SequentialCheck, check_content
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.status import MOMENT, is_settled
+from cosv4fs.transfer.versions import VersionGuard
 
 
 class _Filesystem(Protocol):
@@ -68,13 +67,13 @@ class ObjectContent:
             size = int(self.status["size"])
             self._version = fs.runtime.namespace.version(path, self.status)
         self.size = size
-        self._first_status: dict[str, Any] | None = None
-        self._status_time = time.monotonic()
+        self._guard = VersionGuard(path, size, self.status)
         self.sha: str | None = fs.runtime.files.sha1(path)
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
+        self._guard.after_fork()
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -117,9 +116,9 @@ class ObjectContent:
 
     def _fetch_version(self, start: int, view: memoryview) -> None:
         """Fill `view` from the version of the object that was opened."""
-        client, has_waited = self._fs.runtime.client, False
+        client = self._fs.runtime.client
         while True:
-            began, is_first = time.monotonic(), self._version is None
+            started, is_first = time.monotonic(), self._version is None
             fetched = client.fetch(
                 self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), self._version
             )
@@ -128,12 +127,8 @@ class ObjectContent:
                 raise changed_error(self._path)
             if fetched.version.is_certain or (is_first and len(view) == self.size):
                 return
-            status = self._check_status()
-            if has_waited or is_settled(status, fetched.date) or began - self._status_time >= MOMENT:
+            if self._guard.accepts(client, fetched, started):
                 return
-            # times have whole seconds and hide a replacement within the same one: read again when it has passed
-            cancellation.sleep(MOMENT)
-            has_waited = True
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""
@@ -146,18 +141,6 @@ class ObjectContent:
             raise make_error(errno.EINVAL, text, self._path)
         if version.size != self.size or version.differs(self._version):
             raise changed_error(self._path)
-
-    def _check_status(self) -> FileStatus:
-        """Check that the status is still the one of the opened object; needed for replies without a strong ETag."""
-        now = self._fs.runtime.client.file_status(self._bucket, self._key)
-        found = {"mtime": now.modified, "sha": now.sha}
-        with self._lock:
-            if self.status is None and self._first_status is None:
-                self._first_status, self._status_time = found, time.monotonic()
-        known = self.status or self._first_status or {}
-        if now.size != self.size or any(known.get(name, value) != value for name, value in found.items()):
-            raise changed_error(self._path)
-        return now
 
 
 class CosReader(AbstractBufferedFile):  # type: ignore[misc]

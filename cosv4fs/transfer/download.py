@@ -20,15 +20,14 @@ from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
 from cosv4fs.api import Fetched, Version
-from cosv4fs.api.download import changed_error
-from cosv4fs.concurrency import TaskGroup, cancellation
+from cosv4fs.concurrency import TaskGroup
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.buffers import Buffers, zeroed
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.status import MOMENT, is_settled
+from cosv4fs.transfer.versions import VersionGuard
 
 Progress = Callable[[int], None]
 Place = Callable[[Slice], AbstractContextManager[memoryview]]
@@ -158,7 +157,7 @@ class Download:
         with self._buffers.lend(self._range_size) as buffer:
             first = self._fetch_first(None, None, lambda length, _: buffer[:length])
             self._announce_size(first.version.size)
-            with self._unchanged(first) as begin:
+            with self._one_version(first) as begin:
                 if begin:
                     take(buffer[:begin])
                 for piece in ranges(begin, first.version.size, self._range_size):
@@ -250,7 +249,7 @@ class Download:
             if not plan(first.start + first.length, first.version):
                 self._announce(first.length)
                 return
-            with self._unchanged(first) as kept:
+            with self._one_version(first) as kept:
                 self._announce(kept)
                 if not first.version.is_certain:
                     rest.extend(plan(first.start + kept, first.version))
@@ -278,24 +277,14 @@ class Download:
             check_content(self._client, self._source.bucket, self._source.key, self._source.sha, digest.hexdigest())
 
     @contextmanager
-    def _unchanged(self, first: Fetched) -> Iterator[int]:
-        """Guard a read of several ranges; yield how many bytes of the first range may be kept.
-
-        Where replies carry nothing that tells versions apart (cos.md#download-headers), the status before and after is
-        compared, and the first range, which came before that, is read again. An object that may be replaced within the
-        second of its time, and whose SHA-1 the service does not tell, is left alone until that second has passed.
-        """
+    def _one_version(self, first: Fetched) -> Iterator[int]:
+        """Guard a read of several ranges; yield the number of bytes of the first range that count."""
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
             return
-        before = self._client.file_status(self._source.bucket, self._source.key)
-        if before.size != first.version.size:
-            raise changed_error(self._source.path)
-        if not is_settled(before, first.date):
-            cancellation.sleep(MOMENT)
-        yield 0
-        if self._client.file_status(self._source.bucket, self._source.key) != before:
-            raise changed_error(self._source.path)
+        guard = VersionGuard(self._source.path, first.version.size)
+        yield first.length if guard.accepts(self._client, first) else 0
+        guard.check(self._client)
 
     def _announce_size(self, size: int) -> None:
         if self._set_size is not None:

@@ -37,7 +37,8 @@ def clock(monkeypatch):
     clock = FrozenClock()
     monkeypatch.setattr(cancellation, "sleep", clock.sleep)
     # the reader's clock is the service's: a busy machine may take seconds of which that knows nothing
-    monkeypatch.setattr("cosv4fs.reader.time", SimpleNamespace(monotonic=clock))
+    for module in ("reader", "transfer.versions"):
+        monkeypatch.setattr(f"cosv4fs.{module}.time", SimpleNamespace(monotonic=clock))
     return clock
 
 
