@@ -1,12 +1,15 @@
 """The clients: sign, send, retry, parse. One typed method per operation, usable without fsspec.
 
-Shared by all services: `caller` (how operations run), `credentials`, `clock` (the server's), `transport` (the only
-module that uses `requests`), `retry`, `connections` (cancellable, pooled), `download` (ranges), `paging`. The
-packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service.
+The packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service. They share
+
+* `client` (how an operation runs), `retry`, `attempt` (a failed one), `lost` (errors for lost replies), `transient`;
+* `request`, `bodies`, `headers`, `transport` (the only module that uses `requests`), `connections`;
+* `unexpected` (which error a reply is), `paging`, `download` (ranges);
+* `credentials`, `clock` (the server's) and `quirks` (what is learned about a server).
 """
 
-from cosv4fs.api.caller import Client, FileStatus
 from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
+from cosv4fs.api.client import Client, FileStatus
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import (
     Entry,

@@ -1,6 +1,6 @@
 """A failed attempt, as the retry loop sees it: the error for the caller, and what is needed to decide about a retry.
 
-`AttemptError` never leaves `cosv4fs.api.caller.Client`. Callers of a client get the error in it, which carries what the
+`AttemptError` never leaves `cosv4fs.api.client.Client`. Callers of a client get the error in it, which carries what the
 server said and nothing else.
 """
 

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -15,15 +14,12 @@ from urllib.parse import quote, urlsplit
 from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Body, Content, check_plain
-from cosv4fs.api.caller import Client
 from cosv4fs.api.cdcs.errors import read_nothing, read_values
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.cdcs.values import Values, is_utf8
-from cosv4fs.api.quirks import Quirks
+from cosv4fs.api.client import Client
 from cosv4fs.api.request import Request
-from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.codes import Retry
-from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.protocols import CDCS
 
@@ -36,28 +32,14 @@ _CLOCK_CODES = (None, "AuthFailed")
 """Codes that may mean that a signature is not valid yet, or has expired (cdcs.md#signature, validity)."""
 
 
-class CofferCaller(Client):
-    """Sends the requests of one account to the Data Coffer Service.
-
-    Parameters
-    ----------
-    config : Config
-        From `cosv4fs.config.resolve` with ``protocol=CDCS``; or use `connect`.
-    policy : RetryPolicy, optional
-        When requests are retried; from the configuration unless given.
-    clock : callable, optional
-        Returns Unix seconds, for signatures.
-    """
+class CofferCalls(Client):
+    """Sends the requests of one account to the Data Coffer Service; see `Client` for the parameters."""
 
     protocol = CDCS
     _signer: CofferSigner
 
-    def __init__(
-        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        quirks = Quirks(config.api_root)
-        super().__init__(config, CofferSigner(config, clock, quirks), quirks, policy)
-        self._clock = clock
+    def _make_signer(self) -> CofferSigner:
+        return CofferSigner(self.config, self._clock, self.quirks)
 
     @property
     def _page_size(self) -> int:

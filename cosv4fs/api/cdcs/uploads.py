@@ -11,7 +11,7 @@ from typing import TypeVar
 from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Content, check_plain
-from cosv4fs.api.cdcs.calls import CofferCaller, content_body, json_body, md5_header
+from cosv4fs.api.cdcs.calls import CofferCalls, content_body, json_body, md5_header
 from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
 from cosv4fs.api.cdcs.errors import read_nothing
 from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
@@ -37,8 +37,8 @@ _COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists",
 """Codes of an upload that an attempt with a lost reply may have completed."""
 
 
-class CofferUploads(CofferCaller):
-    """The operations on uploads in parts; see `CofferCaller` for the parameters.
+class CofferUploads(CofferCalls):
+    """The operations on uploads in parts; see `CofferCalls` for the parameters.
 
     At most one upload lives for a key, and while it does, nothing else can be stored there.
     """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -15,14 +14,11 @@ from urllib.parse import urlencode
 from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import Body
-from cosv4fs.api.caller import Client
+from cosv4fs.api.client import Client
 from cosv4fs.api.cos.envelope import read_json
 from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer, encode_key
-from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
-from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
 
 T = TypeVar("T")
@@ -38,23 +34,13 @@ _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class FilesCaller(Client):
-    """Sends the requests of one account to the JSON API; see `Client` for its parameters.
-
-    Parameters
-    ----------
-    clock : callable, optional
-        Returns Unix seconds, for signatures.
-    """
+class CosCalls(Client):
+    """Sends the requests of one account to the JSON API; see `Client` for the parameters."""
 
     _signer: Signer
 
-    def __init__(
-        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        quirks = Quirks(config.api_root)
-        super().__init__(config, Signer(config, clock, quirks), quirks, policy)
-        self._clock = clock
+    def _make_signer(self) -> Signer:
+        return Signer(self.config, self._clock, self.quirks)
 
     def _any_request(self, bucket: str) -> Request:
         url = f"{self._url(bucket, '/')}?op=stat"

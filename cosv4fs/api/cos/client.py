@@ -17,7 +17,7 @@ from cosv4fs import paths
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.bodies import check_plain, form_body, json_body
 from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.cos.calls import FilesCaller, nothing
+from cosv4fs.api.cos.calls import CosCalls, nothing
 from cosv4fs.api.cos.envelope import refusal
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.ranges import FileRange
@@ -57,7 +57,7 @@ _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 """The bits that one of the vendor's clients sends; only for a server that insists (cos.md#update-flag)."""
 
 
-class CosClient(FilesCaller):
+class CosClient(CosCalls):
     """One account's access to the service, v4 or v3.
 
     Parameters

@@ -61,26 +61,28 @@ class Client(ABC):
     ----------
     config : Config
         From `cosv4fs.config.resolve`; or use `connect`.
-    signer : object
-        Makes signatures by a clock that follows the server's.
-    quirks : Quirks
-        What is learned about the server.
     policy : RetryPolicy, optional
         When requests are retried; from the configuration unless given.
+    clock : callable, optional
+        Returns Unix seconds, for signatures.
 
     Attributes
     ----------
+    quirks : Quirks
+        What was learned about the server.
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
     """
 
     protocol: ProtocolSpec = V4
     """What `connect` makes a configuration for."""
-    _clock: Callable[[], float]
 
-    def __init__(self, config: Config, signer: _Signer, quirks: Quirks, policy: RetryPolicy | None = None) -> None:
-        self.config, self.quirks = config, quirks
-        self._signer = signer
+    def __init__(
+        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.config, self.quirks = config, Quirks(config.api_root)
+        self._clock = clock
+        self._signer: _Signer = self._make_signer()
         self._transport = Transport(config)
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)
         self.on_throttle: Callable[[], None] | None = None
@@ -107,7 +109,11 @@ class Client(ABC):
         MissingCredentialsError, ValueError, TypeError
             See `cosv4fs.config.resolve`.
         """
-        return cls(resolve(options, protocol=cls.protocol))  # type: ignore[call-arg]  # subclasses make their signer
+        return cls(resolve(options, protocol=cls.protocol))
+
+    @abstractmethod
+    def _make_signer(self) -> _Signer:
+        """Return what signs the requests, by a clock that follows the server's."""
 
     @abstractmethod
     def file_status(self, bucket: str, key: str, /) -> FileStatus:
