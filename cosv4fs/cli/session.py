@@ -145,35 +145,35 @@ def _writable(text: str) -> str:
 
 
 def for_each(jobs: int, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
-    """Call an action with every item, several at once; note failures and go on.
+    """Call `action` with every item, in parallel; record failures and continue.
 
-    Ctrl-C starts nothing more, cancels what runs, and is raised when that has ended.
+    Ctrl-C cancels the running calls and is raised when they have ended.
 
     Parameters
     ----------
     jobs : int
-        Items at once.
+        Number of items in parallel.
     failures : FailureLog
-        Collects the failures, in the calling thread.
+        Records the failures, in the calling thread.
     """
 
     def attempt(item: A) -> tuple[A, Exception | None]:
         try:
             action(item)
-        except Exception as error:  # noqa: BLE001 - the other items go on
+        except Exception as error:  # noqa: BLE001 - one item must not stop the others
             return item, error
         return item, None
 
-    def note(outcome: tuple[A, Exception | None]) -> None:
+    def record(outcome: tuple[A, Exception | None]) -> None:
         item, error = outcome
         if error is not None:
             failures.record(error, item)
 
-    Pool(jobs, "cosv4fs-command").for_each(attempt, items, note)
+    Pool(jobs, "cosv4fs-command").for_each(attempt, items, record)
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return options by protocol from texts like ``appid=1250000000`` and ``s3.anon=true``.
+    """Parse options such as ``appid=1250000000`` and ``s3.anon=true``; return them by protocol.
 
     Options without a protocol apply to all services of this package; those of the account, such as an appid, only to
     services whose accounts have them. An option with a protocol takes precedence. The values of our options stay text,
@@ -205,7 +205,7 @@ def _has(protocol: ProtocolSpec, option: str) -> bool:
 
 
 def _from_json(text: str) -> Any:
-    """Return the value of a text in JSON, also of True and False as Python writes them; else the text itself."""
+    """Parse a text as JSON, also ``True`` and ``False``; return the text itself if it is not JSON."""
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
     except ValueError:

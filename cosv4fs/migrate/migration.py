@@ -291,15 +291,15 @@ def _completed(book: Manifest, *, verify: bool) -> int:
 
 
 def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:
-    """Bring the manifest up to date, directory by directory; several at once."""
+    """List the source into the manifest, several directories in parallel."""
     own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
     book.begin_listing()
 
-    def note(found: tuple[str, list[Listed], list[str]]) -> None:
+    def record(found: tuple[str, list[Listed], list[str]]) -> None:
         watcher.listed(book.list_folder(*found))
 
     while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
-        pool.for_each(lambda folder: (folder, *_entries(own, source, folder)), folders, note)
+        pool.for_each(lambda folder: (folder, *_entries(own, source, folder)), folders, record)
     book.end_listing()
 
 
