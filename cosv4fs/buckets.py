@@ -13,6 +13,7 @@ from cosv4fs.api import CosClient, CosV3Client, CosV4Client
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.info import Attributes
 from cosv4fs.metadata import Metadata
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.rearranging import Rearranging
@@ -182,7 +183,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
 
     # -- metadata --------------------------------------------------------------------------------------------------
 
-    def attributes(self, path: str) -> dict[str, Any]:
+    def attributes(self, path: str) -> Attributes:
         """Return the metadata of a file or directory that `info` does not have.
 
         Returns

@@ -12,6 +12,7 @@ from cosv4fs.api import CofferClient
 from cosv4fs.documentation import lists_options
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
 from cosv4fs.service import CDCS
 from cosv4fs.transfer.writeonce import WRITE_ONCE
@@ -198,7 +199,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
     # -- coffers ---------------------------------------------------------------------------------------------------
 
-    def coffers(self) -> list[dict[str, Any]]:
+    def coffers(self) -> list[CofferInfo]:
         """Return the coffers of the account.
 
         Returns

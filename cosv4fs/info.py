@@ -1,4 +1,4 @@
-"""The dicts in which filesystems describe files, directories and uploads."""
+"""The dicts in which filesystems describe files, directories, coffers and uploads."""
 
 from __future__ import annotations
 
@@ -82,6 +82,48 @@ class InterruptedUpload(TypedDict):
     source: str
     name: str
     size: int
+
+
+class Attributes(TypedDict):
+    """The metadata of a file or directory in a bucket that `Info` does not have.
+
+    Parameters
+    ----------
+    biz_attr : str
+        Any text.
+    authority : str
+        ``eInvalid`` (that of the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
+    custom_headers : dict of str to str
+        Headers of downloads.
+    forbid : int
+        0 unless the file is blocked.
+    slice_size : int
+        Bytes per slice of the upload; 0 if it was uploaded in one request.
+    """
+
+    biz_attr: str
+    authority: str
+    custom_headers: dict[str, str]
+    forbid: int
+    slice_size: int
+
+
+class CofferInfo(TypedDict):
+    """A coffer of the account.
+
+    Parameters
+    ----------
+    name : str
+        The full name.
+    locations : list of str
+        The regions that hold its objects.
+    created : int or None
+        Unix seconds, where the service tells them.
+    """
+
+    name: str
+    locations: list[str]
+    created: int | None
 
 
 def directory_info(path: str) -> Info:

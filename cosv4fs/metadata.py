@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, PathStatus
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError
+from cosv4fs.info import Attributes
 from cosv4fs.namespace import missing
 
 
@@ -24,11 +24,16 @@ class Metadata:
     def __init__(self, client: CosClient, cache: PathCache) -> None:
         self._client, self._cache = client, cache
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str) -> Attributes:
         """Return the metadata of a path; see `attributes` of the filesystem."""
         status = self._status(path)[1]
-        names = ("biz_attr", "authority", "custom_headers", "forbid", "slice_size")
-        return {name: getattr(status, name) for name in names}
+        return {
+            "biz_attr": status.biz_attr,
+            "authority": status.authority,
+            "custom_headers": status.custom_headers,
+            "forbid": status.forbid,
+            "slice_size": status.slice_size,
+        }
 
     def update(
         self, path: str, biz_attr: str | None, authority: str | None, custom_headers: Mapping[str, str] | None

@@ -2,14 +2,18 @@
 
 import inspect
 import re
+from contextlib import closing
 from dataclasses import asdict, fields
 
 import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+from cosv4fs.cache import PathCache
 from cosv4fs.capabilities import Capabilities
+from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.service import CDCS, V3, V4
+from tests.support import BUCKET, Service
 from tests.test_readme import table
 
 SERVICES = {CosV4FileSystem: V4, CosV3FileSystem: V3, CofferFileSystem: CDCS}
@@ -30,6 +34,14 @@ def test_the_client_speaks_the_protocol(service):
     assert client.protocol is service.protocol
     assert "theKey" not in repr(client)
     client.close()
+
+
+def test_a_namespace_needs_no_filesystem():
+    with closing(Service()) as service:
+        service.put("/dir/file", b"four")
+        namespace = V4.namespace(service.client, Pool(2, "test"), PathCache(0))
+        assert namespace.info(f"{BUCKET}/dir/file")["size"] == 4
+        assert list(namespace.find(BUCKET, None, "", withdirs=True)) == [BUCKET, f"{BUCKET}/dir", f"{BUCKET}/dir/file"]
 
 
 def test_the_table_of_capabilities():
