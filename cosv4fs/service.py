@@ -39,13 +39,13 @@ class Service(Generic[C, N]):
     capabilities : Capabilities
         What its filesystem can do.
     client : callable
-        Makes the client: the requests and replies of the API.
+        Makes the client, which sends the requests of the API.
     namespace : callable
-        Makes what answers which paths exist.
+        Makes the namespace: files and directories, seen through the cache.
     uploader : callable
-        Makes what uploads objects, small ones in one request and large ones in pieces.
+        Makes the uploader, which uploads small objects in one request and large ones in pieces.
     unfinished : callable
-        Makes what lists and removes incomplete uploads.
+        Makes the collaborator that lists and removes incomplete uploads.
     """
 
     protocol: ProtocolSpec
