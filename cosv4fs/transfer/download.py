@@ -30,7 +30,7 @@ from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.versions import VersionGuard
 
 Progress = Callable[[int], None]
-Place = Callable[[Slice], AbstractContextManager[memoryview]]
+Lender = Callable[[Slice], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
@@ -118,15 +118,15 @@ class Download:
             end = version.size if stop is None else min(stop, version.size)
             memory = zeroed(length if begin < 0 else max(length, end - begin), self._source.path)
             views.append(memory.getbuffer())
-            self._announce_size(len(views[0]))
+            self._report_size(len(views[0]))
             return views[0][:length]
 
         @contextmanager
-        def place(piece: Slice) -> Iterator[memoryview]:
+        def lend(piece: Slice) -> Iterator[memoryview]:
             with views[0][piece.offset - begin : piece.stop - begin] as part:
                 yield part
 
-        self._fetch_all(start, stop, allocate, place)
+        self._fetch_all(start, stop, allocate, lend)
         if begin == 0 and stop is None and self._source.sha is not None:
             self._compare(hashlib.sha1(views[0], usedforsecurity=False))
         views[0].release()
@@ -152,11 +152,11 @@ class Download:
             if self._source.sha is not None:
                 digest.update(data)
             _write_all(sink, data, self._source.path)
-            self._announce(len(data))
+            self._report(len(data))
 
         with self._buffers.lend(self._range_size) as buffer:
             first = self._fetch_first(None, None, lambda length, _: buffer[:length])
-            self._announce_size(first.version.size)
+            self._report_size(first.version.size)
             with self._one_version(first) as begin:
                 if begin:
                     take(buffer[:begin])
@@ -170,33 +170,33 @@ class Download:
         write_at = _positioned_writer(file)
 
         @contextmanager
-        def place(piece: Slice) -> Iterator[memoryview]:
+        def lend(piece: Slice) -> Iterator[memoryview]:
             with self._buffers.lend(piece.length) as part:
                 yield part
                 write_at(part, piece.offset)
 
-        with self._lent() as lent:
+        with self._late_buffer() as buffer:
 
             def allocate(length: int, version: Version) -> memoryview:
-                self._announce_size(version.size)
+                self._report_size(version.size)
                 if length < version.size:
                     file.truncate(version.size)
-                return lent.take(length)
+                return buffer.take(length)
 
-            self._fetch_all(None, None, allocate, place, lambda first: write_at(lent.view[: first.length], 0))
+            self._fetch_all(None, None, allocate, lend, lambda first: write_at(buffer.view[: first.length], 0))
         if self._source.sha is not None:
             file.seek(0)
             # read again, from the system's memory: the ranges came in any order
             self._compare(_hashed(file))
 
     @contextmanager
-    def _lent(self) -> Iterator[_Lent]:
-        """Lend memory of a size that only the reply tells."""
-        lent = _Lent(self._buffers)
+    def _late_buffer(self) -> Iterator[_LateBuffer]:
+        """Lend memory of a size that only the reply has."""
+        buffer = _LateBuffer(self._buffers)
         try:
-            yield lent
+            yield buffer
         finally:
-            lent.give_back()
+            buffer.give_back()
 
     def _fetch_first(
         self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
@@ -211,14 +211,14 @@ class Download:
         start: int | None,
         stop: int | None,
         allocate: Callable[[int, Version], memoryview],
-        place: Place,
+        lend: Lender,
         received: Callable[[Fetched], object] = lambda first: None,
     ) -> None:
         """Fetch a first range and what lies behind it, which begins as soon as the first reply tells the size.
 
         Parameters
         ----------
-        allocate, place : callables
+        allocate, lend : callables
             Provide the memory for the first range, and for each further one.
         received : callable
             Called when the first range is complete.
@@ -238,7 +238,7 @@ class Download:
                 rest.extend(plan(begin + length, version))
                 # not more than fit at once: those that fail at once would make room for all the others
                 for piece in list(islice(rest, self._context.pool.most)):
-                    if not group.try_start(partial(self._fetch_placed, piece, version, place)):
+                    if not group.try_start(partial(self._fetch_piece, piece, version, lend)):
                         break
                     rest.popleft()
             return view
@@ -247,20 +247,20 @@ class Download:
             first = self._fetch_first(start, stop, first_memory)
             received(first)
             if not plan(first.start + first.length, first.version):
-                self._announce(first.length)
+                self._report(first.length)
                 return
             with self._one_version(first) as kept:
-                self._announce(kept)
+                self._report(kept)
                 if not first.version.is_certain:
                     rest.extend(plan(first.start + kept, first.version))
                 while rest:
-                    group.start(partial(self._fetch_placed, rest.popleft(), first.version, place))
+                    group.start(partial(self._fetch_piece, rest.popleft(), first.version, lend))
                 group.wait()
 
-    def _fetch_placed(self, piece: Slice, version: Version, place: Place) -> None:
-        with place(piece) as view:
+    def _fetch_piece(self, piece: Slice, version: Version, lend: Lender) -> None:
+        with lend(piece) as view:
             self._fetch(piece, view, version)
-        self._announce(piece.length)
+        self._report(piece.length)
 
     def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
         fetched = self._client.fetch(
@@ -269,7 +269,7 @@ class Download:
         if fetched.length != piece.length:
             raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._source.path)
         if version.is_certain and not fetched.version.is_certain:
-            text = "a reply has no ETag, unlike the one before: which version of the object it has cannot be told"
+            text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
             raise make_error(errno.ESTALE, f"{text}; read it again", self._source.path)
 
     def _compare(self, digest: hashlib._Hash) -> None:
@@ -286,11 +286,11 @@ class Download:
         yield first.length if guard.accepts(self._client, first) else 0
         guard.check(self._client)
 
-    def _announce_size(self, size: int) -> None:
+    def _report_size(self, size: int) -> None:
         if self._set_size is not None:
             self._set_size(size)
 
-    def _announce(self, count: int) -> None:
+    def _report(self, count: int) -> None:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
@@ -314,8 +314,8 @@ def _hashed(file: BinaryIO) -> hashlib._Hash:
     return digest
 
 
-class _Lent:
-    """Memory that is borrowed when the reply's head has told how much will come."""
+class _LateBuffer:
+    """Memory that is borrowed once the head of the reply has the length."""
 
     def __init__(self, buffers: Buffers) -> None:
         self._buffers = buffers

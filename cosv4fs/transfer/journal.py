@@ -27,22 +27,22 @@ _log = logging.getLogger("cosv4fs")
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of an incomplete upload.
+    """The record of an incomplete upload.
 
     Parameters
     ----------
-    place : str
+    key : str
         The key that the slices go to: the target's, or a hidden sibling's.
     session : str or None
         The session there; None while it is being opened.
     sha : str or None
         SHA-1 of the file in hex, where the session was opened with it.
     matches : bool
-        Whether the local file is still the one of the note: real path, size, modification and status change time, and
+        Whether the local file is still the recorded one: real path, size, modification and status change time, and
         inode are what they were. A copy that keeps size and modification time changes one of the others.
     """
 
-    place: str
+    key: str
     session: str | None = field(repr=False)
     sha: str | None
     matches: bool = field(default=True, compare=False)
@@ -58,20 +58,20 @@ class Interrupted:
 
 
 class Entry:
-    """The journal's page for one local file and one remote path; this one remembers nothing.
+    """The journal's page for one local file and one remote path; this one records nothing.
 
-    It serves sources that a later process cannot read again.
+    For sources that a later process cannot read again.
     """
 
     def load(self) -> Record | None:
-        """Return what an earlier process noted, also of a file that has changed since."""
+        """Return the record of an earlier process, also of a file that has changed since."""
         return None
 
     def save(self, record: Record) -> None:
-        """Note where the upload stands."""
+        """Record the state of the upload."""
 
     def remove(self) -> None:
-        """Forget it: the upload is complete or was given up."""
+        """Remove the record: the upload is complete, or was aborted."""
 
     @property
     def is_kept(self) -> bool:
@@ -82,7 +82,7 @@ class Entry:
 NO_ENTRY = Entry()
 
 _in_use: PerProcess[dict[str, object]] = PerProcess(dict)
-"""Who writes on which page: those of a forked child's parent are no concern of the child."""
+"""The writers of pages in this process."""
 
 
 class _FileEntry(Entry):
@@ -91,7 +91,7 @@ class _FileEntry(Entry):
 
     @property
     def name(self) -> str:
-        """What tells the page from all others."""
+        """The unique name of the page."""
         return str(self._page)
 
     @property
@@ -111,7 +111,7 @@ class _FileEntry(Entry):
             return None
 
     def save(self, record: Record) -> None:
-        noted = {"place": record.place, "session": record.session, "sha": record.sha}
+        noted = {"key": record.key, "session": record.session, "sha": record.sha}
         text = json.dumps({"identity": self._identity, **noted})
         temporary = self._page.with_suffix(f".{secrets.token_hex(8)}")
         try:
@@ -135,7 +135,7 @@ class _FileEntry(Entry):
 
 
 def _identity(status: os.stat_result) -> dict[str, int]:
-    """Return what tells one content of a file from the next, as far as the system says it without reading."""
+    """Return what the system knows, without reading, to tell versions of a file apart."""
     return {
         "size": status.st_size,
         "modified": status.st_mtime_ns,
@@ -163,7 +163,7 @@ class Journal:
     folder : str or None
         Where; None for `default_folder`.
     account : str
-        What tells one service and account from another.
+        Identifies the service and the account.
     """
 
     def __init__(self, folder: str | None, account: str) -> None:
@@ -174,7 +174,7 @@ class Journal:
     def page(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Iterator[Entry]:
         """Lend the page for a local file and a remote path; none while another thread uploads the same.
 
-        Two that share a page would take each other's upload for a dead process's.
+        Two threads that share a page would each take the other's upload for that of a killed process.
 
         Parameters
         ----------

@@ -12,10 +12,10 @@ from cosv4fs.errors import CosError, session_error
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import SlicedUpload, is_gone
+from cosv4fs.transfer.multipart import SlicedUpload, is_gone
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, blocked_parent
-from cosv4fs.transfer.single import PlacedSingle
+from cosv4fs.transfer.single import BucketSingle
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.uploader import Uploader
 
@@ -32,9 +32,9 @@ class OrderedUploader(Uploader):
     def __init__(self, client: CosV3Client) -> None:
         self._client = client
 
-    def single(self, target: Target) -> PlacedSingle:
+    def single(self, target: Target) -> BucketSingle:
         """Return the upload of a small object, in one request."""
-        return PlacedSingle(self._client, target)
+        return BucketSingle(self._client, target)
 
     def stream(self, target: Target, size: int | None, piece_size: int) -> None:
         """Return None: v3 takes no slice without the SHA-1 of the whole content."""
@@ -62,8 +62,8 @@ class OrderedUpload(SlicedUpload):
         super().__init__(client, target, size, slice_size, sha, entry)
         self._client, self._digest = client, sha
 
-    def go_on(self) -> bool:
-        """Ask how far the session has come, to go on from there; return whether there still is one."""
+    def continue_session(self) -> bool:
+        """Ask how far the session has come, to continue from there; return whether it still exists."""
         if self._session is None:
             return False
         try:
@@ -75,24 +75,24 @@ class OrderedUpload(SlicedUpload):
         return True
 
     def was_finished(self) -> bool:
-        """Return whether the place holds the whole content: the reply that told it was lost."""
+        """Return whether the object is complete: the reply that said so was lost."""
         self._stored = self._is_stored_here()
         return self._stored
 
     def send(self, piece: Slice, content: Content) -> None:
-        """Send one slice. Where it is refused, ask whether it had arrived before."""
+        """Send one slice. If it is refused, ask whether the service has it already."""
         session = self._opened().session
         try:
             done = self._client.send_slice(
                 self._target.bucket,
-                self._place,
+                self._key,
                 session,
                 piece.offset,
                 content,
                 content_type=self._target.content_type,
             )
         except CosError as error:
-            if not is_gone(error) or not self._arrived(piece):
+            if not is_gone(error) or not self._has(piece):
                 raise
             return
         self._stored = self._stored or done is not None
@@ -105,32 +105,32 @@ class OrderedUpload(SlicedUpload):
         OSError
             ESTALE when the service still wants slices.
         """
-        if not self._stored and not (self.go_on() and self._stored) and not self.was_finished():
+        if not self._stored and not (self.continue_session() and self._stored) and not self.was_finished():
             text = "the service has not completed the object with its last slice"
             raise session_error(text, self._target.path)
         self._session = None
         self._publish_unless_deferred()
 
-    def _arrived(self, piece: Slice) -> bool:
-        """Return whether the service has a slice that it refused: it came before, and the reply was lost."""
+    def _has(self, piece: Slice) -> bool:
+        """Return whether the service has a slice that it refused: an earlier reply was lost."""
         session = self._session
-        if not self.go_on():
+        if not self.continue_session():
             return self.was_finished()
-        arrived = self._stored or self._opened().offset >= piece.stop
-        if arrived and not self._stored:
+        has_slice = self._stored or self._opened().offset >= piece.stop
+        if has_slice and not self._stored:
             self._session = session
-        return arrived
+        return has_slice
 
     def _begin(self) -> None:
         self._note(None)
         self._asked = True
         with blocked_parent(self._target):
-            self._take(with_parents(self._client, self._target.bucket, self._place, lambda: self._ask(None)))
+            self._take(with_parents(self._client, self._target.bucket, self._key, lambda: self._ask(None)))
 
     def _ask(self, session: str | None) -> SliceSession | UploadedObject:
         return self._client.open_slices(
             self._target.bucket,
-            self._place,
+            self._key,
             filesize=self._size,
             sha=self._digest,
             slice_size=self._wanted_slice,
@@ -145,7 +145,7 @@ class OrderedUpload(SlicedUpload):
         self._note(reply.session)
 
     def _continue(self, record: Record) -> bool:
-        """Continue the upload that an earlier process noted at the place; return whether it still exists."""
+        """Continue the recorded upload of an earlier process; return whether it still exists."""
         try:
             if record.session is not None:
                 self._take(self._ask(record.session))
@@ -157,6 +157,6 @@ class OrderedUpload(SlicedUpload):
             self._stored = True
             return True
         if self._was_published():
-            self._place, self._stored = self._target.key, True
+            self._key, self._stored = self._target.key, True
             return True
         return False

@@ -17,7 +17,7 @@ from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.integrity import is_same
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import PlacedUpload, is_gone
+from cosv4fs.transfer.multipart import MultipartUpload, is_gone
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import CofferSingle
@@ -58,7 +58,7 @@ class PartUploader(Uploader):
         return PartUpload(self._client, target, source.size, piece_size, entry).verify_against(source, context)
 
 
-class PartUpload(PlacedUpload):
+class PartUpload(MultipartUpload):
     """A multipart upload to a coffer (cdcs.md#multipart).
 
     Parameters
@@ -66,9 +66,9 @@ class PartUpload(PlacedUpload):
     client : CofferClient
         Sends the requests.
     target : Target
-        Where the object shall be.
+        Where the object goes.
     size : int or None
-        Bytes of the whole object; None when nobody knows: then parts grow as the object does.
+        Bytes of the whole object; None if unknown: then parts grow as the object does.
     piece_size : int
         Bytes per part to ask for: at least 1 MiB, and more where there would be too many parts.
     entry : Entry
@@ -150,7 +150,7 @@ class PartUpload(PlacedUpload):
         listed = self._listed.get(number)
         if listed is not None and listed.size == piece.length:
             md5 = _md5(content)
-            # an ETag that is no MD5 proves nothing: the part is sent again and takes the other's place
+            # an ETag that is no MD5 proves nothing: the part is sent again and replaces the other
             if listed.etag.strip('"').lower() == md5.hex():
                 self._sent[number] = listed
                 return

@@ -66,7 +66,7 @@ class PartSizes:
     first : int
         Bytes of the first part.
     grow : bool
-        Parts become larger as the object does, because nobody knows how large it will be.
+        Parts become larger as the object does, because its size is unknown.
     """
 
     first: int
@@ -89,7 +89,7 @@ class PartSizes:
 
 
 class SlicePlan:
-    """The slices of one upload session: pending, under way, done.
+    """The slices of one upload session: pending, in flight, done.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class SlicePlan:
     slice_size : int
         Bytes per slice; the last may be shorter.
     serial : bool
-        Only one slice may be under way, in order (cos.md#upload_slice_init, ``serial_upload``).
+        Only one slice may be in flight, in order (cos.md#upload_slice_init, ``serial_upload``).
     done : iterable of (int, int)
         Offset and length of stretches that the server already has. Only whole slices of this plan count.
     start : int
@@ -115,7 +115,7 @@ class SlicePlan:
         every = ranges(start, size, slice_size)
         self._done = {piece.offset for piece in every if (piece.offset, piece.length) in known}
         self._pending = deque(piece for piece in every if piece.offset not in self._done)
-        self._under_way: dict[int, Slice] = {}
+        self._in_flight: dict[int, Slice] = {}
         self._count = len(every)
         self._start = start
 
@@ -130,19 +130,19 @@ class SlicePlan:
         return self._start + sum(min(self.slice_size, self.size - offset) for offset in self._done)
 
     def next(self) -> Slice | None:
-        """Return the next slice to send and count it as under way; None when none may start now."""
-        if not self._pending or (self.serial and self._under_way):
+        """Return the next slice to send and count it as in flight; None when none may start now."""
+        if not self._pending or (self.serial and self._in_flight):
             return None
         piece = self._pending.popleft()
-        self._under_way[piece.offset] = piece
+        self._in_flight[piece.offset] = piece
         return piece
 
     def succeeded(self, piece: Slice) -> None:
         """Note that the server has the slice."""
-        del self._under_way[piece.offset]
+        del self._in_flight[piece.offset]
         self._done.add(piece.offset)
 
     def failed(self, piece: Slice) -> None:
-        """Note that the slice did not arrive: it comes next again."""
-        del self._under_way[piece.offset]
+        """Note that the slice failed: it is the next one again."""
+        del self._in_flight[piece.offset]
         self._pending.appendleft(piece)

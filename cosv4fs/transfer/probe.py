@@ -62,24 +62,24 @@ class StreamingProbe:
 
     def _ask(self, target: Target) -> bool | None:
         """Try it on a hidden sibling; return None when a passing failure leaves it open."""
-        place = paths.sibling(parent_key(target.key) + "probe")
+        sibling = paths.sibling(parent_key(target.key) + "probe")
         try:
-            return with_parents(self._client, target.bucket, place, lambda: self._try(target.bucket, place))
+            return with_parents(self._client, target.bucket, sibling, lambda: self._try(target.bucket, sibling))
         except CosError as error:
             return None if is_transient(error) else False
         finally:
-            discard_sibling(self._client, target.bucket, place)
+            discard_sibling(self._client, target.bucket, sibling)
 
-    def _try(self, bucket: str, place: str) -> bool:
+    def _try(self, bucket: str, sibling: str) -> bool:
         client, size = self._client, len(_CONTENT)
-        session = client.upload_slice_init(bucket, place, filesize=DECLARED_SIZE, slice_size=self._slice_size)
+        session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=self._slice_size)
         if not isinstance(session, SliceSession):
             return False
-        client.upload_slice_data(bucket, place, session.session, 0, memoryview(_CONTENT))
-        client.upload_slice_finish(bucket, place, session.session, size)
-        status = client.stat(bucket, place)
+        client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_CONTENT))
+        client.upload_slice_finish(bucket, sibling, session.session, size)
+        status = client.stat(bucket, sibling)
         if status.is_unfinished or status.size != size:
             return False
         memory = bytearray(size)
-        client.fetch(bucket, place, lambda length, _: memoryview(memory)[:length])
+        client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
         return memory == _CONTENT

@@ -1,4 +1,4 @@
-"""Making an object visible, and taking back what never became one: hidden siblings and unfinished uploads.
+"""Publishing objects, and removing incomplete ones: hidden siblings and unfinished uploads.
 
 Large content is uploaded to a hidden sibling and moved into place, so that no reader sees a part of it, and small
 content where the path cannot be replaced in one request.
@@ -68,7 +68,7 @@ class Target:
         return paths.join(self.bucket, self.key)
 
 
-def publish_sibling(client: CosClient, target: Target, place: str, size: int, sha: str | None) -> None:
+def publish_sibling(client: CosClient, target: Target, sibling: str, size: int, sha: str | None) -> None:
     """Move a complete sibling to its target; on failure the sibling is removed and the old object stays.
 
     Raises
@@ -78,26 +78,26 @@ def publish_sibling(client: CosClient, target: Target, place: str, size: int, sh
     """
 
     def action() -> None:
-        client.move(target.bucket, place, target.key, overwrite=not target.create, expected=(size, sha))
+        client.move(target.bucket, sibling, target.key, overwrite=not target.create, expected=(size, sha))
 
     try:
-        with_parents(client, target.bucket, target.key, action, source=place)
+        with_parents(client, target.bucket, target.key, action, source=sibling)
     except BaseException as error:
-        discard_sibling(client, target.bucket, place)
+        discard_sibling(client, target.bucket, sibling)
         if isinstance(error, CosFileExistsError):
             refuse_taken(client, target, error)
         raise
 
 
-def discard_sibling(client: CosClient, bucket: str, place: str) -> None:
-    """Delete a hidden sibling, complete or not: its name is nobody else's."""
+def discard_sibling(client: CosClient, bucket: str, sibling: str) -> None:
+    """Delete a hidden sibling, complete or not: its name is unique."""
     try:
-        cancellation.clean_up(lambda: client.delete(bucket, place))
+        cancellation.clean_up(lambda: client.delete(bucket, sibling))
     except CosFileNotFoundError:
         # a clean-up was faster
         return
     except OSError as error:
-        # what cannot be removed now stays invisible; the error that led here is the one to tell
+        # it stays invisible; the caller needs the error that led here
         _log.warning("an unfinished upload could not be removed: %s", error)
 
 
@@ -129,7 +129,7 @@ def _is_complete(client: CosClient, bucket: str, key: str) -> bool:
 
 @contextmanager
 def blocked_parent(target: Target) -> Iterator[None]:
-    """Tell a refused sibling for what it is: its name is new, so a file stands in the place of its directory.
+    """Explain a refused sibling: its name is new, so a file stands where its directory is needed.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def blocked_parent(target: Target) -> Iterator[None]:
 
 @contextmanager
 def naming(target: Target) -> Iterator[None]:
-    """Have errors about a hidden sibling name the path that the user knows."""
+    """Replace the name of a hidden sibling in errors by that of the target."""
     try:
         yield
     except OSError as error:

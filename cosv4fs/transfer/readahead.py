@@ -78,7 +78,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         if start >= stop:
             return b""
         sequential = start == self._next
-        self._forget(start, sequential)
+        self._evict(start, sequential)
         self._cover(start, stop, sequential)
         if sequential:
             self._fetch_ahead(stop)
@@ -87,7 +87,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._next = stop
         return self._collect(start, stop)
 
-    def _forget(self, start: int, sequential: bool) -> None:
+    def _evict(self, start: int, sequential: bool) -> None:
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
         allowed = self._pool.most * self.blocksize // 2
         kept: list[_Segment] = []
@@ -116,7 +116,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
                 self._start(piece, wait=True)
                 begun.append(self._segments[-1])
                 if any(segment.done.error is not None for segment in begun):
-                    # nobody will get what lies behind it
+                    # the read fails here: what lies behind it is not needed
                     return
             position = end
 
@@ -131,14 +131,14 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def _start(self, piece: Slice, wait: bool) -> bool:
         """Start fetching a range; where no thread is free, do it at once, or not at all."""
         memory = self._buffers.borrow(piece.length)
-        # not a method of this object: nobody but the reader shall keep it alive
+        # not a method: a running task must not keep this object alive
         fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
         task = self._group.try_start_apart(fill)
         if task is None:
             if not wait:
                 self._buffers.give_back(memory)
                 return False
-            # in the reader's own thread, which must never wait for a place
+            # in the reader's own thread, which must never wait for a permit
             task = Task(fill)
             task.run()
             if cancellation.is_cancellation(task.error):

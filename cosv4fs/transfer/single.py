@@ -48,28 +48,28 @@ class SingleUpload(ABC):
         """Discard a deferred object."""
 
 
-class PlacedSingle(SingleUpload):
+class BucketSingle(SingleUpload):
     """The upload of a small object by the JSON API; see `SingleUpload`."""
 
     def __init__(self, client: CosClient, target: Target) -> None:
         super().__init__(target)
         self._client = client
-        self._place, self._size = target.key, 0
+        self._key, self._size = target.key, 0
 
     def store(self, view: memoryview) -> None:
         """Upload the content; if the target is deferred, to a hidden sibling."""
         self._size = len(view)
-        self._place = upload_single(self._client, self._target, view)
+        self._key = upload_single(self._client, self._target, view)
 
     def publish(self) -> None:
-        """Move the sibling into place."""
-        if self._place != self._target.key:
-            publish_sibling(self._client, self._target, self._place, self._size, None)
+        """Publish the sibling, by a move to the target."""
+        if self._key != self._target.key:
+            publish_sibling(self._client, self._target, self._key, self._size, None)
 
     def abort(self) -> None:
         """Delete the sibling."""
-        if self._place != self._target.key:
-            discard_sibling(self._client, self._target.bucket, self._place)
+        if self._key != self._target.key:
+            discard_sibling(self._client, self._target.bucket, self._key)
 
 
 class CofferSingle(SingleUpload):
@@ -127,14 +127,14 @@ def upload_single(client: CosClient, target: Target, view: memoryview) -> str:
         client.set_content_type(target.bucket, key, target.content_type if target.explicit_type else None)
 
     def put_sibling() -> str:
-        place = paths.sibling(target.key)
+        sibling = paths.sibling(target.key)
         try:
             with blocked_parent(target):
-                put(place, create=True)
+                put(sibling, create=True)
         except BaseException:
-            discard_sibling(client, target.bucket, place)
+            discard_sibling(client, target.bucket, sibling)
             raise
-        return place
+        return sibling
 
     if target.deferred:
         return put_sibling()

@@ -1,6 +1,6 @@
 """Uploading by the JSON API v4: slices in any order, through a session on a hidden sibling.
 
-The sibling is moved into place when it is complete, so that no reader sees a part, and the old object stays until then.
+The complete sibling is moved to the target, so that no reader sees a part, and the old object stays until then.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from cosv4fs.options import MIB
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.placed import SlicedUpload
+from cosv4fs.transfer.multipart import SlicedUpload
 from cosv4fs.transfer.plan import Slice, ranges
 from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
 from cosv4fs.transfer.publish import UNFINISHED, Target, blocked_parent
 from cosv4fs.transfer.sha1state import upload_parts
-from cosv4fs.transfer.single import PlacedSingle
+from cosv4fs.transfer.single import BucketSingle
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.uploader import Uploader
 
@@ -39,9 +39,9 @@ class SliceUploader(Uploader):
         self._client, self._config = client, client.config
         self._probe = StreamingProbe(client, self._config.streaming, self._config.slice_size)
 
-    def single(self, target: Target) -> PlacedSingle:
+    def single(self, target: Target) -> BucketSingle:
         """Return the upload of a small object, in one request."""
-        return PlacedSingle(self._client, target)
+        return BucketSingle(self._client, target)
 
     def stream(self, target: Target, size: int | None, piece_size: int) -> SliceUpload | None:
         """Return an upload whose slices are sent while the caller is still writing.
@@ -103,24 +103,24 @@ class SliceUpload(SlicedUpload):
         super().__init__(client, target, size, slice_size, sha, entry)
         self._client, self._uploadparts, self._probe = client, uploadparts, probe
 
-    def go_on(self) -> bool:
-        """Go on one slice after another with a session that was continued; return whether there is one.
+    def continue_session(self) -> bool:
+        """Send the slices of a continued session in order from now on; return whether there is such a session.
 
-        The list of an unfinished upload does not tell that its slices have to come in order: their refusal does.
+        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
         """
         session = self._session
         if session is None or session.serial or not self._continued:
             return False
-        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        found = self._client.upload_slice_list(self._target.bucket, self._key)
         if found is None or found.session != session.session:
             return False
         self._session, self._parts = replace(session, serial=True), found.parts
         return True
 
     def was_finished(self) -> bool:
-        """Return whether the lost session had become our object: its last reply was lost."""
+        """Return whether the lost session was completed: its last reply was lost."""
         # an upload that only lacks its end looks complete to stat, but is listed
-        found = self._client.upload_slice_list(self._target.bucket, self._place)
+        found = self._client.upload_slice_list(self._target.bucket, self._key)
         self._stored = found is None and self._is_stored_here()
         return self._stored
 
@@ -128,7 +128,7 @@ class SliceUpload(SlicedUpload):
         """Send one slice; sending it again does no harm."""
         self._client.upload_slice_data(
             self._target.bucket,
-            self._place,
+            self._key,
             self._opened().session,
             piece.offset,
             content,
@@ -157,16 +157,16 @@ class SliceUpload(SlicedUpload):
         self._size = self._size if size is None else size
         if not self._stored:
             session = self._opened().session
-            self._client.upload_slice_finish(target.bucket, self._place, session, self._size, sha=self._sha)
+            self._client.upload_slice_finish(target.bucket, self._key, session, self._size, sha=self._sha)
             self._session, self._stored = None, True
         if size is not None:
             self._verify(sha)
         content_type = target.content_type if target.explicit_type else None
-        self._client.set_content_type(target.bucket, self._place, content_type)
+        self._client.set_content_type(target.bucket, self._key, content_type)
         self._publish_unless_deferred()
 
     def _verify(self, sha: str | None) -> None:
-        status = self._client.stat(self._target.bucket, self._place)
+        status = self._client.stat(self._target.bucket, self._key)
         known = sha is not None and status.sha is not None
         if status.is_unfinished or status.size != self._size or (known and status.sha != sha):
             raise make_error(
@@ -174,12 +174,12 @@ class SliceUpload(SlicedUpload):
             )
 
     def _begin(self) -> None:
-        """Open a session; take up the one that an attempt has opened whose reply was lost."""
+        """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
         self._note(None)
         self._asked = True
         with blocked_parent(self._target):
             try:
-                reply = with_parents(self._client, self._target.bucket, self._place, self._request_session)
+                reply = with_parents(self._client, self._target.bucket, self._key, self._request_session)
             except CosFileExistsError as refusal:
                 found = self._unfinished_here() if refusal.code == UNFINISHED else None
                 if found is None:
@@ -191,7 +191,7 @@ class SliceUpload(SlicedUpload):
             self._take(reply)
 
     def _continue(self, record: Record) -> bool:
-        """Continue the upload that an earlier process noted at the place; return whether it still exists."""
+        """Continue the recorded upload of an earlier process; return whether it still exists."""
         found = self._unfinished_here()
         if found is not None and found.filesize == self._size:
             self._take(SliceSession(found.session, found.slice_size))
@@ -201,12 +201,12 @@ class SliceUpload(SlicedUpload):
             self._stored = True
             return True
         if found is None and self._was_published():
-            self._place, self._stored = self._target.key, True
+            self._key, self._stored = self._target.key, True
             return True
         return False
 
     def _unfinished_here(self) -> UnfinishedUpload | None:
-        return self._client.upload_slice_list(self._target.bucket, self._place)
+        return self._client.upload_slice_list(self._target.bucket, self._key)
 
     def _take(self, session: SliceSession) -> None:
         self._session = session
@@ -215,7 +215,7 @@ class SliceUpload(SlicedUpload):
     def _request_session(self) -> SliceSession | UploadedObject:
         return self._client.upload_slice_init(
             self._target.bucket,
-            self._place,
+            self._key,
             filesize=self._size,
             slice_size=self._wanted_slice,
             insert_only=True,

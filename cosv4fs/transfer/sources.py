@@ -34,7 +34,7 @@ class Source(Protocol):
 
     @property
     def was_touched(self) -> bool:
-        """Whether something was done to the source since it was opened: its content may be another one."""
+        """Whether the source was modified since it was opened, so that its content may differ."""
 
     def slice(self, offset: int, length: int, buffers: Buffers) -> AbstractContextManager[memoryview]:
         """Lend the bytes at `offset`, for as long as the context lasts."""
@@ -43,7 +43,7 @@ class Source(Protocol):
         """Return the SHA-1 of the whole content, in hex."""
 
     def check(self) -> None:
-        """Make sure that the content is still what it was in the beginning.
+        """Check that the content is unchanged.
 
         Raises
         ------
@@ -106,18 +106,18 @@ class FileSource:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the size tells nothing of what can be read: a pipe, a device, or a file of ``/proc``."""
+        """Whether the size is unknown until everything is read: a pipe, a device, or a file of ``/proc``."""
         if not stat.S_ISREG(self.status.st_mode):
             return True
         return self.size == 0 and _read_at(self._file, self._lock, 0, memoryview(bytearray(1))) > 0
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield everything from here to the end, bit by bit."""
+        """Yield everything up to the end, in blocks."""
         while block := self._file.read(MIB):
             yield block
 
     def check(self) -> None:
-        """Make sure that nobody wrote to the file since it was opened: parts of two contents would be one object.
+        """Check that the file was not written to since it was opened: the object would be a mixture.
 
         Raises
         ------
@@ -215,10 +215,10 @@ class Spool:
         return self._digest.hexdigest()
 
     def check(self) -> None:
-        """Do nothing: nobody else knows the temporary file."""
+        """Do nothing: no other process can change the temporary file."""
 
     def close(self) -> None:
-        """Forget the bytes and remove the temporary file."""
+        """Drop the bytes and remove the temporary file."""
         self._memory = None
         if self._file is not None:
             self._file.close()

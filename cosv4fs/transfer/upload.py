@@ -11,7 +11,7 @@ from cosv4fs.api import is_transient
 from cosv4fs.concurrency import TaskGroup, cancellation
 from cosv4fs.errors import CosUploadSessionError
 from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.multipart import MultipartUpload
 from cosv4fs.transfer.plan import Slice, SlicePlan
 from cosv4fs.transfer.sources import Source
 
@@ -22,7 +22,7 @@ _RECOVERIES = 2
 
 
 def send_source(
-    context: TransferContext, upload: PlacedUpload, source: Source, progress: Progress | None = None
+    context: TransferContext, upload: MultipartUpload, source: Source, progress: Progress | None = None
 ) -> None:
     """Open an upload, send its source, and finish it.
 
@@ -31,7 +31,7 @@ def send_source(
 
     Parameters
     ----------
-    upload : PlacedUpload
+    upload : MultipartUpload
         Of the source; when its target is deferred, it is still to be published.
     progress : callable, optional
         Called with the number of bytes of each slice that was sent; never from two threads at once.
@@ -46,7 +46,7 @@ def send_source(
         raise
 
 
-def _abort_quietly(upload: PlacedUpload) -> None:
+def _abort_quietly(upload: MultipartUpload) -> None:
     with suppress(OSError):
         upload.abort()
 
@@ -79,7 +79,7 @@ class _Counter:
 class _Sender:
     """Sends one source: the loop around the plan, and the lock around both."""
 
-    def __init__(self, context: TransferContext, upload: PlacedUpload, source: Source, counter: _Counter) -> None:
+    def __init__(self, context: TransferContext, upload: MultipartUpload, source: Source, counter: _Counter) -> None:
         self._context, self._upload, self._source, self._counter = context, upload, source, counter
         self._lock = threading.Lock()
 

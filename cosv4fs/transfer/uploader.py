@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.journal import Entry
-from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.multipart import MultipartUpload
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Source
@@ -24,7 +24,7 @@ class Uploader(ABC):
         """Return the upload of a small object, in one request."""
 
     @abstractmethod
-    def stream(self, target: Target, size: int | None, piece_size: int) -> PlacedUpload | None:
+    def stream(self, target: Target, size: int | None, piece_size: int) -> MultipartUpload | None:
         """Return an upload whose pieces are sent while the caller is still writing.
 
         Parameters
@@ -38,14 +38,14 @@ class Uploader(ABC):
 
         Returns
         -------
-        PlacedUpload or None
+        MultipartUpload or None
             None where the service can take no piece before the whole content, or its size, is known.
         """
 
     @abstractmethod
     def resend(
         self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
-    ) -> PlacedUpload:
+    ) -> MultipartUpload:
         """Return the upload of a source that can be read again.
 
         Parameters

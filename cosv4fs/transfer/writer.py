@@ -1,8 +1,8 @@
-"""Writing an object bit by bit: what stands behind ``open(path, "wb")``.
+"""Writing an object incrementally, for ``open(path, "wb")``.
 
-The JSON API wants the size before the first slice. Where the caller names it, slices go out while it is still writing;
-where it does not, they are kept in a spool and go out at the end. Coffers want no size: parts
-always go out while the caller is writing, and become larger as the object does.
+The JSON API needs the size before the first slice. If the caller names it, slices are sent while it is still writing;
+if not, they are kept in a spool and sent at the end. Coffers need no size: parts are always sent while the caller is
+writing, and become larger as the object does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cosv4fs.options import MIB
 from cosv4fs.transfer.buffers import FilePart, MemoryPart
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.journal import NO_ENTRY
-from cosv4fs.transfer.placed import PlacedUpload
+from cosv4fs.transfer.multipart import MultipartUpload
 from cosv4fs.transfer.plan import Slice
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
@@ -35,14 +35,14 @@ __all__ = ["ObjectWriter"]
 _log = logging.getLogger("cosv4fs")
 
 _ON_DISK = 1024 * MIB
-"""Bytes of parts in temporary files that are under way at once, unless two parts are more."""
+"""Bytes of parts in temporary files that are in flight at once, unless two parts are more."""
 
 _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
 
 
 class _Strategy(Protocol):
-    """How bytes travel: collected for one request, spooled, or streamed."""
+    """How bytes are sent: collected for one request, spooled, or streamed."""
 
     def append(self, view: memoryview) -> None:
         """Take bytes; the memory is the caller's again afterwards."""
@@ -54,11 +54,11 @@ class _Strategy(Protocol):
         """Make a deferred object visible."""
 
     def abort(self) -> None:
-        """Forget everything and leave nothing on the service."""
+        """Drop everything and leave nothing on the service."""
 
 
 class ObjectWriter:
-    """Takes the bytes of one object and uploads them; the object appears whole or not at all.
+    """Uploads one object from the bytes that are written to it; the object is published completely or not at all.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class ObjectWriter:
         return self._written
 
     def write(self, view: memoryview) -> None:
-        """Take bytes. May block while as many slices are under way as the window allows.
+        """Take bytes. May block while as many slices are in flight as the window allows.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class ObjectWriter:
         self._written += len(view)
 
     def _outgrow(self, count: int) -> None:
-        """Stream from here on, when the memory for what is kept is full and the service can do it."""
+        """Stream from now on, if the memory is full and the service supports it."""
         held = self._strategy
         if not self._may_outgrow or not isinstance(held, _Collect) or self._written + count <= self._room:
             return
@@ -164,10 +164,10 @@ class ObjectWriter:
             self._strategy.publish()
 
     def abort(self) -> None:
-        """Forget everything; the old object, if any, stays.
+        """Drop everything; the old object, if any, stays.
 
-        What cannot be removed from the service now stays invisible; it is logged, not raised, because the error that
-        led here is the one to tell.
+        An upload that cannot be removed now stays invisible. That is logged, not raised, because the caller needs the
+        error that led to the abort.
         """
         self._failed = True
         try:
@@ -193,7 +193,7 @@ class _Collect:
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
-        self._made: PlacedUpload | SingleUpload | None = None
+        self._made: MultipartUpload | SingleUpload | None = None
 
     def append(self, view: memoryview) -> None:
         self._spool.append(view)
@@ -232,12 +232,12 @@ class _Collect:
 
 
 class _Stream:
-    """Sends each piece as soon as it is full: the size is known, or may be told at the end, or interests nobody."""
+    """Sends each part as soon as it is full: the size is known, or may be given at the end, or is not needed."""
 
     def __init__(
         self,
         context: TransferContext,
-        upload: PlacedUpload,
+        upload: MultipartUpload,
         piece_size: int,
         size: int | None,
         *,
@@ -277,7 +277,7 @@ class _Stream:
 
     @contextmanager
     def _undeclared(self) -> Iterator[None]:
-        """Tell the refusal of a stream of unknown size for what it is.
+        """Explain the refusal of a stream of unknown size.
 
         Raises
         ------
@@ -289,7 +289,7 @@ class _Stream:
         except CosError as error:
             if self._digest is None or error.code not in _WRONG_SIZE:
                 raise
-            text = "the service takes no object whose size it is not told first: name the size, or leave streaming at"
+            text = "the service needs the size of an object first: name the size, or leave streaming at"
             origin = Origin(error.code, error.request_id, error.status)
             raise make_error(
                 errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", self._upload.target.path, origin
@@ -304,7 +304,7 @@ class _Stream:
         self._upload.abort()
 
     def _flush(self, last: bool = False) -> None:
-        """Hand the buffer over, full or with the last bytes, beginning the upload at the first."""
+        """Send the part, full or with the last bytes; open the upload before the first."""
         if not self._upload.is_open:
             self._open()
             # other pieces than asked for: there may be room for more now, or nothing left
@@ -317,14 +317,14 @@ class _Stream:
             self._part = MemoryPart(self._piece_size, self._context.buffers)
         else:
             self._begin_part()
-        self._wait_for_room()
+        self._wait_for_space()
         task = self._group.start(partial(self._send, piece, part))
         self._in_flight.append(task)
         if self._serial:
             task.result()
 
     def _open(self) -> None:
-        """Begin the upload and cut what is held into pieces of the size that the server decided."""
+        """Open the upload and cut the held bytes into parts of the size that the server decided."""
         self._upload.open()
         self._serial = self._upload.is_serial
         self._in_memory = self._context.pool.most * max(self._piece_size, self._upload.piece_size(0))
@@ -336,7 +336,7 @@ class _Stream:
             held.release()
 
     def _begin_part(self) -> None:
-        """Begin a new piece: in memory, or in a temporary file when it will be large."""
+        """Begin a new part: in memory, or in a temporary file if it will be large."""
         size = self._piece_size = self._upload.piece_size(self._offset)
         self._part = self._new_part(size)
 
@@ -348,8 +348,8 @@ class _Stream:
     def _is_in_memory(self, size: int) -> bool:
         return size <= max(self._context.config.spool_memory, self._context.config.slice_size)
 
-    def _wait_for_room(self) -> None:
-        """Let no more large pieces be under way than memory, or the disk, may have to hold."""
+    def _wait_for_space(self) -> None:
+        """Limit the large parts in flight to what memory, or the disk, may hold."""
         room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
         most = max(2, room // self._piece_size)
         while len(self._in_flight) >= most:

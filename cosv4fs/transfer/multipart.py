@@ -1,7 +1,7 @@
-"""What uploads in pieces have in common, whichever service takes them; and what those in slices have in common.
+"""Uploads in several requests: what all services share, and what the sliced uploads of the JSON API share.
 
-`slices` has those of the JSON API v4, `ordered` those of v3; `parts` those of coffers, which know neither
-slices nor hidden siblings.
+`slices` is for the JSON API v4, `ordered` for v3, and `parts` for coffers, which have neither slices nor hidden
+siblings.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
-class PlacedUpload(ABC):
+class MultipartUpload(ABC):
     """One upload in pieces, from `open` to `publish` or `abort`.
 
     Parameters
     ----------
     target : Target
-        Where the object shall be in the end.
+        Where the object goes.
     entry : Entry
         The journal's page, for sources that a later process can read again.
     """
@@ -47,7 +47,7 @@ class PlacedUpload(ABC):
         self._context: TransferContext | None = None
 
     def verify_against(self, source: Source, context: TransferContext) -> Self:
-        """Have `finish` make sure that the object is what a source holds that can be read again; return this upload."""
+        """Have `finish` verify the object against a source; return this upload."""
         self._source, self._context = source, context
         return self
 
@@ -87,7 +87,7 @@ class PlacedUpload(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Begin the upload, or take up the one of an earlier process.
+        """Start the upload, or continue that of an earlier process.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class PlacedUpload(ABC):
 
     @abstractmethod
     def recover(self) -> None:
-        """After the server refused to go on: find out how, so that a new plan can be sent."""
+        """Recover after the server refused to continue, so that a new plan can be sent."""
 
     @abstractmethod
     def send(self, piece: Slice, content: Content) -> None:
@@ -112,8 +112,8 @@ class PlacedUpload(ABC):
         Parameters
         ----------
         size, sha : int, str, optional
-            Bytes and SHA-1 that came, where the size was not known when the upload was begun: what the server
-            stored is compared with them, where nothing else has made sure of it.
+            Bytes and SHA-1 that were sent, where the size was not known at the start: the stored object is compared
+            with them unless it is verified otherwise.
         """
 
     @abstractmethod
@@ -122,21 +122,21 @@ class PlacedUpload(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Remove what is there of the upload, provably ours. A complete object at the target is never touched."""
+        """Remove the incomplete upload. A complete object at the target is never touched."""
 
 
-class SlicedUpload(PlacedUpload):
+class SlicedUpload(MultipartUpload):
     """An upload in slices through a session of the JSON API, to a hidden sibling that is moved into place.
 
     At the target itself an upload would be visible between its last slice and its end, and could be mistaken for
-    somebody else's. The sibling's name is random, so nothing of another client is ever continued or removed.
+    another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
 
     Parameters
     ----------
     client : CosClient
         Sends the requests.
     target : Target
-        Where the object shall be in the end.
+        Where the object goes.
     size : int
         Bytes of the whole object.
     slice_size : int
@@ -159,7 +159,7 @@ class SlicedUpload(PlacedUpload):
         super().__init__(target, entry)
         self._common = client
         self._size, self._wanted_slice, self._sha = size, slice_size, sha
-        self._place = paths.sibling(target.key)
+        self._key = paths.sibling(target.key)
         self._session: SliceSession | None = None
         self._parts: tuple[tuple[int, int], ...] = ()
         self._asked = self._continued = False
@@ -200,60 +200,60 @@ class SlicedUpload(PlacedUpload):
             A file stands where a directory is needed.
         """
         record = self._entry.load()
-        if record is not None and self._may_have_chosen(record.place):
+        if record is not None and self._may_have_chosen(record.key):
             if record.matches and record.sha == self._sha:
-                # also to start again: a late request of the dead process then meets ours, and leaves nothing behind
-                self._place, self._asked = record.place, True
+                # also when starting again: then a late request of the killed process leaves nothing behind
+                self._key, self._asked = record.key, True
                 if self._continue(record):
                     self._continued = True
                     return
-            # the file has another content by now, or the session is gone: nobody will continue it
-            discard_sibling(self._common, self._target.bucket, record.place)
+            # the file has changed, or the session is gone: the sibling will never be continued
+            discard_sibling(self._common, self._target.bucket, record.key)
         self._refuse_early()
         self._begin()
 
     @abstractmethod
     def _begin(self) -> None:
-        """Open a session at the place."""
+        """Open a session at the current key."""
 
     @abstractmethod
     def _continue(self, record: Record) -> bool:
-        """Continue the upload that an earlier process noted at the place; return whether it still exists."""
+        """Continue the recorded upload of an earlier process; return whether it still exists."""
 
     def recover(self) -> None:
-        """Go on with the session in order; or see that it is complete; or start again on another sibling."""
-        if self.go_on() or self.was_finished():
+        """Continue the session in order, or find it complete, or start again on another sibling."""
+        if self.continue_session() or self.was_finished():
             return
-        discard_sibling(self._common, self._target.bucket, self._place)
-        self._place = paths.sibling(self._target.key)
+        discard_sibling(self._common, self._target.bucket, self._key)
+        self._key = paths.sibling(self._target.key)
         self._session, self._parts, self._stored, self._continued = None, (), False, False
         self._begin()
 
     @abstractmethod
-    def go_on(self) -> bool:
-        """Go on with the same session after it refused a slice, if it allows that; return whether it does."""
+    def continue_session(self) -> bool:
+        """Continue the same session after it refused a slice; return whether that is possible."""
 
     @abstractmethod
     def was_finished(self) -> bool:
-        """Return whether the lost session had become our object: its last reply was lost."""
+        """Return whether the lost session was completed: its last reply was lost."""
 
     def abort(self) -> None:
         """Remove the sibling, also where the reply that named its session was lost."""
         if not self._is_published and (self._asked or self.is_open):
-            discard_sibling(self._common, self._target.bucket, self._place)
+            discard_sibling(self._common, self._target.bucket, self._key)
         self._session, self._stored = None, False
         self._entry.remove()
 
     def publish(self) -> None:
-        """Move the complete sibling into place. Does nothing when that was done."""
+        """Publish the complete sibling, by a move to the target. Does nothing when that was done."""
         if self._is_published:
             return
         try:
-            publish_sibling(self._common, self._target, self._place, self._size, self._sha)
+            publish_sibling(self._common, self._target, self._key, self._size, self._sha)
         except CosFileNotFoundError:
             if not self._was_published():
                 raise
-        self._place = self._target.key
+        self._key = self._target.key
 
     def _publish_unless_deferred(self) -> None:
         self._prove()
@@ -262,10 +262,10 @@ class SlicedUpload(PlacedUpload):
             self._entry.remove()
 
     def _prove(self) -> None:
-        """Make sure that the complete sibling is what the source holds now, where no SHA-1 that was sent proves it.
+        """Verify the complete sibling against the source, unless a SHA-1 was sent with the slices.
 
-        An upload without a SHA-1 that was continued may begin with the slices of an earlier content: size and time
-        of a file can be the same. One whose file was touched meanwhile may be a mixture.
+        A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
+        upload whose file was modified meanwhile may be a mixture.
 
         Raises
         ------
@@ -277,18 +277,18 @@ class SlicedUpload(PlacedUpload):
             return
         if not (self._continued or source.was_touched):
             return
-        stored = self._common.stat(self._target.bucket, self._place).sha
-        here = replace(self._target, key=self._place)
+        stored = self._common.stat(self._target.bucket, self._key).sha
+        here = replace(self._target, key=self._key)
         if stored == source.sha1() if stored else is_same(context, here, source):
             return
-        discard_sibling(self._common, self._target.bucket, self._place)
+        discard_sibling(self._common, self._target.bucket, self._key)
         self._session, self._stored = None, False
         text = "the local file is not what was sent of it: it was changed without a new modification time"
         raise session_error(text, self._target.path)
 
     @property
     def _is_published(self) -> bool:
-        return self._place == self._target.key
+        return self._key == self._target.key
 
     def _opened(self) -> SliceSession:
         if self._session is None:
@@ -296,14 +296,14 @@ class SlicedUpload(PlacedUpload):
         return self._session
 
     def _note(self, session: str | None) -> None:
-        self._entry.save(Record(self._place, session, self._sha))
+        self._entry.save(Record(self._key, session, self._sha))
 
-    def _may_have_chosen(self, place: str) -> bool:
-        """Return whether a noted place is one that this upload can have chosen."""
-        return paths.sibling_target(place) == paths.shortened(self._target.key)
+    def _may_have_chosen(self, key: str) -> bool:
+        """Return whether a recorded key is one that this upload can have chosen."""
+        return paths.sibling_target(key) == paths.shortened(self._target.key)
 
     def _refuse_early(self) -> None:
-        """Refuse to create what exists before anything is sent; the move in the end decides."""
+        """Refuse to create an existing object before anything is sent; the final move decides."""
         if not self._target.create or self._target.deferred:
             return
         try:
@@ -314,8 +314,8 @@ class SlicedUpload(PlacedUpload):
             raise make_error(errno.EEXIST, "the file exists", self._target.path)
 
     def _is_stored_here(self) -> bool:
-        """Return whether the place holds this content completely: only the end is missing."""
-        return self._is_stored_at(self._place)
+        """Return whether the current key has the complete content, and only the publication is missing."""
+        return self._is_stored_at(self._key)
 
     def _was_published(self) -> bool:
         """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
@@ -332,5 +332,5 @@ class SlicedUpload(PlacedUpload):
 
 
 def is_gone(error: CosError) -> bool:
-    """Return whether an error means that the server does not know the upload, or no more."""
+    """Return whether an error means that the server does not know the upload, or no longer does."""
     return isinstance(error, (CosUploadSessionError, CosFileNotFoundError))
