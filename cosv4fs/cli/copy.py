@@ -97,11 +97,7 @@ def sync(
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
     old, new = session.location(source), session.location(target)
-    if old.fs.info(old.path)["type"] != "directory":
-        raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", old.url)
-    if delete and not new.capabilities.replaces_files:
-        raise NotImplementedError(f"{new.url}: --delete is not possible, {WRITE_ONCE}")
-    check_apart(old, new)
+    _check_sync(old, new, delete)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     deletions = difference.deletions if delete else ()
     failures = FailureLog()
@@ -123,6 +119,14 @@ def sync(
 
 
 COMMANDS = (cp, sync)
+
+
+def _check_sync(source: Location, target: Location, delete: bool) -> None:
+    if source.fs.info(source.path)["type"] != "directory":
+        raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)
+    if delete and not target.capabilities.replaces_files:
+        raise NotImplementedError(f"{target.url}: --delete is not possible, {WRITE_ONCE}")
+    check_apart(source, target)
 
 
 def _copy(session: Session, pairs: list[Pair], jobs: int, failures: FailureLog, *, keep_times: bool = False) -> None:

@@ -40,12 +40,12 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
     check_targets(by_url, "moved")
     moves = by_url.values()
-    are_folders = [_check_move(old, goal, recursive) for old, goal in moves]
+    are_directories = [_check_move(old, goal, recursive) for old, goal in moves]
     failures = FailureLog()
     moved = []
-    for (old, goal), is_folder in zip(moves, are_folders, strict=True):
+    for (old, goal), is_directory in zip(moves, are_directories, strict=True):
         with failures.recording():
-            _move(old, goal, is_folder)
+            _move(old, goal, is_directory)
             moved.append({"source": old.url, "target": goal.url})
     if session.as_json:
         session.show_json(moved)
@@ -96,16 +96,16 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     _check_removable(old)
     if old.is_same(goal):
         raise OSError(errno.EINVAL, "source and target are the same", old.url)
-    is_folder = bool(old.fs.info(old.path)["type"] == "directory")
-    if is_folder and not recursive:
+    is_directory = bool(old.fs.info(old.path)["type"] == "directory")
+    if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: move it with -r", old.url)
-    if is_folder and goal.is_within(old):
+    if is_directory and goal.is_within(old):
         raise OSError(errno.EINVAL, f"a directory cannot be moved into itself, as {goal.url}", old.url)
     if goal.fs.isdir(goal.path):
         raise IsADirectoryError(errno.EISDIR, "a directory with this name exists and is not replaced", goal.url)
-    if is_folder and goal.fs.exists(goal.path):
+    if is_directory and goal.fs.exists(goal.path):
         raise NotADirectoryError(errno.ENOTDIR, "it is a file and cannot be replaced by a directory", goal.url)
-    return is_folder
+    return is_directory
 
 
 def _check_removable(location: Location) -> None:
@@ -137,28 +137,28 @@ def _check_changeable(location: Location) -> None:
 
 def _remove(location: Location, recursive: bool, dry_run: bool) -> bool:
     """Remove one file or directory, taking its name literally; return whether it was a directory."""
-    is_folder = bool(location.fs.info(location.path)["type"] == "directory")
-    if is_folder and not recursive:
+    is_directory = bool(location.fs.info(location.path)["type"] == "directory")
+    if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
-    if is_folder:
+    if is_directory:
         _check_literal(location)
-    if not dry_run and not is_folder and has_magic(location.path):
+    if not dry_run and not is_directory and has_magic(location.path):
         location.fs.rm_file(location.path)
     elif not dry_run:
-        location.fs.rm(location.path, recursive=is_folder)
-    return is_folder
+        location.fs.rm(location.path, recursive=is_directory)
+    return is_directory
 
 
-def _move(old: Location, goal: Location, is_folder: bool) -> None:
+def _move(old: Location, goal: Location, is_directory: bool) -> None:
     """Move one file or directory, taking its name literally."""
     if _takes_names_literally(old):
-        old.fs.mv(old.path, goal.path, recursive=is_folder)
+        old.fs.mv(old.path, goal.path, recursive=is_directory)
     elif "recursive" not in signature(old.fs.mv).parameters:
         # the filesystem has its own rename, without patterns
         old.fs.mv(old.path, goal.path)
-    elif is_folder or not has_magic(old.path):
+    elif is_directory or not has_magic(old.path):
         _check_literal(old)
-        old.fs.mv(old.path, goal.path, recursive=is_folder)
+        old.fs.mv(old.path, goal.path, recursive=is_directory)
     else:
         before = _state(old)
         old.fs.cp_file(old.path, goal.path)
