@@ -167,8 +167,10 @@ def _merged(
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are given, under their own names."""
+    """Return the options that are given, under their own names; also those that are not given have to exist."""
     given = {name: value for name, value in options.items() if value is not None}
+    for name in options.keys() - given.keys():
+        option_named(name)
     if "endpoint_url" in given:
         url = given.pop("endpoint_url")
         if given.setdefault("endpoint", url) != url:

@@ -199,6 +199,8 @@ class TestRefusals:
     def test_an_unknown_option(self):
         with pytest.raises(TypeError, match=r"^unknown option slicesize: did you mean slice_size\?$"):
             resolve({**ACCOUNT, "slicesize": MIB})
+        with pytest.raises(TypeError, match="slice_size"):
+            resolve({**ACCOUNT, "slicesize": None})
         with pytest.raises(TypeError, match=r"^unknown option zzz: the options are appid, .*listings_expiry_time$"):
             resolve({**ACCOUNT, "zzz": 1})
 
