@@ -20,7 +20,6 @@ SLOW = (
     "crash",
     "faults",
     "filesystem/test_abstract.py",
-    "filesystem/test_coffer_large.py",
     "filesystem/test_interrupt.py",
     "filesystem/test_interrupt_notebook.py",
     "filesystem/test_large.py",

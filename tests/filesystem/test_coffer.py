@@ -9,7 +9,6 @@ import fsspec
 import pytest
 
 from cosv4fs import CofferFileSystem
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, faults
 from cosv4fs.errors import MissingCredentialsError
 
@@ -24,7 +23,6 @@ def content(size, seed=0):
 
 
 DATA = content(5 * MIB + 7)
-LENGTHS = [1, 1000, MIB, MIB + 1, 2 * MIB, 3 * MIB - 1, len(DATA)]
 
 
 def write_open(fs, path, data, local, **options):
@@ -89,26 +87,6 @@ def read_file(fs, path, local):
     return local.read_bytes()
 
 
-def read_ranges(fs, path, local):
-    size = fs.size(path)
-    cuts = [*range(0, size, 400_000), size]
-    return b"".join(fs.cat_ranges([path] * (len(cuts) - 1), cuts[:-1], cuts[1:], on_error="raise"))
-
-
-READS = [lambda fs, path, local: fs.cat_file(path), read_open, read_file, read_ranges]
-
-
-@pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("length", LENGTHS)
-def test_round_trips(coffers, onlooker, tmp_path, write, length):
-    data = DATA[:length]
-    write(coffers, PATH, data, tmp_path / "local")
-    for read in READS:
-        assert read(onlooker, PATH, tmp_path / "back") == data
-    assert coffers.info(PATH)["size"] == onlooker.size(PATH) == length
-    assert coffers.uploads(COFFER) == []
-
-
 @pytest.mark.parametrize("write", [write_open, write_sized, write_put_file, write_pipe, write_transaction])
 def test_an_object_of_many_default_parts(vault, onlooker, tmp_path, write):
     fs = CofferFileSystem(**vault.storage_options, journal_dir=str(tmp_path / "journal"))
@@ -134,14 +112,6 @@ def test_the_callers_block_size(vault, onlooker, tmp_path, block_size, parts):
         file.write(DATA)
     assert vault.count()["UploadPart"] == parts
     assert onlooker.cat_file(PATH) == DATA
-
-
-@pytest.mark.parametrize("size", [3, len(DATA) - 1, len(DATA) + 1])
-def test_another_size_than_announced_stores_nothing(coffers, onlooker, size):
-    with pytest.raises(OSError, match="announced"):
-        write_open(coffers, PATH, DATA, None, size=size)
-    assert not onlooker.exists(PATH)
-    assert onlooker.uploads(COFFER) == []
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -263,41 +233,6 @@ def test_lost_replies_are_no_failures(coffers, onlooker, vault, op, action, writ
     assert onlooker.uploads(COFFER) == []
 
 
-def test_leaving_with_an_exception_stores_nothing(coffers, onlooker):
-    with pytest.raises(RuntimeError, match="changed my mind"), coffers.open(PATH, "wb") as file:
-        file.write(DATA)
-        raise RuntimeError("changed my mind")
-    assert not onlooker.exists(PATH)
-    assert onlooker.uploads(COFFER) == []
-
-
-def test_a_file_that_nobody_closes_leaves_the_name_free(coffers, onlooker):
-    file = coffers.open(PATH, "wb")
-    file.write(DATA)
-    with pytest.warns(ResourceWarning, match="never closed"):
-        del file
-        # another thread warns: the collector may run inside any lock
-        wait_for_background()
-    assert onlooker.uploads(COFFER) == []
-    assert not onlooker.exists(PATH)
-
-
-def test_a_transaction_stores_all_or_nothing(coffers, onlooker):
-    def several():
-        write_open(coffers, f"{COFFER}/t/large", DATA, None)
-        write_open(coffers, f"{COFFER}/t/small", b"small", None)
-
-    with pytest.raises(RuntimeError), coffers.transaction:
-        several()
-        raise RuntimeError
-    assert onlooker.find(COFFER) == []
-    assert onlooker.uploads(COFFER) == []
-    with coffers.transaction:
-        several()
-        assert onlooker.find(COFFER) == []
-    assert onlooker.cat(f"{COFFER}/t/*") == {f"{COFFER}/t/large": DATA, f"{COFFER}/t/small": b"small"}
-
-
 def test_a_transaction_that_fails_in_the_end_holds_no_names(coffers, onlooker):
     names = [f"{COFFER}/t/{number}" for number in range(4)]
     with pytest.raises(FileExistsError, match="write-once"), coffers.transaction:
@@ -332,25 +267,6 @@ def test_the_requests_of_reading(coffers, onlooker, vault):
     assert count_of(vault, lambda: coffers.cat_file(PATH)) == {"HeadObject": 1, "GetObject": 1}
     assert count_of(vault, lambda: coffers.cat_file(PATH)) == {"GetObject": 1}
     assert count_of(vault, lambda: read_open(coffers, PATH, None)) == {"GetObject": 1}
-
-
-@pytest.mark.parametrize(("start", "end"), [(None, 10), (5, 9), (-7, None), (2, -3), (10**9, None), (3, 3), (0, 10**9)])
-def test_parts_of_an_object(coffers, start, end):
-    coffers.pipe_file(PATH, DATA)
-    assert coffers.cat_file(PATH, start, end) == DATA[start:end]
-
-
-def test_reading_what_is_no_object(coffers):
-    coffers.pipe_file(PATH, OLD)
-    for path, kind in (
-        (f"{COFFER}/dir", IsADirectoryError),
-        (COFFER, IsADirectoryError),
-        (PATH + "x", FileNotFoundError),
-    ):
-        with pytest.raises(kind):
-            coffers.cat_file(path)
-        with pytest.raises(kind):
-            coffers.open(path, "rb")
 
 
 def test_directories_are_only_what_names_have_in_common(coffers):

@@ -1,10 +1,15 @@
 """An object four times as large as the memory that is allowed, through every way of writing and reading."""
 
+import hashlib
 import subprocess
 import sys
 
+import fsspec
 import pytest
 
+from cosv4fs.emulator import CofferEmulator
+
+COFFER = "examplecoffer-1250000000"
 MIB = 1024 * 1024
 SIZE = 384 * MIB
 
@@ -37,9 +42,10 @@ def reset():
         refs.write("5")
 
 
-fs.pipe_file(path + "-warm", bytes(9_000_000))
-fs.cat_file(path + "-warm")
-with fs.open(path + "-warm") as warm:
+warm_path = f"{path}-warm-{os.getpid()}"
+fs.pipe_file(warm_path, bytes(9_000_000))
+fs.cat_file(warm_path)
+with fs.open(warm_path) as warm:
     warm.read()
 reset()
 before = peak()
@@ -108,27 +114,35 @@ def service(tmp_path_factory):
     process.stdout.close()
 
 
-def _run(script, service, local, size=SIZE):
-    command = [sys.executable, "-c", COMMON + script + TELL, repr(service), "large/object", str(size), str(local)]
+def _run(script, service, local, size=SIZE, path="large/object"):
+    command = [sys.executable, "-c", COMMON + script + TELL, repr(service), path, str(size), str(local)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     found, grown = result.stdout.split()
     return found, int(grown)
 
 
+def chunks(size):
+    """Yield the content that all scripts write."""
+    block = hashlib.sha512(b"seed").digest() * 16384
+    for number in range(size // len(block)):
+        yield number.to_bytes(8, "big") + block[8:]
+
+
+def digest_of(size):
+    total = hashlib.sha1()
+    for chunk in chunks(size):
+        total.update(chunk)
+    return total.hexdigest()
+
+
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """A local file with the content that all scripts write, and its SHA-1."""
-    import hashlib
-
-    path, total = tmp_path_factory.mktemp("local") / "large", hashlib.sha1()
-    block = hashlib.sha512(b"seed").digest() * 16384
+    path = tmp_path_factory.mktemp("local") / "large"
     with path.open("wb") as file:
-        for number in range(SIZE // len(block)):
-            chunk = number.to_bytes(8, "big") + block[8:]
-            total.update(chunk)
-            file.write(chunk)
-    yield path, total.hexdigest()
+        file.writelines(chunks(SIZE))
+    yield path, digest_of(SIZE)
     path.unlink()
 
 
@@ -138,8 +152,6 @@ BOUND = (3 * 14 + 16 + 32) * MIB
 
 @pytest.mark.parametrize("way", list(WRITE))
 def test_a_large_object_is_written_whole_in_bounded_memory(service, local, way):
-    import fsspec
-
     path, digest = local
     _, grown = _run(WRITE[way], service, path)
     fs = fsspec.filesystem("cosv4", **service)
@@ -151,8 +163,6 @@ def test_a_large_object_is_written_whole_in_bounded_memory(service, local, way):
 
 @pytest.mark.parametrize("way", list(READ))
 def test_a_large_object_is_read_whole_in_bounded_memory(service, local, way):
-    import fsspec
-
     path, digest = local
     fs = fsspec.filesystem("cosv4", **service)
     if not fs.exists("large/object"):
@@ -165,20 +175,31 @@ def test_a_large_object_is_read_whole_in_bounded_memory(service, local, way):
 
 @pytest.mark.parametrize("way", ["open", "open with size"])
 def test_a_large_object_by_v3(service, tmp_path, way):
-    import hashlib
-
-    import fsspec
-
-    size, total = 300 * MIB, hashlib.sha1()
-    block = hashlib.sha512(b"seed").digest() * 16384
-    for number in range(size // len(block)):
-        total.update(number.to_bytes(8, "big") + block[8:])
+    size = 300 * MIB
     options = {"protocol": "cosv3", **service}
     _, grown = _run(WRITE[way], options, tmp_path, size)
     assert grown < BOUND
     found, grown = _run(READ["open"], options, tmp_path, size)
-    assert found == total.hexdigest()
+    assert found == digest_of(size)
     assert grown < BOUND
     fs = fsspec.filesystem("cosv3", **service)
     assert fs.info("large/object", refresh=True)["sha"] == found
     fs.rm_file("large/object")
+
+
+# 500 parts of the first size, then twice as large ones; and at the default, far more than may be in memory
+@pytest.mark.parametrize(("slice_size", "size", "parts"), [(MIB, 540 * MIB, 500 + 20), (8 * MIB, 384 * MIB, 48)])
+def test_a_large_object_in_a_coffer(tmp_path, slice_size, size, parts):
+    path = f"{COFFER}/large"
+    with CofferEmulator(tmp_path / "service", coffers=(COFFER,), fsync=False) as emulator:
+        options = {**emulator.storage_options, "slice_size": slice_size, "spool_memory": MIB}
+        options["protocol"] = "cdcs"
+        _, written = _run(WRITE["open"], options, tmp_path, size, path)
+        found, read = _run(READ["open"], options, tmp_path, size, path)
+        sent = [request for request in emulator.requests if request.op == "UploadPart" and request.path == "/large"]
+    assert found == digest_of(size)
+    assert len(sent) == parts
+    # slice_size x (concurrency + 2) + spool_memory + 32 MiB
+    assert written < 14 * slice_size + 33 * MIB
+    # range_size takes the part of slice_size
+    assert read < 14 * 4 * MIB + 33 * MIB

@@ -33,7 +33,7 @@ SIZES = [0, 1, 100, 512 * KIB - 1, 512 * KIB, 512 * KIB + 1, 1024 * KIB, 1536 * 
 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("way", ["wb", "wb sized", "xb", "pipe", "put"])
+@pytest.mark.parametrize("way", ["wb", "wb sized", "xb", "pipe", "put", "cp", "transaction"])
 def test_every_size_arrives_by_every_way(small_fs, second, tmp_path, way, size):
     content = content_of(size)
     if way == "pipe":
@@ -41,6 +41,14 @@ def test_every_size_arrives_by_every_way(small_fs, second, tmp_path, way, size):
     elif way == "put":
         (tmp_path / "local").write_bytes(content)
         small_fs.put_file(str(tmp_path / "local"), PATH)
+    elif way == "cp":
+        small_fs.pipe_file(f"{BUCKET}/source", content)
+        small_fs.cp_file(f"{BUCKET}/source", PATH)
+    elif way == "transaction":
+        with small_fs.transaction:
+            with small_fs.open(PATH, "wb") as file:
+                file.write(content)
+            assert not second.exists(PATH)
     else:
         options = {"size": size} if "sized" in way else {}
         with small_fs.open(PATH, way.split()[0], **options) as file:
@@ -65,31 +73,46 @@ class _BoomError(Exception):
     pass
 
 
-@pytest.mark.parametrize("old", [None, b"old"])
-@pytest.mark.parametrize("size", [10, 700 * KIB, 3000 * KIB])
-@pytest.mark.parametrize("way", ["plain", "sized", "text", "gzip", "fsspec.open", "fsspec.open gzip"])
-def test_an_exception_leaves_the_old_object_or_none(small_fs, second, way, size, old):
-    if old is not None:
-        small_fs.pipe_file(PATH, old)
+def write_and_fail(fs, way, size):
+    """Write a file, and leave its block with an exception."""
     options = {"size": size + 1} if way == "sized" else {"compression": "gzip"} if "gzip" in way else {}
     mode = "w" if way == "text" else "wb"
     if way.startswith("fsspec.open"):
-        opened = fsspec.open(f"{small_fs.protocol}://{PATH}", mode, **small_fs.storage_options, **options)
+        opened = fsspec.open(f"{fs.protocol}://{PATH}", mode, **fs.storage_options, **options)
     else:
-        opened = small_fs.open(PATH, mode, **options)
+        opened = fs.open(PATH, mode, **options)
     data = content_of(size)
     with pytest.raises(_BoomError), opened as file:
         file.write(data.hex() if way == "text" else data)
         raise _BoomError
-    assert second.exists(PATH) is (old is not None)
-    if old is not None:
-        assert second.cat_file(PATH) == old
+
+
+WAYS_TO_FAIL = ["plain", "sized", "text", "gzip", "fsspec.open", "fsspec.open gzip"]
+
+
+@pytest.mark.parametrize("size", [10, 700 * KIB, 3000 * KIB])
+@pytest.mark.parametrize("way", WAYS_TO_FAIL)
+def test_an_exception_leaves_the_old_object(small_fs, second, way, size):
+    small_fs.pipe_file(PATH, b"old")
+    write_and_fail(small_fs, way, size)
+    assert second.cat_file(PATH) == b"old"
     assert unfinished(second, f"{BUCKET}/dir") == []
 
 
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("size", [10, 700 * KIB, 3000 * KIB])
+@pytest.mark.parametrize("way", WAYS_TO_FAIL)
+def test_an_exception_leaves_nothing(small_fs, second, way, size):
+    write_and_fail(small_fs, way, size)
+    assert not second.exists(PATH)
+    assert unfinished(second, f"{BUCKET}/dir") == []
+
+
+@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", [None, 3000 * KIB])
-def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, size):
-    small_fs.pipe_file(PATH, b"old")
+def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, size, protocol):
+    old = [] if protocol == "cdcs" else [PATH]
+    small_fs.pipe(dict.fromkeys(old, b"old"))
     file = small_fs.open(PATH, "wb", size=size)
     file.write(content_of(1500 * KIB))
     with pytest.warns(ResourceWarning, match="never closed"):
@@ -97,7 +120,7 @@ def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, size):
         gc.collect()
         # another thread warns: the collector may run inside any lock
         wait_for_background()
-    assert second.cat_file(PATH) == b"old"
+    assert {path: second.cat_file(path) for path in second.find(BUCKET)} == dict.fromkeys(old, b"old")
     assert unfinished(second, f"{BUCKET}/dir") == []
 
 
