@@ -203,27 +203,36 @@ class Client(ABC):
         ahead = self.clock_difference(bucket)
         return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
 
-    def _run(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
+    def _run(
+        self,
+        attempt: Callable[[], T],
+        settle: Callable[[AttemptError], T | None] | None = None,
+        check_lost: Callable[[], T | None] | None = None,
+    ) -> T:
         """Run an operation with retries; what leaves it is an error for the caller of the client.
 
         Parameters
         ----------
         attempt, settle : callable
             See `RetryPolicy.run`.
+        check_lost : callable, optional
+            Called when the last reply was lost and there is no further attempt; may return the result.
         """
         try:
             return self._retried(attempt, settle)
         except AttemptError as failure:
+            result = check_lost() if failure.outcome_unknown and check_lost is not None else None
+            if result is not None:
+                return result
             error, cause = failure.error, failure.__cause__
         try:
-            # not in the handler: the context of the error would be the failure, which refers to the error
+            # not in the handler: the context of the error would be the failure, whose frames refer to the error
             raise error from cause
         finally:
             # the error refers to this frame
             del error, cause
 
     def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
-        """Like `_run`, but raise `AttemptError`, for operations that need to know whether the last reply was lost."""
         return self._policy.run(attempt, settle, self._on_failure)
 
     def _on_failure(self, failure: AttemptError) -> None:

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from cosv4fs.api.attempt import AttemptError
 from cosv4fs.codes import Retry
@@ -67,40 +67,22 @@ class RetryPolicy:
         AttemptError, CosError
             From the last attempt.
         """
-        started, tries, resigned, was_lost = self.clock(), 0, 0, False
+        attempts = _Attempts(self, settle, on_failure)
         while True:
             try:
                 return attempt()
             except (AttemptError, CosError) as caught:
-                failure = caught if isinstance(caught, AttemptError) else AttemptError(caught)
-                try:
-                    if failure.progressed:
-                        started, tries = self.clock(), 0
-                    resigned += failure.retry is Retry.RESIGN
-                    pause = self._pause(failure, tries, resigned, self.clock() - started)
-                    if pause is None and was_lost and settle is not None and failure.retry is not Retry.YES:
-                        settled = settle(failure)
-                        if settled is not None:
-                            return settled
-                        pause = self._pause(failure, tries, resigned, self.clock() - started)
-                    if pause is None:
-                        raise
-                    was_lost = was_lost or failure.outcome_unknown
-                    if on_failure is not None:
-                        on_failure(failure)
-                    self.sleep(pause)
-                    # after the pause: as little as possible can happen between the answer and the retry
-                    settled = settle(failure) if was_lost and settle is not None else None
-                    if settled is not None:
-                        return settled
-                finally:
-                    # the error refers to this frame
-                    del failure
-            tries += 1
+                # no variable of this frame keeps the error: with its traceback it would be a cycle, full of buffers
+                result = attempts.after(caught if isinstance(caught, AttemptError) else AttemptError(caught))
+                if result is not None:
+                    return result
+                if not attempts.may_retry:
+                    raise
+            attempts.count += 1
 
-    def _pause(self, failure: AttemptError, tries: int, resigned: int, elapsed: float) -> float | None:
+    def pause(self, failure: AttemptError, tries: int, elapsed: float) -> float | None:
         """Return the seconds to wait before the next attempt; None when there is none."""
-        if failure.retry is Retry.NO or tries >= self.retries or resigned > _MOST_RESIGNED:
+        if failure.retry is Retry.NO or tries >= self.retries:
             return None
         if failure.retry is Retry.RESIGN:
             return 0.0
@@ -111,3 +93,63 @@ class RetryPolicy:
         elif failure.retry_after:
             pause = max(pause, failure.retry_after)
         return pause if elapsed + pause <= self.deadline else None
+
+
+class _Attempts(Generic[T]):
+    """The failed attempts of one operation so far.
+
+    Parameters
+    ----------
+    policy : RetryPolicy
+        Decides about pauses.
+    settle, on_failure : callable or None
+        See `RetryPolicy.run`.
+
+    Attributes
+    ----------
+    count : int
+        Failed attempts since the last progress.
+    may_retry : bool
+        Whether another attempt follows the last one.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        settle: Callable[[AttemptError], T | None] | None,
+        on_failure: Callable[[AttemptError], None] | None,
+    ) -> None:
+        self._policy, self._settle, self._on_failure = policy, settle, on_failure
+        self._started, self._resigned = policy.clock(), 0
+        self._was_lost = False
+        self.count = 0
+        self.may_retry = True
+
+    def after(self, failure: AttemptError) -> T | None:
+        """Wait before the next attempt if there is one; return the result of a lost attempt that had succeeded."""
+        if failure.progressed:
+            self._started, self.count = self._policy.clock(), 0
+        self._resigned += failure.retry is Retry.RESIGN
+        pause = self._pause(failure)
+        if pause is None and failure.retry is not Retry.YES:
+            result = self._settled(failure)
+            if result is not None:
+                return result
+            pause = self._pause(failure)
+        self.may_retry = pause is not None
+        if pause is None:
+            return None
+        self._was_lost = self._was_lost or failure.outcome_unknown
+        if self._on_failure is not None:
+            self._on_failure(failure)
+        self._policy.sleep(pause)
+        # after the pause: as little as possible can happen between the answer and the retry
+        return self._settled(failure)
+
+    def _settled(self, failure: AttemptError) -> T | None:
+        return self._settle(failure) if self._was_lost and self._settle is not None else None
+
+    def _pause(self, failure: AttemptError) -> float | None:
+        if self._resigned > _MOST_RESIGNED:
+            return None
+        return self._policy.pause(failure, self.count, self._policy.clock() - self._started)

@@ -1,11 +1,14 @@
 """Every operation of the client against the service, with the errors that its documentation names."""
 
 import errno
+import gc
 import hashlib
 import json
 import re
 import time
 import urllib.request
+import weakref
+from contextlib import suppress
 
 import pytest
 import requests
@@ -534,3 +537,21 @@ def test_no_secret_is_shown(service):
     shown = repr(service.client) + repr(service.config) + repr(caught.value) + json.dumps(str(caught.value))
     assert options["secret_key"] not in shown
     assert options["secret_id"] not in shown
+
+
+@pytest.mark.parametrize("code", [-197, -181])
+def test_an_error_is_freed_without_the_collector(make_service, code):
+    """Its traceback has frames with buffers: a cycle would keep them until the next collection."""
+    service = make_service(retries=1)
+    service.fault(faults.Refuse(code), op="stat", times=None)
+    gc.disable()
+    try:
+        with suppress(OSError):
+            service.client.stat(BUCKET, "/x")
+        with pytest.raises(OSError) as caught:
+            service.client.stat(BUCKET, "/x")
+        error = weakref.ref(caught.value)
+        del caught
+        assert error() is None
+    finally:
+        gc.enable()

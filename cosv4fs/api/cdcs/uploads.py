@@ -87,12 +87,10 @@ class CofferUploads(CofferCalls):
                 self._retry_if_free(failure, coffer, key)
             return opened
 
-        try:
-            return self._retried(lambda: self._parsed(request, parse), settle)
-        except AttemptError as failure:
-            if failure.outcome_unknown:
-                self._abort_unheard(coffer, key, time.monotonic() - began)
-            raise failure.error from failure.__cause__
+        def check_lost() -> None:
+            self._abort_unheard(coffer, key, time.monotonic() - began)
+
+        return self._run(lambda: self._parsed(request, parse), settle, check_lost)
 
     def upload_part(
         self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
@@ -235,17 +233,11 @@ class CofferUploads(CofferCalls):
             status = self._status(coffer, key)
             return status.etag if status is not None and status.size == size else None
 
-        try:
-            return self._retried(
-                lambda: self._parsed(request, parse),
-                lambda failure: stored() if failure.error.code in _COMPLETED else None,
-            )
-        except AttemptError as failure:
-            # merging may outlast the time for retries, so check once more whether it was completed
-            etag = _or_none(stored) if failure.outcome_unknown else None
-            if etag is None:
-                raise failure.error from failure.__cause__
-            return etag
+        def settle(failure: AttemptError) -> str | None:
+            return stored() if failure.error.code in _COMPLETED else None
+
+        # merging may outlast the time for retries: check once more whether it was completed
+        return self._run(lambda: self._parsed(request, parse), settle, lambda: _or_none(stored))
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
         """Discard an upload and its parts (AbortMultipartUpload, cdcs.md#abort): its key is free again.
