@@ -10,8 +10,6 @@ from cosv4fs import paths
 from cosv4fs.api import CosClient
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyMovedError, make_error
 
-__all__ = ["make_directory", "parent_key", "with_parents"]
-
 T = TypeVar("T")
 
 

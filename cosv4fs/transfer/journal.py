@@ -20,8 +20,6 @@ from pathlib import Path
 
 from cosv4fs.forking import PerProcess
 
-__all__ = ["NO_ENTRY", "Entry", "Interrupted", "Journal", "Record", "default_folder"]
-
 _log = logging.getLogger("cosv4fs")
 
 

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["MOST_PARTS", "PartSizes", "Slice", "SlicePlan", "part_size", "ranges"]
-
 LEAST_PART = 1024 * 1024
 """Bytes of the smallest part but the last: 1 MB, which may mean either (cdcs.md#upload-part)."""
 

@@ -18,18 +18,6 @@ from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import with_parents
 
-__all__ = [
-    "UNFINISHED",
-    "Target",
-    "blocked_parent",
-    "discard_sibling",
-    "holds_unfinished",
-    "naming",
-    "publish_sibling",
-    "refuse_taken",
-    "remove_unfinished",
-]
-
 _log = logging.getLogger("cosv4fs")
 
 UNFINISHED = -4019

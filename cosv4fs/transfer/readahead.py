@@ -18,8 +18,6 @@ from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.plan import Slice, ranges
 
-__all__ = ["ReadAhead"]
-
 _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
 

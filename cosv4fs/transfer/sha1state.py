@@ -14,8 +14,6 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["is_available", "upload_parts"]
-
 _EMPTY_STATE = "0123456789abcdeffedcba9876543210f0e1d2c3"
 """The five initial words of SHA-1, dumped little-endian: what a fresh state has to show."""
 

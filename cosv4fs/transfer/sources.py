@@ -20,8 +20,6 @@ from cosv4fs.transfer.buffers import Buffers
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FileSource", "MemorySource", "Source", "Spool"]
-
 
 class Source(Protocol):
     """Bytes that can be read at any offset from any thread."""

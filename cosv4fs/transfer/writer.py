@@ -30,8 +30,6 @@ from cosv4fs.transfer.sources import Spool
 from cosv4fs.transfer.upload import send_source
 from cosv4fs.transfer.uploader import Uploader
 
-__all__ = ["ObjectWriter"]
-
 _log = logging.getLogger("cosv4fs")
 
 _ON_DISK = 1024 * MIB

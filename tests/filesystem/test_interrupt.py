@@ -1,4 +1,4 @@
-"""Ctrl-C: what is under way ends at once, and nothing is left running."""
+"""Ctrl-C: what is in flight ends at once, and nothing is left running."""
 
 import os
 import signal

@@ -105,13 +105,13 @@ def test_reading_on_overlaps_with_fetching():
         def fill(self, start, view):
             super().fill(start, view)
             if 200 <= start < 500:
-                barrier.wait()  # passes only when three ranges are under way at once
+                barrier.wait()  # passes only when three ranges are in flight at once
 
     remote = Slow(context=context)
     assert b"".join(remote.cache._fetch(start, start + BLOCK) for start in range(0, 1000, BLOCK)) == DATA[:1000]
 
 
-def test_a_reader_never_waits_for_a_place():
+def test_a_reader_never_waits_for_a_permit():
     context = context_without_client(1)
     release = threading.Event()
     held = context.pool.submit(Task(release.wait))
