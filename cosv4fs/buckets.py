@@ -228,7 +228,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         self._metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
 
     def sign(self, path: str, expiration: int = 100) -> str:
-        """Return a URL by which anybody can read one file.
+        """Return a URL that reads one file without credentials.
 
         The service also accepts the signature for files whose paths begin with this one. The URL cannot be used to
         write, list or delete.

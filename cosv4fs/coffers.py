@@ -190,7 +190,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         path = self._strip_protocol(path)
         paths.directory_key(path)
         if exist_ok:
-            # fsspec calls this before every write, which fails by itself if the coffer is missing
+            # fsspec calls this before every write, which fails if the coffer is missing
             return
         if "/" not in path:
             self.create_coffer(path)

@@ -54,7 +54,7 @@ class UploadInfo(_UploadInfo, total=False):
     place : str
         The path that holds the bytes: the same, or a hidden sibling.
     size : int or None
-        Bytes declared; None in coffers, where nobody declares a size.
+        Bytes declared; None in coffers, where the size is not declared.
     stored : int
         Bytes received.
     mtime : float

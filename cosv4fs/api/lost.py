@@ -71,7 +71,7 @@ def outcome_unknown(failure: AttemptError, text: str) -> CosError:
 
 def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
     """Return the error for a name that is taken, perhaps by the attempt whose reply was lost."""
-    text = "the reply to an earlier attempt was lost, so this may be its own work: check whether anybody else uses it"
+    text = "the reply to an earlier attempt was lost, so this may be its own work: check whether another client uses it"
     return possibly_created(f"{failure.error.strerror}; {text}", failure.error.filename, _origin(failure.error))
 
 

@@ -62,7 +62,7 @@ class _Threads:
             self.cancelled.discard(ident)
 
 
-# called anew at every step: a block that was entered before a fork may be left in the child
+# called at every step: a block that was entered before a fork may be left in the child
 _threads = PerProcess(_Threads)
 
 

@@ -160,7 +160,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--secret-id", metavar="ID", help="default: COSV4_SECRET_ID of the environment, else one for local use")
     add("--secret-key", metavar="KEY", help="default: COSV4_SECRET_KEY of the environment, else one for local use")
     add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
-    add("--public-bucket", nargs="+", action="append", metavar="NAME", help="buckets anybody may read (default: none)")
+    add("--public-bucket", nargs="+", action="append", metavar="NAME", help="public buckets (default: none)")
     add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")
     add("--dialect", action="append", metavar="NAME=VALUE", help="another variant of a disputed point (default: none)")
     add("--coffer", nargs="+", action="append", metavar="NAME", help="coffers, on a second port (default: none)")

@@ -189,7 +189,7 @@ class Dialect(Switches):
     """``resource_path`` and the path in ``url`` are ``/path`` (the sample); or ``/appid/bucket/path`` (the table)
     (cos.md#resource-path)."""
     v1_reinit: Literal["new", "matching"] = "new"
-    """A control request without a session, at an unfinished upload of the same sha and size, begins anew; or answers
+    """A control request without a session, at an unfinished upload of the same sha and size, begins again; or answers
     the existing session, with the offset to continue from (cos.md#v3)."""
 
 

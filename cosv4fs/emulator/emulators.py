@@ -309,7 +309,7 @@ class Emulator(LocalService):
     buckets : iterable of str
         The account's buckets, private ones.
     public_buckets : iterable of str
-        Further buckets, whose files anybody may read.
+        Further buckets, which are public.
     region : str
         The short code in URLs.
     dialect : Dialect, optional

@@ -64,7 +64,7 @@ def lost(root: Path, what: str) -> EmulatorError:
     """Return the error of blobs without their database, with what can be done."""
     return EmulatorError(
         f"{what}, but there are contents in {root / BLOBS}: put the right database back, with {DATABASE}-wal if there"
-        f" is one, or move the folder {root} away to begin anew; nothing was changed"
+        f" is one, or move the folder {root} away and start again; nothing was changed"
     )
 
 

@@ -65,7 +65,7 @@ class Reply:
     close : bool
         Whether the connection is closed afterwards.
     cut : int, optional
-        Send only so many bytes of the body and close (a fault).
+        Send only the first bytes of the body and close (a fault).
     reset : bool
         Whether that close is a reset (a fault).
     overrides : dict

@@ -46,7 +46,7 @@ def part_size(size: int, wanted: int) -> int:
     Raises
     ------
     ValueError
-        No number of parts can hold so many bytes.
+        The size exceeds the limit for any number of parts.
     """
     least = -(-size // MOST_PARTS)
     if least > LARGEST_PART:

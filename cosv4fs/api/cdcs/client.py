@@ -158,7 +158,7 @@ class CofferClient(CofferUploads):
         return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
 
     def put_lifecycle(self, coffer: str, days: int) -> None:
-        """Let objects expire so many days after they were stored, 1 to 3650 (cdcs.md#lifecycle).
+        """Set the lifetime of objects in days, 1 to 3650 (cdcs.md#lifecycle).
 
         It cannot be taken back, only changed.
         """

@@ -78,7 +78,7 @@ def authorization(
 
 
 class CofferSigner:
-    """Signs requests for one account, each attempt anew.
+    """Signs requests for one account, each attempt separately.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ class Signer:
         self._clock = clock
         self._keys = KeyRing(config, clock)
         self._server = ServerClock(clock, quirks or Quirks())
-        # with the time from which on they are made anew. A plain dict: Ctrl-C between two steps of a `TTLCache` can
+        # with the time when they are renewed. A plain dict: Ctrl-C between two steps of a `TTLCache` can
         # stop its clock
         self._cache: dict[tuple[str, str], tuple[float, Secret]] = {}
         self.after_fork()

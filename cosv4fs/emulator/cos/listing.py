@@ -65,7 +65,7 @@ def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def read_page(service: CosService, call: CosCall, most: int) -> Listed:
-    """Return a page as both versions of the API know it, of at most so many entries.
+    """Return a page as both versions of the API know it, with a limited number of entries.
 
     Raises
     ------

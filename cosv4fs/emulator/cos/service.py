@@ -84,7 +84,7 @@ class CosService(Service[Dialect]):
     account, store, dialect, clock
         As of `Service`.
     buckets : mapping
-        The buckets by name; True for those whose files anybody may read.
+        The buckets by name; True for public ones.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class CosService(Service[Dialect]):
         }
 
     def is_public(self, path: ObjectPath, node: sqlite3.Row | None) -> bool:
-        """Return whether anybody may read a file, by its authority or its bucket's (cos.md#directory-semantics)."""
+        """Return whether a file is public, by its authority or that of its bucket (cos.md#directory-semantics)."""
         authority = node["authority"] if node is not None else "eInvalid"
         if authority == "eInvalid":
             return self.buckets[path.bucket]

@@ -131,7 +131,7 @@ def _control(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def _known(service: CosService, call: CosCall, values: dict[str, Any], session: str) -> dict[str, Any] | None:
-    """Return the reply when the upload is unfinished or complete; remove one that begins anew.
+    """Return the reply when the upload is unfinished or complete; remove one that starts again.
 
     Raises
     ------
