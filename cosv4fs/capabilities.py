@@ -1,4 +1,4 @@
-"""What a filesystem can do: read by code that works on any two filesystems, and by the command line."""
+"""The capabilities of a filesystem, for code that works with any two filesystems, and for the command line."""
 
 from __future__ import annotations
 

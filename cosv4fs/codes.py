@@ -37,7 +37,7 @@ class Code:
     name : str
         The symbolic name, which the service sends as ``message``.
     meaning : str
-        What it means, in words for a person.
+        Its meaning, as text.
     http : int
         The HTTP status that goes with it (observed or proposed, cos.md#codes).
     errno : int
@@ -211,7 +211,7 @@ _PLUGIN = [
     Code(-4016, "ErrNotSameSHA", "the content differs from the declared SHA-1", 400, _EIO),
     _transient(-4017, "ErrHttpSvr", "the store failed"),
     Code(-4018, "ERROR_SAME_FILE_UPLOAD", "the file exists", 400, _EEXIST),
-    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload stands at the path", 400, _EEXIST),
+    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload blocks the path", 400, _EEXIST),
     Code(-4020, "ErrParamInvalidCheckTypeShouldBeSHA", "the check type must be SHA"),
     _session(-4021, "ErrParamInvalidSessionDecodeError", "the upload session could not be decoded"),
     Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid"),

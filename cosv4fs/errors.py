@@ -117,7 +117,7 @@ E = TypeVar("E", bound=CosError)
 
 @dataclass(frozen=True)
 class Origin:
-    """What the server said about an error: its code, the request's id and the HTTP status."""
+    """The server's report of an error: its code, the request id and the HTTP status."""
 
     code: int | str | None = None
     request_id: str | None = None

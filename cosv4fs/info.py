@@ -12,7 +12,7 @@ class _Info(TypedDict):
 
 
 class Info(_Info, total=False):
-    """What is known of a file or directory. Keys that the service does not fill are missing.
+    """The info of a file or directory. Keys that the service does not provide are missing.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class UploadInfo(_UploadInfo, total=False):
     stored : int
         Bytes received.
     mtime : float
-        Unix seconds of the last change in buckets, of the beginning in coffers; 0 where the service tells none.
+        Unix seconds of the last change in buckets, of the start in coffers; 0 if the service reports none.
     upload_id : str
         The upload's id; only in coffers.
     """
@@ -118,7 +118,7 @@ class CofferInfo(TypedDict):
     locations : list of str
         The regions that hold its objects.
     created : int or None
-        Unix seconds, where the service tells them.
+        Unix seconds, if the service reports them.
     """
 
     name: str

@@ -213,7 +213,7 @@ OPTIONS = (
         default=False,
         refused={
             V3.name: "the service always recognizes content that it already has",
-            CDCS.name: "the service cannot be asked for content that it already has",
+            CDCS.name: "the service does not recognize content that it already has",
         },
     ),
     Option(

@@ -1,4 +1,4 @@
-"""What each of the three services is made of: the one place that says how v4, v3 and CDCS differ.
+"""The parts of each of the three services: the one place that defines how v4, v3 and CDCS differ.
 
 A filesystem class names its `Service`. Everything that depends on the service is in one of its parts; no other code
 asks which service it is talking to.

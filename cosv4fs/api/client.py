@@ -1,4 +1,4 @@
-"""What all clients have in common: connections, the retry loop, the server's clock; nothing of any protocol.
+"""The base of all clients: connections, the retry loop, the server's clock; nothing specific to a protocol.
 
 `cosv4fs.api.cos.calls` and `cosv4fs.api.cdcs.calls` add what the requests of one service have in common.
 """

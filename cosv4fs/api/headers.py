@@ -1,4 +1,4 @@
-"""What the head of a reply says, read without trusting it."""
+"""Parse the headers of a reply, without trusting them."""
 
 from __future__ import annotations
 

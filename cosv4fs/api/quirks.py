@@ -1,4 +1,4 @@
-"""What a client has learned about the server that it talks to.
+"""Quirks: deviations of the server that a client has detected.
 
 The documentation disputes some points, and servers differ. The emulator has a switch for each point (its dialect); this
 is the mirror: the points that a client finds out, because it can work better when it knows. Names and values are those

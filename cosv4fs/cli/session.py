@@ -1,4 +1,4 @@
-"""What all commands share: filesystem options, output as text or JSON, progress and parallel work."""
+"""The shared parts of all commands: filesystem options, output as text or JSON, progress and parallel work."""
 
 from __future__ import annotations
 

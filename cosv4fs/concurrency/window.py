@@ -1,4 +1,4 @@
-"""What may be in flight: a number of permits, halved on throttling and slowly restored."""
+"""The limit of requests in flight: a number of permits, halved on throttling and slowly restored."""
 
 from __future__ import annotations
 

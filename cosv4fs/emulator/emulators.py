@@ -51,7 +51,7 @@ class Options(TypedDict, total=False):
 
 
 class LocalService(abc.ABC):
-    """A service of its own, on this machine, for one account; nothing here knows its protocol.
+    """A local service for one account; nothing here is specific to a protocol.
 
     Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
 
@@ -298,7 +298,7 @@ class LocalService(abc.ABC):
 
 
 class Emulator(LocalService):
-    """A COS service of its own, on this machine, for one account.
+    """A local COS service for one account.
 
     Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
 
@@ -358,7 +358,7 @@ class Emulator(LocalService):
 
 
 class CofferEmulator(LocalService):
-    """A CDCS service of its own, on this machine, for one account.
+    """A local CDCS service for one account.
 
     Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
     All 18 operations are there. Policies are stored and returned, but not enforced: only the owner's keys are known,

@@ -1,4 +1,4 @@
-"""What goes wrong in a local service: a refused request, and a service that cannot start."""
+"""Errors of the local service: a refused request, and a service that cannot start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operations of a service work with: the account, the store, the dialect and the clock."""
+"""The context of the operations of a service: the account, the store, the dialect and the clock."""
 
 from __future__ import annotations
 

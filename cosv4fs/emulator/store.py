@@ -1,4 +1,4 @@
-"""What is stored on disk: one SQLite database for names and unfinished uploads, one file per blob.
+"""The storage on disk: one SQLite database for names and unfinished uploads, one file per blob.
 
 Blobs have generated names, so that no path of a request can leave the root folder. A blob is written under a
 temporary name and renamed before the transaction that refers to it is committed; a blob of this database that no

@@ -1,4 +1,4 @@
-"""What exists: infos, listings, finding and matching, answered from the caches or by the service."""
+"""Infos, listings, ``find`` and ``glob``, from the cache or the service."""
 
 from cosv4fs.namespace.base import Namespace, key_of, missing, time_of
 from cosv4fs.namespace.buckets import BucketNamespace

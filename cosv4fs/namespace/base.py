@@ -226,11 +226,11 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
         ENOTSUP: the service does not tell the time. EBADMSG: the time is out of range.
     """
     if field not in info:
-        raise make_error(errno.ENOTSUP, "the service tells no time for this path", info["name"])
+        raise make_error(errno.ENOTSUP, "the service reports no time for this path", info["name"])
     try:
         return datetime.fromtimestamp(info[field], timezone.utc)
     except (ValueError, OverflowError, OSError) as fault:
-        text = f"the service tells a time that no calendar has: {info[field]:.0f} seconds"
+        text = f"the service reports an invalid time: {info[field]:.0f} seconds"
         raise make_error(errno.EBADMSG, text, info["name"]) from fault
 
 

@@ -1,4 +1,4 @@
-"""What every transfer of one configuration needs: the client, the threads for slices and ranges, and memory."""
+"""The context of all transfers of one configuration: the client, the threads for slices and ranges, and memory."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], 
     Raises
     ------
     NotADirectoryError
-        A file stands where a directory is needed; it is named.
+        A parent is a file; the error names it.
     """
     try:
         return action()
@@ -78,11 +78,11 @@ def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], 
         blocking = _file_above(client, bucket, key)
         if blocking is None:
             raise
-        raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", blocking) from error
+        raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", blocking) from error
 
 
 def _file_above(client: CosClient, bucket: str, key: str) -> str | None:
-    """Return the path of the file that stands where a directory above `key` would have to."""
+    """Return the path of the file that has the name of a parent directory of `key`."""
     while (key := parent_key(key)) != "/":
         try:
             client.stat(bucket, key.rstrip("/"))

@@ -197,7 +197,7 @@ class SlicedUpload(MultipartUpload):
         FileExistsError
             The target exists, and the upload is to create it.
         NotADirectoryError
-            A file stands where a directory is needed.
+            A parent is a file.
         """
         record = self._entry.load()
         if record is not None and self._may_have_chosen(record.key):

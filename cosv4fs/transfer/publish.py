@@ -21,7 +21,7 @@ from cosv4fs.transfer.directories import with_parents
 _log = logging.getLogger("cosv4fs")
 
 UNFINISHED = -4019
-"""The code for "an unfinished upload stands at the path" (cos.md#upload_slice_init)."""
+"""The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def blocked_parent(target: Target) -> Iterator[None]:
         if refusal.code == UNFINISHED:
             raise
         path = paths.parent(target.path)
-        raise make_error(errno.ENOTDIR, "a file stands where a directory is needed", path) from refusal
+        raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", path) from refusal
 
 
 @contextmanager

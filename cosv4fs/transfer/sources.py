@@ -1,4 +1,4 @@
-"""Where the bytes of an upload come from: memory, a file, or a spool. All can be read at any offset, many times."""
+"""The sources of uploads: memory, a file, or a spool. All can be read at any offset, repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one service takes objects: small ones in one request, large ones in pieces."""
+"""Upload an object to one service: small ones in one request, large ones in pieces."""
 
 from __future__ import annotations
 

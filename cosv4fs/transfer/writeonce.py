@@ -57,5 +57,5 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
 
 
 def _held_error(path: str, refusal: CosError) -> CosError:
-    text = "an unfinished upload holds this name: wait until it is complete, or abort it (abort_upload)"
+    text = "an unfinished upload blocks this name: wait until it is complete, or abort it (abort_upload)"
     return make_error(errno.EEXIST, text, path, Origin(refusal.code, refusal.request_id, refusal.status))

@@ -220,7 +220,7 @@ def test_unfinished_uploads_hold_names_until_they_are_given_up(run, here, half, 
     assert run("uploads", "ls", URL).out == f"{half}  1.0 MiB so far\n"
     (row,) = run("--json", "uploads", "ls", half).json
     assert (row["name"], row["size"], row["stored"]) == (f"{VAULT}/half/file", None, MIB)
-    assert "an unfinished upload holds this name" in run("cp", "a", half).err
+    assert "an unfinished upload blocks this name" in run("cp", "a", half).err
     assert run("uploads", "clean", URL).out == ""
     assert run("uploads", "abort", half).out == f"aborted {half}\n"
     assert "there is no unfinished upload of this file" in one_line(run("uploads", "abort", half), 3)

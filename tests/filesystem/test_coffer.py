@@ -150,7 +150,7 @@ def test_an_upload_under_way_is_told_from_an_object(coffers, onlooker):
     first = coffers.open(PATH, "wb", size=len(DATA))
     first.write(DATA[: 2 * MIB])
     for length in (10, len(DATA)):
-        with pytest.raises(FileExistsError, match="an unfinished upload holds this name"):
+        with pytest.raises(FileExistsError, match="an unfinished upload blocks this name"):
             onlooker.pipe_file(PATH, DATA[:length])
     with first:
         first.write(DATA[2 * MIB :])

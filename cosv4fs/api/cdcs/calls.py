@@ -1,4 +1,4 @@
-"""How operations on coffers become requests: host, path, query, and what is signed."""
+"""Build the requests of operations on coffers: host, path, query, and the signed parts."""
 
 from __future__ import annotations
 

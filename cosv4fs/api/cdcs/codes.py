@@ -10,7 +10,7 @@ import errno as _errno
 from cosv4fs.codes import Code, Retry
 
 _WRITE_ONCE = "the object exists, and coffers are write-once: what is in one is never replaced, choose another name"
-_UNFINISHED = "or an unfinished upload holds its name: complete or abort that"
+_UNFINISHED = "or an unfinished upload blocks its name: complete or abort it"
 _IN_FULL = "coffers are named in full, as in name-1250000000"
 
 

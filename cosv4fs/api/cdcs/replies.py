@@ -1,4 +1,4 @@
-"""What the Data Coffer Service answers, as dataclasses (cdcs.md#coffers to cdcs.md#multipart).
+"""The replies of the Data Coffer Service as dataclasses (cdcs.md#coffers to cdcs.md#multipart).
 
 As everywhere here, a key begins with ``/``, which it has not on the wire. ETags are without their quotation marks.
 """

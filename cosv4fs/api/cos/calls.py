@@ -1,4 +1,4 @@
-"""How operations of the JSON API become requests: the URL, the kind of signature, the reply.
+"""Build the requests of the JSON API: the URL, the kind of signature, the reply.
 
 What v4 and v3 have in common; the operations themselves are in `client`, `v4` and `v3`.
 """

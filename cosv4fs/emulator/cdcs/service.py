@@ -1,4 +1,4 @@
-"""What every operation on coffers needs: the database, the check of a signature, keys in use, the lifecycle."""
+"""The context of operations on coffers: the database, the check of a signature, keys in use, the lifecycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How CDCS writes values: loosely typed JSON (cdcs.md#body-format), times, keys."""
+"""The formats of CDCS values: loosely typed JSON (cdcs.md#body-format), times, keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every operation on buckets needs: the database, the check of a signature, how replies show times and URLs."""
+"""The context of operations on buckets: the database, the check of a signature, how replies show times and URLs."""
 
 from __future__ import annotations
 
