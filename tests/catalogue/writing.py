@@ -297,12 +297,14 @@ def _(view: View, name: str, truncate: bool) -> Effect:
     return dataclasses.replace(effect, errors=errors)
 
 
-@operation(4, alone=True, several=True, contents=Draws.contents, piece=PIECES, fails=Draws.flag)
-def transaction(at: Place, contents: dict[str, Content], piece: int = PIECE, fails: bool = False) -> None:
+@operation(4, alone=True, several=True, contents=Draws.contents, sized=Draws.flag, piece=PIECES, fails=Draws.flag)
+def transaction(
+    at: Place, contents: dict[str, Content], sized: bool = False, piece: int = PIECE, fails: bool = False
+) -> None:
     """Write several files that are published at the end of a transaction, or not at all."""
     with at.fs.transaction:
         for name, content in contents.items():
-            with at.fs.open(at / name, "wb") as file:
+            with at.fs.open(at / name, "wb", size=content.size if sized else None) as file:
                 fill(file, content.data, piece)
         at.before_commit()
         if fails:
@@ -310,7 +312,9 @@ def transaction(at: Place, contents: dict[str, Content], piece: int = PIECE, fai
 
 
 @transaction.effect
-def _(view: View, contents: dict[str, Content], piece: int = PIECE, fails: bool = False) -> Effect | None:
+def _(
+    view: View, contents: dict[str, Content], sized: bool = False, piece: int = PIECE, fails: bool = False
+) -> Effect | None:
     if clashes(contents):
         return None
     effect = writes(view, contents)

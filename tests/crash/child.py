@@ -7,7 +7,9 @@ last what became of it. All lines are JSON.
 from __future__ import annotations
 
 import errno
+import functools
 import json
+import pickle
 import signal
 import sys
 import traceback
@@ -17,38 +19,33 @@ from typing import Any
 
 import fsspec
 
+from tests.catalogue import CATALOGUE, Place
+from tests.catalogue.writing import WAYS
+
 CHUNK = 300_000
 """Bytes per `write`: no divisor of a slice."""
 
 
-def _write(fs: Any, local: str, path: str, mode: str = "wb", size: int | None = None) -> None:
-    content = memoryview(Path(local).read_bytes())
-    with fs.open(path, mode, **({} if size is None else {"size": size})) as file:
-        for start in range(0, len(content), CHUNK):
-            file.write(content[start : start + CHUNK])
+def _write(fs: Any, local: str, path: str, mode: str, *, way: str) -> None:
+    """Write a local file's bytes in one of the catalogue's ways"""
+    creates = mode in ("xb", "create")
+    words = way.split()
+    chosen = " ".join([words[0], *(["create"] if creates else []), *words[1:]])
+    WAYS[chosen].write(Place(fs, "", Path(local).parent), path, Path(local).read_bytes(), CHUNK)
 
 
-def _write_sized(fs: Any, local: str, path: str, mode: str = "wb") -> None:
-    _write(fs, local, path, mode, Path(local).stat().st_size)
+def _step(fs: Any, root: str, scratch: str, step: str) -> None:
+    CATALOGUE.call(Place(fs, root, Path(scratch)), pickle.loads(bytes.fromhex(step)))
 
 
-def _pipe_file(fs: Any, local: str, path: str, mode: str = "overwrite") -> None:
-    fs.pipe_file(path, Path(local).read_bytes(), mode=mode)
-
-
-def _transaction(fs: Any, tasks: list[tuple[str, str, bool]]) -> None:
-    with fs.transaction:
-        for local, path, sized in tasks:
-            (_write_sized if sized else _write)(fs, local, path)
-
+NAMES = {"write": "open", "write sized": "open sized", "pipe_file": "pipe_file"}
+"""Ways to write the bytes of a local file, by the name of the action."""
 
 ACTIONS: dict[str, Callable[..., None]] = {
-    "write": _write,
-    "write sized": _write_sized,
-    "pipe_file": _pipe_file,
-    "transaction": _transaction,
+    "step": _step,
+    **{name: functools.partial(_write, way=way) for name, way in NAMES.items()},
 }
-"""What can be done beside the filesystem's own methods: called with the filesystem and the task's arguments."""
+"""What can be done besides the filesystem's own methods: called with the filesystem and the task's arguments."""
 
 
 def say(**message: Any) -> None:

@@ -6,7 +6,7 @@ import random
 import shutil
 import traceback
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.crash.child import run as perform
@@ -198,8 +198,7 @@ class _Scene:
             failures.append(f"the repetition raised {outcome['trace']}")
 
     def _perform(self, operation: Operation) -> dict[str, Any]:
-        task = {"action": operation.action, "arguments": operation.arguments, "keywords": operation.keywords}
-        return perform(fresh(self._server, **self._own_options()), task)
+        return perform(fresh(self._server, **self._own_options()), operation.task)
 
     def _stored(self, operation: Operation) -> dict[str, bytes]:
         """Return what of the new is there already."""
@@ -216,7 +215,7 @@ class _Scene:
         fs = fresh(self._server)
         held = fs.uploads(operation.folder)
         for upload in held:
-            if operation.action == "put_file" and upload["stored"]:
+            if operation.resumes and upload["stored"]:
                 failures.append(f"the same call could not go on with {upload['stored']} bytes of {upload['name']}")
             fs.abort_upload(upload["name"])
         if not held:
@@ -229,7 +228,7 @@ class _Scene:
         if not self._partly:
             return operation
         self._partly = False
-        return replace(operation, after={**operation.before, **self._stored(operation)})
+        return operation.stopped_at(self._stored(operation))
 
     def _own_options(self) -> dict[str, Any]:
         return {name: self._options[name] for name in self._options.keys() - self._server.options.keys() - {"protocol"}}
@@ -312,7 +311,7 @@ class _Client(_Scene):
         """Have a process do it, and kill it; return whether it was killed before it was done."""
         server = self._server
         with Client(self._options, self._temporary, server.changed) as running:
-            running.prepare(operation.action, *operation.arguments, **operation.keywords)
+            running.prepare(operation.task["action"], *operation.task["arguments"])
             start = server.mark("process")
             if death.how in ("held", "acted"):
                 server.hold("hold", ANY_CHANGE, nth=death.nth, acted=death.how == "acted")
@@ -365,13 +364,13 @@ class _Emulator(_Scene):
         place = chance.choice(operation.places)
         how = chance.choice(("before", "after", "half") if place == "_write" else ("before", "after"))
         # such requests are signed for one use, which the service notes in a transaction of its own
-        twice = place == "writing" and operation.action in ("mv", "cp", "rm")
+        twice = place == "writing" and operation.step.name.startswith(("mv", "cp", "rm"))
         return Death(how, chance.randint(1, operation.requests * (2 if twice else 1)), place=place)
 
     def _play(self, operation: Operation, death: Death, chance: random.Random, failures: list[str]) -> list[str]:
         server, patient = self._server, chance.random() < 0.6
         running = self._clients[patient]
-        running.prepare(operation.action, *operation.arguments, **operation.keywords)
+        running.prepare(operation.task["action"], *operation.task["arguments"])
         start = server.mark("process")
         if death.place:
             server.stall("stall", death.place, death.nth, death.how)

@@ -1,14 +1,16 @@
-"""What a dying process, or a client of a dying service, was doing: operations with all that readers may see."""
+"""The operations during which a process dies: random cases of the catalogue, with all that readers may see."""
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ANY_CHANGE", "CHANGING", "KINDS", "KINDS_ONCE", "SLICE", "Operation"]
+from tests.catalogue import CATALOGUE, Content, Place, State, Step, View
 
 CHANGING = frozenset({
     "create", "update", "delete", "move", "copy", "upload", "upload_slice_init", "upload_slice_data",
@@ -22,44 +24,82 @@ ANY_CHANGE = "any change"
 SLICE = 512 * 1024
 """Bytes per slice, and of the largest object that one request uploads."""
 
-_WAYS = ("write", "write sized", "pipe_file", "put_file")
+_WAYS = ("open", "open sized", "pipe_file", "put_file")
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One call, what is there before it, and what is there when it has succeeded.
+    """One step of the catalogue, what is there before it, and what is there when it has succeeded.
 
     Parameters
     ----------
     name : str
-        For people.
+        For messages.
     folder : str
         ``bucket/dir`` that has everything.
-    action, arguments, keywords : str, tuple, dict
-        The task, as `tests.crash.child` takes it.
-    before, after : dict
-        Content by path.
-    moves : dict
+    local : Path
+        The folder of local files.
+    step : Step
+        What is done.
+    state, final : State
+        What is in the folder before and after it.
+    pairs : mapping
         Target by source: what was at the source is whole at one of both, always.
-    gone : tuple of str
+    dropped : tuple of str
         Directories that are no longer there afterwards.
     requests : int
         About how many requests change something.
     places : tuple of str
-        What of the service's store it needs (see `tests.crash.server`).
+        The methods of the service's store that it uses (see `tests.crash.server`).
     """
 
     name: str
     folder: str
-    action: str
-    arguments: tuple[Any, ...]
-    before: Mapping[str, bytes]
-    after: Mapping[str, bytes]
+    local: Path
+    step: Step
+    state: State
+    final: State
     requests: int
     places: tuple[str, ...]
-    keywords: Mapping[str, Any] = field(default_factory=dict)
-    moves: Mapping[str, str] = field(default_factory=dict)
-    gone: tuple[str, ...] = ()
+    pairs: Mapping[str, str]
+    dropped: tuple[str, ...] = ()
+
+    @cached_property
+    def before(self) -> dict[str, bytes]:
+        """The bytes by path before the step."""
+        return self._bytes(self.state)
+
+    @cached_property
+    def after(self) -> dict[str, bytes]:
+        """The bytes by path after the step."""
+        return self._bytes(self.final)
+
+    def _bytes(self, state: State) -> dict[str, bytes]:
+        return {self._path(name): content.data for name, content in state.files.items()}
+
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    @property
+    def moves(self) -> dict[str, str]:
+        """Target paths by source."""
+        return {self._path(source): self._path(target) for source, target in self.pairs.items()}
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Paths of directories that are no longer there afterwards."""
+        return tuple(map(self._path, self.dropped))
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the same call continues an unfinished upload."""
+        return dict(self.step.arguments).get("way") == "put_file"
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The task as `tests.crash.child` takes it."""
+        arguments = (self.folder, str(self.local), pickle.dumps(self.step).hex())
+        return {"action": "step", "arguments": arguments, "keywords": {}}
 
     @property
     def paths(self) -> list[str]:
@@ -69,6 +109,11 @@ class Operation:
     def allowed(self, path: str) -> tuple[bytes | None, bytes | None]:
         """Return the two contents that a reader may find; None: no file."""
         return self.before.get(path), self.after.get(path)
+
+    def stopped_at(self, stored: dict[str, bytes]) -> Operation:
+        """Return the operation with what it can come to where only these of its files can still be stored."""
+        files = {name: content for name, content in self.final.files.items() if self._path(name) in stored}
+        return replace(self, final=State({**self.state.files, **files}, self.final.folders))
 
 
 Kind = Callable[["Stage"], Operation]
@@ -94,37 +139,46 @@ class Stage:
     def __init__(self, folder: str, local: Path, chance: random.Random, size: int, once: bool = False) -> None:
         self.folder, self.local, self.chance, self.size, self.once = folder, local, chance, size, once
 
-    def places(self, *names: str) -> tuple[str, ...]:
-        """Return those methods of the service's store that it uses: a write-once one has its own for contents."""
-        return tuple(name for name in names if name == "writing") if self.once else names
+    def operation(
+        self, name: str, step: Step, files: dict[str, Content], requests: int, places: tuple[str, ...]
+    ) -> Operation:
+        """Return an operation whose effect is that of the catalogue, with its local files made."""
+        state = State.of(files)
+        effect = CATALOGUE.expect(View(state, once=self.once), step)
+        assert effect is not None
+        assert not effect.errors, f"{step} is refused"
+        CATALOGUE.prepare(Place(None, self.folder, self.local), step)
+        change = effect.change
+        # a write-once store has its own methods for contents
+        used = tuple(place for place in places if place == "writing") if self.once else places
+        return Operation(
+            name, self.folder, self.local, step, state, state.after(change), requests, used,
+            dict(change.moves), tuple(change.drops),
+        )  # fmt: skip
 
-    def content(self, large: bool) -> bytes:
-        """Return bytes of their own."""
-        return self.chance.randbytes(
-            self.chance.randint(SLICE + 1, self.size) if large else self.chance.randint(1, 60_000)
-        )
+    def content(self, large: bool) -> Content:
+        """Return a content of its own."""
+        size = self.chance.randint(SLICE + 1, self.size) if large else self.chance.randint(1, 60_000)
+        return Content(self.chance.randrange(1 << 30), size)
 
-    def file(self, content: bytes) -> str:
-        """Return the path of a local file with a content."""
-        path = self.local / f"local {len(list(self.local.iterdir()))}"
-        path.write_bytes(content)
-        return str(path)
-
-    def tree(self, name: str, prefix: str = "") -> dict[str, bytes]:
-        """Return small files in nested directories, by path."""
+    def tree(self, folder: str) -> dict[str, Content]:
+        """Return small files in nested directories, by name."""
         names = ("a", "b é", "sub/c", "sub/d", "sub/deep/e", "other/f")
         chosen = sorted(self.chance.sample(names, self.chance.randint(4, len(names))))
-        return {f"{self.folder}/{name}/{prefix}{path}": self.content(False) for path in chosen}
+        return {f"{folder}/{name}": self.content(False) for name in chosen}
+
+    def tree_onto(self, source: str, target: str) -> tuple[dict[str, Content], dict[str, Content]]:
+        """Return the files of a tree, and some that are where its files go."""
+        tree = self.tree(source)
+        targets = [f"{target}{name[len(source) :]}" for name in tree]
+        taken = [name for name in targets if not self.once and self.chance.random() < 0.3]
+        return tree, {name: self.content(False) for name in taken}
 
 
-def _requests(new: bytes, old: bytes | None, once: bool) -> int:
+def _requests(new: Content, old: Content | None, once: bool) -> int:
     """Return how many changing requests an upload makes; parts of coffers are twice as large."""
-    slices = 0 if len(new) <= SLICE else -(-len(new) // (2 * SLICE if once else SLICE))
+    slices = 0 if new.size <= SLICE else -(-new.size // (2 * SLICE if once else SLICE))
     return 1 if not slices else slices + (2 if old is None else 4)
-
-
-def _store(path: str, way: str, new: bytes, stage: Stage) -> tuple[str, tuple[Any, ...]]:
-    return way, (stage.file(new), path)
 
 
 def write(stage: Stage) -> Operation:
@@ -133,94 +187,71 @@ def write(stage: Stage) -> Operation:
     way, large = chance.choice(_WAYS), chance.random() < 0.7
     was = "nothing" if stage.once else chance.choice(("nothing", "small", "large"))
     old = None if was == "nothing" else stage.content(was == "large")
-    new, path = stage.content(large), f"{stage.folder}/deep/object"
-    action, arguments = _store(path, way, new, stage)
+    new, name = stage.content(large), "deep/object"
     # something beside it, which has to stay
-    beside = {f"{stage.folder}/beside": stage.content(False)}
-    return Operation(
+    files = {"beside": stage.content(False), **({} if old is None else {name: old})}
+    places = ("write_blob", "_write", "resize_blob") if large else ("new_blob", "_write")
+    return stage.operation(
         f"{way}, {'large' if large else 'small'} over {was}",
-        stage.folder,
-        action,
-        arguments,
-        {**beside, **({} if old is None else {path: old})},
-        {**beside, path: new},
+        CATALOGUE["write"].step(name=name, content=new, way=way),
+        files,
         _requests(new, old, stage.once),
-        stage.places(*(("write_blob", "_write", "resize_blob") if large else ("new_blob", "_write")), "writing"),
+        (*places, "writing"),
     )
 
 
 def move_file(stage: Stage) -> Operation:
     """A file is moved, onto another or where nothing is."""
-    source, target = f"{stage.folder}/from", f"{stage.folder}/{stage.chance.choice(('to', 'new/dir/to'))}"
-    content, taken = stage.content(stage.chance.random() < 0.5), stage.chance.random() < 0.5
-    before = {source: content, **({target: stage.content(stage.chance.random() < 0.5)} if taken else {})}
+    target = stage.chance.choice(("to", "new/dir/to"))
+    files, taken = {"from": stage.content(stage.chance.random() < 0.5)}, stage.chance.random() < 0.5
+    if taken:
+        files[target] = stage.content(stage.chance.random() < 0.5)
+    step = CATALOGUE["mv_file"].step(source="from", target=target)
     name = f"mv file {'onto another' if taken else 'to a new path'}"
-    return Operation(
-        name, stage.folder, "mv", (source, target), before, {target: content}, 1, ("writing", "remove_blobs"),
-        moves={source: target},
-    )  # fmt: skip
-
-
-def _onto(stage: Stage, source: str, target: str) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str]]:
-    """Return the files of a tree, some that stand where its files go, and where they go."""
-    tree = stage.tree(source)
-    pairs = {path: path.replace(f"/{source}/", f"/{target}/", 1) for path in tree}
-    taken = {path: stage.content(False) for path in pairs.values() if not stage.once and stage.chance.random() < 0.3}
-    return tree, taken, pairs
+    return stage.operation(name, step, files, 1, ("writing", "remove_blobs"))
 
 
 def move_directory(stage: Stage) -> Operation:
     """A directory is moved, perhaps onto files that are there."""
-    tree, taken, pairs = _onto(stage, "from", "to")
-    source, target = f"{stage.folder}/from", f"{stage.folder}/to"
-    after = {pairs[path]: content for path, content in tree.items()}
-    return Operation(
-        f"mv directory of {len(tree)}", stage.folder, "mv", (source + "/", target), {**tree, **taken}, after,
-        len(tree) + 4, ("writing", "remove_blobs"), {"recursive": True}, pairs, (source,),
-    )  # fmt: skip
+    tree, taken = stage.tree_onto("from", "to")
+    step = CATALOGUE["mv_recursive"].step(source="from", target="to")
+    name = f"mv directory of {len(tree)}"
+    return stage.operation(name, step, {**tree, **taken}, len(tree) + 4, ("writing", "remove_blobs"))
 
 
 def copy(stage: Stage) -> Operation:
     """A file or a directory is copied, perhaps onto what is there."""
-    tree, taken, pairs = _onto(stage, "from", "to")
-    source, target, more = f"{stage.folder}/from/", f"{stage.folder}/to", {"recursive": True}
+    tree, taken = stage.tree_onto("from", "to")
+    step, name, requests = CATALOGUE["cp_recursive"].step(source="from", target="to"), "directory", len(tree) + 3
     if stage.chance.random() < 0.4:
-        [(source, target), *_], more = pairs.items(), {}
-        pairs = {source: target}
-    copies = {pairs[path]: tree[path] for path in pairs}
-    name = f"cp directory of {len(pairs)}" if more else f"cp file {'onto another' if target in taken else 'to new'}"
-    return Operation(
-        name, stage.folder, "cp", (source, target), {**tree, **taken}, {**tree, **taken, **copies},
-        len(pairs) + (3 if more and not stage.once else 0),
-        stage.places("copy_blob", "writing", "remove_blobs"), more,
-    )  # fmt: skip
+        source = next(iter(tree))
+        step = CATALOGUE["cp_file"].step(source=source, target=f"to{source[len('from') :]}")
+        name, requests = "file", 1
+    places = ("copy_blob", "writing", "remove_blobs")
+    return stage.operation(f"cp {name} onto {len(taken)}", step, {**tree, **taken}, requests, places)
 
 
 def remove(stage: Stage) -> Operation:
     """A directory is removed with all that is in it; what is beside it stays."""
     tree, beside = stage.tree("dir"), stage.tree("dir beside")
-    path = f"{stage.folder}/dir"
-    return Operation(
-        f"rm -r of {len(tree)}", stage.folder, "rm", (path,), {**tree, **beside}, beside, len(tree) + 3,
-        ("writing", "remove_blobs"), {"recursive": True}, gone=(path,),
-    )  # fmt: skip
+    step = CATALOGUE["rm_recursive"].step(name="dir")
+    return stage.operation(
+        f"rm -r of {len(tree)}", step, {**tree, **beside}, len(tree) + 3, ("writing", "remove_blobs")
+    )
 
 
 def transaction(stage: Stage) -> Operation:
     """Several files appear when a transaction ends."""
-    chance, before, after, tasks = stage.chance, {}, {}, []
-    requests = 0
+    chance, before, contents = stage.chance, dict[str, Content](), dict[str, Content]()
     for number in range(chance.randint(2, 4)):
-        path, new = f"{stage.folder}/{number % 2}/file{number}", stage.content(chance.random() < 0.3)
+        name = f"{number % 2}/file{number}"
+        contents[name] = stage.content(chance.random() < 0.3)
         if not stage.once and chance.random() < 0.5:
-            before[path] = stage.content(chance.random() < 0.3)
-        after[path] = new
-        tasks.append((stage.file(new), path, chance.random() < 0.5))
-        requests += _requests(new, None, stage.once) + (0 if stage.once else 1)
-    return Operation(
-        f"transaction of {len(after)}, {len(before)} there", stage.folder, "transaction", (tasks,), before, after,
-        requests, stage.places("_write", "writing", "new_blob"),
-    )  # fmt: skip
+            before[name] = stage.content(chance.random() < 0.3)
+    requests = sum(_requests(new, None, stage.once) + (not stage.once) for new in contents.values())
+    step = CATALOGUE["transaction"].step(contents=contents, sized=chance.random() < 0.5)
+    name = f"transaction of {len(contents)}, {len(before)} there"
+    return stage.operation(name, step, before, requests, ("_write", "writing", "new_blob"))
 
 
 KINDS: tuple[Kind, ...] = (

@@ -1,9 +1,12 @@
 """Small versions of the scenarios `client` and `emulator`; and those who judge them notice what is wrong."""
 
+from pathlib import Path
+
 import fsspec
 import pytest
 
 from cosv4fs.emulator import Emulator
+from tests.catalogue import Content, State, Step
 from tests.crash.confirmed import Confirmed, inconsistent
 from tests.crash.dying import client, emulator
 from tests.crash.looking import look
@@ -64,20 +67,24 @@ def fs():
         yield fsspec.filesystem("cosv4", **service.storage_options, use_listings_cache=False)
 
 
-def operation(before, after, **more):
-    return Operation("", f"{BUCKET}/dir", "", (), before, after, 1, (), **more)
+def operation(before, after, moves=None):
+    folder = f"{BUCKET}/dir"
+    states = [State({path[len(folder) + 1 :]: content for path, content in part.items()}) for part in (before, after)]
+    pairs = {source[len(folder) + 1 :]: target[len(folder) + 1 :] for source, target in (moves or {}).items()}
+    return Operation("", folder, Path(), Step("", ()), *states, 1, (), pairs)
 
 
 def test_readers_notice(fs):
+    old, new = Content(1, 11), Content(2, 11)
     path, other = f"{BUCKET}/dir/path", f"{BUCKET}/dir/other"
-    fs.pipe_file(path, OLD[:5])
-    [read, size] = look(fs, operation({path: OLD}, {path: NEW}))
+    fs.pipe_file(path, old.data[:5])
+    [read, size] = look(fs, operation({path: old}, {path: new}))
     assert "a reader of" in read
     assert "is listed, with 5 bytes" in size
-    fs.pipe_file(path, NEW)
-    assert look(fs, operation({path: OLD}, {path: NEW})) == []
-    assert "not listed" in look(fs, operation({path: NEW, other: OLD}, {path: NEW, other: OLD}))[-1]
-    moved = look(fs, operation({other: OLD}, {path: OLD}, moves={other: path}))
+    fs.pipe_file(path, new.data)
+    assert look(fs, operation({path: old}, {path: new})) == []
+    assert "not listed" in look(fs, operation({path: new, other: old}, {path: new, other: old}))[-1]
+    moved = look(fs, operation({other: old}, {path: old}, moves={other: path}))
     assert moved[0] == f"{other} is neither there nor at {path}"
     assert "is listed" in look(fs, operation({}, {}))[0]
 
