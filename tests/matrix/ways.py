@@ -11,12 +11,15 @@ from typing import Any
 import fsspec
 
 from cosv4fs.emulator import Emulator
+from tests.catalogue import Place
+from tests.catalogue import writing as catalogue
 from tests.support import taken
-
-__all__ = ["BUCKET", "CREATING", "LIMIT", "MIB", "OPTIONS", "SIZES", "WAYS", "Bench", "content"]
 
 BUCKET = "box"
 KIB, MIB = 1024, 1024 * 1024
+PIECE = 100_000
+"""Bytes per call of ``write``."""
+
 LIMIT = 512 * KIB
 """Bytes that go up in one request at most, and in one slice unless the service decides otherwise."""
 
@@ -83,48 +86,37 @@ class Bench:
 Way = Callable[[Bench, str, bytes], object]
 
 
-def _open(mode: str = "wb", sized: bool = False, **options: Any) -> Way:
+def _way(name: str, **options: Any) -> Way:
+    """Return a way of the catalogue, on a filesystem with these options."""
+
     def write(bench: Bench, path: str, data: bytes) -> None:
-        size = {"size": len(data)} if sized else {}
-        with bench.fs(**options).open(path, mode, **size) as file:
-            for start in range(0, len(data), 100_000):
-                file.write(data[start : start + 100_000])
+        catalogue.WAYS[name].write(Place(bench.fs(**options), "", bench.folder), path, data, PIECE)
 
     return write
 
 
-def _text(bench: Bench, path: str, data: bytes) -> None:
-    with bench.fs().open(path, "w", encoding="latin-1", newline="") as file:
-        file.write(data.decode("latin-1"))
-
-
-def _by_url(bench: Bench, path: str, data: bytes) -> None:
-    with fsspec.open(f"{bench.protocol}://{path}", "wb", **bench.options()) as file:
-        file.write(data)
-
-
 WAYS: dict[str, Way] = {
-    "pipe file": lambda bench, path, data: bench.fs().pipe_file(path, data),
-    "pipe": lambda bench, path, data: bench.fs().pipe({path: data}),
-    "put file": lambda bench, path, data: bench.fs().put_file(bench.local(data), path),
-    "put": lambda bench, path, data: bench.fs().put(bench.local(data), path),
-    "open": _open(),
-    "open sized": _open(sized=True),
-    "open as text": _text,
-    "open by URL": _by_url,
-    "spool": _open(streaming="never"),
-    "stream": _open(streaming="always"),
-    "one by one": _open(sized=True, max_concurrency=1),
-    "no checksum": lambda bench, path, data: bench.fs(checksum=False).pipe_file(path, data),
-    "instant": lambda bench, path, data: bench.fs(instant_upload=True).pipe_file(path, data),
+    "pipe file": _way("pipe_file"),
+    "pipe": _way("pipe"),
+    "put file": _way("put_file"),
+    "put": _way("put"),
+    "open": _way("open"),
+    "open sized": _way("open sized"),
+    "open as text": _way("open text"),
+    "open by URL": _way("open by URL"),
+    "spool": _way("open", streaming="never"),
+    "stream": _way("open", streaming="always"),
+    "one by one": _way("open sized", max_concurrency=1),
+    "no checksum": _way("pipe_file", checksum=False),
+    "instant": _way("pipe_file", instant_upload=True),
 }
-"""Every way to write an object that replaces one that is there."""
+"""Every way to write an object that replaces an existing one."""
 
 CREATING: dict[str, Way] = {
-    "pipe file": lambda bench, path, data: bench.fs().pipe_file(path, data, mode="create"),
-    "put file": lambda bench, path, data: bench.fs().put_file(bench.local(data), path, mode="create"),
-    "open": _open("xb"),
-    "open sized": _open("xb", sized=True),
-    "instant": lambda bench, path, data: bench.fs(instant_upload=True).pipe_file(path, data, mode="create"),
+    "pipe file": _way("pipe_file create"),
+    "put file": _way("put_file create"),
+    "open": _way("open create"),
+    "open sized": _way("open create sized"),
+    "instant": _way("pipe_file create", instant_upload=True),
 }
-"""Every way to write an object only where none is."""
+"""Every way to write an object only where none exists."""
