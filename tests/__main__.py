@@ -1,7 +1,8 @@
 """All checks: ``python -m tests`` runs lint, types, tests and packaging; further arguments go to pytest.
 
 Every check runs, even after others failed; the exit code is that of the first that failed. ``python -m tests --quick``
-is for the time between two edits: lint, types, and the tests that need no other processes, faults or large objects.
+is for the time between two edits: lint, types, and tests of every layer that need neither other processes nor large
+objects.
 """
 
 from __future__ import annotations
@@ -16,27 +17,48 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 SLOW = (
+    "api/test_coffer.py",
+    "api/test_coffer_lost.py",
+    "api/test_listing.py",
+    "api/test_lost_replies.py",
+    "api/test_v3.py",
+    "cli",
     "consumers",
     "crash",
+    "emulator/test_command.py",
+    "emulator/test_portability.py",
     "faults",
     "filesystem/test_abstract.py",
+    "filesystem/test_budget.py",
+    "filesystem/test_coffer.py",
+    "filesystem/test_coffer_listing.py",
+    "filesystem/test_coffer_resume.py",
+    "filesystem/test_coffer_tables.py",
     "filesystem/test_interrupt.py",
     "filesystem/test_interrupt_notebook.py",
     "filesystem/test_large.py",
     "filesystem/test_lifetimes.py",
+    "filesystem/test_other_clients.py",
+    "filesystem/test_progress.py",
+    "filesystem/test_rearranging.py",
     "filesystem/test_resume.py",
     "filesystem/test_two_writers.py",
+    "filesystem/test_versions.py",
     "fuzz",
     "load",
     "matrix",
-    "migrate/test_cluster.py",
-    "migrate/test_crashes.py",
+    "migrate",
     "model",
+    "security",
     "stress",
+    "test_cli.py",
     "test_demo.py",
     "test_notebooks.py",
+    "test_readme.py",
+    "transfer/test_download.py",
+    "transfer/test_parts.py",
 )
-"""Folders and files of tests that the quick checks leave out."""
+"""Folders and files of tests that the quick checks leave out, so that two free cores need less than a minute."""
 
 
 def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str, list[str]]:

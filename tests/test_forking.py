@@ -42,6 +42,8 @@ KNOWN = {
     "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child
     "cosv4fs.emulator.http._earlier_ports",
+    # the types of fields, resolved once
+    "cosv4fs.emulator.dialects._known_hints",
 }
 
 
