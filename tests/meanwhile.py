@@ -1,4 +1,4 @@
-"""Other clients that act between a request and its repetition."""
+"""Other clients that act between a request and its retry."""
 
 from __future__ import annotations
 
@@ -12,34 +12,32 @@ if TYPE_CHECKING:
     from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
 
-__all__ = ["BETWEEN", "Meanwhile"]
-
 BETWEEN = {
     "nothing wrong": None,
     "reply lost": faults.DropReply(),
     "500 without effect": faults.HttpError(500, kind="json"),
     "502 without effect": faults.HttpError(502),
 }
-"""What happens to a request while a stranger acts. Without a fault the stranger is just ahead of the request."""
+"""What happens to a request while another client acts. Without a fault, it acts just before the request."""
 
 
 class Meanwhile(faults.Action):
-    """Let a stranger act, once, after a fault has struck a request and before the client hears of it.
+    """Let another client act, once, after a fault has struck a request and before the client hears of it.
 
-    The service has carried the request out, or refused it, when the stranger acts; the client can only send its next
+    The service has carried the request out, or refused it, when the other client acts; the client can only send its next
     request afterwards. So the order is always the same, and nothing has to wait.
 
     Parameters
     ----------
     act : callable
-        What the stranger does. Its own requests must not match the rule of this action.
+        What the other client does. Its own requests must not match the rule of this action.
     action : Action, optional
-        The fault. None: nothing goes wrong, and the stranger acts before the request is carried out.
+        The fault. None: nothing goes wrong, and the other client acts before the request is carried out.
 
     Attributes
     ----------
     done : threading.Event
-        Set when the stranger has acted. A client that does not wait for its replies can be done earlier.
+        Set when the other client has acted. A client that does not wait for its replies can be done earlier.
     """
 
     def __init__(self, act: Callable[[], object], action: faults.Action | None = None) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["CLIENTS", "Client", "Task"]
-
 MIB = 1024 * 1024
 BUCKET = "data"
 Action = Callable[[], Any]

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-__all__ = ["Call", "Reply", "answer", "pattern_block"]
-
 MIB = 1024 * 1024
 
 _SIZE = re.compile(r"-s(\d{1,15})$")

@@ -8,8 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Clock", "Usage", "busy_seconds", "peak_memory", "process_seconds", "reset_peak", "resident_memory"]
-
 _TICK = os.sysconf("SC_CLK_TCK")
 
 

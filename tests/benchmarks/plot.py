@@ -16,8 +16,6 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-__all__ = ["draw"]
-
 MIB = 1024 * 1024
 _CLIENTS = ("cosv4fs", "obstore.fsspec", "s3fs")
 _COLOURS = dict(zip(_CLIENTS, ("#0b6e99", "#e0a03c", "#9aa3ab"), strict=True))

@@ -17,8 +17,6 @@ from typing import Any, ClassVar
 from tests.benchmarks.clients import Task
 from tests.benchmarks.measure import process_seconds
 
-__all__ = ["EmulatorProcess", "SinkProcess", "Worker", "scratch_folder"]
-
 
 class _Python:
     """A Python process that is ended with the run."""

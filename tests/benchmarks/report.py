@@ -8,8 +8,6 @@ from itertools import groupby
 from tests.benchmarks.runner import Figure
 from tests.benchmarks.targets import Outcome, formula
 
-__all__ = ["markdown", "outcome_table", "table"]
-
 HEADINGS = ("client", "MB/s", "op/s", "of best", "CPU", "memory", "requests", "foreign")
 _OUTCOME_HEADINGS = ("target", "wanted", "measured", "reached")
 

@@ -15,8 +15,6 @@ from tests.benchmarks.clients import Task
 from tests.benchmarks.processes import EmulatorProcess, SinkProcess, Worker
 from tests.benchmarks.scenarios import Scenario, Variant
 
-__all__ = ["Figure", "Run"]
-
 MIB = 1024 * 1024
 _DISTURBED = 0.20
 """Cores that others may use during a sample before it is repeated."""

@@ -8,8 +8,6 @@ from typing import Any
 
 from tests.benchmarks.clients import Task
 
-__all__ = ["SCENARIOS", "UNCHECKED", "UNVERIFIED", "Scale", "Scenario", "Variant"]
-
 KIB = 1024
 MIB = 1024 * KIB
 SLICE, RANGE = 3 * MIB, 4 * MIB

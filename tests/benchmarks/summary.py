@@ -13,8 +13,6 @@ from tests.benchmarks.runner import Figure
 from tests.benchmarks.scenarios import MIB, UNCHECKED, UNVERIFIED
 from tests.benchmarks.targets import formula, outcomes
 
-__all__ = ["summary"]
-
 _MARKS = ("<!-- benchmarks: made by python -m tests.benchmarks.summary -->", "<!-- end of benchmarks -->")
 _VARIANTS = {"cosv4fs": "", UNCHECKED: ", `checksum=False`", UNVERIFIED: ", `verify_downloads='never'`"}
 _NAMES = {

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from tests.benchmarks.runner import Figure
 from tests.benchmarks.scenarios import MIB, RANGE, SLICE, UNCHECKED, UNVERIFIED
 
-__all__ = ["Outcome", "formula", "outcomes"]
-
 _OURS = "cosv4fs"
 _VARIANTS = ((_OURS, ""), (UNCHECKED, " without checksum"), (UNVERIFIED, " unverified"))
 _ACCOUNT_LARGE = 256 * MIB

@@ -10,8 +10,6 @@ from typing import Any
 from tests.benchmarks.clients import CLIENTS, Client, Task
 from tests.benchmarks.measure import Clock, peak_memory, reset_peak, resident_memory
 
-__all__: list[str] = []
-
 
 def _sample(client: Client, task: Task, baseline: int) -> dict[str, Any]:
     client.clean()

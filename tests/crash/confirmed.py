@@ -15,8 +15,6 @@ from tests.crash.looking import read
 from tests.crash.operations import CHANGING
 from tests.crash.processes import Event
 
-__all__ = ["Confirmed", "inconsistent"]
-
 _MD5_DIGITS = 32
 
 Content = tuple[tuple[int, int, str], ...]

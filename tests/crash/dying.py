@@ -19,8 +19,6 @@ from tests.crash.scenarios import Plan, Summary, scenario
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["client", "emulator"]
-
 NOT_THERE = ("ConnectionError", "TimeoutError")
 
 

@@ -17,8 +17,6 @@ from tests.crash.processes import PATIENCE, Server
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Witness", "everything", "fresh", "listed", "look", "read"]
-
 _PATIENT = 100
 """How often a read is begun anew because the object was replaced meanwhile."""
 

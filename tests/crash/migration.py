@@ -20,8 +20,6 @@ import fsspec
 from tests.crash.processes import Server, _Lines
 from tests.crash.scenarios import Plan, Summary, scenario
 
-__all__ = ["migration"]
-
 SOURCE, BUCKET, TARGET = "bucket/data", "copy", "s3://copy/data"
 FOLDERS = 20
 LARGE = 3

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-__all__ = ["FINISH", "INIT", "LIST", "MOVE", "SLICE", "Moment", "again", "of_v3", "spread"]
-
 INIT, SLICE, FINISH, LIST = "upload_slice_init", "upload_slice_data", "upload_slice_finish", "upload_slice_list"
 MOVE = "move"
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["SCENARIOS", "Plan", "Summary", "scenario"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -1,4 +1,4 @@
-"""The service as a process: ``python -m tests.crash.server ROOT`` tells of every request, and holds some when told to.
+"""The service as a process: ``python -m tests.crash.server ROOT`` reports every request, and holds some on command.
 
 Commands come on standard input, events go to standard output, both as lines of JSON. An event is told before the
 service goes on with the request, so that the parent has them all, whatever becomes of this process.

@@ -16,8 +16,6 @@ from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_v3, spread
 from tests.crash.processes import Client, Event, Server
 from tests.crash.scenarios import Plan, Summary, scenario
 
-__all__ = ["uploads"]
-
 NAME = "big.bin"
 MOST_KILLS = 4
 """How many processes of one upload are killed at most."""

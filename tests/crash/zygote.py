@@ -1,4 +1,4 @@
-"""Processes that start at once: one that has imported everything forks another whenever it is asked to.
+"""Processes that start quickly: one that has imported everything forks another on request.
 
 ``python -m tests.crash.zygote FD`` serves the socket with that number. A process made so is like any other, and is
 killed like any other; only its imports cost nothing, which is most of what a crash costs.
@@ -19,8 +19,6 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-__all__ = ["Forked"]
 
 MODULES = ("tests.crash.child", "tests.crash.server")
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent

@@ -1,4 +1,4 @@
-"""One cell of the table: an operation, a fault, and when it strikes; played, looked at, and judged."""
+"""One cell of the table: a case, a fault, and when it strikes; carried out and judged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What an operation does without faults: state before and after, and the requests in their order."""
+    """A case without faults: state before and after, and the requests in their order."""
 
     before: State
     after: State
@@ -64,7 +64,7 @@ class Cell:
 
 
 def moments(requests: tuple[str, ...]) -> Iterator[Moment]:
-    """Yield when faults shall strike in an operation that makes these requests."""
+    """Yield the moments at which faults strike in an operation that makes these requests."""
     for nth in range(1, min(3, len(requests)) + 1):
         yield Moment(None, nth, forever=False)
     distinct = list(dict.fromkeys(requests))

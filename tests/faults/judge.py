@@ -1,4 +1,4 @@
-"""What became of an operation in which something went wrong: survived, reported, or lost."""
+"""The verdict on a case that a fault struck: survived, reported, or lost."""
 
 from __future__ import annotations
 

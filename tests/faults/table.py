@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from tests.faults.cells import Cell
 from tests.faults.judge import Verdict
 
-__all__ = ["markdown", "summary"]
-
 _ORDER = (Verdict.LOST, Verdict.BLIND, Verdict.DONE, Verdict.REPORTED, Verdict.SURVIVED)
 _LEGEND = (
     "s: survived, result and stored content are right. r: reported, one clear error, nothing damaged. "

@@ -1,4 +1,4 @@
-"""Everything that is said beside the results: warnings, errors in finalizers and threads, log records."""
+"""Everything that is reported besides the results: warnings, errors in finalizers and threads, log records."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-__all__ = ["Complaints"]
 
 _MOST = 20
 """Of so many failures the text is kept."""

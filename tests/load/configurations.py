@@ -7,8 +7,6 @@ from typing import Any
 
 import fsspec
 
-__all__ = ["BUCKETS", "CONFIGURATIONS", "options_for"]
-
 KIB = 1024
 MIB = 1024 * KIB
 BUCKETS = ("data", "other")

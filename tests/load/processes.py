@@ -15,8 +15,6 @@ from tests.load.sampling import PLAIN_MEMORY
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Service", "verified_elsewhere"]
-
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _PATIENCE = 60.0
 

@@ -7,8 +7,6 @@ from collections import Counter
 from tests.load.runner import Outcome, Plan
 from tests.load.sampling import Sample
 
-__all__ = ["table"]
-
 MIB = 1024 * 1024
 
 

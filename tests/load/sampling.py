@@ -9,20 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = [
-    "ALLOWED",
-    "PLAIN_MEMORY",
-    "REST_ALLOWED",
-    "Held",
-    "Sample",
-    "count_files",
-    "growth",
-    "held_by",
-    "stored_bytes",
-    "trim_memory",
-    "use_plain_memory",
-]
-
 MIB = 1024 * 1024
 
 REST_ALLOWED = 48 * MIB

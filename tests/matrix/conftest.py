@@ -32,7 +32,7 @@ NOT_DAILY = [
 ]
 """Patterns of tests that are run only when a dialect is named: every day there is a core of them."""
 
-DAILY = ["resume/test_a_stranger_is_not_continued/no checksum"]
+DAILY = ["resume/test_an_upload_of_another_client_is_not_continued/no checksum"]
 """Patterns of tests that are run every day although one of the above fits."""
 
 

@@ -1,4 +1,4 @@
-"""Which readings of the API are tried: each switch by itself, pairs of all switches, and a few for every day."""
+"""Which dialects of the API are tried: each switch by itself, pairs of all switches, and a few by default."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from allpairspy import AllPairs
 
 from cosv4fs.emulator import Dialect
-
-__all__ = ["DEFAULT", "NUMBERS", "PROTOCOLS", "chosen", "core", "label", "pairwise", "singles", "values"]
 
 DEFAULT = "default"
 PROTOCOLS = ("cosv4", "cosv3")

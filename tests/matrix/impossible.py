@@ -16,8 +16,6 @@ from cosv4fs import paths
 from cosv4fs.emulator import Dialect
 from cosv4fs.errors import CosError
 
-__all__ = ["IMPOSSIBLE", "Impossible", "declared", "is_expected"]
-
 
 @dataclass(frozen=True)
 class Impossible:

@@ -9,8 +9,6 @@ import fsspec
 from cosv4fs.emulator import Emulator
 from tests.matrix.ways import BUCKET, MIB
 
-__all__ = ["MANY", "NESTED", "make_library"]
-
 MANY = 2500
 NESTED = {
     f"{BUCKET}/nest/{year}/{month}/{day}.csv": b"x" * month

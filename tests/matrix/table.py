@@ -9,8 +9,6 @@ from pathlib import Path
 
 from tests.matrix.outcomes import GROUPS
 
-__all__ = ["Table"]
-
 _SIGNS = {"passed": "", "impossible": " i", "failed": " FAILED"}
 
 

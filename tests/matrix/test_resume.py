@@ -96,7 +96,7 @@ def test_a_changed_file_begins_again(bench, emulator, second, kept, checksum):
 
 
 @pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "no checksum", "instant"])
-def test_a_stranger_is_not_continued(bench, second, kept, way):
+def test_an_upload_of_another_client_is_not_continued(bench, second, kept, way):
     for data in (DATA, DATA[:1000]):
         not_continued(bench, second, way, data)
 

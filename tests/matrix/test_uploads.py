@@ -1,4 +1,4 @@
-"""Unfinished uploads: seen by who asks for them, invisible to all others, removed on order."""
+"""Unfinished uploads: listed by `uploads`, invisible to every other call, removed on request."""
 
 import pytest
 

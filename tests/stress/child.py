@@ -10,8 +10,6 @@ import time
 from collections import Counter
 from typing import Any
 
-__all__ = ["Life"]
-
 
 class Life:
     """What a process was told, how long it still has, and the watch over it.

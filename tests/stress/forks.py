@@ -16,8 +16,6 @@ from cosv4fs import CosV4FileSystem
 from tests.stress.child import Life
 from tests.stress.runner import BUCKET
 
-__all__ = ["run"]
-
 _PART = 512 * 1024
 
 

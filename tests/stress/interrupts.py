@@ -17,8 +17,6 @@ from cosv4fs.concurrency import Task
 from tests.stress.child import Life
 from tests.stress.runner import BUCKET
 
-__all__ = ["held_locks", "run"]
-
 _PART = 512 * 1024
 _LARGE = random.Random(2).randbytes(6 * _PART)
 _FILES = 30

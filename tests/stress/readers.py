@@ -12,8 +12,6 @@ from cosv4fs import CosV4FileSystem
 from tests.stress.child import Life
 from tests.stress.runner import BUCKET
 
-__all__ = ["run"]
-
 _SMALL = {"a": list(range(100))}
 _LARGE = random.Random(1).randbytes(3_000_000)
 _COLLECT = ((700, 10, 10), (20, 2, 2), (3, 2, 2))

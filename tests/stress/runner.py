@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from cosv4fs.emulator import Emulator
 
-__all__ = ["SCENARIOS", "Outcome", "Plan", "run", "table"]
-
 SCENARIOS = ("readers", "forks", "interrupts")
 BUCKET = "data"
 
