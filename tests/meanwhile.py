@@ -24,8 +24,8 @@ BETWEEN = {
 class Meanwhile(faults.Action):
     """Let another client act, once, after a fault has struck a request and before the client hears of it.
 
-    The service has carried the request out, or refused it, when the other client acts; the client can only send its next
-    request afterwards. So the order is always the same, and nothing has to wait.
+    The service has carried the request out, or refused it, when the other client acts; the client can only send its
+    next request afterwards. So the order is always the same, and nothing has to wait.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from typing import Any
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, CosV3Client, CosV4Client
 from cosv4fs.api import Entry as ListedEntry
-from tests.crash.looking import read
 from tests.crash.operations import CHANGING
 from tests.crash.processes import Event
+from tests.crash.readers import read
 
 _MD5_DIGITS = 32
 

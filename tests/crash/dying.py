@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.crash.child import run as perform
 from tests.crash.confirmed import Confirmed, inconsistent
-from tests.crash.looking import Witness, everything, fresh, listed, look, read
 from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, KINDS_ONCE, SLICE, Operation, Stage
 from tests.crash.processes import Client, Event, Server
+from tests.crash.readers import Reader, everything, fresh, listed, look, read
 from tests.crash.scenarios import Plan, Summary, scenario
 
 if TYPE_CHECKING:
@@ -292,11 +292,11 @@ class _Client(_Scene):
         elif chance.random() < 0.5:
             self._clean(operation, failures)
             words.append("cleaned")
-        with Witness(self._server, operation) as witness:
+        with Reader(self._server, operation) as reader:
             self._repeat(operation, failures)
             held = self._release(held)
-        failures += witness.failures
-        self.counts["looks"] += witness.looks
+        failures += reader.failures
+        self.counts["looks"] += reader.looks
         return words
 
     def _begin_anew(self, operation: Operation) -> None:
@@ -313,7 +313,7 @@ class _Client(_Scene):
             start = server.mark("process")
             if death.how in ("held", "acted"):
                 server.hold("hold", ANY_CHANGE, nth=death.nth, acted=death.how == "acted")
-            with Witness(server, operation) as witness:
+            with Reader(server, operation) as reader:
                 running.go()
                 reached = self._reach(death, start, running)
                 running.kill()
@@ -323,8 +323,8 @@ class _Client(_Scene):
             over = running.has_said("outcome")
             if over and (error := running.outcome()["error"]):
                 failures.append(f"the operation raised {error}: {running.outcome()['trace']}")
-        failures += witness.failures
-        self.counts["looks"] += witness.looks
+        failures += reader.failures
+        self.counts["looks"] += reader.looks
         self.summary.kills += reached and not over
         return reached
 
@@ -374,7 +374,7 @@ class _Emulator(_Scene):
             server.stall("stall", death.place, death.nth, death.how)
         elif death.how != "seen":
             server.hold("hold", ANY_CHANGE, nth=death.nth, acted=death.how == "acted")
-        with Witness(server, operation) as witness:
+        with Reader(server, operation) as reader:
             running.go()
             reached = self._reach(death, start, running)
             self.summary.kills += reached
@@ -384,9 +384,9 @@ class _Emulator(_Scene):
                     running.outcome()
                 server.restart()
             outcome = running.outcome()
-        failures += witness.failures
-        self.counts["looks"] += witness.looks
-        self.counts["looks while it was gone"] += witness.interrupted
+        failures += reader.failures
+        self.counts["looks"] += reader.looks
+        self.counts["looks while it was gone"] += reader.interrupted
         self._check_store(failures)
         words = [("killed" if reached else "not killed") + (", back at once" if patient else ", back late")]
         words += [self._check_outcome(operation, outcome, reached, failures)]

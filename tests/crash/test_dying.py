@@ -9,9 +9,9 @@ from cosv4fs.emulator import Emulator
 from tests.catalogue import Content, State, Step
 from tests.crash.confirmed import Confirmed, inconsistent
 from tests.crash.dying import client, emulator
-from tests.crash.looking import look
 from tests.crash.operations import Operation
 from tests.crash.processes import Server
+from tests.crash.readers import look
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
 from tests.filesystem.conftest import WIRES

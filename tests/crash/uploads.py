@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.crash.looking import everything
 from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_v3, spread
 from tests.crash.processes import Client, Event, Server
+from tests.crash.readers import everything
 from tests.crash.scenarios import Plan, Summary, scenario
 
 NAME = "big.bin"

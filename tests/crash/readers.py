@@ -1,4 +1,4 @@
-"""What readers see while others write or have died: every path whole, and nothing that is only for the service."""
+"""What readers see while others write or have died: every object whole, and nothing that is hidden."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def _shapes(contents: Iterable[bytes | None]) -> str:
     return " or ".join(_shape(content) for content in contents)
 
 
-class Witness:
-    """A reader in a thread: it looks again after whatever the service was asked to change.
+class Reader:
+    """A reader in a thread: it reads everything again after each request that changes something.
 
     Parameters
     ----------
