@@ -45,7 +45,7 @@ def emulator(monkeypatch, tmp_path, protocol):
 
 @pytest.fixture
 def fs(emulator, protocol):
-    """A filesystem that shares no memory of listings with the command."""
+    """A filesystem that shares no cache with the command."""
     return fsspec.filesystem(protocol, **elsewhere(emulator.storage_options), use_listings_cache=False)
 
 

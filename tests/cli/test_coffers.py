@@ -21,7 +21,7 @@ WRITE_ONCE = "coffers are write-once"
 
 @pytest.fixture
 def dialect():
-    """The service's readings of disputed points; tests override it."""
+    """The variant of the service; tests override it."""
     return CofferDialect()
 
 
@@ -36,7 +36,7 @@ def vault(monkeypatch, dialect):
 
 @pytest.fixture
 def coffers(vault):
-    """A filesystem that shares no memory of listings with the command."""
+    """A filesystem that shares no cache with the command."""
     return fsspec.filesystem("cdcs", **elsewhere(vault.storage_options), use_listings_cache=False)
 
 

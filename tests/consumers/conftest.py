@@ -18,7 +18,7 @@ def emulator():
 
 @pytest.fixture
 def options(emulator):
-    """What is handed over as ``storage_options``."""
+    """The account, as ``storage_options``."""
     return emulator.storage_options
 
 
@@ -29,7 +29,7 @@ def fs(options):
 
 @pytest.fixture
 def environment(options, monkeypatch):
-    """Put the account into the environment, for who cannot hand options over."""
+    """Put the account into the environment, for libraries that take no options."""
     for name, value in options.items():
         monkeypatch.setenv(f"COSV4_{name.upper()}", str(value))
 
@@ -58,7 +58,7 @@ def frame(columns):
 
 @pytest.fixture
 def requests_of(emulator, fs):
-    """Return a function that acts from cold caches and returns its result and the requests it took."""
+    """Return a function that calls another with cold caches, and returns its result and the number of requests."""
 
     def count(action):
         fs.invalidate_cache()

@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def dialect(protocol):
-    """The service's readings of disputed points; tests override it. Empty files are everywhere, if they can be."""
+    """The variant of the service; tests override it. Coffers accept empty objects."""
     return CofferDialect(empty_objects="accept") if protocol == "cdcs" else Dialect()
 
 
@@ -54,13 +54,13 @@ def fs(emulator, protocol):
 
 @pytest.fixture
 def second(emulator, protocol):
-    """A filesystem that shares nothing with `fs`: what another process would see."""
+    """A filesystem that shares nothing with `fs`: like one of another process."""
     return fsspec.filesystem(protocol, **elsewhere(emulator.storage_options), use_listings_cache=False)
 
 
 @dataclass(frozen=True)
 class Wire:
-    """What tests have to know of a protocol's slices: names of operations in the request log, and of methods.
+    """The names that a protocol has for slices: of operations in the request log, and of methods of the client.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def small_fs(emulator, protocol):
 
 @pytest.fixture
 def coffer_dialect():
-    """The coffers' readings of disputed points; tests override it."""
+    """The variant of the coffers; tests override it."""
     return CofferDialect()
 
 
@@ -165,5 +165,5 @@ def coffers(vault, tmp_path):
 
 @pytest.fixture
 def onlooker(vault):
-    """A filesystem that shares nothing with `coffers`: what another process would see."""
+    """A filesystem that shares nothing with `coffers`: like one of another process."""
     return CofferFileSystem(**elsewhere(vault.storage_options), use_listings_cache=False)

@@ -22,7 +22,7 @@ PATH = f"{BUCKET}/dir/object"
         ({"no_such_option": 1}, TypeError),
     ],
 )
-def test_wrong_arguments_of_open(fs, emulator, options, kind):
+def test_invalid_arguments_of_open(fs, emulator, options, kind):
     fs.pipe_file(PATH, b"x")
     emulator.clear_requests()
     with pytest.raises(kind, match="|".join(options)):
@@ -48,7 +48,7 @@ def test_a_wrong_size_is_not_a_replaced_object(fs):
         {"endpoint": "http://user:password@127.0.0.1:1"},
     ],
 )
-def test_options_that_cannot_be(emulator, wrong):
+def test_invalid_options(emulator, wrong):
     with pytest.raises((ValueError, TypeError), match=next(iter(wrong))) as caught:
         CosV4FileSystem(**{**emulator.storage_options, **wrong})
     assert "password@" not in str(caught.value)

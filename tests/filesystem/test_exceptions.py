@@ -15,7 +15,7 @@ BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 
 
-FORGOTTEN = {
+UNCLOSED = {
     "text": lambda fs: fs.open(PATH, "w"),
     "gzip": lambda fs: fs.open(PATH, "wb", compression="gzip"),
     "text in gzip": lambda fs: fs.open(PATH, "w", compression="gzip"),
@@ -26,10 +26,10 @@ FORGOTTEN = {
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("how", list(FORGOTTEN))
-def test_forgotten_files_on_top_of_ours_publish_nothing(fs, second, how):
+@pytest.mark.parametrize("how", list(UNCLOSED))
+def test_unclosed_layers_above_a_file_publish_nothing(fs, second, how):
     second.pipe_file(PATH, b"old")
-    file = FORGOTTEN[how](fs)
+    file = UNCLOSED[how](fs)
     file.write(b"part" if how in ("gzip", "buffered") else "part")
     del file
     gc.collect()
@@ -39,7 +39,7 @@ def test_forgotten_files_on_top_of_ours_publish_nothing(fs, second, how):
 
 @pytest.mark.parametrize("where", ["module", "function"])
 @pytest.mark.parametrize("options", ["'w'", "'wb', compression='gzip'", "'wb'"])
-def test_a_dying_program_publishes_nothing(fs, second, options, where):
+def test_a_program_that_ends_with_an_exception_publishes_nothing(fs, second, options, where):
     second.pipe_file(PATH, b"old")
     text = "'part'" if options == "'w'" else "b'part'"
     body = f"f = fs.open({PATH!r}, {options}); f.write({text}); raise RuntimeError"
@@ -50,7 +50,7 @@ def test_a_dying_program_publishes_nothing(fs, second, options, where):
     assert second.cat_file(PATH) == b"old"
 
 
-def test_closing_in_a_handler_is_told(fs):
+def test_closing_a_file_in_a_handler_warns(fs):
     file = fs.open(PATH, "wb")
     with pytest.warns(RuntimeWarning, match="outside the handler"):
         try:

@@ -19,7 +19,7 @@ PATH = f"{BUCKET}/dir/object"
 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", [0, 300, 9 * MIB + 5])
-def test_what_comes_out_of_a_pipe_is_stored(fs, second, tmp_path, size):
+def test_the_content_of_a_pipe_is_stored(fs, second, tmp_path, size):
     content, pipe = random.Random(size).randbytes(size), tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(content,))
@@ -30,7 +30,7 @@ def test_what_comes_out_of_a_pipe_is_stored(fs, second, tmp_path, size):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="no such files here")
-def test_a_file_that_tells_no_size_is_stored(fs, second):
+def test_a_file_without_a_size_is_stored(fs, second):
     assert os.stat("/proc/cpuinfo").st_size == 0
     fs.put_file("/proc/cpuinfo", PATH)
     assert second.cat_file(PATH).count(b"processor") > 0
@@ -67,7 +67,7 @@ def test_a_sink_that_takes_a_part_at_a_time(fs):
 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("checksum", [True, False])
-def test_a_local_file_that_changes_while_it_travels_is_an_error(emulator, second, tmp_path, protocol, checksum):
+def test_a_local_file_that_changes_during_its_upload_is_an_error(emulator, second, tmp_path, protocol, checksum):
     local = tmp_path / "local"
     local.write_bytes(b"a" * 9 * MIB)
     options = taken(protocol, {"checksum": checksum})

@@ -116,7 +116,7 @@ def test_local_directories_whose_names_look_like_patterns(fs, tmp_path):
         fs.put([source], f"{BUCKET}/list", recursive=True)
 
 
-def test_names_of_uploads_under_way_are_reserved(fs, second):
+def test_names_of_hidden_uploads_are_reserved(fs, second):
     hidden = f"{BUCKET}/dir/.x.cosv4-0123456789abcdef"
     fs.pipe_file(PATH, b"x")
     for action in (
@@ -132,7 +132,7 @@ def test_names_of_uploads_under_way_are_reserved(fs, second):
     assert second.find(BUCKET) == [PATH]
 
 
-def test_below_a_file_nothing_can_be(fs):
+def test_nothing_can_be_below_a_file(fs):
     fs.pipe_file(PATH, b"x")
     for action in (
         lambda: fs.pipe_file(f"{PATH}/y", b""),

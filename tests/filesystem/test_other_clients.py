@@ -350,7 +350,7 @@ def test_what_goes_between_two_questions_is_not_there(fs, second, emulator):
         fs.info(PATH)
 
 
-def test_what_became_a_file_meanwhile_is_one(fs, second, tmp_path):
+def test_a_directory_that_became_a_file_is_one(fs, second, tmp_path):
     fs.mkdir(PATH)
     assert fs.isdir(PATH)
     second.rmdir(PATH)

@@ -34,7 +34,7 @@ SIZES = [0, 1, 100, 512 * KIB - 1, 512 * KIB, 512 * KIB + 1, 1024 * KIB, 1536 * 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("way", ["wb", "wb sized", "xb", "pipe", "put", "cp", "transaction"])
-def test_every_size_arrives_by_every_way(small_fs, second, tmp_path, way, size):
+def test_every_size_is_stored_by_every_way_of_writing(small_fs, second, tmp_path, way, size):
     content = content_of(size)
     if way == "pipe":
         small_fs.pipe_file(PATH, content)
@@ -110,7 +110,7 @@ def test_an_exception_leaves_nothing(small_fs, second, way, size):
 
 @pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("size", [None, 3000 * KIB])
-def test_a_forgotten_file_is_discarded_with_a_warning(small_fs, second, size, protocol):
+def test_an_unclosed_file_is_discarded_with_a_warning(small_fs, second, size, protocol):
     old = [] if protocol == "cdcs" else [PATH]
     small_fs.pipe(dict.fromkeys(old, b"old"))
     file = small_fs.open(PATH, "wb", size=size)

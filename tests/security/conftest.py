@@ -1,4 +1,4 @@
-"""What these tests share: services, a filesystem with a secret that is easy to find, and a clean environment."""
+"""Services, a filesystem with a secret that is easy to find, and a clean environment."""
 
 import os
 
