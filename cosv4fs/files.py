@@ -14,7 +14,7 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
-from cosv4fs.api.bodies import check_plain
+from cosv4fs.api.request import check_plain
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error

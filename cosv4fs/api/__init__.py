@@ -2,10 +2,10 @@
 
 The packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service. They share
 
-* `client` (how an operation runs), `retry`, `attempt` (a failed one), `lost` (errors for lost replies), `transient`;
-* `request`, `bodies`, `headers`, `transport` (the only module that uses `requests`), `connections`;
-* `unexpected` (which error a reply is), `paging`, `download` (ranges);
-* `credentials`, `clock` (the server's) and `quirks` (what is learned about a server).
+* `client` (how an operation runs) and `retry` (when it is repeated, and what a lost reply means);
+* `request`, `transport` (the only module that uses `requests`), `responses` (which error an unexpected one is);
+* `download` (ranges) and `paging` (listings);
+* `credentials` and `quirks` (what is learned about a server).
 """
 
 from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject

@@ -10,11 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from cosv4fs.api.attempt import AttemptError
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
-from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.retry import AttemptError, RetryPolicy
 from cosv4fs.api.transport import Transport, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation

@@ -1,11 +1,106 @@
-"""One request, as `cosv4fs.api.transport` sends it."""
+"""Requests and their bodies, as `cosv4fs.api.transport` sends them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cosv4fs.api.bodies import Body
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+Content = memoryview | Sequence[memoryview]
+"""The bytes of an upload, in one piece or in several that belong one after another."""
+
+_JOIN_BELOW = 64 * 1024
+"""Bodies up to this many bytes are sent in one piece: one system call is cheaper than three."""
+
+
+def check_plain(**texts: str | None) -> None:
+    """Refuse texts that do not fit on one line of a header, of a form's part or a download.
+
+    Others, such as ``biz_attr``, may have line breaks: they are sent in JSON, or between random boundaries.
+
+    Parameters
+    ----------
+    **texts : str or None
+        The texts by their names.
+
+    Raises
+    ------
+    ValueError
+        Naming the one with a control character.
+    """
+    for name, text in texts.items():
+        if text is not None and _CONTROL.search(text):
+            raise ValueError(f"{name} must not have line breaks or other control characters: {text[:80]!r}")
+
+
+class Body:
+    """A request body of known length that can be sent more than once.
+
+    It has a length and an iterator, and neither ``read`` nor ``tell``: so `requests` sets Content-Length, sends each
+    piece as it is, and can start again for a retry.
+
+    Parameters
+    ----------
+    content_type : str
+        The value of the Content-Type header.
+    pieces : bytes or memoryview
+        What is sent, in order.
+    """
+
+    def __init__(self, content_type: str, *pieces: bytes | memoryview) -> None:
+        self.content_type = content_type
+        self._pieces = pieces
+        self._length = sum(len(piece) for piece in pieces)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return iter(self._pieces)
+
+    def payload(self) -> bytes | Body:
+        """Return what to hand to `requests`: one bytes object when small, else this body."""
+        return b"".join(self._pieces) if self._length <= _JOIN_BELOW else self
+
+
+def json_body(values: Mapping[str, object]) -> Body:
+    """Return a JSON body, as the documentation shows it for create, update and delete (cos.md#bodies)."""
+    return Body("application/json", json.dumps(values, ensure_ascii=False).encode())
+
+
+def form_body(fields: Mapping[str, str], content: Content | None = None, content_type: str | None = None) -> Body:
+    """Return a multipart/form-data body.
+
+    Parameters
+    ----------
+    fields : mapping of str to str
+        The text fields, in order.
+    content : memoryview or sequence of memoryview, optional
+        The bytes of the ``filecontent`` part, sent as they are, in order.
+    content_type : str, optional
+        The type of the content, as a header of its part: the only place at upload that the recorded clients use for
+        it (wire.md#upload).
+    """
+    check_plain(content_type=content_type)
+    boundary = f"cosv4fs-{secrets.token_hex(16)}"
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    form_type = f"multipart/form-data; boundary={boundary}"
+    if content is None:
+        return Body(form_type, f"{head}--{boundary}--\r\n".encode())
+    head += (
+        f"--{boundary}\r\n"
+        'Content-Disposition: form-data; name="filecontent"; filename="filecontent"\r\n'
+        f"Content-Type: {content_type or 'application/octet-stream'}\r\n\r\n"
+    )
+    pieces = [content] if isinstance(content, memoryview) else content
+    return Body(form_type, head.encode(), *pieces, f"\r\n--{boundary}--\r\n".encode())
 
 
 @dataclass(frozen=True)

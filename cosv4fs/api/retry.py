@@ -1,19 +1,81 @@
-"""When a request is retried: one policy, one loop.
+"""Retries: failed attempts, when there is another one, and errors for requests whose outcome stays unknown.
 
-The table in `cosv4fs.codes` says what may be retried; this module decides when, and how often.
+The table in `cosv4fs.codes` says what may be retried; `RetryPolicy` decides when, and how often. `AttemptError` never
+leaves `cosv4fs.api.client.Client`: callers of a client get the error in it.
+
+Other clients may act between a request and its retry. A deletion or a move is repeated only if what is there now is
+provably what was there before the first attempt. Times alone prove nothing, because a move keeps those of its source.
+Size, SHA-1 and times together do, if they are older than the first attempt: the service counts whole seconds, so a
+version of the same second looks the same.
 """
 
 from __future__ import annotations
 
+import errno
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from cosv4fs.api.attempt import AttemptError
 from cosv4fs.codes import Retry
-from cosv4fs.errors import CosError
+from cosv4fs.errors import (
+    CosError,
+    CosInterruptedError,
+    CosPossiblyCreatedError,
+    CosPossiblyMovedError,
+    Origin,
+    make_error,
+    possibly_created,
+    possibly_moved,
+)
+
+
+class AttemptError(Exception):
+    """An attempt that failed.
+
+    Parameters
+    ----------
+    error : CosError
+        What the caller of the client gets when there is no further attempt.
+    retry : Retry
+        Whether the request may be retried.
+    outcome_unknown : bool
+        The server may have carried out the request: the reply was lost, or said 5xx.
+    retry_after : float or None
+        Seconds to wait at least, as the server says.
+    server_date : str or None
+        The ``Date`` header of the reply.
+
+    Attributes
+    ----------
+    progressed : bool
+        The attempt brought the operation forward, so retries are counted from here.
+    """
+
+    def __init__(
+        self,
+        error: CosError,
+        retry: Retry = Retry.NO,
+        *,
+        outcome_unknown: bool = False,
+        retry_after: float | None = None,
+        server_date: str | None = None,
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.retry = retry
+        self.outcome_unknown = outcome_unknown
+        self.retry_after = retry_after
+        self.server_date = server_date
+        self.progressed = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no retry can help."""
+        return self.retry is Retry.NO
+
 
 T = TypeVar("T")
 
@@ -153,3 +215,63 @@ class _Attempts(Generic[T]):
         if self._resigned > _MOST_RESIGNED:
             return None
         return self._policy.pause(failure, self.count, self._policy.clock() - self._started)
+
+
+TOLERANCE = 2.0
+"""Seconds by which times in replies may be off: they are whole seconds, from several machines."""
+
+
+def is_older(seconds: int, moment: float | None) -> bool:
+    """Return whether a time of the service is certainly before a moment; False if either is unknown."""
+    return moment is not None and 0 < seconds < moment - TOLERANCE
+
+
+@contextmanager
+def checking(failure: AttemptError) -> Iterator[None]:
+    """Report the request whose reply was lost if its outcome cannot be checked.
+
+    Raises
+    ------
+    CosError
+        See `outcome_unknown`.
+    """
+    try:
+        yield
+    except CosInterruptedError:
+        raise
+    except CosError as error:
+        raise outcome_unknown(failure, f"its outcome could not be checked ({error.strerror})") from error
+
+
+def outcome_unknown(failure: AttemptError, text: str) -> CosError:
+    """Return the error for a request that may have been carried out.
+
+    Parameters
+    ----------
+    failure : AttemptError
+        Of the last attempt.
+    text : str
+        What is not known, and what to do.
+    """
+    error = failure.error
+    number = error.errno or errno.EIO
+    # a signature that was used up does not mean that access is denied, and nothing is known about the path
+    if failure.retry is Retry.RESIGN or number in (errno.ENOENT, errno.EEXIST):
+        number = errno.EIO
+    return make_error(number, f"{error.strerror}; {text}", error.filename, _origin(error))
+
+
+def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
+    """Return the error for a name that is taken, perhaps by the attempt whose reply was lost."""
+    text = "the reply to an earlier attempt was lost, so this may be its own work: check whether another client uses it"
+    return possibly_created(f"{failure.error.strerror}; {text}", failure.error.filename, _origin(failure.error))
+
+
+def possibly_gone(failure: AttemptError, text: str) -> CosPossiblyMovedError:
+    """Return the error for a path where nothing is after a lost reply to a move."""
+    text = f"the reply was lost, there is nothing here now, {text}"
+    return possibly_moved(text, failure.error.filename, _origin(failure.error))
+
+
+def _origin(error: CosError) -> Origin:
+    return Origin(error.code, error.request_id, error.status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosv4fs.api.cdcs.codes import CODES as CDCS_CODES
+from cosv4fs.api.cdcs.errors import CODES as CDCS_CODES
 from cosv4fs.codes import CODES, Retry
 from cosv4fs.errors import CosConnectionError, CosError, CosTimeoutError
 

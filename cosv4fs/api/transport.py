@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import http.client
+import queue
+import socket
 import ssl
 import weakref
 from contextlib import suppress
@@ -23,11 +25,9 @@ import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.connections import Stack, cancellable
-from cosv4fs.api.headers import content_coding, content_length, quoted
 from cosv4fs.api.request import Request
-from cosv4fs.api.unexpected import compressed_reply
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length, quoted
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config
@@ -60,12 +60,40 @@ BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
 
 
+class _Stack:
+    """The idle connections of a pool, with the interface that urllib3 expects of `queue.LifoQueue`.
+
+    The locks of that are held by methods written in Python: Ctrl-C can leave them held, and so can a fork.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._most = maxsize
+        self._items: list[Any] = []
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        """Return the connection that was added last; never wait."""
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
+        """Add a connection."""
+        if len(self._items) >= self._most:
+            raise queue.Full
+        self._items.append(item)
+
+    def qsize(self) -> int:
+        """Return the number of connections."""
+        return len(self._items)
+
+
 class _HttpPool(urllib3.HTTPConnectionPool):
-    QueueCls = Stack  # type: ignore[assignment]  # all that the pool needs of a queue
+    QueueCls = _Stack  # type: ignore[assignment]  # all that the pool needs of a queue
 
 
 class _HttpsPool(urllib3.HTTPSConnectionPool):
-    QueueCls = Stack  # type: ignore[assignment]
+    QueueCls = _Stack  # type: ignore[assignment]
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -142,7 +170,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
             pool = manager.connection_from_url(origin)
-            pool.ConnectionCls = _careful(cancellable(pool.ConnectionCls))
+            pool.ConnectionCls = _own_connections(pool.ConnectionCls)
             route = self._routes[origin] = (pool, proxy)
         return route
 
@@ -179,14 +207,25 @@ class _Reply(http.client.HTTPResponse):
             connection.close()
 
 
-def _careful(connection_class: type[Any]) -> type[Any]:
-    """Return a connection class whose replies are `_Reply` objects."""
+def _own_connections(connection_class: type[Any]) -> type[Any]:
+    """Return a connection class whose replies are `_Reply` objects, and that ends when its thread is cancelled."""
 
-    class Careful(connection_class):  # type: ignore[misc]
+    class Connection(connection_class):  # type: ignore[misc]
+        used_by = 0
+
+        def putrequest(self, *args: Any, **kwargs: Any) -> Any:
+            cancellation.register(self)
+            return super().putrequest(*args, **kwargs)
+
         def response_class(self, *args: Any, **kwargs: Any) -> _Reply:
             return _Reply(self, *args, **kwargs)
 
-    return Careful
+        def shut_down(self) -> None:
+            if self.sock is not None:
+                with suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
+
+    return Connection
 
 
 def _may_go_on(status: int, headers: http.client.HTTPMessage, method: str | None) -> bool:

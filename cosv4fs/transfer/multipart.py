@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession
-from cosv4fs.api.bodies import Content
+from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError, make_error, session_error
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.integrity import is_same

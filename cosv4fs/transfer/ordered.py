@@ -7,7 +7,7 @@ goes on from there.
 from __future__ import annotations
 
 from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
-from cosv4fs.api.bodies import Content
+from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, session_error
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.directories import with_parents

@@ -11,8 +11,8 @@ import errno
 import hashlib
 
 from cosv4fs.api import CofferClient
-from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs import Part
+from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.integrity import is_same

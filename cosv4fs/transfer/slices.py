@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
-from cosv4fs.api.bodies import Content
+from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.context import TransferContext

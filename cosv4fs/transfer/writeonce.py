@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cosv4fs.api import CofferClient
-from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES
 from cosv4fs.errors import (
     CosError,
     CosFileExistsError,

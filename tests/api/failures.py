@@ -2,8 +2,7 @@
 
 import pytest
 
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.retry import AttemptError, RetryPolicy
 from cosv4fs.errors import CosError
 
 

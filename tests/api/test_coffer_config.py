@@ -97,7 +97,7 @@ def test_an_invalid_region():
         ("download_endpoint", "http://h:1", "set endpoint"),
         ("streaming", "auto", "unknown size"),
         ("checksum", False, "MD5"),
-        ("instant_upload", True, "cannot be asked"),
+        ("instant_upload", True, "does not recognize"),
     ],
 )
 def test_refused_options(option, value, why):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from cosv4fs.api import Coffer, CofferClient, Part, Version
-from cosv4fs.api.cdcs.codes import CODES
+from cosv4fs.api.cdcs.errors import CODES
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, error_for_row, make_error
 from tests.support import RawServer, http_reply

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.retry import AttemptError, RetryPolicy
 from cosv4fs.codes import Retry
 from cosv4fs.errors import make_error
 from tests.support import Clock

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from cosv4fs.api.bodies import Body, form_body
+from cosv4fs.api.request import Body, form_body
 from cosv4fs.emulator import faults
 from tests.api.failures import failure_of
 from tests.support import BUCKET, KIB, MIB, RawServer, content, http_reply, raw_client

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import strategies as st
 
 from cosv4fs import paths
-from cosv4fs.api.bodies import form_body, json_body
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import (
     Entry,
@@ -29,6 +28,7 @@ from cosv4fs.api.cos.replies import (
 )
 from cosv4fs.api.cos.signing import Signer, encode_key
 from cosv4fs.api.quirks import Quirks
+from cosv4fs.api.request import form_body, json_body
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.cos.parameters import read_body, read_query

@@ -1,8 +1,7 @@
 """The Data Coffer Service (CDCS): write-once storage with uploads in parts, an API of its own.
 
-Modules: `client` (coffers and objects), `uploads` (in parts), `calls` (how operations become requests), `ranges`
-(downloads), `signing`, `codes` (of errors), `errors` (which error a reply is), `values` (typed access to replies, in
-JSON or the XML of the early documentation), `replies` (dataclasses of what they say).
+Modules: `client` (coffers, objects and their ranges), `uploads` (in parts), `calls` (how operations become requests),
+`signing`, `errors` (codes, and which error a reply is), `replies` (what they say).
 """
 
 from cosv4fs.api.cdcs.client import CofferClient

@@ -12,13 +12,12 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import Body, Content, check_plain
 from cosv4fs.api.cdcs.errors import read_nothing, read_values
+from cosv4fs.api.cdcs.replies import Values, is_utf8
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
-from cosv4fs.api.cdcs.values import Values, is_utf8
 from cosv4fs.api.client import Client
-from cosv4fs.api.request import Request
+from cosv4fs.api.request import Body, Content, Request, check_plain
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Retry
 from cosv4fs.errors import make_error
 from cosv4fs.protocols import CDCS

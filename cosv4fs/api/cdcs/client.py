@@ -19,29 +19,67 @@ import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import Content
 from cosv4fs.api.cdcs.calls import content_body, json_body, md5_header
-from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
-from cosv4fs.api.cdcs.errors import read_nothing, refusal
-from cosv4fs.api.cdcs.ranges import ObjectRange, clamped, comparable, is_object
-from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing, refusal
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject, Values, plain_etag
 from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
-from cosv4fs.api.cdcs.values import Values, plain_etag
-from cosv4fs.api.clock import header_seconds
 from cosv4fs.api.cos.replies import LARGEST_OBJECT
-from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.headers import content_coding, content_length
-from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_own
+from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.paging import pages
-from cosv4fs.api.request import Request
+from cosv4fs.api.request import Content, Request
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
+from cosv4fs.api.retry import AttemptError, checking, is_older, outcome_unknown, possibly_own
 from cosv4fs.api.transport import give_back
-from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+
+if TYPE_CHECKING:
+    import requests
+
+    from cosv4fs.api.request import Request
+    from cosv4fs.api.retry import AttemptError
+
+
+class ObjectRange(RangeRead):
+    """One range of an object; see `RangeRead` for the parameters."""
+
+    # every requested range exists: 416 means that the server refuses ranges
+    statuses = (200, 206)
+
+    def _receive(self, response: requests.Response, request: Request) -> None:
+        if response.status_code in self.statuses and not is_object(response):
+            # an error may come within a 200: it must not become the object's content
+            raise refusal(response, request)
+        super()._receive(response, request)
+
+    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
+        return refusal(response, request)
+
+    def _version_of(self, total: int, response: requests.Response) -> Version:
+        etag = plain_etag(response.headers.get("ETag"))
+        return Version(total, etag or None, response.headers.get("Last-Modified"))
+
+
+def is_object(response: requests.Response) -> bool:
+    """Return whether the headers of a reply are those of an object, and not of a message (cdcs.md#response-headers)."""
+    return bool(plain_etag(response.headers.get("ETag")) or response.headers.get("Last-Modified"))
+
+
+def comparable(version: Version) -> Version:
+    """Return a version with its ETag unquoted, to compare it with those of replies."""
+    return Version(version.size, plain_etag(version.etag) or None, version.modified)
+
+
+def clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
+    """Return begin and end of a range within an object of `size` bytes; see `RangeRead` for `start` and `stop`."""
+    begin = start or 0
+    if begin < 0:
+        begin = max(0, size + begin)
+    return begin, max(begin, size if stop is None else min(stop, size))
+
 
 _LONGEST_LIFE = 3650
 _LARGEST_PAGE = 1000

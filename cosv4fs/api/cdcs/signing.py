@@ -10,9 +10,8 @@ import hmac
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing
-from cosv4fs.api.quirks import Quirks
+from cosv4fs.api.quirks import Quirks, ServerClock
 from cosv4fs.config import Config
 from cosv4fs.redaction import Secret
 

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import Content, check_plain
 from cosv4fs.api.cdcs.calls import CofferCalls, content_body, json_body, md5_header
-from cosv4fs.api.cdcs.codes import NAME_TAKEN_CODES
-from cosv4fs.api.cdcs.errors import read_nothing
-from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
-from cosv4fs.api.cdcs.values import Values, plain_etag
-from cosv4fs.api.clock import header_seconds
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
+from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload, Values, plain_etag
 from cosv4fs.api.paging import pages
+from cosv4fs.api.request import Content, check_plain
+from cosv4fs.api.responses import header_seconds
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 

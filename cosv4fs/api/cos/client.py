@@ -14,13 +14,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import check_plain, form_body, json_body
-from cosv4fs.api.clock import header_seconds
-from cosv4fs.api.cos.calls import CosCalls, nothing
-from cosv4fs.api.cos.envelope import refusal
+from cosv4fs.api.cos.calls import CosCalls, FileRange, nothing, refusal
 from cosv4fs.api.cos.listing import DirectoryPager
-from cosv4fs.api.cos.ranges import FileRange
 from cosv4fs.api.cos.replies import (
     LARGEST_OBJECT,
     Entry,
@@ -33,12 +28,18 @@ from cosv4fs.api.cos.replies import (
 )
 from cosv4fs.api.cos.signing import encode_key
 from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.headers import content_coding, content_length
-from cosv4fs.api.lost import checking, is_older, outcome_unknown, possibly_gone, possibly_own
-from cosv4fs.api.request import Request
-from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.request import Request, check_plain, form_body, json_body
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
+from cosv4fs.api.retry import (
+    AttemptError,
+    RetryPolicy,
+    checking,
+    is_older,
+    outcome_unknown,
+    possibly_gone,
+    possibly_own,
+)
 from cosv4fs.api.transport import give_back
-from cosv4fs.api.unexpected import compressed_reply
 from cosv4fs.config import Config
 from cosv4fs.errors import (
     CosError,

@@ -19,9 +19,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote
 
-from cosv4fs.api.clock import ServerClock
 from cosv4fs.api.credentials import KeyRing, Keys
-from cosv4fs.api.quirks import Quirks
+from cosv4fs.api.quirks import Quirks, ServerClock
 from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.forking import renewed_after_fork

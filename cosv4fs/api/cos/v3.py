@@ -11,10 +11,10 @@ import errno
 from collections.abc import Mapping
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import Content, form_body
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import Entry, Fields, Page, PathStatus, SliceSession, UploadedObject
+from cosv4fs.api.request import Content, form_body
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.errors import Origin, make_error, session_error
 from cosv4fs.protocols import V3
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import time
 
 from cosv4fs import paths
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.bodies import Content, form_body
 from cosv4fs.api.cos.calls import nothing
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import Fields, ReceivedSlice, SliceSession, UnfinishedUpload, UploadedObject
+from cosv4fs.api.request import Content, form_body
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosUploadSessionError
 
 

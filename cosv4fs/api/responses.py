@@ -1,7 +1,8 @@
-"""Unexpected replies: error pages, redirects, empty, damaged or compressed bodies.
+"""HTTP responses: their headers, which are not trusted, and the errors that unexpected ones become.
 
-The JSON API and the Data Coffer Service say in their bodies what is wrong. Everything else is classified here, for
-both: by the HTTP status, and by what can be shown of the body.
+The JSON API and the Data Coffer Service say in their bodies what is wrong. Everything else (error pages, redirects,
+empty, damaged or compressed bodies) is classified here, for both: by the HTTP status, and by what can be shown of the
+body.
 """
 
 from __future__ import annotations
@@ -9,21 +10,81 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Mapping
+from datetime import timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
-from cosv4fs.api.attempt import AttemptError
-from cosv4fs.api.headers import content_coding, quoted, retry_after
 from cosv4fs.api.request import Request
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Code, Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
 if TYPE_CHECKING:
     import requests
 
+BEIJING = timezone(timedelta(hours=8))
+"""The zone of times that name none."""
+
+_SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
+"""Request headers that identify the caller; messages never repeat them."""
+
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
+"""Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
+
+_LONGEST_PAUSE = 60.0
+"""Seconds at most that a Retry-After header can demand."""
+
+
+def content_length(response: requests.Response) -> int | None:
+    """Return the number in the Content-Length header; None if it is missing or not a number."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if _is_number(text) else None
+
+
+def content_coding(response: requests.Response) -> str | None:
+    """Return the Content-Encoding of a reply; None for ``identity``, the only one that requests accept."""
+    coding = response.headers.get("Content-Encoding", "").strip()
+    return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Return the seconds of the Retry-After header, at most a minute; None if it is missing or not a number."""
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), _LONGEST_PAUSE) if _is_number(text) else None
+
+
+def quoted(text: str, response: requests.Response) -> str:
+    """Return a text from a server, safe for a message: on one line, without secrets of the request.
+
+    Error pages of proxies and gateways repeat the request with all its headers.
+    """
+    for header in _SECRET_HEADERS:
+        signature = str(response.request.headers.get(header, ""))
+        for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
+            text = text.replace(secret, "(signature)")
+    text = _LONG_TOKEN.sub("(...)", text)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
 _REPLAYED = -77
 """A single-use signature was used before: something between client and server has sent the request twice."""
 
 _TAGS = re.compile(rb"<[^>]{0,500}>")
+
+
+def header_seconds(date: str | None) -> float | None:
+    """Return the Unix seconds of a Date header; None when it is absent or no date."""
+    try:
+        said = parsedate_to_datetime(date or "")
+        # a date without a zone is Beijing time: vendor page 004 pairs "20:46:40" with t = 12:46:40 UTC
+        return (said if said.tzinfo else said.replace(tzinfo=BEIJING)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 class Meaning(NamedTuple):
