@@ -503,8 +503,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         path, mode : str
             ``rb``, ``wb`` or ``xb`` (create only), or the same for text. The services cannot append.
         block_size : int, optional
-            Reading: bytes per range. Writing: the largest valid slice size up to this is used; for coffers, it is the
-            size of the first parts.
+            Reading: bytes per range. Writing: the largest valid slice size up to this is used, or the smallest one;
+            for coffers, it is the size of the first parts.
         size : int, optional
             Reading: the size of the file, if it is known. Writing: the exact number of bytes to come; slices are
             then uploaded while you write, and without it a large object is spooled until it is closed. Coffers do

@@ -51,12 +51,12 @@ class ProtocolSpec:
     def __repr__(self) -> str:
         return f"<ProtocolSpec {self.name}>"
 
-    def piece_size(self, wanted: int) -> int | None:
-        """Return the largest valid size in bytes of a slice or part that does not exceed `wanted`, or None."""
+    def piece_size(self, wanted: int) -> int:
+        """Return the largest valid size in bytes of a slice or part up to `wanted`; the smallest if all exceed it."""
         sizes = self.slice_sizes
         if isinstance(sizes, range):
             return min(max(sizes[0], wanted), sizes[-1])
-        return max((size for size in sizes if size <= wanted), default=None)
+        return max((size for size in sizes if size <= wanted), default=min(sizes))
 
 
 V4 = ProtocolSpec(

@@ -144,7 +144,7 @@ class TestSubmit:
             (item, threading.get_ident()) for item in range(9)
         ]
         results = []
-        pool.for_each(lambda item: item * 2, range(9), results.append)
+        pool.map_unordered(lambda item: item * 2, range(9), results.append)
         assert results == [item * 2 for item in range(9)]
 
 
@@ -234,6 +234,16 @@ class TestMap:
         table = pool.map(lambda row: pool.map(lambda column: row * column, range(20)), range(20))
         assert table[3][4] == 12
 
+    def test_a_pool_of_the_same_level_runs_in_the_thread_that_calls_it(self, pool):
+        same, other = Pool(4, "test"), Pool(4, "test-other")
+
+        def nested(which):
+            return {(threading.get_ident(), *which.map(lambda _: threading.get_ident(), range(4)))}
+
+        [*found] = pool.map(lambda which: (which, nested(which)), [same, other])
+        for which, [(outer, *inner)] in found:
+            assert (set(inner) == {outer}) is (which is same)
+
     def test_the_first_error_stops_the_rest(self, pool):
         started, never = [], threading.Event()
 
@@ -264,10 +274,10 @@ class TestMap:
         assert len(ended) == count
 
 
-class TestForEach:
+class TestMapUnordered:
     def test_results_are_handled_in_the_calling_thread(self, pool):
         handled = []
-        pool.for_each(
+        pool.map_unordered(
             lambda item: item * 2, iter(range(50)), lambda result: handled.append((result, threading.get_ident()))
         )
         assert sorted(handled) == [(item * 2, threading.get_ident()) for item in range(50)]
@@ -282,7 +292,7 @@ class TestForEach:
                     release.set()
                 yield item
 
-        pool.for_each(lambda _item: release.wait(20), items())
+        pool.map_unordered(lambda _item: release.wait(20), items())
         assert len(taken) == 20
 
     def test_any_error_cancels_what_runs(self, pool):
@@ -300,7 +310,7 @@ class TestForEach:
             raise OSError("no more")
 
         with pytest.raises(OSError, match="no more"):
-            pool.for_each(act, items())
+            pool.map_unordered(act, items())
         assert sorted(cancelled) == [1, 2]
 
 

@@ -169,7 +169,7 @@ def for_each(jobs: int, action: Callable[[A], None], items: Iterable[A], failure
         if error is not None:
             failures.record(error, item)
 
-    Pool(jobs, "cosv4fs-command").for_each(attempt, items, record)
+    Pool(jobs, "cosv4fs-command").map_unordered(attempt, items, record)
 
 
 def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:

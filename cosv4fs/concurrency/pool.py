@@ -7,7 +7,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from operator import length_hint
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 A = TypeVar("A")
 
+_worker = threading.local()
+"""Has the `level` of the pool whose thread this is."""
+
 _CANCEL_SECONDS = 8.0
 """Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
 
@@ -31,22 +34,22 @@ _CANCEL_SECONDS = 8.0
 class Pool:
     """A bounded number of threads, started as needed; they end with the pool's last reference.
 
-    Pools of one name are one level of work: a call of `map` or `for_each` from a thread of the same level runs in that
+    Pools of one level call each other: `map` and `map_unordered`, called from a thread of the same level, run in that
     thread, because a pool that waits for itself would never end.
 
     Parameters
     ----------
     most : int
         Threads, and so tasks in flight, at most.
-    name : str
-        The prefix of the threads' names.
+    level : str
+        The level of work, such as ``cosv4fs-request``; it is also in the threads' names.
     """
 
-    def __init__(self, most: int, name: str) -> None:
+    def __init__(self, most: int, level: str) -> None:
         self.most = most
         self.window = Window(most)
         self.threads: list[threading.Thread] = []
-        self._name = name
+        self._level = level
         self._queue: queue.SimpleQueue[Task[object] | None] = queue.SimpleQueue()
         self._idle: dict[int, None] = {}
         self._numbers = itertools.count()
@@ -54,8 +57,8 @@ class Pool:
 
     @property
     def is_inside(self) -> bool:
-        """Whether the calling thread is one of this pool, or of another with its name."""
-        return threading.current_thread().name.startswith(self._name)
+        """Whether the calling thread is one of this pool, or of another of its level."""
+        return getattr(_worker, "level", None) == self._level
 
     def submit(self, task: Task[T]) -> Task[T]:
         """Start a task as soon as the window has a permit; block until then."""
@@ -69,48 +72,44 @@ class Pool:
         return permit is not None
 
     def map(self, function: Callable[[A], T], items: Iterable[A]) -> list[T]:
-        """Apply a function to all items; return the results in order.
+        """Apply a function to all items; return the results in order. For short calls, like single requests.
 
-        Each thread takes the next item when it is free, so the look-ahead is one item per thread. The first error
-        starts nothing more, and is raised once the running calls have ended.
+        Each thread takes the next item when it is free, so the look-ahead is one item per thread. After an error no
+        further call is started; it is raised once the running calls have ended. Ctrl-C cancels them.
 
         Parameters
         ----------
         function : callable
-            Called from several threads.
+            Called from several threads; in the calling one for a single item, and in a thread of the pool.
         items : iterable
             May be lazy; it is advanced by one thread at a time, though not always the same.
         """
-        spare = length_hint(items, self.most) - 1
-        rest = iter(items)
-        first = list(itertools.islice(rest, 2))
-        everything = itertools.chain(first, rest)
-        if len(first) < 2 or self.is_inside:
-            return [function(item) for item in everything]
-        return _Map(self, function, everything, min(self.most - 1, spare)).run()
+        most = min(self.most, length_hint(items, self.most))
+        rest, runs_here = self._look_at(items)
+        if runs_here:
+            return [function(item) for item in rest]
+        return _Map(self, function, rest, most - 1).run()
 
-    def for_each(
+    def map_unordered(
         self, function: Callable[[A], T], items: Iterable[A], handle: Callable[[T], object] = lambda _: None
     ) -> None:
-        """Apply a function to items as threads become free; for long work, like whole files.
+        """Apply a function to all items; handle the results as they come. For long calls, like whole files.
 
-        The calling thread alone advances `items` and handles the results, in the order in which they come. Any error
-        and Ctrl-C start nothing more and cancel what runs.
+        The calling thread alone advances `items` and handles the results. After an error no further call is started,
+        and the running ones are cancelled: nobody waits for a large file after another has failed. So does Ctrl-C.
 
         Parameters
         ----------
         function : callable
-            Called from several threads; a single item is handled in the calling thread.
+            Called from several threads; in the calling one for a single item, and in a thread of the pool.
         items : iterable
             May be lazy: an item is taken when a thread is free for it.
         handle : callable, optional
             Called with each result.
         """
-        rest = iter(items)
-        first = list(itertools.islice(rest, 2))
-        everything = itertools.chain(first, rest)
-        if len(first) < 2 or self.is_inside:
-            for item in everything:
+        rest, runs_here = self._look_at(items)
+        if runs_here:
+            for item in rest:
                 handle(function(item))
             return
         group, results = TaskGroup(self), queue.SimpleQueue[T]()
@@ -123,15 +122,21 @@ class Pool:
                 handle(results.get_nowait())
 
         try:
-            for item in everything:
+            for item in rest:
                 group.start(partial(call, item))
                 handle_results()
             while group.is_running:
-                group.settle(wait=True)
+                group.reap(wait=True)
                 handle_results()
         except BaseException:
             group.stop(cancel_running=True)
             raise
+
+    def _look_at(self, items: Iterable[A]) -> tuple[Iterator[A], bool]:
+        """Return all items, and whether their calls run in the calling thread."""
+        rest = iter(items)
+        first = list(itertools.islice(rest, 2))
+        return itertools.chain(first, rest), len(first) < 2 or self.is_inside
 
     def _start(self, permit: Permit, task: Task[T]) -> Task[T]:
         # the callback holds the permit: a task that is lost ends it all the same
@@ -149,8 +154,9 @@ class Pool:
         with self._lock:
             if len(self.threads) >= self.most:
                 return
-            name = f"{self._name}_{next(self._numbers)}"
-            thread = threading.Thread(target=_work, args=(self._queue, self._idle), name=name, daemon=True)
+            name = f"{self._level}_{next(self._numbers)}"
+            work = partial(_work, self._queue, self._idle, self._level)
+            thread = threading.Thread(target=work, name=name, daemon=True)
             if start_thread(thread):
                 self.threads.append(thread)
                 return
@@ -162,8 +168,9 @@ class Pool:
         self._queue.put(None)
 
 
-def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None]) -> None:
+def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None], level: str) -> None:
     """Run task after task. Not a method: a thread must not keep its pool alive."""
+    _worker.level = level
     ident = threading.get_ident()
     while True:
         try:
@@ -171,7 +178,7 @@ def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None]) 
         except queue.Empty:
             idle[ident] = None
             task = tasks.get()
-            # a task that was queued before this thread was noted as idle has not removed it
+            # `_start` removes this entry, unless it queued the task before the entry was made
             idle.pop(ident, None)
         if task is None:
             # for the next thread
@@ -210,15 +217,15 @@ class TaskGroup:
         return bool(self._tasks)
 
     def start(self, function: Callable[[], None]) -> Task[None]:
-        """Start a task as soon as the window has a permit; raise the first failure of those before."""
-        self.settle()
+        """Start a task as soon as the window has a permit; raise the first failure of earlier ones."""
+        self.reap()
         return self._pool.submit(self._task(function))
 
     def try_start(self, function: Callable[[], None]) -> Task[None] | None:
         """Start a task if the window has a permit now; `wait` raises its failure at the latest."""
         return self._try_start(self._task(function))
 
-    def try_start_apart(self, function: Callable[[], None]) -> Task[None] | None:
+    def try_start_detached(self, function: Callable[[], None]) -> Task[None] | None:
         """Start a task if the window has a permit now, for a caller that handles its failure itself."""
         self.discard_done()
         task = Task(partial(self._run, function))
@@ -232,13 +239,13 @@ class TaskGroup:
         return task
 
     def discard_done(self) -> None:
-        """Discard the tasks that were started apart and are done, and with them their failures."""
+        """Discard the detached tasks that are done, and with them their failures."""
         for task in list(self._tasks):
             if task.is_done:
                 self._tasks.discard(task)
 
-    def check(self) -> None:
-        """Raise if nothing more may start.
+    def raise_if_stopped(self) -> None:
+        """Raise if the group starts nothing more.
 
         Raises
         ------
@@ -248,7 +255,7 @@ class TaskGroup:
         if self._stopped:
             raise make_error(errno.EINTR, "cancelled before it started", None)
 
-    def settle(self, *, wait: bool = False) -> None:
+    def reap(self, *, wait: bool = False) -> None:
         """Drop the tasks that have finished; raise the first failure.
 
         Parameters
@@ -272,7 +279,7 @@ class TaskGroup:
     def wait(self) -> None:
         """Wait until all tasks are done, also those that they start meanwhile; raise the first failure."""
         while self._tasks:
-            self.settle(wait=True)
+            self.reap(wait=True)
 
     def stop(self, *, cancel_running: bool = False) -> None:
         """Start nothing more, and wait for what runs.
@@ -280,8 +287,8 @@ class TaskGroup:
         Parameters
         ----------
         cancel_running : bool
-            Cancel that as well. A thread that cannot be cancelled, because it is being connected, is waited for some
-            seconds at most: it sends nothing more.
+            Cancel that as well. A thread that cannot be cancelled, because it is connecting, is waited for some seconds
+            at most: it sends nothing more.
         """
         self._cancel_waiting()
         latest = time.monotonic() + _CANCEL_SECONDS
@@ -294,11 +301,11 @@ class TaskGroup:
             running[0].wait_briefly()
         self._tasks.clear()
 
-    def refuse(self) -> None:
-        """Start nothing more. Safe to call from ``__del__``; `abandon` has to follow."""
+    def close(self) -> None:
+        """Start nothing more. Safe to call from ``__del__``; `stop_without_waiting` has to follow."""
         self._stopped = True
 
-    def abandon(self) -> None:
+    def stop_without_waiting(self) -> None:
         """Start nothing more and cancel what runs, without waiting."""
         self._cancel_waiting()
         cancellation.cancel(self)
@@ -332,7 +339,7 @@ class TaskGroup:
 
     def _run(self, function: Callable[[], None]) -> None:
         with cancellation.working_for(self):
-            self.check()
+            self.raise_if_stopped()
             function()
 
 
@@ -340,6 +347,17 @@ class _Map(Generic[A, T]):
     """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
 
     Every thread that has taken an item starts another one, until there are enough.
+
+    Parameters
+    ----------
+    pool : Pool
+        Has the threads.
+    function : callable
+        Called with each item.
+    items : iterable
+        The items.
+    spare : int
+        Threads that may be started beside the first.
     """
 
     def __init__(self, pool: Pool, function: Callable[[A], T], items: Iterable[A], spare: int) -> None:
@@ -360,7 +378,7 @@ class _Map(Generic[A, T]):
             self._results[index] = self._function(item)
 
     def _next(self) -> tuple[int, A] | None:
-        self._group.check()
+        self._group.raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
             is_enough = found is None or self._spare < 1

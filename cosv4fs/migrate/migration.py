@@ -299,7 +299,7 @@ def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None
         watcher.listed(book.list_folder(*found))
 
     while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
-        pool.for_each(lambda folder: (folder, *_entries(own, source, folder)), folders, record)
+        pool.map_unordered(lambda folder: (folder, *_entries(own, source, folder)), folders, record)
     book.end_listing()
 
 
@@ -409,7 +409,7 @@ def _on_threads(migrator: FileMigrator, todo: Iterator[Job], jobs: int, recorder
     def migrate_one(job: Job) -> Outcome:
         return migrator.migrate(job, ByteProgress(recorder.watcher.moved))
 
-    Pool(jobs, "cosv4fs-migrate").for_each(migrate_one, todo, lambda outcome: recorder.record([outcome]))
+    Pool(jobs, "cosv4fs-migrate").map_unordered(migrate_one, todo, lambda outcome: recorder.record([outcome]))
 
 
 def _make_directories(book: Manifest, target: Location) -> int:

@@ -68,8 +68,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
-        self._group.refuse()
-        run_in_background(self._group.abandon)
+        self._group.close()
+        run_in_background(self._group.stop_without_waiting)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
@@ -131,7 +131,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         memory = self._buffers.borrow(piece.length)
         # not a method: a running task must not keep this object alive
         fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
-        task = self._group.try_start_apart(fill)
+        task = self._group.try_start_detached(fill)
         if task is None:
             if not wait:
                 self._buffers.give_back(memory)

@@ -16,7 +16,7 @@ CONTENT = os.urandom(3000 * KIB + 5)
 
 def streamer(emulator, **options):
     sizes = {"slice_size": 512 * KIB, "single_upload_limit": 512 * KIB, "spool_memory": 1024 * KIB}
-    return fsspec.filesystem("cosv4", **emulator.storage_options, **sizes, **options)
+    return fsspec.filesystem("cosv4", **{**emulator.storage_options, **sizes, **options})
 
 
 def write(fs, content=CONTENT, path=PATH, mode="wb"):
@@ -51,6 +51,17 @@ def test_content_is_right_or_refused(emulator, second, dialect, mode, old):
         assert second.cat_file(PATH) == CONTENT
     assert fs.uploads(BUCKET) == []
     assert [name.rpartition("/")[2] for name in second.find(BUCKET)] in (["object"], [])
+
+
+@pytest.mark.parametrize(
+    ("block_size", "slices"), [(None, 1), (1000, 6), (512 * KIB, 6), (1500 * KIB, 3), (3072 * KIB, 1), (10**12, 1)]
+)
+def test_the_slice_size_is_the_largest_valid_one_up_to_the_block_size(emulator, second, block_size, slices):
+    fs = streamer(emulator, slice_size=3072 * KIB)
+    with fs.open(PATH, "wb", block_size=block_size, size=len(CONTENT)) as file:
+        file.write(CONTENT)
+    assert emulator.count()["upload_slice_data"] == slices
+    assert second.cat_file(PATH) == CONTENT
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(finish_size="any")])
