@@ -41,11 +41,14 @@ class CosError(OSError):
         The server's id of the request, to be quoted to the vendor's support.
     status : int or None
         The HTTP status of the reply.
+    is_transient : bool
+        Whether the same operation may succeed later, although all retries failed.
     """
 
     code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
+    is_transient: bool = False
 
 
 class CosFileNotFoundError(CosError, FileNotFoundError):
@@ -83,6 +86,8 @@ class CosNotADirectoryError(CosError, NotADirectoryError):
 class CosTimeoutError(CosError, TimeoutError):
     """The service did not answer in time."""
 
+    is_transient = True
+
 
 class CosInterruptedError(CosError, InterruptedError):
     """The transfer was stopped, by Ctrl-C or because its file was discarded."""
@@ -90,6 +95,8 @@ class CosInterruptedError(CosError, InterruptedError):
 
 class CosConnectionError(CosError, ConnectionError):
     """The service could not be reached, or the connection broke."""
+
+    is_transient = True
 
 
 class CosUploadSessionError(CosError):
@@ -117,11 +124,17 @@ E = TypeVar("E", bound=CosError)
 
 @dataclass(frozen=True)
 class Origin:
-    """The server's report of an error: its code, the request id and the HTTP status."""
+    """The server's report of an error; members as in `CosError`."""
 
     code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
+    is_transient: bool = False
+
+    @classmethod
+    def of(cls, error: CosError) -> Origin:
+        """Return what the server said in an earlier error, for one that explains it."""
+        return cls(error.code, error.request_id, error.status, error.is_transient)
 
 
 def make_error(errno: int, text: str, path: str | None, origin: Origin | None = None) -> CosError:
@@ -179,4 +192,5 @@ def possibly_moved(text: str, path: str | None, origin: Origin) -> CosPossiblyMo
 def _with_origin(error: E, origin: Origin | None) -> E:
     if origin is not None:
         error.code, error.request_id, error.status = origin.code, origin.request_id, origin.status
+        error.is_transient = error.is_transient or origin.is_transient
     return error

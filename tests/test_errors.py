@@ -26,7 +26,7 @@ CLASSES = {
     errno.EIO: (errors.CosError, OSError),
     errno.ESTALE: (errors.CosError, OSError),
 }
-ORIGIN = errors.Origin(code=-197, request_id="abc=", status=404)
+ORIGIN = errors.Origin(code=-197, request_id="abc=", status=404, is_transient=True)
 
 
 @pytest.mark.parametrize(("number", "classes"), CLASSES.items(), ids=lambda value: str(value)[:40])

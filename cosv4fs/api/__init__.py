@@ -23,7 +23,6 @@ from cosv4fs.api.cos.replies import (
 from cosv4fs.api.cos.v3 import CosV3Client
 from cosv4fs.api.cos.v4 import CosV4Client
 from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.transient import is_transient
 
 __all__ = [
     "Client",
@@ -47,5 +46,4 @@ __all__ = [
     "UnfinishedUpload",
     "UploadedObject",
     "Version",
-    "is_transient",
 ]

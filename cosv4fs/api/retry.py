@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from cosv4fs.codes import Retry
@@ -64,6 +64,7 @@ class AttemptError(Exception):
         server_date: str | None = None,
     ) -> None:
         super().__init__(str(error))
+        error.is_transient = error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
         self.error = error
         self.retry = retry
         self.outcome_unknown = outcome_unknown
@@ -258,20 +259,16 @@ def outcome_unknown(failure: AttemptError, text: str) -> CosError:
     # a signature that was used up does not mean that access is denied, and nothing is known about the path
     if failure.retry is Retry.RESIGN or number in (errno.ENOENT, errno.EEXIST):
         number = errno.EIO
-    return make_error(number, f"{error.strerror}; {text}", error.filename, _origin(error))
+    return make_error(number, f"{error.strerror}; {text}", error.filename, Origin.of(error))
 
 
 def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
     """Return the error for a name that is taken, perhaps by the attempt whose reply was lost."""
     text = "the reply to an earlier attempt was lost, so this may be its own work: check whether another client uses it"
-    return possibly_created(f"{failure.error.strerror}; {text}", failure.error.filename, _origin(failure.error))
+    return possibly_created(f"{failure.error.strerror}; {text}", failure.error.filename, Origin.of(failure.error))
 
 
 def possibly_gone(failure: AttemptError, text: str) -> CosPossiblyMovedError:
     """Return the error for a path where nothing is after a lost reply to a move."""
     text = f"the reply was lost, there is nothing here now, {text}"
-    return possibly_moved(text, failure.error.filename, _origin(failure.error))
-
-
-def _origin(error: CosError) -> Origin:
-    return Origin(error.code, error.request_id, error.status)
+    return possibly_moved(text, failure.error.filename, replace(Origin.of(failure.error), is_transient=False))

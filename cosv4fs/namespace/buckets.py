@@ -170,8 +170,7 @@ class BucketNamespace(Namespace):
         except CosPermissionError as error:
             if self._anon:
                 text = "without keys (anon=True), directories cannot be read: name a file in full"
-                origin = Origin(error.code, error.request_id, error.status)
-                raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, origin) from error
+                raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, Origin.of(error)) from error
             raise
 
     def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 
 from cosv4fs import paths
-from cosv4fs.api import CosV4Client, SliceSession, is_transient
+from cosv4fs.api import CosV4Client, SliceSession
 from cosv4fs.errors import CosError
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.publish import Target, discard_sibling
@@ -66,7 +66,7 @@ class StreamingProbe:
         try:
             return with_parents(self._client, target.bucket, sibling, lambda: self._try(target.bucket, sibling))
         except CosError as error:
-            return None if is_transient(error) else False
+            return None if error.is_transient else False
         finally:
             discard_sibling(self._client, target.bucket, sibling)
 

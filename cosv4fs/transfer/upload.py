@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from cosv4fs.api import is_transient
 from cosv4fs.concurrency import TaskGroup, cancellation
-from cosv4fs.errors import CosUploadSessionError
+from cosv4fs.errors import CosError, CosUploadSessionError
 from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.multipart import MultipartUpload
 from cosv4fs.transfer.plan import Slice, SlicePlan
@@ -40,8 +39,8 @@ def send_source(
     try:
         sender.run()
     except BaseException as error:
-        may_succeed_later = is_transient(error) or cancellation.is_cancellation(error)
-        if not (upload.is_resumable and may_succeed_later):
+        is_transient = isinstance(error, CosError) and error.is_transient
+        if not (upload.is_resumable and (is_transient or cancellation.is_cancellation(error))):
             cancellation.clean_up(partial(_abort_quietly, upload))
         raise
 

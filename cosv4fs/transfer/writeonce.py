@@ -27,7 +27,7 @@ WRITE_ONCE = (
 
 def exists_error(path: str, refusal: CosError | None = None) -> CosError:
     """Return the error for the path of an existing object."""
-    origin = None if refusal is None else Origin(refusal.code, refusal.request_id, refusal.status)
+    origin = None if refusal is None else Origin.of(refusal)
     return make_error(errno.EEXIST, f"the file exists, and {WRITE_ONCE}: write to another path", path, origin)
 
 
@@ -58,4 +58,4 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
 
 def _held_error(path: str, refusal: CosError) -> CosError:
     text = "an unfinished upload blocks this name: wait until it is complete, or abort it (abort_upload)"
-    return make_error(errno.EEXIST, text, path, Origin(refusal.code, refusal.request_id, refusal.status))
+    return make_error(errno.EEXIST, text, path, Origin.of(refusal))

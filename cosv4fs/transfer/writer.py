@@ -288,10 +288,8 @@ class _Stream:
             if self._digest is None or error.code not in _WRONG_SIZE:
                 raise
             text = "the service needs the size of an object first: name the size, or leave streaming at"
-            origin = Origin(error.code, error.request_id, error.status)
-            raise make_error(
-                errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", self._upload.target.path, origin
-            ) from error
+            path = self._upload.target.path
+            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", path, Origin.of(error)) from error
 
     def publish(self) -> None:
         self._upload.publish()

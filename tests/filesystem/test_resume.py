@@ -11,7 +11,7 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import CofferEmulator, Dialect, Emulator
-from cosv4fs.emulator.faults import DropBefore, DropReply, Refuse, Stall
+from cosv4fs.emulator.faults import BrokenJson, DropBefore, DropReply, Refuse, Stall
 from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
@@ -299,6 +299,20 @@ def test_two_threads_share_no_page(options, second, emulator, local, tmp_path, w
     assert sent == list(range(0, 9 * MIB + 5, MIB // 2))
     assert len(told) == 1
     assert second.cat_file(PATH) == local.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "empty"])
+def test_an_upload_whose_replies_are_all_damaged_is_continued(resumer, second, emulator, local, tmp_path, wire, kind):
+    emulator.faults.add(op=wire.slice, nth=8 + wire.before, times=1000, action=BrokenJson(kind))
+    with pytest.raises(OSError, match="HTTP 200"):
+        resumer.put_file(local, PATH)
+    assert len(resumer.uploads(BUCKET)) == 1
+    emulator.faults.clear()
+    emulator.clear_requests()
+    resumer.put_file(local, PATH)
+    assert len(wire.slices(emulator)) < 14
+    assert second.cat_file(PATH) == local.read_bytes()
+    assert nothing_is_left(second, tmp_path)
 
 
 def test_permanent_failures_leave_nothing(resumer, second, emulator, local, tmp_path, wire):

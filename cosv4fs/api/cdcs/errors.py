@@ -8,7 +8,6 @@ others. The body of an error is JSON, XML (in the early documentation) or empty 
 from __future__ import annotations
 
 import errno
-import errno as _errno
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from cosv4fs.api.responses import (
     code_failure,
     meaning_of,
     quoted,
+    reply_failure,
     status_failure,
     unexpected_reply,
 )
@@ -37,37 +37,37 @@ _UNFINISHED = "or an unfinished upload blocks its name: complete or abort it"
 _IN_FULL = "coffers are named in full, as in name-1250000000"
 
 
-def _row(name: str, http: int, errno: int, meaning: str, retry: Retry = Retry.NO) -> Code:
-    return Code(name, name, meaning, http, errno, retry)
+def _row(name: str, http: int, number: int, meaning: str, retry: Retry = Retry.NO) -> Code:
+    return Code(name, name, meaning, http, number, retry)
 
 
 def _missing(name: str, meaning: str) -> Code:
-    return _row(name, 404, _errno.ENOENT, meaning)
+    return _row(name, 404, errno.ENOENT, meaning)
 
 
 def _no_upload(name: str, http: int, meaning: str) -> Code:
-    return _row(name, http, _errno.ESTALE, meaning)
+    return _row(name, http, errno.ESTALE, meaning)
 
 
 def _invalid(name: str, meaning: str) -> Code:
-    return _row(name, 400, _errno.EINVAL, meaning)
+    return _row(name, 400, errno.EINVAL, meaning)
 
 
 def _exists(name: str, meaning: str) -> Code:
-    return _row(name, 409, _errno.EEXIST, meaning)
+    return _row(name, 409, errno.EEXIST, meaning)
 
 
 def _refused(name: str, meaning: str, http: int = 401) -> Code:
-    return _row(name, http, _errno.EACCES, meaning)
+    return _row(name, http, errno.EACCES, meaning)
 
 
 def _busy(name: str, meaning: str) -> Code:
-    return _row(name, 409, _errno.EBUSY, meaning, Retry.BACK_OFF)
+    return _row(name, 409, errno.EBUSY, meaning, Retry.BACK_OFF)
 
 
 _ROWS = [
-    _row("InternalError", 500, _errno.EIO, "the service failed", Retry.YES),
-    _row("MethodNotAllowed", 405, _errno.ENOTSUP, "coffers have no such operation: nothing in one can be changed"),
+    _row("InternalError", 500, errno.EIO, "the service failed", Retry.YES),
+    _row("MethodNotAllowed", 405, errno.ENOTSUP, "coffers have no such operation: nothing in one can be changed"),
     _missing("CofferNotFound", f"there is no such coffer: {_IN_FULL}"),
     _missing("NoSuchCoffer", f"there is no such coffer: {_IN_FULL}"),
     _missing("ObjectNotExists", "no such object"),
@@ -85,22 +85,22 @@ _ROWS = [
     _invalid("InvalidLifeCycle", "objects can be kept for 1 to 3650 days"),
     _invalid("MalformedXML", "the service could not read the request's body"),
     _invalid("ObjectEmpty", "coffers take no empty objects"),
-    _row("BadDigest", 400, _errno.EIO, "the content differs from its MD5: it was damaged on the way", Retry.YES),
+    _row("BadDigest", 400, errno.EIO, "the content differs from its MD5: it was damaged on the way", Retry.YES),
     _exists("CofferAlreadyExists", "another account has a coffer of this name: choose another one"),
     _exists("CofferAlreadyOwnedByYou", "you have a coffer of this name"),
     _exists("ObjectAlreadyUploading", "an upload to this name is in progress: wait for it, or abort it"),
     _exists("ObjectAlreadyExists", f"{_WRITE_ONCE}; {_UNFINISHED}"),
     _exists("ObjectAlreadyExistsOwnedByYou", f"{_WRITE_ONCE}; {_UNFINISHED}"),
-    _row("CofferNotEmpty", 409, _errno.ENOTEMPTY,
+    _row("CofferNotEmpty", 409, errno.ENOTEMPTY,
          "the coffer is not empty: its objects have to expire, and unfinished uploads have to be aborted"),
-    _row("CofferCountExceedsLimit", 409, _errno.ENOSPC, "the account has as many coffers as it may have (20)"),
+    _row("CofferCountExceedsLimit", 409, errno.ENOSPC, "the account has as many coffers as it may have (20)"),
     _busy("DataSynchronization", "the data is being synchronised between regions: try again later"),
     _busy("AlreadyLock", "the service is busy with this object: try again later"),
     _refused("AssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
     _refused("ErrAssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
-    _row("KMSFailed", 409, _errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),
-    _row("ErrKMSFailed", 409, _errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),
-    _row("PolicyFormatCheckFailed", 409, _errno.EINVAL, "the policy is malformed"),
+    _row("KMSFailed", 409, errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),
+    _row("ErrKMSFailed", 409, errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),
+    _row("PolicyFormatCheckFailed", 409, errno.EINVAL, "the policy is malformed"),
     _refused("AuthFailed", "the signature is wrong: check secret_id, secret_key and this machine's clock"),
     _refused("PolicyCheckFailed", "a policy does not allow this: check the coffer's policy and the user's"),
     _refused("ServiceNotOpen", "the account may not use coffers: the vendor opens the service on request"),
@@ -193,7 +193,7 @@ def _without_code(response: requests.Response, request: Request, body: bytes) ->
     failure = unexpected_reply(response, request, body, meaning, origin, ids=_ids(response, {}, origin))
     if status == 409 and request.method == "HEAD":
         # without a body it may be any conflict, and most of those that HEAD can meet are transient
-        failure.retry = Retry.BACK_OFF
+        return reply_failure(response, failure.error, Retry.BACK_OFF)
     return failure
 
 

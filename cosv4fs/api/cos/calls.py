@@ -22,7 +22,7 @@ from cosv4fs.api.request import Body, Request
 from cosv4fs.api.responses import Meaning, code_failure, meaning_of, quoted, unexpected_reply
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.api.transport import read_body
-from cosv4fs.codes import lookup
+from cosv4fs.codes import CODES, lookup
 from cosv4fs.errors import CosError, Origin, error_for_code, make_error
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
     if code != 0:
         message = quoted(str(reply.get("message", "")), response)
         error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+        error.is_transient = code not in CODES and response.status_code >= 500
         raise code_failure(response, lookup(code), error)
     return reply
 

@@ -218,8 +218,7 @@ class CosV3Client(CosClient):
         error = failure.error
         if error.code in _OTHER_SLICE_EXPECTED:
             # the table says "retry", but the same slice would be refused again: the caller has to query the next one
-            origin = Origin(error.code, error.request_id, error.status)
-            raise session_error(str(error.strerror), error.filename, origin) from error
+            raise session_error(str(error.strerror), error.filename, Origin.of(error)) from error
         super()._on_failure(failure)
 
     def _entry(self, bucket: str, key: str) -> Entry | None:
