@@ -210,12 +210,7 @@ class Client(ABC):
     ) -> T:
         """Run an operation with retries; what leaves it is an error for the caller of the client.
 
-        Parameters
-        ----------
-        attempt, settle : callable
-            See `RetryPolicy.run`.
-        check_lost : callable, optional
-            Called when the last reply was lost and there is no further attempt; may return the result.
+        `check_lost` is called when the last reply was lost and there is no further attempt; it may return the result.
         """
         try:
             return self._retried(attempt, settle)

@@ -62,7 +62,7 @@ class KeyRing:
         self._renew_at = float("-inf") if config.credentials is not None else float("inf")
 
     def after_fork(self) -> None:
-        """Forget the lock, which a thread of the parent may have held."""
+        """Make a new lock: a thread of the parent may have held the old one."""
         self._lock = threading.Lock()
 
     def current(self) -> Keys:

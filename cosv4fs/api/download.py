@@ -186,7 +186,7 @@ class RangeRead(ABC):
         if status not in self.statuses:
             raise self._refusal(response, request)
         self._check_coding(response, request)
-        sent, total = _content_range(response, request)
+        sent, _, total = _content_range(response, request)
         if total > LARGEST_OBJECT:
             raise make_error(errno.EBADMSG, f"the server says that the object has {total} bytes", request.path)
         version = self._version_of(total, response)
@@ -214,9 +214,8 @@ class RangeRead(ABC):
             return
         if length is None:
             raise compressed_reply(response, request)
-        sent, total = _content_range(response, request)
-        found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip()) if status == 206 else None
-        if found is not None and found[2] and int(found[2]) - sent + 1 != length:
+        _, count, total = _content_range(response, request)
+        if count not in (None, length):
             raise compressed_reply(response, request)
         size = self._stored_size() if self._version is None else self._version.size
         # without a known size, only a part is trusted: proxies that compress send the whole
@@ -256,16 +255,17 @@ class RangeRead(ABC):
         return count
 
 
-def _content_range(response: requests.Response, request: Request) -> tuple[int, int]:
-    """Return (offset of the first byte sent, size of the whole object)."""
+def _content_range(response: requests.Response, request: Request) -> tuple[int, int | None, int]:
+    """Return the offset of the first byte, the number of bytes where it is known, and the size of the whole object."""
     if response.status_code == 200:
         length = content_length(response)
         if length is None:
             raise make_error(errno.EBADMSG, "the download's reply has no Content-Length", request.path)
-        return 0, length
+        return 0, length, length
     found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip())
     if found is None or found[3] == "*":
         if response.status_code == 416:
-            return 0, 0
+            return 0, None, 0
         raise make_error(errno.EBADMSG, "the reply to a Range request has no valid Content-Range", request.path)
-    return int(found[1] or 0), int(found[3])
+    first = int(found[1] or 0)
+    return first, int(found[2]) - first + 1 if found[2] else None, int(found[3])

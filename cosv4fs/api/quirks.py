@@ -115,14 +115,9 @@ class ServerClock:
         return None if server is None else server - self._clock()
 
     def adopt(self, date: str | None, least: float = 1.0) -> bool:
-        """Follow the server's clock from now on; return whether the offset changes.
+        """Follow a ``Date`` header from now on; return whether the offset changes.
 
-        Parameters
-        ----------
-        date : str or None
-            The ``Date`` header of a reply.
-        least : float
-            Smaller differences are ignored, in seconds.
+        Differences below `least` seconds are ignored.
         """
         offset = self.difference(date)
         if offset is None or abs(offset - self._quirks.clock_offset) <= least:

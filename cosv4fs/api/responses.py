@@ -109,13 +109,7 @@ _MEANINGS = {
 
 
 def meaning_of(status: int, special: Mapping[int, Meaning]) -> Meaning:
-    """Return what an HTTP status stands for.
-
-    Parameters
-    ----------
-    special : mapping of int to Meaning
-        The statuses that one of the services gives another meaning.
-    """
+    """Return what an HTTP status stands for; `special` has those that one of the services gives another meaning."""
     known = special.get(status) or _MEANINGS.get(status)
     if known is not None:
         return known
@@ -134,18 +128,9 @@ def unexpected_reply(
     detail: str = "",
     ids: tuple[str, ...] = (),
 ) -> AttemptError:
-    """Return the failure for a reply whose body does not say what is wrong.
+    """Return the failure for a reply whose body does not say what is wrong; of a page, the beginning is quoted.
 
-    Parameters
-    ----------
-    body : bytes
-        The body; of a page, the beginning is quoted.
-    meaning : Meaning
-        From `meaning_of`.
-    detail : str
-        What the body says, where it can be read.
-    ids : tuple of str
-        The ids for the vendor's support.
+    `detail` is what the body says, where it can be read; `ids` are for the vendor's support.
     """
     status = response.status_code
     shown = "".join(f", {part}" for part in (detail or page_text(body, response), *ids) if part)

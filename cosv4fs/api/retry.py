@@ -159,22 +159,7 @@ class RetryPolicy:
 
 
 class _Attempts(Generic[T]):
-    """The failed attempts of one operation so far.
-
-    Parameters
-    ----------
-    policy : RetryPolicy
-        Decides about pauses.
-    settle, on_failure : callable or None
-        See `RetryPolicy.run`.
-
-    Attributes
-    ----------
-    count : int
-        Failed attempts since the last progress.
-    may_retry : bool
-        Whether another attempt follows the last one.
-    """
+    """The failed attempts of one operation so far; see `RetryPolicy.run`."""
 
     def __init__(
         self,
@@ -218,24 +203,18 @@ class _Attempts(Generic[T]):
         return self._policy.pause(failure, self.count, self._policy.clock() - self._started)
 
 
-TOLERANCE = 2.0
+_TOLERANCE = 2.0
 """Seconds by which times in replies may be off: they are whole seconds, from several machines."""
 
 
 def is_older(seconds: int, moment: float | None) -> bool:
     """Return whether a time of the service is certainly before a moment; False if either is unknown."""
-    return moment is not None and 0 < seconds < moment - TOLERANCE
+    return moment is not None and 0 < seconds < moment - _TOLERANCE
 
 
 @contextmanager
 def checking(failure: AttemptError) -> Iterator[None]:
-    """Report the request whose reply was lost if its outcome cannot be checked.
-
-    Raises
-    ------
-    CosError
-        See `outcome_unknown`.
-    """
+    """Report the request whose reply was lost, by `outcome_unknown`, if its outcome cannot be checked."""
     try:
         yield
     except CosInterruptedError:
@@ -245,15 +224,7 @@ def checking(failure: AttemptError) -> Iterator[None]:
 
 
 def outcome_unknown(failure: AttemptError, text: str) -> CosError:
-    """Return the error for a request that may have been carried out.
-
-    Parameters
-    ----------
-    failure : AttemptError
-        Of the last attempt.
-    text : str
-        What is not known, and what to do.
-    """
+    """Return the error for a request that may have been carried out; `text` says what is not known, and what to do."""
     error = failure.error
     number = error.errno or errno.EIO
     # a signature that was used up does not mean that access is denied, and nothing is known about the path

@@ -13,9 +13,10 @@ from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import read_nothing, read_values
-from cosv4fs.api.cdcs.replies import Values, is_utf8
+from cosv4fs.api.cdcs.replies import Values
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.client import Client
+from cosv4fs.api.cos.replies import is_utf8
 from cosv4fs.api.request import Body, Content, Request, check_plain
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Retry
@@ -62,16 +63,8 @@ class CofferCalls(Client):
     ) -> Request:
         """Return a request.
 
-        Parameters
-        ----------
-        operation : str
-            The vendor's name of it (cdcs.md#service).
-        query : mapping of str to str or None, optional
-            Decoded; a value of None is a name alone, as in ``?uploads``.
-        service : bool
-            Whether it goes to the host that concerns no single region.
-        timeout_factor : float
-            Multiplies the read timeout.
+        `operation` is the vendor's name of it (cdcs.md#service). A value of None in `query` is a name alone, as in
+        ``?uploads``. `service` requests go to the host that concerns no single region.
         """
         path = _path(coffer, key)
         root = self.config.service_root if service else self.config.api_root

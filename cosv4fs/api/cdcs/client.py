@@ -86,22 +86,7 @@ _LARGEST_PAGE = 1000
 
 
 class CofferClient(CofferUploads):
-    """One account's access to the Data Coffer Service.
-
-    Parameters
-    ----------
-    config : Config
-        From `cosv4fs.config.resolve` with ``protocol=CDCS``; or use `connect`.
-    policy : RetryPolicy, optional
-        When requests are retried; from the configuration unless given.
-    clock : callable, optional
-        Returns Unix seconds, for signatures.
-
-    Attributes
-    ----------
-    on_throttle : callable or None
-        Called whenever the service asks for fewer requests.
-    """
+    """One account's access to the Data Coffer Service; see `Client` for the parameters."""
 
     # -- coffers ---------------------------------------------------------------------------------------------------
 
@@ -427,32 +412,10 @@ class CofferClient(CofferUploads):
         stop: int | None = None,
         expected: Version | None = None,
     ) -> Fetched:
-        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cdcs.md#get-object).
+        """Read bytes `start` up to `stop` of an object (cdcs.md#get-object); see `Client.fetch`.
 
-        A broken connection continues at the byte that was reached. A part of an object of which nothing is `expected`
-        costs a request more: only ranges inside an object are documented.
-
-        Parameters
-        ----------
-        allocate : callable
-            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
-        start, stop : int, optional
-            A negative `start` counts from the end; ends beyond the object are cut.
-        expected : Version, optional
-            From an earlier `fetch`, or the ``version`` of a listing or status: an object that is provably another one
-            is an error.
-
-        Returns
-        -------
-        Fetched
-            Its version has the ETag without quotation marks.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such object.
-        OSError
-            ESTALE when the object changed.
+        A part of an object of which nothing is `expected` costs a request more: only ranges inside an object are
+        documented. The version that is returned has the ETag without quotation marks.
         """
         check_object(coffer, key)
         known = None if expected is None else comparable(expected)

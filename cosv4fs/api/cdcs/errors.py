@@ -124,13 +124,7 @@ _ID = re.compile(r"[A-Za-z0-9+/=_.:-]{1,200}")
 
 
 def read_values(response: requests.Response, request: Request) -> Values:
-    """Read a reply that has content.
-
-    Raises
-    ------
-    AttemptError
-        By the code of the reply; by its HTTP status when it carries none.
-    """
+    """Return the values of a reply that has content; raise `AttemptError` by its code, or by its HTTP status."""
     body = read_body(response, request)
     values = _accepted(response, request, body)
     if values is None:
@@ -139,13 +133,7 @@ def read_values(response: requests.Response, request: Request) -> Values:
 
 
 def read_nothing(response: requests.Response, request: Request) -> None:
-    """Read a reply whose content does not matter, unless it is an error.
-
-    Raises
-    ------
-    AttemptError
-        As for `read_values`.
-    """
+    """Read a reply whose content does not matter, unless it is an error, which raises `AttemptError`."""
     body = read_body(response, request)
     if _accepted(response, request, body) is None and body.strip():
         # neither empty nor a reply of the service: a page of something in between

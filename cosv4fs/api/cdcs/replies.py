@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from cosv4fs.api.cos.replies import Fields
+from cosv4fs.api.cos.replies import Fields, is_utf8
 from cosv4fs.api.download import Version
 from cosv4fs.api.responses import BEIJING, header_seconds
 
@@ -49,15 +49,6 @@ def plain_etag(text: str | None) -> str:
     return (text or "").strip().removeprefix("W/").strip('"')
 
 
-def is_utf8(text: str) -> bool:
-    """Return whether a text can be encoded as UTF-8: JSON can have half a character, but no URL can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 class Values(Fields):
     """Typed access to one mapping of a reply; see `Fields` for its parameters."""
 
@@ -65,24 +56,12 @@ class Values(Fields):
     hidden = (*Fields.hidden, "UploadId", "UploadID")
 
     def require(self, *names: str) -> None:
-        """Refuse a reply that has none of the fields, and so is not the expected one.
-
-        Raises
-        ------
-        OSError
-            EBADMSG.
-        """
+        """Refuse a reply (EBADMSG) that has none of the fields, and so is not the expected one."""
         if not any(name in self._values for name in names):
             raise self.bad(names[0], None)
 
     def is_of(self, *names: str) -> bool:
-        """Return whether there is any field; refuse a mapping without the named ones, as `require` does.
-
-        Raises
-        ------
-        OSError
-            EBADMSG.
-        """
+        """Return whether there is any field; refuse a mapping without the named ones, as `require` does."""
         if self._values:
             self.require(*names)
         return bool(self._values)

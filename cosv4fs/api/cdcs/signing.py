@@ -98,13 +98,7 @@ class CofferSigner:
         return f"<CofferSigner at {self._config.api_root}>"
 
     def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that identify the caller; parameters as for `signature`.
-
-        Raises
-        ------
-        PermissionError
-            The provider of credentials failed.
-        """
+        """Return the headers that identify the caller; parameters as for `signature`."""
         if self._config.anon:
             return {}
         keys = self._keys.current()
@@ -120,13 +114,7 @@ class CofferSigner:
         return self._server.difference(date)
 
     def adopt_server_date(self, date: str | None) -> bool:
-        """Follow the server's clock after it refused a signature; return whether that changes anything.
-
-        Parameters
-        ----------
-        date : str or None
-            The ``Date`` header of the reply.
-        """
+        """Follow a ``Date`` header; return whether that changes anything."""
         return self._server.adopt(date, _TELLING)
 
 

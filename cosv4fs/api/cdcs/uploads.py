@@ -15,14 +15,11 @@ from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload, Values, 
 from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Content, check_plain
 from cosv4fs.api.responses import header_seconds
-from cosv4fs.api.retry import AttemptError
+from cosv4fs.api.retry import AttemptError, is_older
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
 T = TypeVar("T")
-
-_TOLERANCE = 2.0
-"""Seconds by which times of replies, which are whole seconds, may contradict each other."""
 
 _MERGING = 5.0
 """Times the usual timeout that a completion may be silent: it takes minutes (cdcs.md#complete)."""
@@ -306,20 +303,14 @@ class CofferUploads(CofferCalls):
     def _opened_by_us(self, coffer: str, key: str, now: float | None, elapsed: float) -> str | None:
         """Return the id of the upload that an attempt with a lost reply has opened; None when there is none.
 
-        It is the only one for exactly this key, it began after our first attempt, and it has no parts.
-
-        Parameters
-        ----------
-        now : float or None
-            The server's Unix seconds, where they are known.
-        elapsed : float
-            Seconds since our first attempt.
+        It is the only one for exactly this key, it began after our first attempt, `elapsed` seconds before `now`, and
+        it has no parts.
         """
         found = self._pending(coffer, key)
         if len(found) != 1:
             return None
-        before = now is not None and found[0].initiated and found[0].initiated < now - elapsed - _TOLERANCE
-        if before or self.list_parts(coffer, key, found[0].upload_id):
+        is_old = is_older(found[0].initiated, None if now is None else now - elapsed)
+        if is_old or self.list_parts(coffer, key, found[0].upload_id):
             return None
         return found[0].upload_id
 
@@ -350,13 +341,7 @@ class CofferUploads(CofferCalls):
 
 
 def check_object(coffer: str, key: str) -> None:
-    """Refuse a key that no object can have.
-
-    Raises
-    ------
-    IsADirectoryError
-        It names nothing inside the coffer.
-    """
+    """Refuse (EISDIR) a key that names nothing inside the coffer."""
     if not key.startswith("/") or key == "/":
         raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", paths.join(coffer, key))
 

@@ -46,12 +46,7 @@ _MEANINGS = {
 
 
 def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
-    """Read the reply to an API call and return its envelope.
-
-    Returns
-    -------
-    dict
-        ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
+    """Return the envelope of a reply: ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
 
     Raises
     ------

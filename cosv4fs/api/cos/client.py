@@ -59,22 +59,7 @@ _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 
 
 class CosClient(CosCalls):
-    """One account's access to the service, v4 or v3.
-
-    Parameters
-    ----------
-    config : Config
-        From `cosv4fs.config.resolve`; or use `connect`.
-    policy : RetryPolicy, optional
-        When requests are retried; from the configuration unless given.
-    clock : callable, optional
-        Returns Unix seconds, for signatures.
-
-    Attributes
-    ----------
-    on_throttle : callable or None
-        Called whenever the service asks for fewer requests.
-    """
+    """One account's access to the service, v4 or v3; see `Client` for the parameters."""
 
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
@@ -364,26 +349,7 @@ class CosClient(CosCalls):
         stop: int | None = None,
         expected: Version | None = None,
     ) -> Fetched:
-        """Read bytes `start` up to `stop` of an object into memory that `allocate` provides (cos.md#download).
-
-        A broken connection continues at the byte that was reached.
-
-        Parameters
-        ----------
-        allocate : callable
-            Takes the number of bytes that will come and the object's version; returns writable memory of that size.
-        start, stop : int, optional
-            A negative `start` counts from the end; ends beyond the object are cut.
-        expected : Version, optional
-            From an earlier `fetch` or `head`: an object that is provably another one is an error.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such (complete) object.
-        OSError
-            ESTALE when the object changed.
-        """
+        """Read bytes `start` up to `stop` of an object (cos.md#download); see `Client.fetch`."""
 
         def request(range_header: str | None) -> Request:
             return self._download_request("GET", bucket, key, range_header)
@@ -395,13 +361,7 @@ class CosClient(CosCalls):
         return self._run(FileRange(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
 
     def file_status(self, bucket: str, key: str) -> PathStatus:
-        """Return the status of a file; without keys, what a download shows of it (see `peek`).
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such file.
-        """
+        """Return the status of a file; without keys, what a download shows of it (see `peek`)."""
         return self.peek(bucket, key) if self.config.anon else self.stat(bucket, key)
 
     def peek(self, bucket: str, key: str) -> PathStatus:
@@ -460,9 +420,8 @@ class CosClient(CosCalls):
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= _LONGEST_URL:
             raise ValueError(f"a URL is valid for a whole number of seconds, 1 to {_LONGEST_URL}, not {seconds!r}")
         if not key.startswith("/") or key.endswith("/"):
-            raise make_error(
-                errno.EISDIR, "only an object has a URL: name one in this directory", paths.join(bucket, key)
-            )
+            text = "only an object has a URL: name one in this directory"
+            raise make_error(errno.EISDIR, text, paths.join(bucket, key))
         root, host = self._download_root(bucket, key)
         # a URL cannot name a Host header: the endpoint also serves downloads under the API's path
         prefix = self._prefix(bucket) if host else ""

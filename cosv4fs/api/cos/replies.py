@@ -200,7 +200,7 @@ class SliceSession:
 
 @dataclass(frozen=True)
 class ReceivedSlice:
-    """The server's word that it has a slice (cos.md#upload_slice_data): offset and length in bytes, and the session."""
+    """The server's confirmation of a slice (cos.md#upload_slice_data): offset and length in bytes, and the session."""
 
     offset: int
     length: int | None
@@ -286,8 +286,7 @@ class Entry:
         if last in (".", "..") or "\0" in last:
             # it would name something else once it is part of a path; nothing on any disk has a NUL in its name
             raise data.bad("name", name)
-        if not _is_utf8(last):
-            # JSON can have half a character, but no URL can
+        if not is_utf8(last):
             raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
         size = 0 if is_directory else data.size("filesize")
@@ -303,7 +302,8 @@ class Entry:
         )
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be encoded as UTF-8: JSON can have half a character, but no URL can."""
     try:
         text.encode()
     except UnicodeEncodeError:

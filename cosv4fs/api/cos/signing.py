@@ -85,7 +85,7 @@ class Signer:
         renewed_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the lock, which a thread of the parent may have held."""
+        """Make a new lock: a thread of the parent may have held the old one."""
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -131,15 +131,7 @@ class Signer:
         return self._server.difference(date)
 
     def adopt_server_date(self, date: str | None) -> bool:
-        """Follow the server's clock after it called a signature expired; return whether that changes anything.
-
-        All cached signatures are dropped.
-
-        Parameters
-        ----------
-        date : str or None
-            The ``Date`` header of the reply.
-        """
+        """Follow a ``Date`` header, and drop all cached signatures; return whether that changes anything."""
         with self._lock:
             self._cache.clear()
             return self._server.adopt(date)

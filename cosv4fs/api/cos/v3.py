@@ -128,22 +128,7 @@ class CosV3Client(CosClient):
         return self._post("upload_slice", bucket, key, form_body(fields, content, content_type), parse)[0]
 
     def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
-        """Return one page of a directory (``op=list``), of at most 199 entries.
-
-        Parameters
-        ----------
-        num : int
-            Entries wanted.
-        context : str
-            Empty for the first page, then from the page before.
-        prefix : str
-            Only entries whose name starts with it.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such directory.
-        """
+        """Return one page of a directory (``op=list``), of at most 199 entries; see `CosClient.list_page`."""
         query = {"op": "list", "num": str(num), "pattern": "eListBoth", "order": "0", "context": context}
         data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", paths.join(bucket, key))
         entries = tuple(Entry.parse(Fields(row, "list", paths.join(bucket, key))) for row in data.page("infos"))
@@ -152,14 +137,9 @@ class CosV3Client(CosClient):
         return Page(entries, "" if more is False else data.text("context", ""), None if more is None else not more)
 
     def stat(self, bucket: str, key: str) -> PathStatus:
-        """Return the status of a file, a directory or, for ``/``, the bucket (``op=stat``).
+        """Return the status as `CosClient.stat` does.
 
         If the reply does not say how much of a file was received, a listing does: two requests.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is nothing of that type at the key.
         """
         reply = self._get("stat", bucket, key, {"op": "stat"})
         data = Fields(reply.get("data"), "stat", paths.join(bucket, key))
@@ -187,29 +167,16 @@ class CosV3Client(CosClient):
         authority: str | None = None,
         custom_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Change the free attribute (``op=update``); v3 documents no other.
-
-        Raises
-        ------
-        OSError
-            ENOTSUP for `authority` and `custom_headers`.
-        """
+        """Change the free attribute (``op=update``); v3 documents no other, and they are refused (ENOTSUP)."""
         if authority is not None or custom_headers is not None:
             text = "COS v3 (/files/v1) can change biz_attr only, not authority and custom_headers"
             raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
         super().update(bucket, key, biz_attr=biz_attr)
 
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
-        """Refuse: v3 cannot copy.
-
-        Raises
-        ------
-        OSError
-            ENOTSUP.
-        """
-        raise make_error(
-            errno.ENOTSUP, "COS v3 (/files/v1) cannot copy: read the object and upload it", paths.join(bucket, key)
-        )
+        """Refuse (ENOTSUP): v3 cannot copy."""
+        text = "COS v3 (/files/v1) cannot copy: read the object and upload it"
+        raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
         """Leave it at what the upload said: v3 documents no other way."""
