@@ -292,13 +292,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, **kwargs)
         return bulk.expand(self, expand, path, assume_literal=assume_literal)
 
-    def created(self, path: str) -> datetime:
-        """Return when a file was created, in UTC."""
-        return time_of(self.info(path), "created")
+    def created(self, path: str, refresh: bool = False) -> datetime:
+        """Return when a file was created, in UTC (`refresh`: see `info`)."""
+        return time_of(self.info(path, refresh=refresh), "created")
 
-    def modified(self, path: str) -> datetime:
-        """Return when a file was last modified, in UTC."""
-        return time_of(self.info(path), "mtime")
+    def modified(self, path: str, refresh: bool = False) -> datetime:
+        """Return when a file was last modified, in UTC (`refresh`: see `info`)."""
+        return time_of(self.info(path, refresh=refresh), "mtime")
 
     def ukey(self, path: str) -> str:
         """Return a hash that changes with the size, time or content of a file."""

@@ -229,6 +229,24 @@ def test_every_question_can_be_asked_afresh(fs, second):
         assert not question(refresh=True)
 
 
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("question", ["created", "modified"])
+def test_times_can_be_asked_afresh(fs, second, emulator, question):
+    """Of a file that another process removes and writes again, or that expires and is written again."""
+    path = f"{BUCKET}/f"
+    fs.pipe_file(path, b"old")
+    time = getattr(fs, question)
+    old = time(path)
+    if fs.capabilities.replaces_files:
+        second.rm(path)
+    else:
+        second.set_lifecycle(BUCKET, 1)
+    emulator.clock_offset = 2 * 86400
+    second.pipe_file(path, b"new")
+    assert time(path) == old
+    assert time(path, refresh=True) - old > timedelta(days=1)
+
+
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(v1_stat="filelen")])
 def test_unfinished_uploads_are_invisible(fs, wire):
     wire.leave(fs, "/d/half", 5_000_000, 1024 * 1024)
