@@ -44,7 +44,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         NotImplementedError
             The file exists and `truncate` is False: the service cannot set times.
         FileExistsError
-            `truncate` is False, and an incomplete upload of another client blocks the name, or the reply was lost, so
+            `truncate` is False, and an unfinished upload of another client blocks the name, or the reply was lost, so
             that the file may be the one that this call has created.
         """
         try:
@@ -109,7 +109,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
     def rm_file(self, path: str) -> None:
         """Remove one file.
 
-        An incomplete upload is not a file (see `abort_upload`); with a cold cache it takes one more request to tell.
+        An unfinished upload is not a file (see `abort_upload`); with a cold cache it takes one more request to tell.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         self._rearranging.remove_file(self._strip_protocol(path))
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Remove files; with `recursive` also directories, including their incomplete uploads.
+        """Remove files; with `recursive` also directories, including their unfinished uploads.
 
         Files are removed first, several at once, then directories, the deepest first.
 
@@ -321,6 +321,7 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
         skip_instance_cache: bool = False,
         **unknown: NoReturn,
     ) -> None:
+        # all options by name: the base gives them to the table
         super().__init__(locals())
 
 
@@ -387,4 +388,5 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
         skip_instance_cache: bool = False,
         **unknown: NoReturn,
     ) -> None:
+        # all options by name: the base gives them to the table
         super().__init__(locals())

@@ -84,6 +84,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         skip_instance_cache: bool = False,
         **unknown: NoReturn,
     ) -> None:
+        # all options by name: the base gives them to the table
         super().__init__(locals())
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
@@ -254,7 +255,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         Raises
         ------
         OSError
-            ENOTEMPTY: it holds objects that have not expired, or incomplete uploads.
+            ENOTEMPTY: it holds objects that have not expired, or unfinished uploads.
         """
         coffer = self._coffer(coffer)
         try:

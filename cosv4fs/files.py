@@ -48,8 +48,8 @@ class Files:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def sha1(self, path: str) -> str | None:
-        """Return the SHA-1 to verify a download with, by the option ``verify_downloads``.
+    def expected_sha1(self, path: str) -> str | None:
+        """Return the SHA-1 that a download must have, by the option ``verify_downloads``.
 
         None if the service has none, or if it is not cached and the option is not ``always``.
         """
@@ -82,17 +82,15 @@ class Files:
     def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
         bucket, key = paths.file_key(path)
         set_size, progress = bulk.step_counter(callback)
-        source = RemoteObject(bucket, key, self._namespace.version(path), self.sha1(path))
+        source = RemoteObject(bucket, key, self._namespace.version(path), self.expected_sha1(path))
         download = self._transfers.download(source, set_size, progress)
         try:
             return action(download)
-        except CosFileNotFoundError as error:
-            if self._namespace.has_directory(path):
-                raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
-            raise
-        except CosError:
+        except CosError as error:
             # drop the possibly stale cache entry
             self._namespace.cache.invalidate(path)
+            if isinstance(error, CosFileNotFoundError) and self._namespace.has_directory(path):
+                raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
             raise
 
     def read_ranges(
@@ -177,7 +175,7 @@ class Files:
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be overwrite or create, not {mode!r}")
         bucket, key = paths.file_key(path)
-        self._namespace.check_new(path)
+        self._namespace.check_name(path)
         check_plain(content_type=content_type)
         guessed = content_type or mimetypes.guess_type(path)[0]
         return Target(bucket, key, mode == "create", guessed, content_type is not None, deferred)

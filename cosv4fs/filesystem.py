@@ -1,7 +1,7 @@
 """`ObjectFileSystem`: fsspec's interface, as far as the filesystems for buckets and coffers share it.
 
-The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files) and to `bulk`
-(operations on many files).
+The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `layers`
+(opened files), to `UnfinishedUploads`, and to `bulk` (operations on many files).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_tex
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.layers import open_layers
-from cosv4fs.namespace import Namespace, key_of, time_of
+from cosv4fs.namespace import Namespace, fingerprint_of, time_of
 from cosv4fs.options import OPTIONS
 from cosv4fs.reader import CosReader
 from cosv4fs.runtime import Runtime, runtime_for
@@ -70,7 +70,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     @cached_property
     def _fs_token(self) -> str:
-        # that of fsspec differs between processes and threads: dask would not recognize equal tasks
+        # fsspec's token differs between processes and threads: dask would not recognize equal tasks
         return token(type(self), self.config)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -140,7 +140,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Parameters
         ----------
         refresh : bool
-            Ask the service even if the answer is cached.
+            Ask the service even if the answer is cached; what is cached for everything under the path is dropped, too.
 
         Returns
         -------
@@ -151,11 +151,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Raises
         ------
         FileNotFoundError
-            Nothing exists at the path; an incomplete upload does not count. With ``anon=True`` only files are found.
+            Nothing exists at the path; an unfinished upload does not count. With ``anon=True`` only files are found.
         """
-        return self.namespace.info(self._fresh(path, refresh))
+        return self.namespace.info(self._strip(path, refresh))
 
-    def _fresh(self, path: str, refresh: bool) -> str:
+    def _strip(self, path: str, refresh: bool) -> str:
         """Return a path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path)
         if refresh:
@@ -164,15 +164,15 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     def exists(self, path: str, refresh: bool = False) -> bool:
         """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.exists(self._fresh(path, refresh))
+        return self.namespace.exists(self._strip(path, refresh))
 
     def isfile(self, path: str, refresh: bool = False) -> bool:
         """Return whether the path is a file; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.is_file(self._fresh(path, refresh))
+        return self.namespace.is_file(self._strip(path, refresh))
 
     def isdir(self, path: str, refresh: bool = False) -> bool:
         """Return whether the path is a directory; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.is_directory(self._fresh(path, refresh))
+        return self.namespace.is_directory(self._strip(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
         """List a directory, or one file; notebooks show the list as a table.
@@ -191,7 +191,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         NotImplementedError
             The path is empty, and the API cannot list buckets.
         """
-        infos = self.namespace.ls(self._fresh(path, refresh))
+        infos = self.namespace.ls(self._strip(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
 
     def walk(
@@ -235,7 +235,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        found = self.namespace.find(self._fresh(path, refresh), maxdepth, prefix, withdirs=withdirs)
+        found = self.namespace.find(self._strip(path, refresh), maxdepth, prefix, withdirs=withdirs)
         return found if detail else list(found)
 
     def glob(
@@ -249,7 +249,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         stripped = self._strip_protocol(path)
         if refresh:
             # all matches begin with the text before the first wildcard
-            self._fresh(paths.literal_start(stripped).rpartition("/")[0], refresh)
+            self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)
         if "**" in stripped or not has_magic(stripped):
             found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
             return found
@@ -302,7 +302,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
 
     def ukey(self, path: str) -> str:
         """Return a hash that changes with the size, time or content of a file."""
-        return key_of(self.info(path))
+        return fingerprint_of(self.info(path))
 
     def checksum(self, path: str) -> int:
         """Return a number that changes with the size, time or content of a file."""
@@ -460,7 +460,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         mode, content_type : str
             See `pipe_file`.
         resume : bool
-            Continue an interrupted upload of the same file by an earlier process, and keep an incomplete upload for a
+            Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
             later process if the connection fails for good.
         """
         path = self._strip_protocol(rpath)
@@ -583,10 +583,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
             while data := reader.read(self.config.slice_size):
                 writer.write(data)
 
-    # -- incomplete uploads ----------------------------------------------------------------------------------------
+    # -- unfinished uploads ----------------------------------------------------------------------------------------
 
     def uploads(self, path: str) -> list[UploadInfo]:
-        """Return the incomplete uploads of one file, or under a directory.
+        """Return the unfinished uploads of one file, or under a directory.
 
         Returns
         -------
@@ -597,12 +597,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         return self.runtime.unfinished.find(self._strip_protocol(path))
 
     def abort_upload(self, path: str) -> None:
-        """Remove the incomplete uploads of one file; a complete object is never removed.
+        """Remove the unfinished uploads of one file; a complete object is never removed.
 
         Raises
         ------
         FileNotFoundError
-            The file has no incomplete upload.
+            The file has no unfinished upload.
         """
         self.runtime.unfinished.abort(self._strip_protocol(path))
 

@@ -45,7 +45,7 @@ class _UploadInfo(TypedDict):
 
 
 class UploadInfo(_UploadInfo, total=False):
-    """An incomplete upload.
+    """An unfinished upload.
 
     Parameters
     ----------

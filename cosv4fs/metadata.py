@@ -9,7 +9,7 @@ from cosv4fs.api import CosClient, PathStatus
 from cosv4fs.cache import PathCache
 from cosv4fs.errors import CosFileNotFoundError
 from cosv4fs.info import Attributes
-from cosv4fs.namespace import missing
+from cosv4fs.namespace import not_found_error
 
 
 class Metadata:
@@ -57,7 +57,7 @@ class Metadata:
         """Return the key and the status of a file or directory."""
         bucket, rest = paths.split(path)
         if not bucket:
-            raise missing(path)
+            raise not_found_error(path)
         for key in ("/" + rest, f"/{rest}/") if rest else ("/",):
             try:
                 status = self._client.stat(bucket, key)
@@ -65,4 +65,4 @@ class Metadata:
                 continue
             if not status.is_unfinished:
                 return key, status
-        raise missing(path)
+        raise not_found_error(path)

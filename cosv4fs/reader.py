@@ -68,7 +68,7 @@ class ObjectContent:
             self._version = fs.runtime.namespace.version(path, self.status)
         self.size = size
         self._guard = VersionGuard(path, size, self.status)
-        self.sha: str | None = fs.runtime.files.sha1(path)
+        self.sha: str | None = fs.runtime.files.expected_sha1(path)
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may have held."""

@@ -4,7 +4,7 @@ fsspec makes one instance of a synchronous filesystem per thread. Everything tha
 process, belongs to a runtime, of which there is one per configuration and process; a forked child makes its own. A
 runtime is freed with the last filesystem that uses it: its threads end and its connections are closed.
 
-Runtimes for the same buckets share invalidations, but no cached data: a change through one is seen at once through all.
+Runtimes for the same buckets or coffers share invalidations, but no cached data: a change through one is seen at once through all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Runtime(Generic[C_co, N_co]):
     client : Client
         Connections and signatures.
     pool : Pool
-        Threads for everything but slices and ranges, which have a pool of their own in `transfers`. Files are handled
+        Threads for everything but slices and ranges, whose pool belongs to `transfers`. Files are handled
         here and wait for slices there, and slices wait for nothing: no set of transfers can block itself.
     namespace : Namespace
         Files and directories, seen through the cache.
@@ -57,7 +57,7 @@ class Runtime(Generic[C_co, N_co]):
     files : Files
         Reading and writing whole files.
     unfinished : UnfinishedUploads
-        Incomplete uploads of all clients.
+        Unfinished uploads of all clients.
     """
 
     def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
@@ -86,12 +86,15 @@ _registry = PerProcess(_Registry)
 
 
 def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
-    """Return the runtime of a configuration in this process; make it unless a filesystem already uses it."""
+    """Return the runtime of a configuration in this process; make it unless a filesystem already uses it.
+
+    The configuration names its protocol, so equal configurations have the same service.
+    """
     registry = _registry()
     with registry.lock:
         runtime = registry.runtimes.get(config)
         if runtime is None:
-            # where one endpoint serves both versions of the JSON API, they have the same buckets
+            # the key names no protocol: v3 and v4 on one endpoint serve the same buckets
             cache_group = registry.cache_groups.setdefault((config.api_root, config.appid), CacheGroup())
             runtime = registry.runtimes[config] = Runtime(service, config, cache_group)
         return runtime

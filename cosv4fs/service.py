@@ -1,7 +1,7 @@
 """The parts of each of the three services: the one place that defines how v4, v3 and CDCS differ.
 
 A filesystem class names its `Service`. Everything that depends on the service is in one of its parts; no other code
-asks which service it is talking to.
+asks which service it is talking to. Only options differ by the name of the protocol (`cosv4fs.options`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Service(Generic[C, N]):
     uploader : callable
         Makes the uploader, which uploads small objects in one request and large ones in pieces.
     unfinished : callable
-        Makes the collaborator that lists and removes incomplete uploads.
+        Makes the collaborator that lists and removes unfinished uploads.
     """
 
     protocol: ProtocolSpec

@@ -1,7 +1,7 @@
-"""Incomplete uploads: list them, abort them, and clean up stale ones.
+"""Unfinished uploads: list them, abort them, and clean up stale ones.
 
-Readers never see them. In a bucket, the bytes of an incomplete upload are at its path or at a hidden sibling beside it.
-In a coffer, an incomplete upload blocks the key of its object.
+Readers never see them. In a bucket, the bytes of an unfinished upload are at its path or at a hidden sibling beside it.
+In a coffer, an unfinished upload blocks the key of its object.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.info import UploadInfo
-from cosv4fs.namespace import BucketNamespace, missing
+from cosv4fs.namespace import BucketNamespace, not_found_error
 from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 
 
 class UnfinishedUploads(ABC):
-    """The incomplete uploads of one service. Paths have no protocol."""
+    """The unfinished uploads of one service. Paths have no protocol."""
 
     @abstractmethod
     def find(self, path: str) -> list[UploadInfo]:
-        """Return the incomplete uploads of one file, or under a directory."""
+        """Return the unfinished uploads of one file, or under a directory."""
 
     @abstractmethod
     def abort(self, path: str) -> None:
-        """Remove the incomplete uploads of one file.
+        """Remove the unfinished uploads of one file.
 
         Raises
         ------
         FileNotFoundError
-            The file has no incomplete upload.
+            The file has no unfinished upload.
         """
 
     @abstractmethod
@@ -47,7 +47,7 @@ class UnfinishedUploads(ABC):
 
 
 class BucketUploads(UnfinishedUploads):
-    """Incomplete uploads in buckets.
+    """Unfinished uploads in buckets.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ class BucketUploads(UnfinishedUploads):
         self._client, self._pool, self._namespace = client, pool, namespace
 
     def find(self, path: str) -> list[UploadInfo]:
-        """Return the incomplete uploads of one file, or under a directory."""
+        """Return the unfinished uploads of one file, or under a directory."""
         try:
             return self._under(path)
         except CosFileNotFoundError:
             return self._of_file(path)
 
     def abort(self, path: str) -> None:
-        """Remove the incomplete uploads of one file; a complete object stays."""
+        """Remove the unfinished uploads of one file; a complete object stays."""
         found = self._of_file(path)
         if not found:
-            raise missing(path)
+            raise not_found_error(path)
         for upload in found:
             self._remove(upload)
 
@@ -139,7 +139,7 @@ def _describe(folder: str, entry: Entry) -> UploadInfo:
 
 
 class CofferUploads(UnfinishedUploads):
-    """Incomplete uploads in coffers.
+    """Unfinished uploads in coffers.
 
     Parameters
     ----------
@@ -151,17 +151,17 @@ class CofferUploads(UnfinishedUploads):
         self._client, self._pool = client, pool
 
     def find(self, path: str) -> list[UploadInfo]:
-        """Return the incomplete uploads of one object, or under a directory."""
+        """Return the unfinished uploads of one object, or under a directory."""
         coffer = paths.split(path)[0]
         found = self._pool.map(lambda upload: self._described(coffer, upload), self._pending(path))
         return [upload for upload in found if upload is not None]
 
     def abort(self, path: str) -> None:
-        """Abort the incomplete uploads of one object, which frees its key."""
+        """Abort the unfinished uploads of one object, which frees its key."""
         coffer = paths.split(path)[0]
         found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
         if not found:
-            raise missing(path)
+            raise not_found_error(path)
         self._pool.map(lambda upload: self._abort(coffer, upload), found)
 
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:

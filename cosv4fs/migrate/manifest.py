@@ -145,7 +145,7 @@ class Manifest:
     Parameters
     ----------
     path : path
-        The datadatabase. If missing, it is created with its parent directories, private to the user. Symbolic links are
+        The database. If missing, it is created with its parent directories, private to the user. Symbolic links are
         refused.
     source, target : str
         The identities of source and target. The manifest of another pair is refused.

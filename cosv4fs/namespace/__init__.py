@@ -1,6 +1,6 @@
 """Infos, listings, ``find`` and ``glob``, from the cache or the service."""
 
-from cosv4fs.namespace.base import Namespace, key_of, missing, time_of
+from cosv4fs.namespace.base import Namespace, fingerprint_of, not_found_error, time_of
 from cosv4fs.namespace.buckets import BucketNamespace
 from cosv4fs.namespace.coffers import CofferNamespace, Levels, Written
 
@@ -10,7 +10,7 @@ __all__ = [
     "Levels",
     "Namespace",
     "Written",
-    "key_of",
-    "missing",
+    "fingerprint_of",
+    "not_found_error",
     "time_of",
 ]

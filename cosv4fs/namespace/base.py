@@ -42,7 +42,7 @@ class Namespace(ABC):
         Raises
         ------
         FileNotFoundError
-            The path does not exist, or is only an incomplete upload.
+            The path does not exist, or is only an unfinished upload.
         """
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Namespace(ABC):
         return None
 
     @abstractmethod
-    def check_new(self, path: str) -> None:
+    def check_name(self, path: str) -> None:
         """Refuse a path that is not valid for a new file.
 
         Raises
@@ -121,7 +121,7 @@ class Namespace(ABC):
         Raises
         ------
         FileExistsError
-            The file exists, and is not or cannot be replaced.
+            The file exists, and `create` is set or the service is write-once.
         """
         if create and self.exists(path):
             raise make_error(errno.EEXIST, "the file exists", path)
@@ -234,13 +234,13 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
         raise make_error(errno.EBADMSG, text, info["name"]) from fault
 
 
-def key_of(info: Info) -> str:
+def fingerprint_of(info: Info) -> str:
     """Return a hash of the name, size, time and checksum of a file."""
     what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha") or info.get("etag"))
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
-def missing(path: str) -> CosFileNotFoundError:
+def not_found_error(path: str) -> CosFileNotFoundError:
     """Return the error for a path that does not exist."""
     error = make_error(errno.ENOENT, "no such file or directory", path)
     assert isinstance(error, CosFileNotFoundError)

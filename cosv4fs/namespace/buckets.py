@@ -1,6 +1,6 @@
 """The namespace of buckets: a tree of files and real directories.
 
-The service distinguishes files and directories by a trailing slash, so a path may need two requests. Incomplete uploads
+The service distinguishes files and directories by a trailing slash, so a path may need two requests. Unfinished uploads
 and hidden siblings are left out; `everything` includes them for callers that have to remove them.
 """
 
@@ -20,7 +20,7 @@ from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
 from cosv4fs.info import Info, directory_info
-from cosv4fs.namespace.base import Namespace, missing
+from cosv4fs.namespace.base import Namespace, not_found_error
 
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
@@ -45,7 +45,7 @@ class BucketNamespace(Namespace):
         super().__init__(pool, cache, anon=client.config.anon)
         self._client = client
 
-    def check_new(self, path: str) -> None:
+    def check_name(self, path: str) -> None:
         """Refuse names that are not valid in directories, and those of hidden siblings."""
         paths.check_new(path)
 
@@ -57,7 +57,7 @@ class BucketNamespace(Namespace):
         if known is not None:
             return known
         if trust_absence and self.cache.is_absent(path):
-            raise missing(path)
+            raise not_found_error(path)
         return self._file_status(path) or self._directory_or_nothing(path)
 
     def _directory_or_nothing(self, path: str) -> Info:
@@ -78,7 +78,7 @@ class BucketNamespace(Namespace):
         if known is not None and known["type"] == "directory":
             return known
         if known is not None or (trust_absence and self.cache.is_absent(path)):
-            raise missing(path)
+            raise not_found_error(path)
         revision = self.cache.revision
         with self._explained(path):
             info = _info(path, self._client.stat(*paths.directory_key(path)))
@@ -155,7 +155,7 @@ class BucketNamespace(Namespace):
         return f"{self._client.protocol.name}://"
 
     def everything(self, path: str, prefix: str = "") -> list[Entry]:
-        """Return all entries of a directory, including incomplete uploads and hidden siblings, never from the cache."""
+        """Return all entries of a directory, including unfinished uploads and hidden siblings, never from the cache."""
         if not path:
             raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
@@ -230,7 +230,7 @@ class BucketNamespace(Namespace):
 
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
-    """Return the infos of entries other than incomplete uploads and hidden siblings."""
+    """Return the infos of entries other than unfinished uploads and hidden siblings."""
     shown = (entry for entry in entries if entry.is_directory or not _is_hidden(entry))
     return [_info(f"{path}/{entry.name}", entry) for entry in shown if entry.name]
 

@@ -29,7 +29,7 @@ from cosv4fs.config import Config
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import Info, directory_info
-from cosv4fs.namespace.base import Namespace, missing
+from cosv4fs.namespace.base import Namespace, not_found_error
 from cosv4fs.transfer.writeonce import exists_error
 
 _LATE = 3600.0
@@ -157,7 +157,7 @@ class CofferNamespace(Namespace):
         super().__init__(pool, cache)
         self._client, self._written = client, _written().of(client.config)
 
-    def check_new(self, path: str) -> None:
+    def check_name(self, path: str) -> None:
         """Accept every path: the documentation excludes no keys."""
 
     def check_free(self, path: str, *, create: bool) -> None:
@@ -225,7 +225,7 @@ class CofferNamespace(Namespace):
         coffer, key = paths.directory_key(path)
         if key != "/" and self.cache.is_absent(path):
             # only listings show directories: another one would have the same result
-            raise missing(path)
+            raise not_found_error(path)
         revision = self.cache.revision
         page = self._client.list_page(coffer, prefix=key)
         entries = [found for found in page.entries if found.key.startswith(key)]
@@ -233,7 +233,7 @@ class CofferNamespace(Namespace):
             entries += self._unlisted(coffer, key, entries)
             self._store(Levels(path, entries), revision, empty=not entries and key != "/")
         if not entries and key != "/" and page.marker is None:
-            raise missing(path)
+            raise not_found_error(path)
         self.cache.store_directory(path, revision)
         return directory_info(path)
 
@@ -333,7 +333,7 @@ class CofferNamespace(Namespace):
         revision = self.cache.revision
         objects = self._objects(coffer, key)
         if not objects and key != "/":
-            raise missing(path)
+            raise not_found_error(path)
         levels = Levels(path, objects)
         self._store(levels, revision)
         return levels

@@ -25,7 +25,7 @@ _log = logging.getLogger("cosv4fs")
 
 @dataclass(frozen=True)
 class Record:
-    """The record of an incomplete upload.
+    """The record of an unfinished upload.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ class MultipartUpload(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Remove the incomplete upload. A complete object at the target is never touched."""
+        """Remove the unfinished upload. A complete object at the target is never touched."""
 
 
 class SlicedUpload(MultipartUpload):

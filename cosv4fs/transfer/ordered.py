@@ -1,6 +1,6 @@
 """Uploading by v3 of the API: slices in order, the SHA-1 first, the last slice completes the object.
 
-There is no listing of the slices of an incomplete upload. A client that knows the session asks how far it has come, and
+There is no listing of the slices of an unfinished upload. A client that knows the session asks how far it has come, and
 goes on from there.
 """
 

@@ -33,7 +33,7 @@ def exists_error(path: str, refusal: CosError | None = None) -> CosError:
 
 @contextmanager
 def creating(client: CofferClient, target: Target) -> Iterator[None]:
-    """Explain why an object could not be created: it exists, or an incomplete upload blocks its key.
+    """Explain why an object could not be created: it exists, or an unfinished upload blocks its key.
 
     The service refuses both with the same code (cdcs.md#put-object and cdcs.md#initiate): a refusal costs a request.
 

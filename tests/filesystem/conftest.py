@@ -1,6 +1,6 @@
-"""One emulator per test, and a filesystem on it, of whichever services a module names.
+"""One emulator per test, and a filesystem on it, for each protocol of the module's `PROTOCOLS`.
 
-The name of the bucket can be that of a coffer, too.
+`BUCKET` is also a valid name of a coffer.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ COFFER = "examplecoffer-1250000000"
 
 
 def pytest_generate_tests(metafunc):
-    """Run the tests of modules that have `PROTOCOLS` once for each, unless a test is for one of them."""
+    """Run a test for each of the module's `PROTOCOLS` (default: v4); a marker ``protocol`` overrides them."""
     if "protocol" in metafunc.fixturenames:
         marked = metafunc.definition.get_closest_marker("protocol")
         chosen = marked.args if marked else getattr(metafunc.module, "PROTOCOLS", ("cosv4",))

@@ -359,3 +359,14 @@ def test_a_directory_that_became_a_file_is_one(fs, second, tmp_path):
     assert (tmp_path / "local").read_bytes() == b"payload"
     fs.cp_file(PATH, PATH + "2")
     assert fs.cat_file(PATH + "2") == b"payload"
+
+
+@pytest.mark.protocol("cosv4", "cosv3")
+def test_a_read_that_finds_nothing_drops_the_cached_info(fs, second):
+    path = f"{BUCKET}/f"
+    fs.pipe(path, b"content")
+    assert fs.exists(path)
+    second.rm(path)
+    with pytest.raises(FileNotFoundError):
+        fs.cat_file(path)
+    assert not fs.exists(path)
