@@ -147,6 +147,8 @@ class Dialect(Switches):
     """``resource_path`` is ``/appid/bucket/path``; or ``/path`` (cos.md#resource-path)."""
     times: Literal["number", "string"] = "number"
     """``ctime`` and ``mtime`` are numbers; or strings (cos.md#times)."""
+    missing_mtime: bool = False
+    """Entries of a list and replies to stat have no ``mtime`` (cos.md#missing-mtime)."""
     cross_directory_move: Literal["accept", "refuse"] = "accept"
     """A move to another directory works; or answers −199 (cos.md#move-scope)."""
     directory_move: Literal["refuse", "accept"] = "refuse"

@@ -237,6 +237,15 @@ class TestDirectories:
         assert (sub.name, sub.is_directory, sub.size) == ("sub", True, 0)
         assert (begun.name, begun.is_directory, begun.size, begun.is_unfinished) == ("begun", False, 77, True)
 
+    def test_without_mtime(self, make_service):
+        service = make_service(missing_mtime=True)
+        service.put("/dir/file", b"12345")
+        service.client.create(BUCKET, "/dir/sub/")
+        found = [service.client.stat(BUCKET, key) for key in ("/dir/file", "/dir/sub/", "/")]
+        for seen in (*found, *service.client.list(BUCKET, "/dir/")):
+            assert seen.created > 1_400_000_000
+            assert seen.modified == 0
+
     def test_prefix(self, service):
         for name in ("ab", "abc", "b", "a"):
             service.put(f"/dir/{name}", b"")

@@ -122,6 +122,22 @@ def test_dialects(make_emulator):
     assert client.get("/", "list", num=5000).code == 0
 
 
+def test_without_mtime(make_emulator):
+    client = Client(make_emulator(dialect=Dialect(missing_mtime=True)))
+    created = client.post("/d/", "create").data
+    client.upload("/d/a", b"x")
+    client.begin("/d/unfinished", 10)
+    client.post("/d/sub/", "create")
+    infos = client.get("/d/", "list", num=10).data["infos"]
+    assert [entry["name"] for entry in infos] == ["a", "sub", "unfinished"]
+    replies = [*infos, *(client.get(path, "stat").data for path in ("/", "/d/", "/d/a", "/d/unfinished"))]
+    for reply in (created, *replies):
+        assert reply["ctime"] == NOW
+        assert "mtime" not in reply
+    # downloads have their own switch
+    assert client.download("/d/a").headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+
+
 def test_more_than_a_page(client):
     for number in range(30):
         client.post(f"/d/{number:03}/", "create")

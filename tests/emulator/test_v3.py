@@ -269,6 +269,15 @@ def test_status(make, reading):
     assert new.get("/x", "stat").data["filelen"] == 7
 
 
+def test_without_mtime(make):
+    old, _ = make(missing_mtime=True)
+    old.upload("/d/x", b"x")
+    (entry,) = old.get("/d/", "list", num=10).data["infos"]
+    for reply in (entry, old.get("/d/x", "stat").data, old.get("/d/", "stat").data):
+        assert "ctime" in reply
+        assert "mtime" not in reply
+
+
 def test_update_changes_one_attribute(make):
     old, new = make()
     old.upload("/x", b"x")

@@ -1,5 +1,6 @@
 """What exists: listings, infos and matches, caches and other writers."""
 
+import errno
 import hashlib
 import threading
 from datetime import datetime, timedelta, timezone
@@ -51,6 +52,20 @@ def test_infos(tree):
         assert abs(getattr(tree, kind)(f"{BUCKET}/top") - datetime.now(timezone.utc)) < timedelta(minutes=5)
     assert tree.size(f"{BUCKET}/top") == 3
     assert tree.sizes(names("top", "a/one")) == [3, 5]
+
+
+@pytest.mark.parametrize("dialect", [Dialect(missing_mtime=True)])
+def test_infos_without_times(tree):
+    path = f"{BUCKET}/a/one"
+    listed = {entry["name"]: entry for entry in tree.ls(f"{BUCKET}/a", refresh=True)}
+    assert listed[path] == {"name": path, "size": 5, "type": "file", "sha": hashlib.sha1(b"a/one").hexdigest()}
+    assert listed[f"{BUCKET}/a/b"] == {"name": f"{BUCKET}/a/b", "size": 0, "type": "directory"}
+    for name, info in listed.items():
+        assert tree.info(name, refresh=True) == info
+    with pytest.raises(OSError, match="tells no time") as caught:
+        tree.modified(path)
+    assert caught.value.errno == errno.ENOTSUP
+    assert tree.cat_file(path) == b"a/one"
 
 
 def test_finding(tree):

@@ -116,10 +116,16 @@ def test_wrong_ones_are_refused(fs, kept):
 
 
 @pytest.mark.parametrize("size", [10, MIB + 7])
-def test_times(fs, emulator, kept, size):
+def test_times(fs, emulator, dialect, kept, size):
     before = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
     fs.pipe_file(PATH, content(size))
     after = dt.datetime.now(dt.timezone.utc)
+    if dialect.missing_mtime:
+        assert "mtime" not in fs.ls(PATH)[0]
+        assert "mtime" not in fs.info(PATH)
+        with pytest.raises(OSError, match="tells no time"):
+            fs.modified(PATH)
+        return
     for time in (fs.modified(PATH), fs.created(PATH)):
         assert before <= time <= after
     assert fs.ls(PATH)[0]["mtime"] == fs.info(PATH)["mtime"]

@@ -52,7 +52,7 @@ def stat(service: CosService, call: CosCall) -> dict[str, Any]:
             if upload is None:
                 raise ApiError(-197)
             return _stat_upload(service, call, upload, uploads.received(db, upload))
-    times = {"ctime": service.time(node["ctime"]), "mtime": service.time(node["mtime"])}
+    times = service.times(node["ctime"], node["mtime"])
     if path.is_directory:
         return {"biz_attr": node["biz_attr"], **times}
     data = {
@@ -76,7 +76,7 @@ def _stat_bucket(service: CosService, bucket: str) -> dict[str, Any]:
     with service.store.reading() as db:
         ctime = db.execute("SELECT ctime FROM buckets WHERE name = ?", (bucket,)).fetchone()["ctime"]
     authority = "eWPrivateRPublic" if service.buckets[bucket] else "eWRPrivate"
-    return {"biz_attr": "", "authority": authority, "ctime": service.time(ctime), "mtime": service.time(ctime)}
+    return {"biz_attr": "", "authority": authority, **service.times(ctime, ctime)}
 
 
 def _stat_upload(service: CosService, call: CosCall, upload: Any, received: int) -> dict[str, Any]:
@@ -91,8 +91,7 @@ def _stat_upload(service: CosService, call: CosCall, upload: Any, received: int)
         "custom_headers": {},
         "filesize": upload["size"],
         "access_url": service.access_url(call.path),
-        "ctime": service.time(upload["ctime"]),
-        "mtime": service.time(upload["ctime"]),
+        **service.times(upload["ctime"], upload["ctime"]),
     }
 
 

@@ -130,7 +130,7 @@ def _select(
 
 def _entry(service: CosService, directory: ObjectPath, row: sqlite3.Row) -> dict[str, Any]:
     name = row["name"]
-    times = {"ctime": service.time(row["ctime"]), "mtime": service.time(row["mtime"])}
+    times = service.times(row["ctime"], row["mtime"])
     if row["directory"]:
         return {"name": name + "/" if service.dialect.dir_slash else name, **times}
     entry = {"name": name, "filesize": row["size"], "filelen": row["received"], **times}

@@ -142,6 +142,11 @@ class CosService(Service[Dialect]):
         """Return a time as replies show it."""
         return seconds if self.dialect.times == "number" else str(seconds)
 
+    def times(self, ctime: int, mtime: int) -> dict[str, int | str]:
+        """Return the times of a file, a directory, an upload or a bucket as lists and stat show them."""
+        times = {"ctime": self.time(ctime)}
+        return times if self.dialect.missing_mtime else times | {"mtime": self.time(mtime)}
+
     def source_url(self, path: ObjectPath, *, v3: bool = False) -> str:
         """Return the URL of a file on the origin host, which names no region for v3 (cos.md#hosts)."""
         region = "" if v3 else self.account.region
