@@ -74,11 +74,12 @@ class BucketUploads(UnfinishedUploads):
             self._remove(upload)
 
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Remove stale uploads under a directory, including hidden siblings, and return them."""
+        """Remove stale uploads under a directory, with hidden siblings, and return them; unknown age counts as new."""
         # the times of uploads are the service's: by a local clock that is ahead, uploads in flight would look stale
         found = self.find(path)
         limit = self._client.server_time(paths.split(path)[0]) - older_than
-        old = [upload for upload in found if upload["mtime"] <= limit]
+        # an upload of unknown age may be in flight
+        old = [upload for upload in found if (upload["mtime"] or older_than <= 0) and upload["mtime"] <= limit]
         self._pool.map(self._remove, old)
         return old
 

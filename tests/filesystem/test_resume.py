@@ -346,6 +346,7 @@ def test_the_journal_is_private(resumer, emulator, local, tmp_path, wire):
     assert emulator.storage_options["secret_key"] not in page.read_text()
 
 
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(missing_mtime=True)])
 def test_seeing_and_removing_uploads(fs, second, wire):
     second.pipe_file(f"{BUCKET}/dir/taken", b"whole")
     for key in ("/dir/half", "/dir/sub/other", "/dir/.taken.cosv4-0123456789abcdef"):

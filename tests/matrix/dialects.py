@@ -97,7 +97,7 @@ def _core() -> list[Dialect]:
         Dialect(
             download_headers="bare", ranges="ignore", bad_range="200", head="refuse", slice_sha="absent",
             empty_sha="real", not_found_body="empty", listparts="absent-when-empty", part_content_type="ignore",
-            rmdir_nonempty="ignore", error_status="always-400", slice_size=MIB,
+            rmdir_nonempty="ignore", error_status="always-400", slice_size=MIB, missing_mtime=True,
         ),
         Dialect(
             overwrite_upload="refuse", slice_overwrite="refuse", exists_code=-177, parents="required",
