@@ -145,8 +145,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Returns
         -------
         dict
-            ``name``, ``size`` (bytes) and ``type`` (``file`` or ``directory``); for files, if the service has them,
-            also ``created`` and ``mtime`` (Unix seconds) and ``sha`` (SHA-1 in hex, or None).
+            ``name``, ``size`` (bytes) and ``type`` (``file`` or ``directory``); if the service has them, also
+            ``created`` and ``mtime`` (Unix seconds) and, for files, ``sha`` (SHA-1 in hex, or None).
 
         Raises
         ------

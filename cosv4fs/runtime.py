@@ -4,7 +4,7 @@ fsspec makes one instance of a synchronous filesystem per thread. Everything tha
 process, belongs to a runtime, of which there is one per configuration and process; a forked child makes its own. A
 runtime is freed with the last filesystem that uses it: its threads end and its connections are closed.
 
-Runtimes for the same buckets or coffers share invalidations, but no cached data: a change through one is seen at once through all.
+Runtimes for the same buckets or coffers share invalidations, but no cached data: all see a change through one at once.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from cosv4fs import paths
-from cosv4fs.api import CofferClient, CosClient, Entry, PendingUpload
+from cosv4fs.api import Client, CofferClient, CosClient, Entry, PendingUpload
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.info import UploadInfo
@@ -19,7 +19,16 @@ from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_u
 
 
 class UnfinishedUploads(ABC):
-    """The unfinished uploads of one service. Paths have no protocol."""
+    """The unfinished uploads of one service. Paths have no protocol.
+
+    Parameters
+    ----------
+    client, pool : Client, Pool
+        Shared by all instances with one configuration.
+    """
+
+    def __init__(self, client: Client, pool: Pool) -> None:
+        self._client, self._pool = client, pool
 
     @abstractmethod
     def find(self, path: str) -> list[UploadInfo]:
@@ -36,14 +45,25 @@ class UnfinishedUploads(ABC):
         """
 
     @abstractmethod
+    def _remove(self, upload: UploadInfo) -> None:
+        """Remove one upload, if it is still unfinished."""
+
     def clean(self, path: str, older_than: float) -> list[UploadInfo]:
         """Remove stale uploads under a directory, and return them.
 
         Parameters
         ----------
         older_than : float
-            Age in seconds since the upload began or last changed, by the clock of the service.
+            Age in seconds since the upload began or last changed. With 0 all are removed; with more, those of unknown
+            age stay, because they may be in flight.
         """
+        found = self.find(path)
+        # the times are the service's: by a local clock that is ahead, uploads in flight would look stale
+        limit = self._client.server_time(paths.split(path)[0]) - older_than
+        aged = [upload for upload in found if upload["mtime"] or older_than <= 0]
+        old = [upload for upload in aged if upload["mtime"] <= limit]
+        self._pool.map(self._remove, old)
+        return old
 
 
 class BucketUploads(UnfinishedUploads):
@@ -55,8 +75,11 @@ class BucketUploads(UnfinishedUploads):
         Shared by all instances with one configuration.
     """
 
+    _client: CosClient
+
     def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace) -> None:
-        self._client, self._pool, self._namespace = client, pool, namespace
+        super().__init__(client, pool)
+        self._namespace = namespace
 
     def find(self, path: str) -> list[UploadInfo]:
         """Return the unfinished uploads of one file, or under a directory."""
@@ -72,16 +95,6 @@ class BucketUploads(UnfinishedUploads):
             raise not_found_error(path)
         for upload in found:
             self._remove(upload)
-
-    def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Remove stale uploads under a directory, with hidden siblings, and return them; unknown age counts as new."""
-        # the times of uploads are the service's: by a local clock that is ahead, uploads in flight would look stale
-        found = self.find(path)
-        limit = self._client.server_time(paths.split(path)[0]) - older_than
-        # an upload of unknown age may be in flight
-        old = [upload for upload in found if (upload["mtime"] or older_than <= 0) and upload["mtime"] <= limit]
-        self._pool.map(self._remove, old)
-        return old
 
     def _remove(self, upload: UploadInfo) -> None:
         bucket, key = paths.file_key(upload["place"])
@@ -148,8 +161,7 @@ class CofferUploads(UnfinishedUploads):
         Shared by all instances with one configuration.
     """
 
-    def __init__(self, client: CofferClient, pool: Pool) -> None:
-        self._client, self._pool = client, pool
+    _client: CofferClient
 
     def find(self, path: str) -> list[UploadInfo]:
         """Return the unfinished uploads of one object, or under a directory."""
@@ -163,18 +175,7 @@ class CofferUploads(UnfinishedUploads):
         found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
         if not found:
             raise not_found_error(path)
-        self._pool.map(lambda upload: self._abort(coffer, upload), found)
-
-    def clean(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Abort stale uploads under a directory, and return them; uploads of unknown age count as new."""
-        coffer = paths.split(path)[0]
-        limit = self._client.server_time(coffer) - older_than
-        # an upload of unknown age may be in flight
-        aged = (upload for upload in self.find(path) if upload["mtime"] or older_than <= 0)
-        old = {upload["upload_id"]: upload for upload in aged if upload["mtime"] <= limit}
-        pending = [upload for upload in self._pending(path) if upload.upload_id in old]
-        self._pool.map(lambda upload: self._abort(coffer, upload), pending)
-        return [old[upload.upload_id] for upload in pending]
+        self._pool.map(lambda upload: self._abort(coffer, upload.key, upload.upload_id), found)
 
     def _described(self, coffer: str, upload: PendingUpload) -> UploadInfo | None:
         try:
@@ -192,9 +193,13 @@ class CofferUploads(UnfinishedUploads):
             "mtime": float(upload.initiated),
         }
 
-    def _abort(self, coffer: str, upload: PendingUpload) -> None:
+    def _remove(self, upload: UploadInfo) -> None:
+        coffer = paths.split(upload["name"])[0]
+        self._abort(coffer, upload["name"].removeprefix(coffer), str(upload["upload_id"]))
+
+    def _abort(self, coffer: str, key: str, upload_id: str) -> None:
         with suppress(CosUploadSessionError, CosFileNotFoundError):
-            self._client.abort(coffer, upload.key, upload.upload_id)
+            self._client.abort(coffer, key, upload_id)
 
     def _pending(self, path: str) -> list[PendingUpload]:
         coffer, rest = paths.split(path)

@@ -1,4 +1,4 @@
-"""What the tests of the lower floors share: services of their own, a clock, a server that says anything."""
+"""What the tests of several layers share: services of their own, a clock, a server that says anything."""
 
 import contextlib
 import random

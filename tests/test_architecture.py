@@ -175,7 +175,7 @@ def test_no_module_is_large(path):
     ],
 )
 def test_importing_stays_light(imported, unwanted):
-    # the package's own __init__ brings the filesystem: leave it out to see what a floor needs by itself
+    # the package's own __init__ brings the filesystem: leave it out to see what a layer needs by itself
     program = f"""
 import sys, types
 if {imported!r} != "cosv4fs":

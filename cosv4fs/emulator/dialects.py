@@ -98,10 +98,10 @@ class Dialect(Switches):
     exists_code: Literal[-4018, -177, -178] = -4018
     """The code for "the file exists" of upload and init (cos.md#exists-code)."""
     move_signature: Literal["any", "single", "multi"] = "any"
-    """The kind of signature that move and copy ask for: either; single-use only (−73); multi-effect only (−74)
+    """The kind of signature that move asks for: either; single-use only (−73); multi-effect only (−74)
     (cos.md#move-signature)."""
     copy_signature: Literal["any", "single", "multi"] = "any"
-    """The kind of signature that move and copy ask for: either; single-use only (−73); multi-effect only (−74)
+    """The kind of signature that copy asks for: either; single-use only (−73); multi-effect only (−74)
     (cos.md#move-signature)."""
     bound_stat: Literal["accept", "refuse"] = "accept"
     """A multi-effect signature bound to a path is good for stat, create and list; or refused with −63

@@ -226,7 +226,11 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
         ENOTSUP: the service does not tell the time. EBADMSG: the time is out of range.
     """
     if field not in info:
-        raise make_error(errno.ENOTSUP, "the service reports no time for this path", info["name"])
+        raise make_error(
+            errno.ENOTSUP,
+            f"the service does not report when this path was {'created' if field == 'created' else 'changed'}",
+            info["name"],
+        )
     try:
         return datetime.fromtimestamp(info[field], timezone.utc)
     except (ValueError, OverflowError, OSError) as fault:

@@ -27,8 +27,10 @@ def _info(path: str, found: Entry | PathStatus) -> Info:
     info = directory_info(path)
     if not found.is_directory:
         info.update({"size": found.size, "type": "file", "sha": found.sha})
+    if found.created or found.modified:
+        info["created"] = float(found.created or found.modified)
     if found.modified:
-        info.update({"created": float(found.created or found.modified), "mtime": float(found.modified)})
+        info["mtime"] = float(found.modified)
     return info
 
 

@@ -343,7 +343,7 @@ ASKED = {
 """A call for every operation, which returns whether the result was right."""
 
 CORRUPTED = {"first byte corrupted", "last byte corrupted"}
-"""What only a checksum shows, which the floor above compares."""
+"""What only a checksum shows, which the layer above compares."""
 
 UNKNOWABLE = {"length too long", "length too short", "internal error within a 200"}
 """What the head of an object cannot show, as it is all that there is."""

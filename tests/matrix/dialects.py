@@ -75,7 +75,7 @@ def pairwise(protocol: str = "cosv4") -> Iterator[Dialect]:
 
 
 def core(protocol: str = "cosv4") -> list[Dialect]:
-    """Return the few that differ most: a kind, an old, a poor and a strict service beside the default.
+    """Return the few that differ most: a permissive, an old, a poor and a strict service beside the default.
 
     Of v3, one that takes slices in any order, and one that refuses what it can.
     """
@@ -86,20 +86,24 @@ def _core() -> list[Dialect]:
     return [
         Dialect(),
         Dialect(
+            # permissive
             finish_size="any", reinit="matching", overwrite_unfinished="replace", directory_move="accept",
             instant="appid", instant_needs_parts=False, parents="virtual", listparts="string", slice_size=64 * KIB,
         ),
         Dialect(
+            # old
             max_list=199, oversize_list="clamp", listover="more", last_context="kept", dir_slash=True, short_pages=True,
             times="string", error_status="always-200", resource_path="short", exists_code=-178, serial_upload=True,
             slice_sha="suffixed", not_found_body="html", custom_headers="replace",
         ),
         Dialect(
+            # poor
             download_headers="bare", ranges="ignore", bad_range="200", head="refuse", slice_sha="absent",
             empty_sha="real", not_found_body="empty", listparts="absent-when-empty", part_content_type="ignore",
             rmdir_nonempty="ignore", error_status="always-400", slice_size=MIB, missing_mtime=True,
         ),
         Dialect(
+            # strict
             overwrite_upload="refuse", slice_overwrite="refuse", exists_code=-177, parents="required",
             move_signature="multi", copy_signature="single", bound_stat="refuse", update_flag="required",
             cross_directory_move="refuse", file_names="strict", oversize_list="refuse", max_list=199, session_ttl=60.0,

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from cosv4fs import paths
 from cosv4fs.emulator import Dialect
-from cosv4fs.errors import CosError
+from cosv4fs.errors import CosError, CosUploadSessionError
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ IMPOSSIBLE: list[Impossible] = [
     Impossible(
         {"session_ttl": 60.0},
         "resume/test_a_session_that_expires_on_the_way/*open sized*",
-        CosError,
+        CosUploadSessionError,
         errno.ESTALE,
         "begin again",
         "what was streamed is gone with the session, and the writer has not kept it",
@@ -123,7 +123,7 @@ IMPOSSIBLE: list[Impossible] = [
         # without a limit on sizes the service also lets objects of unknown size be streamed
         {"session_ttl": 60.0, "finish_size": "any", "max_object_size": None},
         "resume/test_a_session_that_expires_on_the_way/open/*",
-        CosError,
+        CosUploadSessionError,
         errno.ESTALE,
         "begin again",
         "what was streamed is gone with the session, and the writer has not kept it",
