@@ -32,6 +32,11 @@ _SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
 """Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
 
+_REPLAYED = -77
+"""A single-use signature was used before: something between client and server has sent the request twice."""
+
+_TAGS = re.compile(rb"<[^>]{0,500}>")
+
 _LONGEST_PAUSE = 60.0
 """Seconds at most that a Retry-After header can demand."""
 
@@ -69,12 +74,6 @@ def quoted(text: str, response: requests.Response) -> str:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
-
-
-_REPLAYED = -77
-"""A single-use signature was used before: something between client and server has sent the request twice."""
-
-_TAGS = re.compile(rb"<[^>]{0,500}>")
 
 
 def header_seconds(date: str | None) -> float | None:

@@ -31,6 +31,16 @@ from cosv4fs.errors import (
     possibly_moved,
 )
 
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 20.0
+_MOST_RESIGNED = 2
+"""A server that refuses fresh signatures as used or expired again and again will accept none."""
+
+_TOLERANCE = 2.0
+"""Seconds by which times in replies may be off: they are whole seconds, from several machines."""
+
 
 class AttemptError(Exception):
     """An attempt that failed.
@@ -76,14 +86,6 @@ class AttemptError(Exception):
     def is_final(self) -> bool:
         """Whether no retry can help."""
         return self.retry is Retry.NO
-
-
-T = TypeVar("T")
-
-_FIRST_PAUSE = 0.2
-_LONGEST_PAUSE = 20.0
-_MOST_RESIGNED = 2
-"""A server that refuses fresh signatures as used or expired again and again will accept none."""
 
 
 @dataclass(frozen=True)
@@ -203,10 +205,6 @@ class _Attempts(Generic[T]):
         return self._policy.pause(failure, self.count, self._policy.clock() - self._started)
 
 
-_TOLERANCE = 2.0
-"""Seconds by which times in replies may be off: they are whole seconds, from several machines."""
-
-
 def is_older(seconds: int, moment: float | None) -> bool:
     """Return whether a time of the service is certainly before a moment; False if either is unknown."""
     return moment is not None and 0 < seconds < moment - _TOLERANCE
@@ -242,4 +240,5 @@ def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
 def possibly_gone(failure: AttemptError, text: str) -> CosPossiblyMovedError:
     """Return the error for a path where nothing is after a lost reply to a move."""
     text = f"the reply was lost, there is nothing here now, {text}"
+    # nothing is left that could be moved later
     return possibly_moved(text, failure.error.filename, replace(Origin.of(failure.error), is_transient=False))

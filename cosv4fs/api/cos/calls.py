@@ -28,8 +28,17 @@ from cosv4fs.errors import CosError, Origin, error_for_code, make_error
 if TYPE_CHECKING:
     import requests
 
-    from cosv4fs.api.request import Request
-    from cosv4fs.api.retry import AttemptError
+T = TypeVar("T")
+
+_SINGLE, _MULTI = "single", "multi"
+
+_SINGLE_USE = ("delete", "update", "move")
+"""Operations with a single-use signature (cos.md#signature, table); multi-effect for all others."""
+
+_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
+"""The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 
@@ -43,89 +52,6 @@ _MEANINGS = {
     631: Meaning(errno.EACCES, "illegal appid"),
 }
 """Statuses with a meaning of their own (cos.md#http-status)."""
-
-
-def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
-    """Return the envelope of a reply: ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
-
-    Raises
-    ------
-    AttemptError
-        By the code of the reply; by its HTTP status when it carries no JSON.
-    """
-    body = read_body(response, request)
-    reply = _parsed(body)
-    if reply is None or (reply["code"] == 0 and response.status_code >= 300):
-        raise _without_envelope(response, request, body)
-    code = reply["code"]
-    if code != 0:
-        message = quoted(str(reply.get("message", "")), response)
-        error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
-        error.is_transient = code not in CODES and response.status_code >= 500
-        raise code_failure(response, lookup(code), error)
-    return reply
-
-
-def refusal(response: requests.Response, request: Request) -> AttemptError:
-    """Return the failure that a reply without the wanted content stands for, whatever form its body has."""
-    try:
-        read_json(response, request)
-    except AttemptError as failure:
-        return failure
-    return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path))
-
-
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    """Return a reply with its ``code`` as a number; None for anything else."""
-    try:
-        reply = json.loads(body)
-        code = reply["code"]
-        if not isinstance(code, (int, str)) or isinstance(code, bool):
-            return None
-        reply["code"] = int(code)
-    except (ValueError, RecursionError, TypeError, LookupError):
-        return None
-    return dict(reply)
-
-
-def _without_envelope(response: requests.Response, request: Request, body: bytes) -> AttemptError:
-    """Return the failure for a reply that is XML, HTML or empty."""
-    said = dict(_XML.findall(body[:65536]))
-    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
-    meaning = meaning_of(response.status_code, _MEANINGS)
-    if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
-        meaning = _NO_FILE
-    if name == "InvalidRequest" and "Appid" in message:
-        meaning = _NO_BUCKET
-    detail = f"{name}: {message}" if name else ""
-    return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
-
-
-def _origin(response: requests.Response, reply: Mapping[str, Any]) -> Origin:
-    request_id = reply.get("request_id") or response.headers.get("x-cos-request-id")
-    return Origin(
-        request_id=quoted(str(request_id), response)[:200] if request_id else None, status=response.status_code
-    )
-
-
-class FileRange(RangeRead):
-    """One range of a file; see `RangeRead` for the parameters."""
-
-    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
-        return refusal(response, request)
-
-
-T = TypeVar("T")
-
-_SINGLE, _MULTI = "single", "multi"
-
-_SINGLE_USE = ("delete", "update", "move")
-"""Operations with a single-use signature (cos.md#signature, table); multi-effect for all others."""
-
-_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
-
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class CosCalls(Client):
@@ -222,6 +148,13 @@ class CosCalls(Client):
         return sign
 
 
+class FileRange(RangeRead):
+    """One range of a file; see `RangeRead` for the parameters."""
+
+    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
+        return refusal(response, request)
+
+
 def _check_bucket(bucket: str, key: str) -> None:
     """Refuse an invalid bucket name: it becomes part of a host name, a URL and a signed text."""
     if not _BUCKET.fullmatch(bucket):
@@ -232,3 +165,66 @@ def _check_bucket(bucket: str, key: str) -> None:
 def nothing(data: Fields) -> bool:
     """Parse a reply without data of interest."""
     return True
+
+
+def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
+    """Return the envelope of a reply: ``code`` (0), ``message`` and, for most operations, ``data`` and ``request_id``.
+
+    Raises
+    ------
+    AttemptError
+        By the code of the reply; by its HTTP status when it carries no JSON.
+    """
+    body = read_body(response, request)
+    reply = _parsed(body)
+    if reply is None or (reply["code"] == 0 and response.status_code >= 300):
+        raise _without_envelope(response, request, body)
+    code = reply["code"]
+    if code != 0:
+        message = quoted(str(reply.get("message", "")), response)
+        error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+        error.is_transient = code not in CODES and response.status_code >= 500
+        raise code_failure(response, lookup(code), error)
+    return reply
+
+
+def refusal(response: requests.Response, request: Request) -> AttemptError:
+    """Return the failure that a reply without the wanted content stands for, whatever form its body has."""
+    try:
+        read_json(response, request)
+    except AttemptError as failure:
+        return failure
+    return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path))
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    """Return a reply with its ``code`` as a number; None for anything else."""
+    try:
+        reply = json.loads(body)
+        code = reply["code"]
+        if not isinstance(code, (int, str)) or isinstance(code, bool):
+            return None
+        reply["code"] = int(code)
+    except (ValueError, RecursionError, TypeError, LookupError):
+        return None
+    return dict(reply)
+
+
+def _without_envelope(response: requests.Response, request: Request, body: bytes) -> AttemptError:
+    """Return the failure for a reply that is XML, HTML or empty."""
+    said = dict(_XML.findall(body[:65536]))
+    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
+    meaning = meaning_of(response.status_code, _MEANINGS)
+    if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
+        meaning = _NO_FILE
+    if name == "InvalidRequest" and "Appid" in message:
+        meaning = _NO_BUCKET
+    detail = f"{name}: {message}" if name else ""
+    return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
+
+
+def _origin(response: requests.Response, reply: Mapping[str, Any]) -> Origin:
+    request_id = reply.get("request_id") or response.headers.get("x-cos-request-id")
+    return Origin(
+        request_id=quoted(str(request_id), response)[:200] if request_id else None, status=response.status_code
+    )
