@@ -107,3 +107,17 @@ def test_nonsense(body):
 def test_a_length_that_is_no_number_does_not_matter_to_json():
     with RawServer(http_reply(b'{"code":0,"data":{"mtime":5}}', length="\xb2")) as server:
         assert stat(server).modified == 5
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        (-71, "503 Busy", True),
+        (-181, "400 Bad Request", True),
+        (-180, "500 Oops", False),
+        (-123456, "500 Oops", True),
+        (-123456, "400 Bad Request", False),
+    ],
+)
+def test_what_may_succeed_later(code, status, expected):
+    assert error_of(http_reply(b'{"code":%d,"message":""}' % code, status)).is_transient is expected

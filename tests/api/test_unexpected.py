@@ -68,6 +68,7 @@ def test_statuses(kind, failure, status, expected, number, retry, body):
     assert isinstance(error, expected)
     assert (error.errno, error.status, error.code, failed.retry) == (number, code, None, retry)
     assert failed.outcome_unknown == (code >= 500)
+    assert error.is_transient == (retry in (Retry.YES, Retry.BACK_OFF) or isinstance(error, ConnectionError))
     assert status[:3] in str(error)
     assert "<" not in error.strerror
 

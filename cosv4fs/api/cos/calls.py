@@ -183,6 +183,7 @@ def read_json(response: requests.Response, request: Request) -> dict[str, Any]:
     if code != 0:
         message = quoted(str(reply.get("message", "")), response)
         error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+        # what an unknown code means for a retry now is unknown, too; later, a failing server may have recovered
         error.is_transient = code not in CODES and response.status_code >= 500
         raise code_failure(response, lookup(code), error)
     return reply
