@@ -21,7 +21,7 @@ from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError,
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.namespace import Namespace
 from cosv4fs.transfer.download import Download, RemoteObject
-from cosv4fs.transfer.journal import NO_ENTRY, Journal
+from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.transfers import Transfers
@@ -199,7 +199,7 @@ class Files:
                 set_size(source.size)
             # an upload in one request cannot be resumed
             resumable = resume and source.size > self._config.single_upload_limit
-            with self._journal.page(lpath, source.status, path) if resumable else nullcontext(NO_ENTRY) as entry:
+            with self._journal.claim(lpath, source.status, path) if resumable else nullcontext() as entry:
                 self._transfers.upload(target, source, progress, entry)
 
     def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:

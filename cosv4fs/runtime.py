@@ -21,7 +21,6 @@ from cosv4fs.files import Files
 from cosv4fs.forking import PerProcess
 from cosv4fs.namespace import Namespace
 from cosv4fs.service import Service
-from cosv4fs.transfer.context import TransferContext
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.transfers import Transfers
 
@@ -63,11 +62,11 @@ class Runtime(Generic[C_co, N_co]):
     def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
         self.client = client = service.client(config)
         self.pool = Pool(config.max_requests, "cosv4fs-request")
-        context = TransferContext.of(client)
-        client.on_throttle = context.pool.window.halve
+        transfer_pool = Pool(config.max_concurrency, "cosv4fs-transfer")
+        client.on_throttle = transfer_pool.window.halve
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
         self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=cache_group))
-        self.transfers = Transfers(context, service.uploader(client))
+        self.transfers = Transfers(service.uploader(client, transfer_pool))
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.transfers, self.pool, journal, config)
         self.unfinished = service.unfinished(client, self.pool, self.namespace)

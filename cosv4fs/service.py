@@ -18,10 +18,10 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace
 from cosv4fs.protocols import ProtocolSpec
-from cosv4fs.transfer.ordered import OrderedUploader
-from cosv4fs.transfer.parts import PartUploader
-from cosv4fs.transfer.slices import SliceUploader
+from cosv4fs.transfer.coffers import CofferUploader
 from cosv4fs.transfer.uploader import Uploader
+from cosv4fs.transfer.v3 import V3Uploader
+from cosv4fs.transfer.v4 import V4Uploader
 from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
 
 C = TypeVar("C", bound=Client)
@@ -52,7 +52,7 @@ class Service(Generic[C, N]):
     capabilities: Capabilities
     client: Callable[[Config], C]
     namespace: Callable[[C, Pool, PathCache], N]
-    uploader: Callable[[C], Uploader]
+    uploader: Callable[[C, Pool], Uploader[C]]
     unfinished: Callable[[C, Pool, N], UnfinishedUploads]
 
 
@@ -70,7 +70,7 @@ V4 = Service(
     capabilities=replace(_BUCKETS, copies_on_server=True),
     client=CosV4Client,
     namespace=BucketNamespace,
-    uploader=SliceUploader,
+    uploader=V4Uploader,
     unfinished=BucketUploads,
 )
 """Buckets behind the JSON API v4."""
@@ -80,7 +80,7 @@ V3 = Service(
     capabilities=_BUCKETS,
     client=CosV3Client,
     namespace=BucketNamespace,
-    uploader=OrderedUploader,
+    uploader=V3Uploader,
     unfinished=BucketUploads,
 )
 """Buckets behind the JSON API v3 (cos.md#v3)."""
@@ -99,7 +99,7 @@ CDCS = Service(
     ),
     client=CofferClient,
     namespace=CofferNamespace,
-    uploader=PartUploader,
+    uploader=CofferUploader,
     unfinished=lambda client, pool, _: CofferUploads(client, pool),
 )
 """Coffers of the Data Coffer Service (cdcs.md#service)."""

@@ -56,7 +56,7 @@ SLOW = (
     "test_notebooks.py",
     "test_readme.py",
     "transfer/test_download.py",
-    "transfer/test_parts.py",
+    "transfer/test_coffers.py",
 )
 """Folders and files of tests that the quick checks leave out, so that two free cores need less than a minute."""
 

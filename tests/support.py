@@ -16,9 +16,6 @@ from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect, Emulator, faults
 from cosv4fs.options import OPTIONS, options_of
 from cosv4fs.protocols import CDCS, V3, V4
-from cosv4fs.transfer.buffers import Buffers
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.journal import NO_ENTRY
 from cosv4fs.transfer.upload import send_source
 
 KIB = 1024
@@ -39,15 +36,15 @@ def elsewhere(options):
     return {**options, "endpoint": options["endpoint"].replace("http://", "HTTP://")}
 
 
-def context_without_client(count):
-    """Return the context of transfers whose requests are made in another way, `count` at once."""
-    return TransferContext(None, Pool(count, "test"), Buffers(count))
+def transfer_pool(client):
+    """Return the threads and memory for the transfers of a client."""
+    return Pool(client.config.max_concurrency, "test-transfer")
 
 
-def upload_source(uploader, context, target, source, piece_size, progress=None, entry=NO_ENTRY):
+def upload_source(uploader, target, source, piece_size, progress=None, entry=None):
     """Upload a source in slices or parts, however small it is; return the upload."""
-    upload = uploader.resend(target, source, context, piece_size, entry)
-    send_source(context, upload, source, progress)
+    upload = uploader.from_source(target, source, piece_size, entry)
+    send_source(uploader.pool, upload, source, progress)
     return upload
 
 
@@ -84,7 +81,7 @@ class Service:
         self.config = resolve(given, protocol=kind.protocol)
         self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
         self.client = kind(self.config, self.policy, clock)
-        self.context = TransferContext.of(self.client)
+        self.pool = transfer_pool(self.client)
 
     def close(self):
         self.client.close()

@@ -14,6 +14,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cosv4fs.concurrency import cancellation
+from cosv4fs.concurrency.buffers import Buffers
 from cosv4fs.concurrency.tasks import Task, start_thread
 from cosv4fs.concurrency.window import Permit, Window
 from cosv4fs.errors import make_error
@@ -43,11 +44,19 @@ class Pool:
         Threads, and so tasks in flight, at most.
     level : str
         The level of work, such as ``cosv4fs-request``; it is also in the threads' names.
+
+    Attributes
+    ----------
+    window : Window
+        Bounds the tasks in flight.
+    buffers : Buffers
+        Memory that the tasks reuse.
     """
 
     def __init__(self, most: int, level: str) -> None:
         self.most = most
         self.window = Window(most)
+        self.buffers = Buffers(most)
         self.threads: list[threading.Thread] = []
         self._level = level
         self._queue: queue.SimpleQueue[Task[object] | None] = queue.SimpleQueue()

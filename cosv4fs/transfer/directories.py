@@ -50,7 +50,7 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
 def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
     """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
 
-    Whether parents have to exist is disputed (cos.md#parents), so it is not asked beforehand.
+    Whether parents have to exist is disputed (cos.md#parents), so they are not checked first.
 
     Parameters
     ----------

@@ -19,18 +19,17 @@ from itertools import islice
 from typing import BinaryIO, Protocol
 
 from cosv4fs import paths
-from cosv4fs.api import Fetched, Version
-from cosv4fs.concurrency import TaskGroup
+from cosv4fs.api import Client, Fetched, Version
+from cosv4fs.concurrency import Buffers, Pool, TaskGroup
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
-from cosv4fs.transfer.buffers import Buffers, zeroed
-from cosv4fs.transfer.context import TransferContext
+from cosv4fs.transfer.buffers import zeroed
 from cosv4fs.transfer.integrity import check_content
-from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.plan import ByteRange, ranges
 from cosv4fs.transfer.versions import VersionGuard
 
 Progress = Callable[[int], None]
-Lender = Callable[[Slice], AbstractContextManager[memoryview]]
+Lender = Callable[[ByteRange], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
@@ -75,9 +74,11 @@ class Download:
 
     Parameters
     ----------
-    context : TransferContext
-        The client, threads and memory; the option ``range_size`` is the number of bytes of the first request, and the
-        most for each further one.
+    client : Client
+        Sends the requests; its option ``range_size`` is the number of bytes of the first request, and the most for each
+        further one.
+    pool : Pool
+        Runs the requests for further ranges, and lends them memory.
     source : RemoteObject
         The object.
     set_size, progress : callable, optional
@@ -87,14 +88,14 @@ class Download:
 
     def __init__(
         self,
-        context: TransferContext,
+        client: Client,
+        pool: Pool,
         source: RemoteObject,
         set_size: Progress | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._context, self._source = context, source
-        self._client, self._buffers = context.client, context.buffers
-        self._range_size = context.config.range_size
+        self._client, self._pool, self._source = client, pool, source
+        self._range_size = client.config.range_size
         self._set_size, self._progress = set_size, progress
         self._lock = threading.Lock()
 
@@ -122,8 +123,8 @@ class Download:
             return views[0][:length]
 
         @contextmanager
-        def lend(piece: Slice) -> Iterator[memoryview]:
-            with views[0][piece.offset - begin : piece.stop - begin] as part:
+        def lend(wanted: ByteRange) -> Iterator[memoryview]:
+            with views[0][wanted.offset - begin : wanted.stop - begin] as part:
                 yield part
 
         self._fetch_all(start, stop, allocate, lend)
@@ -154,15 +155,15 @@ class Download:
             _write_all(sink, data, self._source.path)
             self._report(len(data))
 
-        with self._buffers.lend(self._range_size) as buffer:
+        with self._pool.buffers.lend(self._range_size) as buffer:
             first = self._fetch_first(None, None, lambda length, _: buffer[:length])
             self._report_size(first.version.size)
             with self._one_version(first) as begin:
                 if begin:
                     take(buffer[:begin])
-                for piece in ranges(begin, first.version.size, self._range_size):
-                    part = buffer[: piece.length]
-                    self._fetch(piece, part, first.version)
+                for wanted in ranges(begin, first.version.size, self._range_size):
+                    part = buffer[: wanted.length]
+                    self._fetch(wanted, part, first.version)
                     take(part)
         self._compare(digest)
 
@@ -170,10 +171,10 @@ class Download:
         write_at = _positioned_writer(file)
 
         @contextmanager
-        def lend(piece: Slice) -> Iterator[memoryview]:
-            with self._buffers.lend(piece.length) as part:
+        def lend(wanted: ByteRange) -> Iterator[memoryview]:
+            with self._pool.buffers.lend(wanted.length) as part:
                 yield part
-                write_at(part, piece.offset)
+                write_at(part, wanted.offset)
 
         with self._late_buffer() as buffer:
 
@@ -192,7 +193,7 @@ class Download:
     @contextmanager
     def _late_buffer(self) -> Iterator[_LateBuffer]:
         """Lend memory of a size that only the reply has."""
-        buffer = _LateBuffer(self._buffers)
+        buffer = _LateBuffer(self._pool.buffers)
         try:
             yield buffer
         finally:
@@ -224,12 +225,12 @@ class Download:
             Called when the first range is complete.
         """
         begin = start or 0
-        group = TaskGroup(self._context.pool)
-        rest: deque[Slice] = deque()
+        group = TaskGroup(self._pool)
+        rest: deque[ByteRange] = deque()
 
-        def plan(offset: int, version: Version) -> list[Slice]:
+        def plan(offset: int, version: Version) -> list[ByteRange]:
             end = version.size if stop is None else min(stop, version.size)
-            width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._context.pool.most)))
+            width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._pool.most)))
             return ranges(offset, end, width) if begin >= 0 else []
 
         def first_memory(length: int, version: Version) -> memoryview:
@@ -237,8 +238,8 @@ class Download:
             if version.is_certain:
                 rest.extend(plan(begin + length, version))
                 # not more than fit at once: those that fail at once would make room for all the others
-                for piece in list(islice(rest, self._context.pool.most)):
-                    if not group.try_start(partial(self._fetch_piece, piece, version, lend)):
+                for wanted in list(islice(rest, self._pool.most)):
+                    if not group.try_start(partial(self._fetch_range, wanted, version, lend)):
                         break
                     rest.popleft()
             return view
@@ -254,20 +255,20 @@ class Download:
                 if not first.version.is_certain:
                     rest.extend(plan(first.start + kept, first.version))
                 while rest:
-                    group.start(partial(self._fetch_piece, rest.popleft(), first.version, lend))
+                    group.start(partial(self._fetch_range, rest.popleft(), first.version, lend))
                 group.wait()
 
-    def _fetch_piece(self, piece: Slice, version: Version, lend: Lender) -> None:
-        with lend(piece) as view:
-            self._fetch(piece, view, version)
-        self._report(piece.length)
+    def _fetch_range(self, wanted: ByteRange, version: Version, lend: Lender) -> None:
+        with lend(wanted) as view:
+            self._fetch(wanted, view, version)
+        self._report(wanted.length)
 
-    def _fetch(self, piece: Slice, view: memoryview, version: Version) -> None:
+    def _fetch(self, wanted: ByteRange, view: memoryview, version: Version) -> None:
         fetched = self._client.fetch(
-            self._source.bucket, self._source.key, lambda *_: view, piece.offset, piece.stop, version
+            self._source.bucket, self._source.key, lambda *_: view, wanted.offset, wanted.stop, version
         )
-        if fetched.length != piece.length:
-            raise make_error(errno.EIO, f"only {fetched.length} of {piece.length} bytes came", self._source.path)
+        if fetched.length != wanted.length:
+            raise make_error(errno.EIO, f"only {fetched.length} of {wanted.length} bytes came", self._source.path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
             raise make_error(errno.ESTALE, f"{text}; read it again", self._source.path)

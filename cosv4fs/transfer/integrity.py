@@ -16,11 +16,10 @@ from functools import partial
 from cosv4fs import paths
 from cosv4fs.api import Client
 from cosv4fs.api.download import changed_error
-from cosv4fs.concurrency import TaskGroup
+from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.plan import ByteRange, ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
 
@@ -94,27 +93,26 @@ class SequentialCheck:
             self._compare(self._digest.hexdigest())
 
 
-def is_same(context: TransferContext, target: Target, source: Source) -> bool:
+def is_same(client: Client, pool: Pool, target: Target, source: Source) -> bool:
     """Return whether an object exists and has the bytes of a source; one of another size is not read."""
-    client, buffers = context.client, context.buffers
     try:
         if client.file_status(target.bucket, target.key).size != source.size:
             return False
     except CosFileNotFoundError:
         return False
-    differences: list[Slice] = []
+    differences: list[ByteRange] = []
 
-    def compare(piece: Slice) -> None:
+    def compare(wanted: ByteRange) -> None:
         if differences:
             return
-        with buffers.lend(piece.length) as found:
-            client.fetch(target.bucket, target.key, lambda length, _: found[:length], piece.offset, piece.stop)
-            with source.slice(piece.offset, piece.length, buffers) as ours:
+        with pool.buffers.lend(wanted.length) as found:
+            client.fetch(target.bucket, target.key, lambda length, _: found[:length], wanted.offset, wanted.stop)
+            with source.lend(wanted.offset, wanted.length, pool.buffers) as ours:
                 if found != ours:
-                    differences.append(piece)
+                    differences.append(wanted)
 
-    with TaskGroup(context.pool) as group:
-        for piece in ranges(0, source.size, _STEP):
-            group.start(partial(compare, piece))
+    with TaskGroup(pool) as group:
+        for wanted in ranges(0, source.size, _STEP):
+            group.start(partial(compare, wanted))
         group.wait()
     return not differences

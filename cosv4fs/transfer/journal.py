@@ -55,81 +55,66 @@ class Interrupted:
     size: int
 
 
-class Entry:
-    """The journal's page for one local file and one remote path; this one records nothing.
+_claimed: PerProcess[dict[str, object]] = PerProcess(dict)
+"""The entries that uploads of this process use, and what holds each."""
 
-    For sources that a later process cannot read again.
+
+class JournalEntry:
+    """The record of one local file and one remote path, in a private file.
+
+    Parameters
+    ----------
+    file : path
+        Where the record is, or will be.
+    identity : dict
+        What tells versions of the local file apart, and the account and remote path.
     """
 
-    def load(self) -> Record | None:
-        """Return the record of an earlier process, also of a file that has changed since."""
-        return None
-
-    def save(self, record: Record) -> None:
-        """Record the state of the upload."""
-
-    def remove(self) -> None:
-        """Remove the record: the upload is complete, or was aborted."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether a later process can continue."""
-        return False
-
-
-NO_ENTRY = Entry()
-
-_in_use: PerProcess[dict[str, object]] = PerProcess(dict)
-"""The writers of pages in this process."""
-
-
-class _FileEntry(Entry):
-    def __init__(self, page: Path, identity: dict[str, object]) -> None:
-        self._page, self._identity = page, identity
+    def __init__(self, file: Path, identity: dict[str, object]) -> None:
+        self._file, self._identity = file, identity
 
     @property
     def name(self) -> str:
-        """The unique name of the page."""
-        return str(self._page)
-
-    @property
-    def is_kept(self) -> bool:
-        return True
+        """The unique name of the entry."""
+        return str(self._file)
 
     def load(self) -> Record | None:
+        """Return the record of an earlier process, also of a file that has changed since."""
         try:
-            if not _is_private(self._page.lstat()):
+            if not _is_private(self._file.lstat()):
                 return None
-            noted = json.loads(self._page.read_text("utf-8"))
-            identity = noted.pop("identity")
+            stored = json.loads(self._file.read_text("utf-8"))
+            identity = stored.pop("identity")
             if any(identity[name] != self._identity[name] for name in ("path", "account", "remote")):
                 return None
-            return Record(**noted, matches=identity == self._identity)
+            return Record(**stored, matches=identity == self._identity)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def save(self, record: Record) -> None:
-        noted = {"key": record.key, "session": record.session, "sha": record.sha}
-        text = json.dumps({"identity": self._identity, **noted})
-        temporary = self._page.with_suffix(f".{secrets.token_hex(8)}")
+        """Record the state of the upload."""
+        stored = {"key": record.key, "session": record.session, "sha": record.sha}
+        text = json.dumps({"identity": self._identity, **stored})
+        temporary = self._file.with_suffix(f".{secrets.token_hex(8)}")
         try:
-            self._page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(temporary, "x", encoding="utf-8", opener=_private) as file:
-                file.write(text)
-            temporary.replace(self._page)
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(temporary, "x", encoding="utf-8", opener=_private) as new:
+                new.write(text)
+            temporary.replace(self._file)
         except OSError as error:
             _log.debug("no journal for this upload: %s", error)
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
+        """Remove the record: the upload is complete, or was aborted."""
         try:
-            self._page.unlink(missing_ok=True)
+            self._file.unlink(missing_ok=True)
             # what a process left that was killed while it saved
-            for left in self._page.parent.glob(f"{self._page.stem}.*"):
+            for left in self._file.parent.glob(f"{self._file.stem}.*"):
                 left.unlink(missing_ok=True)
         except OSError as error:
-            _log.debug("the journal's page stays: %s", error)
+            _log.debug("the entry in the journal stays: %s", error)
 
 
 def _identity(status: os.stat_result) -> dict[str, int]:
@@ -147,19 +132,19 @@ def _private(path: str, flags: int) -> int:
 
 
 def _is_private(status: os.stat_result) -> bool:
-    """Return whether a page can only be this user's own: what it says decides what is moved and removed."""
+    """Return whether a file can only be this user's own: what it says decides what is moved and removed."""
     if not hasattr(os, "geteuid"):
         return stat.S_ISREG(status.st_mode)
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 class Journal:
-    """The folder of all pages.
+    """All entries of one account.
 
     Parameters
     ----------
     folder : str or None
-        Where; None for `default_folder`.
+        Where their files are; None for `default_folder`.
     account : str
         Identifies the service and the account.
     """
@@ -169,29 +154,29 @@ class Journal:
         self._account = account
 
     @contextmanager
-    def page(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Iterator[Entry]:
-        """Lend the page for a local file and a remote path; none while another thread uploads the same.
+    def claim(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Iterator[JournalEntry | None]:
+        """Lend the entry for a local file and a remote path; None while another thread uploads the same.
 
-        Two threads that share a page would each take the other's upload for that of a killed process.
+        Two threads that share an entry would each take the other's upload for that of a killed process.
 
         Parameters
         ----------
         path, status, remote : path, os.stat_result, str
             As for `entry`.
         """
-        entry, writer = self.entry(path, status, remote), object()
-        in_use = _in_use()
+        entry, holder = self.entry(path, status, remote), object()
+        claimed = _claimed()
         # one step, which no other thread can come between
-        is_ours = in_use.setdefault(entry.name, writer) is writer
+        is_ours = claimed.setdefault(entry.name, holder) is holder
         try:
-            yield entry if is_ours else NO_ENTRY
+            yield entry if is_ours else None
         finally:
             if is_ours:
-                # in a forked child the parent's page is not noted
-                in_use.pop(entry.name, None)
+                # in a forked child the parent's claim is not known
+                claimed.pop(entry.name, None)
 
-    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> _FileEntry:
-        """Return the page for a local file and a remote path.
+    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> JournalEntry:
+        """Return the entry for a local file and a remote path.
 
         Parameters
         ----------
@@ -203,26 +188,26 @@ class Journal:
         real = os.path.realpath(path)
         name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
         identity = {"path": real, "account": self._account, "remote": remote, **_identity(status)}
-        return _FileEntry(self._folder / f"{name[:32]}.json", identity)
+        return JournalEntry(self._folder / f"{name[:32]}.json", identity)
 
     def interrupted(self) -> list[Interrupted]:
-        """Return the uploads that can be continued: noted for this account, of files that are as they were."""
-        found = (self._interrupted(page) for page in sorted(self._folder.glob("*.json")))
+        """Return the uploads that can be continued: recorded for this account, of files that are unchanged."""
+        found = (self._interrupted(file) for file in sorted(self._folder.glob("*.json")))
         return [upload for upload in found if upload is not None]
 
-    def _interrupted(self, page: Path) -> Interrupted | None:
+    def _interrupted(self, file: Path) -> Interrupted | None:
         try:
-            if not _is_private(page.lstat()):
+            if not _is_private(file.lstat()):
                 return None
-            noted = json.loads(page.read_text("utf-8"))["identity"]
-            if noted["account"] != self._account:
+            stored = json.loads(file.read_text("utf-8"))["identity"]
+            if stored["account"] != self._account:
                 return None
-            status = Path(noted["path"]).stat()
+            status = Path(stored["path"]).stat()
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if any(noted.get(name) != value for name, value in _identity(status).items()):
+        if any(stored.get(name) != value for name, value in _identity(status).items()):
             return None
-        return Interrupted(noted["path"], noted["remote"], status.st_size)
+        return Interrupted(stored["path"], stored["remote"], status.st_size)
 
 
 def default_folder() -> Path:
@@ -231,5 +216,5 @@ def default_folder() -> Path:
     try:
         return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
     except RuntimeError:
-        # a user without a home: nothing can be noted there, so no upload is continued
+        # a user without a home: nothing can be recorded there, so no upload is continued
         return Path(os.devnull) / "cosv4fs"

@@ -1,6 +1,7 @@
-"""Which slices an upload consists of, which are done, and what comes next. No I/O, no threads, no clock.
+"""Which pieces an upload consists of, which are done, and what comes next. No I/O, no threads, no clock.
 
-Every state of an upload can be made here and tested without a server; the code that sends slices is a loop around it.
+A *piece* is a slice of the JSON API or a part of a coffer's object. Every state of an upload can be made here and
+tested without a server; the code that sends pieces is a loop around it.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ _DOUBLE_AFTER = 500
 
 
 @dataclass(frozen=True)
-class Slice:
-    """A stretch of an object: offset and length in bytes."""
+class ByteRange:
+    """A range of an object: offset and length in bytes."""
 
     offset: int
     length: int
 
     @property
     def stop(self) -> int:
-        """The offset of the first byte behind it."""
+        """The offset of the first byte after it."""
         return self.offset + self.length
 
 
-def ranges(start: int, stop: int, size: int) -> list[Slice]:
-    """Return consecutive stretches of at most `size` bytes that cover `start` up to `stop`."""
-    return [Slice(offset, min(size, stop - offset)) for offset in range(start, stop, size)]
+def ranges(start: int, stop: int, size: int) -> list[ByteRange]:
+    """Return consecutive ranges of at most `size` bytes that cover `start` up to `stop`."""
+    return [ByteRange(offset, min(size, stop - offset)) for offset in range(start, stop, size)]
 
 
 def part_size(size: int, wanted: int) -> int:
@@ -86,61 +87,61 @@ class PartSizes:
         return number + (offset - begin) // self.size(number)
 
 
-class SlicePlan:
-    """The slices of one upload session: pending, in flight, done.
+class UploadPlan:
+    """The pieces of one upload: pending, in flight, done.
 
     Parameters
     ----------
     size : int
         Bytes of the whole object.
-    slice_size : int
-        Bytes per slice; the last may be shorter.
+    piece_size : int
+        Bytes per piece; the last may be shorter.
     serial : bool
-        Only one slice may be in flight, in order (cos.md#upload_slice_init, ``serial_upload``).
+        Only one piece may be in flight, in order (cos.md#upload_slice_init, ``serial_upload``).
     done : iterable of (int, int)
-        Offset and length of stretches that the server already has. Only whole slices of this plan count.
+        Offset and length of ranges that the server already has. Only whole pieces of this plan count.
     start : int
-        So many bytes at the beginning are not to be sent at all: the server has them.
+        Bytes at the beginning that the server already has; they are not sent.
     """
 
     def __init__(
-        self, size: int, slice_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = (), start: int = 0
+        self, size: int, piece_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = (), start: int = 0
     ) -> None:
-        if not 0 <= start <= size or slice_size < 1:
-            raise ValueError(f"a size of {size} bytes cannot be cut into slices of {slice_size} bytes")
-        self.size, self.slice_size, self.serial = size, slice_size, serial
+        if not 0 <= start <= size or piece_size < 1:
+            raise ValueError(f"a size of {size} bytes cannot be cut into pieces of {piece_size} bytes")
+        self.size, self.piece_size, self.serial = size, piece_size, serial
         known = set(done)
-        every = ranges(start, size, slice_size)
+        every = ranges(start, size, piece_size)
         self._done = {piece.offset for piece in every if (piece.offset, piece.length) in known}
         self._pending = deque(piece for piece in every if piece.offset not in self._done)
-        self._in_flight: dict[int, Slice] = {}
+        self._in_flight: dict[int, ByteRange] = {}
         self._count = len(every)
         self._start = start
 
     @property
     def is_complete(self) -> bool:
-        """Whether the server has every slice."""
+        """Whether the server has every piece."""
         return len(self._done) == self._count
 
     @property
     def done_bytes(self) -> int:
-        """Bytes of the slices that are done, and of those before them."""
-        return self._start + sum(min(self.slice_size, self.size - offset) for offset in self._done)
+        """Bytes of the pieces that are done, and of those before them."""
+        return self._start + sum(min(self.piece_size, self.size - offset) for offset in self._done)
 
-    def next(self) -> Slice | None:
-        """Return the next slice to send and count it as in flight; None when none may start now."""
+    def next(self) -> ByteRange | None:
+        """Return the next piece to send and count it as in flight; None when none may start now."""
         if not self._pending or (self.serial and self._in_flight):
             return None
         piece = self._pending.popleft()
         self._in_flight[piece.offset] = piece
         return piece
 
-    def succeeded(self, piece: Slice) -> None:
-        """Note that the server has the slice."""
+    def succeeded(self, piece: ByteRange) -> None:
+        """Note that the server has the piece."""
         del self._in_flight[piece.offset]
         self._done.add(piece.offset)
 
-    def failed(self, piece: Slice) -> None:
-        """Note that the slice failed: it is the next one again."""
+    def failed(self, piece: ByteRange) -> None:
+        """Note that the piece failed: it is the next one again."""
         del self._in_flight[piece.offset]
         self._pending.appendleft(piece)

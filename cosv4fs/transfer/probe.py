@@ -27,41 +27,29 @@ class StreamingProbe:
     Parameters
     ----------
     client : CosV4Client
-        Sends the requests.
-    mode : str
-        ``auto`` asks, ``always`` and ``never`` answer without asking.
-    slice_size : int
-        Bytes per slice to ask for.
+        Sends the requests. Its option ``streaming`` is the mode: ``auto`` probes, ``always`` and ``never`` do not.
     """
 
-    def __init__(self, client: CosV4Client, mode: str, slice_size: int) -> None:
-        self._client, self._mode, self._slice_size = client, mode, slice_size
+    def __init__(self, client: CosV4Client) -> None:
+        self._client = client
         self._lock = threading.Lock()
 
     def allows(self, target: Target) -> bool:
-        """Return whether uploads to the target's bucket may be streamed; asks beside the target the first time."""
-        if self._mode != "auto":
-            return self._mode == "always"
+        """Return whether uploads to the target's bucket may be streamed; probes beside the target the first time."""
+        mode = self._client.config.streaming
+        if mode != "auto":
+            return mode == "always"
         with self._lock:
             known = self._client.quirks.finish_size.get(target.bucket)
             if known is not None:
                 return known == "any"
             answer = self._ask(target)
             if answer is not None:
-                self._learn(target.bucket, streams=answer)
+                learn_finish_size(self._client, target.bucket, streams=answer)
             return bool(answer)
 
-    def disprove(self, bucket: str) -> None:
-        """Record that streaming to a bucket failed after all."""
-        with self._lock:
-            self._learn(bucket, streams=False)
-
-    def _learn(self, bucket: str, *, streams: bool) -> None:
-        quirks = self._client.quirks
-        quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
-
     def _ask(self, target: Target) -> bool | None:
-        """Try it on a hidden sibling; return None when a passing failure leaves it open."""
+        """Try it on a hidden sibling; return None if a transient error leaves it open."""
         sibling = paths.sibling(parent_key(target.key) + "probe")
         try:
             return with_parents(self._client, target.bucket, sibling, lambda: self._try(target.bucket, sibling))
@@ -72,7 +60,7 @@ class StreamingProbe:
 
     def _try(self, bucket: str, sibling: str) -> bool:
         client, size = self._client, len(_CONTENT)
-        session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=self._slice_size)
+        session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=client.config.slice_size)
         if not isinstance(session, SliceSession):
             return False
         client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_CONTENT))
@@ -83,3 +71,9 @@ class StreamingProbe:
         memory = bytearray(size)
         client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
         return memory == _CONTENT
+
+
+def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
+    """Record whether an upload to a bucket may be finished with another size than it was opened with."""
+    quirks = client.quirks
+    quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})

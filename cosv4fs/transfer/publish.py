@@ -73,7 +73,7 @@ def publish_sibling(client: CosClient, target: Target, sibling: str, size: int, 
     except BaseException as error:
         discard_sibling(client, target.bucket, sibling)
         if isinstance(error, CosFileExistsError):
-            refuse_taken(client, target, error)
+            raise_if_taken(client, target, error)
         raise
 
 
@@ -92,8 +92,8 @@ def discard_sibling(client: CosClient, bucket: str, sibling: str) -> None:
 def remove_unfinished(client: CosClient, bucket: str, key: str) -> None:
     """Delete the unfinished upload of another client at a key, if there is one.
 
-    A complete object at the same key is never deleted, also not together with an upload that was to replace it. The
-    service knows no condition for a removal: an upload that its owner completes at this very moment is lost.
+    A complete object at the same key is never deleted, not even together with an upload that was to replace it. The
+    service knows no condition for a removal: an upload that its owner completes in between is lost.
     """
     if holds_unfinished(client, bucket, key):
         client.delete(bucket, key)
@@ -144,7 +144,7 @@ def naming(target: Target) -> Iterator[None]:
         raise
 
 
-def refuse_taken(client: CosClient, target: Target, refusal: CosFileExistsError) -> None:
+def raise_if_taken(client: CosClient, target: Target, refusal: CosFileExistsError) -> None:
     """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
     if target.create:
         # the refused move names the sibling

@@ -13,23 +13,22 @@ from functools import partial
 
 from fsspec.caching import BaseCache
 
-from cosv4fs.concurrency import Task, TaskGroup, cancellation
+from cosv4fs.concurrency import Pool, Task, TaskGroup, cancellation
 from cosv4fs.concurrency.background import run_in_background
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.plan import Slice, ranges
+from cosv4fs.transfer.plan import ByteRange, ranges
 
 _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
 
 
 @dataclass(eq=False)
-class _Segment:
+class _FetchedRange:
     start: int
     stop: int
     memory: bytearray
     done: Task[None]
 
-    def part(self, start: int, stop: int) -> memoryview:
+    def view(self, start: int, stop: int) -> memoryview:
         return memoryview(self.memory)[start - self.start : stop - self.start]
 
 
@@ -44,27 +43,25 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         Fills memory with the bytes from an offset on; called from several threads.
     size : int
         Bytes of the object.
-    context : TransferContext
-        Runs the ranges and lends the memory.
+    pool : Pool
+        Runs the requests and lends the memory.
     """
 
     name = "parallel"
 
-    def __init__(
-        self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, context: TransferContext
-    ) -> None:
+    def __init__(self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, pool: Pool) -> None:
         super().__init__(blocksize, None, size)
         self._fill = fill
-        self._pool, self._buffers = context.pool, context.buffers
-        self._group = TaskGroup(context.pool)
-        self._segments: list[_Segment] = []
+        self._pool, self._buffers = pool, pool.buffers
+        self._group = TaskGroup(pool)
+        self._ranges: list[_FetchedRange] = []
         self._next = 0
         self._window = 1
 
     def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended."""
         self._group.stop(cancel_running=True)
-        self._segments.clear()
+        self._ranges.clear()
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
@@ -88,49 +85,49 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def _evict(self, start: int, sequential: bool) -> None:
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
         allowed = self._pool.most * self.blocksize // 2
-        kept: list[_Segment] = []
-        for piece in reversed(self._segments):
-            allowed -= piece.stop - piece.start
-            if piece.stop > start if sequential else allowed >= 0:
-                kept.insert(0, piece)
-            elif piece.done.is_done:
-                self._buffers.give_back(piece.memory)
-        self._segments = kept
+        kept: list[_FetchedRange] = []
+        for fetched in reversed(self._ranges):
+            allowed -= fetched.stop - fetched.start
+            if fetched.stop > start if sequential else allowed >= 0:
+                kept.insert(0, fetched)
+            elif fetched.done.is_done:
+                self._buffers.give_back(fetched.memory)
+        self._ranges = kept
 
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
         position = start
-        begun: deque[_Segment] = deque(maxlen=self._pool.most + 1)
+        begun: deque[_FetchedRange] = deque(maxlen=self._pool.most + 1)
         while position < stop:
             found = self._at(position)
             if found is not None:
                 position = found.stop
                 continue
-            after = min((piece.start for piece in self._segments if piece.start > position), default=self.size)
+            after = min((fetched.start for fetched in self._ranges if fetched.start > position), default=self.size)
             least = self.blocksize if sequential or self.size <= self.blocksize else _LEAST
             begin = 0 if self.size <= self.blocksize else position
             end = min(after, max(stop, position + least))
-            for piece in ranges(begin, end, self.blocksize):
-                self._start(piece, wait=True)
-                begun.append(self._segments[-1])
-                if any(segment.done.error is not None for segment in begun):
+            for wanted in ranges(begin, end, self.blocksize):
+                self._start(wanted, wait=True)
+                begun.append(self._ranges[-1])
+                if any(fetched.done.error is not None for fetched in begun):
                     # the read fails here: what lies behind it is not needed
                     return
             position = end
 
     def _fetch_ahead(self, position: int) -> None:
         self._window = min(self._pool.most, self._window * 2)
-        end = max((piece.stop for piece in self._segments), default=position)
-        ahead = sum(piece.stop > position for piece in self._segments)
-        for piece in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):
-            if not self._start(piece, wait=False):
+        end = max((fetched.stop for fetched in self._ranges), default=position)
+        ahead = sum(fetched.stop > position for fetched in self._ranges)
+        for wanted in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):
+            if not self._start(wanted, wait=False):
                 return
 
-    def _start(self, piece: Slice, wait: bool) -> bool:
+    def _start(self, wanted: ByteRange, wait: bool) -> bool:
         """Start fetching a range; where no thread is free, do it at once, or not at all."""
-        memory = self._buffers.borrow(piece.length)
+        memory = self._buffers.borrow(wanted.length)
         # not a method: a running task must not keep this object alive
-        fill = partial(self._fill, piece.offset, memoryview(memory)[: piece.length])
+        fill = partial(self._fill, wanted.offset, memoryview(memory)[: wanted.length])
         task = self._group.try_start_detached(fill)
         if task is None:
             if not wait:
@@ -140,33 +137,33 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             task = Task(fill)
             task.run()
             if cancellation.is_cancellation(task.error):
-                # Ctrl-C is for this thread: it does not wait for the segment's turn
+                # Ctrl-C is for this thread: it does not wait for the range's turn
                 task.result()
-        self._segments.append(_Segment(piece.offset, piece.stop, memory, task))
+        self._ranges.append(_FetchedRange(wanted.offset, wanted.stop, memory, task))
         return True
 
-    def _at(self, position: int) -> _Segment | None:
-        return next((piece for piece in self._segments if piece.start <= position < piece.stop), None)
+    def _at(self, position: int) -> _FetchedRange | None:
+        return next((fetched for fetched in self._ranges if fetched.start <= position < fetched.stop), None)
 
     def _collect(self, start: int, stop: int) -> bytes:
-        parts: list[memoryview] = []
+        views: list[memoryview] = []
         while start < stop:
-            piece = self._at(start)
-            if piece is None:
+            fetched = self._at(start)
+            if fetched is None:
                 # another thread has closed the file
                 raise ValueError("I/O operation on closed file.")
-            piece.done.wait()
-            error = piece.done.error
+            fetched.done.wait()
+            error = fetched.done.error
             if error is not None:
                 # the next read may try again what has failed; and what refers to the error must not be in its frames
-                self._segments = [kept for kept in self._segments if kept.done.error is None]
+                self._ranges = [kept for kept in self._ranges if kept.done.error is None]
                 self._group.discard_done()
-                del piece
+                del fetched
                 try:
                     raise error
                 finally:
                     del error
-            end = min(stop, piece.stop)
-            parts.append(piece.part(start, end))
+            end = min(stop, fetched.stop)
+            views.append(fetched.view(start, end))
             start = end
-        return b"".join(parts)
+        return b"".join(views)

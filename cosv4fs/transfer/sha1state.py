@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _EMPTY_STATE = "0123456789abcdeffedcba9876543210f0e1d2c3"
-"""The five initial words of SHA-1, dumped little-endian: what a fresh state has to show."""
+"""The five initial words of SHA-1, dumped little-endian: what a new state has to show."""
 
 
 class _State(ctypes.Structure):

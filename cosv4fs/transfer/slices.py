@@ -1,224 +1,213 @@
-"""Uploading by the JSON API v4: slices in any order, through a session on a hidden sibling.
-
-The complete sibling is moved to the target, so that no reader sees a part, and the old object stays until then.
-"""
+"""Uploads in slices, by sessions of the JSON API: what v4 and v3 share."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from dataclasses import replace
+from abc import abstractmethod
+from typing import TypeVar
 
-from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
-from cosv4fs.api.request import Content
-from cosv4fs.errors import CosError, CosFileExistsError, make_error
-from cosv4fs.options import MIB
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.directories import with_parents
-from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.multipart import SlicedUpload
-from cosv4fs.transfer.plan import Slice, ranges
-from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe
-from cosv4fs.transfer.publish import UNFINISHED, Target, blocked_parent
-from cosv4fs.transfer.sha1state import upload_parts
-from cosv4fs.transfer.single import BucketSingle
-from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.uploader import Uploader
+from cosv4fs import paths
+from cosv4fs.api import CosClient, SliceSession
+from cosv4fs.errors import CosFileNotFoundError, make_error, session_error
+from cosv4fs.transfer.journal import Record
+from cosv4fs.transfer.piecewise import KnownContent, PiecewiseUpload
+from cosv4fs.transfer.plan import UploadPlan
+from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
+
+S_co = TypeVar("S_co", bound=CosClient, covariant=True)
+
+_MOST_SLICES = 2**22
+"""More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
-class SliceUploader(Uploader):
-    """Uploads by the JSON API v4 (cos.md#upload and cos.md#upload_slice_init); see `Uploader`.
+class SlicedUpload(PiecewiseUpload[S_co]):
+    """An upload in slices through a session of the JSON API, to a hidden sibling that is moved into place.
 
-    Parameters
-    ----------
-    client : CosV4Client
-        Sends the requests; its configuration has the options ``streaming``, ``instant_upload`` and ``checksum``.
-    """
-
-    def __init__(self, client: CosV4Client) -> None:
-        self._client, self._config = client, client.config
-        self._probe = StreamingProbe(client, self._config.streaming, self._config.slice_size)
-
-    def single(self, target: Target) -> BucketSingle:
-        """Return the upload of a small object, in one request."""
-        return BucketSingle(self._client, target)
-
-    def stream(self, target: Target, size: int | None, piece_size: int) -> SliceUpload | None:
-        """Return an upload whose slices are sent while the caller is still writing.
-
-        Without a size there is one only where the server lets an upload be finished with another size than it was
-        opened with (cos.md#finish-size).
-        """
-        if size is not None:
-            return SliceUpload(self._client, target, size, piece_size)
-        if not self._probe.allows(target):
-            return None
-        return SliceUpload(self._client, target, DECLARED_SIZE, piece_size, probe=self._probe)
-
-    def resend(
-        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
-    ) -> SliceUpload:
-        """Return the upload of a source that can be read again, with its SHA-1 where it is wanted."""
-        known = upload_parts(_blocks(source, context)) if self._config.instant_upload else None
-        if known is not None:
-            sha, parts = known
-            # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
-            upload = SliceUpload(self._client, target, source.size, MIB, sha, entry, uploadparts=parts)
-        else:
-            # an interrupted upload is continued by the content that the file has now, not by the SHA-1 it had
-            sha1 = source.sha1() if self._config.checksum or source.is_hashed else None
-            upload = SliceUpload(self._client, target, source.size, piece_size, sha1, entry)
-        return upload.verify_against(source, context)
-
-
-def _blocks(source: Source, context: TransferContext) -> Iterator[memoryview]:
-    for piece in ranges(0, source.size, MIB):
-        with source.slice(piece.offset, piece.length, context.buffers) as view:
-            yield view
-
-
-class SliceUpload(SlicedUpload):
-    """An upload session of v4: slices in any order; see `SlicedUpload`.
+    At the target itself an upload would be visible between its last slice and its end, and could be mistaken for
+    another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
 
     Parameters
     ----------
-    uploadparts : str, optional
-        Lets the server recognise content that it has already (see `cosv4fs.transfer.sha1state`).
-    probe : StreamingProbe, optional
-        Told when an upload that was opened without its true size fails after all.
+    client : CosClient
+        Sends the requests.
+    target : Target
+        Where the object goes.
+    size : int
+        Bytes of the whole object.
+    slice_size : int
+        Bytes per slice to ask for.
+    content : KnownContent, optional
+        The content, if it can be read again.
     """
 
     def __init__(
-        self,
-        client: CosV4Client,
-        target: Target,
-        size: int,
-        slice_size: int,
-        sha: str | None = None,
-        entry: Entry = NO_ENTRY,
-        *,
-        uploadparts: str | None = None,
-        probe: StreamingProbe | None = None,
+        self, client: S_co, target: Target, size: int, slice_size: int, content: KnownContent | None = None
     ) -> None:
-        super().__init__(client, target, size, slice_size, sha, entry)
-        self._client, self._uploadparts, self._probe = client, uploadparts, probe
+        super().__init__(client, target, content)
+        self._size, self._wanted_slice = size, slice_size
+        self._key = paths.sibling(target.key)
+        self._session: SliceSession | None = None
+        self._done: tuple[tuple[int, int], ...] = ()
+        self._may_exist_on_server = self._continued = False
 
-    def continue_session(self) -> bool:
-        """Send the slices of a continued session in order from now on; return whether there is such a session.
+    def make_plan(self) -> UploadPlan:
+        """Return a new plan of the slices that the open session still wants."""
+        if self._stored:
+            return UploadPlan(0, 1)
+        session = self._opened()
+        if self._size // session.slice_size > _MOST_SLICES:
+            text = f"the service wants {self._size} bytes in slices of {session.slice_size}: more than can be planned"
+            raise make_error(errno.EBADMSG, text, self._target.path)
+        return UploadPlan(self._size, session.slice_size, session.serial, self._done, session.offset)
 
-        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
+    @property
+    def is_serial(self) -> bool:
+        """Whether the open session takes slices only one after another."""
+        return self._opened().serial
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session exists, or the content is already stored."""
+        return self._session is not None or self._stored
+
+    def piece_size(self, offset: int) -> int:
+        """Return the bytes per slice that the server decided."""
+        return self._opened().slice_size
+
+    def open(self) -> None:
+        """Open a session on a hidden sibling, or continue the one that the journal names.
+
+        Raises
+        ------
+        FileExistsError
+            The target exists, and the upload is to create it.
+        NotADirectoryError
+            A parent is a file.
         """
-        session = self._session
-        if session is None or session.serial or not self._continued:
-            return False
-        found = self._client.upload_slice_list(self._target.bucket, self._key)
-        if found is None or found.session != session.session:
-            return False
-        self._session, self._parts = replace(session, serial=True), found.parts
-        return True
+        record = self._load_record()
+        if record is not None and self._may_have_chosen(record.key):
+            if record.matches and record.sha == self._sha:
+                # reuse the sibling's name even when starting over, so that a late request of the killed process cannot
+                # create a second sibling
+                self._key, self._may_exist_on_server = record.key, True
+                if self._continue(record):
+                    self._continued = True
+                    return
+            # the file has changed, or the session is gone: the sibling will never be continued
+            discard_sibling(self._client, self._target.bucket, record.key)
+        self._refuse_early()
+        self._begin()
 
-    def was_finished(self) -> bool:
-        """Return whether the lost session was completed: its last reply was lost."""
-        # an upload that only lacks its end looks complete to stat, but is listed
-        found = self._client.upload_slice_list(self._target.bucket, self._key)
-        self._stored = found is None and self._is_stored_here()
-        return self._stored
-
-    def send(self, piece: Slice, content: Content) -> None:
-        """Send one slice; sending it again does no harm."""
-        self._client.upload_slice_data(
-            self._target.bucket,
-            self._key,
-            self._opened().session,
-            piece.offset,
-            content,
-            sha=self._sha,
-            content_type=self._target.content_type,
-        )
-
-    def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """Finish the session, and publish the object unless it is deferred.
-
-        Parameters
-        ----------
-        size, sha : int, str, optional
-            Bytes and SHA-1 that came, where the size was not known when the session was opened: what the server
-            stored is compared with them.
-        """
-        try:
-            self._finish(size, sha)
-        except CosError:
-            if self._probe is not None:
-                self._probe.disprove(self._target.bucket)
-            raise
-
-    def _finish(self, size: int | None, sha: str | None) -> None:
-        target = self._target
-        self._size = self._size if size is None else size
-        if not self._stored:
-            session = self._opened().session
-            self._client.upload_slice_finish(target.bucket, self._key, session, self._size, sha=self._sha)
-            self._session, self._stored = None, True
-        if size is not None:
-            self._verify(sha)
-        content_type = target.content_type if target.explicit_type else None
-        self._client.set_content_type(target.bucket, self._key, content_type)
-        self._publish_unless_deferred()
-
-    def _verify(self, sha: str | None) -> None:
-        status = self._client.stat(self._target.bucket, self._key)
-        known = sha is not None and status.sha is not None
-        if status.is_unfinished or status.size != self._size or (known and status.sha != sha):
-            raise make_error(
-                errno.EIO, "the service stored something else than was sent: nothing is published", self._target.path
-            )
-
+    @abstractmethod
     def _begin(self) -> None:
-        """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
-        self._note(None)
-        self._asked = True
-        with blocked_parent(self._target):
-            try:
-                reply = with_parents(self._client, self._target.bucket, self._key, self._request_session)
-            except CosFileExistsError as refusal:
-                found = self._unfinished_here() if refusal.code == UNFINISHED else None
-                if found is None:
-                    raise
-                reply = SliceSession(found.session, found.slice_size)
-        if isinstance(reply, UploadedObject):
-            self._stored = True
-        else:
-            self._take(reply)
+        """Open a session at the current key."""
 
+    @abstractmethod
     def _continue(self, record: Record) -> bool:
         """Continue the recorded upload of an earlier process; return whether it still exists."""
-        found = self._unfinished_here()
-        if found is not None and found.filesize == self._size:
-            self._take(SliceSession(found.session, found.slice_size))
-            self._parts = found.parts
-            return True
-        if found is None and self._is_stored_here():
-            self._stored = True
-            return True
-        if found is None and self._was_published():
-            self._key, self._stored = self._target.key, True
-            return True
-        return False
 
-    def _unfinished_here(self) -> UnfinishedUpload | None:
-        return self._client.upload_slice_list(self._target.bucket, self._key)
+    def recover(self) -> None:
+        """Continue the session in order, or find it complete, or start again on another sibling."""
+        if self.continue_session() or self.adopt_if_finished():
+            return
+        discard_sibling(self._client, self._target.bucket, self._key)
+        self._key = paths.sibling(self._target.key)
+        self._session, self._done, self._stored, self._continued = None, (), False, False
+        self._begin()
 
-    def _take(self, session: SliceSession) -> None:
-        self._session = session
-        self._note(session.session)
+    @abstractmethod
+    def continue_session(self) -> bool:
+        """Continue the same session after it refused a slice; return whether that is possible."""
 
-    def _request_session(self) -> SliceSession | UploadedObject:
-        return self._client.upload_slice_init(
-            self._target.bucket,
-            self._key,
-            filesize=self._size,
-            slice_size=self._wanted_slice,
-            insert_only=True,
-            sha=self._sha,
-            uploadparts=self._uploadparts,
-        )
+    @abstractmethod
+    def adopt_if_finished(self) -> bool:
+        """Take the object as stored if the lost session was completed; return whether it was."""
+
+    def abort(self) -> None:
+        """Remove the sibling, also where the reply that named its session was lost."""
+        if not self._is_published and (self._may_exist_on_server or self.is_open):
+            discard_sibling(self._client, self._target.bucket, self._key)
+        self._session, self._stored = None, False
+        self._remove_record()
+
+    def publish(self) -> None:
+        """Publish the complete sibling, by a move to the target. Does nothing when that was done."""
+        if self._is_published:
+            return
+        try:
+            publish_sibling(self._client, self._target, self._key, self._size, self._sha)
+        except CosFileNotFoundError:
+            if not self._was_published():
+                raise
+        self._key = self._target.key
+
+    def _publish_unless_deferred(self) -> None:
+        self._verify_against_source()
+        if not self._target.deferred:
+            self.publish()
+            self._remove_record()
+
+    def _verify_against_source(self) -> None:
+        """Verify the complete sibling against the source, unless a SHA-1 was sent with the slices.
+
+        A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
+        upload whose file was modified meanwhile may be a mixture.
+
+        Raises
+        ------
+        OSError
+            ESTALE, so that the upload starts again.
+        """
+        if self._content is None or self._sha is not None or self._is_published:
+            return
+        source = self._content.source
+        if not (self._continued or source.was_touched):
+            return
+        stored = self._client.stat(self._target.bucket, self._key).sha
+        if stored == source.sha1() if stored else self._is_source_at(self._key):
+            return
+        discard_sibling(self._client, self._target.bucket, self._key)
+        self._session, self._stored = None, False
+        text = "the local file is not what was sent of it: it was changed without a new modification time"
+        raise session_error(text, self._target.path)
+
+    @property
+    def _is_published(self) -> bool:
+        return self._key == self._target.key
+
+    def _opened(self) -> SliceSession:
+        if self._session is None:
+            raise make_error(errno.EIO, "the upload session is not open", self._target.path)
+        return self._session
+
+    def _may_have_chosen(self, key: str) -> bool:
+        """Return whether a recorded key is one that this upload can have chosen."""
+        return paths.sibling_target(key) == paths.shortened(self._target.key)
+
+    def _refuse_early(self) -> None:
+        """Refuse to create an existing object before anything is sent; the final move decides."""
+        if not self._target.create or self._target.deferred:
+            return
+        try:
+            status = self._client.stat(self._target.bucket, self._target.key)
+        except CosFileNotFoundError:
+            return
+        if not status.is_unfinished:
+            raise make_error(errno.EEXIST, "the file exists", self._target.path)
+
+    def _is_stored_here(self) -> bool:
+        """Return whether the current key has the complete content, and only the publication is missing."""
+        return self._is_stored_at(self._key)
+
+    def _was_published(self) -> bool:
+        """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
+        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
+
+    def _is_stored_at(self, key: str) -> bool:
+        try:
+            status = self._client.stat(self._target.bucket, key)
+        except CosFileNotFoundError:
+            return False
+        known = self._sha is not None and status.sha is not None
+        same = status.sha == self._sha if known else paths.is_sibling(key)
+        return not status.is_unfinished and status.size == self._size and same

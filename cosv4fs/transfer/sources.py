@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from cosv4fs.concurrency import Buffers
 from cosv4fs.errors import make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.buffers import Buffers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,13 +34,13 @@ class Source(Protocol):
     def was_touched(self) -> bool:
         """Whether the source was modified since it was opened, so that its content may differ."""
 
-    def slice(self, offset: int, length: int, buffers: Buffers) -> AbstractContextManager[memoryview]:
+    def lend(self, offset: int, length: int, buffers: Buffers) -> AbstractContextManager[memoryview]:
         """Lend the bytes at `offset`, for as long as the context lasts."""
 
     def sha1(self) -> str:
         """Return the SHA-1 of the whole content, in hex."""
 
-    def check(self) -> None:
+    def check_unchanged(self) -> None:
         """Check that the content is unchanged.
 
         Raises
@@ -51,7 +51,7 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """Bytes in memory; slices are views of it, nothing is copied.
+    """Bytes in memory; what it lends are views, nothing is copied.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class MemorySource:
         self.size = len(self._view)
 
     @contextmanager
-    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
+    def lend(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend a view of the bytes at `offset`."""
         yield self._view[offset : offset + length]
 
@@ -75,12 +75,12 @@ class MemorySource:
         """Return the SHA-1 of the whole content, in hex."""
         return hashlib.sha1(self._view, usedforsecurity=False).hexdigest()
 
-    def check(self) -> None:
+    def check_unchanged(self) -> None:
         """Do nothing: the caller must not change the memory while it is sent."""
 
 
 class FileSource:
-    """A local file, read slice by slice into reused buffers.
+    """A local file, read piece by piece into reused buffers.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class FileSource:
         while block := self._file.read(MIB):
             yield block
 
-    def check(self) -> None:
+    def check_unchanged(self) -> None:
         """Check that the file was not written to since it was opened: the object would be a mixture.
 
         Raises
@@ -143,7 +143,7 @@ class FileSource:
         self.close()
 
     @contextmanager
-    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
+    def lend(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend a reused buffer with the bytes at `offset`."""
         with buffers.lend(length) as view:
             if _read_at(self._file, self._lock, offset, view) < length:
@@ -197,7 +197,7 @@ class Spool:
         self.size += len(view)
 
     @contextmanager
-    def slice(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
+    def lend(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
         """Lend the bytes at `offset`: a view of the memory, or a reused buffer read from the file."""
         if self._memory is not None:
             yield memoryview(self._memory)[offset : offset + length]
@@ -212,7 +212,7 @@ class Spool:
         """Return the SHA-1 of all bytes so far, in hex; it was computed while they came."""
         return self._digest.hexdigest()
 
-    def check(self) -> None:
+    def check_unchanged(self) -> None:
         """Do nothing: no other process can change the temporary file."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Uploading a source that can be read again: in slices or parts, several at once."""
+"""Uploading a source that can be read again: in pieces, several at once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from cosv4fs.concurrency import TaskGroup, cancellation
+from cosv4fs.api import Client
+from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosUploadSessionError
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.multipart import MultipartUpload
-from cosv4fs.transfer.plan import Slice, SlicePlan
+from cosv4fs.transfer.piecewise import PiecewiseUpload
+from cosv4fs.transfer.plan import ByteRange, UploadPlan
 from cosv4fs.transfer.sources import Source
 
 Progress = Callable[[int], None]
@@ -20,9 +20,7 @@ _RECOVERIES = 2
 """How often a refused session is recovered: by sending in order, then by starting again on another sibling."""
 
 
-def send_source(
-    context: TransferContext, upload: MultipartUpload, source: Source, progress: Progress | None = None
-) -> None:
+def send_source(pool: Pool, upload: PiecewiseUpload[Client], source: Source, progress: Progress | None = None) -> None:
     """Open an upload, send its source, and finish it.
 
     On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays, invisible,
@@ -30,12 +28,14 @@ def send_source(
 
     Parameters
     ----------
-    upload : MultipartUpload
+    pool : Pool
+        Sends the pieces.
+    upload : PiecewiseUpload
         Of the source; when its target is deferred, it is still to be published.
     progress : callable, optional
-        Called with the number of bytes of each slice that was sent; never from two threads at once.
+        Called with the number of bytes of each piece that was sent; never from two threads at once.
     """
-    sender = _Sender(context, upload, source, _Counter(progress))
+    sender = _Sender(pool, upload, source, _Counter(progress))
     try:
         sender.run()
     except BaseException as error:
@@ -45,7 +45,7 @@ def send_source(
         raise
 
 
-def _abort_quietly(upload: MultipartUpload) -> None:
+def _abort_quietly(upload: PiecewiseUpload[Client]) -> None:
     with suppress(OSError):
         upload.abort()
 
@@ -78,8 +78,8 @@ class _Counter:
 class _Sender:
     """Sends one source: the loop around the plan, and the lock around both."""
 
-    def __init__(self, context: TransferContext, upload: MultipartUpload, source: Source, counter: _Counter) -> None:
-        self._context, self._upload, self._source, self._counter = context, upload, source, counter
+    def __init__(self, pool: Pool, upload: PiecewiseUpload[Client], source: Source, counter: _Counter) -> None:
+        self._pool, self._upload, self._source, self._counter = pool, upload, source, counter
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -96,20 +96,20 @@ class _Sender:
         self._send_and_finish()
 
     def _send_and_finish(self) -> None:
-        plan = self._upload.plan
+        plan = self._upload.make_plan()
         if plan.serial:
             for task in self._tasks(plan):
                 task()
         else:
-            with TaskGroup(self._context.pool) as group:
+            with TaskGroup(self._pool) as group:
                 for task in self._tasks(plan):
                     group.start(task)
                 group.wait()
-        self._source.check()
+        self._source.check_unchanged()
         self._upload.finish()
 
-    def _tasks(self, plan: SlicePlan) -> Iterator[Callable[[], None]]:
-        """Yield a task for every missing slice."""
+    def _tasks(self, plan: UploadPlan) -> Iterator[Callable[[], None]]:
+        """Yield a task for every missing piece."""
         self._counter.add(plan.done_bytes)
         while True:
             with self._lock:
@@ -118,9 +118,9 @@ class _Sender:
                 return
             yield partial(self._send, plan, piece)
 
-    def _send(self, plan: SlicePlan, piece: Slice) -> None:
+    def _send(self, plan: UploadPlan, piece: ByteRange) -> None:
         try:
-            with self._source.slice(piece.offset, piece.length, self._context.buffers) as view:
+            with self._source.lend(piece.offset, piece.length, self._pool.buffers) as view:
                 self._upload.send(piece, view)
         except BaseException:
             with self._lock:

@@ -2,7 +2,7 @@
 
 The JSON API needs the size before the first slice. If the caller names it, slices are sent while it is still writing;
 if not, they are kept in a spool and sent at the end. Coffers need no size: parts are always sent while the caller is
-writing, and become larger as the object does.
+writing, and become larger as the object does. A *piece* is a slice or a part.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
+from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, Origin, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.buffers import FilePart, MemoryPart
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.journal import NO_ENTRY
-from cosv4fs.transfer.multipart import MultipartUpload
-from cosv4fs.transfer.plan import Slice
+from cosv4fs.transfer.buffers import FilePiece, MemoryPiece
+from cosv4fs.transfer.piecewise import PiecewiseUpload
+from cosv4fs.transfer.plan import ByteRange
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
@@ -33,7 +32,7 @@ from cosv4fs.transfer.uploader import Uploader
 _log = logging.getLogger("cosv4fs")
 
 _ON_DISK = 1024 * MIB
-"""Bytes of parts in temporary files that are in flight at once, unless two parts are more."""
+"""Bytes of pieces in temporary files that are in flight at once, unless two pieces are more."""
 
 _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
@@ -60,29 +59,21 @@ class ObjectWriter:
 
     Parameters
     ----------
-    context : TransferContext
-        The client, threads and memory.
     uploader : Uploader
-        Begins the upload.
+        Begins the upload; its client has the configuration.
     target : Target
         The object.
     size : int, optional
-        Bytes that will come, exactly. With it slices are sent while the caller is writing.
+        Bytes that will come, exactly. With it pieces are sent while the caller is writing.
     piece_size : int, optional
-        Bytes per slice or part to ask for; from the configuration unless given.
+        Bytes per piece to ask for; from the configuration unless given.
     """
 
     def __init__(
-        self,
-        context: TransferContext,
-        uploader: Uploader,
-        target: Target,
-        size: int | None = None,
-        piece_size: int | None = None,
+        self, uploader: Uploader[Client], target: Target, size: int | None = None, piece_size: int | None = None
     ) -> None:
-        config = context.config
-        self._context, self._uploader = context, uploader
-        self._target, self._size = target, size
+        config = uploader.client.config
+        self._uploader, self._target, self._size = uploader, target, size
         self._piece_size = piece_size or config.slice_size
         # only an object of unknown size may have to be streamed later
         self._may_outgrow = size is None
@@ -91,14 +82,11 @@ class ObjectWriter:
         self._failed = False
         is_large = size is not None and size > config.single_upload_limit
         stream = self._stream() if is_large else None
-        self._strategy: _Strategy = stream or _Collect(context, uploader, target, self._piece_size)
+        self._strategy: _Strategy = stream or _Collect(uploader, target, self._piece_size)
 
     def _stream(self) -> _Stream | None:
         upload = self._uploader.stream(self._target, self._size, self._piece_size)
-        if upload is None:
-            return None
-        is_verified = self._size is None and self._uploader.needs_size
-        return _Stream(self._context, upload, self._piece_size, self._size, is_verified=is_verified)
+        return None if upload is None else _Stream(self._uploader, upload, self._piece_size, self._size)
 
     @property
     def written(self) -> int:
@@ -106,14 +94,14 @@ class ObjectWriter:
         return self._written
 
     def write(self, view: memoryview) -> None:
-        """Take bytes. May block while as many slices are in flight as the window allows.
+        """Take bytes. May block while as many pieces are in flight as the window allows.
 
         Raises
         ------
         OSError
-            A slice failed, the spool is full, or more bytes come than were announced. Nothing will be published.
+            A piece failed, the spool is full, or more bytes come than were announced. Nothing will be published.
         """
-        self._refuse_after_failure()
+        self._raise_if_failed()
         if self._size is not None and self._written + len(view) > self._size:
             self._failed = True
             raise self._wrong_size(f"more than the announced {self._size} bytes were written")
@@ -144,7 +132,7 @@ class ObjectWriter:
         OSError
             The upload failed, or fewer bytes came than were announced. Nothing is published.
         """
-        self._refuse_after_failure()
+        self._raise_if_failed()
         if self._size is not None and self._written != self._size:
             self._failed = True
             raise self._wrong_size(f"only {self._written} of the announced {self._size} bytes were written")
@@ -157,7 +145,7 @@ class ObjectWriter:
 
     def publish(self) -> None:
         """Make a deferred object visible."""
-        self._refuse_after_failure()
+        self._raise_if_failed()
         with naming(self._target):
             self._strategy.publish()
 
@@ -173,7 +161,7 @@ class ObjectWriter:
         except OSError as error:
             _log.warning("an unfinished upload of %r could not be removed: %s", self._target.path, error)
 
-    def _refuse_after_failure(self) -> None:
+    def _raise_if_failed(self) -> None:
         if self._failed:
             raise make_error(errno.EIO, "an earlier write failed: nothing will be published", self._target.path)
 
@@ -184,14 +172,14 @@ class ObjectWriter:
 class _Collect:
     """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
 
-    def __init__(self, context: TransferContext, uploader: Uploader, target: Target, piece_size: int) -> None:
-        self._context, self._uploader, self._target = context, uploader, target
-        config, self._piece_size = context.config, piece_size
+    def __init__(self, uploader: Uploader[Client], target: Target, piece_size: int) -> None:
+        self._uploader, self._target, self._piece_size = uploader, target, piece_size
+        self._pool, config = uploader.pool, uploader.client.config
         self._limit = config.single_upload_limit
         # what fits into one request always stays in memory
         memory = max(config.spool_memory, self._limit)
         self._spool = Spool(memory, config.spool_dir, target.path)
-        self._made: MultipartUpload | SingleUpload | None = None
+        self._made: PiecewiseUpload[Client] | SingleUpload | None = None
 
     def append(self, view: memoryview) -> None:
         self._spool.append(view)
@@ -199,7 +187,7 @@ class _Collect:
     def hand_over(self, stream: _Stream) -> None:
         """Give what was kept so far to a stream."""
         try:
-            with self._spool.slice(0, self._spool.size, self._context.buffers) as view:
+            with self._spool.lend(0, self._spool.size, self._pool.buffers) as view:
                 stream.append(view)
         finally:
             self._spool.close()
@@ -209,12 +197,12 @@ class _Collect:
         try:
             if spool.size <= self._limit:
                 single = self._uploader.single(target)
-                with spool.slice(0, spool.size, self._context.buffers) as view:
+                with spool.lend(0, spool.size, self._pool.buffers) as view:
                     single.store(view)
                 self._made = single
             else:
-                upload = self._uploader.resend(target, spool, self._context, self._piece_size, NO_ENTRY)
-                send_source(self._context, upload, spool)
+                upload = self._uploader.from_source(target, spool, self._piece_size, None)
+                send_source(self._pool, upload, spool)
                 self._made = upload
         finally:
             spool.close()
@@ -230,26 +218,22 @@ class _Collect:
 
 
 class _Stream:
-    """Sends each part as soon as it is full: the size is known, or may be given at the end, or is not needed."""
+    """Sends each piece as soon as it is full: the size is known, or may be given at the end, or is not needed."""
 
     def __init__(
-        self,
-        context: TransferContext,
-        upload: MultipartUpload,
-        piece_size: int,
-        size: int | None,
-        *,
-        is_verified: bool,
+        self, uploader: Uploader[Client], upload: PiecewiseUpload[Client], piece_size: int, size: int | None
     ) -> None:
-        self._context, self._upload = context, upload
+        self._pool, self._config, self._upload = uploader.pool, uploader.client.config, upload
         self._is_unsized = size is None
+        # an upload that was opened without its true size is verified
+        is_verified = self._is_unsized and uploader.needs_size
         self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
         self._serial = False
         self._piece_size = piece_size
-        self._in_memory = context.pool.most * piece_size
-        self._part = self._new_part(piece_size)
+        self._in_memory = self._pool.most * piece_size
+        self._piece = self._new_piece(piece_size)
         self._offset = 0
-        self._group = TaskGroup(context.pool)
+        self._group = TaskGroup(self._pool)
         self._in_flight: deque[Task[None]] = deque()
 
     def append(self, view: memoryview) -> None:
@@ -260,16 +244,16 @@ class _Stream:
 
     def _append(self, view: memoryview) -> None:
         while len(view):
-            view = view[self._part.take(view) :]
-            if self._part.is_full:
+            view = view[self._piece.take(view) :]
+            if self._piece.is_full:
                 self._flush()
 
     def finish(self) -> None:
         with self._undeclared():
-            if self._part.length:
+            if self._piece.length:
                 self._flush(last=True)
             self._group.wait()
-            self._part.release()
+            self._piece.release()
             sha = None if self._digest is None else self._digest.hexdigest()
             self._upload.finish(self._offset if self._is_unsized else None, sha)
 
@@ -296,63 +280,63 @@ class _Stream:
 
     def abort(self) -> None:
         self._group.stop(cancel_running=True)
-        self._part.release()
+        self._piece.release()
         self._upload.abort()
 
     def _flush(self, last: bool = False) -> None:
-        """Send the part, full or with the last bytes; open the upload before the first."""
+        """Send the piece, full or with the last bytes; open the upload before the first."""
         if not self._upload.is_open:
             self._open()
-            # other pieces than asked for: there may be room for more now, or nothing left
-            if not self._part.length or not (self._part.is_full or last):
+            # the server wants another size: the piece may not be full any more, or may be empty
+            if not self._piece.length or not (self._piece.is_full or last):
                 return
-        part = self._part
-        piece = Slice(self._offset, part.length)
-        self._offset += part.length
+        piece = self._piece
+        position = ByteRange(self._offset, piece.length)
+        self._offset += piece.length
         if last:
-            self._part = MemoryPart(self._piece_size, self._context.buffers)
+            self._piece = MemoryPiece(self._piece_size, self._pool.buffers)
         else:
-            self._begin_part()
+            self._begin_piece()
         self._wait_for_space()
-        task = self._group.start(partial(self._send, piece, part))
+        task = self._group.start(partial(self._send, position, piece))
         self._in_flight.append(task)
         if self._serial:
             task.result()
 
     def _open(self) -> None:
-        """Open the upload and cut the held bytes into parts of the size that the server decided."""
+        """Open the upload and cut the held bytes into pieces of the size that the server decided."""
         self._upload.open()
         self._serial = self._upload.is_serial
-        self._in_memory = self._context.pool.most * max(self._piece_size, self._upload.piece_size(0))
+        self._in_memory = self._pool.most * max(self._piece_size, self._upload.piece_size(0))
         if self._upload.piece_size(0) != self._piece_size:
-            held = self._part
-            self._begin_part()
-            for part in list(held.pieces):
-                self._append(part)
+            held = self._piece
+            self._begin_piece()
+            for view in list(held.views):
+                self._append(view)
             held.release()
 
-    def _begin_part(self) -> None:
-        """Begin a new part: in memory, or in a temporary file if it will be large."""
+    def _begin_piece(self) -> None:
+        """Begin a new piece: in memory, or in a temporary file if it will be large."""
         size = self._piece_size = self._upload.piece_size(self._offset)
-        self._part = self._new_part(size)
+        self._piece = self._new_piece(size)
 
-    def _new_part(self, size: int) -> MemoryPart | FilePart:
+    def _new_piece(self, size: int) -> MemoryPiece | FilePiece:
         if self._is_in_memory(size):
-            return MemoryPart(size, self._context.buffers)
-        return FilePart(size, self._context.config.spool_dir, self._upload.target.path)
+            return MemoryPiece(size, self._pool.buffers)
+        return FilePiece(size, self._config.spool_dir, self._upload.target.path)
 
     def _is_in_memory(self, size: int) -> bool:
-        return size <= max(self._context.config.spool_memory, self._context.config.slice_size)
+        return size <= max(self._config.spool_memory, self._config.slice_size)
 
     def _wait_for_space(self) -> None:
-        """Limit the large parts in flight to what memory, or the disk, may hold."""
+        """Limit the large pieces in flight to what memory, or the disk, may hold."""
         room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
         most = max(2, room // self._piece_size)
         while len(self._in_flight) >= most:
             self._in_flight.popleft().result()
 
-    def _send(self, piece: Slice, part: MemoryPart | FilePart) -> None:
+    def _send(self, position: ByteRange, piece: MemoryPiece | FilePiece) -> None:
         try:
-            self._upload.send(piece, part.pieces)
+            self._upload.send(position, piece.views)
         finally:
-            part.release()
+            piece.release()

@@ -10,8 +10,8 @@ from cosv4fs import paths
 from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.slices import SliceUpload, SliceUploader
 from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.v4 import V4Upload, V4Uploader
 from tests.faults.stage import Stage
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
@@ -21,7 +21,7 @@ HALF = 512 * KIB
 
 def upload(service, **target):
     target = Target(BUCKET, "/x", **target)
-    return upload_source(SliceUploader(service.client), service.context, target, MemorySource(DATA), HALF)
+    return upload_source(V4Uploader(service.client, service.pool), target, MemorySource(DATA), HALF)
 
 
 class TestReplies:
@@ -96,7 +96,7 @@ class TestSiblings:
         assert service.names() == ["x"]
 
     def test_nothing_is_asked_when_there_was_none(self, service):
-        SliceUpload(service.client, Target(BUCKET, "/x"), len(DATA), HALF).abort()
+        V4Upload(service.client, Target(BUCKET, "/x"), len(DATA), HALF).abort()
         assert service.ops() == []
 
     def test_the_place_that_was_left_is_cleaned_when_all_fails(self, service):
@@ -130,7 +130,7 @@ class TestRanges:
         service.client.config = replace(service.client.config, range_size=64 * KIB)
         service.fault(faults.WrongHeader("Content-Range"), op="download", nth=2)
         with pytest.raises(OSError, match="Content-Range"):
-            Download(service.context, RemoteObject(BUCKET, "/x")).to_bytes()
+            Download(service.client, service.pool, RemoteObject(BUCKET, "/x")).to_bytes()
 
 
 class TestCoffers:

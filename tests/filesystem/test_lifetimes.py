@@ -142,7 +142,7 @@ def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
 def test_a_reader_may_be_lost_inside_any_lock(fs):
     """In another thread, which nobody waits for when it hangs."""
     fs.pipe_file(SMALL, b"[1, 2]")
-    locks = [cancellation._threads().lock, fs.runtime.transfers.context.pool.window._lock, fs.namespace.cache._lock]
+    locks = [cancellation._threads().lock, fs.runtime.transfers.pool.window._lock, fs.namespace.cache._lock]
     done = threading.Event()
 
     def lose():
@@ -181,7 +181,7 @@ def test_a_reader_ends_without_the_collector(fs, emulator, wire, no_collector, k
     if (kind, how) == ("adaptive", "failed"):
         pytest.skip("fsspec's own prefetching keeps an error and its frames in a cycle")
     ended = [threading.Event() for _ in range(50)]
-    parts = [file.cache, *getattr(file.cache, "_segments", ())]
+    parts = [file.cache, *getattr(file.cache, "_ranges", ())]
     things = [weakref.ref(part, lambda _, end=end: end.set()) for part, end in zip(parts, ended, strict=False)]
     reader = weakref.ref(file)
     del parts

@@ -111,7 +111,7 @@ def test_slices_that_no_memory_holds(size, tmp_path):
 
 
 def test_more_slices_than_can_be_planned(monkeypatch):
-    monkeypatch.setattr("cosv4fs.transfer.multipart._MOST_SLICES", 1000)
+    monkeypatch.setattr("cosv4fs.transfer.slices._MOST_SLICES", 1000)
     with RawServer(ok({"session": "s", "slice_size": 1})) as server:
         fs = hostile_fs(server, single_upload_limit=0)
         with pytest.raises(OSError, match="more than can be planned"):

@@ -8,7 +8,7 @@ import pytest
 
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Emulator, faults
-from cosv4fs.transfer.journal import Journal, Record
+from cosv4fs.transfer.journal import Journal, JournalEntry, Record
 from tests.security.conftest import BUCKET
 from tests.support import MIB, content
 
@@ -62,8 +62,8 @@ def local(tmp_path):
 
 
 @pytest.fixture
-def page(fs, emulator, local, tmp_path):
-    """The journal's page of an upload that broke off."""
+def record(fs, emulator, local, tmp_path):
+    """The journal's file of an upload that broke off."""
     rule = emulator.faults.add(op="upload_slice_data", nth=3, times=1000, action=faults.DropBefore())
     with pytest.raises(ConnectionError):
         fs.put_file(local, f"{BUCKET}/d/x")
@@ -73,9 +73,9 @@ def page(fs, emulator, local, tmp_path):
     return found
 
 
-def test_the_journal_is_removed_with_the_last_upload(fs, local, page):
+def test_the_journal_is_removed_with_the_last_upload(fs, local, record):
     fs.put_file(local, f"{BUCKET}/d/x")
-    assert list(page.parent.iterdir()) == []
+    assert list(record.parent.iterdir()) == []
     assert fs.cat_file(f"{BUCKET}/d/x") == content(SIZE)
 
 
@@ -91,60 +91,57 @@ def test_a_wide_umask_makes_no_wide_journal(tmp_path, local):
     assert entry.load() == Record("/x", "session", None)
 
 
-class TestForgedPages:
-    def test_a_place_that_is_not_this_uploads_is_ignored(self, fs, page, local):
+class TestForgedRecords:
+    def test_a_key_that_is_not_this_uploads_is_ignored(self, fs, record, local):
         fs.pipe_file(f"{BUCKET}/precious", content(SIZE))
-        noted = json.loads(page.read_text())
-        sha = noted["sha"] or fs.info(f"{BUCKET}/precious")["sha"]
-        page.write_text(json.dumps({**noted, "place": "/precious", "sha": sha}))
+        stored = json.loads(record.read_text())
+        record.write_text(json.dumps({**stored, "key": "/precious"}))
         fs.put_file(local, f"{BUCKET}/d/x")
         fs.invalidate_cache()
         assert fs.cat_file(f"{BUCKET}/precious") == content(SIZE)
         assert fs.cat_file(f"{BUCKET}/d/x") == content(SIZE)
 
     @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-    def test_a_page_that_others_can_write_is_not_believed(self, page, local, mode):
-        entry = self.entry(page, local)
+    def test_a_record_that_others_can_write_is_not_believed(self, record, local, mode):
+        entry = self.entry(record, local)
         assert entry.load() is not None
-        page.chmod(mode)
+        record.chmod(mode)
         assert entry.load() is None
 
-    def test_a_page_of_another_user_is_not_believed(self, page, local, monkeypatch):
-        entry = self.entry(page, local)
+    def test_a_record_of_another_user_is_not_believed(self, record, local, monkeypatch):
+        entry = self.entry(record, local)
         assert entry.load() is not None
         mine = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
         assert entry.load() is None
 
-    def test_a_link_is_not_followed(self, page, local, tmp_path):
-        entry = self.entry(page, local)
-        page.rename(tmp_path / "elsewhere")
-        page.symlink_to(tmp_path / "elsewhere")
+    def test_a_link_is_not_followed(self, record, local, tmp_path):
+        entry = self.entry(record, local)
+        record.rename(tmp_path / "elsewhere")
+        record.symlink_to(tmp_path / "elsewhere")
         assert entry.load() is None
         entry.save(Record("/x", "new", None))
-        assert not page.is_symlink()
+        assert not record.is_symlink()
         assert "new" not in (tmp_path / "elsewhere").read_text()
 
-    def test_a_pipe_is_not_waited_for(self, page, local):
-        entry = self.entry(page, local)
-        page.unlink()
-        os.mkfifo(page)
+    def test_a_pipe_is_not_waited_for(self, record, local):
+        entry = self.entry(record, local)
+        record.unlink()
+        os.mkfifo(record)
         assert entry.load() is None
 
     @pytest.mark.parametrize("text", ["", "[]", "null", "[" * 1000, '{"identity":1}', "\x00", '"x"', "{}"])
-    def test_nonsense_is_not_believed(self, page, local, text):
-        entry = self.entry(page, local)
-        page.write_text(text)
+    def test_nonsense_is_not_believed(self, record, local, text):
+        entry = self.entry(record, local)
+        record.write_text(text)
         assert entry.load() is None
 
     @staticmethod
-    def entry(page, local):
-        """Return the entry for the page, whatever its name."""
-        noted = json.loads(page.read_text())["identity"]
-        from cosv4fs.transfer.journal import _FileEntry
-
-        assert noted["path"] == str(local)
-        return _FileEntry(page, noted)
+    def entry(record, local):
+        """Return the entry for the record, whatever its name."""
+        identity = json.loads(record.read_text())["identity"]
+        assert identity["path"] == str(local)
+        return JournalEntry(record, identity)
 
 
 class TestEmulator:

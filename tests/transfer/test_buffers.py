@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.transfer.buffers import Buffers, MemoryPart
+from cosv4fs.concurrency import Buffers
+from cosv4fs.transfer.buffers import MemoryPiece
 from tests.support import MIB
 
 BUFFERS = Buffers(2)
@@ -16,7 +17,7 @@ writes = st.lists(st.tuples(kinds, st.integers(1, 150_000)), min_size=1, max_siz
 
 @given(writes=writes)
 def test_the_bytes_are_those_that_were_written(writes):
-    part, wanted = MemoryPart(SIZE, BUFFERS), b""
+    part, wanted = MemoryPiece(SIZE, BUFFERS), b""
     for number, (kind, length) in enumerate(writes):
         source = kind(bytes([number]) * length)
         taken = part.take(memoryview(source))
@@ -24,20 +25,20 @@ def test_the_bytes_are_those_that_were_written(writes):
         wanted += bytes(source[:taken])
         if kind is bytearray:
             source[:] = b"?" * length
-    assert b"".join(part.pieces) == wanted
+    assert b"".join(part.views) == wanted
     assert part.length == len(wanted)
     assert part.is_full is (len(wanted) == SIZE)
 
 
 def test_large_bytes_are_not_copied():
-    content, part = bytes(200_000), MemoryPart(SIZE, BUFFERS)
+    content, part = bytes(200_000), MemoryPiece(SIZE, BUFFERS)
     part.take(memoryview(content))
-    assert part.pieces[0].obj is content
+    assert part.views[0].obj is content
     part.take(memoryview(bytearray(10)))
     part.take(memoryview(bytearray(10)))
-    assert len(part.pieces) == 2
+    assert len(part.views) == 2
     part.release()
-    assert part.pieces == []
+    assert part.views == []
 
 
 @pytest.fixture

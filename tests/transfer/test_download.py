@@ -18,7 +18,7 @@ RANGE = 512 * KIB
 
 def download(service, range_size=RANGE, key="/x", sha=None, **more):
     service.client.config = replace(service.client.config, range_size=range_size)
-    return Download(service.context, RemoteObject(BUCKET, key, sha=sha), **more)
+    return Download(service.client, service.pool, RemoteObject(BUCKET, key, sha=sha), **more)
 
 
 @pytest.fixture

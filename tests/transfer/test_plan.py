@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.transfer.plan import Slice, SlicePlan, ranges
+from cosv4fs.transfer.plan import ByteRange, UploadPlan, ranges
 
 SIZES = st.integers(0, 60)
 SLICES = st.integers(1, 25)
@@ -21,7 +21,7 @@ def test_ranges_cover_everything_once(start, stop, size):
 
 @given(SIZES, SLICES, st.booleans(), st.integers(0, 2**32))
 def test_any_order_of_success_and_failure(size, slice_size, serial, seed):
-    plan, chance = SlicePlan(size, slice_size, serial), random.Random(seed)
+    plan, chance = UploadPlan(size, slice_size, serial), random.Random(seed)
     under_way, sent, failures = [], [], 0
     while not plan.is_complete:
         piece = plan.next() if chance.random() < 0.5 or not under_way else None
@@ -52,7 +52,7 @@ def test_resuming_sends_exactly_what_is_missing(size, slice_size, data):
     every = ranges(0, size, slice_size)
     known = data.draw(st.lists(st.sampled_from(every), unique=True)) if every else []
     nonsense = [(offset, slice_size + 1) for offset in range(0, size, slice_size)] + [(1, slice_size), (size, 0)]
-    plan = SlicePlan(size, slice_size, done=[(piece.offset, piece.length) for piece in known] + nonsense)
+    plan = UploadPlan(size, slice_size, done=[(piece.offset, piece.length) for piece in known] + nonsense)
     aligned = {piece for piece in every if (piece.offset, piece.length) in nonsense}
     assert plan.done_bytes == sum(piece.length for piece in {*known, *aligned})
     wanted = []
@@ -64,23 +64,23 @@ def test_resuming_sends_exactly_what_is_missing(size, slice_size, data):
 
 
 def test_a_failed_slice_comes_next_again():
-    plan = SlicePlan(30, 10)
+    plan = UploadPlan(30, 10)
     first, _ = plan.next(), plan.next()
     plan.failed(first)
-    assert plan.next() == first == Slice(0, 10)
+    assert plan.next() == first == ByteRange(0, 10)
     assert not plan.is_complete
 
 
 def test_serial_waits():
-    plan = SlicePlan(30, 10, serial=True)
+    plan = UploadPlan(30, 10, serial=True)
     first = plan.next()
     assert plan.next() is None
     plan.succeeded(first)
-    assert plan.next() == Slice(10, 10)
+    assert plan.next() == ByteRange(10, 10)
 
 
 def test_nothing_to_send():
-    plan = SlicePlan(0, 10)
+    plan = UploadPlan(0, 10)
     assert plan.is_complete
     assert plan.next() is None
 
@@ -88,17 +88,17 @@ def test_nothing_to_send():
 @pytest.mark.parametrize(("size", "slice_size"), [(-1, 1), (1, 0), (1, -1)])
 def test_nonsense(size, slice_size):
     with pytest.raises(ValueError, match="cannot be cut"):
-        SlicePlan(size, slice_size)
+        UploadPlan(size, slice_size)
 
 
 def test_the_end_of_a_slice_that_never_began():
-    plan = SlicePlan(10, 10)
+    plan = UploadPlan(10, 10)
     with pytest.raises(KeyError):
-        plan.succeeded(Slice(0, 10))
+        plan.succeeded(ByteRange(0, 10))
 
 
 def test_bytes_at_the_beginning_need_not_be_sent():
-    plan = SlicePlan(25, 10, serial=True, start=7)
+    plan = UploadPlan(25, 10, serial=True, start=7)
     assert plan.done_bytes == 7
     pieces = []
     while piece := plan.next():
@@ -107,10 +107,10 @@ def test_bytes_at_the_beginning_need_not_be_sent():
     assert pieces == [(7, 10), (17, 8)]
     assert plan.is_complete
     assert plan.done_bytes == 25
-    assert SlicePlan(25, 10, start=25).is_complete
+    assert UploadPlan(25, 10, start=25).is_complete
 
 
 @pytest.mark.parametrize("start", [-1, 26])
 def test_a_beginning_that_cannot_be(start):
     with pytest.raises(ValueError, match="cannot be cut"):
-        SlicePlan(25, 10, start=start)
+        UploadPlan(25, 10, start=start)

@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.concurrency import Task
+from cosv4fs.concurrency import Pool, Task
 from cosv4fs.transfer import readahead
 from cosv4fs.transfer.readahead import ReadAhead
-from tests.support import content, context_without_client
+from tests.support import content
 
 BLOCK = 100
 DATA = content(2345)
-CONTEXT = context_without_client(4)
+POOL = Pool(4, "test")
 
 
 class Remote:
     """Bytes that come from somewhere; remembers what was asked for."""
 
-    def __init__(self, data=DATA, context=CONTEXT, block=BLOCK):
+    def __init__(self, data=DATA, pool=POOL, block=BLOCK):
         self.data = data
         self.asked = []
         self.fails = lambda start: False
-        self.cache = ReadAhead(block, self.fill, len(data), context)
+        self.cache = ReadAhead(block, self.fill, len(data), pool)
 
     def fill(self, start, view):
         self.asked.append((start, start + len(view)))
@@ -34,7 +34,7 @@ class Remote:
         view[:] = self.data[start : start + len(view)]
 
     def held(self):
-        return sum(piece.stop - piece.start for piece in self.cache._segments)
+        return sum(piece.stop - piece.start for piece in self.cache._ranges)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_any_mixture_of_reading_on_and_jumping(steps):
         assert remote.cache._fetch(position, position + length) == DATA[position : position + length]
         position = min(position + length, len(DATA))
         # a window ahead, or half of it left by jumps, and what was asked for last
-        assert remote.held() <= CONTEXT.pool.most * BLOCK * 2 + length + BLOCK
+        assert remote.held() <= POOL.most * BLOCK * 2 + length + BLOCK
 
 
 def test_in_order_every_byte_is_fetched_once():
@@ -98,7 +98,7 @@ def test_jumping_fetches_little_more_than_asked():
 
 
 def test_reading_on_overlaps_with_fetching():
-    context = context_without_client(4)
+    pool = Pool(4, "test")
     barrier = threading.Barrier(3, timeout=20)
 
     class Slow(Remote):
@@ -107,15 +107,15 @@ def test_reading_on_overlaps_with_fetching():
             if 200 <= start < 500:
                 barrier.wait()  # passes only when three ranges are in flight at once
 
-    remote = Slow(context=context)
+    remote = Slow(pool=pool)
     assert b"".join(remote.cache._fetch(start, start + BLOCK) for start in range(0, 1000, BLOCK)) == DATA[:1000]
 
 
 def test_a_reader_never_waits_for_a_permit():
-    context = context_without_client(1)
+    pool = Pool(1, "test")
     release = threading.Event()
-    held = context.pool.submit(Task(release.wait))
-    remote = Remote(context=context)
+    held = pool.submit(Task(release.wait))
+    remote = Remote(pool=pool)
     assert remote.cache._fetch(0, 500) == DATA[:500]
     release.set()
     held.result()
@@ -131,10 +131,10 @@ class TestFailures:
         assert remote.cache._fetch(0, 50) == DATA[:50]
 
     def test_several_at_once_are_forgotten_together(self):
-        remote, failing = Remote(context=context_without_client(4)), [0, 100, 200, 300, 400]
+        remote, failing = Remote(pool=Pool(4, "test")), [0, 100, 200, 300, 400]
 
         def others_are_done():
-            return sum(piece.done.is_done for piece in remote.cache._segments if piece.start in failing[1:]) == 4
+            return sum(piece.done.is_done for piece in remote.cache._ranges if piece.start in failing[1:]) == 4
 
         def fails(start):
             # the reader waits for the first, which is the last to fail
@@ -152,15 +152,15 @@ class TestFailures:
     def test_a_failure_ahead_disturbs_nobody_before_it(self):
         remote = Remote()
         assert remote.cache._fetch(0, 50) == DATA[:50]
-        for segment in remote.cache._segments:
+        for segment in remote.cache._ranges:
             segment.done.wait()
         remote.fails = lambda start: True
         assert remote.cache._fetch(50, 90) == DATA[50:90]
 
 
 def test_memory_that_was_given_back_is_not_read_any_more():
-    context = context_without_client(2)
-    first, second = Remote(context=context), Remote(DATA[::-1], context=context)
+    pool = Pool(2, "test")
+    first, second = Remote(pool=pool), Remote(DATA[::-1], pool=pool)
     for start in range(0, 2000, 35):
         assert first.cache._fetch(start, start + 35) == DATA[start : start + 35]
         assert second.cache._fetch(start, start + 35) == DATA[::-1][start : start + 35]
@@ -177,7 +177,7 @@ def test_an_interrupt_does_not_wait_for_its_turn(stop):
         over.wait(20)
         raise OSError(errno.EIO, "too late")
 
-    cache = ReadAhead(BLOCK, fill, len(DATA), context_without_client(1))
+    cache = ReadAhead(BLOCK, fill, len(DATA), pool=Pool(1, "test"))
     try:
         with pytest.raises(stop):
             cache._fetch(0, 3 * BLOCK)

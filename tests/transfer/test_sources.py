@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.transfer.buffers import Buffers
+from cosv4fs.concurrency import Buffers
 from cosv4fs.transfer.sources import FileSource, MemorySource, Spool
 from tests.support import KIB, MIB, content
 
@@ -17,7 +17,7 @@ DATA = content(100 * KIB)
 
 
 def read(source, offset, length):
-    with source.slice(offset, length, BUFFERS) as view:
+    with source.lend(offset, length, BUFFERS) as view:
         return bytes(view)
 
 
@@ -79,7 +79,7 @@ def test_wide_memory():
 
 def test_memory_is_not_copied():
     data = bytearray(DATA)
-    with MemorySource(data).slice(0, 10, BUFFERS) as view:
+    with MemorySource(data).lend(0, 10, BUFFERS) as view:
         data[0] ^= 0xFF
         assert view[0] == data[0]
 

@@ -8,9 +8,9 @@ import pytest
 from cosv4fs import paths
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.single import upload_single
-from cosv4fs.transfer.slices import SliceUpload, SliceUploader
+from cosv4fs.transfer.single import BucketSingle
 from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.v4 import V4Upload, V4Uploader
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 HALF = MIB // 2
@@ -21,8 +21,7 @@ OLD = b"the old content"
 
 def send(service, data=DATA, key="/x", slice_size=HALF, progress=None, **target):
     return upload_source(
-        SliceUploader(service.client),
-        service.context,
+        V4Uploader(service.client, service.pool),
         Target(BUCKET, key, **target),
         MemorySource(data),
         slice_size,
@@ -231,13 +230,13 @@ class TestFailures:
     @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()], ids=["error", "interrupt"])
     def test_the_source_fails(self, service, error):
         class Broken(MemorySource):
-            def slice(self, offset, length, buffers):
+            def lend(self, offset, length, buffers):
                 if offset >= HALF:
                     raise error
-                return super().slice(offset, length, buffers)
+                return super().lend(offset, length, buffers)
 
         with pytest.raises(type(error)):
-            upload_source(SliceUploader(service.client), service.context, Target(BUCKET, "/x"), Broken(DATA), HALF)
+            upload_source(V4Uploader(service.client, service.pool), Target(BUCKET, "/x"), Broken(DATA), HALF)
         assert service.names() == []
 
     def test_the_first_error_is_told_when_cleaning_fails_too(self, service):
@@ -252,7 +251,7 @@ class TestFailures:
                 return hashlib.sha1(b"before").hexdigest()
 
         with pytest.raises(OSError, match="SHA-1"):
-            upload_source(SliceUploader(service.client), service.context, Target(BUCKET, "/x"), Changing(DATA), HALF)
+            upload_source(V4Uploader(service.client, service.pool), Target(BUCKET, "/x"), Changing(DATA), HALF)
         assert service.names() == []
 
     @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])
@@ -289,7 +288,7 @@ class TestDeferred:
 
 class TestAbort:
     def open(self, service):
-        upload = SliceUpload(service.client, Target(BUCKET, "/x"), len(DATA), HALF)
+        upload = V4Upload(service.client, Target(BUCKET, "/x"), len(DATA), HALF)
         upload.open()
         return upload
 
@@ -320,17 +319,19 @@ class TestAbort:
         assert all(paths.is_sibling(path) for path in removed)
 
     def test_of_nothing(self, service):
-        SliceUpload(service.client, Target(BUCKET, "/x"), 5, HALF).abort()
+        V4Upload(service.client, Target(BUCKET, "/x"), 5, HALF).abort()
         assert service.ops() == []
 
 
 def single(service, data=b"content", **target):
-    return upload_single(service.client, Target(BUCKET, "/x", **target), memoryview(data))
+    upload = BucketSingle(service.client, Target(BUCKET, "/x", **target))
+    upload.store(memoryview(data))
+    return upload
 
 
 class TestSingle:
     def test_one_request(self, service):
-        assert single(service) == "/x"
+        single(service)
         single(service, b"newer")
         assert service.read("/x") == b"newer"
         assert service.ops()[:2] == ["upload", "upload"]
@@ -365,9 +366,16 @@ class TestSingle:
         assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, f"{BUCKET}/x")
 
     def test_deferred(self, service):
-        place = single(service, deferred=True)
-        assert place != "/x"
-        assert service.names() == [place[1:]]
+        upload = single(service, deferred=True)
+        [name] = service.names()
+        assert paths.is_sibling(name)
+        upload.publish()
+        upload.publish()
+        assert service.names() == ["x"]
+
+    def test_a_deferred_one_that_is_discarded(self, service):
+        single(service, deferred=True).abort()
+        assert service.names() == []
 
     @pytest.mark.parametrize("deferred", [False, True])
     def test_no_sibling_stays_behind(self, make_service, deferred):
@@ -390,7 +398,7 @@ class TestSingle:
 
     def test_parents(self, make_service):
         service = make_service(parents="required")
-        upload_single(service.client, Target(BUCKET, "/a/b/x"), memoryview(b"content"))
+        BucketSingle(service.client, Target(BUCKET, "/a/b/x")).store(memoryview(b"content"))
         assert service.read("/a/b/x") == b"content"
 
 

@@ -1,8 +1,8 @@
 """Uploading to a coffer: numbered parts in any order, which become an object when they are completed.
 
-Nothing can be moved in a coffer, and nothing is visible before the end: so there are no hidden siblings, and an object
-that waits for its transaction to end is one whose parts have not been completed yet. One upload at a time holds a name
-(cdcs.md#initiate): it is aborted on every failure, unless a later process can go on with it.
+Nothing can be moved in a coffer, and nothing is visible before the end: so there are no hidden siblings, and a deferred
+object is one whose parts have not been completed yet. An unfinished upload blocks its key (cdcs.md#initiate): it is
+aborted on every failure, unless a later process can continue it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from cosv4fs.api import CofferClient
 from cosv4fs.api.cdcs import Part
 from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.integrity import is_same
-from cosv4fs.transfer.journal import NO_ENTRY, Entry, Record
-from cosv4fs.transfer.multipart import MultipartUpload, is_gone
-from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, Slice, SlicePlan, part_size
+from cosv4fs.transfer.journal import JournalEntry
+from cosv4fs.transfer.piecewise import KnownContent, PiecewiseUpload, is_gone
+from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, ByteRange, PartSizes, UploadPlan, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.single import CofferSingle
 from cosv4fs.transfer.sources import Source
@@ -26,39 +24,29 @@ from cosv4fs.transfer.uploader import Uploader
 from cosv4fs.transfer.writeonce import creating
 
 
-class PartUploader(Uploader):
+class CofferUploader(Uploader[CofferClient]):
     """Uploads to coffers (cdcs.md#put-object and cdcs.md#multipart); see `Uploader`.
 
     The options ``instant_upload`` and ``checksum`` have no effect: every part carries its MD5, and nothing is stored
     beforehand.
-
-    Parameters
-    ----------
-    client : CofferClient
-        Sends the requests.
     """
 
     needs_size = False
 
-    def __init__(self, client: CofferClient) -> None:
-        self._client = client
-
     def single(self, target: Target) -> CofferSingle:
         """Return the upload of a small object, in one request."""
-        return CofferSingle(self._client, target)
+        return CofferSingle(self.client, target)
 
-    def stream(self, target: Target, size: int | None, piece_size: int) -> PartUpload:
+    def stream(self, target: Target, size: int | None, piece_size: int) -> CofferUpload:
         """Return an upload whose parts are sent while the caller is still writing."""
-        return PartUpload(self._client, target, size, piece_size)
+        return CofferUpload(self.client, target, size, piece_size)
 
-    def resend(
-        self, target: Target, source: Source, context: TransferContext, piece_size: int, entry: Entry
-    ) -> PartUpload:
+    def from_source(self, target: Target, source: Source, piece_size: int, entry: JournalEntry | None) -> CofferUpload:
         """Return the upload of a source that can be read again."""
-        return PartUpload(self._client, target, source.size, piece_size, entry).verify_against(source, context)
+        return CofferUpload(self.client, target, source.size, piece_size, KnownContent(source, self.pool, entry))
 
 
-class PartUpload(MultipartUpload):
+class CofferUpload(PiecewiseUpload[CofferClient]):
     """A multipart upload to a coffer (cdcs.md#multipart).
 
     Parameters
@@ -69,10 +57,10 @@ class PartUpload(MultipartUpload):
         Where the object goes.
     size : int or None
         Bytes of the whole object; None if unknown: then parts grow as the object does.
-    piece_size : int
+    part_size : int
         Bytes per part to ask for: at least 1 MiB, and more where there would be too many parts.
-    entry : Entry
-        The journal's page, for sources that a later process can read again.
+    content : KnownContent, optional
+        The content, if it can be read again.
 
     Raises
     ------
@@ -81,21 +69,25 @@ class PartUpload(MultipartUpload):
     """
 
     def __init__(
-        self, client: CofferClient, target: Target, size: int | None, piece_size: int, entry: Entry = NO_ENTRY
+        self,
+        client: CofferClient,
+        target: Target,
+        size: int | None,
+        part_size: int,
+        content: KnownContent | None = None,
     ) -> None:
-        super().__init__(target, entry)
-        self._client, self._size = client, size
-        self._sizes = self._sized(piece_size)
+        super().__init__(client, target, content)
+        self._size = size
+        self._sizes = self._sized(part_size)
         self._upload_id: str | None = None
         self._listed: dict[int, Part] = {}
         self._sent: dict[int, Part] = {}
 
-    @property
-    def plan(self) -> SlicePlan:
-        """A fresh plan of all parts; those that the service has already are passed over when they would be sent."""
+    def make_plan(self) -> UploadPlan:
+        """Return a new plan of all parts; `send` skips those that the service already has."""
         if self._stored or self._size is None:
-            return SlicePlan(0, 1)
-        return SlicePlan(self._size, self._sizes.first)
+            return UploadPlan(0, 1)
+        return UploadPlan(self._size, self._sizes.first)
 
     @property
     def is_serial(self) -> bool:
@@ -112,39 +104,39 @@ class PartUpload(MultipartUpload):
         return self._sizes.size(self._number(offset))
 
     def open(self) -> None:
-        """Begin the upload, or go on with the one that an earlier process noted.
+        """Begin the upload, or continue the one that an earlier process recorded.
 
         Raises
         ------
         FileExistsError
-            There is an object, or an unfinished upload of someone else.
+            An object exists, or an unfinished upload of another client.
         """
-        record = self._entry.load()
+        record = self._load_record()
         if record is not None and record.session is not None:
             if record.matches and self._continue(record.session):
                 return
             if not record.matches:
-                # the file has another content by now: its upload would hold the name for nothing
-                self._give_up(record.session)
+                # the file has another content by now: its old upload would only block the key
+                self._abort_upload(record.session)
         self._initiate()
 
     def recover(self) -> None:
-        """Begin again: the upload was lost to someone who gave it up, unless a late request of ours has completed it.
+        """Begin again: another client aborted the upload, unless a late request of this one completed it.
 
         Raises
         ------
         FileExistsError
-            There is an object of another content, or an unfinished upload of someone else.
+            An object of another content exists, or an unfinished upload of another client.
         """
         self._upload_id, self._listed, self._sent = None, {}, {}
         try:
             self._initiate()
         except CosFileExistsError:
-            if not self._is_same():
+            if not self._is_source_at(self._target.key):
                 raise
             self._stored = True
 
-    def send(self, piece: Slice, content: Content) -> None:
+    def send(self, piece: ByteRange, content: Content) -> None:
         """Send one part, unless the service has listed one that is provably the same."""
         number, md5 = self._number(piece.offset), None
         listed = self._listed.get(number)
@@ -163,7 +155,7 @@ class PartUpload(MultipartUpload):
         Parameters
         ----------
         size, sha : int, str, optional
-            Bytes that came, where they were not known before; the SHA-1 is of no use here.
+            Bytes that were sent, if they were not known before; the SHA-1 has no use here.
 
         Raises
         ------
@@ -171,7 +163,7 @@ class PartUpload(MultipartUpload):
             EIO when not all bytes were sent in parts.
         """
         self._size = self._size if size is None else size
-        if self._source is not None and self._source.was_touched:
+        if self._content is not None and self._content.source.was_touched:
             # each part is what was read, but together they may be a mixture, and nothing replaces an object later
             text = "the local file was changed, or renamed, while it was being uploaded: nothing is published"
             raise make_error(errno.EIO, text, self._target.path)
@@ -181,7 +173,7 @@ class PartUpload(MultipartUpload):
             self._complete()
 
     def publish(self) -> None:
-        """Complete a deferred object; what cannot be completed is given up."""
+        """Complete a deferred object; on failure, abort the upload."""
         try:
             self._complete()
         except BaseException:
@@ -189,13 +181,13 @@ class PartUpload(MultipartUpload):
             raise
 
     def abort(self) -> None:
-        """Give the upload up, so that the name is free again. A complete object stays."""
+        """Abort the upload, so that its key is free again. A complete object stays."""
         upload_id, self._upload_id = self._upload_id, None
         if upload_id is not None and not self._stored:
-            self._give_up(upload_id)
-        self._entry.remove()
+            self._abort_upload(upload_id)
+        self._remove_record()
 
-    def _give_up(self, upload_id: str) -> None:
+    def _abort_upload(self, upload_id: str) -> None:
         try:
             self._client.abort(self._target.bucket, self._target.key, upload_id)
         except CosError as error:
@@ -208,10 +200,10 @@ class PartUpload(MultipartUpload):
             with creating(self._client, self._target):
                 self._client.complete(self._target.bucket, self._target.key, self._opened(), parts)
             self._upload_id, self._stored = None, True
-        self._entry.remove()
+        self._remove_record()
 
     def _check_parts(self) -> None:
-        """Make sure that the parts are all, from the first to the last, and as long together as the object."""
+        """Check that no part is missing, and that together they are as long as the object."""
         numbers, total = sorted(self._sent), sum(part.size for part in self._sent.values())
         if numbers != list(range(1, len(numbers) + 1)) or total != self._size:
             text = f"{len(numbers)} parts of {total} bytes were sent for an object of {self._size} bytes"
@@ -221,29 +213,23 @@ class PartUpload(MultipartUpload):
         target = self._target
         with creating(self._client, target):
             self._upload_id = self._client.initiate(target.bucket, target.key, content_type=target.content_type)
-        self._entry.save(Record(target.key, self._upload_id, None))
+        self._save_record(target.key, self._upload_id)
 
     def _continue(self, upload_id: str) -> bool:
-        """Take up the upload of an earlier process; return whether it is still there, or complete."""
+        """Continue the upload of an earlier process; return whether it still exists, or is complete."""
         try:
             parts = self._client.list_parts(self._target.bucket, self._target.key, upload_id)
         except CosError as error:
             if not is_gone(error):
                 raise
-            # it was completed, and the earlier process had no time to hear of it; or someone has given it up
-            self._stored = self._is_same()
+            # it was completed, and the earlier process ended before the reply; or another client aborted it
+            self._stored = self._is_source_at(self._target.key)
             return self._stored
         self._upload_id, self._listed = upload_id, {part.number: part for part in parts}
         first = self._listed.get(1)
         if first is not None and self._can_be_cut(first.size):
             self._sizes = PartSizes(first.size)
         return True
-
-    def _is_same(self) -> bool:
-        """Return whether the object is there, and is what the source holds."""
-        if self._source is None or self._context is None:
-            return False
-        return is_same(self._context, self._target, self._source)
 
     def _can_be_cut(self, size: int) -> bool:
         return size >= LEAST_PART and -(-(self._size or 0) // size) <= MOST_PARTS

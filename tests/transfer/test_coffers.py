@@ -14,14 +14,13 @@ from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
-from cosv4fs.transfer.buffers import FilePart
-from cosv4fs.transfer.context import TransferContext
-from cosv4fs.transfer.parts import PartUpload, PartUploader
-from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, Slice, part_size
+from cosv4fs.transfer.buffers import FilePiece
+from cosv4fs.transfer.coffers import CofferUpload, CofferUploader
+from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.writer import ObjectWriter
-from tests.support import MIB, Clock, content, upload_source
+from tests.support import MIB, Clock, content, transfer_pool, upload_source
 
 COFFER = "box-1250000000"
 TARGET = Target(COFFER, "/x", create=True)
@@ -42,7 +41,7 @@ def test_what_no_parts_can_hold():
     with pytest.raises(ValueError, match="more than 10000 parts"):
         part_size(MOST_PARTS * LARGEST_PART + 1, MIB)
     with pytest.raises(OSError, match="more than 10000 parts") as caught:
-        PartUpload(None, TARGET, MOST_PARTS * LARGEST_PART + 1, MIB)
+        CofferUpload(None, TARGET, MOST_PARTS * LARGEST_PART + 1, MIB)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, f"{COFFER}/x")
 
 
@@ -77,10 +76,10 @@ class Vault:
         self.config = resolve(given, protocol=CDCS)
         self.clock = Clock()
         self.client = CofferClient(self.config, RetryPolicy(5, 120.0, clock=self.clock, sleep=self.clock.sleep))
-        self.context = TransferContext.of(self.client)
+        self.uploader = CofferUploader(self.client, transfer_pool(self.client))
 
     def writer(self, size=None):
-        return ObjectWriter(self.context, PartUploader(self.client), TARGET, size)
+        return ObjectWriter(self.uploader, TARGET, size)
 
     def read(self):
         memory = bytearray()
@@ -134,13 +133,13 @@ def test_growing_parts(make_vault, soon_doubling, length, step):
 
 def test_large_parts_wait_in_files(make_vault, soon_doubling, tmp_path, monkeypatch):
     opened = []
-    original = FilePart.take
+    original = FilePiece.take
 
     def take(self, view):
         opened.append(self)
         return original(self, view)
 
-    monkeypatch.setattr(FilePart, "take", take)
+    monkeypatch.setattr(FilePiece, "take", take)
     vault, data = make_vault(), content(12 * MIB)
     made = vault.writer()
     write(made, data)
@@ -158,7 +157,7 @@ def test_parts_are_larger_where_there_would_be_too_many(make_vault, monkeypatch,
     vault, data = make_vault(), content(20 * MIB + 5)
     vault.config = replace(vault.config, spool_memory=spool)
     if way == "source":
-        upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
+        upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
     else:
         made = vault.writer(len(data))
         write(made, data)
@@ -181,17 +180,17 @@ def test_giving_up_leaves_nothing(make_vault, soon_doubling, moment):
 
 
 def test_a_file_part_is_what_was_taken(tmp_path):
-    part = FilePart(10, str(tmp_path), "coffer/x")
-    assert part.pieces == []
+    part = FilePiece(10, str(tmp_path), "coffer/x")
+    assert part.views == []
     assert (part.take(memoryview(b"01234")), part.is_full) == (5, False)
     assert (part.take(memoryview(b"5678901")), part.is_full) == (5, True)
-    assert b"".join(part.pieces) == b"0123456789"
+    assert b"".join(part.views) == b"0123456789"
     part.release()
     assert os.listdir(tmp_path) == []
 
 
 def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
-    part = FilePart(10, str(tmp_path / "none"), "coffer/x")
+    part = FilePiece(10, str(tmp_path / "none"), "coffer/x")
     with pytest.raises(OSError, match="spool_dir") as caught:
         part.take(memoryview(b"01234"))
     assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "coffer/x")
@@ -214,18 +213,18 @@ def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
 )
 def test_every_reading_takes_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
-    upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
+    upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
     assert vault.read() == data
     with pytest.raises(FileExistsError, match="write-once"):
-        upload_source(PartUploader(vault.client), vault.context, TARGET, MemorySource(data), MIB)
+        upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
 
 
 def test_parts_that_are_missing_complete_nothing(make_vault):
     vault = make_vault()
-    upload = PartUpload(vault.client, TARGET, 3 * MIB, MIB)
+    upload = CofferUpload(vault.client, TARGET, 3 * MIB, MIB)
     upload.open()
     for offset in (0, 2 * MIB):
-        upload.send(Slice(offset, MIB), memoryview(bytes(MIB)))
+        upload.send(ByteRange(offset, MIB), memoryview(bytes(MIB)))
     with pytest.raises(OSError, match="2 parts of 2097152 bytes were sent for an object of 3145728 bytes"):
         upload.finish()
     upload.abort()
