@@ -1,18 +1,24 @@
-"""Pools are bounded and never block themselves, the first error wins, and what is cancelled ends."""
+"""Pools are bounded and never block themselves, the first error wins, what is cancelled ends, memory is reused."""
 
 import threading
 import time
 
 import pytest
 
-from cosv4fs.concurrency import Pool, Task, TaskGroup, Window, cancellation
+from cosv4fs.concurrency import Buffers, Pool, Task, TaskGroup, Window, cancellation
 from cosv4fs.concurrency import pool as pools
 from cosv4fs.concurrency.background import run_in_background, start_background, wait_for_background
+from tests.support import MIB
 
 
 @pytest.fixture
 def pool():
     return Pool(4, "test")
+
+
+@pytest.fixture
+def buffers():
+    return Buffers(3)
 
 
 class TestWindow:
@@ -312,6 +318,36 @@ class TestMapUnordered:
         with pytest.raises(OSError, match="no more"):
             pool.map_unordered(act, items())
         assert sorted(cancelled) == [1, 2]
+
+
+class TestBuffers:
+    def test_large_ones_are_used_again(self, buffers):
+        with buffers.lend(2 * MIB) as view:
+            assert len(view) == 2 * MIB
+            first = view.obj
+        with buffers.lend(MIB) as view:
+            assert len(view) == MIB
+            assert view.obj is first
+        with buffers.lend(3 * MIB) as view:
+            assert len(view) == 3 * MIB
+            assert view.obj is not first
+
+    def test_a_small_one_keeps_no_large_one_busy(self, buffers):
+        with buffers.lend(10) as view:
+            assert len(view) == 10
+            assert len(view.obj) == 10
+
+    def test_two_at_once_are_two(self, buffers):
+        with buffers.lend(10) as one, buffers.lend(10) as two:
+            assert one.obj is not two.obj
+
+    def test_no_more_are_kept_than_needed(self, buffers):
+        views = [buffers.lend(MIB) for _ in range(20)]
+        for view in views:
+            view.__enter__()
+        for view in views:
+            view.__exit__(None, None, None)
+        assert len(buffers._idle) <= 3
 
 
 class TestCleanUp:

@@ -35,8 +35,8 @@ _CANCEL_SECONDS = 8.0
 class Pool:
     """A bounded number of threads, started as needed; they end with the pool's last reference.
 
-    Pools of one level call each other: `map` and `map_unordered`, called from a thread of the same level, run in that
-    thread, because a pool that waits for itself would never end.
+    Pools with the same `level` count as one: `map` and `map_unordered`, called in a thread of that level, make all
+    calls in that thread, because a pool that waits for itself would never end.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ class Pool:
         """Apply a function to all items; return the results in order. For short calls, like single requests.
 
         Each thread takes the next item when it is free, so the look-ahead is one item per thread. After an error no
-        further call is started; it is raised once the running calls have ended. Ctrl-C cancels them.
+        further call is started, and the error is raised once the running calls have ended; Ctrl-C cancels them.
 
         Parameters
         ----------
         function : callable
-            Called from several threads; in the calling one for a single item, and in a thread of the pool.
+            Called in threads of the pool; for a single item, or in a thread of the same level, in the calling thread.
         items : iterable
             May be lazy; it is advanced by one thread at a time, though not always the same.
         """
@@ -104,13 +104,13 @@ class Pool:
     ) -> None:
         """Apply a function to all items; handle the results as they come. For long calls, like whole files.
 
-        The calling thread alone advances `items` and handles the results. After an error no further call is started,
-        and the running ones are cancelled: nobody waits for a large file after another has failed. So does Ctrl-C.
+        The calling thread alone advances `items` and handles the results. After an error or Ctrl-C no further call is
+        started, and the running ones are cancelled, because they may take long.
 
         Parameters
         ----------
         function : callable
-            Called from several threads; in the calling one for a single item, and in a thread of the pool.
+            Called in threads of the pool; for a single item, or in a thread of the same level, in the calling thread.
         items : iterable
             May be lazy: an item is taken when a thread is free for it.
         handle : callable, optional

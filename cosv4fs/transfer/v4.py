@@ -60,7 +60,7 @@ class V4Uploader(Uploader[CosV4Client]):
             piece_size, (sha, parts) = MIB, known
             content = replace(content, sha=sha, uploadparts=parts)
         elif config.checksum or source.is_hashed:
-            # otherwise an interrupted upload is continued by the content that the file has now, not by its old SHA-1
+            # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
             content = replace(content, sha=source.sha1())
         return V4Upload(self.client, target, source.size, piece_size, content)
 

@@ -174,11 +174,11 @@ def change_without_trace(local, content):
 
 
 def believe(journal, local):
-    """Have the journal take a file for the one it noted: what remains where a system tells neither inode nor ctime."""
-    [page] = journal.glob("*.json")
-    noted = json.loads(page.read_text())
-    noted["identity"] |= {"changed": local.stat().st_ctime_ns, "inode": local.stat().st_ino}
-    page.write_text(json.dumps(noted))
+    """Have the journal take a file for the recorded one, as on a system that provides neither inode nor ctime."""
+    [file] = journal.glob("*.json")
+    record = json.loads(file.read_text())
+    record["identity"] |= {"changed": local.stat().st_ctime_ns, "inode": local.stat().st_ino}
+    file.write_text(json.dumps(record))
 
 
 @pytest.mark.parametrize("checksum", [True, False])
@@ -274,7 +274,7 @@ def test_a_stranger_is_left_alone_until_the_end(resumer, second, local, tmp_path
 
 
 @pytest.mark.protocol("cosv4")
-def test_two_threads_share_no_page(options, second, emulator, local, tmp_path, wire):
+def test_two_threads_share_no_journal_entry(options, second, emulator, local, tmp_path, wire):
     """The second upload of the same file must not continue the first as if that were a dead process's."""
     # only the journal could make one continue the other's: nothing tells that the content is the same
     one, other = (fsspec.filesystem("cosv4", **{**options, "max_concurrency": n}, checksum=False) for n in (1, 2))
@@ -340,10 +340,10 @@ def test_the_journal_is_private(resumer, emulator, local, tmp_path, wire):
     emulator.faults.add(op=wire.slice, nth=2, times=1000, action=DropBefore())
     with pytest.raises(ConnectionError):
         resumer.put_file(local, PATH)
-    [page] = (tmp_path / "journal").iterdir()
-    assert page.stat().st_mode & 0o077 == 0
-    assert page.parent.stat().st_mode & 0o077 == 0
-    assert emulator.storage_options["secret_key"] not in page.read_text()
+    [record] = (tmp_path / "journal").iterdir()
+    assert record.stat().st_mode & 0o077 == 0
+    assert record.parent.stat().st_mode & 0o077 == 0
+    assert emulator.storage_options["secret_key"] not in record.read_text()
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(missing_mtime=True)])

@@ -145,8 +145,8 @@ def test_large_parts_wait_in_files(make_vault, soon_doubling, tmp_path, monkeypa
     write(made, data)
     made.finish()
     # those of 2 and 4 MiB: only 1 MiB may be in memory
-    assert {part._size for part in opened} == {2 * MIB, 4 * MIB}
-    assert all(part._file is None for part in opened)
+    assert {piece._size for piece in opened} == {2 * MIB, 4 * MIB}
+    assert all(piece._file is None for piece in opened)
     assert vault.read() == data
 
 
@@ -179,20 +179,20 @@ def test_giving_up_leaves_nothing(make_vault, soon_doubling, moment):
     assert vault.client.list_page(COFFER).entries == ()
 
 
-def test_a_file_part_is_what_was_taken(tmp_path):
-    part = FilePiece(10, str(tmp_path), "coffer/x")
-    assert part.views == []
-    assert (part.take(memoryview(b"01234")), part.is_full) == (5, False)
-    assert (part.take(memoryview(b"5678901")), part.is_full) == (5, True)
-    assert b"".join(part.views) == b"0123456789"
-    part.release()
+def test_a_file_piece_is_what_was_taken(tmp_path):
+    piece = FilePiece(10, str(tmp_path), "coffer/x")
+    assert piece.views == []
+    assert (piece.take(memoryview(b"01234")), piece.is_full) == (5, False)
+    assert (piece.take(memoryview(b"5678901")), piece.is_full) == (5, True)
+    assert b"".join(piece.views) == b"0123456789"
+    piece.release()
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
-    part = FilePiece(10, str(tmp_path / "none"), "coffer/x")
+def test_a_file_piece_that_finds_no_room_names_the_folder(tmp_path):
+    piece = FilePiece(10, str(tmp_path / "none"), "coffer/x")
     with pytest.raises(OSError, match="spool_dir") as caught:
-        part.take(memoryview(b"01234"))
+        piece.take(memoryview(b"01234"))
     assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "coffer/x")
 
 
@@ -211,7 +211,7 @@ def test_a_file_part_that_finds_no_room_names_the_folder(tmp_path):
     ],
     ids=str,
 )
-def test_every_reading_takes_the_parts(make_vault, dialect):
+def test_every_dialect_accepts_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
     upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
     assert vault.read() == data

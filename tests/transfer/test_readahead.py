@@ -90,7 +90,7 @@ def test_none_means_the_ends():
     assert remote.cache._fetch(None, None) == DATA
 
 
-def test_jumping_fetches_little_more_than_asked():
+def test_jumping_fetches_little_more_than_is_read():
     remote = Remote()
     for start in (2000, 1000, 1500, 300):
         assert remote.cache._fetch(start, start + 5) == DATA[start : start + 5]
@@ -130,7 +130,7 @@ class TestFailures:
         failing.clear()
         assert remote.cache._fetch(0, 50) == DATA[:50]
 
-    def test_several_at_once_are_forgotten_together(self):
+    def test_failures_of_several_ranges_are_discarded_together(self):
         remote, failing = Remote(pool=Pool(4, "test")), [0, 100, 200, 300, 400]
 
         def others_are_done():

@@ -76,7 +76,7 @@ class TestSliced:
 
     @pytest.mark.parametrize("slice_overwrite", ["at-finish", "at-init", "refuse"])
     @pytest.mark.parametrize("exists_code", [-4018, -177, -178])
-    def test_overwriting_under_any_reading(self, make_service, slice_overwrite, exists_code):
+    def test_overwriting_under_every_dialect(self, make_service, slice_overwrite, exists_code):
         service = make_service(slice_overwrite=slice_overwrite, exists_code=exists_code)
         service.put("/x", OLD)
         send(service)
@@ -138,7 +138,7 @@ class TestUnfinishedUploadsOfOthers:
     def begin(self, service, size=SIZE, sha=None, key="/x"):
         return service.client.upload_slice_init(BUCKET, key, filesize=size, slice_size=HALF, sha=sha).session
 
-    def test_a_strangers_is_left_alone(self, service):
+    def test_that_of_another_client_is_left_alone(self, service):
         session = self.begin(service, size=999_999)
         alive = []
 
@@ -176,7 +176,7 @@ class TestUnfinishedUploadsOfOthers:
         assert service.names() == ["x"]
         assert len({record.path for record in service.emulator.requests if record.op == "upload_slice_init"}) == 1
 
-    def test_replacing_readings(self, make_service):
+    def test_replacing_under_every_dialect(self, make_service):
         service = make_service(overwrite_unfinished="replace", reinit="matching")
         self.begin(service)
         send(service)
@@ -239,7 +239,7 @@ class TestFailures:
             upload_source(V4Uploader(service.client, service.pool), Target(BUCKET, "/x"), Broken(DATA), HALF)
         assert service.names() == []
 
-    def test_the_first_error_is_told_when_cleaning_fails_too(self, service):
+    def test_the_first_error_is_raised_when_cleaning_up_fails_too(self, service):
         service.fault(faults.Refuse(-4002), op="upload_slice_data")
         service.fault(faults.Refuse(-97), op="delete", times=None)
         with pytest.raises(OSError, match="invalid"):
@@ -256,7 +256,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])
     @pytest.mark.parametrize("action", [faults.DropReply(), faults.DropBefore(reset=True)], ids=["lost", "cut"])
-    def test_passing_faults(self, service, op, action):
+    def test_transient_faults(self, service, op, action):
         service.put("/x", OLD)
         fault = service.fault(action, op=op)
         send(service)
@@ -296,7 +296,7 @@ class TestAbort:
         self.open(service).abort()
         assert service.names() == []
 
-    def test_spares_a_strangers_session(self, service):
+    def test_spares_a_session_of_another_client(self, service):
         upload = self.open(service)
         theirs = service.client.upload_slice_init(BUCKET, "/x", filesize=5, slice_size=HALF).session
         upload.abort()

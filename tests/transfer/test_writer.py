@@ -74,7 +74,7 @@ def test_the_server_decides_the_slice_size(make_service, server_slice, length, s
     assert all(r.offset < length for r in sent)
 
 
-def test_a_bucket_that_insists_on_the_declared_size_is_asked_once(make_service):
+def test_a_bucket_that_insists_on_the_declared_size_is_probed_once(make_service):
     service = make_service(options={**SMALL, "streaming": "auto"})
     uploader = V4Uploader(service.client, service.pool)
     for _ in range(2):
