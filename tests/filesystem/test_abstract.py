@@ -1,4 +1,6 @@
-"""fsspec's own test-suite for filesystems, over real HTTP: v4 whether or not parents have to exist, v3, and coffers.
+"""fsspec's own test-suite for filesystems, over real HTTP: v4, v3 where parents have to exist, and coffers.
+
+`python -m tests.matrix` runs it under every dialect.
 
 The suite tidies up between its phases with ``rm``, which coffers cannot. Here their objects expire instead: the
 lifecycle runs, and what has to stay is stored again.
@@ -41,7 +43,7 @@ class Expiring(CofferFileSystem):
 
 
 class _Fixtures(abstract.AbstractFixtures):
-    @pytest.fixture(scope="class", params=["cosv4-implicit", "cosv4-required", "cosv4-virtual", "cosv3-required"])
+    @pytest.fixture(scope="class", params=["cosv4-implicit", "cosv3-required"])
     def fs(self, request):
         protocol, _, parents = request.param.partition("-")
         with Emulator(buckets=(BUCKET,), dialect=Dialect(parents=parents)) as emulator:
