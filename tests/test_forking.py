@@ -44,6 +44,8 @@ KNOWN = {
     "cosv4fs.emulator.http._earlier_ports",
     # the types of fields, resolved once
     "cosv4fs.emulator.dialects._known_hints",
+    # says in which pool's thread one is, which stays true for the one thread of a child
+    "cosv4fs.concurrency.pool._worker",
 }
 
 

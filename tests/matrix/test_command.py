@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from cosv4fs.emulator import Dialect
-from cosv4fs.errors import make_error
 from tests.matrix import __main__ as command
 from tests.matrix import dialects, impossible
 from tests.matrix.outcomes import GROUPS
@@ -64,13 +63,13 @@ def test_arguments():
 @pytest.mark.parametrize("row", impossible.IMPOSSIBLE, ids=lambda row: f"{dict(row.switches)}-{row.tests}")
 def test_only_the_declared_error_is_expected(row):
     text = {"not allowed: use .* without": "not allowed: use a name without"}.get(row.says, row.says)
-    right = make_error(row.number, text, "box/dir/object")
+    right = row.error(row.number, text, "box/dir/object")
     assert impossible.is_expected(right, [row])
-    hidden = make_error(row.number, text, "box/dir/.object.cosv4-0123456789abcdef")
+    hidden = row.error(row.number, text, "box/dir/.object.cosv4-0123456789abcdef")
     for wrong in (
-        make_error(row.number, "something else", "box/dir/object"),
-        make_error(errno.EACCES, text, "box/dir/object"),
-        make_error(row.number, text, None),
+        row.error(row.number, "something else", "box/dir/object"),
+        row.error(errno.EACCES, text, "box/dir/object"),
+        row.error(row.number, text, None),
         hidden,
         OSError(row.number, text, "box/dir/object"),
     ):
