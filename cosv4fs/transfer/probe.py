@@ -7,8 +7,6 @@ is published.
 
 from __future__ import annotations
 
-import threading
-
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession
 from cosv4fs.errors import CosError
@@ -21,59 +19,51 @@ DECLARED_SIZE = 2**40
 _CONTENT = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 
 
-class StreamingProbe:
-    """Probes each bucket once per process; the quirks of the client have the results.
+def allows_streaming(client: CosV4Client, target: Target) -> bool:
+    """Return whether uploads to the target's bucket may be streamed; probes beside the target the first time.
 
-    Parameters
-    ----------
-    client : CosV4Client
-        Sends the requests. Its option ``streaming`` is the mode: ``auto`` probes, ``always`` and ``never`` do not.
+    The quirks of the client have the results. Its option ``streaming`` is the mode: ``auto`` probes, ``always`` and
+    ``never`` do not.
     """
-
-    def __init__(self, client: CosV4Client) -> None:
-        self._client = client
-        self._lock = threading.Lock()
-
-    def allows(self, target: Target) -> bool:
-        """Return whether uploads to the target's bucket may be streamed; probes beside the target the first time."""
-        mode = self._client.config.streaming
-        if mode != "auto":
-            return mode == "always"
-        with self._lock:
-            known = self._client.quirks.finish_size.get(target.bucket)
-            if known is not None:
-                return known == "any"
-            answer = self._ask(target)
-            if answer is not None:
-                learn_finish_size(self._client, target.bucket, streams=answer)
-            return bool(answer)
-
-    def _ask(self, target: Target) -> bool | None:
-        """Try it on a hidden sibling; return None if a transient error leaves it open."""
-        sibling = paths.sibling(parent_key(target.key) + "probe")
-        try:
-            return with_parents(self._client, target.bucket, sibling, lambda: self._try(target.bucket, sibling))
-        except CosError as error:
-            return None if error.is_transient else False
-        finally:
-            discard_sibling(self._client, target.bucket, sibling)
-
-    def _try(self, bucket: str, sibling: str) -> bool:
-        client, size = self._client, len(_CONTENT)
-        session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=client.config.slice_size)
-        if not isinstance(session, SliceSession):
-            return False
-        client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_CONTENT))
-        client.upload_slice_finish(bucket, sibling, session.session, size)
-        status = client.stat(bucket, sibling)
-        if status.is_unfinished or status.size != size:
-            return False
-        memory = bytearray(size)
-        client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
-        return memory == _CONTENT
+    mode = client.config.streaming
+    if mode != "auto":
+        return mode == "always"
+    known = client.quirks.finish_size.get(target.bucket)
+    if known is not None:
+        return known == "any"
+    answer = _probe(client, target)
+    if answer is not None:
+        learn_finish_size(client, target.bucket, streams=answer)
+    return bool(answer)
 
 
 def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
     """Record whether an upload to a bucket may be finished with another size than it was opened with."""
     quirks = client.quirks
     quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
+
+
+def _probe(client: CosV4Client, target: Target) -> bool | None:
+    """Try it on a hidden sibling; return None if a transient error leaves it open."""
+    sibling = paths.sibling(parent_key(target.key) + "probe")
+    try:
+        return with_parents(client, target.bucket, sibling, lambda: _try(client, target.bucket, sibling))
+    except CosError as error:
+        return None if error.is_transient else False
+    finally:
+        discard_sibling(client, target.bucket, sibling)
+
+
+def _try(client: CosV4Client, bucket: str, sibling: str) -> bool:
+    size = len(_CONTENT)
+    session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=client.config.slice_size)
+    if not isinstance(session, SliceSession):
+        return False
+    client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_CONTENT))
+    client.upload_slice_finish(bucket, sibling, session.session, size)
+    status = client.stat(bucket, sibling)
+    if status.is_unfinished or status.size != size:
+        return False
+    memory = bytearray(size)
+    client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
+    return memory == _CONTENT

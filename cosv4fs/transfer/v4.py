@@ -6,6 +6,7 @@ The complete sibling is moved to the target, so that no reader sees a part, and 
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.piecewise import KnownContent
 from cosv4fs.transfer.plan import ByteRange, ranges
-from cosv4fs.transfer.probe import DECLARED_SIZE, StreamingProbe, learn_finish_size
+from cosv4fs.transfer.probe import DECLARED_SIZE, allows_streaming, learn_finish_size
 from cosv4fs.transfer.publish import UNFINISHED, Target, blocked_parent
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.single import BucketSingle
@@ -35,7 +36,7 @@ class V4Uploader(Uploader[CosV4Client]):
 
     def __init__(self, client: CosV4Client, pool: Pool) -> None:
         super().__init__(client, pool)
-        self._probe = StreamingProbe(client)
+        self._probing = threading.Lock()
 
     def single(self, target: Target) -> BucketSingle:
         """Return the upload of a small object, in one request."""
@@ -47,7 +48,7 @@ class V4Uploader(Uploader[CosV4Client]):
         Without a size there is one only where the server lets an upload be finished with another size than it was
         opened with (cos.md#finish-size).
         """
-        if size is None and not self._probe.allows(target):
+        if size is None and not self._allows_streaming(target):
             return None
         return V4Upload(self.client, target, size, piece_size)
 
@@ -63,6 +64,11 @@ class V4Uploader(Uploader[CosV4Client]):
             # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
             content = replace(content, sha=source.sha1())
         return V4Upload(self.client, target, source.size, piece_size, content)
+
+    def _allows_streaming(self, target: Target) -> bool:
+        # threads that write at the same time wait for one answer
+        with self._probing:
+            return allows_streaming(self.client, target)
 
 
 def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
