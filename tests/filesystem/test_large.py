@@ -11,7 +11,7 @@ from cosv4fs.emulator import CofferEmulator
 
 COFFER = "examplecoffer-1250000000"
 MIB = 1024 * 1024
-SIZE = 384 * MIB
+SIZE = 256 * MIB
 
 COMMON = """
 import hashlib, io, os, sys, fsspec
@@ -175,7 +175,7 @@ def test_a_large_object_is_read_whole_in_bounded_memory(service, local, way):
 
 @pytest.mark.parametrize("way", ["open", "open with size"])
 def test_a_large_object_by_v3(service, tmp_path, way):
-    size = 300 * MIB
+    size = 192 * MIB
     options = {"protocol": "cosv3", **service}
     _, grown = _run(WRITE[way], options, tmp_path, size)
     assert grown < BOUND
@@ -188,7 +188,7 @@ def test_a_large_object_by_v3(service, tmp_path, way):
 
 
 # 500 parts of the first size, then twice as large ones; and at the default, far more than may be in memory
-@pytest.mark.parametrize(("slice_size", "size", "parts"), [(MIB, 540 * MIB, 500 + 20), (8 * MIB, 384 * MIB, 48)])
+@pytest.mark.parametrize(("slice_size", "size", "parts"), [(MIB, 504 * MIB, 500 + 2), (8 * MIB, 256 * MIB, 32)])
 def test_a_large_object_in_a_coffer(tmp_path, slice_size, size, parts):
     path = f"{COFFER}/large"
     with CofferEmulator(tmp_path / "service", coffers=(COFFER,), fsync=False) as emulator:
