@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.buffers import Buffers
+from cosv4fs.concurrency.pace import Pace
 from cosv4fs.concurrency.tasks import Task, start_thread
 from cosv4fs.concurrency.window import Permit, Window
 from cosv4fs.errors import make_error
@@ -56,6 +57,7 @@ class Pool:
     def __init__(self, most: int, level: str) -> None:
         self.most = most
         self.window = Window(most)
+        self.pace = Pace(most)
         self.buffers = Buffers(most)
         self.threads: list[threading.Thread] = []
         self._level = level
@@ -97,7 +99,7 @@ class Pool:
         rest, runs_here = self._look_at(items)
         if runs_here:
             return [function(item) for item in rest]
-        return _Map(self, function, rest, most - 1).run()
+        return _Map(self, function, rest, most).run()
 
     def map_unordered(
         self, function: Callable[[A], T], items: Iterable[A], handle: Callable[[T], object] = lambda _: None
@@ -355,7 +357,7 @@ class TaskGroup:
 class _Map(Generic[A, T]):
     """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
 
-    Every thread that has taken an item starts another one, until there are enough.
+    Every thread that takes an item starts others, as many as the pool's pace wants; threads beyond that end.
 
     Parameters
     ----------
@@ -365,12 +367,13 @@ class _Map(Generic[A, T]):
         Called with each item.
     items : iterable
         The items.
-    spare : int
-        Threads that may be started beside the first.
+    most : int
+        Threads at most.
     """
 
-    def __init__(self, pool: Pool, function: Callable[[A], T], items: Iterable[A], spare: int) -> None:
-        self._group, self._function, self._spare = TaskGroup(pool), function, spare
+    def __init__(self, pool: Pool, function: Callable[[A], T], items: Iterable[A], most: int) -> None:
+        self._group, self._pace, self._function = TaskGroup(pool), pool.pace, function
+        self._most, self._threads = most, 1
         self._rest = enumerate(items)
         self._results: dict[int, T] = {}
         self._lock = threading.Lock()
@@ -384,15 +387,31 @@ class _Map(Generic[A, T]):
     def _work(self) -> None:
         while (found := self._next()) is not None:
             index, item = found
+            began, before = time.perf_counter(), time.thread_time()
             self._results[index] = self._function(item)
+            self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+            if self._is_surplus():
+                return
 
     def _next(self) -> tuple[int, A] | None:
         self._group.raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
-            is_enough = found is None or self._spare < 1
-            self._spare -= not is_enough
-        if not is_enough and self._group.try_start(self._work) is None:
-            with self._lock:
-                self._spare += 1
+        while found is not None and self._may_grow():
+            if self._group.try_start(self._work) is None:
+                with self._lock:
+                    self._threads -= 1
+                break
         return found
+
+    def _may_grow(self) -> bool:
+        with self._lock:
+            grows = self._threads < min(self._pace.wanted, self._most)
+            self._threads += grows
+            return grows
+
+    def _is_surplus(self) -> bool:
+        with self._lock:
+            ends = self._pace.is_too_many(self._threads)
+            self._threads -= ends
+            return ends
