@@ -232,6 +232,9 @@ def _bad_repetition(case: Case, known: Rehearsal, seen: Outcome) -> str:
     if case.several and case.write_once and isinstance(error, FileExistsError) and seen.state != known.before:
         # what one call has stored the next cannot store again
         return _bad_state(case, known, dataclasses.replace(seen, state=seen.last))
+    if case.several and isinstance(error, FileNotFoundError) and _is_gone(str(error.filename), known, seen):
+        # of a list of paths, the first call has removed or moved this one, and the repetition stops at it
+        return _bad_state(case, known, dataclasses.replace(seen, state=seen.last))
     if seen.last != known.after:
         return f"after the repetition, {_difference(seen.last, known.after)}"
     if seen.state == known.after != known.before:
@@ -240,6 +243,10 @@ def _bad_repetition(case: Case, known: Rehearsal, seen: Outcome) -> str:
     if error is not None:
         return f"repeated without the fault, it raises {type(error).__name__}: {error}"
     return "" if result == case.expected or case.several else f"repeated, it returns {_short(result)}"
+
+
+def _is_gone(path: str, known: Rehearsal, seen: Outcome) -> bool:
+    return any(path.endswith(f"/{name}") and name not in seen.state for name in known.before)
 
 
 def _difference(seen: State, wanted: State) -> str:
