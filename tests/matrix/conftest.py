@@ -40,19 +40,29 @@ TURNS = 3
 """When no dialect is named, a test runs under one of so many dialects, and each dialect runs one of so many tests."""
 
 
-def is_daily(name, label):
-    """Return whether a test is run under a dialect when none is named."""
-    wanted = any(fnmatchcase(name, pattern) for pattern in DAILY)
-    if not wanted and any(fnmatchcase(name, pattern) for pattern in NOT_DAILY):
-        return False
+def is_core(name):
+    """Return whether a test is of the core, which ``--core`` runs under every dialect."""
+    if any(fnmatchcase(name, pattern) for pattern in DAILY):
+        return True
+    return not any(fnmatchcase(name, pattern) for pattern in NOT_DAILY)
+
+
+def is_in_turn(name, label):
+    """Return whether a test of the core is run under a dialect when none is named."""
     return zlib.crc32(f"{name} {label}".encode()) % TURNS == 0
 
 
 def pytest_collection_modifyitems(config, items):
     """Leave the core of the matrix when no dialect is named, or when it is asked for; and what a protocol has."""
-    whole = config.getoption("--dialect", default=None) and not config.getoption("--core", default=False)
+    named = bool(config.getoption("--dialect", default=None))
+    whole = named and not config.getoption("--core", default=False)
+
+    def is_wanted(item):
+        name = name_of(item)
+        return is_meant(item) and (whole or (is_core(name) and (named or is_in_turn(name, label_of(item)))))
+
     matrix = [item for item in items if is_of_matrix(item)]
-    wanted = {item for item in matrix if is_meant(item) and (whole or is_daily(name_of(item), label_of(item)))}
+    wanted = {item for item in matrix if is_wanted(item)}
     left_out = [item for item in matrix if item not in wanted]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
