@@ -1,8 +1,7 @@
 """All checks: ``python -m tests`` runs lint, types, tests and packaging; further arguments go to pytest.
 
 Every check runs, even after others failed; the exit code is that of the first that failed. ``python -m tests --quick``
-is for the time between two edits: lint, types, and tests of every layer that need neither other processes nor large
-objects.
+is for the time between two edits: lint, types, and the tests that are not in `SLOW`.
 """
 
 from __future__ import annotations

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosv4fs.concurrency import Pool
 from cosv4fs.concurrency.pace import Pace
 
 MILLISECOND = 0.001
@@ -59,3 +62,18 @@ def test_always_keeps_a_thread(items, most):
         pace.note(took, computed)
         assert 1 <= pace.wanted <= most
         assert not pace.is_too_many(1)
+
+
+def test_calls_that_only_compute_share_one_thread():
+    pool = Pool(16, "test-pace")
+    pool.pace.note(1e6, 1e6)
+    assert pool.map(lambda number: number, range(200)) == list(range(200))
+    assert len(pool.threads) == 1
+
+
+def test_calls_that_only_wait_get_all_threads():
+    pool = Pool(16, "test-pace")
+    pool.pace.note(1e6, 1.0)
+    # broken, and so an error, unless all sixteen wait at the same time
+    together = threading.Barrier(16, timeout=30)
+    assert len(pool.map(lambda _: together.wait(), range(16))) == 16

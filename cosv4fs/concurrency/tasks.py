@@ -1,4 +1,4 @@
-"""Tasks: calls that other threads make. Nothing is lost when Ctrl-C comes, at whichever moment."""
+"""Tasks: calls that other threads make. Nothing is lost when Ctrl-C comes, at any moment."""
 
 from __future__ import annotations
 

@@ -298,7 +298,7 @@ class CofferClient(CofferUploads):
             The Content-Type returned on download.
         exclusive : bool
             Whether only this call may have stored the object. If not, an object of the same content is a success after
-            a lost reply, whichever client stored it: it is there, and cannot be changed.
+            a lost reply, no matter which client stored it: it exists, and cannot be changed.
 
         Returns
         -------
