@@ -1,36 +1,33 @@
-"""The base of all clients: connections, the retry loop, the server's clock; nothing specific to a protocol.
-
-`cosv4fs.api.cos.calls` and `cosv4fs.api.cdcs.calls` add what the requests of one service have in common.
-"""
+"""The base of all clients: connections, the retry loop, the server's clock; nothing specific to a protocol."""
 
 from __future__ import annotations
 
+import errno
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from cosv4fs.api.credentials import SignerBase
 from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.fields import LARGEST_OBJECT, Fields
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length
 from cosv4fs.api.retry import AttemptError, RetryPolicy
-from cosv4fs.api.transport import Transport, read_body
+from cosv4fs.api.transport import Transport, give_back, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
+from cosv4fs.errors import make_error
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
 
 if TYPE_CHECKING:
+    import requests
     from typing_extensions import Self
 
 T = TypeVar("T")
-
-
-class _Signer(Protocol):
-    def difference(self, date: str | None) -> float | None: ...
-
-    def adopt_server_date(self, date: str | None) -> bool: ...
 
 
 class FileStatus(Protocol):
@@ -81,7 +78,7 @@ class Client(ABC):
     ) -> None:
         self.config, self.quirks = config, Quirks(config.api_root)
         self._clock = clock
-        self._signer: _Signer = self._make_signer()
+        self._signer: SignerBase = self._make_signer()
         self._transport = Transport(config)
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)
         self.on_throttle: Callable[[], None] | None = None
@@ -109,10 +106,6 @@ class Client(ABC):
             See `cosv4fs.config.resolve`.
         """
         return cls(resolve(options, protocol=cls.protocol))
-
-    @abstractmethod
-    def _make_signer(self) -> _Signer:
-        """Return what signs the requests, by a clock that follows the server's."""
 
     @abstractmethod
     def file_status(self, bucket: str, key: str, /) -> FileStatus:
@@ -156,10 +149,6 @@ class Client(ABC):
             ESTALE when the object changed.
         """
 
-    @abstractmethod
-    def _any_request(self, bucket: str) -> Request:
-        """Return a request that every server answers, if only by refusing it."""
-
     def close(self) -> None:
         """Close the pooled connections. The client stays usable."""
         self._transport.close()
@@ -202,6 +191,59 @@ class Client(ABC):
         ahead = self.clock_difference(bucket)
         return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
 
+    # -- what each service adds ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _make_signer(self) -> SignerBase:
+        """Return what signs the requests."""
+
+    @abstractmethod
+    def _any_request(self, bucket: str) -> Request:
+        """Return a request that every server answers, if only by refusing it."""
+
+    @abstractmethod
+    def _read(self, response: requests.Response, request: Request) -> Fields:
+        """Return the values of a reply; raise `AttemptError` if it is an error, or none of the service."""
+
+    # -- operations ------------------------------------------------------------------------------------------------
+
+    def _query(
+        self,
+        request: Request,
+        parse: Callable[[Fields], T],
+        settle: Callable[[AttemptError], T | None] | None = None,
+        check_lost: Callable[[], T | None] | None = None,
+    ) -> T:
+        """Send a request and return what its reply says; see `_run`."""
+        return self._run(lambda: parse(self._read(self._transport.exchange(request), request)), settle, check_lost)
+
+    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
+        """Return the failure that a reply without the wanted content stands for, whatever form its body has."""
+        try:
+            self._read(response, request)
+        except AttemptError as failure:
+            return failure
+        return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path))
+
+    def _head_of(
+        self, request: Request, stored_size: Callable[[], int | None] | None
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str]]:
+        """Return the size of an object and the headers of a reply to HEAD.
+
+        `stored_size` finds out the size in another way, where a header says that the body is compressed.
+        """
+        response = self._transport.exchange(request)
+        if response.status_code != 200:
+            raise self._refusal(response, request)
+        response.raw.read()
+        give_back(response)
+        size = content_length(response)
+        if content_coding(response) is not None and stored_size is not None and stored_size() != size:
+            raise compressed_reply(response, request)
+        if size is None or size > LARGEST_OBJECT:
+            raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
+        return size, response.headers
+
     def _run(
         self,
         attempt: Callable[[], T],
@@ -213,7 +255,7 @@ class Client(ABC):
         `check_lost` is called when the last reply was lost and there is no further attempt; it may return the result.
         """
         try:
-            return self._retried(attempt, settle)
+            return self._policy.run(attempt, settle, self._on_failure)
         except AttemptError as failure:
             result = check_lost() if failure.outcome_unknown and check_lost is not None else None
             if result is not None:
@@ -225,9 +267,6 @@ class Client(ABC):
         finally:
             # the error refers to this frame
             del error, cause
-
-    def _retried(self, attempt: Callable[[], T], settle: Callable[[AttemptError], T | None] | None = None) -> T:
-        return self._policy.run(attempt, settle, self._on_failure)
 
     def _on_failure(self, failure: AttemptError) -> None:
         if failure.retry is Retry.RESIGN:

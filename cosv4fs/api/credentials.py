@@ -1,9 +1,10 @@
-"""The keys that requests are signed with: those of the configuration, or temporary ones from a provider."""
+"""The keys that requests are signed with (of the configuration, or temporary ones from a provider), and the time."""
 
 from __future__ import annotations
 
 import errno
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cosv4fs.api.quirks import Quirks
+from cosv4fs.api.responses import header_seconds
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.forking import renewed_after_fork
@@ -115,3 +118,44 @@ def _place(error: Exception) -> str:
     if not frames:
         return ""
     return f" in {frames[-1].name} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+
+
+class SignerBase:
+    """What signs the requests of one account, by this machine's clock, corrected by how far the server's is ahead.
+
+    Parameters
+    ----------
+    config : Config
+        The account; with ``anon`` nothing is signed.
+    clock : callable
+        Returns Unix seconds.
+    quirks : Quirks, optional
+        Has the offset of the server's clock.
+    """
+
+    least_difference = 1.0
+    """Seconds by which clocks have to differ before that may be why a signature was refused."""
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
+        self._config, self._clock = config, clock
+        self._quirks = quirks or Quirks()
+        self._keys = KeyRing(config, clock)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._config.api_root}>"
+
+    def difference(self, date: str | None) -> float | None:
+        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
+        server = header_seconds(date)
+        return None if server is None else server - self._clock()
+
+    def adopt_server_date(self, date: str | None) -> bool:
+        """Follow a ``Date`` header from now on; return whether that changes anything."""
+        offset = self.difference(date)
+        if offset is None or abs(offset - self._quirks.clock_offset) <= self.least_difference:
+            return False
+        self._quirks.learn(clock_offset=offset if abs(offset) > self.least_difference else 0.0)
+        return True
+
+    def _server_now(self) -> int:
+        return int(self._clock() + self._quirks.clock_offset)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import errno
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.cos.replies import LARGEST_OBJECT
+from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
 from cosv4fs.api.retry import AttemptError
@@ -96,22 +95,23 @@ def changed_error(path: str) -> CosError:
     return make_error(errno.ESTALE, "the object was replaced while it was being read: read it again", path)
 
 
-class RangeRead(ABC):
+class RangeRead:
     """Reads one range of one object into one buffer, with as many requests as it takes.
 
     Parameters
     ----------
     transport : Transport
         Sends the requests.
+    refusal : callable
+        Takes a reply that is not about the object's content, and its request; returns the failure.
     make_request : callable
         Takes a Range header's value (or None) and returns the request.
     start, stop : int or None
         Bytes wanted: from `start` (negative: counted from the end) up to, not including, `stop`.
     allocate : callable
         Takes the number of bytes that will come and the object's version, returns the memory for the bytes.
-    stored_size : callable
-        Returns the size of the whole object in bytes from another source than a download, or None. Called only for
-        replies with a Content-Encoding.
+    stored_size : callable or None
+        Finds out the size of the whole object in bytes in another way, where a header says that the body is compressed.
     expected : Version, optional
         The version that has to be read; another one is an error.
     """
@@ -119,14 +119,15 @@ class RangeRead(ABC):
     def __init__(
         self,
         transport: Transport,
+        refusal: Callable[[requests.Response, Request], AttemptError],
         make_request: Callable[[str | None], Request],
         start: int | None,
         stop: int | None,
         allocate: Callable[[int, Version], memoryview],
-        stored_size: Callable[[], int | None],
+        stored_size: Callable[[], int | None] | None,
         expected: Version | None = None,
     ) -> None:
-        self._transport = transport
+        self._transport, self._refusal = transport, refusal
         self._make_request = make_request
         self._start, self._stop = start, stop
         self._allocate, self._stored_size = allocate, stored_size
@@ -217,14 +218,13 @@ class RangeRead(ABC):
         _, count, total = _content_range(response, request)
         if count not in (None, length):
             raise compressed_reply(response, request)
-        size = self._stored_size() if self._version is None else self._version.size
+        if self._version is not None:
+            size: int | None = self._version.size
+        else:
+            size = self._stored_size() if self._stored_size is not None else None
         # without a known size, only a part is trusted: proxies that compress send the whole
         if size != total and (size is not None or (status == 200 and "Range" in request.headers)):
             raise compressed_reply(response, request)
-
-    @abstractmethod
-    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
-        """Return the failure for a reply with another status."""
 
     def _version_of(self, total: int, response: requests.Response) -> Version:
         return Version(total, response.headers.get("ETag") or None, response.headers.get("Last-Modified"))

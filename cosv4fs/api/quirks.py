@@ -8,11 +8,9 @@ of the dialect, and stand for the same sections of the protocol notes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
-
-from cosv4fs.api.responses import header_seconds
 
 _log = logging.getLogger("cosv4fs")
 
@@ -89,38 +87,3 @@ class Quirks:
                 value = ", ".join(f"{key}: {item}" for key, item in sorted(value.items()))
             shown = f"{value:+.0f} seconds" if isinstance(value, float) else value
             yield f"{each.name} = {shown} ({_MEANINGS[each.name]})"
-
-
-class ServerClock:
-    """The clock of this machine, corrected by how far the server's is ahead.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns Unix seconds.
-    quirks : Quirks
-        Has the offset of the server's clock.
-    """
-
-    def __init__(self, clock: Callable[[], float], quirks: Quirks) -> None:
-        self._clock, self._quirks = clock, quirks
-
-    def now(self) -> float:
-        """Return the server's Unix seconds, as far as is known."""
-        return self._clock() + self._quirks.clock_offset
-
-    def difference(self, date: str | None) -> float | None:
-        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
-        server = header_seconds(date)
-        return None if server is None else server - self._clock()
-
-    def adopt(self, date: str | None, least: float = 1.0) -> bool:
-        """Follow a ``Date`` header from now on; return whether the offset changes.
-
-        Differences below `least` seconds are ignored.
-        """
-        offset = self.difference(date)
-        if offset is None or abs(offset - self._quirks.clock_offset) <= least:
-            return False
-        self._quirks.learn(clock_offset=offset if abs(offset) > least else 0.0)
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -62,6 +63,13 @@ class Body:
     def __iter__(self) -> Iterator[bytes | memoryview]:
         return iter(self._pieces)
 
+    def md5(self) -> bytes:
+        """Return the MD5 of the whole body."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in self._pieces:
+            digest.update(piece)
+        return digest.digest()
+
     def payload(self) -> bytes | Body:
         """Return what to hand to `requests`: one bytes object when small, else this body."""
         return b"".join(self._pieces) if self._length <= _JOIN_BELOW else self
@@ -72,13 +80,26 @@ def json_body(values: Mapping[str, object]) -> Body:
     return Body("application/json", json.dumps(values, ensure_ascii=False).encode())
 
 
-def form_body(fields: Mapping[str, str], content: Content | None = None, content_type: str | None = None) -> Body:
+def pieces_of(content: Content) -> list[memoryview]:
+    """Return the pieces of a content as bytes."""
+    pieces = [content] if isinstance(content, memoryview) else content
+    return [piece.cast("B") for piece in pieces]
+
+
+def size_of(content: Content) -> int:
+    """Return the number of bytes of a content."""
+    return sum(map(len, pieces_of(content)))
+
+
+def form_body(
+    fields: Mapping[str, str | None], content: Content | None = None, content_type: str | None = None
+) -> Body:
     """Return a multipart/form-data body.
 
     Parameters
     ----------
-    fields : mapping of str to str
-        The text fields, in order.
+    fields : mapping of str to str or None
+        The text fields, in order; those of None are left out.
     content : memoryview or sequence of memoryview, optional
         The bytes of the ``filecontent`` part, sent as they are, in order.
     content_type : str, optional
@@ -90,6 +111,7 @@ def form_body(fields: Mapping[str, str], content: Content | None = None, content
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
+        if value is not None
     )
     form_type = f"multipart/form-data; boundary={boundary}"
     if content is None:
@@ -99,8 +121,7 @@ def form_body(fields: Mapping[str, str], content: Content | None = None, content
         'Content-Disposition: form-data; name="filecontent"; filename="filecontent"\r\n'
         f"Content-Type: {content_type or 'application/octet-stream'}\r\n\r\n"
     )
-    pieces = [content] if isinstance(content, memoryview) else content
-    return Body(form_type, head.encode(), *pieces, f"\r\n--{boundary}--\r\n".encode())
+    return Body(form_type, head.encode(), *pieces_of(content), f"\r\n--{boundary}--\r\n".encode())
 
 
 @dataclass(frozen=True)
@@ -114,8 +135,7 @@ class Request:
     operation, path : str
         For messages: ``upload_slice_data``, ``bucket/dir/name``.
     sign : callable
-        Returns the value of the Authorization header, or all headers that identify the caller; nothing is added for an
-        empty one. Called at every attempt.
+        Returns the headers that identify the caller. Called at every attempt.
     headers : mapping
         Further headers.
     body : Body, optional
@@ -130,7 +150,7 @@ class Request:
     url: str
     operation: str
     path: str
-    sign: Callable[[], str | Mapping[str, str]] = field(repr=False)
+    sign: Callable[[], Mapping[str, str]] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Body | None = field(default=None, repr=False)
     timeout_factor: float = 1.0

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 from cosv4fs.api.request import Request
@@ -86,24 +86,20 @@ def header_seconds(date: str | None) -> float | None:
         return None
 
 
-class Meaning(NamedTuple):
-    """What an HTTP status stands for: the errno, and a text for a person."""
+Meaning: TypeAlias = tuple[int, str]
+"""What an HTTP status stands for: the errno, and a text for a person."""
 
-    errno: int
-    text: str
-
-
-UNKNOWN_API = Meaning(errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint")
+UNKNOWN_API: Meaning = (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint")
 """Some web server answers at the address, but not the service."""
 
-_MEANINGS = {
-    400: Meaning(errno.EINVAL, "the service refused the request"),
-    401: Meaning(errno.EACCES, "access denied: check secret_id, secret_key and this machine's clock"),
-    403: Meaning(errno.EACCES, "access denied"),
+_MEANINGS: dict[int, Meaning] = {
+    400: (errno.EINVAL, "the service refused the request"),
+    401: (errno.EACCES, "access denied: check secret_id, secret_key and this machine's clock"),
+    403: (errno.EACCES, "access denied"),
     404: UNKNOWN_API,
-    405: Meaning(errno.ENOTSUP, "the server does not allow this method"),
-    413: Meaning(errno.EFBIG, "the request is too large"),
-    429: Meaning(errno.EBUSY, "too many requests"),
+    405: (errno.ENOTSUP, "the server does not allow this method"),
+    413: (errno.EFBIG, "the request is too large"),
+    429: (errno.EBUSY, "too many requests"),
 }
 
 
@@ -114,8 +110,8 @@ def meaning_of(status: int, special: Mapping[int, Meaning]) -> Meaning:
         return known
     if 300 <= status < 400:
         text = "the server redirects to another place, and no signature is sent there: check region, endpoint, proxies"
-        return Meaning(errno.EIO, text)
-    return Meaning(errno.EIO, "the service is failing" if status >= 500 else "the reply is not what the API promises")
+        return errno.EIO, text
+    return errno.EIO, "the service is failing" if status >= 500 else "the reply is not what the API promises"
 
 
 def unexpected_reply(
@@ -132,9 +128,9 @@ def unexpected_reply(
     `detail` is what the body says, where it can be read; `ids` are for the vendor's support.
     """
     status = response.status_code
-    shown = "".join(f", {part}" for part in (detail or page_text(body, response), *ids) if part)
-    text = f"{meaning.text} ({request.operation}: HTTP {status}{shown})"
-    error = make_error(meaning.errno, text, request.path, origin)
+    shown = "".join(f", {part}" for part in (detail or _page_text(body, response), *ids) if part)
+    number, text = meaning
+    error = make_error(number, f"{text} ({request.operation}: HTTP {status}{shown})", request.path, origin)
     bare = body.strip()
     if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
         # a reply of the service that was damaged in transit, unlike a page of something else: a retry may help
@@ -181,6 +177,6 @@ def compressed_reply(response: requests.Response, request: Request) -> AttemptEr
     return AttemptError(error, outcome_unknown=True)
 
 
-def page_text(body: bytes, response: requests.Response) -> str:
+def _page_text(body: bytes, response: requests.Response) -> str:
     """Return the beginning of a page as one line, without its tags."""
     return quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).strip()[:200]

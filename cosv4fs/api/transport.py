@@ -271,11 +271,7 @@ class Transport:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, request.url
         headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
-        sign = request.sign()
-        if not isinstance(sign, str):
-            headers |= sign
-        elif sign:
-            headers["Authorization"] = sign
+        headers |= request.sign()
         if request.body is not None:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(len(request.body))

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from cosv4fs.api.cos.replies import (
     Entry,
-    Fields,
     PathStatus,
     ReceivedSlice,
     SliceSession,
     UnfinishedUpload,
     UploadedObject,
 )
+from cosv4fs.api.fields import Fields
 from cosv4fs.errors import CosError
 
 # from the vendor's pages (cos.md#uploads to cos.md#files)
@@ -69,7 +69,7 @@ class TestSamples:
         assert UploadedObject.parse(data(FINISH)).resource_path == "/foldertest/test_slice_upload.pptx"
 
     def test_list(self):
-        upload = UnfinishedUpload.parse(data(LIST), "upload_slice_list", "b/x")
+        upload = UnfinishedUpload.parse(data(LIST))
         assert (upload.slice_size, upload.filesize, upload.parts, upload.sha) == (1048576, 10485760, (), None)
 
     def test_stat(self):
@@ -96,12 +96,12 @@ class TestLeniency:
     )
     def test_parts(self, parts):
         values = {"session": "s", "slice_size": "10", "filesize": 15, "listparts": parts}
-        assert UnfinishedUpload.parse(fields(values), "x", "b/x").parts == ((0, 10), (10, 5))
+        assert UnfinishedUpload.parse(fields(values)).parts == ((0, 10), (10, 5))
 
     @pytest.mark.parametrize("parts", [None, "", "  ", []])
     def test_no_parts(self, parts):
         values = {"session": "s", "slice_size": 10, "filesize": 15, "listparts": parts}
-        assert UnfinishedUpload.parse(fields(values), "x", "b/x").parts == ()
+        assert UnfinishedUpload.parse(fields(values)).parts == ()
 
     @pytest.mark.parametrize(
         ("sha", "expected"),
@@ -159,7 +159,7 @@ class TestStrictness:
             with pytest.raises(CosError, match="slice_size"):
                 SliceSession.parse(fields(values))
             with pytest.raises(CosError, match="slice_size"):
-                UnfinishedUpload.parse(fields(values), "x", "b/x")
+                UnfinishedUpload.parse(fields(values))
 
     def test_the_error_names_all_there_is(self):
         with pytest.raises(CosError) as caught:
@@ -180,7 +180,7 @@ PARSERS = [
     UploadedObject.parse,
     SliceSession.parse,
     lambda values: ReceivedSlice.parse(values, "s"),
-    lambda values: UnfinishedUpload.parse(values, "x", "b/x"),
+    UnfinishedUpload.parse,
     Entry.parse,
     lambda values: PathStatus.parse(values, is_directory=True),
     lambda values: PathStatus.parse(values, is_directory=False),

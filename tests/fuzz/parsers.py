@@ -18,7 +18,6 @@ from cosv4fs import paths
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import (
     Entry,
-    Fields,
     Page,
     PathStatus,
     ReceivedSlice,
@@ -27,6 +26,7 @@ from cosv4fs.api.cos.replies import (
     UploadedObject,
 )
 from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.fields import Fields
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import form_body, json_body
 from cosv4fs.config import resolve
@@ -51,7 +51,7 @@ PARSERS = {
     "uploaded": UploadedObject.parse,
     "session": SliceSession.parse,
     "slice": lambda values: ReceivedSlice.parse(values, "s"),
-    "unfinished": lambda values: UnfinishedUpload.parse(values, "x", "b/x"),
+    "unfinished": UnfinishedUpload.parse,
     "entry": Entry.parse,
     "directory": lambda values: PathStatus.parse(values, is_directory=True),
     "file": lambda values: PathStatus.parse(values, is_directory=False),

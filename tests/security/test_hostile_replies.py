@@ -9,7 +9,8 @@ import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.api.cos.listing import DirectoryPager
-from cosv4fs.api.cos.replies import LARGEST_OBJECT, Entry, Page
+from cosv4fs.api.cos.replies import Entry, Page
+from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.quirks import Quirks
 from tests.security.servers import http_reply
 from tests.support import MIB, RawServer, raw_client

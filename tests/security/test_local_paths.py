@@ -11,7 +11,8 @@ from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.api.cos.replies import Entry, Fields
+from cosv4fs.api.cos.replies import Entry
+from cosv4fs.api.fields import Fields
 from cosv4fs.bulk import check_contained
 from tests.security.conftest import BUCKET
 from tests.security.servers import http_reply

@@ -16,8 +16,8 @@ import pytest
 
 from cosv4fs import CosV4FileSystem
 from cosv4fs.api import CosV4Client, SliceSession
-from cosv4fs.api.cos.replies import Fields
 from cosv4fs.api.cos.signing import Signer
+from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Request
 from cosv4fs.config import resolve
 from cosv4fs.emulator import faults

@@ -22,17 +22,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs import paths
-from cosv4fs.api.cdcs.calls import content_body, json_body, md5_header
-from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing, refusal
-from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject, Values, plain_etag
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject
 from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
-from cosv4fs.api.cos.replies import LARGEST_OBJECT
 from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
-from cosv4fs.api.request import Content, Request
-from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
+from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
+from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import AttemptError, checking, is_older, outcome_unknown, possibly_own
-from cosv4fs.api.transport import give_back
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
@@ -51,7 +49,7 @@ class CofferClient(CofferUploads):
     def list_coffers(self) -> tuple[Coffer, ...]:
         """Return the coffers of the account (GetService, cdcs.md#get-service)."""
 
-        def parse(data: Values) -> tuple[Coffer, ...]:
+        def parse(data: Fields) -> tuple[Coffer, ...]:
             data.require("Coffers", "Owner")
             return tuple(Coffer.parse(row) for row in data.inner("Coffers").rows("Coffer"))
 
@@ -89,9 +87,7 @@ class CofferClient(CofferUploads):
         values: dict[str, object] = {"Locations": {"Location": list(locations)}, "EncryptType": encrypt_type}
         if key_id:
             values |= {"KeyId": key_id, "KeyRegion": key_region}
-        body, headers = json_body(values)
-        request = self._request("PUT", "PutCoffer", coffer, headers=headers, body=body, service=True)
-
+        request = self._request("PUT", "PutCoffer", coffer, body=json_body(values), service=True)
         began = time.monotonic()
 
         def settle(failure: AttemptError) -> bool | None:
@@ -145,11 +141,8 @@ class CofferClient(CofferUploads):
         """
         if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= _LONGEST_LIFE:
             raise ValueError(f"days must be 1 to {_LONGEST_LIFE}, not {days!r}")
-        body, headers = json_body({"Rule": [{"Expiration": {"Days": days}}]})
-        query = {"lifecycle": None}
-        self._command(
-            self._request("PUT", "PutCofferLifecycle", coffer, query=query, headers=headers, body=body, service=True)
-        )
+        query, body = {"lifecycle": None}, json_body({"Rule": [{"Expiration": {"Days": days}}]})
+        self._command(self._request("PUT", "PutCofferLifecycle", coffer, query=query, body=body, service=True))
 
     def get_lifecycle(self, coffer: str) -> int | None:
         """Return after how many days objects expire (cdcs.md#lifecycle); None when they do not.
@@ -161,14 +154,18 @@ class CofferClient(CofferUploads):
         """
         request = self._request("GET", "GetCofferLifecycle", coffer, query={"lifecycle": None})
 
-        def parse(data: Values) -> tuple[int | None]:
+        def parse(data: Fields) -> int | None:
             data.require("Rule")
-            # the one field of a rule; a rule without any says nothing of an end
-            lives = [rule.inner("Expiration") for rule in data.rows("Rule") if rule.is_of("Expiration")]
-            return (min((life.number("Days") for life in lives if life.has("Days")), default=None),)
+            lives = []
+            for rule in data.rows("Rule"):
+                # a rule without any field says nothing of an end
+                if rule.values:
+                    rule.require("Expiration")
+                    lives.append(rule.inner("Expiration"))
+            return min((life.number("Days") for life in lives if life.has("Days")), default=None)
 
         try:
-            return self._query(request, parse)[0]
+            return self._query(request, parse)
         except CosError as error:
             if error.code == "NoSuchLifecycleConfiguration":
                 return None
@@ -182,11 +179,8 @@ class CofferClient(CofferUploads):
         OSError
             EINVAL when the policy is malformed.
         """
-        body, headers = json_body(policy)
-        query = {"policy": None}
-        self._command(
-            self._request("PUT", "PutCofferPolicy", coffer, query=query, headers=headers, body=body, service=True)
-        )
+        query, body = {"policy": None}, json_body(policy)
+        self._command(self._request("PUT", "PutCofferPolicy", coffer, query=query, body=body, service=True))
 
     def get_policy(self, coffer: str) -> dict[str, Any] | None:
         """Return the policy of a coffer (cdcs.md#policy); None when it has none.
@@ -198,8 +192,8 @@ class CofferClient(CofferUploads):
         """
         request = self._request("GET", "GetCofferPolicy", coffer, query={"policy": None}, service=True)
 
-        def parse(data: Values) -> tuple[dict[str, Any] | None]:
-            policy = data.plain()
+        def parse(data: Fields) -> dict[str, Any] | None:
+            policy = dict(data.values)
             if policy:
                 data.require("Statement", "statement", "Version", "version")
             # the policy language writes its names otherwise than the samples do
@@ -207,10 +201,10 @@ class CofferClient(CofferUploads):
             for name in ("Version", "version"):
                 if not isinstance(policy.get(name, ""), str):
                     raise data.bad(name, policy[name])
-            return (policy if is_set else None,)
+            return policy if is_set else None
 
         try:
-            return self._query(request, parse)[0]
+            return self._query(request, parse)
         except CosError as error:
             # what the service says of a coffer without one is not documented; of a missing coffer it is
             if error.status == 404 and isinstance(error.code, str) and "policy" in error.code.lower():
@@ -247,10 +241,9 @@ class CofferClient(CofferUploads):
         wanted = {"prefix": prefix.removeprefix("/"), "marker": marker}
         query = {name: text for name, text in wanted.items() if text} | {"max-keys": str(max_keys)}
 
-        def parse(data: Values) -> ObjectPage:
+        def parse(data: Fields) -> ObjectPage:
             data.require("Contents", "IsTruncated", "Name")
-            rows = (Values(row, request.operation, request.path) for row in data.page("Contents"))
-            entries = tuple(StoredObject.parse(row) for row in rows)
+            entries = tuple(StoredObject.parse(row) for row in data.page("Contents"))
             # a page that may have been cut off is the last one only where the service says so
             may_go_on = not data.has("IsTruncated") and len(entries) >= max_keys
             if not data.truth("IsTruncated") and not may_go_on:
@@ -314,9 +307,10 @@ class CofferClient(CofferUploads):
             EINVAL where the service takes no empty objects.
         """
         check_object(coffer, key)
-        body, digest = content_body(content, content_type)
-        request = self._request("PUT", "PutObject", coffer, key, headers=md5_header(digest), body=body)
-
+        check_plain(content_type=content_type)
+        body = Body(content_type or "application/octet-stream", *pieces_of(content))
+        digest = body.md5()
+        request = self._request("PUT", "PutObject", coffer, key, body=body, md5=digest)
         began = time.monotonic()
 
         def attempt() -> StoredObject:
@@ -355,7 +349,16 @@ class CofferClient(CofferUploads):
         """
         check_object(coffer, key)
         request = self._request("HEAD", "HeadObject", coffer, key)
-        return self._run(lambda: self._head(coffer, key, request))
+
+        def attempt() -> ObjectStatus:
+            size, headers = self._head_of(request, lambda: self._listed_size(coffer, key))
+            if not _is_object(headers):
+                text = "the reply to HEAD has neither ETag nor Last-Modified: it describes no object"
+                raise AttemptError(make_error(errno.EBADMSG, text, request.path), Retry.YES)
+            modified = int(header_seconds(headers.get("Last-Modified")) or 0)
+            return ObjectStatus(size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
+
+        return self._run(attempt)
 
     def file_status(self, coffer: str, key: str) -> ObjectStatus:
         """Return the same as `head`."""
@@ -376,12 +379,12 @@ class CofferClient(CofferUploads):
         documented. The version that is returned has the ETag without quotation marks.
         """
         check_object(coffer, key)
-        known = None if expected is None else comparable(expected)
+        known = None if expected is None else _comparable(expected)
         begin: int | None = None
         end: int | None = None
         if start or stop is not None:
             known = known or self.head(coffer, key).version
-            begin, end = clamped(start, stop, known.size)
+            begin, end = _clamped(start, stop, known.size)
             if begin == end:
                 allocate(0, known)
                 return Fetched(begin, 0, known)
@@ -392,32 +395,15 @@ class CofferClient(CofferUploads):
             headers = {"Range": range_header} if range_header else {}
             return self._request("GET", "GetObject", coffer, key, headers=headers)
 
-        def stored_size() -> int | None:
-            return self._listed_size(coffer, key)
-
-        return self._run(ObjectRange(self._transport, request, begin, end, allocate, stored_size, known).attempt)
+        read = _ObjectRange(
+            self._transport, self._refusal, request, begin, end, allocate, lambda: self._listed_size(coffer, key), known
+        )
+        return self._run(read.attempt)
 
     def _listed_size(self, coffer: str, key: str) -> int | None:
         """Return the size of an object in bytes from a listing, which no proxy compresses."""
         found = self.list_page(coffer, prefix=key, max_keys=1).entries
         return next((entry.size for entry in found if entry.key == key), None)
-
-    def _head(self, coffer: str, key: str, request: Request) -> ObjectStatus:
-        response = self._transport.exchange(request)
-        if response.status_code != 200:
-            raise refusal(response, request)
-        response.raw.read()
-        give_back(response)
-        size, headers = content_length(response), response.headers
-        if content_coding(response) is not None and size != self._listed_size(coffer, key):
-            raise compressed_reply(response, request)
-        if size is None or size > LARGEST_OBJECT:
-            raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
-        if not is_object(response):
-            text = "the reply to HEAD has neither ETag nor Last-Modified: it describes no object"
-            raise AttemptError(make_error(errno.EBADMSG, text, request.path), Retry.YES)
-        modified = int(header_seconds(headers.get("Last-Modified")) or 0)
-        return ObjectStatus(size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
 
     def _md5_of(self, coffer: str, key: str, status: ObjectStatus) -> bytes:
         """Return the MD5 of an object's content: of an encrypted one, the ETag is something else."""
@@ -426,37 +412,33 @@ class CofferClient(CofferUploads):
         return hashlib.md5(memory, usedforsecurity=False).digest()
 
 
-class ObjectRange(RangeRead):
+class _ObjectRange(RangeRead):
     """One range of an object; see `RangeRead` for the parameters."""
 
     # every requested range exists: 416 means that the server refuses ranges
     statuses = (200, 206)
 
     def _receive(self, response: requests.Response, request: Request) -> None:
-        if response.status_code in self.statuses and not is_object(response):
+        if response.status_code in self.statuses and not _is_object(response.headers):
             # an error may come within a 200: it must not become the object's content
-            raise refusal(response, request)
+            raise self._refusal(response, request)
         super()._receive(response, request)
 
-    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
-        return refusal(response, request)
-
     def _version_of(self, total: int, response: requests.Response) -> Version:
-        etag = plain_etag(response.headers.get("ETag"))
-        return Version(total, etag or None, response.headers.get("Last-Modified"))
+        return _comparable(super()._version_of(total, response))
 
 
-def is_object(response: requests.Response) -> bool:
+def _is_object(headers: Mapping[str, str]) -> bool:
     """Return whether the headers of a reply are those of an object, and not of a message (cdcs.md#response-headers)."""
-    return bool(plain_etag(response.headers.get("ETag")) or response.headers.get("Last-Modified"))
+    return bool(plain_etag(headers.get("ETag")) or headers.get("Last-Modified"))
 
 
-def comparable(version: Version) -> Version:
+def _comparable(version: Version) -> Version:
     """Return a version with its ETag unquoted, to compare it with those of replies."""
     return Version(version.size, plain_etag(version.etag) or None, version.modified)
 
 
-def clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
+def _clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
     """Return begin and end of a range within an object of `size` bytes; see `RangeRead` for `start` and `stop`."""
     begin = start or 0
     if begin < 0:

@@ -12,11 +12,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs.api.cdcs.replies import Values, parse_body
+from cosv4fs.api.cdcs.replies import parse_body
+from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import (
     UNKNOWN_API,
-    Meaning,
     code_failure,
     meaning_of,
     quoted,
@@ -115,21 +115,21 @@ NAME_TAKEN_CODES = ("ObjectAlreadyExists", "ObjectAlreadyExistsOwnedByYou", "Obj
 
 
 _MEANINGS = {
-    404: Meaning(errno.ENOENT, "no such object or coffer"),
-    409: Meaning(errno.EBUSY, "the request conflicts with what is there"),
-    416: Meaning(errno.EINVAL, "the server refused the range"),
+    404: (errno.ENOENT, "no such object or coffer"),
+    409: (errno.EBUSY, "the request conflicts with what is there"),
+    416: (errno.EINVAL, "the server refused the range"),
 }
 
 _ID = re.compile(r"[A-Za-z0-9+/=_.:-]{1,200}")
 
 
-def read_values(response: requests.Response, request: Request) -> Values:
+def read_values(response: requests.Response, request: Request) -> Fields:
     """Return the values of a reply that has content; raise `AttemptError` by its code, or by its HTTP status."""
     body = read_body(response, request)
     values = _accepted(response, request, body)
     if values is None:
         raise _without_code(response, request, body)
-    return Values(values, request.operation, request.path)
+    return Fields(values, request.operation, request.path)
 
 
 def read_nothing(response: requests.Response, request: Request) -> None:
@@ -138,15 +138,6 @@ def read_nothing(response: requests.Response, request: Request) -> None:
     if _accepted(response, request, body) is None and body.strip():
         # neither empty nor a reply of the service: a page of something in between
         raise _without_code(response, request, body)
-
-
-def refusal(response: requests.Response, request: Request) -> AttemptError:
-    """Return the failure that a reply without the wanted content stands for."""
-    try:
-        read_values(response, request)
-    except AttemptError as failure:
-        return failure
-    return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with something else", request.path))
 
 
 def _accepted(response: requests.Response, request: Request, body: bytes) -> dict[str, Any] | None:
@@ -169,9 +160,9 @@ def _by_code(response: requests.Response, request: Request, values: dict[str, An
     if row is not None:
         error = error_for_row(row, f"{row.meaning} ({request.operation}: {detail})", request.path, origin)
         return code_failure(response, row, error)
-    meaning = meaning_of(response.status_code, _MEANINGS)
-    text = f"{meaning.text} ({request.operation}: HTTP {response.status_code}, {detail})"
-    return status_failure(response, make_error(meaning.errno, text, request.path, replace(origin, code=name)))
+    number, text = meaning_of(response.status_code, _MEANINGS)
+    text = f"{text} ({request.operation}: HTTP {response.status_code}, {detail})"
+    return status_failure(response, make_error(number, text, request.path, replace(origin, code=name)))
 
 
 def _without_code(response: requests.Response, request: Request, body: bytes) -> AttemptError:

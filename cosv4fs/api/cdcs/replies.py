@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from cosv4fs.api.cos.replies import Fields, is_utf8
 from cosv4fs.api.download import Version
-from cosv4fs.api.responses import BEIJING, header_seconds
+from cosv4fs.api.fields import Fields
 
 _DEEPEST = 16
 """No reply of the service is nested more deeply than this."""
 
 _DECLARATIONS = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
-_ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
-_FRACTION = re.compile(r"[.,]\d+")
 
 
 def parse_body(body: bytes) -> dict[str, Any] | None:
@@ -42,102 +37,6 @@ def parse_body(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
-
-
-def plain_etag(text: str | None) -> str:
-    """Return an ETag without its quotation marks; empty when there is none."""
-    return (text or "").strip().removeprefix("W/").strip('"')
-
-
-class Values(Fields):
-    """Typed access to one mapping of a reply; see `Fields` for its parameters."""
-
-    # an upload's id is as good as a key to the upload
-    hidden = (*Fields.hidden, "UploadId", "UploadID")
-
-    def require(self, *names: str) -> None:
-        """Refuse a reply (EBADMSG) that has none of the fields, and so is not the expected one."""
-        if not any(name in self._values for name in names):
-            raise self.bad(names[0], None)
-
-    def is_of(self, *names: str) -> bool:
-        """Return whether there is any field; refuse a mapping without the named ones, as `require` does."""
-        if self._values:
-            self.require(*names)
-        return bool(self._values)
-
-    def truth(self, name: str) -> bool:
-        """Return a boolean, sent as such or as a string in any case; False when absent or empty."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            value = {"true": True, "false": False, "1": True, "0": False, "": False}.get(value.strip().lower(), value)
-        if value is None:
-            return False
-        if value in (0, 1):
-            return bool(value)
-        raise self.bad(name, value)
-
-    def key(self, name: str) -> str:
-        """Return the key of an object, with a leading slash."""
-        value = self.text(name)
-        if not value or not is_utf8(value):
-            raise self.bad(name, value)
-        return f"/{value}"
-
-    def etag(self, name: str) -> str:
-        """Return an ETag without its quotation marks; empty when absent."""
-        return plain_etag(self.text(name, ""))
-
-    def seconds(self, name: str) -> int:
-        """Return a time in Unix seconds; 0 when it is absent or cannot be read: nothing depends on it."""
-        value = self._values.get(name)
-        return _seconds(value) if isinstance(value, str) else 0
-
-    def inner(self, name: str) -> Values:
-        """Return a mapping inside this one; an empty one when it is absent or empty."""
-        value = self._values.get(name)
-        return Values({} if value is None or value == "" else value, self._operation, self._path)
-
-    def plain(self) -> dict[str, Any]:
-        """Return the mapping as it came."""
-        return dict(self._values)
-
-    def rows(self, name: str) -> Iterator[Values]:
-        """Yield the mappings of a list; in XML, a list of one looks like a mapping."""
-        for value in self._listed(name):
-            yield Values(value, self._operation, self._path)
-
-    def page(self, name: str) -> list[Any]:
-        """Return the rows of a page of a listing; see `Fields`. In XML, a list of one looks like a mapping."""
-        return [self._values[name]] if isinstance(self._values.get(name), Mapping) else super().page(name)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of strings; in XML, a list of one looks like a string."""
-        values = self._listed(name)
-        for value in values:
-            if not isinstance(value, str):
-                raise self.bad(name, value)
-        return tuple(values)
-
-    def _listed(self, name: str) -> list[Any]:
-        value = self._values.get(name)
-        if value is None or value == "":
-            return []
-        return value if isinstance(value, list) else [value]
-
-
-def _seconds(text: str) -> int:
-    """Return the Unix seconds of a time in ISO 8601, RFC 1123 or asctime's form; 0 for anything else."""
-    bare = text.strip()
-    zoned = _ZONE.search(bare)
-    try:
-        said = datetime.fromisoformat(_FRACTION.sub("", bare[: zoned.start()] if zoned else bare))
-        zone: Any = BEIJING
-        if zoned:
-            zone = timezone.utc if zoned[0] == "Z" else datetime.strptime(zoned[0], "%z").tzinfo
-        return max(0, int(said.replace(tzinfo=zone).timestamp()))
-    except (ValueError, OverflowError):
-        return max(0, int(header_seconds(bare) or 0))
 
 
 def _from_xml(body: bytes) -> dict[str, Any] | None:
@@ -190,7 +89,7 @@ class Coffer:
     created: int = 0
 
     @classmethod
-    def parse(cls, data: Values) -> Coffer:
+    def parse(cls, data: Fields) -> Coffer:
         """Read it from one element of ``Coffers``."""
         return cls(data.text("Name"), data.inner("Locations").texts("Location"), data.seconds("CreationDate"))
 
@@ -223,7 +122,7 @@ class StoredObject:
         return Version(self.size, self.etag or None)
 
     @classmethod
-    def parse(cls, data: Values) -> StoredObject:
+    def parse(cls, data: Fields) -> StoredObject:
         """Read it from one element of ``Contents``."""
         return cls(data.key("Key"), data.size("Size"), data.etag("ETag"), data.seconds("LastModified"))
 
@@ -269,7 +168,7 @@ class Part:
     etag: str
 
     @classmethod
-    def parse(cls, data: Values) -> Part:
+    def parse(cls, data: Fields) -> Part:
         """Read it from one element of ``Part``."""
         number = data.number("PartNumber")
         if number < 1:
@@ -296,7 +195,7 @@ class PendingUpload:
     initiated: int = 0
 
     @classmethod
-    def parse(cls, data: Values) -> PendingUpload:
+    def parse(cls, data: Fields) -> PendingUpload:
         """Read it from one element of ``Upload``; the table of the documentation calls its id otherwise."""
         name = "UploadId" if data.has("UploadId") else "UploadID"
         return cls(data.key("Key"), data.text(name), data.seconds("Initiated"))

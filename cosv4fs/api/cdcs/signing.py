@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
-from cosv4fs.api.credentials import KeyRing
-from cosv4fs.api.quirks import Quirks, ServerClock
-from cosv4fs.config import Config
+from cosv4fs.api.credentials import SignerBase
 from cosv4fs.redaction import Secret
 
 TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
@@ -23,9 +21,6 @@ _SIGNED = ("host", "content-type", "content-md5", "content-length", "date", TOKE
 
 _BACK_DATED = 60
 """Seconds that a signature is valid from before it is made: the clocks of two machines differ."""
-
-_TELLING = 30.0
-"""Seconds by which clocks have to differ before that may be why a signature was refused."""
 
 
 def escape(text: str) -> str:
@@ -76,26 +71,10 @@ def authorization(
     )
 
 
-class CofferSigner:
-    """Signs requests for one account, each attempt separately.
+class CofferSigner(SignerBase):
+    """Signs requests for one account, each attempt separately."""
 
-    Parameters
-    ----------
-    config : Config
-        The account; with ``anon`` nothing is signed.
-    clock : callable
-        Returns Unix seconds.
-    quirks : Quirks, optional
-        Has the offset of the server's clock.
-    """
-
-    def __init__(self, config: Config, clock: Callable[[], float], quirks: Quirks | None = None) -> None:
-        self._config = config
-        self._keys = KeyRing(config, clock)
-        self._server = ServerClock(clock, quirks or Quirks())
-
-    def __repr__(self) -> str:
-        return f"<CofferSigner at {self._config.api_root}>"
+    least_difference = 30.0
 
     def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
         """Return the headers that identify the caller; parameters as for `signature`."""
@@ -103,19 +82,11 @@ class CofferSigner:
             return {}
         keys = self._keys.current()
         token = {TOKEN_HEADER: keys.token} if keys.token else {}
-        now = int(self._server.now())
+        now = self._server_now()
         key_time = f"{now - _BACK_DATED};{now + self._config.sign_expiry}"
         signed = {name: text for name, text in {**headers, **token}.items() if name.lower() in _SIGNED}
         text = authorization(keys.secret_id, keys.secret_key, key_time, method, path, query, signed)
         return {"Authorization": text, **token}
-
-    def difference(self, date: str | None) -> float | None:
-        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
-        return self._server.difference(date)
-
-    def adopt_server_date(self, date: str | None) -> bool:
-        """Follow a ``Date`` header; return whether that changes anything."""
-        return self._server.adopt(date, _TELLING)
 
 
 def _hmac(key: str, text: str) -> str:

@@ -1,23 +1,35 @@
-"""Uploads in parts: opened, sent in any order, listed, completed or aborted (cdcs.md#multipart)."""
+"""Requests to the Data Coffer Service, and its uploads in parts.
+
+Uploads are opened, their parts sent in any order and listed; then they are completed or aborted (cdcs.md#multipart).
+"""
 
 from __future__ import annotations
 
+import base64
 import errno
+import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
-from cosv4fs.api.cdcs.calls import CofferCalls, content_body, json_body, md5_header
-from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
-from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload, Values, plain_etag
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing, read_values
+from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
+from cosv4fs.api.cdcs.signing import CofferSigner, escape
+from cosv4fs.api.client import Client
+from cosv4fs.api.fields import Fields, is_utf8, plain_etag
 from cosv4fs.api.paging import pages
-from cosv4fs.api.request import Content, check_plain
+from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
 from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import AttemptError, is_older
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
+from cosv4fs.protocols import CDCS
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 
@@ -28,15 +40,24 @@ _MD5_DIGITS = 32
 
 _MOST_PARTS = 10_000
 
+_COFFER = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f]+")
+"""What can be a part of a path; what else a coffer's name may be is disputed (cdcs.md#transport)."""
+
+_CLOCK_CODES = (None, "AuthFailed")
+"""Codes that may mean that a signature is not valid yet, or has expired (cdcs.md#signature, validity)."""
+
 _COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists", *NAME_TAKEN_CODES)
 """Codes of an upload that an attempt with a lost reply may have completed."""
 
 
-class CofferUploads(CofferCalls):
-    """The operations on uploads in parts; see `CofferCalls` for the parameters.
+class CofferUploads(Client):
+    """Requests to the Data Coffer Service, and uploads in parts; see `Client` for the parameters.
 
     At most one upload lives for a key, and while it does, nothing else can be stored there.
     """
+
+    protocol = CDCS
+    _signer: CofferSigner
 
     @abstractmethod
     def head(self, coffer: str, key: str) -> ObjectStatus:
@@ -68,7 +89,7 @@ class CofferUploads(CofferCalls):
         )
         began = time.monotonic()
 
-        def parse(data: Values) -> str:
+        def parse(data: Fields) -> str:
             upload_id = data.text("UploadId" if data.has("UploadId") else "UploadID")
             if not upload_id:
                 raise data.bad("UploadId", upload_id)
@@ -85,7 +106,7 @@ class CofferUploads(CofferCalls):
         def check_lost() -> None:
             self._abort_unheard(coffer, key, time.monotonic() - began)
 
-        return self._run(lambda: self._parsed(request, parse), settle, check_lost)
+        return self._query(request, parse, settle, check_lost)
 
     def upload_part(
         self, coffer: str, key: str, upload_id: str, number: int, content: Content, *, md5: bytes | None = None
@@ -117,9 +138,10 @@ class CofferUploads(CofferCalls):
         check_object(coffer, key)
         if not 1 <= number <= _MOST_PARTS:
             raise ValueError(f"parts have the numbers 1 to {_MOST_PARTS}, not {number!r}")
-        body, digest = content_body(content, None, md5)
+        body = Body("application/octet-stream", *pieces_of(content))
+        digest = md5 or body.md5()
         query = {"partNumber": str(number), "uploadId": upload_id}
-        request = self._request("PUT", "UploadPart", coffer, key, query=query, headers=md5_header(digest), body=body)
+        request = self._request("PUT", "UploadPart", coffer, key, query=query, body=body, md5=digest)
 
         def sent() -> str:
             response = self._transport.exchange(request)
@@ -208,19 +230,17 @@ class CofferUploads(CofferCalls):
     def _complete(self, coffer: str, key: str, upload_id: str, parts: Sequence[Part], mark: str) -> str:
         rows = [{"PartNumber": part.number, "ETag": f"{mark}{part.etag}{mark}"} for part in parts]
         size = sum(part.size for part in parts)
-        body, headers = json_body({"Part": rows})
         request = self._request(
             "POST",
             "CompleteMultipartUpload",
             coffer,
             key,
             query={"uploadId": upload_id},
-            headers=headers,
-            body=body,
+            body=json_body({"Part": rows}),
             timeout_factor=_MERGING,
         )
 
-        def parse(data: Values) -> str:
+        def parse(data: Fields) -> str:
             data.require("ETag", "Key")
             return data.etag("ETag")
 
@@ -232,7 +252,7 @@ class CofferUploads(CofferCalls):
             return stored() if failure.error.code in _COMPLETED else None
 
         # merging may outlast the time for retries: check once more whether it was completed
-        return self._run(lambda: self._parsed(request, parse), settle, lambda: _or_none(stored))
+        return self._query(request, parse, settle, lambda: _or_none(stored))
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
         """Discard an upload and its parts (AbortMultipartUpload, cdcs.md#abort): its key is free again.
@@ -279,7 +299,7 @@ class CofferUploads(CofferCalls):
             query["part-number-marker"] = str(marker)
         request = self._request("GET", "ListParts", coffer, key, query=query)
 
-        def parse(data: Values) -> tuple[list[Part], bool]:
+        def parse(data: Fields) -> tuple[list[Part], bool]:
             data.require("Part", "IsTruncated", "UploadId")
             return [Part.parse(row) for row in data.rows("Part")], data.truth("IsTruncated")
 
@@ -291,7 +311,7 @@ class CofferUploads(CofferCalls):
         query |= {"prefix": prefix.removeprefix("/")} if prefix.removeprefix("/") else {}
         query |= {"upload-id-marker": marker} if marker else {}
 
-        def parse(data: Values) -> tuple[list[PendingUpload], str | None]:
+        def parse(data: Fields) -> tuple[list[PendingUpload], str | None]:
             data.require("Upload", "IsTruncated", "Coffer")
             uploads = [PendingUpload.parse(row) for row in data.rows("Upload")]
             if not data.truth("IsTruncated"):
@@ -339,6 +359,93 @@ class CofferUploads(CofferCalls):
         except CosFileNotFoundError:
             return None
 
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _make_signer(self) -> CofferSigner:
+        return CofferSigner(self.config, self._clock, self.quirks)
+
+    @property
+    def _page_size(self) -> int:
+        return min(self.config.page_size, self.config.protocol.page_size)
+
+    def _read(self, response: requests.Response, request: Request) -> Fields:
+        return read_values(response, request)
+
+    def _any_request(self, bucket: str) -> Request:
+        return self._request("GET", "GetCoffer", bucket, query={"max-keys": "1"}, service=True)
+
+    def _request(
+        self,
+        method: str,
+        operation: str,
+        coffer: str = "",
+        key: str = "",
+        *,
+        query: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        md5: bytes | None = None,
+        service: bool = False,
+        timeout_factor: float = 1.0,
+    ) -> Request:
+        """Return a request.
+
+        `operation` is the vendor's name of it (cdcs.md#service). A value of None in `query` is a name alone, as in
+        ``?uploads``. The server verifies a body by its `md5` (cdcs.md#request-headers), which is computed unless given.
+        `service` requests go to the host that concerns no single region.
+        """
+        path = _path(coffer, key)
+        root = self.config.service_root if service else self.config.api_root
+        sent = {"Host": _host(root), **(headers or {})}
+        if body is not None:
+            sent["Content-MD5"] = base64.b64encode(md5 or body.md5()).decode("ascii")
+            sent |= {"Content-Type": body.content_type, "Content-Length": str(len(body))}
+        elif method == "POST":
+            sent["Content-Length"] = "0"
+        signed = {name: value or "" for name, value in (query or {}).items()}
+        return Request(
+            method,
+            f"{root}{quote(path, safe='/~')}{_query_text(query or {})}",
+            operation,
+            paths.join(coffer, key) if coffer else "",
+            lambda: self._signer.sign(method, path, signed, sent),
+            sent,
+            body,
+            timeout_factor,
+        )
+
+    def _command(self, request: Request, settle: Callable[[AttemptError], bool | None] | None = None) -> None:
+        """Send a request whose reply says nothing but that it was carried out."""
+
+        def attempt() -> bool:
+            read_nothing(self._transport.exchange(request), request)
+            return True
+
+        self._run(attempt, settle)
+
+    def _run(
+        self,
+        attempt: Callable[[], T],
+        settle: Callable[[AttemptError], T | None] | None = None,
+        check_lost: Callable[[], T | None] | None = None,
+    ) -> T:
+        def signed_in_time() -> T:
+            offset = self.quirks.clock_offset
+            try:
+                return attempt()
+            except AttemptError as failure:
+                error = failure.error
+                if error.status in (401, 403) and error.code in _CLOCK_CODES and self._was_late(failure, offset):
+                    failure.retry = Retry.RESIGN
+                raise
+
+        return super()._run(signed_in_time, settle, check_lost)
+
+    def _was_late(self, failure: AttemptError, offset: float) -> bool:
+        """Follow the server's clock; return whether a signature made now differs from the refused one."""
+        # another thread may have adopted the time meanwhile
+        return self._signer.adopt_server_date(failure.server_date) or self.quirks.clock_offset != offset
+
 
 def check_object(coffer: str, key: str) -> None:
     """Refuse (EISDIR) a key that names nothing inside the coffer."""
@@ -356,3 +463,29 @@ def _or_none(query: Callable[[], T]) -> T | None:
 
 def _is_md5(etag: str) -> bool:
     return len(etag) == _MD5_DIGITS and set(etag.lower()) <= set("0123456789abcdef")
+
+
+def _path(coffer: str, key: str) -> str:
+    """Return the decoded path of a request: what is signed, and, encoded, what is sent."""
+    if not coffer:
+        return "/"
+    path = paths.join(coffer, key)
+    if not _COFFER.fullmatch(coffer):
+        text = "no coffer can have this name: it is named in full, as in name-1250000000"
+        raise make_error(errno.ENOENT, text, path)
+    if not is_utf8(f"{coffer}{key}"):
+        raise make_error(errno.EINVAL, "a name has to be UTF-8", ascii(path))
+    return f"/{coffer}{key}"
+
+
+def _host(root: str) -> str:
+    """Return the Host header for a URL: without the port that is its scheme's own."""
+    parts = urlsplit(root)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.netloc.rpartition(":")[0] if parts.port == usual else parts.netloc
+
+
+def _query_text(query: Mapping[str, str | None]) -> str:
+    parts = (name if value is None else f"{name}={escape(value)}" for name, value in query.items())
+    text = "&".join(parts)
+    return f"?{text}" if text else ""

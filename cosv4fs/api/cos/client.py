@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlencode
 
 from cosv4fs import paths
-from cosv4fs.api.cos.calls import CosCalls, FileRange, nothing, refusal
+from cosv4fs.api.client import Client
+from cosv4fs.api.cos.envelope import read_data
 from cosv4fs.api.cos.listing import DirectoryPager
-from cosv4fs.api.cos.replies import (
-    LARGEST_OBJECT,
-    Entry,
-    Fields,
-    Page,
-    PathStatus,
-    Snapshot,
-    UploadedObject,
-    is_same_version,
-)
-from cosv4fs.api.cos.signing import encode_key
-from cosv4fs.api.download import Fetched, Version
-from cosv4fs.api.request import Request, check_plain, form_body, json_body
-from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
+from cosv4fs.api.cos.replies import Entry, Page, PathStatus, Snapshot, UploadedObject, is_same_version
+from cosv4fs.api.cos.signing import Signer, encode_key
+from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.fields import Fields
+from cosv4fs.api.request import Body, Request, check_plain, form_body, json_body
+from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import (
     AttemptError,
     RetryPolicy,
@@ -39,27 +33,36 @@ from cosv4fs.api.retry import (
     possibly_gone,
     possibly_own,
 )
-from cosv4fs.api.transport import give_back
 from cosv4fs.config import Config
-from cosv4fs.errors import (
-    CosError,
-    CosFileExistsError,
-    CosFileNotFoundError,
-    make_error,
-)
+from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 
 _LONGEST_URL = 92 * 86400
 """Seconds: signatures end at most three months ahead (cos.md#signature)."""
 
+_SINGLE, _MULTI = "single", "multi"
+
+_SINGLE_USE = ("delete", "update", "move")
+"""Operations with a single-use signature (cos.md#signature, table); multi-effect for all others."""
+
+_WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
+"""The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 _BAD_UPDATE_FLAG = -179
 _UPDATE_FLAGS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
 """The bits that one of the vendor's clients sends; only for a server that insists (cos.md#update-flag)."""
 
 
-class CosClient(CosCalls):
+class CosClient(Client):
     """One account's access to the service, v4 or v3; see `Client` for the parameters."""
+
+    _signer: Signer
 
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
@@ -114,9 +117,7 @@ class CosClient(CosCalls):
         began = time.monotonic()
         view = memoryview(content).cast("B")
         digest = sha or hashlib.sha1(view, usedforsecurity=False).hexdigest()
-        fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only))}
-        if biz_attr is not None:
-            fields["biz_attr"] = biz_attr
+        fields = {"op": "upload", "sha": digest, "insertOnly": str(int(insert_only)), "biz_attr": biz_attr}
 
         def settle(failure: AttemptError) -> UploadedObject | None:
             # a retry does no harm: what is there is either kept, or to be replaced
@@ -149,7 +150,7 @@ class CosClient(CosCalls):
                 self._raise_if_possibly_own(failure, bucket, key, began)
             return None
 
-        self._post("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), nothing, settle)
+        self._command("create", bucket, key, json_body({"op": "create", "biz_attr": biz_attr}), settle)
 
     def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
         """Return one page of a directory (``op=list``, cos.md#list).
@@ -168,10 +169,8 @@ class CosClient(CosCalls):
         FileNotFoundError
             There is no such directory.
         """
-        path = paths.join(bucket, key)
-        query = {"op": "list", "num": str(num), "context": context}
-        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", path)
-        entries = tuple(Entry.parse(Fields(row, "list", path)) for row in data.page("infos"))
+        data = self._get("list", bucket, key + prefix, num=str(num), context=context)
+        entries = tuple(Entry.parse(row) for row in data.page("infos"))
         return Page(entries, data.text("context", ""), data.flag("listover"))
 
     def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
@@ -204,8 +203,7 @@ class CosClient(CosCalls):
         FileNotFoundError
             There is nothing of that type at the key.
         """
-        reply = self._get("stat", bucket, key, {"op": "stat"})
-        return PathStatus.parse(Fields(reply.get("data"), "stat", paths.join(bucket, key)), key.endswith("/"))
+        return PathStatus.parse(self._get("stat", bucket, key), key.endswith("/"))
 
     def update(
         self,
@@ -248,7 +246,7 @@ class CosClient(CosCalls):
 
     def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
         # a retry after a lost reply needs no check: the result is the same, however often it is sent
-        self._post("update", bucket, key, json_body({"op": "update", **values}), nothing)
+        self._command("update", bucket, key, json_body({"op": "update", **values}))
 
     def delete(self, bucket: str, key: str, *, seen: Snapshot | None = None) -> None:
         """Delete a file, an unfinished upload, or an empty directory (cos.md#delete-directory, cos.md#delete).
@@ -281,7 +279,7 @@ class CosClient(CosCalls):
                 raise outcome_unknown(failure, text)
             return deleted or None
 
-        self._post("delete", bucket, key, json_body({"op": "delete"}), nothing, settle)
+        self._command("delete", bucket, key, json_body({"op": "delete"}), settle)
 
     def move(
         self,
@@ -336,7 +334,7 @@ class CosClient(CosCalls):
             return moved or None
 
         fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
-        self._post("move", bucket, key, form_body(fields), nothing, settle)
+        self._command("move", bucket, key, form_body(fields), settle)
 
     # -- downloads -------------------------------------------------------------------------------------------------
 
@@ -354,11 +352,10 @@ class CosClient(CosCalls):
         def request(range_header: str | None) -> Request:
             return self._download_request("GET", bucket, key, range_header)
 
-        def stored_size() -> int | None:
-            # without keys, only downloads show it
-            return None if self.config.anon else self.stat(bucket, key).size
-
-        return self._run(FileRange(self._transport, request, start, stop, allocate, stored_size, expected).attempt)
+        read = RangeRead(
+            self._transport, self._refusal, request, start, stop, allocate, self._stored_size(bucket, key), expected
+        )
+        return self._run(read.attempt)
 
     def file_status(self, bucket: str, key: str) -> PathStatus:
         """Return the status of a file; without keys, what a download shows of it (see `peek`)."""
@@ -388,17 +385,7 @@ class CosClient(CosCalls):
         request = self._download_request("HEAD", bucket, key, None)
 
         def attempt() -> tuple[Version, dict[str, str]]:
-            response = self._transport.exchange(request)
-            if response.status_code != 200:
-                raise refusal(response, request)
-            response.raw.read()
-            give_back(response)
-            headers = response.headers
-            size = content_length(response)
-            if size is None or size > LARGEST_OBJECT:
-                raise make_error(errno.EBADMSG, "the reply to HEAD has no usable Content-Length", request.path)
-            if content_coding(response) is not None and not self.config.anon and self.stat(bucket, key).size != size:
-                raise compressed_reply(response, request)
+            size, headers = self._head_of(request, self._stored_size(bucket, key))
             return Version(size, headers.get("ETag"), headers.get("Last-Modified")), dict(headers)
 
         return self._run(attempt)
@@ -427,6 +414,110 @@ class CosClient(CosCalls):
         prefix = self._prefix(bucket) if host else ""
         sign = self._signer.download(bucket, key, seconds)
         return f"{root}{prefix}{encode_key(key)}" + (f"?sign={quote(sign, safe='')}" if sign else "")
+
+    def _stored_size(self, bucket: str, key: str) -> Callable[[], int] | None:
+        """Return what finds out the size of an object; None without keys, when only downloads show it."""
+        return None if self.config.anon else lambda: self.stat(bucket, key).size
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _make_signer(self) -> Signer:
+        return Signer(self.config, self._clock, self.quirks)
+
+    def _read(self, response: requests.Response, request: Request) -> Fields:
+        return read_data(response, request)
+
+    def _any_request(self, bucket: str) -> Request:
+        return self._request("GET", "stat", bucket, "/", query="?op=stat")
+
+    def _request(
+        self,
+        method: str,
+        operation: str,
+        bucket: str,
+        key: str,
+        *,
+        query: str = "",
+        body: Body | None = None,
+        absent_on_404: bool = False,
+    ) -> Request:
+        _check_bucket(bucket, key)
+        return Request(
+            method,
+            f"{self.config.api_root}{self._prefix(bucket)}{encode_key(key)}{query}",
+            operation,
+            paths.join(bucket, key),
+            self._sign(operation, bucket, key),
+            body=body,
+            absent_on_404=absent_on_404,
+        )
+
+    def _prefix(self, bucket: str) -> str:
+        """Return the path of a bucket on the API's host."""
+        return f"{self.config.protocol.prefix}/{self.config.appid}/{bucket}"
+
+    def _download_root(self, bucket: str, key: str) -> tuple[str, str | None]:
+        _check_bucket(bucket, key)
+        return self.config.download_root(bucket)
+
+    def _download_request(self, method: str, bucket: str, key: str, range_header: str | None) -> Request:
+        root, host = self._download_root(bucket, key)
+        headers = {"Host": host} if host else {}
+        if range_header:
+            headers["Range"] = range_header
+        url, path = root + encode_key(key), paths.join(bucket, key)
+        sign = self._sign("download", bucket, key)
+        return Request(method, url, "download", path, sign, headers, absent_on_404=True)
+
+    def _get(self, operation: str, bucket: str, key: str, **query: str) -> Fields:
+        text = urlencode({"op": operation, **query})
+        return self._query(self._request("GET", operation, bucket, key, query=f"?{text}"), lambda data: data)
+
+    def _post(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        body: Body,
+        parse: Callable[[Fields], T],
+        settle: Callable[[AttemptError], T | None] | None = None,
+        *,
+        absent_on_404: bool = False,
+    ) -> T:
+        request = self._request("POST", operation, bucket, key, body=body, absent_on_404=absent_on_404)
+        kind = self._signature_kind(operation)
+        try:
+            return self._query(request, parse, settle)
+        except CosError as error:
+            wanted = _WRONG_KIND.get(error.code) if isinstance(error.code, int) else None
+            if operation not in ("move", "copy") or wanted is None or wanted == kind:
+                raise
+            self.quirks.learn(**{f"{operation}_signature": wanted})
+            return self._query(request, parse, settle)
+
+    def _command(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        body: Body,
+        settle: Callable[[AttemptError], bool | None] | None = None,
+    ) -> None:
+        """Send a request whose reply says nothing but that it was carried out."""
+        self._post(operation, bucket, key, body, lambda _: True, settle)
+
+    def _signature_kind(self, operation: str) -> str:
+        learned = {"move": self.quirks.move_signature, "copy": self.quirks.copy_signature}.get(operation)
+        return learned or (_SINGLE if operation in _SINGLE_USE else _MULTI)
+
+    def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], dict[str, str]]:
+        def sign() -> dict[str, str]:
+            # called for every attempt: the server accepts a single-use signature once
+            is_single = self._signature_kind(operation) == _SINGLE
+            text = self._signer.single(bucket, key) if is_single else self._signer.multi(bucket)
+            return {"Authorization": text} if text else {}
+
+        return sign
 
     # -- outcomes of requests whose reply was lost -----------------------------------------------------------------
 
@@ -504,3 +595,10 @@ def _fits(found: PathStatus, expected: tuple[int, str | None] | None) -> bool:
         return not found.is_unfinished
     size, sha = expected
     return found.size == size and (sha is None or found.sha is None or found.sha == sha)
+
+
+def _check_bucket(bucket: str, key: str) -> None:
+    """Refuse an invalid bucket name: it becomes part of a host name, a URL and a signed text."""
+    if not _BUCKET.fullmatch(bucket):
+        text = "invalid name of a bucket: letters, digits and hyphens are allowed"
+        raise make_error(errno.ENOENT, text, paths.join(bucket, key))

@@ -9,8 +9,7 @@ been cut off costs one more request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from cosv4fs.api.cos.replies import Entry, Page
 from cosv4fs.api.paging import pages
@@ -22,10 +21,6 @@ _SMALL_PAGE = 199
 """The page limit of older servers (cos.md#page-limit)."""
 
 _TOO_MANY = (-165, -170)
-
-
-class _ListPage(Protocol):
-    def __call__(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page: ...
 
 
 class DirectoryPager:
@@ -41,7 +36,7 @@ class DirectoryPager:
         Has the server's page limit, as soon as it is known.
     """
 
-    def __init__(self, list_page: _ListPage, page_size: int, quirks: Quirks) -> None:
+    def __init__(self, list_page: Callable[..., Page], page_size: int, quirks: Quirks) -> None:
         self._list_page = list_page
         self._wanted = page_size
         self._quirks = quirks

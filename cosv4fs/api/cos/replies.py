@@ -1,142 +1,14 @@
-"""The replies of the service, as dataclasses (cos.md#envelope and cos.md#uploads to cos.md#files).
-
-Parsing is lenient where the documentation is (numbers may be strings, fields may be absent) and strict where a wrong
-value would do harm: an invalid reply raises `OSError`, it never becomes a wrong result.
-"""
+"""The replies of the service, as dataclasses (cos.md#envelope and cos.md#uploads to cos.md#files)."""
 
 from __future__ import annotations
 
-import errno
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from cosv4fs.errors import make_error
+from cosv4fs.api.fields import Fields, is_utf8
 
 _LARGEST_SLICE = 64 * 1024 * 1024
 """Larger slice sizes, in bytes, are invalid: the largest documented one is 3 MiB."""
-
-_MOST_ROWS = 10_000
-"""Pages with more rows are invalid: requests ask for at most 1000."""
-
-LARGEST_OBJECT = 2**40
-"""Larger sizes, in bytes, are invalid: reading such an object could not even be planned in memory."""
-
-
-class Fields:
-    """Typed access to one JSON object of a reply.
-
-    Parameters
-    ----------
-    values : object
-        What should be a JSON object.
-    operation, path : str
-        For messages.
-    """
-
-    hidden: tuple[str, ...] = ("session", "data")
-    """Fields that are not shown: a session is as good as a key to the upload, and ``data`` may hold one."""
-
-    def __init__(self, values: object, operation: str, path: str) -> None:
-        self._operation, self._path = operation, path
-        if not isinstance(values, Mapping):
-            raise self.bad("data", values)
-        self._values: Mapping[str, Any] = values
-
-    def bad(self, name: str, value: object) -> OSError:
-        """Return the error for an invalid field."""
-        shown = f" a {type(value).__name__}" if name in self.hidden else f" {repr(value)[:80]}"
-        text = f"the reply to {self._operation} is invalid: {name} is{shown}"
-        return make_error(errno.EBADMSG, text, self._path)
-
-    def has(self, name: str) -> bool:
-        """Return whether the field is present and not null."""
-        return self._values.get(name) is not None
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """Return a string field; `default` when absent, an error without one."""
-        value = self._values.get(name, default)
-        if value is None:
-            value = default
-        if not isinstance(value, str):
-            raise self.bad(name, value)
-        return value
-
-    def number(self, name: str, default: int | None = None) -> int:
-        """Return a whole number that is not negative, sent as a number or a string (cos.md#times)."""
-        value = self._values.get(name)
-        if value is None or value == "":
-            value = default
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-            value = int(value)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-            raise self.bad(name, value)
-        return value
-
-    def size(self, name: str, default: int | None = None) -> int:
-        """Return the size of an object in bytes; one that no object can have is an error."""
-        value = self.number(name, default)
-        if value > LARGEST_OBJECT:
-            raise self.bad(name, value)
-        return value
-
-    def slice_size(self) -> int:
-        """Return the bytes per slice; none, or more than memory should be lent for, is an error."""
-        value = self.number("slice_size")
-        if not 0 < value <= _LARGEST_SLICE:
-            raise self.bad("slice_size", value)
-        return value
-
-    def flag(self, name: str) -> bool | None:
-        """Return a truth value, sent as such or as 0 or 1; None when absent or anything else."""
-        value = self._values.get(name)
-        return bool(value) if value in (True, False) else None
-
-    def sha(self) -> str | None:
-        """Return the SHA-1 in lower-case hex, or None where the service does not know it (cos.md#stat-sha).
-
-        A suffix after ``_`` is dropped; anything but 40 digits, and zeros, mean "not known".
-        """
-        value = self._values.get("sha")
-        if not isinstance(value, str):
-            return None
-        value = value.partition("_")[0].lower()
-        known = len(value) == 40 and set(value) <= set("0123456789abcdef") and set(value) != {"0"}
-        return value if known else None
-
-    def sequence(self, name: str) -> list[Any]:
-        """Return a list, sent as such or as JSON text (cos.md#listparts-type); empty when absent."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            try:
-                value = json.loads(value) if value.strip() else []
-            except (ValueError, RecursionError):
-                raise self.bad(name, value) from None
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self.bad(name, value)
-        return value
-
-    def page(self, name: str) -> list[Any]:
-        """Return the rows of a page of a listing; more than any request asks for are an error."""
-        rows = self.sequence(name)
-        if len(rows) > _MOST_ROWS:
-            text = f"the reply to {self._operation} is invalid: it has {len(rows)} rows of {name}"
-            raise make_error(errno.EBADMSG, text, self._path)
-        return rows
-
-    def mapping(self, name: str) -> dict[str, str]:
-        """Return a JSON object of strings; empty when absent."""
-        value = self._values.get(name)
-        if value is None or value == "":
-            return {}
-        if not isinstance(value, Mapping):
-            raise self.bad(name, value)
-        return {str(key): str(item) for key, item in value.items()}
 
 
 @dataclass(frozen=True)
@@ -184,7 +56,7 @@ class SliceSession:
         wanted : int
             Bytes per slice, if the reply has none.
         """
-        slice_size = data.slice_size() if data.has("slice_size") else wanted
+        slice_size = _slice_size(data) if data.has("slice_size") else wanted
         # in order, unless the service says that this does not matter
         serial = data.number("serial_upload", 1) != 0
         return cls(data.text("session"), slice_size, serial, data.number("offset", 0))
@@ -195,7 +67,7 @@ class SliceSession:
 
         An offset, which one of the vendor's clients reads, is left alone: what a session already has is listed.
         """
-        return cls(data.text("session"), data.slice_size(), data.number("serial_upload", 0) == 1)
+        return cls(data.text("session"), _slice_size(data), data.number("serial_upload", 0) == 1)
 
 
 @dataclass(frozen=True)
@@ -236,10 +108,10 @@ class UnfinishedUpload:
     sha: str | None
 
     @classmethod
-    def parse(cls, data: Fields, operation: str, path: str) -> UnfinishedUpload:
+    def parse(cls, data: Fields) -> UnfinishedUpload:
         """Read it from the reply's ``data``."""
-        slice_size = data.slice_size()
-        rows = [Fields(row, operation, path) for row in data.sequence("listparts")]
+        slice_size = _slice_size(data)
+        rows = data.rows("listparts")
         parts = tuple(sorted((row.number("offset"), row.number("datalen", slice_size)) for row in rows))
         return cls(data.text("session"), slice_size, data.size("filesize"), parts, data.sha())
 
@@ -283,10 +155,8 @@ class Entry:
         """Read it from one element of ``infos``."""
         name = data.text("name")
         last = name.strip("/").rpartition("/")[2]
-        if last in (".", "..") or "\0" in last:
-            # it would name something else once it is part of a path; nothing on any disk has a NUL in its name
-            raise data.bad("name", name)
-        if not is_utf8(last):
+        # it would name something else once it is part of a path; nothing on any disk has a NUL in its name
+        if last in (".", "..") or "\0" in last or not is_utf8(last):
             raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
         size = 0 if is_directory else data.size("filesize")
@@ -300,15 +170,6 @@ class Entry:
             data.sha(),
             data.text("authority", ""),
         )
-
-
-def is_utf8(text: str) -> bool:
-    """Return whether a text can be encoded as UTF-8: JSON can have half a character, but no URL can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -366,10 +227,6 @@ class PathStatus:
         """Whether the status tells this content from any other; its time alone does not within one second."""
         return self.sha is not None
 
-    def received(self, size: int, stored: int) -> PathStatus:
-        """Return the same with the size, and the bytes that the server has, from another reply."""
-        return replace(self, size=size, stored=stored)
-
     @classmethod
     def parse(cls, data: Fields, is_directory: bool) -> PathStatus:
         """Read it from the reply's ``data``."""
@@ -403,3 +260,11 @@ def is_same_version(seen: Snapshot, found: Snapshot) -> bool | None:
         return False
     # attributes can be changed, so another time of modification alone means no other content
     return True if seen.modified and seen.modified == found.modified else None
+
+
+def _slice_size(data: Fields) -> int:
+    """Return the bytes per slice; none, or more than memory should be lent for, is an error."""
+    value = data.number("slice_size")
+    if not 0 < value <= _LARGEST_SLICE:
+        raise data.bad("slice_size", value)
+    return value

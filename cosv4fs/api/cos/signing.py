@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote
 
-from cosv4fs.api.credentials import KeyRing, Keys
-from cosv4fs.api.quirks import Quirks, ServerClock
+from cosv4fs.api.credentials import Keys, SignerBase
+from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import Config
 from cosv4fs.errors import make_error
 from cosv4fs.forking import renewed_after_fork
@@ -60,24 +60,11 @@ def signature(plain: str, secret_key: str) -> Secret:
     return Secret(base64.b64encode(digest + text), "ascii")
 
 
-class Signer:
-    """Makes signatures for one account; keeps multi-effect ones until shortly before they expire.
-
-    Parameters
-    ----------
-    config : Config
-        The account; with ``anon`` all signatures are empty.
-    clock : callable
-        Returns Unix seconds.
-    quirks : Quirks, optional
-        Has the offset of the server's clock.
-    """
+class Signer(SignerBase):
+    """Makes signatures for one account; keeps multi-effect ones until shortly before they expire."""
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
-        self._config = config
-        self._clock = clock
-        self._keys = KeyRing(config, clock)
-        self._server = ServerClock(clock, quirks or Quirks())
+        super().__init__(config, clock, quirks)
         # with the time when they are renewed. A plain dict: Ctrl-C between two steps of a `TTLCache` can
         # stop its clock
         self._cache: dict[tuple[str, str], tuple[float, Secret]] = {}
@@ -87,9 +74,6 @@ class Signer:
     def after_fork(self) -> None:
         """Make a new lock: a thread of the parent may have held the old one."""
         self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"<Signer appid={self._config.appid}>"
 
     def multi(self, bucket: str) -> Secret:
         """Return an unbound multi-effect signature for `bucket`; the same one for many requests."""
@@ -126,21 +110,17 @@ class Signer:
             raise make_error(errno.EINVAL, text, join(bucket, key))
         return self._sign(bucket, seconds, fileid)
 
-    def difference(self, date: str | None) -> float | None:
-        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
-        return self._server.difference(date)
-
     def adopt_server_date(self, date: str | None) -> bool:
         """Follow a ``Date`` header, and drop all cached signatures; return whether that changes anything."""
         with self._lock:
             self._cache.clear()
-            return self._server.adopt(date)
+            return super().adopt_server_date(date)
 
     def _sign(self, bucket: str, seconds: int, fileid: str, keys: Keys | None = None) -> Secret:
         if self._config.anon:
             return Secret()
         keys = keys or self._keys.current()
-        now = int(self._server.now())
+        now = self._server_now()
         plain = plain_text(
             appid=self._config.appid,
             secret_id=keys.secret_id,

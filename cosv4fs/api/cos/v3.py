@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cosv4fs import paths
 from cosv4fs.api.cos.client import CosClient
-from cosv4fs.api.cos.replies import Entry, Fields, Page, PathStatus, SliceSession, UploadedObject
-from cosv4fs.api.request import Content, form_body
+from cosv4fs.api.cos.replies import Entry, Page, PathStatus, SliceSession, UploadedObject
+from cosv4fs.api.fields import Fields
+from cosv4fs.api.request import Content, form_body, size_of
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.errors import Origin, make_error, session_error
 from cosv4fs.protocols import V3
@@ -65,10 +67,15 @@ class CosV3Client(CosClient):
         OSError
             ESTALE when the session is unknown.
         """
-        fields = {"op": "upload_slice", "filesize": str(filesize), "sha": sha, "slice_size": str(slice_size)}
-        fields["insertOnly"] = str(int(insert_only))
-        optional = {"session": session, "biz_attr": biz_attr}
-        fields |= {name: value for name, value in optional.items() if value is not None}
+        fields = {
+            "op": "upload_slice",
+            "filesize": str(filesize),
+            "sha": sha,
+            "slice_size": str(slice_size),
+            "insertOnly": str(int(insert_only)),
+            "session": session,
+            "biz_attr": biz_attr,
+        }
 
         def parse(data: Fields) -> SliceSession | UploadedObject:
             if data.has("access_url"):
@@ -114,24 +121,22 @@ class CosV3Client(CosClient):
             ESTALE when the session is unknown or wants another slice; EBADMSG when the server took another offset.
         """
         fields = {"op": "upload_slice", "session": session, "offset": str(offset)}
-        length = len(content) if isinstance(content, memoryview) else sum(map(len, content))
 
-        def parse(data: Fields) -> tuple[UploadedObject | None]:
+        def parse(data: Fields) -> UploadedObject | None:
             if data.has("access_url"):
-                return (UploadedObject.parse(data),)
+                return UploadedObject.parse(data)
             # the slice's own offset by the documentation's table, the next one's by its sample (cos.md#v3-offset)
             answered = data.number("offset")
-            if answered not in (offset, offset + length):
+            if answered not in (offset, offset + size_of(content)):
                 raise data.bad("offset", answered)
-            return (None,)
+            return None
 
-        return self._post("upload_slice", bucket, key, form_body(fields, content, content_type), parse)[0]
+        return self._post("upload_slice", bucket, key, form_body(fields, content, content_type), parse)
 
     def list_page(self, bucket: str, key: str, *, num: int, context: str = "", prefix: str = "") -> Page:
         """Return one page of a directory (``op=list``), of at most 199 entries; see `CosClient.list_page`."""
-        query = {"op": "list", "num": str(num), "pattern": "eListBoth", "order": "0", "context": context}
-        data = Fields(self._get("list", bucket, key + prefix, query).get("data"), "list", paths.join(bucket, key))
-        entries = tuple(Entry.parse(Fields(row, "list", paths.join(bucket, key))) for row in data.page("infos"))
+        data = self._get("list", bucket, key + prefix, num=str(num), pattern="eListBoth", order="0", context=context)
+        entries = tuple(Entry.parse(row) for row in data.page("infos"))
         more = data.flag("has_more")
         # nothing disputes what has_more means: a page that is the last one has no context to go on with
         return Page(entries, "" if more is False else data.text("context", ""), None if more is None else not more)
@@ -141,17 +146,16 @@ class CosV3Client(CosClient):
 
         If the reply does not say how much of a file was received, a listing does: two requests.
         """
-        reply = self._get("stat", bucket, key, {"op": "stat"})
-        data = Fields(reply.get("data"), "stat", paths.join(bucket, key))
+        data = self._get("stat", bucket, key)
         status = PathStatus.parse(data, key.endswith("/"))
         if status.is_directory or data.has("filelen"):
             return status
         entry = self._entry(bucket, key)
         if entry is None:
             # no directory lists it: it was removed meanwhile, or is not listed at all
-            self._get("stat", bucket, key, {"op": "stat"})
+            self._get("stat", bucket, key)
             return status
-        return status.received(entry.size, entry.stored)
+        return replace(status, size=entry.size, stored=entry.stored)
 
     def is_uploading(self, bucket: str, key: str) -> bool:
         """Return whether an unfinished upload stands at a key."""

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import time
 
-from cosv4fs import paths
-from cosv4fs.api.cos.calls import nothing
 from cosv4fs.api.cos.client import CosClient
-from cosv4fs.api.cos.replies import Fields, ReceivedSlice, SliceSession, UnfinishedUpload, UploadedObject
-from cosv4fs.api.request import Content, form_body
+from cosv4fs.api.cos.replies import ReceivedSlice, SliceSession, UnfinishedUpload, UploadedObject
+from cosv4fs.api.fields import Fields
+from cosv4fs.api.request import Content, form_body, size_of
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosUploadSessionError
 
@@ -67,9 +66,10 @@ class CosV4Client(CosClient):
             "filesize": str(filesize),
             "slice_size": str(slice_size),
             "insertOnly": str(int(insert_only)),
+            "sha": sha,
+            "uploadparts": uploadparts,
+            "biz_attr": biz_attr,
         }
-        optional = {"sha": sha, "uploadparts": uploadparts, "biz_attr": biz_attr}
-        fields |= {name: value for name, value in optional.items() if value is not None}
 
         def parse(data: Fields) -> SliceSession | UploadedObject:
             if data.has("session"):
@@ -112,17 +112,13 @@ class CosV4Client(CosClient):
         OSError
             ESTALE when the session is unknown; EIO when the server took another offset or length.
         """
-        fields = {"op": "upload_slice_data", "session": session, "offset": str(offset)}
-        if sha is not None:
-            fields["sha"] = sha
-
-        length = len(content) if isinstance(content, memoryview) else sum(map(len, content))
+        fields = {"op": "upload_slice_data", "session": session, "offset": str(offset), "sha": sha}
 
         def parse(data: Fields) -> ReceivedSlice:
             slice_ = ReceivedSlice.parse(data, session)
             if slice_.offset != offset:
                 raise data.bad("offset", slice_.offset)
-            if slice_.length not in (None, length):
+            if slice_.length not in (None, size_of(content)):
                 raise data.bad("datalen", slice_.length)
             return slice_
 
@@ -136,19 +132,18 @@ class CosV4Client(CosClient):
         UnfinishedUpload or None
             None when there is none: a complete object, or nothing at all.
         """
-        path = paths.join(bucket, key)
 
-        def parse(data: Fields) -> tuple[UnfinishedUpload | None]:
+        def parse(data: Fields) -> UnfinishedUpload | None:
             if data.has("session"):
-                return (UnfinishedUpload.parse(data, "upload_slice_list", path),)
+                return UnfinishedUpload.parse(data)
             if not data.has("access_url"):
                 # neither an upload nor a complete object
                 raise data.bad("session", None)
-            return (None,)
+            return None
 
         try:
             body = form_body({"op": "upload_slice_list"})
-            return self._post("upload_slice_list", bucket, key, body, parse, absent_on_404=True)[0]
+            return self._post("upload_slice_list", bucket, key, body, parse, absent_on_404=True)
         except CosFileNotFoundError:
             return None
 
@@ -164,9 +159,7 @@ class CosV4Client(CosClient):
         sha : str, optional
             Required exactly when the session was opened with it.
         """
-        fields = {"op": "upload_slice_finish", "session": session, "filesize": str(filesize)}
-        if sha is not None:
-            fields["sha"] = sha
+        fields = {"op": "upload_slice_finish", "session": session, "filesize": str(filesize), "sha": sha}
 
         def settle(failure: AttemptError) -> UploadedObject | None:
             # a finish that succeeded leaves no session behind
@@ -192,4 +185,4 @@ class CosV4Client(CosClient):
             return None
 
         fields = {"op": "copy", "dest_fileid": target, "to_over_write": str(int(overwrite))}
-        self._post("copy", bucket, key, form_body(fields), nothing, settle)
+        self._command("copy", bucket, key, form_body(fields), settle)

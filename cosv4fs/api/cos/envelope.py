@@ -1,0 +1,88 @@
+"""The envelope of replies: code, message, data (cos.md#envelope); and which error a reply is.
+
+A reply without an envelope comes from something between client and service, or from the download host, which answers
+errors in XML.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cosv4fs.api.fields import Fields
+from cosv4fs.api.request import Request
+from cosv4fs.api.responses import code_failure, meaning_of, quoted, unexpected_reply
+from cosv4fs.api.retry import AttemptError
+from cosv4fs.api.transport import read_body
+from cosv4fs.codes import CODES, lookup
+from cosv4fs.errors import Origin, error_for_code
+
+if TYPE_CHECKING:
+    import requests
+
+_XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
+
+_NO_FILE = (errno.ENOENT, "no such file")
+_NO_BUCKET = (errno.ENOENT, "no such bucket for this appid")
+
+_MEANINGS = {
+    403: (errno.EACCES, "access denied: wrong credentials, or the referer is blocked"),
+    599: (errno.EIO, "an unknown fault of the service"),
+    612: _NO_FILE,
+    631: (errno.EACCES, "illegal appid"),
+}
+"""Statuses with a meaning of their own (cos.md#http-status)."""
+
+
+def read_data(response: requests.Response, request: Request) -> Fields:
+    """Return the ``data`` of a reply; raise `AttemptError` by its code, or by its HTTP status if it carries no JSON."""
+    body = read_body(response, request)
+    reply = _parsed(body)
+    if reply is None or (reply["code"] == 0 and response.status_code >= 300):
+        raise _without_envelope(response, request, body)
+    code = reply["code"]
+    if code != 0:
+        message = quoted(str(reply.get("message", "")), response)
+        error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+        # what an unknown code means for a retry now is unknown, too; later, a failing server may have recovered
+        error.is_transient = code not in CODES and response.status_code >= 500
+        raise code_failure(response, lookup(code), error)
+    data = reply.get("data")
+    # some operations are answered without
+    return Fields(data or {} if request.method == "POST" else data, request.operation, request.path)
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    """Return a reply with its ``code`` as a number; None for anything else."""
+    try:
+        reply = json.loads(body)
+        code = reply["code"]
+        if not isinstance(code, (int, str)) or isinstance(code, bool):
+            return None
+        reply["code"] = int(code)
+    except (ValueError, RecursionError, TypeError, LookupError):
+        return None
+    return dict(reply)
+
+
+def _without_envelope(response: requests.Response, request: Request, body: bytes) -> AttemptError:
+    """Return the failure for a reply that is XML, HTML or empty."""
+    said = dict(_XML.findall(body[:65536]))
+    name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
+    meaning = meaning_of(response.status_code, _MEANINGS)
+    if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
+        meaning = _NO_FILE
+    if name == "InvalidRequest" and "Appid" in message:
+        meaning = _NO_BUCKET
+    detail = f"{name}: {message}" if name else ""
+    return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
+
+
+def _origin(response: requests.Response, reply: Mapping[str, Any]) -> Origin:
+    request_id = reply.get("request_id") or response.headers.get("x-cos-request-id")
+    return Origin(
+        request_id=quoted(str(request_id), response)[:200] if request_id else None, status=response.status_code
+    )
