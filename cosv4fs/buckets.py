@@ -10,12 +10,12 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
-from cosv4fs.documentation import lists_options
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import Attributes
 from cosv4fs.metadata import Metadata
 from cosv4fs.namespace import BucketNamespace
+from cosv4fs.options import lists_options
 from cosv4fs.rearranging import Rearranging
 from cosv4fs.service import V3, V4
 

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
-from cosv4fs.documentation import lists_options
 from cosv4fs.errors import make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
+from cosv4fs.options import lists_options
 from cosv4fs.service import CDCS
 from cosv4fs.transfer.writeonce import WRITE_ONCE
 

@@ -2,21 +2,31 @@
 
 `resolve` turns options into one immutable `Config`. It is hashable: instances with an equal configuration share
 connections, caches and limits in a process.
+
+The profile file has the options of several accounts, one section each, in INI form::
+
+    [archive]
+    appid = 1250000001
+    anon = true
 """
 
 from __future__ import annotations
 
+import configparser
 import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.options import option_named, parse_options, profile_variable, variables_of
-from cosv4fs.profiles import FILE_VARIABLE, profile_options
+from cosv4fs.options import OPTIONS, option_named, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
+
+_PROFILE_FILE = "COSV4_PROFILES"
+"""The environment variable that names another profile file."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +104,14 @@ class Config:
         return f"{self.scheme}://{self.download_host(bucket)}", None
 
 
+def _profile_variable(protocol: ProtocolSpec) -> str:
+    """Return the environment variable that names a profile."""
+    return f"{protocol.name.upper()}_PROFILE"
+
+
 def environment_of(protocol: ProtocolSpec) -> tuple[str | None, ...]:
     """Return the values of all environment variables that can change the configuration of a protocol."""
-    names = (*variables_of(protocol).values(), profile_variable(protocol), FILE_VARIABLE)
+    names = (*variables_of(protocol).values(), _profile_variable(protocol), _PROFILE_FILE)
     return tuple(os.environ.get(name) for name in names)
 
 
@@ -128,7 +143,9 @@ def resolve(
     TypeError
         An option is unknown, or a value has the wrong type.
     """
-    values = parse_options(*_merged(options, fallback or {}, protocol), protocol)
+    values = {option.name: option.default_in(protocol) for option in OPTIONS if option.is_stored}
+    for name, (value, place) in _merged(options, fallback or {}, protocol).items():
+        values[name] = _parsed(name, value, place, protocol)
     if values["anon"]:
         values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
     config = Config(**values, protocol=protocol)
@@ -139,8 +156,8 @@ def resolve(
 
 def _merged(
     options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the given values, each from the first place that has one, and the names of these places."""
+) -> dict[str, tuple[Any, str]]:
+    """Return the given values, each from the first place that has one and with its name; the caller's has none."""
     fallback, given = _given(fallback), _given(options)
     own = {name: value for name, value in given.items() if name not in fallback or fallback[name] != value}
     environment = {
@@ -148,9 +165,8 @@ def _merged(
     }
     named = own.pop("profile", None)
     usual = fallback.pop("profile", None)
-    usual = None if named else os.environ.get(profile_variable(protocol)) or usual
-    merged: dict[str, Any] = {}
-    places: dict[str, str] = {}
+    usual = None if named else os.environ.get(_profile_variable(protocol)) or usual
+    merged: dict[str, tuple[Any, str]] = {}
     for place, layer in (
         ("fsspec's configuration", fallback),
         (f"profile {usual!r}", _profile(usual, protocol)),
@@ -161,9 +177,15 @@ def _merged(
         if "secret_id" in layer:
             # a token belongs to the key it was issued with, never to one from another place
             merged.pop("security_token", None)
-        merged |= layer
-        places |= dict.fromkeys(layer, place)
-    return merged, places
+        merged |= {name: (value, place) for name, value in layer.items()}
+    return merged
+
+
+def _parsed(name: str, value: object, place: str, protocol: ProtocolSpec) -> Any:
+    try:
+        return option_named(name).parse(value, protocol)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (from {place})" if place else str(error)) from None
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +202,31 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _profile(name: Any, protocol: ProtocolSpec) -> dict[str, Any]:
     """Return the options of a profile; none without a name."""
-    return _given(profile_options(str(option_named("profile").parse(name, protocol)))) if name else {}
+    return _given(_section(str(option_named("profile").parse(name, protocol)))) if name else {}
+
+
+def _section(name: str) -> dict[str, str]:
+    """Return a section of the profile file; a missing one is a ValueError that names the existing ones."""
+    file = _profile_file()
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        with file.open(encoding="utf-8") as lines:
+            parser.read_file(lines)
+    except FileNotFoundError:
+        raise ValueError(f"there is no profile {name!r}: the file {file} does not exist") from None
+    except (OSError, UnicodeError, configparser.Error) as error:
+        # only its type: the message may quote a line with a secret
+        raise ValueError(f"the profile file {file} cannot be read ({type(error).__name__})") from None
+    if name not in parser.sections():
+        raise ValueError(f"there is no profile {name!r} in {file}; there are: {', '.join(parser.sections()) or 'none'}")
+    return dict(parser[name])
+
+
+def _profile_file() -> Path:
+    if named := os.environ.get(_PROFILE_FILE):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path("~/.config").expanduser()) / "cosv4fs" / "profiles.ini"
 
 
 def _missing(config: Config) -> list[str]:

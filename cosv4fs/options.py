@@ -6,29 +6,214 @@ filesystems and the tables of the README are made from it, or compared with it b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import json
+import math
+import os
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
-from cosv4fs.values import (
-    Choice,
-    Flag,
-    Folder,
-    Integer,
-    Key,
-    Kind,
-    Number,
-    Provider,
-    Proxies,
-    Region,
-    Text,
-    Url,
-    Verification,
-)
+from cosv4fs.redaction import Secret
+
+C = TypeVar("C", bound=type)
 
 MIB = 1024 * 1024
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+_REGIONS = {
+    "tianjin": "tj",
+    "beijing": "bj",
+    "shanghai": "sh",
+    "guangzhou": "gz",
+    "chengdu": "cd",
+    "singapore": "sgp",
+    "hongkong": "hk",
+    "toronto": "ca",
+    "frankfurt": "ger",
+}
+"""Long names of regions and the short codes that host names use (cos.md#hosts)."""
+
+
+# -- kinds of values ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Profiles, environment variables, fsspec's configuration and the command line hold text, so every kind is read from
+    text as well as from Python values.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the value that the configuration holds, or None if the given one is invalid. It raises a ValueError or
+        TypeError where `expected` would not explain enough.
+    annotation : str
+        The type of the values that Python code passes, as signatures show it.
+    expected : str
+        The valid values, in words that follow "must be".
+    listed : str
+        The valid values as the documentation lists them; empty if the meaning of the option tells them.
+    """
+
+    read: Callable[[object], object]
+    annotation: str
+    expected: str
+    listed: str = ""
+
+
+def _text(value: object) -> str | None:
+    """Read text without surrounding blanks. Configuration files hold some texts, such as an appid, as numbers."""
+    is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return str(value).strip() if is_text else None
+
+
+def _matching(pattern: str, expected: str, annotation: str = "str") -> Kind:
+    def read(value: object) -> str | None:
+        text = _text(value)
+        return text if text is not None and re.fullmatch(pattern, text) else None
+
+    return Kind(read, annotation, expected)
+
+
+def _region(value: object) -> str | None:
+    """Read a region as the short code of its name (cos.md#hosts)."""
+    text = _text(value)
+    return _REGIONS.get(text.lower(), text) if text is not None and re.fullmatch("[A-Za-z0-9-]*", text) else None
+
+
+def _key_name(value: object) -> str | None:
+    text = _text(value)
+    return text if text is not None and text.isprintable() else None
+
+
+def _key(value: object) -> Secret | None:
+    text = _key_name(value)
+    return None if text is None else Secret(text)
+
+
+def _flag(value: object) -> bool | None:
+    word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
+    return True if word in _TRUE else False if word in _FALSE else None
+
+
+def _number(value: object, kind: type[int | float]) -> int | float | None:
+    """Read a number of a type; integers count as floats."""
+    with suppress(ValueError):
+        value = kind(value) if isinstance(value, str) else value
+    return value if isinstance(value, (int, kind)) and not isinstance(value, bool) else None
+
+
+def _integer(at_least: int = 0, at_most: int | None = None) -> Kind:
+    def read(value: object) -> int | float | None:
+        number = _number(value, int)
+        is_valid = number is not None and number >= at_least and (at_most is None or number <= at_most)
+        return number if is_valid else None
+
+    bounds = f"at least {at_least}" if at_most is None else f"{at_least} to {at_most}"
+    return Kind(read, "int", f"a number, {bounds}", bounds)
+
+
+def _one_of(choices: Sequence[int]) -> Kind:
+    def read(value: object) -> int | float | None:
+        number = _number(value, int)
+        return number if number in choices else None
+
+    listed = ", ".join(map(str, choices))
+    return Kind(read, "int", f"one of {listed}", listed)
+
+
+def _seconds(*, may_be_zero: bool = True) -> Kind:
+    def read(value: object) -> float | None:
+        number = _number(value, float)
+        is_valid = number is not None and math.isfinite(number) and (number > 0 or (may_be_zero and number == 0))
+        return number if is_valid else None
+
+    bounds = "at least 0" if may_be_zero else "above 0"
+    return Kind(read, "float", f"a number, {bounds}", bounds)
+
+
+def _words(*choices: str) -> Kind:
+    def read(value: object) -> str | None:
+        return value if isinstance(value, str) and value in choices else None
+
+    listed = ", ".join(choices)
+    return Kind(read, f"Literal[{', '.join(map(repr, choices))}]", f"one of {listed}", listed)
+
+
+def _url(value: object, *, is_template: bool = False) -> str | None:
+    """Read a URL, without a slash at its end; empty means that there is none."""
+    if not isinstance(value, str):
+        return None
+    url = value.rstrip("/")
+    if "@" in url:
+        # not shown: it may hold a password
+        raise ValueError("must not contain a user name or password")
+    with suppress(ValueError, LookupError):
+        whole = url.format(bucket="b", appid="1", region="r") if is_template else url
+        return url if not url or _names_a_host(whole) else None
+    return None
+
+
+def _names_a_host(url: str, *, any_scheme: bool = False) -> bool:
+    try:
+        parts = urlsplit(url)
+        # asking for the port checks it
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return usable and (any_scheme or parts.scheme in ("http", "https")) and url.isprintable() and " " not in url
+
+
+def _path(value: object) -> str | None:
+    return os.fspath(value) or None if isinstance(value, (str, os.PathLike)) else None
+
+
+def _verification(value: object) -> bool | str | None:
+    flag = _flag(value)
+    return _path(value) if flag is None else flag
+
+
+def _proxies(value: object) -> tuple[tuple[str, str], ...] | None:
+    """Read a mapping of schemes to URLs, as text in JSON; return sorted pairs, so that equal settings are equal."""
+    with suppress(ValueError):
+        value = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
+        return None
+    for scheme, proxy in value.items():
+        if not _names_a_host(proxy if "://" in proxy else f"http://{proxy}", any_scheme=True):
+            # not shown: it may hold a password
+            raise ValueError(f"must have a URL such as http://proxy:3128 for {scheme!r}")
+    return tuple(sorted(value.items()))
+
+
+def _provider(value: object) -> object:
+    if not callable(value):
+        raise TypeError("must be a callable that returns secret_id, secret_key and expires")
+    return value
+
+
+_FLAG = Kind(_flag, "bool", f"one of {', '.join(_TRUE)} (true) or {', '.join(_FALSE)} (false)", "true or false")
+_FOLDER = Kind(_path, "str | os.PathLike[str]", "the path of a folder")
+_KEY_NAME, _KEY = (
+    Kind(read, "str", "printable text, without line breaks and control characters") for read in (_key_name, _key)
+)
+_URL, _URL_TEMPLATE = (
+    Kind(read, "str", "a URL such as http://127.0.0.1:8080") for read in (_url, partial(_url, is_template=True))
+)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -40,7 +225,7 @@ class Option:
     name : str
         The keyword.
     kind : Kind
-        The kind of its values, with their bounds or choices.
+        The kind of its values.
     meaning : str
         What it does, in a sentence, as the documentation shows it.
     default : object
@@ -80,6 +265,18 @@ class Option:
         """Return the default of a protocol."""
         return self.defaults.get(protocol.name, self.default)
 
+    def default_text(self, protocol: ProtocolSpec) -> str:
+        """Return the default as the documentation shows it; empty if there is none."""
+        value = self.default_in(protocol)
+        if value in ("", None):
+            return ""
+        return f"{value // MIB} MiB" if self.unit == "bytes" and value % MIB == 0 else str(value)
+
+    def values_text(self, protocol: ProtocolSpec) -> str:
+        """Return the choices, or the bounds and the unit; empty if the meaning tells them."""
+        kind = self.kind_in(protocol)
+        return f"{kind.listed} {self.unit}".strip() if kind.listed else ""
+
     def parse(self, value: object, protocol: ProtocolSpec) -> Any:
         """Return a given value as the configuration holds it.
 
@@ -93,95 +290,107 @@ class Option:
             if value == "":
                 return self.default
             raise ValueError(f"{self.name} is not an option of {protocol.name}: {self.refused[protocol.name]}")
+        kind = self.kind_in(protocol)
         try:
-            return self.kind_in(protocol).parse(value)
+            found = kind.read(value)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{self.name} {error}") from None
+        if found is None:
+            given = "" if self.is_secret else f", not {value!r}"
+            raise ValueError(f"{self.name} must be {kind.expected}{given}")
+        return found
 
 
 _NO_TEMPORARY_KEYS = "the JSON API of COS has no temporary keys"
 
 OPTIONS = (
     Option(
-        "appid", Text(r"[0-9]+", "a number", "str | int"), "Number of the account.",
+        "appid", _matching("[0-9]*", "a number", "str | int"), "Number of the account.",
         default="", has_variable=True,
         refused={CDCS.name: "coffers are named in full, as in name-1250000000"},
     ),
-    Option("secret_id", Key(is_secret=False), "Name of the key.", default="", has_variable=True, is_secret=True),
-    Option("secret_key", Key(), "The key.", default="", has_variable=True, is_secret=True),
+    Option("secret_id", _KEY_NAME, "Name of the key.", default="", has_variable=True, is_secret=True),
+    Option("secret_key", _KEY, "The key.", default="", has_variable=True, is_secret=True),
     Option(
-        "region", Region(),
+        "region", Kind(_region, "str", "a short code such as gz, because it becomes part of a host name"),
         "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``; for coffers a name such "
         "as ``ap-tianjin``. Not needed with `endpoint`, nor by COS v3, where it only fills in `download_endpoint`.",
         default="", has_variable=True,
-        kinds={CDCS.name: Text("[A-Za-z0-9-]+", "a name like ap-tianjin, because it becomes part of a host name")},
+        kinds={CDCS.name: _matching("[A-Za-z0-9-]*", "a name like ap-tianjin, because it becomes part of a host name")},
     ),
     Option(
-        "endpoint", Url(), "URL of another service that speaks the same API, such as the local service.",
+        "endpoint", _URL, "URL of another service that speaks the same API, such as the local service.",
         default="", has_variable=True,
     ),
     Option(
-        "security_token", Key(), "Token of temporary keys.", default="", has_variable=True, is_secret=True,
+        "security_token", _KEY, "Token of temporary keys.", default="", has_variable=True, is_secret=True,
         refused={V4.name: _NO_TEMPORARY_KEYS, V3.name: _NO_TEMPORARY_KEYS},
     ),
-    Option("endpoint_url", Url(), "The same as `endpoint`; the name that s3fs uses.", default="", is_stored=False),
-    Option("profile", Text(), "Section of the profile file whose options apply.", default="", is_stored=False),
+    Option("endpoint_url", _URL, "The same as `endpoint`; the name that s3fs uses.", default="", is_stored=False),
     Option(
-        "credentials", Provider(),
+        "profile", Kind(_text, "str", "text"), "Section of the profile file whose options apply.",
+        default="", is_stored=False,
+    ),
+    Option(
+        "credentials", Kind(_provider, "Callable[[], Mapping[str, Any]]", "a function"),
         "Function that returns a mapping with ``secret_id``, ``secret_key`` and, if they expire, ``expires`` (Unix "
         "seconds or a datetime), for temporary keys of coffers also ``security_token``. It is called at the first "
         "request and again before the keys expire, and takes the place of `secret_id` and `secret_key`.",
         default=None, is_secret=True,
     ),
-    Option("anon", Flag(), "Send no signatures: only public objects can be read.", default=False),
+    Option("anon", _FLAG, "Send no signatures: only public objects can be read.", default=False),
     Option(
-        "download_endpoint", Url(is_template=True),
+        "download_endpoint", _URL_TEMPLATE,
         "URL of downloads, such as ``https://{bucket}-{appid}.file.myqcloud.com`` for the CDN; ``{bucket}``, "
         "``{appid}`` and ``{region}`` are filled in.",
         default="",
         refused={CDCS.name: "downloads come from where everything else is served: set endpoint"},
     ),
-    Option("use_ssl", Flag(), "Use https for the vendor's hosts.", default=True),
-    Option("verify", Verification(), "Verify certificates; a path names a CA bundle to verify with.", default=True),
+    Option("use_ssl", _FLAG, "Use https for the vendor's hosts.", default=True),
     Option(
-        "proxies", Proxies(),
+        "verify", Kind(_verification, "bool | str | os.PathLike[str]", "true, false or the path of a CA bundle"),
+        "Verify certificates; a path names a CA bundle to verify with.", default=True,
+    ),
+    Option(
+        "proxies",
+        Kind(_proxies, "Mapping[str, str]", "a mapping of schemes to URLs, such as {'https': 'http://proxy:3128'}"),
         "URLs of proxies by scheme, such as ``{'https': 'http://proxy:3128'}``; those of the environment unless given.",
         default=None, is_secret=True,
     ),
-    Option("connect_timeout", Number(may_be_zero=False), "Limit for connecting.", default=10.0, unit="seconds"),
+    Option("connect_timeout", _seconds(may_be_zero=False), "Limit for connecting.", default=10.0, unit="seconds"),
     Option(
-        "read_timeout", Number(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
+        "read_timeout", _seconds(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
         default=60.0, unit="seconds",
     ),
-    Option("max_retries", Integer(), "How often a request is retried after a transient error.", default=5),
-    Option("retry_deadline", Number(), "Time after which nothing is retried.", default=120.0, unit="seconds"),
-    Option("max_concurrency", Integer(1), "Slices, parts and ranges in flight at once.", default=12),
-    Option("max_requests", Integer(1), "Other requests in flight at once.", default=32),
+    Option("max_retries", _integer(), "How often a request is retried after a transient error.", default=5),
+    Option("retry_deadline", _seconds(), "Time after which nothing is retried.", default=120.0, unit="seconds"),
+    Option("max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12),
+    Option("max_requests", _integer(1), "Other requests in flight at once.", default=32),
     Option(
-        "slice_size", Integer(choices=tuple(V4.slice_sizes)),
+        "slice_size", _one_of(V4.slice_sizes),
         "Size of a slice; for coffers, size of the first parts of an object.",
         default=3 * MIB, unit="bytes",
-        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: Integer(CDCS.slice_sizes[0], CDCS.slice_sizes[-1])},
+        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: _integer(CDCS.slice_sizes[0], CDCS.slice_sizes[-1])},
     ),
     Option(
-        "single_upload_limit", Integer(0, V4.max_single_upload), "Largest object that is uploaded in one request.",
+        "single_upload_limit", _integer(0, V4.max_single_upload), "Largest object that is uploaded in one request.",
         default=4 * MIB, unit="bytes",
-        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: Integer(0, CDCS.max_single_upload)},
+        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: _integer(0, CDCS.max_single_upload)},
     ),
-    Option("range_size", Integer(1), "Size of a range of a large download.", default=4 * MIB, unit="bytes"),
+    Option("range_size", _integer(1), "Size of a range of a large download.", default=4 * MIB, unit="bytes"),
     Option(
-        "spool_memory", Integer(),
+        "spool_memory", _integer(),
         "Memory of a writer that does not know the size of its object; for coffers, the largest part that is kept in "
         "memory while it is written.",
         default=16 * MIB, unit="bytes",
     ),
     Option(
-        "spool_dir", Folder(),
+        "spool_dir", _FOLDER,
         "Folder of the temporary files for what `spool_memory` does not hold; the system's unless given.",
         default=None,
     ),
     Option(
-        "streaming", Choice(("auto", "never", "always")),
+        "streaming", _words("auto", "never", "always"),
         "Whether objects of unknown size beyond `spool_memory` are uploaded while they are written: ``auto`` asks "
         "each bucket once whether that is possible, ``never`` spools them, ``always`` does not ask.",
         default="auto",
@@ -191,7 +400,7 @@ OPTIONS = (
         },
     ),
     Option(
-        "checksum", Flag(),
+        "checksum", _FLAG,
         "Hash files and memory before they are uploaded in slices, so that the service verifies what it stores; takes "
         "half a second of processor time per GB. Spooled objects are always hashed.",
         default=True,
@@ -201,14 +410,14 @@ OPTIONS = (
         },
     ),
     Option(
-        "verify_downloads", Choice(("known", "always", "never")),
+        "verify_downloads", _words("known", "always", "never"),
         "Whether whole objects are compared with their SHA-1 after reading: ``known`` if it is cached, ``always`` at "
         "the price of up to one more request per object, ``never``; takes a second of processor time per GB.",
         default="known",
         refused={CDCS.name: "the service has no checksum that holds for every object"},
     ),
     Option(
-        "instant_upload", Flag(),
+        "instant_upload", _FLAG,
         "Describe large objects to the service first, in slices of 1 MiB, so that content it already has is not sent.",
         default=False,
         refused={
@@ -217,26 +426,26 @@ OPTIONS = (
         },
     ),
     Option(
-        "journal_dir", Folder(),
+        "journal_dir", _FOLDER,
         "Folder of the journal, by which interrupted uploads of local files continue; in the user's folder for state "
         "unless given.",
         default=None,
     ),
     Option(
-        "sign_expiry", Integer(1), "Validity of a signature that serves several requests.", default=900, unit="seconds"
+        "sign_expiry", _integer(1), "Validity of a signature that serves several requests.", default=900, unit="seconds"
     ),
     Option(
-        "page_size", Integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
+        "page_size", _integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
         default=1000,
     ),
     Option(
-        "progress", Flag(),
+        "progress", _FLAG,
         "Show a progress bar (tqdm) for ``put``, ``get``, ``put_file`` and ``get_file`` without a callback.",
         default=False,
     ),
-    Option("use_listings_cache", Flag(), "Cache listings and statuses.", default=True),
+    Option("use_listings_cache", _FLAG, "Cache listings and statuses.", default=True),
     Option(
-        "listings_expiry_time", Number(), "Time after which a cached listing or status is stale.",
+        "listings_expiry_time", _seconds(), "Time after which a cached listing or status is stale.",
         default=10.0, unit="seconds",
     ),
 )  # fmt: skip
@@ -271,36 +480,46 @@ def variables_of(protocol: ProtocolSpec) -> dict[str, str]:
     return {name: f"{protocol.name.upper()}_{name.upper()}" for name in named}
 
 
-def profile_variable(protocol: ProtocolSpec) -> str:
-    """Return the environment variable that names a profile."""
-    return f"{protocol.name.upper()}_PROFILE"
+# -- in docstrings -----------------------------------------------------------------------------------------------------
+
+_SECTION = re.compile(r"^(?:Raises|Notes|Examples)\n-+$", re.MULTILINE)
+
+_OF_FSSPEC = {
+    "asynchronous, loop": "Accepted because fsspec passes them to every filesystem; this one is synchronous.",
+    "skip_instance_cache": "Make a new instance even if fsspec has one with the same options.",
+}
 
 
-def parse_options(given: Mapping[str, object], places: Mapping[str, str], protocol: ProtocolSpec) -> dict[str, Any]:
-    """Return the given options as the configuration holds them, and the defaults of all others.
+def lists_options(protocol: ProtocolSpec) -> Callable[[C], C]:
+    """Decorate a filesystem: its docstring lists the options that the protocol takes, before its other sections."""
 
-    Parameters
-    ----------
-    given : mapping
-        Values by name.
-    places : mapping
-        Where the values come from, by name, for errors; empty for values that the caller passed.
-    protocol : ProtocolSpec
-        The protocol that takes the options.
+    def decorate(filesystem: C) -> C:
+        text = inspect.cleandoc(filesystem.__doc__ or "")
+        found = _SECTION.search(text)
+        place = found.start() if found else len(text)
+        lines = ["Parameters", "----------"]
+        for option in options_of(protocol):
+            lines += [f"{option.name} : {option.kind_in(protocol).annotation}, optional", _described(option, protocol)]
+        for name, meaning in _OF_FSSPEC.items():
+            lines += [f"{name} : optional", _indented(meaning)]
+        filesystem.__doc__ = "\n\n".join([text[:place].rstrip(), "\n".join(lines), text[place:]]).rstrip()
+        return filesystem
 
-    Raises
-    ------
-    TypeError
-        An option is unknown, or its value has the wrong type.
-    ValueError
-        A value is invalid, or the protocol does not take an option.
-    """
-    defaults = {option.name: option.default_in(protocol) for option in OPTIONS if option.is_stored}
-    return defaults | {name: _parsed(name, value, places[name], protocol) for name, value in given.items()}
+    return decorate
 
 
-def _parsed(name: str, value: object, place: str, protocol: ProtocolSpec) -> Any:
-    try:
-        return option_named(name).parse(value, protocol)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (from {place})" if place else str(error)) from None
+def _described(option: Option, protocol: ProtocolSpec) -> str:
+    """Return what a docstring says of an option."""
+    default, variable = option.default_text(protocol), variables_of(protocol).get(option.name)
+    # the types of all others tell their values
+    has_bounds = option.kind.annotation in ("int", "float")
+    facts = [
+        f"Values: {option.values_text(protocol)}." if has_bounds else "",
+        f"Default: {default}." if default else "",
+        f"Environment variable: {variable}." if variable else "",
+    ]
+    return _indented(" ".join([option.meaning, *filter(None, facts)]))
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")

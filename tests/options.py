@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cosv4fs.documentation import shown_default, valid_values
 from cosv4fs.options import OPTIONS, Option, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
@@ -44,14 +43,14 @@ def _text(option: Option) -> str:
 
 
 def _default(option: Option) -> str:
-    own = [f"{shown_default(option, protocol)} for coffers" for protocol in (CDCS,) if protocol.name in option.defaults]
-    usual = shown_default(option, V4)
+    own = [f"{option.default_text(CDCS)} for coffers"] if CDCS.name in option.defaults else []
+    usual = option.default_text(V4)
     return ", ".join(filter(None, [f"`{usual}`" if usual in ("True", "False") else usual, *own]))
 
 
 def _values(option: Option) -> str:
-    own = [f"for coffers {valid_values(option, CDCS)}" for name in option.kinds if valid_values(option, CDCS)]
-    return "; ".join(filter(None, [valid_values(option, V4), *own]))
+    own = [f"for coffers {option.values_text(CDCS)}" for _ in option.kinds if option.values_text(CDCS)]
+    return "; ".join(filter(None, [option.values_text(V4), *own]))
 
 
 def places(text: str, name: str) -> tuple[int, int]:

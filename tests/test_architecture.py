@@ -19,9 +19,7 @@ LEAVES = {
     "errors",
     "protocols",
     "paths",
-    "profiles",
     "redaction",
-    "values",
     "options",
     "config",
     "cache",
@@ -34,18 +32,16 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "service", "runtime", *NAMESPACE}
-FILES = {"reader", "writer", "layers", "display", "documentation", "identity", *SHARED}
+FILES = {"reader", "writer", "layers", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
     "paths": {"errors"},
     "protocols": set(),
-    "profiles": set(),
     "redaction": set(),
     "forking": set(),
-    "values": {"redaction"},
-    "options": {"protocols", "values"},
-    "config": {"errors", "options", "profiles", "protocols", "redaction"},
+    "options": {"protocols", "redaction"},
+    "config": {"errors", "options", "protocols", "redaction"},
     "cache": {"info"},
     "info": set(),
     "localfiles": set(),
@@ -66,7 +62,6 @@ MAY_IMPORT = {
     "layers": {"writer", *SHARED},
     "display": {"bulk", *LEAVES},
     "identity": LEAVES,
-    "documentation": LEAVES,
     "filesystem": FILES,
     "buckets": {"filesystem", *FILES},
     "coffers": {"filesystem", *FILES},

@@ -6,7 +6,7 @@ from cosv4fs import CofferFileSystem
 from cosv4fs.api.credentials import KeyRing
 from cosv4fs.config import resolve
 from cosv4fs.errors import MissingCredentialsError
-from cosv4fs.options import MIB, profile_variable, variables_of
+from cosv4fs.options import MIB, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
 ACCOUNT = {"secret_id": "theId", "secret_key": "theKey", "region": "ap-tianjin"}
@@ -16,7 +16,7 @@ COS_ACCOUNT = {**ACCOUNT, "region": "gz", "appid": "1250000000"}
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch, tmp_path):
     for protocol in (V3, V4, CDCS):
-        for name in (*variables_of(protocol).values(), profile_variable(protocol)):
+        for name in (*variables_of(protocol).values(), f"{protocol.name.upper()}_PROFILE"):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
 
