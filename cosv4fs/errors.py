@@ -124,20 +124,15 @@ E = TypeVar("E", bound=CosError)
 
 @dataclass(frozen=True)
 class Origin:
-    """The server's report of an error; members as in `CosError`."""
+    """What the server said about an error; members as in `CosError`."""
 
     code: int | str | None = None
     request_id: str | None = None
     status: int | None = None
     is_transient: bool = False
 
-    @classmethod
-    def of(cls, error: CosError) -> Origin:
-        """Return what the server said in an earlier error, for one that explains it."""
-        return cls(error.code, error.request_id, error.status, error.is_transient)
 
-
-def make_error(errno: int, text: str, path: str | None, origin: Origin | None = None) -> CosError:
+def make_error(errno: int, text: str, path: str | None, origin: Origin | CosError | None = None) -> CosError:
     """Return the error for `errno` about `path`.
 
     Parameters
@@ -148,10 +143,10 @@ def make_error(errno: int, text: str, path: str | None, origin: Origin | None = 
         What happened and what to do about it.
     path : str or None
         ``bucket/dir/name``; becomes ``filename``.
-    origin : Origin, optional
-        What the server said.
+    origin : Origin or CosError, optional
+        What the server said, perhaps in an earlier error that this one explains.
     """
-    return _with_origin(_CLASSES.get(errno, CosError)(errno, text, path), origin)
+    return with_origin(_CLASSES.get(errno, CosError)(errno, text, path), origin)
 
 
 def error_for_code(code: int, message: str, operation: str, path: str, origin: Origin) -> CosError:
@@ -160,7 +155,7 @@ def error_for_code(code: int, message: str, operation: str, path: str, origin: O
     The text names the meaning, the operation, the code with the server's own message, and the request id.
     """
     row = lookup(code)
-    said = f"{row.name}" if message in ("", row.name) else message[:200]
+    said = row.name if message in ("", row.name) else message[:200]
     text = f"{row.meaning} ({operation}: code {code} {said}"
     text += f", request {origin.request_id})" if origin.request_id else ")"
     return error_for_row(row, text, path, origin)
@@ -174,22 +169,13 @@ def error_for_row(row: Code, text: str, path: str, origin: Origin) -> CosError:
     return make_error(row.errno, text, path, known)
 
 
-def session_error(text: str, path: str | None, origin: Origin | None = None) -> CosUploadSessionError:
+def session_error(text: str, path: str | None, origin: Origin | CosError | None = None) -> CosUploadSessionError:
     """Return the error for an upload session that cannot be continued."""
-    return _with_origin(CosUploadSessionError(_errno.ESTALE, text, path), origin)
+    return with_origin(CosUploadSessionError(_errno.ESTALE, text, path), origin)
 
 
-def possibly_created(text: str, path: str | None, origin: Origin) -> CosPossiblyCreatedError:
-    """Return the error for a name that a request without a reply may have taken."""
-    return _with_origin(CosPossiblyCreatedError(_errno.EEXIST, text, path), origin)
-
-
-def possibly_moved(text: str, path: str | None, origin: Origin) -> CosPossiblyMovedError:
-    """Return the error for a path from which a request without a reply may have moved the file."""
-    return _with_origin(CosPossiblyMovedError(_errno.ENOENT, text, path), origin)
-
-
-def _with_origin(error: E, origin: Origin | None) -> E:
+def with_origin(error: E, origin: Origin | CosError | None) -> E:
+    """Return the error with what the server said, as `make_error` does for errors whose class ``errno`` decides."""
     if origin is not None:
         error.code, error.request_id, error.status = origin.code, origin.request_id, origin.status
         error.is_transient = error.is_transient or origin.is_transient

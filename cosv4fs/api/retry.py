@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cosv4fs.codes import Retry
@@ -25,10 +25,8 @@ from cosv4fs.errors import (
     CosInterruptedError,
     CosPossiblyCreatedError,
     CosPossiblyMovedError,
-    Origin,
     make_error,
-    possibly_created,
-    possibly_moved,
+    with_origin,
 )
 
 T = TypeVar("T")
@@ -228,17 +226,20 @@ def outcome_unknown(failure: AttemptError, text: str) -> CosError:
     # a signature that was used up does not mean that access is denied, and nothing is known about the path
     if failure.retry is Retry.RESIGN or number in (errno.ENOENT, errno.EEXIST):
         number = errno.EIO
-    return make_error(number, f"{error.strerror}; {text}", error.filename, Origin.of(error))
+    return make_error(number, f"{error.strerror}; {text}", error.filename, error)
 
 
 def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
     """Return the error for a name that is taken, perhaps by the attempt whose reply was lost."""
     text = "the reply to an earlier attempt was lost, so this may be its own work: check whether another client uses it"
-    return possibly_created(f"{failure.error.strerror}; {text}", failure.error.filename, Origin.of(failure.error))
+    text = f"{failure.error.strerror}; {text}"
+    return with_origin(CosPossiblyCreatedError(errno.EEXIST, text, failure.error.filename), failure.error)
 
 
 def possibly_gone(failure: AttemptError, text: str) -> CosPossiblyMovedError:
     """Return the error for a path where nothing is after a lost reply to a move."""
     text = f"the reply was lost, there is nothing here now, {text}"
+    error = with_origin(CosPossiblyMovedError(errno.ENOENT, text, failure.error.filename), failure.error)
     # nothing is left that could be moved later
-    return possibly_moved(text, failure.error.filename, replace(Origin.of(failure.error), is_transient=False))
+    error.is_transient = False
+    return error

@@ -18,7 +18,7 @@ from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
-from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, Origin, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
 from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
 
@@ -172,7 +172,7 @@ class BucketNamespace(Namespace):
         except CosPermissionError as error:
             if self._anon:
                 text = "without keys (anon=True), directories cannot be read: name a file in full"
-                raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, Origin.of(error)) from error
+                raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, error) from error
             raise
 
     def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:

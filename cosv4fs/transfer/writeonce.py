@@ -13,7 +13,6 @@ from cosv4fs.errors import (
     CosFileExistsError,
     CosFileNotFoundError,
     CosPossiblyCreatedError,
-    Origin,
     make_error,
 )
 from cosv4fs.transfer.publish import Target
@@ -27,8 +26,7 @@ WRITE_ONCE = (
 
 def exists_error(path: str, refusal: CosError | None = None) -> CosError:
     """Return the error for the path of an existing object."""
-    origin = None if refusal is None else Origin.of(refusal)
-    return make_error(errno.EEXIST, f"the file exists, and {WRITE_ONCE}: write to another path", path, origin)
+    return make_error(errno.EEXIST, f"the file exists, and {WRITE_ONCE}: write to another path", path, refusal)
 
 
 @contextmanager
@@ -58,4 +56,4 @@ def creating(client: CofferClient, target: Target) -> Iterator[None]:
 
 def _held_error(path: str, refusal: CosError) -> CosError:
     text = "an unfinished upload blocks this name: wait until it is complete, or abort it (abort_upload)"
-    return make_error(errno.EEXIST, text, path, Origin.of(refusal))
+    return make_error(errno.EEXIST, text, path, refusal)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.buffers import FilePiece, MemoryPiece
 from cosv4fs.transfer.piecewise import PiecewiseUpload
@@ -273,7 +273,7 @@ class _Stream:
                 raise
             text = "the service needs the size of an object first: name the size, or leave streaming at"
             path = self._upload.target.path
-            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", path, Origin.of(error)) from error
+            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", path, error) from error
 
     def publish(self) -> None:
         self._upload.publish()

@@ -17,7 +17,7 @@ from cosv4fs.api.cos.replies import Entry, Page, PathStatus, SliceSession, Uploa
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Content, form_body, size_of
 from cosv4fs.api.retry import AttemptError
-from cosv4fs.errors import Origin, make_error, session_error
+from cosv4fs.errors import make_error, session_error
 from cosv4fs.protocols import V3
 
 _OTHER_SLICE_EXPECTED = (-4024,)
@@ -189,7 +189,7 @@ class CosV3Client(CosClient):
         error = failure.error
         if error.code in _OTHER_SLICE_EXPECTED:
             # the table says "retry", but the same slice would be refused again: the caller has to query the next one
-            raise session_error(str(error.strerror), error.filename, Origin.of(error)) from error
+            raise session_error(str(error.strerror), error.filename, error) from error
         super()._on_failure(failure)
 
     def _entry(self, bucket: str, key: str) -> Entry | None:
