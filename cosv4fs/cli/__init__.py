@@ -1,8 +1,8 @@
 """The command ``cosv4fs``, built with click.
 
-Modules: `group` (the command itself), `session` (options, filesystems and output shared by all subcommands), `failures`
-(error messages and exit codes). Subcommands: `show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy`
-(``cp``, ``sync``), `move` (``mv``, ``rm``), `migrate`, `uploads`, `doctor`, `serve` (``emulator``, ``demo``).
+Modules: `group` (the command itself, and ``emulator`` and ``demo``), `session` (options, filesystems and output shared
+by all subcommands), `failures` (error messages and exit codes). Subcommands: `show` (``ls``, ``tree``, ``du``,
+``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``), `migrate`, `uploads`, `doctor`.
 
 ``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.
 """

@@ -118,9 +118,6 @@ def sync(
     failures.exit(f"{failed}not everything was copied" if failed else "not everything was done")
 
 
-COMMANDS = (cp, sync)
-
-
 def _check_sync(source: Location, target: Location, delete: bool) -> None:
     if source.fs.info(source.path)["type"] != "directory":
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -28,22 +28,17 @@ _DAY = 86400.0
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Parameters
-    ----------
-    state : str
-        ``ok``, ``note`` or ``problem``.
-    subject : str
-        What was checked.
-    text : str
-        The result in words.
-    """
+class _Finding:
+    """The result of one check."""
 
     state: str
+    """``ok``, ``note`` or ``problem``."""
     subject: str
     text: str
+
+
+_Check: TypeAlias = Callable[[Any, str, str], _Finding]
+"""Checks a filesystem, a bucket or coffer in it and a path in that. An OSError that it raises is a problem."""
 
 
 @click.command(short_help="Diagnose credentials, clock and permissions.")
@@ -60,7 +55,7 @@ def doctor(session: Session, url: str, write: bool) -> None:
 
     URL is cosv4://bucket, cosv3://bucket or cdcs://coffer-APPID, with or without a directory.
     """
-    findings: list[Finding] = []
+    findings: list[_Finding] = []
     for finding in _findings(session, url, write):
         findings.append(finding)
         if not session.as_json:
@@ -72,28 +67,36 @@ def doctor(session: Session, url: str, write: bool) -> None:
         sys.exit(DIFFERENT)
 
 
-COMMANDS = (doctor,)
-
-
-def _findings(session: Session, url: str, write: bool) -> Iterator[Finding]:
+def _findings(session: Session, url: str, write: bool) -> Iterator[_Finding]:
     try:
         fs, path = session.cos_filesystem(url)
     except (ValueError, TypeError) as error:
-        yield Finding("problem", "configuration", describe(error))
+        yield _Finding("problem", "configuration", describe(error))
         return
-    checks = _CHECKS[fs.capabilities.container]
     if not path:
-        raise click.UsageError(f"name a {fs.capabilities.container}: {fs.protocol}://{checks.example}")
-    yield Finding("ok", "configuration", _configuration(fs))
+        example = "coffer-APPID" if isinstance(fs, CofferFileSystem) else "bucket"
+        raise click.UsageError(f"name a {fs.capabilities.container}: {fs.protocol}://{example}")
+    yield _Finding("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
-    for check in (_clock, *checks.reading, *([checks.writing] if write else []), _unfinished):
-        finding = check(fs, bucket, path)
-        if finding is not None:
-            yield finding
-        if finding is not None and finding.state == "problem" and check in (_clock, *checks.reading[:-1]):
-            # the later checks would fail, too, and hide the cause
-            return
-    yield from (Finding("note", "quirk", line) for line in fs.client.quirks.learned())
+    first, last = _COFFER_CHECKS if isinstance(fs, CofferFileSystem) else _BUCKET_CHECKS
+    yield (finding := _clock(fs, bucket))
+    for subject, check in first:
+        if finding.state != "problem":
+            yield (finding := _result(subject, check, fs, bucket, path))
+    if finding.state == "problem":
+        # the later checks would fail, too, and hide the cause
+        return
+    for subject, check in last if write else last[:1]:
+        yield _result(subject, check, fs, bucket, path)
+    yield _result("unfinished uploads", _unfinished, fs, bucket, path)
+    yield from (_Finding("note", "quirk", line) for line in fs.client.quirks.learned())
+
+
+def _result(subject: str, check: _Check, fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+    try:
+        return check(fs, bucket, path)
+    except OSError as error:
+        return _Finding("problem", subject, describe(error))
 
 
 def _configuration(fs: CosFileSystem) -> str:
@@ -105,23 +108,23 @@ def _configuration(fs: CosFileSystem) -> str:
     return f"{appid}{who}{token}, {region}API at {config.api_root}"
 
 
-def _clock(fs: CosFileSystem, bucket: str, path: str) -> Finding:
+def _clock(fs: CosFileSystem, bucket: str) -> _Finding:
     try:
         difference = fs.client.clock_difference(bucket)
     except (CosConnectionError, CosTimeoutError) as error:
         known = fs.config.protocol.has_regions and not fs.config.endpoint
         where = f"is region={fs.config.region!r} right" if known else f"is {fs.config.api_root} right"
-        return Finding("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
+        return _Finding("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
     if difference is None:
-        return Finding("note", "clock", "the server sends no time to compare with")
+        return _Finding("note", "clock", "the server sends no time to compare with")
     if abs(difference) < _CLOCK_LIMIT:
-        return Finding("ok", "clock", "agrees with the server")
+        return _Finding("ok", "clock", "agrees with the server")
     way = "behind" if difference > 0 else "ahead of"
     text = f"the local clock is {abs(difference):.0f} seconds {way} the server's"
-    return Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
+    return _Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
 
 
-def _credentials(fs: Buckets, bucket: str, path: str) -> Finding | None:
+def _credentials(fs: Buckets, bucket: str, path: str) -> _Finding:
     try:
         fs.client.stat(bucket, "/")
     except CosPermissionError as error:
@@ -130,101 +133,84 @@ def _credentials(fs: Buckets, bucket: str, path: str) -> Finding | None:
         where = (
             f"region {fs.config.region}" if fs.config.region and fs.config.protocol.has_regions else fs.config.api_root
         )
-        return Finding(
-            "problem",
-            "bucket",
-            f"{error.strerror}. Is there a bucket {bucket!r} of appid {fs.config.appid} in {where}?",
-        )
-    except OSError as error:
-        return Finding("problem", "bucket", describe(error))
-    return Finding("ok", "credentials", f"accepted for bucket {bucket}")
+        text = f"{error.strerror}. Is there a bucket {bucket!r} of appid {fs.config.appid} in {where}?"
+        return _Finding("problem", "bucket", text)
+    return _Finding("ok", "credentials", f"accepted for bucket {bucket}")
 
 
-def _refused(fs: CosFileSystem, error: CosPermissionError) -> Finding:
+def _refused(fs: CosFileSystem, error: CosPermissionError) -> _Finding:
     variables = variables_of(fs.config.protocol)
     names = [variables[name] for name in ("appid", "secret_id", "secret_key") if name in variables]
     if fs.config.security_token:
         names.append(variables["security_token"])
-    return Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
+    return _Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
 
 
-def _listing(fs: Buckets, bucket: str, path: str) -> Finding:
-    try:
-        found = fs.ls(path, detail=True, refresh=True)
-    except OSError as error:
-        return Finding("problem", "listing", describe(error))
-    return Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
+def _listing(fs: Buckets, bucket: str, path: str) -> _Finding:
+    found = fs.ls(path, detail=True, refresh=True)
+    return _Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
-def _downloads(fs: Buckets, bucket: str, path: str) -> Finding:
+def _downloads(fs: Buckets, bucket: str, path: str) -> _Finding:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
-        return Finding(
-            "note", "reading", f"not checked, because there is no file in {path}; downloads come from {root}"
-        )
+        text = f"not checked, because there is no file in {path}; downloads come from {root}"
+        return _Finding("note", "reading", text)
     try:
         fs.cat_file(file, 0, 1)
     except OSError as error:
-        return Finding("problem", "reading", f"{describe(error)} (downloads come from {root})")
-    return Finding("ok", "reading", f"{file} can be read from {root}")
+        return _Finding("problem", "reading", f"{describe(error)} (downloads come from {root})")
+    return _Finding("ok", "reading", f"{file} can be read from {root}")
 
 
-def _writing(fs: Buckets, bucket: str, path: str) -> Finding:
+def _writing(fs: Buckets, bucket: str, path: str) -> _Finding:
     name = f"{path}/cosv4fs-doctor-{secrets.token_hex(6)}"
+    fs.pipe_file(name, b"cosv4fs doctor", mode="create")
     try:
-        fs.pipe_file(name, b"cosv4fs doctor", mode="create")
-        try:
-            fs.mv(name, f"{name}-moved")
-            name = f"{name}-moved"
-            if fs.cat_file(name) != b"cosv4fs doctor":
-                return Finding("problem", "writing", f"{name}: the content read differs from the content written")
-        finally:
-            fs.rm_file(name)
-    except OSError as error:
-        return Finding("problem", "writing", describe(error))
-    return Finding("ok", "writing", "a file was written, moved, read and deleted")
+        fs.mv(name, f"{name}-moved")
+        name = f"{name}-moved"
+        if fs.cat_file(name) != b"cosv4fs doctor":
+            return _Finding("problem", "writing", f"{name}: the content read differs from the content written")
+    finally:
+        fs.rm_file(name)
+    return _Finding("ok", "writing", "a file was written, moved, read and deleted")
 
 
 # -- coffers: checks request one page at most, because a whole listing may take too long -------------------------------
 
 
-def _coffer(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
+def _coffer(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
     try:
         fs.client.list_page(coffer, max_keys=1)
     except CosPermissionError as error:
         return _refused(fs, error)
     except CosFileNotFoundError as error:
         where = f"region {fs.config.region}" if fs.config.region else fs.config.api_root
-        return Finding("problem", "coffer", f"{error.strerror}. cosv4fs ls cdcs:// lists those in {where}")
-    except OSError as error:
-        return Finding("problem", "coffer", describe(error))
-    return Finding("ok", "credentials", f"accepted for coffer {coffer}")
+        return _Finding("problem", "coffer", f"{error.strerror}. cosv4fs ls cdcs:// lists those in {where}")
+    return _Finding("ok", "credentials", f"accepted for coffer {coffer}")
 
 
-def _region(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
+def _region(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
     """Compare the configured region with those of the coffer."""
     try:
         found = next((each for each in fs.client.list_coffers() if each.name == coffer), None)
     except OSError as error:
-        return Finding("note", "region", f"the region of the coffer is unknown: {describe(error)}")
+        return _Finding("note", "region", f"the region of the coffer is unknown: {describe(error)}")
     if found is None:
-        return Finding("note", "region", "the region of the coffer is unknown: it belongs to another account")
+        return _Finding("note", "region", "the region of the coffer is unknown: it belongs to another account")
     where, mine = ", ".join(found.locations), fs.config.region
     if mine and mine not in found.locations:
         # a configured endpoint takes precedence over the region
         state = "note" if fs.config.endpoint else "problem"
-        return Finding(state, "region", f"{coffer} is in {where}, not in {mine}: set CDCS_REGION")
-    return Finding("ok", "region", f"{coffer} is in {where}")
+        return _Finding(state, "region", f"{coffer} is in {where}, not in {mine}: set CDCS_REGION")
+    return _Finding("ok", "region", f"{coffer} is in {where}")
 
 
-def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
-    try:
-        infos, is_all = _coffer_page(fs, coffer, path)
-    except OSError as error:
-        return Finding("problem", "listing", describe(error))
+def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
+    infos, is_all = _coffer_page(fs, coffer, path)
     count = f"{len(infos)} file{'' if len(infos) == 1 else 's'}{'' if is_all else ' and more'}"
-    return Finding("ok", "listing", f"{count} in {path} and its subdirectories")
+    return _Finding("ok", "listing", f"{count} in {path} and its subdirectories")
 
 
 def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Info], bool]:
@@ -237,50 +223,39 @@ def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Inf
     return [info for info in infos if info["type"] == "file"], page.marker is None
 
 
-def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
+def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
     file = next((info["name"] for info in _coffer_page(fs, coffer, path)[0] if info["size"]), None)
     if file is None:
-        return Finding("note", "reading", f"not checked, because there is no file in {path}")
-    try:
-        fs.cat_file(file, 0, 1)
-    except OSError as error:
-        return Finding("problem", "reading", describe(error))
-    return Finding("ok", "reading", f"{file} can be read")
+        return _Finding("note", "reading", f"not checked, because there is no file in {path}")
+    fs.cat_file(file, 0, 1)
+    return _Finding("ok", "reading", f"{file} can be read")
 
 
-def _coffer_writing(fs: CofferFileSystem, coffer: str, path: str) -> Finding:
+def _coffer_writing(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
     """Begin and abort an upload: a complete file could not be removed."""
     key = f"{paths.directory_key(path)[1]}cosv4fs-doctor-{secrets.token_hex(6)}"
-    try:
-        fs.client.abort(coffer, key, fs.client.initiate(coffer, key))
-    except OSError as error:
-        return Finding("problem", "writing", describe(error))
+    fs.client.abort(coffer, key, fs.client.initiate(coffer, key))
     text = "an upload was begun and aborted; no file was written, because files in coffers cannot be removed"
-    return Finding("ok", "writing", text)
+    return _Finding("ok", "writing", text)
 
 
-def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> Finding:
-    try:
-        # an mtime of 0 means that the service reports no time
-        old = [upload for upload in fs.uploads(path) if 0 < upload["mtime"] < time.time() - _DAY]
-    except OSError as error:
-        return Finding("problem", "unfinished uploads", describe(error))
+def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+    # an mtime of 0 means that the service reports no time
+    old = [upload for upload in fs.uploads(path) if 0 < upload["mtime"] < time.time() - _DAY]
     if not old:
-        return Finding("ok", "unfinished uploads", "none older than a day")
+        return _Finding("ok", "unfinished uploads", "none older than a day")
     size = human_size(sum(upload["stored"] for upload in old))
-    return Finding("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
+    return _Finding("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
 
 
-@dataclass(frozen=True)
-class _Checks:
-    """The checks of one kind of container."""
+_Checks: TypeAlias = tuple[tuple[str, _Check], ...]
 
-    example: str
-    reading: tuple[Callable[[Any, str, str], Finding | None], ...]
-    writing: Callable[[Any, str, str], Finding]
-
-
-_CHECKS = {
-    "bucket": _Checks("bucket", (_credentials, _listing, _downloads), _writing),
-    "coffer": _Checks("coffer-APPID", (_coffer, _region, _coffer_listing, _coffer_downloads), _coffer_writing),
-}
+_BUCKET_CHECKS: tuple[_Checks, _Checks] = (
+    (("bucket", _credentials), ("listing", _listing)),
+    (("reading", _downloads), ("writing", _writing)),
+)
+_COFFER_CHECKS: tuple[_Checks, _Checks] = (
+    (("coffer", _coffer), ("region", _region), ("listing", _coffer_listing)),
+    (("reading", _coffer_downloads), ("writing", _coffer_writing)),
+)
+"""The checks, by their subjects: those without which the others would fail, and the others."""

@@ -76,16 +76,12 @@ def printable(text: str) -> str:
 class FailureLog:
     """Prints and collects the failures of single items, so that the command can process the others.
 
-    Attributes
-    ----------
-    code : int
-        The highest exit code so far.
-    entries : list of (object, str)
-        The items that failed, and their error messages.
+    `code` is the highest exit code so far; `entries` are the items that failed, with their error messages.
     """
 
     def __init__(self) -> None:
         self.code = 0
+        # holding the items also keeps their ids from being reused
         self.entries: list[tuple[object, str]] = []
         self._reasons: dict[int, str] = {}
 
@@ -119,13 +115,7 @@ class FailureLog:
             self.record(error, item)
 
     def exit(self, summary: str = "") -> None:
-        """Exit if something failed, with the highest exit code.
-
-        Parameters
-        ----------
-        summary : str
-            What was done; printed as the last line, with the first failure.
-        """
+        """Exit with the highest code if something failed; print `summary`, what was done, and the first failure."""
         if summary and self.entries:
             _print(f"{summary}, {self.count} failed; the first: {self.entries[0][1]}")
         if self.code:

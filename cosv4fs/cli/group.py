@@ -1,4 +1,4 @@
-"""The command itself: options before the subcommand, and all subcommands."""
+"""The command itself: options before the subcommand, and all subcommands, with the short ones emulator and demo."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import copy, doctor, migrate, move, serve, show, uploads
+from cosv4fs.cli import show
+from cosv4fs.cli.copy import cp, sync
+from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG, Group, printable
+from cosv4fs.cli.migrate import migrate_command
+from cosv4fs.cli.move import mv, rm
 from cosv4fs.cli.session import Session, options_from
+from cosv4fs.cli.uploads import uploads
 
 _SECRET = re.compile(
     r"([?&][^=&\s\"]*(?:sign|sig|token|key|secret|credential|auth)[^=&\s\"]*=)[^&\s\"]+", re.IGNORECASE
@@ -92,6 +97,30 @@ def _without_secrets(record: logging.LogRecord) -> bool:
     return True
 
 
-for family in (show, copy, move, migrate, uploads, doctor, serve):
-    for command in family.COMMANDS:
-        cli.add_command(command)
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def emulator(arguments: tuple[str, ...]) -> None:
+    """Run a local COS service; see emulator --help."""
+    from cosv4fs.emulator.__main__ import main  # noqa: PLC0415 - only needed here
+
+    sys.exit(main(list(arguments), prog="cosv4fs emulator"))
+
+
+@cli.command(short_help="Write a data set to a local service with pandas, and read it back.")
+@click.option("--rows", type=click.IntRange(1), help="Use only the first N rows (default: all 336,776).", metavar="N")
+@click.option("--keep", metavar="DIR", help="Directory for the files of the service (default: a temporary one).")
+def demo(rows: int | None, keep: str | None) -> None:
+    """Write a public data set to a local service with pandas and dask, read it back, and compare checksums."""
+    try:
+        from cosv4fs.demo import run  # noqa: PLC0415 - needs pandas and dask
+
+        # some packages are imported only when they are needed
+        sys.exit(run(rows, keep))
+    except ImportError as error:
+        raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
+
+
+for command in (
+    show.ls, show.tree, show.du, show.stat, show.cat, show.sign, cp, sync, mv, rm, migrate_command, uploads, doctor,
+):  # fmt: skip
+    cli.add_command(command)

@@ -37,7 +37,7 @@ _MAX_FAILURES = 20
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
 @click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
 @click.pass_obj
-def migrate_(
+def migrate_command(
     session: Session,
     source: str,
     target: str,
@@ -66,9 +66,6 @@ def migrate_(
     _report(session, result)
     if result.failed:
         sys.exit(FAILED)
-
-
-COMMANDS = (migrate_,)
 
 
 def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:

@@ -86,9 +86,6 @@ def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dr
     failures.exit()
 
 
-COMMANDS = (mv, rm)
-
-
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     """Check a move before anything is changed; return whether the source is a directory."""
     if old.fs != goal.fs:
@@ -109,15 +106,7 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
 
 
 def _check_removable(location: Location) -> None:
-    """Refuse buckets, the root of the local disk, and write-once files.
-
-    Raises
-    ------
-    click.UsageError
-        The path is a bucket or the root directory.
-    NotImplementedError
-        The path is a coffer or inside one.
-    """
+    """Refuse buckets, the root of the local disk, and write-once files."""
     _check_changeable(location)
     if location.capabilities.container and "/" not in location.path:
         ways = (
@@ -181,13 +170,7 @@ def _takes_names_literally(location: Location) -> bool:
 
 
 def _check_literal(location: Location) -> None:
-    """Refuse a directory whose name the filesystem would treat as a pattern.
-
-    Raises
-    ------
-    NotImplementedError
-        The name contains wildcards, and other directories could match.
-    """
+    """Refuse a directory whose name the filesystem would treat as a pattern that may match other directories."""
     if has_magic(location.path) and not _takes_names_literally(location):
         text = "its filesystem treats the name as a pattern, which may match other directories"
         raise NotImplementedError(f"{location.url}: {text}: move or remove its files one by one")

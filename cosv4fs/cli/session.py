@@ -30,23 +30,14 @@ CosFileSystem: TypeAlias = Buckets | CofferFileSystem
 _PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
 _OURS = tuple(_PROTOCOLS)
 _ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
+
 WRITE_ONCE = "because coffers are write-once: files are removed only by the lifecycle rules"
 """The end of messages that refuse to change a file in a coffer."""
 
 
 @dataclass
 class Session:
-    """The options of one run of the command.
-
-    Parameters
-    ----------
-    options : dict
-        Filesystem options by protocol.
-    as_json : bool
-        Whether to print JSON.
-    progress : bool
-        Whether to show progress on stderr.
-    """
+    """One run of the command: filesystem options by protocol, whether to print JSON, and to show progress on stderr."""
 
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     as_json: bool = False
@@ -70,13 +61,7 @@ class Session:
         return f"{max(self._opened, key=common_parts, default=('', _OURS[0]))[1]}://{path}"
 
     def cos_filesystem(self, url: str) -> tuple[CosFileSystem, str]:
-        """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL.
-
-        Raises
-        ------
-        click.UsageError
-            The URL has another protocol.
-        """
+        """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL; refuse others."""
         location = self.location(url)
         fs = own_filesystem(location.fs)
         if fs is None:
@@ -103,15 +88,7 @@ class Session:
 
     @contextmanager
     def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
-        """Show a progress bar on stderr, if enabled, and yield the function that advances it.
-
-        Parameters
-        ----------
-        total : int or None
-            Bytes in all; None if unknown.
-        title : str
-            The label of the bar.
-        """
+        """Show a progress bar on stderr, if enabled, and yield the function that advances it by a number of bytes."""
         if not self.progress:
             yield lambda _count: None
             return
@@ -145,16 +122,9 @@ def _writable(text: str) -> str:
 
 
 def for_each(jobs: int, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
-    """Call `action` with every item, in parallel; record failures and continue.
+    """Call `action` with every item, `jobs` in parallel; record failures, in the calling thread, and continue.
 
     Ctrl-C cancels the running calls and is raised when they have ended.
-
-    Parameters
-    ----------
-    jobs : int
-        Number of items in parallel.
-    failures : FailureLog
-        Records the failures, in the calling thread.
     """
 
     def attempt(item: A) -> tuple[A, Exception | None]:
@@ -178,11 +148,6 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     Options without a protocol apply to all services of this package; those of the account, such as an appid, only to
     services whose accounts have them. An option with a protocol takes precedence. The values of our options stay text,
     which the table of options parses; those of other filesystems are parsed as JSON where possible.
-
-    Raises
-    ------
-    click.BadParameter
-        A text has no ``=``.
     """
     common: dict[str, dict[str, Any]] = {}
     named: dict[str, dict[str, Any]] = {}

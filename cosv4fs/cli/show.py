@@ -143,9 +143,6 @@ def sign(session: Session, url: str, expires: int) -> None:
         click.echo(signed)
 
 
-COMMANDS = (ls, tree, du, stat, cat, sign)
-
-
 def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str, Any]]:
     if itself:
         return [_row(location, location.fs.info(location.path))]

@@ -83,9 +83,6 @@ def clean(session: Session, url: str, older_than: float) -> None:
     session.show(fs.clean_uploads(path, older_than=older_than), lambda row: f"removed {_line(fs, row)}")
 
 
-COMMANDS = (uploads,)
-
-
 def _directory(session: Session, url: str) -> tuple[CosFileSystem, str]:
     """Return the filesystem and the path of a URL that names at least a bucket or coffer."""
     fs, path = session.cos_filesystem(url)
