@@ -17,9 +17,6 @@ from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import FAILED, Job, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
 
-LOCAL = "local"
-"""The scheduler address that starts a temporary cluster on this machine."""
-
 _MAX_BATCH_FILES = 50
 _MAX_BATCH_BYTES = 64 * 1024 * 1024
 _CONNECT_TIMEOUT = 60
@@ -28,17 +25,7 @@ _CONNECT_TIMEOUT = 60
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """The settings that every task needs. Options may contain secrets, so the repr leaves them out.
-
-    Parameters
-    ----------
-    source, target : str
-        Directory URLs.
-    options : dict
-        Filesystem options by protocol.
-    verify, overwrite : bool
-        See `cosv4fs.migrate.migration.migrate`.
-    """
+    """The arguments of `migrate` that every task needs. Options may contain secrets, so the repr leaves them out."""
 
     source: str
     target: str
@@ -73,18 +60,8 @@ def run_on_cluster(
 ) -> None:
     """Migrate files on the workers of a dask cluster.
 
-    Parameters
-    ----------
-    address : str
-        The scheduler's address, such as ``tcp://10.0.0.1:8786``, or `LOCAL` for a cluster on this machine.
-    settings : BatchSettings
-        Source, target and options.
-    jobs : iterator of Job
-        The files to migrate.
-    threads : int
-        Number of worker threads of a local cluster.
-    record : callable
-        Called with a list of outcomes after each task.
+    `address` is the scheduler's, or ``local`` for a cluster on this machine with `threads` worker threads. `record` is
+    called with a list of outcomes after each task.
 
     Raises
     ------
@@ -132,7 +109,7 @@ def _outcomes(future: Any, batch: list[Job]) -> list[Outcome]:
 
 
 def _client(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:
-    if address == LOCAL:
+    if address == "local":
         processes = max(1, min(threads, os.cpu_count() or 1))
         cluster = distributed.LocalCluster(
             n_workers=processes,

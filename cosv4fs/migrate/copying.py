@@ -31,13 +31,7 @@ _SHA1 = re.compile("[0-9a-f]{40}")
 
 
 class ByteProgress(Callback):  # type: ignore[misc]
-    """An fsspec callback that reports bytes, and ends the transfer when the thread that made it is cancelled.
-
-    Parameters
-    ----------
-    advance : callable
-        Called with the number of bytes of each step.
-    """
+    """Calls `advance` with the bytes of each step, and ends the transfer when the thread that made it is cancelled."""
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         super().__init__()
@@ -60,19 +54,8 @@ def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_C
     """Copy one file, replacing an existing target.
 
     Uses ``get_file`` or ``put_file`` when one side is local, ``cp_file`` within one filesystem, and otherwise streams
-    the bytes through this machine.
-
-    Parameters
-    ----------
-    source, target : Location
-        Two files. The parent directory of the target is created if its filesystem requires one.
-    callback : Callback
-        Receives the size and the progress in bytes.
-
-    Raises
-    ------
-    OSError
-        Reading or writing failed. An existing target is unchanged if its filesystem replaces files atomically.
+    the bytes through this machine. Creates the parent directory of the target if its filesystem requires one. On
+    failure, an existing target is unchanged if its filesystem replaces files atomically.
     """
     if target.has_directories and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
@@ -91,13 +74,7 @@ def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_C
 
 
 def make_directory(location: Location) -> None:
-    """Create a directory and its parents if they do not exist; thread-safe.
-
-    Raises
-    ------
-    OSError
-        The directory cannot be created.
-    """
+    """Create a directory and its parents if they do not exist; thread-safe."""
     with _directory_lock():
         if not location.capabilities.is_thread_safe:
             # this instance may have cached as absent what another thread's instance has created
@@ -113,42 +90,25 @@ def stream(
     hashes: Iterable[Any] = (),
     accept: Callable[[int, str], None] | None = None,
 ) -> tuple[int, str]:
-    """Copy one file through this machine, block by block.
+    """Copy one file through this machine, block by block; return its size and SHA-1 in hex.
+
+    On failure, or if the source turns out to be truncated, the target is not published if its filesystem supports
+    that; local files are always replaced atomically.
 
     Parameters
     ----------
-    source, target : Location
-        Two files.
-    callback : Callback
-        Receives the size and the progress in bytes.
     hashes : iterable of hash objects
         Further hashes to update with the content.
     accept : callable, optional
         Called with the size and SHA-1 before the target is published; an exception prevents that.
-
-    Returns
-    -------
-    tuple of (int, str)
-        Size in bytes and SHA-1 in hex.
-
-    Raises
-    ------
-    OSError
-        Reading or writing failed, or the source was truncated. The target is then not published if its filesystem
-        supports that; local files are always replaced atomically.
     """
-    digest, count = hashlib.sha1(usedforsecurity=False), 0
+    digest = hashlib.sha1(usedforsecurity=False)
     with source.fs.open(source.path, "rb") as reader:
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
         with _writing(target, size) as writer:
-            while block := reader.read(BLOCK):
-                writer.write(block)
-                for each in (digest, *hashes):
-                    each.update(block)
-                count += len(block)
-                callback.relative_update(len(block))
+            count = _pump(reader, writer, callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             if accept is not None:
@@ -157,33 +117,19 @@ def stream(
 
 
 def receive(reader: Any, target: Location, callback: Callback = DEFAULT_CALLBACK) -> int:
-    """Copy from a file-like object of unknown size, such as a pipe.
-
-    Parameters
-    ----------
-    reader : file-like
-        A binary stream.
-    target : Location
-        A file, replaced when the stream has ended.
-    callback : Callback
-        Receives the progress in bytes.
-
-    Returns
-    -------
-    int
-        Number of bytes copied.
-
-    Raises
-    ------
-    OSError
-        Reading or writing failed.
-    """
-    count = 0
+    """Copy a binary stream of unknown size, such as a pipe, to a file; return the number of bytes."""
     with _whole(target.fs.open(target.path, "wb")) as writer:
-        while block := reader.read(BLOCK):
-            writer.write(block)
-            count += len(block)
-            callback.relative_update(len(block))
+        return _pump(reader, writer, callback)
+
+
+def _pump(reader: Any, writer: Any, callback: Callback, hashes: Iterable[Any] = ()) -> int:
+    count = 0
+    while block := reader.read(BLOCK):
+        writer.write(block)
+        for each in hashes:
+            each.update(block)
+        count += len(block)
+        callback.relative_update(len(block))
     return count
 
 
@@ -203,7 +149,8 @@ def _writing(target: Location, size: int | None) -> Iterator[Any]:
         with replacing(target.path) as file, io.BufferedWriter(file, BLOCK) as writer:
             yield writer
     else:
-        with _whole(target.fs.open(target.path, "wb", **_size_option(target, size))) as writer:
+        options = {"size": size} if size is not None and target.capabilities.takes_size else {}
+        with _whole(target.fs.open(target.path, "wb", **options)) as writer:
             yield writer
 
 
@@ -226,10 +173,6 @@ def _whole(writer: Any) -> Iterator[Any]:
         with suppress(Exception):
             writer.discard()
         raise
-
-
-def _size_option(target: Location, size: int | None) -> dict[str, Any]:
-    return {"size": size} if size is not None and target.capabilities.takes_size else {}
 
 
 def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:

@@ -24,13 +24,7 @@ _FTP_TIME = re.compile(r"\d{14}")
 
 
 def find_files(location: Location) -> dict[str, dict[str, Any]]:
-    """Return the infos of all files in a tree, by relative path.
-
-    Raises
-    ------
-    OSError
-        A directory cannot be listed or its listing is inconsistent: an incomplete tree is never returned.
-    """
+    """Return the infos of all files in a tree, by relative path; raise rather than return an incomplete tree."""
     if location.is_local:
         return dict(sorted((relative, info) for relative, info in _local(location) if info["type"] != "directory"))
     prefix = location.prefix
@@ -130,13 +124,7 @@ def modification_time(info: Mapping[str, Any]) -> float | None:
 
 
 def _time(value: Any) -> datetime:
-    """Parse a time as filesystems report it.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The value is not a time.
-    """
+    """Parse a time as filesystems report it; anything else is a TypeError or ValueError."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, tuple):

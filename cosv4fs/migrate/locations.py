@@ -32,21 +32,12 @@ Options = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Location:
-    """A filesystem and a path on it.
-
-    Parameters
-    ----------
-    fs : AbstractFileSystem
-        The filesystem.
-    path : str
-        Without protocol and without a trailing slash.
-    trailing_slash : bool
-        Whether the URL ended with a slash, and therefore names a directory.
-    """
+    """A filesystem and a path on it, without protocol and without a trailing slash."""
 
     fs: AbstractFileSystem
     path: str
     trailing_slash: bool = False
+    """Whether the URL ended with a slash, and therefore names a directory."""
 
     @property
     def url(self) -> str:
@@ -57,6 +48,12 @@ class Location:
     def is_local(self) -> bool:
         """Whether this is a path on the local disk."""
         return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def protocols(self) -> frozenset[str]:
+        """All protocol names of the filesystem."""
+        known = self.fs.protocol
+        return frozenset({known} if isinstance(known, str) else known)
 
     @property
     def name(self) -> str:
@@ -99,7 +96,7 @@ class Location:
     @property
     def has_directories(self) -> bool:
         """Whether directories exist by themselves, so that they can be created; object stores only have keys."""
-        return self.capabilities.has_directories and not protocols(self) & _OBJECT_STORES
+        return self.capabilities.has_directories and not self.protocols & _OBJECT_STORES
 
     @property
     def address(self) -> str | None:
@@ -110,24 +107,6 @@ class Location:
     def is_open_archive(self) -> bool:
         """Whether this is inside an archive opened for writing, which only one instance can do, file by file."""
         return getattr(self.fs, "mode", "r") not in ("r", "rb")
-
-    def for_thread(self) -> Location:
-        """Return this location on a filesystem instance that the calling thread may use.
-
-        Most filesystems are not thread-safe, so fsspec makes one instance per thread; sharing one may mix up
-        contents. Instances of this package, local ones and asynchronous ones are thread-safe.
-        """
-        if isinstance(self.fs, DirFileSystem):
-            # it is as thread-safe as the filesystem that it wraps
-            inner = replace(self, fs=self.fs.fs).for_thread().fs
-            return self if inner is self.fs.fs else replace(self, fs=DirFileSystem(self.fs.path, inner))
-        if isinstance(self.fs, _THREAD_SAFE) or self.fs.async_impl or self.capabilities.is_thread_safe:
-            return self
-        if self.is_open_archive:
-            return self
-        # fsspec would cache the instance, and its connection, beyond the end of the thread
-        fs = type(self.fs)(*self.fs.storage_args, **self.fs.storage_options, skip_instance_cache=True)
-        return replace(self, fs=fs)
 
     def at(self, path: str) -> Location:
         """Return another path of the same filesystem."""
@@ -151,32 +130,41 @@ def _prefix(path: str) -> str:
     return path.rstrip("/") + "/" if path else ""
 
 
-class _Replacements(threading.local):
-    """One thread's instances: pairs of the original and its replacement, by the id of the original."""
-
-    def __init__(self) -> None:
-        self.instances: dict[int, tuple[AbstractFileSystem, AbstractFileSystem]] = {}
-
-
 class ThreadInstances:
     """Filesystem instances per thread.
 
+    Most filesystems are not thread-safe, so fsspec makes one instance per thread; sharing one may mix up contents.
     Each thread gets one instance per filesystem, because every further one opens a connection or reads an archive
     again. The thread that creates this object keeps the original instances.
     """
 
     def __init__(self) -> None:
-        self._owner, self._replacements = threading.get_ident(), _Replacements()
+        self._owner, self._mine = threading.get_ident(), threading.local()
 
     def of(self, location: Location) -> Location:
-        """Return the location for the calling thread; see `Location.for_thread`."""
+        """Return the location on a filesystem instance that the calling thread may use."""
         if threading.get_ident() == self._owner:
             return location
-        instances = self._replacements.instances
+        # pairs of the original and its replacement: the original is kept, too, so that its id is not reused
+        instances: dict[int, tuple[AbstractFileSystem, AbstractFileSystem]]
+        instances = vars(self._mine).setdefault("instances", {})
         if id(location.fs) not in instances:
-            # the original is kept, too, so that its id is not reused
-            instances[id(location.fs)] = location.fs, location.for_thread().fs
+            instances[id(location.fs)] = location.fs, _instance_for_thread(location)
         return replace(location, fs=instances[id(location.fs)][1])
+
+
+def _instance_for_thread(location: Location) -> AbstractFileSystem:
+    fs = location.fs
+    if isinstance(fs, DirFileSystem):
+        # it is as thread-safe as the filesystem that it wraps
+        inner = _instance_for_thread(replace(location, fs=fs.fs))
+        return fs if inner is fs.fs else DirFileSystem(fs.path, inner)
+    if isinstance(fs, _THREAD_SAFE) or fs.async_impl or location.capabilities.is_thread_safe:
+        return fs
+    if location.is_open_archive:
+        return fs
+    # fsspec would cache the instance, and its connection, beyond the end of the thread
+    return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
 
 
 def _escapes(parts: list[str]) -> bool:
@@ -184,14 +172,7 @@ def _escapes(parts: list[str]) -> bool:
 
 
 def open_location(url: str, options: Options | None = None) -> Location:
-    """Return the location of a URL or local path.
-
-    Parameters
-    ----------
-    url : str
-        ``cosv4://bucket/dir``, ``s3://…``, ``dir/file``, or an fsspec chain such as ``zip://*::cosv4://…``.
-    options : mapping, optional
-        Filesystem options by protocol.
+    """Return the location of a URL, a local path, or an fsspec chain such as ``zip://*::cosv4://…``.
 
     Raises
     ------
@@ -205,9 +186,3 @@ def open_location(url: str, options: Options | None = None) -> Location:
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
     fs, path = url_to_fs(url, **single, **given)
     return Location(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
-
-
-def protocols(location: Location) -> frozenset[str]:
-    """Return all protocol names of a location's filesystem."""
-    known = location.fs.protocol
-    return frozenset({known} if isinstance(known, str) else known)

@@ -7,7 +7,6 @@ Every change is one transaction in SQLite's write-ahead log, so the process may 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sqlite3
 import threading
@@ -72,27 +71,14 @@ WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file in the listing of the source.
-
-    Parameters
-    ----------
-    path : str
-        Relative to the source.
-    size : int
-        Bytes.
-    mtime : float or None
-        Unix seconds.
-    sha : str or None
-        SHA-1 of the content in hex, if the source stores one.
-    error : str
-        Why it cannot be copied; empty if it can.
-    """
+    """A file in the listing of the source; the fields are columns of the table ``files``."""
 
     path: str
     size: int = 0
     mtime: float | None = None
     sha: str | None = None
     error: str = ""
+    """Why it cannot be copied; empty if it can."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +96,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of migrating a file.
-
-    Parameters
-    ----------
-    path : str
-        Relative to the source.
-    state : str
-        ``copied``, ``verified`` or ``failed``.
-    how : str
-        ``copied``, or ``found`` when the target already had it.
-    content : str or None
-        SHA-1 in hex.
-    error : str
-        Why it failed.
-    size : int
-        Bytes copied by this run.
-    is_begun : bool
-        Whether this run began to write the target.
-    """
+    """The result of migrating a file; the first fields are columns of the table ``files``."""
 
     path: str
     state: str
@@ -136,26 +104,21 @@ class Outcome:
     content: str | None = None
     error: str = ""
     size: int = 0
+    """Bytes copied by this run."""
     is_begun: bool = False
+    """Whether this run began to write the target."""
 
 
 class Manifest:
     """The manifest of one migration, locked for this process; a context manager.
 
-    Parameters
-    ----------
-    path : path
-        The database. If missing, it is created with its parent directories, private to the user. Symbolic links are
-        refused.
-    source, target : str
-        The identities of source and target. The manifest of another pair is refused.
+    A missing database is created with its parent directories, private to the user. `source` and `target` are
+    identities. Every method can raise an OSError, for example when the disk is full.
 
     Raises
     ------
     BlockingIOError
         Another run is using it.
-    OSError
-        The file cannot be read or written. Every method can raise this, for example when the disk is full.
     ValueError
         The file is not a manifest, or belongs to another migration.
     """
@@ -267,20 +230,7 @@ class Manifest:
         return [path for (path,) in self._all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
 
     def list_folder(self, path: str, files: Iterable[Listed], folders: Iterable[str]) -> int:
-        """Record the listing of a directory; new and changed files become pending.
-
-        Parameters
-        ----------
-        path : str
-            The directory, relative to the source; empty for the source itself.
-        files, folders : iterable of Listed, iterable of str
-            Its entries, with paths relative to the source.
-
-        Returns
-        -------
-        int
-            Number of files.
-        """
+        """Record the entries of a directory; new and changed files become pending. Return the number of files."""
         rows = [{**vars(file), "round": self._round(), "now": time.time()} for file in files]
         below = [(folder, self._round()) for folder in folders]
         with self._change() as database:
@@ -299,12 +249,7 @@ class Manifest:
     def jobs(self, *, verify: bool, page: int = 1000) -> Iterator[Job]:
         """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 
-        Parameters
-        ----------
-        verify : bool
-            Include files that are copied but not verified.
-        page : int
-            Rows per query.
+        With `verify`, files that are copied but not verified are included.
         """
         states = (PENDING, FAILED, COPIED if verify else PENDING)
         last = None
@@ -329,15 +274,7 @@ class Manifest:
             )
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
-        """Record the outcomes of files.
-
-        Parameters
-        ----------
-        outcomes : iterable of Outcome
-            One per file.
-        begun : bool
-            Whether `begin` was called before each file was written.
-        """
+        """Record the outcomes of files; `begun` tells whether `begin` was called before each was written."""
         now = time.time()
         rows = [{**vars(outcome), "now": now, "later": outcome.is_begun and not begun} for outcome in outcomes]
         with self._change() as database:
@@ -424,8 +361,3 @@ def _busy(path: Path, holder: str = "") -> BlockingIOError:
     owner = f"process {holder}" if holder else "another process"
     text = f"{owner} is using this manifest, and only one run at a time can: wait for it or stop it"
     return BlockingIOError(errno.EAGAIN, text, str(path))
-
-
-def identity(url: str, service: Mapping[str, Any]) -> str:
-    """Return the identity of a source or target as the manifest stores it: URL and service, without secrets."""
-    return json.dumps([url, dict(sorted(service.items()))], ensure_ascii=True, sort_keys=True, default=str)

@@ -25,8 +25,8 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.listing import modification_time
-from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location, protocols
-from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome, identity
+from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
+from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import check_apart
 
@@ -149,7 +149,8 @@ def migrate(
     watcher : Watcher, optional
         Receives the progress.
     rows : path, optional
-        A file to write the manifest's rows to at the end; see `write_rows`.
+        A file to write the manifest's rows to at the end: CSV if its name ends in ``.csv``, else one JSON object per
+        line.
 
     Returns
     -------
@@ -195,7 +196,7 @@ def migrate(
             run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
         kept = _make_directories(book, destination)
         if rows is not None:
-            write_rows(book.rows(), Path(rows))
+            _write_rows(book.rows(), Path(rows))
         return _report(book, (origin.url, destination.url), recorder, before, kept, time.monotonic() - started)
 
 
@@ -210,8 +211,7 @@ def default_manifest(source: Location, target: Location) -> Path:
     return folder / "cosv4fs" / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
-    """Write the rows of a manifest: CSV if the file name ends in ``.csv``, else one JSON object per line."""
+def _write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
     with file.open("w", newline="", encoding="utf-8") as out:
         if file.suffix.lower() != ".csv":
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -250,14 +250,15 @@ def _check(source: Location, target: Location) -> None:
 
 
 def _identity(location: Location) -> str:
-    return identity(*_url_and_service(location))
+    """Return the identity of a source or target as the manifest stores it."""
+    return json.dumps(_url_and_service(location), sort_keys=True, default=str)
 
 
 def _url_and_service(location: Location) -> tuple[str, dict[str, Any]]:
     """Return a URL and the options that identify its service, without secrets."""
     given = {**location.fs.storage_options, **(location.fs.storage_options.get("client_kwargs") or {})}
     where = {name: _bare(given[name]) for name in _LOCATION_OPTIONS if given.get(name)}
-    if "s3" in protocols(location) and "endpoint_url" not in where:
+    if "s3" in location.protocols and "endpoint_url" not in where:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         where["endpoint_url"] = _bare(endpoint)
     # a filesystem that describes itself knows better than its options

@@ -18,7 +18,7 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import make_directory, read_sha1, recorded_sha1, stream
-from cosv4fs.migrate.locations import Location, ThreadInstances, protocols
+from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Outcome
 
 _S3 = frozenset({"s3", "s3a"})
@@ -27,18 +27,9 @@ _MAX_KEY_BYTES = 1024
 
 
 class FileMigrator:
-    """Migrates single files; thread-safe.
+    """Migrates single files of a directory, with the options of `migrate`; thread-safe.
 
-    Parameters
-    ----------
-    source, target : Location
-        Two directories.
-    verify : bool
-        Compare the content of the target with the source after copying.
-    overwrite : bool
-        Replace target files with different content. If false, or if the target cannot replace files, they fail.
-    begin : callable, optional
-        Called with the relative path before the target is written.
+    `begin` is called with the relative path of a file before the target is written.
     """
 
     def __init__(
@@ -95,7 +86,7 @@ class FileMigrator:
                 raise OSError(errno.EIO, text, source.url)
 
         md5 = hashlib.md5(usedforsecurity=False)
-        hashes = (md5,) if self._verify and _S3 & protocols(target) else ()
+        hashes = (md5,) if self._verify and _S3 & target.protocols else ()
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept)
         info = _fresh_info(target)
         if info["size"] != job.size:
@@ -132,7 +123,7 @@ def _fresh_info(location: Location) -> dict[str, Any]:
 
 
 def _check_name(target: Location) -> None:
-    if _S3 & protocols(target) and len(target.path.partition("/")[2].encode()) > _MAX_KEY_BYTES:
+    if _S3 & target.protocols and len(target.path.partition("/")[2].encode()) > _MAX_KEY_BYTES:
         raise OSError(errno.ENAMETOOLONG, f"S3 keys are limited to {_MAX_KEY_BYTES} bytes", target.url)
 
 

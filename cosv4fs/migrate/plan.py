@@ -17,50 +17,30 @@ from cosv4fs.migrate.locations import Location
 
 @dataclass(frozen=True)
 class Pair:
-    """A source file and its target.
-
-    Parameters
-    ----------
-    source, target : Location
-        Two paths.
-    size : int
-        Bytes.
-    modified : float, optional
-        Modification time of the source in Unix seconds.
-    is_directory : bool
-        Whether the source is an empty directory, to be created at the target.
-    refusal : str
-        Why the source cannot be copied, for example because it is a socket; empty if it can.
-    """
+    """A source file and its target, with the size and the modification time of the source in Unix seconds."""
 
     source: Location
     target: Location
     size: int
     modified: float | None = None
     is_directory: bool = False
+    """Whether the source is an empty directory, to be created at the target."""
     refusal: str = ""
+    """Why the source cannot be copied, for example because it is a socket; empty if it can."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The changes that make the target tree equal to the source tree.
-
-    Parameters
-    ----------
-    copies : tuple of (Pair, str)
-        Files to copy, with the reason: ``new``, ``size``, ``newer`` or ``content``.
-    deletions : tuple of Location
-        Files that only the target has.
-    same : int
-        Number of equal files.
-    undated : int
-        Number of those that were compared by size alone, because one side reports no modification times.
-    """
+    """The changes that make the target tree equal to the source tree."""
 
     copies: tuple[tuple[Pair, str], ...]
+    """Files to copy, with the reason: ``new``, ``size``, ``newer`` or ``content``."""
     deletions: tuple[Location, ...]
+    """Files that only the target has."""
     same: int
+    """Number of equal files."""
     undated: int = 0
+    """Number of those that were compared by size alone, because one side reports no modification times."""
 
 
 def pair_files(sources: Iterable[Location], target: Location, *, recursive: bool) -> list[Pair]:
@@ -103,13 +83,7 @@ def _check_target(sources: list[Location], target: Location, *, into: bool) -> N
 
 
 def expand_pattern(source: Location) -> list[Location]:
-    """Return the matches of a glob pattern; a path without wildcards, or that exists literally, matches itself.
-
-    Raises
-    ------
-    FileNotFoundError
-        The pattern has no match.
-    """
+    """Return the matches of a glob pattern, at least one; a path that exists or has no wildcards matches itself."""
     if not has_magic(source.path) or source.fs.exists(source.path):
         return [source]
     matches = [source.at(name.rstrip("/")) for name in source.fs.glob(source.path)]
@@ -149,13 +123,7 @@ def _pair(source: Location, target: Location, relative: str, info: Mapping[str, 
 
 
 def check_apart(source: Location, target: Location) -> None:
-    """Check that neither directory contains the other.
-
-    Raises
-    ------
-    OSError
-        EINVAL: they are the same, or one is inside the other.
-    """
+    """Refuse two directories (EINVAL) that are the same, or of which one is inside the other."""
     if source.is_same(target):
         raise OSError(errno.EINVAL, "source and target are the same directory", source.url)
     if target.is_within(source):
@@ -174,11 +142,6 @@ def compare(source: Location, target: Location, *, by_time: bool = True, by_cont
         both are stored or one side is local, and always if the target cannot replace files.
     by_content : bool
         Compare files of equal size by SHA-1, regardless of their times.
-
-    Raises
-    ------
-    OSError
-        A directory cannot be listed, or the target is a file.
     """
     ours = find_files(source)
     theirs = find_files(target) if _is_directory(target) else {}

@@ -337,13 +337,13 @@ class OneThread(AbstractFileSystem):
 
 
 def test_threads_have_instances_of_their_own(fs):
-    location = Location(OneThread("x", more=1), "/a")
+    location, own = Location(OneThread("x", more=1), "/a"), ThreadInstances()
     with ThreadPoolExecutor(1) as pool:
-        mine = pool.submit(location.for_thread).result()
+        mine = pool.submit(own.of, location).result()
         assert (mine.path, mine.fs.storage_args, mine.fs.storage_options) == ("/a", ("x",), {"more": 1})
         assert mine.fs.thread == pool.submit(threading.get_ident).result() != location.fs.thread
         for shared in (Location(fs, "data/a"), local("/a"), Location(fsspec.filesystem("memory"), "/a")):
-            assert pool.submit(shared.for_thread).result().fs is shared.fs
+            assert pool.submit(own.of, shared).result().fs is shared.fs
 
 
 def test_a_thread_opens_a_filesystem_once(archive):
@@ -357,10 +357,10 @@ def test_a_thread_opens_a_filesystem_once(archive):
 
 
 def test_a_wrapped_filesystem_is_for_as_many_threads_as_what_it_wraps(fs):
-    one, many = (Location(DirFileSystem("a", inner), "x") for inner in (OneThread(), fs))
+    (one, many), own = (Location(DirFileSystem("a", inner), "x") for inner in (OneThread(), fs)), ThreadInstances()
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(one.for_thread).result().fs.fs.thread != one.fs.fs.thread
-        assert pool.submit(many.for_thread).result().fs is many.fs
+        assert pool.submit(own.of, one).result().fs.fs.thread != one.fs.fs.thread
+        assert pool.submit(own.of, many).result().fs is many.fs
 
 
 def test_marks_of_directories_are_no_files(folder, monkeypatch):
