@@ -10,5 +10,5 @@ TARGETS = load()
 @pytest.mark.parametrize("name", TARGETS)
 def test_fuzz(name):
     target = TARGETS[name]
-    count = 10 * target.weight
+    count = 5 * target.weight
     assert target.run(count) >= len(target.pinned) + count // 2

@@ -16,9 +16,7 @@ from pathlib import Path
 
 from cosv4fs.emulator import Dialect
 from tests.matrix import dialects
-from tests.matrix.library import make_library
-from tests.matrix.outcomes import CORE_GROUPS, GROUPS
-from tests.matrix.table import Table
+from tests.matrix.table import CORE_GROUPS, GROUPS, Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BATCH = 4
@@ -36,7 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"this group ({', '.join(GROUPS)})")
     add("--dialect", action="append", nargs="+", metavar="NAME=VALUE", help="this dialect, instead of all; or: default")
     add("--set", action="append", choices=list(SETS), dest="sets", help="only these of the dialects")
-    add("--core", action="store_true", help="leave out what pytest leaves out of the matrix every day")
+    add("--core", action="store_true", help="only the core, which pytest runs by itself")
     add("--jobs", type=int, default=2, help="processes at a time (default: %(default)s)")
     add("--out", metavar="FILE.md", type=Path, help="write the table as Markdown")
     given = parser.parse_args(arguments)
@@ -61,16 +59,14 @@ def labels(given: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(map(dialects.label, chosen)))
 
 
-def run(batch: Sequence[str], groups: Sequence[str], folder: Path, outcomes: Path, given: argparse.Namespace) -> None:
-    """Run groups, or a core of their tests, under some dialects in one process, which writes `outcomes`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.matrix.outcomes", f"--outcomes={outcomes}"]
-    command += ["-p", "no:cacheprovider", "--tb=short", "-o", "tmp_path_retention_policy=none"]
+def run(batch: Sequence[str], groups: Sequence[str], report: Path, given: argparse.Namespace) -> None:
+    """Run groups, or the core of them, under some dialects in one process, which writes `report`."""
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-p", "no:cacheprovider", "--tb=short"]
     # a folder of its own: those that pytest chooses are cleaned up by other runs of pytest
-    command += [f"--basetemp={outcomes.with_suffix('.tmp')}"]
-    command += [f"--library={folder / 'library'}", *(f"--dialect={label}" for label in batch)]
-    command += [f"--protocol={given.protocol}", *["--core"] * given.core]
+    command += ["-o", "tmp_path_retention_policy=none", f"--basetemp={report.with_suffix('.tmp')}"]
+    command += [f"--protocol={given.protocol}", *["--core"] * given.core, *(f"--dialect={label}" for label in batch)]
     command += [f"tests/matrix/test_{group}.py" for group in groups]
-    log = outcomes.with_suffix(".log")
+    log = report.with_suffix(".log")
     with log.open("wb") as file:
         try:
             subprocess.run(
@@ -79,7 +75,7 @@ def run(batch: Sequence[str], groups: Sequence[str], folder: Path, outcomes: Pat
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             print(f"ended after {LIMIT * len(batch):.0f} s: {batch}", flush=True)
-    if not outcomes.exists():
+    if not report.exists():
         print(log.read_text("utf-8", "replace")[-3000:], flush=True)
 
 
@@ -93,14 +89,11 @@ def main(arguments: Sequence[str]) -> int:
     batches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
     table = Table(wanted, groups)
     with tempfile.TemporaryDirectory(prefix="cosv4fs-matrix-") as name:
-        folder = Path(name)
-        if "listing" in groups:
-            make_library(folder / "library")
 
         def one(number: int) -> None:
-            outcomes = folder / f"{number}.jsonl"
-            run(batches[number], groups, folder, outcomes, given)
-            table.read(outcomes)
+            report = Path(name) / f"{number}.xml"
+            run(batches[number], groups, report, given)
+            table.read(report)
             print(f"{number + 1}/{len(batches)}: {table.summary()}", flush=True)
 
         with ThreadPoolExecutor(given.jobs) as pool:

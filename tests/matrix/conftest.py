@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -14,13 +13,11 @@ from tests.matrix import dialects, impossible
 from tests.matrix.ways import BUCKET, OPTIONS, WAYS, Bench
 from tests.support import elsewhere
 
-_DAILY_WAYS = ("put file", "open", "open sized", "stream")
+_CORE_WAYS = ("put file", "open", "open sized", "stream")
 
-NOT_DAILY = [
-    # tests/filesystem runs it, under the readings that matter to it
-    "abstract/*",
-    *(f"*/test_*/{way}" for way in WAYS if way not in _DAILY_WAYS),
-    *(f"round_trips/test_writing/{way}/*" for way in WAYS if way not in _DAILY_WAYS),
+NOT_CORE = [
+    *(f"*/test_*/{way}" for way in WAYS if way not in _CORE_WAYS),
+    *(f"round_trips/test_writing/{way}/*" for way in WAYS if way not in _CORE_WAYS),
     *(f"round_trips/test_reading/{way}" for way in ("ends", "sized", "lines", "mapper", "fsspec's caches")),
     *(f"overwrite/test_names_as_long_as_they_may_be/{way}/*" for way in ("pipe file", "instant")),
     "overwrite/test_names_as_long_as_they_may_be/*/64",
@@ -28,55 +25,61 @@ NOT_DAILY = [
     "rearranging/test_one_file/*/small",
     "rearranging/test_one_file/cp/*",
     *(f"listing/test_many_entries/{size}" for size in (999, 250, 100)),
-    *(f"listing/test_directories_around_the_size_of_a_page/{count}" for count in (1, 2, 101, 199, 201)),
+    *(f"listing/test_directories_around_the_size_of_a_page/{count}" for count in (1, 2, 99, 101, 198, 199, 201)),
 ]
-"""Patterns of tests that are run only when a dialect is named: every day there is a core of them."""
-
-DAILY = ["resume/test_an_upload_of_another_client_is_not_continued/no checksum"]
-"""Patterns of tests that are run every day although one of the above fits."""
-
+"""Patterns of ``group/test/parameter/…``: variants that only a whole run of the matrix has."""
 
 TURNS = 3
-"""When no dialect is named, a test runs under one of so many dialects, and each dialect runs one of so many tests."""
 
 
 def is_core(name):
-    """Return whether a test is of the core, which ``--core`` runs under every dialect."""
-    if any(fnmatchcase(name, pattern) for pattern in DAILY):
-        return True
-    return not any(fnmatchcase(name, pattern) for pattern in NOT_DAILY)
+    """Return whether a test belongs to the core: all that pytest runs by itself, or with ``--core``."""
+    return not any(fnmatchcase(name, pattern) for pattern in NOT_CORE)
 
 
-def is_in_turn(name, label):
-    """Return whether a test of the core is run under a dialect when none is named."""
-    return zlib.crc32(f"{name} {label}".encode()) % TURNS == 0
+def is_whole(config):
+    """Return whether more than the core is to run: a dialect is named, and no core asked for."""
+    return bool(config.getoption("--dialect", default=None)) and not config.getoption("--core", default=False)
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave the core of the matrix when no dialect is named, or when it is asked for; and what a protocol has."""
-    named = bool(config.getoption("--dialect", default=None))
-    whole = named and not config.getoption("--core", default=False)
-
-    def is_wanted(item):
-        name = name_of(item)
-        return is_meant(item) and (whole or (is_core(name) and (named or is_in_turn(name, label_of(item)))))
-
-    matrix = [item for item in items if is_of_matrix(item)]
-    wanted = {item for item in matrix if is_wanted(item)}
-    left_out = [item for item in matrix if item not in wanted]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+def pytest_ignore_collect(collection_path, config):
+    """Leave fsspec's own suite out of the core: `tests/filesystem` runs it."""
+    return True if collection_path.name == "test_abstract.py" and not is_whole(config) else None
 
 
-def is_meant(item):
-    """Return whether a test is for the protocol that it was made for: a marker may name the only ones."""
-    marked = item.get_closest_marker("protocol")
-    return marked is None or item.callspec.params["protocol"] in marked.args
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc):
+    """Generate what is to run: a test of the core runs under a third of the dialects unless some are named."""
+    result = yield
+    if "dialect" in metafunc.fixturenames:
+        wanted = wanted_dialects(metafunc)
+        ids = [label if protocol == "cosv4" else f"{protocol}:{label}" for protocol, label in map(named, wanted)]
+        metafunc.parametrize(("protocol", "dialect"), wanted, ids=ids, scope="session")
+        if not is_whole(metafunc.config):
+            name = metafunc.definition.originalname
+            # pytest has no public way to choose among the products of parameters
+            calls = [call for call in metafunc._calls if is_core(name_of(metafunc.module, name, call.params))]
+            thin = not metafunc.config.getoption("--dialect", default=None)
+            metafunc._calls[:] = calls[zlib.crc32(name.encode()) % TURNS :: TURNS] if thin else calls
+    return result
 
 
-def is_of_matrix(item):
-    return "dialect" in getattr(item, "fixturenames", ()) and item.path.parent == Path(__file__).parent
+def wanted_dialects(metafunc):
+    """Return the protocols and dialects of a test; a marker may name its only protocols."""
+    option = metafunc.config.getoption
+    given, protocol = option("--dialect", default=None), option("--protocol", default=None)
+    protocols = [protocol] if protocol else dialects.PROTOCOLS[:1] if given else dialects.PROTOCOLS
+    marked = metafunc.definition.get_closest_marker("protocol")
+    return [
+        (protocol, dialect)
+        for protocol in protocols
+        if marked is None or protocol in marked.args
+        for dialect in ([dialects.chosen(text) for text in given] if given else dialects.core(protocol))
+    ]
+
+
+def named(pair):
+    return pair[0], dialects.label(pair[1])
 
 
 def pytest_addoption(parser):
@@ -84,51 +87,33 @@ def pytest_addoption(parser):
         "--dialect",
         action="append",
         metavar="NAME=VALUE[,…]",
-        help="run the dialect matrix under this reading of the API (several times: under each); 'default' is one",
+        help="run the dialect matrix under this variant of the API (several times: under each); 'default' is one",
     )
     parser.addoption("--protocol", choices=dialects.PROTOCOLS, help="run the dialect matrix for one protocol only")
     parser.addoption("--core", action="store_true", help="run a core of the dialect matrix, also under named dialects")
-    parser.addoption("--library", metavar="DIR", help="the folder of a service with large directories, made before")
 
 
-def pytest_generate_tests(metafunc):
-    if "dialect" in metafunc.fixturenames:
-        given = metafunc.config.getoption("--dialect", default=None)
-        named = metafunc.config.getoption("--protocol", default=None)
-        wanted = [
-            (protocol, dialect)
-            for protocol in ([named] if named else [dialects.PROTOCOLS[0]] if given else dialects.PROTOCOLS)
-            for dialect in ([dialects.chosen(text) for text in given] if given else dialects.core(protocol))
-        ]
-        ids = [
-            dialects.label(dialect) if protocol == "cosv4" else f"{protocol}:{dialects.label(dialect)}"
-            for protocol, dialect in wanted
-        ]
-        metafunc.parametrize(("protocol", "dialect"), wanted, ids=ids, scope="session")
-
-
-def label_of(item):
-    """Return the protocol and the dialect of a test as a text."""
-    return f"{item.callspec.params['protocol']}:{dialects.label(item.callspec.params['dialect'])}"
-
-
-def name_of(item):
+def name_of(module, function, params):
     """Return ``group/test/parameter/…`` of a test, without its dialect."""
-    group = item.module.__name__.rpartition(".")[2].removeprefix("test_")
+    group = module.__name__.rpartition(".")[2].removeprefix("test_")
+    values = [str(value) for name, value in params.items() if name not in ("dialect", "protocol")]
+    return "/".join([group, function, *values])
+
+
+def pytest_itemcollected(item):
+    """Tell the report of the command which dialect a test runs under."""
     spec = getattr(item, "callspec", None)
-    values = [str(value) for name, value in spec.params.items() if name not in ("dialect", "protocol")] if spec else []
-    return "/".join([group, item.originalname, *values])
+    if spec is not None and "dialect" in spec.params:
+        item.user_properties.append(("dialect", dialects.label(spec.params["dialect"])))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
     """Turn the declared error of an impossible test into a pass, and anything else into a failure."""
-    dialect = pyfuncitem.funcargs.get("dialect")
-    rows = (
-        impossible.declared(dialect, name_of(pyfuncitem), pyfuncitem.funcargs["protocol"])
-        if dialect is not None
-        else []
-    )
+    if "dialect" not in pyfuncitem.funcargs:
+        return (yield)
+    name = name_of(pyfuncitem.module, pyfuncitem.originalname, pyfuncitem.callspec.params)
+    rows = impossible.declared(pyfuncitem.funcargs["dialect"], name, pyfuncitem.funcargs["protocol"])
     if not rows:
         return (yield)
     try:

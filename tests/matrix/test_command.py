@@ -3,7 +3,6 @@
 import dataclasses
 import errno
 import itertools
-import json
 import subprocess
 import sys
 
@@ -12,8 +11,7 @@ import pytest
 from cosv4fs.emulator import Dialect
 from tests.matrix import __main__ as command
 from tests.matrix import dialects, impossible
-from tests.matrix.outcomes import GROUPS
-from tests.matrix.table import Table
+from tests.matrix.table import GROUPS, Table
 
 
 @pytest.mark.parametrize("named", dialects.PROTOCOLS)
@@ -102,7 +100,7 @@ def test_groups_have_files():
     assert {path.stem.removeprefix("test_") for path in here.glob("test_*.py")} == {*GROUPS, "command"}
 
 
-def test_a_failure_is_told(tmp_path):
+def test_a_failure_is_told(tmp_path, monkeypatch):
     """What is declared impossible and works is a failure, and so is an error that is not declared."""
     (tmp_path / "conftest.py").write_text(
         "from tests.matrix.conftest import *\nfrom tests.matrix import impossible\n"
@@ -120,19 +118,21 @@ def test_a_failure_is_told(tmp_path):
         "def test_undeclared(kept): raise FileNotFoundError(2, 'gone', 'box/x')\n"
         "def test_works(kept): pass\n"
     )
-    outcomes = tmp_path / "outcomes.jsonl"
+    report, table = tmp_path / "report.xml", Table(["parents=required"], ["uploads"])
     options = ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", f"--basetemp={tmp_path / 'tmp'}"]
-    run = [sys.executable, "-m", "pytest", "-p", "tests.matrix.outcomes", f"--outcomes={outcomes}", *options]
     done = subprocess.run(
-        [*run, "--dialect=parents=required", str(tmp_path)],
+        [sys.executable, "-m", "pytest", f"--junitxml={report}", *options, "--dialect=parents=required", str(tmp_path)],
         cwd=command.REPOSITORY, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     found = {}
-    for text in outcomes.read_text().splitlines():
-        one = json.loads(text)
+    monkeypatch.setattr(
         # a test may fail and its teardown too
-        found.setdefault(one["test"].partition("[")[0], set()).add(one["outcome"])
+        table,
+        "add",
+        lambda one: found.setdefault(one["test"].partition("[")[0], set()).add(one["outcome"]),
+    )
+    table.read(report)
     assert found == {
         "test_declared_and_works": {"failed"},
         "test_declared_and_fails": {"impossible"},

@@ -11,5 +11,5 @@ from tests.stress.runner import SCENARIOS, Plan, run
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_hangs(name):
     told = []
-    outcome = run(name, Plan(seconds=2, threads=4, say=told.append))
+    outcome = run(name, Plan(seconds=1, threads=4, say=told.append))
     assert not outcome.failed, told
