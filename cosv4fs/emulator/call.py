@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from .paths import ObjectPath
+from urllib.parse import quote, unquote_to_bytes
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .errors import ApiError
 
@@ -18,22 +18,68 @@ _MOST_CONTAINERS = 100_000
 """Objects and lists in a JSON text: each takes a hundred times the memory of its two brackets."""
 
 
-@dataclass
-class Head:
-    """The head of an HTTP request.
+@dataclass(frozen=True)
+class ObjectPath:
+    """The path of a file, directory or object in a bucket or coffer (cos.md#paths).
 
-    Parameters
-    ----------
-    method, target, version : str
-        The words of the request line; raw bytes as Latin-1.
-    headers : dict
-        By lower-case name.
+    The text is decoded and begins with a slash; a final slash makes it a directory's.
     """
 
-    method: str
-    target: str
-    version: str
-    headers: dict[str, str]
+    bucket: str
+    text: str
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it names a directory."""
+        return self.text.endswith("/")
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it names the bucket itself."""
+        return self.text == "/"
+
+    @property
+    def parent(self) -> str:
+        """The directory that holds it, ending with a slash; of the root: the empty text."""
+        return self.text.rstrip("/").rpartition("/")[0] + "/" if not self.is_root else ""
+
+    @property
+    def name(self) -> str:
+        """Its last name, without a slash."""
+        text = self.text[:-1] if self.is_directory else self.text
+        return text.rpartition("/")[2]
+
+    def ancestors(self) -> Iterator[ObjectPath]:
+        """Yield the directories above it from the top down, without the root."""
+        start = self.text.find("/", 1)
+        end = len(self.text) - 1 if self.is_directory else len(self.text)
+        while start != -1 and start < end:
+            yield ObjectPath(self.bucket, self.text[: start + 1])
+            start = self.text.find("/", start + 1)
+
+
+def decode(raw: str, *, plus: bool = False) -> str:
+    """Return percent-encoded text of a request decoded; raise UnicodeError when it is not UTF-8.
+
+    Its raw bytes are given as Latin-1; with `plus`, a ``+`` stands for a space, as in queries.
+    """
+    data = raw.encode("latin-1")
+    return unquote_to_bytes(data.replace(b"+", b" ") if plus else data).decode()
+
+
+def encode(path: str) -> str:
+    """Return a path percent-encoded for a URL, its slashes kept."""
+    return quote(path, safe="/~")
+
+
+@dataclass
+class Head:
+    """The head of an HTTP request: raw bytes as Latin-1, the headers by lower-case name."""
+
+    method: str = ""
+    target: str = ""
+    version: str = "HTTP/1.1"
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -86,6 +132,8 @@ class Call:
         Whether there is no room for what this request writes (a fault).
     unread : bool
         Whether its body is left on the connection, which then cannot be used again.
+    number, bytes_in, started
+        As in its `RequestRecord`.
     """
 
     head: Head
@@ -99,6 +147,9 @@ class Call:
     skew: float = 0.0
     disk_full: bool = False
     unread: bool = False
+    number: int = 0
+    bytes_in: int = 0
+    started: float = field(default_factory=time.time)
 
     @property
     def session(self) -> str | None:
@@ -111,15 +162,8 @@ class Call:
         return None
 
 
-def load_json(text: str | bytes, most: int = _MOST_CONTAINERS) -> Any:
-    """Parse a JSON text of a client.
-
-    Parameters
-    ----------
-    text : str or bytes
-        As a client sent it.
-    most : int
-        How many objects and lists it may have, also within texts.
+def load_json(text: str | bytes) -> Any:
+    """Parse a JSON text of a client, which may have only so many objects and lists, counted also within texts.
 
     Raises
     ------
@@ -127,6 +171,6 @@ def load_json(text: str | bytes, most: int = _MOST_CONTAINERS) -> Any:
         It is malformed, has more of them, or is nested too deeply.
     """
     encoded = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    if encoded.count(b"{") + encoded.count(b"[") > most:
-        raise ValueError(f"there are more than {most} objects and lists")
+    if encoded.count(b"{") + encoded.count(b"[") > _MOST_CONTAINERS:
+        raise ValueError(f"there are more than {_MOST_CONTAINERS} objects and lists")
     return json.loads(text)

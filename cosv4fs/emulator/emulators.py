@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import ipaddress
-import itertools
 import os
 import shutil
 import tempfile
@@ -13,14 +12,13 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from .cdcs.api import CofferApi
-from .cdcs.service import COFFERS, MOST_COFFERS, CofferService, check_coffer_name
+from .cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
 from .cos.api import CosApi
-from .cos.service import BUCKETS, CosService
+from .cos.service import BUCKETS
 from .dialects import CofferDialect, Dialect
-from .dispatcher import Dispatcher
 from .errors import ApiError, EmulatorError
 from .faults import Faults
 from .log import RequestLog, RequestRecord
@@ -33,11 +31,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from .api import Api
+    from .service import Service
 
 
 class Options(TypedDict, total=False):
-    """The options of `LocalService` that both emulators have."""
+    """The options that both emulators have, beside their own."""
 
     host: str
     port: int
@@ -50,40 +48,10 @@ class Options(TypedDict, total=False):
     keep_requests: int
 
 
-class LocalService(abc.ABC):
-    """A local service for one account; nothing here is specific to a protocol.
+class _LocalService(abc.ABC):
+    """A local service for one account, of any protocol; `Emulator` has its parameters and attributes."""
 
-    Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
-
-    Parameters
-    ----------
-    root : path, optional
-        The folder for everything that is stored: a new or empty one, or that of an earlier service. None: a temporary
-        one, removed by `close`.
-    region, token : str
-        Of the account, as in `Account`.
-    host : str
-        The address to listen on.
-    port : int
-        The port; 0 for a free one.
-    appid, secret_id, secret_key : str
-        The account.
-    clock : callable
-        Returns the time in Unix seconds.
-    fsync : bool
-        Whether acknowledged writes survive a loss of power; without it they survive the death of the process.
-    listener : callable, optional
-        Called with every `RequestRecord`.
-    keep_requests : int
-        How many records of the latest requests are kept; about 1.2 KB each.
-
-    Attributes
-    ----------
-    faults : Faults
-        What goes wrong, on order.
-    clock_offset : float
-        Seconds by which the service's clock is ahead; may be changed at any time.
-    """
+    _schema: ClassVar[str]
 
     def __init__(
         self,
@@ -105,24 +73,25 @@ class LocalService(abc.ABC):
             raise EmulatorError(
                 "the root folder has an empty name: a variable without a value? The working directory is ."
             )
+        self.account = Account(appid, secret_id, secret_key, region, token)
+        self.appid = appid
+        self.region = region
+        self.host = host
+        self.port = port
+        self.root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
         self.faults = Faults()
         self.clock_offset = 0.0
-        self.account = Account(appid, secret_id, secret_key, region, token)
-        self._host = host
-        self._port = port
         self._clock = clock
         self._life = threading.RLock()
         self._fsync = fsync
         self._log = RequestLog(keep_requests, listener)
-        self._numbers = itertools.count(1)
-        self._server: Server[Any] | None = None
-        self._store: Store | None = None
-        self._root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
-        self._cleanup = weakref.finalize(self, _remove, self._root, os.getpid()) if root is None else None
+        self._server: Server | None = None
+        self._service: Service[Any] | None = None
+        self._cleanup = weakref.finalize(self, _remove, self.root, os.getpid()) if root is None else None
 
     def __repr__(self) -> str:
         state = self.endpoint if self._server is not None else "stopped"
-        return f"<{type(self).__name__} {state} root={str(self._root)!r}>"
+        return f"<{type(self).__name__} {state} root={str(self.root)!r}>"
 
     def __enter__(self) -> Self:
         self.start()
@@ -132,34 +101,9 @@ class LocalService(abc.ABC):
         self.close()
 
     @property
-    def root(self) -> Path:
-        """The folder for everything that is stored."""
-        return self._root
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on, or was last."""
-        return self._port
-
-    @property
-    def host(self) -> str:
-        """The address that is listened on."""
-        return self._host
-
-    @property
     def endpoint(self) -> str:
         """The URL of the API host, without path."""
-        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
-
-    @property
-    def appid(self) -> str:
-        """The number of the account."""
-        return self.account.appid
-
-    @property
-    def region(self) -> str:
-        """The region of the account."""
-        return self.account.region
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def storage_options(self) -> dict[str, Any]:
@@ -173,8 +117,8 @@ class LocalService(abc.ABC):
         }
 
     @abc.abstractmethod
-    def _open(self) -> tuple[Store, Api[Any]]:
-        """Open the root folder, and make the API that works on it."""
+    def _make_service(self, store: Store) -> Service[Any]:
+        """Return the service of an open root folder."""
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -204,16 +148,17 @@ class LocalService(abc.ABC):
         """
         with self._life:
             if self._server is None:
-                self._start(self._port if port is None else port)
+                self._start(self.port if port is None else port)
 
     def _start(self, port: int) -> None:
-        store, api = self._open()
+        store = Store(self.root, self._schema, fsync=self._fsync)
         try:
-            server = self._bind(api, port)
+            service = self._make_service(store)
+            server = self._bind(service, port)
         except BaseException:
             store.close()
             raise
-        self._store, self._server, self._port = store, server, server.port
+        self._service, self._server, self.port = service, server, server.port
         try:
             server.start()
         except OSError as error:
@@ -223,25 +168,24 @@ class LocalService(abc.ABC):
     def _now(self) -> float:
         return self._clock() + self.clock_offset
 
-    def _bind(self, api: Api[Any], port: int) -> Server[Any]:
+    def _bind(self, service: Service[Any], port: int) -> Server:
         try:
-            dispatcher = Dispatcher(api, self.faults, self._log, self._restart_soon, self._numbers)
-            return Server(dispatcher, (self._host, port))
+            return Server(service, (self.host, port), self.faults, self._log, self._restart_soon)
         except (OSError, OverflowError) as error:
             raise self._cannot_listen(port, error) from None
 
     def _cannot_listen(self, port: int, error: Exception) -> EmulatorError:
         reason = getattr(error, "strerror", None) or str(error)
-        return EmulatorError(f"cannot listen on {self._host}:{port}: {reason}")
+        return EmulatorError(f"cannot listen on {self.host}:{port}: {reason}")
 
     def stop(self) -> None:
         """Close all connections and stop listening; stored data stays. Nothing happens when it is stopped."""
         with self._life:
-            if self._server is None or self._store is None:
+            if self._server is None or self._service is None:
                 return
             self._server.stop()
-            self._store.close()
-            self._server = self._store = None
+            self._service.store.close()
+            self._server = self._service = None
 
     def restart(self) -> None:
         """Stop and start again, on the same port; connections break, stored data stays."""
@@ -254,7 +198,7 @@ class LocalService(abc.ABC):
         server = self._server
         threading.Thread(target=self._restart_once, args=(server,), name="cos-emulator-restart", daemon=True).start()
 
-    def _restart_once(self, server: Server[Any] | None) -> None:
+    def _restart_once(self, server: Server | None) -> None:
         with self._life:
             if server is not None and self._server is server:
                 self.restart()
@@ -289,15 +233,15 @@ class LocalService(abc.ABC):
 
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach it."""
-        if self._host == "localhost":
+        if self.host == "localhost":
             return True
         try:
-            return ipaddress.ip_address(self._host).is_loopback
+            return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
 
 
-class Emulator(LocalService):
+class Emulator(_LocalService):
     """A local COS service for one account.
 
     Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
@@ -305,7 +249,8 @@ class Emulator(LocalService):
     Parameters
     ----------
     root : path, optional
-        The folder for everything that is stored. None: a temporary one, removed by `close`.
+        The folder for everything that is stored: a new or empty one, or that of an earlier service. None: a temporary
+        one, removed by `close`.
     buckets : iterable of str
         The account's buckets, private ones.
     public_buckets : iterable of str
@@ -314,17 +259,32 @@ class Emulator(LocalService):
         The short code in URLs.
     dialect : Dialect, optional
         The variant of each disputed point.
-    options
-        As of `LocalService`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
-        ``listener``, ``keep_requests``.
+    host : str
+        The address to listen on.
+    port : int
+        The port; 0 for a free one.
+    appid, secret_id, secret_key : str
+        The account.
+    clock : callable
+        Returns the time in Unix seconds.
+    fsync : bool
+        Whether acknowledged writes survive a loss of power; without it they survive the death of the process.
+    listener : callable, optional
+        Called with every `RequestRecord`.
+    keep_requests : int
+        How many records of the latest requests are kept; about 1.2 KB each.
 
     Attributes
     ----------
+    root, host, port, appid, region
+        As given; of a free port the one that is listened on, or was last.
     faults : Faults
         What goes wrong, on order.
     clock_offset : float
         Seconds by which the service's clock is ahead; may be changed at any time.
     """
+
+    _schema = BUCKETS
 
     def __init__(
         self,
@@ -351,23 +311,20 @@ class Emulator(LocalService):
         """The options of a client of this service."""
         return {"appid": self.appid, **super().storage_options}
 
-    def _open(self) -> tuple[Store, Api[Any]]:
-        store = Store(self._root, BUCKETS, fsync=self._fsync)
-        with _closed_on_error(store):
-            return store, CosApi(CosService(self.account, store, self.dialect, self._now, self._buckets))
+    def _make_service(self, store: Store) -> CosApi:
+        return CosApi(self.account, store, self.dialect, self._now, self._buckets)
 
 
-class CofferEmulator(LocalService):
-    """A local CDCS service for one account.
+class CofferEmulator(_LocalService):
+    """A local CDCS service for one account, used as an `Emulator`.
 
-    Use it as a context manager, or with `start` and `stop`; after `stop` it can be started again on the same folder.
     All 18 operations are there. Policies are stored and returned, but not enforced: only the owner's keys are known,
     and the owner may do everything. Nothing is encrypted or copied to other regions, whatever a coffer's settings.
 
     Parameters
     ----------
     root : path, optional
-        The folder for everything that is stored. None: a temporary one, removed by `close`.
+        As of `Emulator`.
     coffers : iterable of str
         The coffers that exist from the beginning, by their full names ``<name>-<APPID>``.
     region : str
@@ -378,16 +335,17 @@ class CofferEmulator(LocalService):
     dialect : CofferDialect, optional
         The variant of each disputed point.
     options
-        As of `LocalService`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
+        As of `Emulator`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
         ``listener``, ``keep_requests``.
 
     Attributes
     ----------
-    faults : Faults
-        What goes wrong, on order.
-    clock_offset : float
-        Seconds by which the service's clock is ahead; may be changed at any time, also to let objects expire.
+    root, host, port, appid, region, faults, clock_offset
+        As of `Emulator`; `clock_offset` also lets objects expire.
     """
+
+    _schema = COFFERS
+    _service: CofferApi | None
 
     def __init__(
         self,
@@ -402,7 +360,6 @@ class CofferEmulator(LocalService):
         super().__init__(root, region=region, token=token, **options)
         self.dialect = dialect or CofferDialect()
         self._coffers = tuple(coffers)
-        self._service: CofferService | None = None
         try:
             for name in self._coffers:
                 check_coffer_name(name, self.dialect, self.appid)
@@ -423,24 +380,12 @@ class CofferEmulator(LocalService):
     def settle(self) -> None:
         """List every object that is still missing from listings (`CofferDialect.listing_lag`)."""
         with self._life:
-            if self._service is None or self._server is None:
+            if self._service is None:
                 raise EmulatorError("the service is stopped: start it before settle()")
             self._service.settle()
 
-    def _open(self) -> tuple[Store, Api[Any]]:
-        store = Store(self._root, COFFERS, fsync=self._fsync)
-        with _closed_on_error(store):
-            self._service = CofferService(self.account, store, self.dialect, self._now, self._coffers)
-            return store, CofferApi(self._service)
-
-
-@contextlib.contextmanager
-def _closed_on_error(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.close()
-        raise
+    def _make_service(self, store: Store) -> CofferApi:
+        return CofferApi(self.account, store, self.dialect, self._now, self._coffers)
 
 
 def _remove(folder: Path, pid: int) -> None:

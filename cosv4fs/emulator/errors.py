@@ -4,58 +4,21 @@ from __future__ import annotations
 
 from cosv4fs.codes import lookup
 
-_COFFER_STATUS = {
-    "InternalError": 500,
-    "MethodNotAllowed": 405,
-    **dict.fromkeys(
-        (
-            "CofferNotFound",
-            "NoSuchCoffer",
-            "ObjectNotExists",
-            "MultipartNotExists",
-            "NoSuchUpload",
-            "NoSuchLifecycleConfiguration",
-            "NoSuchBucketPolicy",
-        ),
-        404,
-    ),
-    **dict.fromkeys(
-        (
-            "EntityTooSmall",
-            "InvalidPart",
-            "InvalidPartOrder",
-            "InvalidArgument",
-            "InvalidCofferName",
-            "InvalidObjectKey",
-            "InvalidObjectPrefix",
-            "InvalidLifeCycle",
-            "MalformedXML",
-            "ObjectEmpty",
-            "BadDigest",
-        ),
-        400,
-    ),
-    **dict.fromkeys(
-        (
-            "CofferAlreadyExists",
-            "CofferAlreadyOwnedByYou",
-            "CofferNotEmpty",
-            "CofferCountExceedsLimit",
-            "MultipartAlreadyCompleted",
-            "ObjectAlreadyUploading",
-            "ObjectAlreadyExists",
-            "ObjectAlreadyExistsOwnedByYou",
-            "DataSynchronization",
-            "AlreadyLock",
-            "AssumeRoleFailed",
-            "KMSFailed",
-            "PolicyFormatCheckFailed",
-        ),
-        409,
-    ),
-    **dict.fromkeys(("AuthFailed", "PolicyCheckFailed", "ServiceNotOpen", "ConsoleAuthFailed"), 401),
+_BY_STATUS = {
+    400: "EntityTooSmall InvalidPart InvalidPartOrder InvalidArgument InvalidCofferName InvalidObjectKey"
+    " InvalidObjectPrefix InvalidLifeCycle MalformedXML ObjectEmpty BadDigest",
+    401: "AuthFailed PolicyCheckFailed ServiceNotOpen ConsoleAuthFailed",
+    404: "CofferNotFound NoSuchCoffer ObjectNotExists MultipartNotExists NoSuchUpload NoSuchLifecycleConfiguration"
+    " NoSuchBucketPolicy",
+    405: "MethodNotAllowed",
+    409: "CofferAlreadyExists CofferAlreadyOwnedByYou CofferNotEmpty CofferCountExceedsLimit MultipartAlreadyCompleted"
+    " ObjectAlreadyUploading ObjectAlreadyExists ObjectAlreadyExistsOwnedByYou DataSynchronization AlreadyLock"
+    " AssumeRoleFailed KMSFailed PolicyFormatCheckFailed",
+    500: "InternalError",
 }
-"""The HTTP status of every code of CDCS (cdcs.md#errors), and of the few that operation pages or COS name."""
+"""Every code of CDCS (cdcs.md#errors), and the few that operation pages or COS name, by their HTTP status."""
+
+_COFFER_STATUS = {code: status for status, codes in _BY_STATUS.items() for code in codes.split()}
 
 
 class ApiError(Exception):
@@ -82,7 +45,6 @@ class ApiError(Exception):
         self, code: int | str, message: str = "", *, status: int | None = None, retry_after: int | None = None
     ) -> None:
         self.code = code
-        self.retry_after = retry_after
         if isinstance(code, int):
             row = lookup(code)
             self.message, usual = row.name, row.http
@@ -91,6 +53,7 @@ class ApiError(Exception):
         else:
             raise ValueError(f"CDCS has no code {code!r}; there are: {', '.join(sorted(_COFFER_STATUS))}")
         self.status = usual if status is None else status
+        self.headers: list[tuple[str, str]] = [] if retry_after is None else [("Retry-After", str(retry_after))]
         self.has_own_status = status is not None
         super().__init__(f"{code} {self.message}")
 

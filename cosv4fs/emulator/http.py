@@ -13,8 +13,7 @@ import sys
 import threading
 from email.utils import formatdate
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
-from socketserver import StreamRequestHandler, TCPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, cast
 
 from .call import Head
@@ -29,7 +28,7 @@ LARGEST_BODY = 24 * 1024 * 1024
 """The largest body in bytes: the largest upload and room for its form."""
 
 _LONGEST_HEAD = 65536
-LARGEST_DRAINED = 256 * 1024 * 1024
+_LARGEST_DRAINED = 256 * 1024 * 1024
 """Bytes of a refused body that are read, so that the client, still sending, gets to read the reply."""
 
 SMALL_BODY = 16 * 1024
@@ -49,15 +48,10 @@ _IDLE_TIMEOUT = 600.0
 """Seconds after which the connection of a silent client is closed."""
 
 
-class Buffers:
+class _Buffers:
     """Memory for the bodies of requests: bounded for a whole server, and reused, as fresh memory costs page faults.
 
-    Parameters
-    ----------
-    most : int
-        Bytes that are lent at once; further requests wait until buffers are given back.
-    kept : int
-        Bytes of returned buffers that are kept for the next ones.
+    At most `most` bytes are lent at once, and `kept` bytes of returned buffers are kept for the next ones.
     """
 
     def __init__(self, most: int, kept: int) -> None:
@@ -92,31 +86,15 @@ class Buffers:
 
 
 class BadHeadError(Exception):
-    """The head of a request is not HTTP.
-
-    Parameters
-    ----------
-    status : int
-        The HTTP status of the reply before the connection is closed.
-    """
+    """The head of a request is not HTTP; `status` is that of the reply before the connection is closed."""
 
     def __init__(self, status: int = 400) -> None:
         super().__init__(f"malformed request head, HTTP {status}")
         self.status = status
 
 
-class HttpServer(ThreadingHTTPServer):
-    """Accepts connections, one thread each.
-
-    Parameters
-    ----------
-    address : tuple
-        Host and port.
-    serve : callable
-        Called with a `Connection`; serves its requests until it returns.
-    accept : callable
-        Asked for every connection that comes; False: it is reset at once.
-    """
+class HttpServer(ThreadingTCPServer):
+    """Accepts connections, one thread each: `serve` serves the requests of one, if `accept` does not refuse it."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -133,7 +111,7 @@ class HttpServer(ThreadingHTTPServer):
     ) -> None:
         self.serve = serve
         self.accept = accept
-        self.buffers = Buffers(self.most_body_memory, self.kept_body_memory)
+        self.buffers = _Buffers(self.most_body_memory, self.kept_body_memory)
         # half of the descriptors are left for files
         self._slots = threading.Semaphore(min(self.most_connections, max(64, descriptor_limit() // 2)))
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -145,19 +123,18 @@ class HttpServer(ThreadingHTTPServer):
             raise
 
     def server_bind(self) -> None:
-        """Bind, without a look-up of the host's name; to a port that is new to this process, if any port will do.
+        """Bind, to a port that is new to this process if any port will do.
 
         Clients know a service by its address: what they cached of an earlier one would be taken for this one's.
         """
         wanted = self.server_address
-        TCPServer.server_bind(self)
+        super().server_bind()
         draws = 1 if wanted[1] else _DRAWS
         while self.server_address[1] in _earlier_ports and (draws := draws - 1):
             self.socket.close()
             self.socket, self.server_address = socket.socket(self.address_family, self.socket_type), wanted
-            TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
-        _earlier_ports.add(self.server_port)
+            super().server_bind()
+        _earlier_ports.add(int(self.server_address[1]))
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Accept a connection, or reset it."""
@@ -200,6 +177,8 @@ class Connection(StreamRequestHandler):
     rbufsize = 65536
     disable_nagle_algorithm = True
     server: HttpServer
+    number = 0
+    """Which of its server's; set by the server."""
 
     def setup(self) -> None:
         """Prepare the buffer for bodies."""
@@ -226,13 +205,7 @@ class Connection(StreamRequestHandler):
         return cast("socket.socket", self.connection)
 
     def read_head(self) -> Head | None:
-        """Read the next head; None when the client has closed the connection.
-
-        Raises
-        ------
-        BadHeadError
-            It is not HTTP.
-        """
+        """Read the next head; None when the client has closed the connection."""
         line = self.rfile.readline(_LONGEST_HEAD + 1)
         if line in {b"\r\n", b"\n"}:  # HTTP tolerates an empty line before a request
             line = self.rfile.readline(_LONGEST_HEAD + 1)
@@ -266,26 +239,19 @@ class Connection(StreamRequestHandler):
             headers[key] = text
         return headers
 
-    def read_body(self, head: Head, most: int = LARGEST_BODY) -> memoryview:
+    def read_body(self, head: Head, most: int) -> memoryview:
         """Read the body that follows a head into the connection's buffer.
-
-        Parameters
-        ----------
-        head : Head
-            As received.
-        most : int
-            The largest accepted length in bytes.
 
         Raises
         ------
         BadHeadError
-            It has no usable length (400, 411) or is too long (413).
+            It has no usable length (400, 411) or more bytes than `most` (413).
         ConnectionError
             The client went away within it.
         """
         length = read_length(head)
         if length > most:
-            if not self._continue and length <= LARGEST_DRAINED:
+            if not self._continue and length <= _LARGEST_DRAINED:
                 self._skip(length)  # so that the client, still sending, gets to read the reply
             raise BadHeadError(413)
         self._make_room(length)
@@ -297,21 +263,11 @@ class Connection(StreamRequestHandler):
     def skip_body(self, head: Head) -> int | None:
         """Read and drop the body of a request that is refused; return its length.
 
-        Returns
-        -------
-        int or None
-            None when it was left on the connection, which then cannot be used again: it is very long, or its client
-            waits for ``100 Continue``.
-
-        Raises
-        ------
-        BadHeadError
-            It has no usable length (400, 411).
-        ConnectionError
-            The client went away within it.
+        None: it was left on the connection, which then cannot be used again. It is very long, or its client waits for
+        ``100 Continue``.
         """
         length = read_length(head)
-        if length > LARGEST_DRAINED or (length and self._continue):
+        if length > _LARGEST_DRAINED or (length and self._continue):
             return None
         self._skip(length)
         return length
@@ -345,13 +301,7 @@ class Connection(StreamRequestHandler):
             self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def read_blocks(self, length: int) -> Iterator[memoryview]:
-        """Read a body of any length block by block; a block is good until the next one.
-
-        Raises
-        ------
-        ConnectionError
-            The client went away within it.
-        """
+        """Read a body of any length block by block; a block is good until the next one."""
         self._make_room(min(length, _BLOCK))
         self._go_on()
         while length:
@@ -384,20 +334,10 @@ class Connection(StreamRequestHandler):
             length -= count
 
     def send(self, reply: Reply, headers: list[tuple[str, str]], *, now: float, with_body: bool, close: bool) -> int:
-        """Send a reply and return how many bytes of its body were sent.
+        """Send a reply and return how many bytes of its body were sent; its file is closed.
 
-        Parameters
-        ----------
-        reply : Reply
-            What is sent; its file is closed.
-        headers : list of pairs
-            The headers of every reply of the service; the reply's own headers follow.
-        now : float
-            Unix seconds, for the header.
-        with_body : bool
-            False for HEAD.
-        close : bool
-            Whether to announce that the connection ends here.
+        Its own headers follow those of every reply of the service. `now`, in Unix seconds, is for the ``Date`` header;
+        `close` announces that the connection ends here.
         """
         head = _head(reply, headers, now, close=close)
         count = reply.planned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -84,6 +85,11 @@ class RequestLog:
         self._records: collections.OrderedDict[int, RequestRecord] = collections.OrderedDict()
         self._limit = limit
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+
+    def next_number(self) -> int:
+        """Return the number of a new request."""
+        return next(self._numbers)
 
     def add(self, record: RequestRecord) -> None:
         """Add a record; the oldest one goes when there are too many."""

@@ -18,15 +18,7 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*\Z", re.IGNORECA
 
 @dataclass
 class FileBody:
-    """A part of an open file as the body of a reply.
-
-    Parameters
-    ----------
-    descriptor : int
-        The open file; it is closed when the reply is sent or dropped.
-    offset, count : int
-        Which bytes.
-    """
+    """A part of an open file as the body of a reply; the file is closed when that is sent or dropped."""
 
     descriptor: int
     offset: int
@@ -113,20 +105,10 @@ class Reply:
 
 
 def read_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the number of bytes that a Range header asks for.
+    """Return the first byte and the number of bytes that a Range header asks for, of a file of `size` bytes.
 
-    Parameters
-    ----------
-    header : str, optional
-        For example ``bytes=0-99``, ``bytes=100-`` or ``bytes=-100``.
-    size : int
-        The file's length in bytes.
-
-    Returns
-    -------
-    tuple or None
-        None when there is no range, or one that is malformed or in several parts, which HTTP says to ignore. A count
-        of 0 means that the range lies behind the end.
+    None: there is no range, or one that is malformed or in several parts, which HTTP says to ignore. A count of 0 means
+    that the range lies behind the end.
     """
     match = _RANGE.match(header or "")
     if match is None or not (match[1] or match[2]):
@@ -144,21 +126,7 @@ def read_range(header: str | None, size: int) -> tuple[int, int] | None:
 def file_reply(
     descriptor: int, size: int, part: tuple[int, int] | None, content_type: str, headers: list[tuple[str, str]]
 ) -> Reply:
-    """Return the reply with an open file, or with a part of it.
-
-    Parameters
-    ----------
-    descriptor : int
-        The file; it is closed when the reply is sent or dropped.
-    size : int
-        Its length in bytes.
-    part : tuple, optional
-        The first byte and the number of bytes, for a 206; None: the whole file.
-    content_type : str
-        The type of the file.
-    headers : list of pairs
-        Further headers.
-    """
+    """Return the reply with an open file of `size` bytes, or a 206 with a part of it: first byte and count."""
     offset, count = part or (0, size)
     reply = Reply(body=FileBody(descriptor, offset, count), content_type=content_type, headers=headers)
     if part is not None:

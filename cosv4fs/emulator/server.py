@@ -1,4 +1,4 @@
-"""A server of one address: its thread, its connections, and how it stops."""
+"""A server of one address: its connections, and each of their requests with its faults and its record in the log."""
 
 from __future__ import annotations
 
@@ -6,30 +6,57 @@ import contextlib
 import itertools
 import socket
 import threading
-from typing import TYPE_CHECKING, Generic
+import time
+from typing import TYPE_CHECKING, Any
 
-from .api import AnyCall
-from .http import Connection, HttpServer
+from .call import Head
+from .errors import ApiError
+from .faults import CutRequest, Disconnect
+from .http import BadHeadError, HttpServer, read_length
+from .log import RequestRecord
+from .replies import FileBody, Reply
 
 if TYPE_CHECKING:
-    from .dispatcher import Dispatcher
+    from collections.abc import Callable
+
+    from .call import Call
+    from .faults import Faults
+    from .http import Connection
+    from .log import RequestLog
+    from .service import Service
 
 
-class Server(Generic[AnyCall]):
+class Server:
     """Serves one account over HTTP.
 
     Parameters
     ----------
-    dispatcher : Dispatcher
-        Serves the requests.
+    service : Service
+        The protocol with its account.
     address : tuple
         Host and port; port 0 for a free one.
+    faults : Faults
+        The ordered faults.
+    log : RequestLog
+        Where requests are recorded.
+    restart : callable
+        Restarts the emulator soon, from a thread of its own.
     """
 
-    def __init__(self, dispatcher: Dispatcher[AnyCall], address: tuple[str, int]) -> None:
-        self._dispatcher = dispatcher
-        self._stopping = dispatcher.api.stopping
-        self._connections: dict[int, Connection] = {}
+    def __init__(
+        self,
+        service: Service[Any],
+        address: tuple[str, int],
+        faults: Faults,
+        log: RequestLog,
+        restart: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._stopping = service.stopping
+        self._faults = faults
+        self._log = log
+        self._restart = restart
+        self._connections: set[Connection] = set()
         self._connection_numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._http = HttpServer(address, self._serve, self._accept)
@@ -61,7 +88,7 @@ class Server(Generic[AnyCall]):
     def hang_up(self) -> None:
         """Close the open connections."""
         with self._changed:
-            for connection in self._connections.values():
+            for connection in self._connections:
                 with contextlib.suppress(OSError):
                     connection.socket.shutdown(socket.SHUT_RDWR)
 
@@ -84,16 +111,124 @@ class Server(Generic[AnyCall]):
         self._thread.join()
 
     def _accept(self) -> bool:
-        return not self._dispatcher.faults.actions(None, "connection")
+        return not self._faults.actions(None, "connection")
 
     def _serve(self, connection: Connection) -> None:
-        number = next(self._connection_numbers)
         with self._changed:
-            self._connections[number] = connection
+            connection.number = next(self._connection_numbers)
+            self._connections.add(connection)
         try:
-            while not self._stopping.is_set() and self._dispatcher.serve_one(connection, number):
+            while not self._stopping.is_set() and self._serve_one(connection):
                 pass
         finally:
             with self._changed:
-                del self._connections[number]
+                self._connections.discard(connection)
                 self._changed.notify_all()
+
+    def _serve_one(self, connection: Connection) -> bool:
+        """Serve the next request of a connection; False when the connection is to be closed."""
+        try:
+            head = connection.read_head()
+        except BadHeadError as error:
+            return self._refuse_head(connection, Head(), error.status)
+        if head is None:
+            return False
+        call = self._service.new_call(head, self._restart)
+        try:
+            if self._faults.wait_for("body") and self._cut_request(connection, call):
+                return False
+            call.bytes_in = self._service.receive(call, connection)
+            call.number = self._log.next_number()
+            try:
+                reply = self._answer(call)
+            except Disconnect as order:
+                self._record(connection, call, Reply(0))
+                if order.reset:
+                    connection.reset()
+                return False
+        except BadHeadError as error:
+            return self._refuse_head(connection, head, error.status)
+        finally:
+            self._service.release(call)
+            connection.release_body()
+        return self._send(connection, call, reply)
+
+    def _cut_request(self, connection: Connection, call: Call) -> bool:
+        """Break off within the body of a request, if a fault says so; little may be known of the request."""
+        length = read_length(call.head)
+        self._service.peek(call, connection.preview if length else bytes)
+        cuts = [cut for cut in self._faults.actions(call, "body") if isinstance(cut, CutRequest)]
+        if not cuts:
+            return False
+        call.bytes_in = connection.read_part(min(length, *(cut.count for cut in cuts)))
+        call.number = self._log.next_number()
+        self._record(connection, call, Reply(0))
+        connection.reset()
+        return True
+
+    def _refuse_head(self, connection: Connection, head: Head, status: int) -> bool:
+        call = self._service.new_call(head, self._restart)
+        call.number = self._log.next_number()
+        reply = self._service.refuse_head(call, status)
+        reply.close = True
+        return self._send(connection, call, reply)
+
+    def _answer(self, call: Call) -> Reply:
+        actions = self._faults.actions(call)
+        reply = None
+        for action in actions:
+            try:
+                reply = action.before(call)
+            except ApiError as error:
+                reply = self._service.refuse(call, error)
+            if reply is not None:
+                break
+        else:
+            reply = self._service.run(call)
+        self._service.decorate(call, reply)
+        for action in actions:
+            earlier, reply = reply, action.after(call, reply)
+            if reply is not earlier:
+                self._service.decorate(call, reply)
+        return reply
+
+    def _send(self, connection: Connection, call: Call, reply: Reply) -> bool:
+        """Send a reply; False when the connection is to be closed."""
+        with_body = call.head.method != "HEAD" and reply.status not in {204, 304}
+        close = reply.close or call.unread or not call.head.keep_alive
+        # Recorded before it is sent: a client that has the reply finds the record.
+        streamed = isinstance(reply.body, FileBody)
+        self._record(connection, call, reply, reply.planned if with_body else 0)
+        sent, now = 0, self._service.clock() + call.skew
+        try:
+            sent = connection.send(reply, self._service.headers(call), now=now, with_body=with_body, close=close)
+        finally:
+            if streamed:
+                self._log.amend(call.number, bytes_out=sent, finished=time.time())
+        if reply.reset:
+            connection.reset()
+        return not close and reply.cut is None
+
+    def _record(self, connection: Connection, call: Call, reply: Reply, bytes_out: int = 0) -> None:
+        """Put a request into the log; a status of 0 means that there was no reply."""
+        record = RequestRecord(
+            number=call.number,
+            op=call.op,
+            method=call.head.method,
+            host=call.head.host,
+            bucket=call.path.bucket,
+            path=call.path.text,
+            query=call.query,
+            offset=call.offset,
+            range=call.head.headers.get("range"),
+            status=reply.status,
+            code=reply.code,
+            bytes_in=call.bytes_in,
+            bytes_out=bytes_out,
+            started=call.started,
+            finished=time.time(),
+            connection=connection.number,
+            request_id=call.request_id,
+            session=call.session,
+        )
+        self._log.add(record)

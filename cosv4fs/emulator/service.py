@@ -1,22 +1,34 @@
-"""The context of the operations of a service: the account, the store, the dialect and the clock."""
+"""A service: one protocol for one account, with what it has stored, and the steps from a request to its reply."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import errno
 import hmac
+import itertools
+import os
+import sqlite3
+import sys
 import threading
+import traceback
+from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from .dialects import Switches
-from .errors import EmulatorError
+from .call import Call
+from .errors import ApiError, EmulatorError
+from .store import disk_full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from .call import Head
+    from .http import Connection
+    from .replies import Reply
     from .store import Store
 
-AnyDialect = TypeVar("AnyDialect", bound=Switches)
+AnyCall = TypeVar("AnyCall", bound=Call)
 
 DEFAULT_SECRET_ID = "AKIDlocalEmulatorSecretId0123456789"  # noqa: S105
 """The account's id when none is given; it opens nothing but an emulator."""
@@ -24,26 +36,14 @@ DEFAULT_SECRET_ID = "AKIDlocalEmulatorSecretId0123456789"  # noqa: S105
 DEFAULT_SECRET_KEY = "localEmulatorSecretKey0123456789"  # noqa: S105  it opens nothing but an emulator
 """The account's key when none is given."""
 
+_STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+
 
 @dataclass(frozen=True)
 class Account:
-    """An account with its keys.
+    """An account with its keys; without a token they are permanent ones.
 
-    Parameters
-    ----------
-    appid : str
-        Its number, as text.
-    secret_id, secret_key : str
-        Its keys.
-    region : str
-        The region of its buckets: the short code in URLs, or the name that coffers show.
-    token : str, optional
-        The token of temporary keys; None: the keys are permanent.
-
-    Raises
-    ------
-    EmulatorError
-        The appid is not a number.
+    Its region is the short code in the URLs of buckets, or the name that coffers show.
     """
 
     appid: str = "1250000000"
@@ -61,7 +61,7 @@ class Account:
         return hmac.compare_digest(secret_id.encode(), self.secret_id.encode())
 
 
-class UploadLocks:
+class _UploadLocks:
     """Lets many slices or parts into an upload at a time, but its completion only alone.
 
     A slice that comes twice could otherwise be written into a file that is published already.
@@ -105,29 +105,102 @@ class UploadLocks:
                 self._changed.notify_all()
 
 
-@dataclass
-class Service(Generic[AnyDialect]):
-    """One account with what it has stored.
+class Service(abc.ABC, Generic[AnyCall]):
+    """One protocol for one account.
 
-    Parameters
-    ----------
-    account : Account
-        Whose service it is.
-    store : Store
-        The root folder.
-    dialect : Dialect or CofferDialect
-        The variant of each disputed point.
-    clock : callable
-        Returns Unix seconds.
+    The server calls `new_call`, `receive`, `run`, `decorate` and `release`, in this order.
 
     Attributes
     ----------
-    locks : UploadLocks
+    stopping : threading.Event
+        Set when the service stops.
+    locks
         Keeps slices and completions of one upload apart.
+    storage_failed, internal_error : int or str
+        The codes for a failing disk, and for an error of the emulator itself.
+    head_codes : dict
+        The codes for requests that are not HTTP or too long, by HTTP status; 0: for any other status.
     """
 
-    account: Account
-    store: Store
-    dialect: AnyDialect
-    clock: Callable[[], float]
-    locks: UploadLocks = field(default_factory=UploadLocks, init=False)
+    storage_failed: ClassVar[int | str]
+    internal_error: ClassVar[int | str]
+    head_codes: ClassVar[Mapping[int, int | str]]
+
+    def __init__(self, account: Account, store: Store, clock: Callable[[], float]) -> None:
+        self.account = account
+        self.store = store
+        self.clock = clock
+        self.locks = _UploadLocks()
+        self.stopping = threading.Event()
+        self._numbers = itertools.count(1)
+
+    @abc.abstractmethod
+    def new_call(self, head: Head, restart: Callable[[], None]) -> AnyCall:
+        """Return the call of a request of which only the head is parsed."""
+
+    @abc.abstractmethod
+    def peek(self, call: AnyCall, preview: Callable[[], bytes]) -> None:
+        """Find the operation before the body is read; `preview` returns the bytes of the body received so far."""
+
+    @abc.abstractmethod
+    def receive(self, call: AnyCall, connection: Connection) -> int:
+        """Read the body, parse the request, and return the body's length in bytes.
+
+        Raises
+        ------
+        BadHeadError
+            The body has no usable length or is too long.
+        """
+
+    @abc.abstractmethod
+    def perform(self, call: AnyCall) -> Reply:
+        """Check the request, run its operation and return the reply; raise `ApiError` to refuse it."""
+
+    @abc.abstractmethod
+    def refuse(self, call: AnyCall, error: ApiError) -> Reply:
+        """Return the reply to a refused request."""
+
+    @abc.abstractmethod
+    def headers(self, call: AnyCall) -> list[tuple[str, str]]:
+        """Return the headers that every reply has."""
+
+    @abc.abstractmethod
+    def decorate(self, call: AnyCall, reply: Reply) -> None:
+        """Add to a reply what all replies of the protocol version have."""
+
+    @abc.abstractmethod
+    def release(self, call: AnyCall) -> None:
+        """Release what a request holds, once it is served."""
+
+    def next_request_id(self) -> str:
+        """Return a new request id: base64 of four groups of hex digits, the first Unix seconds (cos.md#envelope)."""
+        text = f"{max(0, int(self.clock())):x}_c9a33_{os.getpid() & 0xFFFFF:x}_{next(self._numbers):x}"
+        return b64encode(text.encode()).decode()
+
+    def run(self, call: AnyCall) -> Reply:
+        """Run the operation of a request, or refuse it; whatever fails, there is a reply."""
+        if call.error is not None:
+            return self.refuse(call, call.error)
+        earlier = disk_full.set(call.disk_full)
+        try:
+            return self.perform(call)
+        except ApiError as error:
+            return self.refuse(call, error)
+        except Exception as error:  # noqa: BLE001  an error of the emulator must not leave the client without a reply
+            if _storage_failed(error):
+                return self.refuse(call, ApiError(self.storage_failed, "the storage fails"))
+            traceback.print_exc(file=sys.stderr)
+            return self.refuse(call, ApiError(self.internal_error, status=500))
+        finally:
+            disk_full.reset(earlier)  # the next request's body may be stored before its operation runs
+
+    def refuse_head(self, call: AnyCall, status: int) -> Reply:
+        """Return the reply to a head that is not HTTP, or to a body that cannot be accepted."""
+        code = self.head_codes.get(status, self.head_codes[0])
+        return self.refuse(call, ApiError(code, "the request is not valid HTTP here", status=status))
+
+
+def _storage_failed(error: Exception) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return "full" in str(error) or "disk I/O" in str(error)
+    return isinstance(error, OSError) and error.errno in _STORAGE_ERRORS

@@ -2,24 +2,28 @@
 
 Blobs have generated names, so that no path of a request can leave the root folder. A blob is written under a
 temporary name and renamed before the transaction that refers to it is committed; a blob of this database that no
-row refers to is an orphan, and is removed at the next start.
+row refers to is an orphan, and is removed at the next start. So a service starts only on a folder that it made itself,
+with the database that belongs to the contents there; everything else is an error, and changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+import re
 import secrets
 import sqlite3
+import stat
 import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .errors import EmulatorError
-from .folder import BLOBS, DATABASE, check_folder, check_tables, is_blob, lost, own_files, take_lock
-from .portability import WRITE_FLAGS, sync_folder, write_at
+from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_folder, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,26 +31,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+_DATABASE = "emulator.sqlite"
+_BLOBS = "blobs"
+_LOCK = "emulator.lock"
+_KINDS = {_DATABASE: (stat.S_ISREG, "file"), _LOCK: (stat.S_ISREG, "file"), _BLOBS: (stat.S_ISDIR, "directory")}
+_BLOB = re.compile(r"[0-9a-f]{32}")
 _BLOCK = 1 << 20
 
 disk_full: ContextVar[bool] = ContextVar("disk_full", default=False)
 """Whether writing fails in this thread, as if there were no room on the disk (a fault)."""
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What a kind of service keeps in its database.
-
-    Parameters
-    ----------
-    tables : str
-        SQL that makes the tables.
-    blobs : str
-        SQL that selects the name of every blob to which a row refers.
-    """
-
-    tables: str
-    blobs: str
 
 
 @dataclass
@@ -92,8 +85,8 @@ class Store:
     ----------
     root : Path
         The folder; made if it is missing.
-    schema : Schema
-        What the database holds.
+    schema : str
+        SQL that makes the tables, and the temporary view ``known`` of every blob to which a row refers.
     fsync : bool
         Whether every acknowledged write survives a loss of power. Without it, it survives the death of the process.
 
@@ -103,25 +96,25 @@ class Store:
         The folder cannot be used, has files of others or contents without their database, or another emulator uses it.
     """
 
-    def __init__(self, root: Path, schema: Schema, *, fsync: bool) -> None:
+    def __init__(self, root: Path, schema: str, *, fsync: bool) -> None:
         self.root = root
         self._schema = schema
         self._fsync = fsync
-        self._blobs = root / BLOBS
+        self._blobs = root / _BLOBS
         self._mutex = threading.RLock()
         try:
-            check_folder(root)
+            _check_folder(root)
             # a new folder is for this user alone; an existing one keeps its permissions
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = take_lock(root)
+            self._lock = _take_lock(root)
         except OSError as error:
             raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
         try:
-            check_tables(root, schema.tables)
+            _check_tables(root, schema)
             self._db = self._open_database()
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
-            text = f"cannot use the database {root / DATABASE}: {error}: put a whole one back, or name another folder"
+            text = f"cannot use the database {root / _DATABASE}: {error}: put a whole one back, or name another folder"
             raise EmulatorError(f"{text}; nothing was changed") from None
         except BaseException:
             self._lock.close()
@@ -133,13 +126,13 @@ class Store:
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
-                raise lost(root, f"the database {root / DATABASE} is damaged ({error})") from None
+                raise _lost(root, f"the database {root / _DATABASE} is damaged ({error})") from None
             if isinstance(error, OSError):
                 raise EmulatorError(f"cannot use the folder {root}: {error.strerror}") from None
             raise
 
     def _open_database(self) -> sqlite3.Connection:
-        path = self.root / DATABASE
+        path = self.root / _DATABASE
         path.touch(mode=0o600)  # the files that SQLite puts beside it are as private
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
@@ -147,7 +140,7 @@ class Store:
             # first: changing the journal mode waits for the disk where that is not switched off
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
             db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN IMMEDIATE; {self._schema.tables} COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
         except sqlite3.Error:
             db.close()
             raise
@@ -169,16 +162,16 @@ class Store:
         EmulatorError
             The database is damaged, or not that of the contents.
         """
-        known = {name for (name,) in self._db.execute(self._schema.blobs)}
-        unknown = [name for name in own_files(self.root) if name not in known]
+        known = {name for (name,) in self._db.execute("SELECT blob FROM known")}
+        unknown = [name for name in _own_files(self.root) if name not in known]
         if not unknown:
             return
-        foreign = next((name for name in unknown if is_blob(name) and not name.startswith(self._identity)), None)
+        foreign = next((name for name in unknown if _is_blob(name) and not name.startswith(self._identity)), None)
         if foreign is not None:
-            raise lost(self.root, f"the database {self.root / DATABASE} does not know the content {foreign}")
+            raise _lost(self.root, f"the database {self.root / _DATABASE} does not know the content {foreign}")
         found = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
-        if found != ["ok"] or not all(map(is_blob, known)):
-            raise lost(self.root, f"the database {self.root / DATABASE} is damaged ({found[0]})")
+        if found != ["ok"] or not all(map(_is_blob, known)):
+            raise _lost(self.root, f"the database {self.root / _DATABASE} is damaged ({found[0]})")
         for name in unknown:
             if name.startswith(self._identity):
                 (self._blobs / name).unlink()
@@ -230,17 +223,9 @@ class Store:
 
     def new_blob(self, content: bytes | memoryview = b"") -> str:
         """Write a new blob and return its name; no row refers to it yet."""
-        blob = self._new_name()
-        temporary = self._blobs / f"{blob}.part"
-        try:
-            with temporary.open("xb", buffering=0) as file:
-                self._write(file.fileno(), content, 0)
-            temporary.rename(self._blobs / blob)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._sync_folder()
-        return blob
+        with self.open_blob() as new:
+            new.write(content)
+            return new.publish()
 
     def open_blob(self) -> BlobWriter:
         """Begin a new blob of unknown size."""
@@ -353,3 +338,104 @@ _sync_content = getattr(os, "fdatasync", os.fsync)
 
 def _no_room() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _is_blob(name: str) -> bool:
+    """Return whether this can be the name of a blob."""
+    return _BLOB.fullmatch(name) is not None
+
+
+def _check_folder(root: Path) -> None:
+    """Refuse a folder that is not a service's, or incomplete; nothing is changed.
+
+    Raises
+    ------
+    EmulatorError
+        It has files of others, a link where the service expects its own files, or contents without their database.
+    OSError
+        It cannot be read.
+    """
+    if not root.exists():
+        return
+    names = {path.name for path in root.iterdir()}
+    for name, (is_kind, kind) in _KINDS.items():
+        if name in names and not is_kind((root / name).lstat().st_mode):
+            raise EmulatorError(f"{root / name} has to be a {kind}, and no link: name another folder for the service")
+    if _DATABASE in names:
+        return
+    contents = {path.name for path in (root / _BLOBS).iterdir()} if _BLOBS in names else set()
+    if any(map(_is_blob, contents)) or f"{_DATABASE}-wal" in names:
+        raise _lost(root, f"the database {_DATABASE} is missing")
+    if names - {_LOCK, _BLOBS} or contents:
+        shown = min(names - {_LOCK})
+        raise EmulatorError(f"the folder {root} has files of others, such as {shown}: name an empty or a new one")
+
+
+def _lost(root: Path, what: str) -> EmulatorError:
+    """Return the error of blobs without their database, with what can be done."""
+    return EmulatorError(
+        f"{what}, but there are contents in {root / _BLOBS}: put the right database back, with {_DATABASE}-wal if there"
+        f" is one, or move the folder {root} away and start again; nothing was changed"
+    )
+
+
+def _take_lock(root: Path) -> io.FileIO:
+    """Lock a folder for this process until the file is closed.
+
+    Raises
+    ------
+    EmulatorError
+        Another service uses the folder.
+    OSError
+        The lock cannot be opened.
+    """
+    lock = io.FileIO(os.open(root / _LOCK, LOCK_FLAGS, 0o600), "r+")
+    try:
+        lock_file(lock)
+    except BlockingIOError:
+        lock.close()
+        raise EmulatorError(f"another emulator is using the folder {root}: stop it, or name another folder") from None
+    return lock
+
+
+def _check_tables(root: Path, schema: str) -> None:
+    """Refuse a database that is not what this version of the service makes; a new one may be empty.
+
+    Raises
+    ------
+    EmulatorError
+        It is that of another program, service or version, or it was emptied.
+    sqlite3.Error
+        It is damaged.
+    """
+    path = root / _DATABASE
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
+        found = _tables(db)
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(schema)
+        expected = _tables(db)
+    if found and found != expected:
+        raise EmulatorError(
+            f"the database {path} was made by another program, service or version of cosv4fs: use that one, or name"
+            " another folder; nothing was changed"
+        )
+    if not found and any(_own_files(root)):
+        raise _lost(root, f"the database {path} is empty")
+
+
+def _tables(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Return the columns of all tables."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    return {name: db.execute("SELECT * FROM pragma_table_info(?)", (name,)).fetchall() for name in names}
+
+
+def _own_files(root: Path) -> Iterator[str]:
+    """Yield the names of contents that a service has made, also of unfinished ones, which end with ``.part``."""
+    if not (root / _BLOBS).is_dir():
+        return
+    with os.scandir(root / _BLOBS) as entries:
+        for entry in entries:
+            if _is_blob(entry.name.removesuffix(".part")) and entry.is_file(follow_symlinks=False):
+                yield entry.name

@@ -45,7 +45,7 @@ def test_the_disk_fails_while_a_body_is_received(coffers, monkeypatch):
         raise OSError(28, "No space left on device")
 
     for method in ("_write", "open_blob"):
-        monkeypatch.setattr(type(coffers.emulator._store), method, fail)
+        monkeypatch.setattr(type(coffers.emulator._service.store), method, fail)
         answer = coffers.put("f", BODY)
         assert (answer.status, answer.code) == (500, "InternalError")
         monkeypatch.undo()
@@ -62,7 +62,7 @@ def test_large_bodies_are_never_in_memory(coffers):
     assert stall.entered.wait(20)
     server = coffers.emulator._server
     with server._changed:
-        held = [len(connection.buffer) for connection in server._connections.values()]
+        held = [len(connection.buffer) for connection in server._connections]
     assert 0 < max(held) <= 1 << 20
     stall.release.set()
     thread.join(20)

@@ -221,5 +221,5 @@ def test_a_later_service_has_another_port():
     for _ in range(500):
         # by chance alone one in 7,000 is an earlier one's
         with HttpServer(("127.0.0.1", 0), lambda _connection: None, lambda: True) as server:
-            ports.append(server.server_port)
+            ports.append(server.server_address[1])
     assert len(set(ports)) == len(ports)

@@ -31,10 +31,10 @@ from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import form_body, json_body
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
+from cosv4fs.emulator.call import ObjectPath, decode
 from cosv4fs.emulator.cos.parameters import read_body, read_query
-from cosv4fs.emulator.cos.signature import Kind, SignatureChecker
+from cosv4fs.emulator.cos.signature import Kind, check_signature
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import decode
 from cosv4fs.emulator.service import Account
 from cosv4fs.errors import CosError
 from tests.fuzz.mutations import JSON, NAMES, NUMBERS, edited, edits, replaced, replacements
@@ -143,23 +143,23 @@ def check_signing(_: None, case: Any) -> None:
     signer = Signer(resolve(ACCOUNT), lambda: clock[0])
     make = {"multi": lambda: signer.multi("b"), "single": lambda: signer.single("b", key)}
     text = make.get(kind, lambda: signer.download("b", key, 100))()
-    checker = SignatureChecker(Account(*(ACCOUNT[name] for name in ("appid", "secret_id", "secret_key"))), Dialect())
+    account = Account(*(ACCOUNT[name] for name in ("appid", "secret_id", "secret_key")))
     wanted: Kind = "single" if kind == "single" else "multi"
-    options = {"kind": wanted, "download": kind == "download"}
+    options = {"account": account, "dialect": Dialect(), "kind": wanted, "download": kind == "download"}
     assert decode(encode_key(key)) == key
-    checker.check(text, "b", key, now=NOW + 1, **options)
+    check_signature(text, ObjectPath("b", key), now=NOW + 1, **options)
     refusal = 0
     try:
-        checker.check(text, "b", other, now=NOW + 1, **options)
+        check_signature(text, ObjectPath("b", other), now=NOW + 1, **options)
     except ApiError as error:
         refusal = error.code
     assert refusal in (0, -63)
     assert (refusal == 0) == (kind == "multi" or key == other or (kind == "download" and other.startswith(key)))
     with pytest.raises(ApiError):
-        checker.check(text, "other", key, now=NOW + 1, **options)
+        check_signature(text, ObjectPath("other", key), now=NOW + 1, **options)
     if later and kind != "single":
         with pytest.raises(ApiError):
-            checker.check(text, "b", key, now=NOW + 10**6, **options)
+            check_signature(text, ObjectPath("b", key), now=NOW + 10**6, **options)
 
 
 VALUES = st.dictionaries(
@@ -310,10 +310,10 @@ def check_signed_fields(_: None, case: Any) -> None:
     except UnicodeEncodeError:
         return
     signed = base64.b64encode(hmac.new(b"fuzz", plain, hashlib.sha1).digest() + plain).decode()
-    checker = SignatureChecker(Account("1250000000", "AKIDfuzz", "fuzz"), Dialect())
+    account = Account("1250000000", "AKIDfuzz", "fuzz")
     kind: Kind = "single" if single else "multi"
     try:
-        found = checker.check(signed, "b", "/dir/�", now=NOW + 1, kind=kind)
+        found = check_signature(signed, ObjectPath("b", "/dir/�"), account, Dialect(), now=NOW + 1, kind=kind)
     except ApiError as error:
         _check_refusal(error, (what, text) != ("set", values[name]))
         return

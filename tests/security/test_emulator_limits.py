@@ -101,7 +101,7 @@ def test_large_bodies_take_turns(monkeypatch):
             second.sendall(bytes(5 * MIB))
             assert second.recv(65536).startswith(b"HTTP/1.1 4")
             with emulator._server._changed:
-                held = [len(connection.buffer) for connection in emulator._server._connections.values()]
+                held = [len(connection.buffer) for connection in emulator._server._connections]
             assert sum(held) < MIB
 
 

@@ -1,64 +1,115 @@
-"""CDCS: from a request to its operation, and from its result to the reply."""
+"""CDCS: its table of operations, and the steps from a request to its operation and the reply.
+
+To add an operation, write a function of the service and the call, and name it in the table. The function returns the
+data of the reply (None: no data) or a whole `Reply`, and raises `ApiError` to refuse the request. Everything else
+follows from the row.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape
 
-from cosv4fs.emulator.api import Api
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.http import read_length
 from cosv4fs.emulator.replies import Reply
 
+from . import coffers, multipart, objects
 from .call import Body, CofferCall, read_url
-from .multipart import start_early
-from .operations import OPERATIONS, CofferOperation, find_operation
-from .values import empty_reply, json_reply
+from .service import CofferService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from cosv4fs.emulator.api import Operation
     from cosv4fs.emulator.call import Head
     from cosv4fs.emulator.http import Connection
 
-    from .service import CofferService
-
-LARGEST_OBJECT = 5 * 1024**3
+_LARGEST_OBJECT = 5 * 1024**3
 """Bytes of a simple upload and of a part at most (cdcs.md#transport)."""
 
 _LARGEST_JSON = 2 * 1024**2
 
 
-class CofferApi(Api[CofferCall]):
-    """CDCS for one account.
+@dataclass(frozen=True)
+class _Operation:
+    """One operation: what it does, and the requests for it.
 
     Parameters
     ----------
-    service : CofferService
-        The account with its coffers.
+    run : callable
+        Runs it, and returns the reply's data or the reply.
+    method : str
+        The HTTP method.
+    path : str
+        What the path names.
+    query : str
+        The parameter of the query that selects the operation; empty for none.
+    status : int
+        The HTTP status of a reply without data.
+    stored : bool
+        Whether the body is streamed into the store while it is received.
+    claims : bool
+        Whether the request holds its key from its head until its reply.
     """
+
+    run: Callable[[CofferService, CofferCall], dict[str, Any] | Reply | None]
+    method: str
+    path: Literal["service", "coffer", "object"]
+    query: str = ""
+    status: int = 200
+    stored: bool = False
+    claims: bool = False
+
+
+_OPERATIONS: Mapping[str, _Operation] = {
+    "GetService": _Operation(coffers.get_service, "GET", "service"),
+    "PutCoffer": _Operation(coffers.put_coffer, "PUT", "coffer"),
+    "DeleteCoffer": _Operation(coffers.delete_coffer, "DELETE", "coffer", status=204),
+    "GetCoffer": _Operation(coffers.get_coffer, "GET", "coffer"),
+    "PutCofferLifecycle": _Operation(coffers.put_lifecycle, "PUT", "coffer", "lifecycle"),
+    "GetCofferLifecycle": _Operation(coffers.get_lifecycle, "GET", "coffer", "lifecycle"),
+    "PutCofferPolicy": _Operation(coffers.put_policy, "PUT", "coffer", "policy"),
+    "GetCofferPolicy": _Operation(coffers.get_policy, "GET", "coffer", "policy"),
+    "DeleteCofferPolicy": _Operation(coffers.delete_policy, "DELETE", "coffer", "policy"),
+    "PutObject": _Operation(objects.put_object, "PUT", "object", stored=True, claims=True),
+    "GetObject": _Operation(objects.get_object, "GET", "object"),
+    "HeadObject": _Operation(objects.head_object, "HEAD", "object"),
+    "InitiateMultipartUpload": _Operation(multipart.initiate, "POST", "object", "uploads", claims=True),
+    "UploadPart": _Operation(multipart.upload_part, "PUT", "object", "uploadId", stored=True),
+    "ListParts": _Operation(multipart.list_parts, "GET", "object", "uploadId"),
+    "CompleteMultipartUpload": _Operation(multipart.complete, "POST", "object", "uploadId"),
+    "AbortMultipartUpload": _Operation(multipart.abort, "DELETE", "object", "uploadId", status=204),
+    "ListMultipartUploads": _Operation(multipart.list_uploads, "GET", "coffer", "uploads"),
+}
+"""The 18 operations of cdcs.md#service, by their names in the documentation."""
+
+_BY_REQUEST: Mapping[tuple[str, str, str], str] = {
+    (operation.method, operation.path, operation.query): name for name, operation in _OPERATIONS.items()
+}
+_UNSUPPORTED = frozenset({"acl", "append", "cors", "delete", "restore", "tagging", "versioning", "versions", "copy"})
+_COPIES = ("x-cdcs-copy-source", "x-cos-copy-source")
+
+
+class CofferApi(CofferService):
+    """CDCS for one account."""
 
     storage_failed = "InternalError"
     internal_error = "InternalError"
     head_codes = MappingProxyType({0: "InvalidArgument"})
 
-    def __init__(self, service: CofferService) -> None:
-        super().__init__(service.clock)
-        self._service = service
-
     def new_call(self, head: Head, restart: Callable[[], None]) -> CofferCall:
         """Return a new call."""
-        return CofferCall(head, self.next_request_id(), self.stopping, restart, dialect=self._service.dialect)
+        return CofferCall(head, self.next_request_id(), self.stopping, restart, dialect=self.dialect)
 
     def peek(self, call: CofferCall, preview: Callable[[], bytes]) -> None:
         """Find the operation in the head."""
         with contextlib.suppress(ApiError):
             read_url(call)
-            call.op = find_operation(call)
+            call.op = _find(call)
 
     def receive(self, call: CofferCall, connection: Connection) -> int:
         """Read the body: contents into the store, JSON into memory; drop that of a refused request."""
@@ -77,41 +128,33 @@ class CofferApi(Api[CofferCall]):
     def _read_head(self, call: CofferCall, length: int) -> None:
         """Read what the head says, and open what the body goes into."""
         read_url(call)
-        call.op = find_operation(call)
-        operation = OPERATIONS[call.op]
-        limit = LARGEST_OBJECT if operation.stored else _LARGEST_JSON
+        call.op = _find(call)
+        operation = _OPERATIONS[call.op]
+        limit = _LARGEST_OBJECT if operation.stored else _LARGEST_JSON
         if length > limit:
             raise ApiError("InvalidArgument", f"the body has more than {limit} bytes")
-        self._service.check_signer(call)
+        self.check_signer(call)
         if operation.claims:
-            self._service.claim(call)
+            self.claim(call)
         if not operation.stored:
             call.body = Body(keep=True)
             return
         try:
-            call.body = Body(self._service.store.open_blob(), tag=call.dialect.part_etag)
+            call.body = Body(self.store.open_blob(), tag=call.dialect.part_etag)
         except OSError as error:
             call.body.failure = error
 
-    def operation(self, call: CofferCall) -> CofferOperation:
-        """Return the operation that was found in the head."""
-        return OPERATIONS[call.op]
-
-    def authorize(self, call: CofferCall, operation: Operation[CofferService, CofferCall]) -> None:
-        """Check the signature, now with its time, and that the body was stored."""
-        self._service.authorize(call)
+    def perform(self, call: CofferCall) -> Reply:
+        """Check the signature, now with its time, run the operation, and write its data as JSON."""
+        self.authorize(call)
         if call.body.failure is not None:
             raise call.body.failure
-        self._service.expire()
-
-    def perform(self, call: CofferCall, operation: Operation[CofferService, CofferCall]) -> Reply:
-        """Run the operation, and write its data as JSON."""
-        result = operation.run(self._service, call)
+        self.expire()
+        operation = _OPERATIONS[call.op]
+        result = operation.run(self, call)
         if isinstance(result, Reply):
             return result
-        if result is None:
-            return empty_reply(call.dialect, operation.status)
-        return json_reply(call.dialect, result)
+        return call.empty_reply(operation.status) if result is None else call.json_reply(result)
 
     def refuse(self, call: CofferCall, error: ApiError) -> Reply:
         """Return the error in JSON, or in the XML of the dialect."""
@@ -124,21 +167,33 @@ class CofferApi(Api[CofferCall]):
             body, kind = f"<?xml version='1.0' encoding='utf-8' ?>\n<Error>{inner}</Error>", "application/xml"
         else:
             body, kind = json.dumps(fields, ensure_ascii=False), call.dialect.content_type
-        reply = Reply(error.status, body.encode(), error.code, kind, [("x-cdcs-trace-id", trace)])
-        if error.retry_after is not None:
-            reply.headers.append(("Retry-After", str(error.retry_after)))
-        return reply
+        return Reply(error.status, body.encode(), error.code, kind, [("x-cdcs-trace-id", trace), *error.headers])
 
     def decorate(self, call: CofferCall, reply: Reply) -> None:
         """Begin the reply to CompleteMultipartUpload early, where the dialect does."""
         if call.op == "CompleteMultipartUpload":
-            start_early(call, reply)
-
-    def release(self, call: CofferCall) -> None:
-        """Release the key, and drop the body."""
-        self._service.release(call)
-        call.body.discard()
+            multipart.start_early(call, reply)
 
     def headers(self, call: CofferCall) -> list[tuple[str, str]]:
         """Return the server's name and the request's id."""
         return [("Server", "tencent-cdcs"), ("x-cdcs-request-id", call.request_id)]
+
+
+def _find(call: CofferCall) -> str:
+    """Return the name of the operation of a request (cdcs.md#service and cdcs.md#emulator)."""
+    names = {name for name, _ in call.pairs}
+    selector = ""
+    if not call.coffer:
+        kind = "service" if not call.key else ""
+    elif call.key:
+        kind = "object"
+        selector = "uploads" if "uploads" in names else "uploadId" if call.text("uploadId") is not None else ""
+    else:
+        kind = "coffer"
+        selector = next((name for name in ("lifecycle", "policy", "uploads") if name in names), "")
+    found = _BY_REQUEST.get((call.head.method, kind, selector))
+    is_unsupported = not names.isdisjoint(_UNSUPPORTED) or any(name in call.head.headers for name in _COPIES)
+    if found is None or (is_unsupported and kind != "service"):
+        what = f"a {kind}" if kind in {"coffer", "object"} else "the service"
+        raise ApiError("MethodNotAllowed", f"{what} has no such operation")
+    return found

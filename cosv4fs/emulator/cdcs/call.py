@@ -5,34 +5,29 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from cosv4fs.emulator.call import Call, load_json
+from cosv4fs.emulator.call import Call, ObjectPath, decode, load_json
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath, decode
+from cosv4fs.emulator.replies import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from cosv4fs.emulator.dialects import CofferDialect
     from cosv4fs.emulator.store import BlobWriter
+
+_ZONE = timezone(timedelta(hours=8))
 
 
 class Body:
     """The body of a request while it is received: measured, hashed, and kept in memory or in the store.
 
-    Parameters
-    ----------
-    writer : BlobWriter, optional
-        Where it is written to.
-    keep : bool
-        Whether it is kept in memory.
-    tag : {"md5", "sha1", "encrypted"}
-        What its ETag is; see `CofferDialect`.
-
-    Attributes
-    ----------
-    failure : OSError, optional
-        Why it could not be written.
+    Its ETag is one of `CofferDialect.part_etag`. `failure` says why it could not be written.
     """
 
     def __init__(self, writer: BlobWriter | None = None, *, keep: bool = False, tag: str = "md5") -> None:
@@ -73,6 +68,11 @@ class Body:
             return self._sha1.hexdigest()
         return _md5(b"encrypted" + self.md5).hex() if self._encrypted else self.md5.hex()
 
+    def publish(self) -> str:
+        """Publish what was written, and return the name of the blob."""
+        assert self.writer is not None  # operations that store their body have one
+        return self.writer.publish()
+
     def discard(self) -> None:
         """Drop the content, and remove what was written and not published."""
         self.content = bytearray()
@@ -88,18 +88,8 @@ def _md5(content: bytes | bytearray) -> bytes:
 class CofferCall(Call):
     """One request to the coffers.
 
-    Parameters
-    ----------
-    dialect : CofferDialect
-        The variant of each disputed point.
-    resource : str
-        The decoded path of the URL, as it is signed.
-    pairs : list of pairs
-        The decoded parameters of the query, as they are signed.
-    body : Body
-        What it brings.
-    claimed : bool
-        Whether it is the request that holds its key.
+    `resource` and `pairs` are the decoded path and parameters of the URL as they are signed; `claimed` says whether it
+    is the request that holds its key.
     """
 
     dialect: CofferDialect = field(kw_only=True)
@@ -136,24 +126,10 @@ class CofferCall(Call):
                 return value
         return None
 
-    def number(self, name: str, default: int | None, *, least: int, most: int, clamp: bool = False) -> int:
-        """Return a parameter as a number.
+    def whole(self, name: str, default: int | None, *, least: int, most: int, clamp: bool = False) -> int:
+        """Return a parameter as a number, else raise InvalidArgument; without a default it is required.
 
-        Parameters
-        ----------
-        name : str
-            Its name.
-        default : int, optional
-            The value when it is absent; None: it is required.
-        least, most : int
-            The range.
-        clamp : bool
-            Whether more than `most` means `most`.
-
-        Raises
-        ------
-        ApiError
-            InvalidArgument.
+        With `clamp`, more than `most` means `most`.
         """
         text = self.text(name)
         if text is None and default is not None:
@@ -167,13 +143,7 @@ class CofferCall(Call):
         return value
 
     def check_md5(self, *, needed: bool = False) -> None:
-        """Compare the body with ``Content-MD5``.
-
-        Raises
-        ------
-        ApiError
-            InvalidArgument when it is missing or is no MD5, the dialect's code when the body is another.
-        """
+        """Compare the body with ``Content-MD5``; InvalidArgument: that is missing or no MD5."""
         text = self.head.headers.get("content-md5")
         if text is None and not needed:
             return
@@ -187,13 +157,7 @@ class CofferCall(Call):
             raise ApiError(self.dialect.md5_mismatch, "the body is not what Content-MD5 says")
 
     def json(self, code: str = "InvalidArgument") -> dict[str, Any]:
-        """Return the JSON object of the body.
-
-        Raises
-        ------
-        ApiError
-            With `code`, when the body is none.
-        """
+        """Return the JSON object of the body; refuse the request with `code` when it is none."""
         try:
             data = load_json(bytes(self.body.content))
         except (ValueError, RecursionError):
@@ -208,15 +172,53 @@ class CofferCall(Call):
         text = self.head.headers.get("content-type", "")
         return text if text and text.isascii() and text.isprintable() else "application/octet-stream"
 
+    def encoder(self) -> Callable[[str], str]:
+        """Return the function that writes keys in the reply; InvalidArgument for an unknown ``encoding-type``."""
+        kind = self.text("encoding-type")
+        if kind not in {None, "url"}:
+            raise ApiError("InvalidArgument", "encoding-type is url")
+        return (lambda key: quote(key, safe="")) if kind else str
+
+    def json_reply(self, data: dict[str, Any]) -> Reply:
+        """Return a reply with a JSON body, written as the dialect does; None stands for a field without a value."""
+        body = json.dumps(_written(self.dialect, data), ensure_ascii=False).encode()
+        return Reply(body=body, content_type=self.dialect.content_type)
+
+    def empty_reply(self, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Reply:
+        """Return a reply without a body; one that never has a body does not announce its length either."""
+        reply = Reply(status, content_type=self.dialect.content_type, headers=list(headers))
+        if status == 204:
+            reply.overrides = {"content-length": None, "content-type": None}
+        return reply
+
+
+def _written(dialect: CofferDialect, value: Any) -> Any:
+    """Return a value as loosely typed JSON has it (cdcs.md#body-format)."""
+    if isinstance(value, dict):
+        kept = {name: item for name, item in value.items() if item is not None or dialect.empty_fields == "empty"}
+        return {name: _written(dialect, item) for name, item in kept.items()}
+    if isinstance(value, list):
+        return [_written(dialect, item) for item in value]
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+        return {"strings": text, "upper-strings": text.upper(), "json": value}[dialect.booleans]
+    if isinstance(value, int):
+        return str(value) if dialect.numbers == "strings" else value
+    return "" if value is None else value
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time as ``2020-06-13T15:40:15+08:00``."""
+    return datetime.fromtimestamp(int(seconds), _ZONE).isoformat()
+
+
+def asctime(seconds: float) -> str:
+    """Return a time as ``Tue Jan 17 16:43:37 2017``."""
+    return datetime.fromtimestamp(int(seconds), _ZONE).ctime()
+
 
 def read_url(call: CofferCall) -> None:
-    """Parse the URL of a request into the call; its host does not matter.
-
-    Raises
-    ------
-    ApiError
-        InvalidObjectKey or InvalidArgument when path or query are not UTF-8.
-    """
+    """Parse the URL of a request into the call, or refuse it; its host does not matter."""
     raw_path, raw_query = call.head.split_target()
     try:
         path = decode(raw_path)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.replies import Reply
 
+from .call import iso_time
 from .service import MOST_COFFERS, check_coffer_name
-from .values import iso_time, json_reply, url_encoded
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,13 +38,7 @@ def get_service(service: CofferService, call: CofferCall) -> dict[str, Any]:
 
 
 def put_coffer(service: CofferService, call: CofferCall) -> None:
-    """Make a coffer.
-
-    Raises
-    ------
-    ApiError
-        InvalidCofferName, InvalidArgument, CofferAlreadyOwnedByYou or the dialect's code, CofferCountExceedsLimit.
-    """
+    """Make a coffer."""
     name = call.coffer
     check_coffer_name(name, call.dialect, service.account.appid)
     call.check_md5()
@@ -83,13 +77,7 @@ def _is_writable(text: str) -> bool:
 
 
 def delete_coffer(service: CofferService, call: CofferCall) -> None:
-    """Remove an empty coffer.
-
-    Raises
-    ------
-    ApiError
-        NoSuchCoffer, CofferNotEmpty.
-    """
+    """Remove an empty coffer."""
     name = call.coffer
     with service.store.writing() as db:
         service.coffer(db, name, "NoSuchCoffer")
@@ -101,17 +89,11 @@ def delete_coffer(service: CofferService, call: CofferCall) -> None:
 
 
 def get_coffer(service: CofferService, call: CofferCall) -> Reply:
-    """List one page of a coffer's objects.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, InvalidArgument, InvalidObjectPrefix.
-    """
-    encode = encoder(call)
+    """List one page of a coffer's objects."""
+    encode = call.encoder()
     prefix, marker = call.text("prefix") or "", call.text("marker") or ""
     service.check_prefix(prefix)
-    most = call.number("max-keys", _PAGE, least=1, most=_PAGE, clamp=True)
+    most = call.whole("max-keys", _PAGE, least=1, most=_PAGE, clamp=True)
     coffer, rows = _page(service, call, prefix, marker, most + 1)
     truncated, rows = len(rows) > most, rows[:most]
     following = rows[-1]["key"] if truncated and call.dialect.next_marker == "last-key" else None
@@ -140,7 +122,7 @@ def get_coffer(service: CofferService, call: CofferCall) -> Reply:
         "Locations": {"Location": locations},
         "Contents": contents,
     }
-    reply = json_reply(call.dialect, data)
+    reply = call.json_reply(data)
     if locations[0].isascii() and locations[0].isprintable():
         reply.headers.append(("x-cdcs-coffer-region", locations[0]))
     return reply
@@ -172,28 +154,8 @@ def matching(found: sqlite3.Cursor, prefix: str, most: int) -> list[sqlite3.Row]
     return rows
 
 
-def encoder(call: CofferCall) -> Any:
-    """Return the function that writes keys in a reply.
-
-    Raises
-    ------
-    ApiError
-        InvalidArgument for an ``encoding-type`` that is not ``url``.
-    """
-    kind = call.text("encoding-type")
-    if kind not in {None, "url"}:
-        raise ApiError("InvalidArgument", "encoding-type is url")
-    return url_encoded if kind else str
-
-
 def put_lifecycle(service: CofferService, call: CofferCall) -> None:
-    """Set after how many days objects expire.
-
-    Raises
-    ------
-    ApiError
-        NoSuchCoffer, InvalidArgument, MalformedXML, InvalidLifeCycle.
-    """
+    """Set after how many days objects expire."""
     with service.store.reading() as db:
         service.coffer(db, call.coffer, "NoSuchCoffer")
     call.check_md5(needed=True)
@@ -217,13 +179,7 @@ def _days(data: dict[str, Any]) -> int:
 
 
 def get_lifecycle(service: CofferService, call: CofferCall) -> dict[str, Any]:
-    """Return the lifecycle.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, NoSuchLifecycleConfiguration.
-    """
+    """Return the lifecycle."""
     with service.store.reading() as db:
         days = service.coffer(db, call.coffer)["days"]
     if days is None:
@@ -233,13 +189,7 @@ def get_lifecycle(service: CofferService, call: CofferCall) -> dict[str, Any]:
 
 
 def put_policy(service: CofferService, call: CofferCall) -> None:
-    """Store a policy; it is not enforced.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, PolicyFormatCheckFailed.
-    """
+    """Store a policy; it is not enforced."""
     with service.store.reading() as db:
         service.coffer(db, call.coffer)
     call.check_md5()
@@ -261,13 +211,7 @@ def _is_statement(value: object) -> bool:
 
 
 def get_policy(service: CofferService, call: CofferCall) -> dict[str, Any] | Reply:
-    """Return the policy as it was put.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, or NoSuchBucketPolicy where the dialect says so.
-    """
+    """Return the policy as it was put."""
     with service.store.reading() as db:
         policy = service.coffer(db, call.coffer)["policy"]
     if policy is not None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.errors import ApiError
 
-from .coffers import encoder, matching
-from .objects import publish
-from .values import asctime, empty_reply, iso_time
+from .call import asctime, iso_time
+from .coffers import matching
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from .call import CofferCall
     from .service import CofferService
 
-MOST_PARTS = 10_000
+_MOST_PARTS = 10_000
 """Parts of one upload."""
 
 _PAGE = 1000
@@ -31,13 +30,7 @@ _BLANKS = b" " * 32
 
 
 def initiate(service: CofferService, call: CofferCall) -> dict[str, Any]:
-    """Begin an upload of a key that is free; it holds the key from then on.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, InvalidObjectKey, the codes for a key that is taken.
-    """
+    """Begin an upload of a key that is free; it holds the key from then on."""
     service.check_key(call.key)
     upload = f"{int(service.clock()):010d}{secrets.token_hex(32)}"
     with service.store.writing() as db:
@@ -49,21 +42,15 @@ def initiate(service: CofferService, call: CofferCall) -> dict[str, Any]:
 
 
 def upload_part(service: CofferService, call: CofferCall) -> Reply:
-    """Store one part, in place of an earlier one of the same number.
-
-    Raises
-    ------
-    ApiError
-        InvalidArgument for the number, NoSuchUpload, ObjectEmpty, a wrong ``Content-MD5``.
-    """
-    number, upload, body = call.number("partNumber", None, least=1, most=MOST_PARTS), call.upload_id, call.body
+    """Store one part, in place of an earlier one of the same number."""
+    number, upload, body = call.whole("partNumber", None, least=1, most=_MOST_PARTS), call.upload_id, call.body
     with service.store.reading() as db:
         _find(service, call, db)
     call.check_md5()
     if not body.size and call.dialect.empty_objects == "refuse":
         raise ApiError("ObjectEmpty", "the part is empty")
     etag = body.tag
-    blob = publish(call)
+    blob = body.publish()
     with service.locks.writing(upload), service.store.writing(blob) as db:
         _find(service, call, db)
         old = db.execute("SELECT blob FROM parts WHERE upload = ? AND number = ?", (upload, number)).fetchone()
@@ -71,20 +58,14 @@ def upload_part(service: CofferService, call: CofferCall) -> Reply:
             db.free(old["blob"])
         row = (upload, number, body.size, etag, service.clock(), blob)
         db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)", row)
-    return empty_reply(call.dialect, headers=[("ETag", f'"{etag}"')])
+    return call.empty_reply(headers=[("ETag", f'"{etag}"')])
 
 
 def list_parts(service: CofferService, call: CofferCall) -> dict[str, Any]:
-    """List one page of an upload's parts.
-
-    Raises
-    ------
-    ApiError
-        InvalidArgument, NoSuchUpload.
-    """
-    encode, inclusive = encoder(call), call.dialect.part_marker == "inclusive"
-    most = call.number("max-parts", _PAGE, least=1, most=_PAGE, clamp=True)
-    marker = call.number("part-number-marker", 0, least=0, most=2**31)
+    """List one page of an upload's parts."""
+    encode, inclusive = call.encoder(), call.dialect.part_marker == "inclusive"
+    most = call.whole("max-parts", _PAGE, least=1, most=_PAGE, clamp=True)
+    marker = call.whole("part-number-marker", 0, least=0, most=2**31)
     with service.store.reading() as db:
         _find(service, call, db)
         found = db.execute(
@@ -121,13 +102,7 @@ def list_parts(service: CofferService, call: CofferCall) -> dict[str, Any]:
 
 
 def complete(service: CofferService, call: CofferCall) -> dict[str, Any]:
-    """Join the parts of an upload into an object.
-
-    Raises
-    ------
-    ApiError
-        NoSuchUpload, MultipartAlreadyCompleted, InvalidArgument, InvalidPartOrder, InvalidPart, EntityTooSmall.
-    """
+    """Join the parts of an upload into an object."""
     with service.locks.closing(call.upload_id):
         with service.store.reading() as db:
             upload = _find(service, call, db, completed=call.dialect.second_complete)
@@ -156,8 +131,8 @@ def start_early(call: CofferCall, reply: Reply) -> None:
 
 def _named_parts(call: CofferCall) -> list[tuple[int, str]]:
     parts = call.json().get("Part")
-    if not isinstance(parts, list) or not parts or len(parts) > MOST_PARTS:
-        raise ApiError("InvalidArgument", f"Part is a list of 1 to {MOST_PARTS} parts")
+    if not isinstance(parts, list) or not parts or len(parts) > _MOST_PARTS:
+        raise ApiError("InvalidArgument", f"Part is a list of 1 to {_MOST_PARTS} parts")
     return [_named_part(part) for part in parts]
 
 
@@ -215,31 +190,19 @@ def _merge(service: CofferService, call: CofferCall, upload: sqlite3.Row, rows: 
 
 
 def abort(service: CofferService, call: CofferCall) -> None:
-    """Abort an upload; its key is free again.
-
-    Raises
-    ------
-    ApiError
-        NoSuchUpload.
-    """
+    """Abort an upload; its key is free again."""
     with service.locks.closing(call.upload_id), service.store.writing() as db:
         _find(service, call, db)
         _remove(db, call.upload_id)
 
 
 def list_uploads(service: CofferService, call: CofferCall) -> dict[str, Any]:
-    """List one page of a coffer's unfinished uploads.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, InvalidArgument, InvalidObjectPrefix.
-    """
-    encode, dialect = encoder(call), call.dialect
+    """List one page of a coffer's unfinished uploads."""
+    encode, dialect = call.encoder(), call.dialect
     prefix, marker = call.text("prefix") or "", call.text("upload-id-marker") or ""
     service.check_prefix(prefix)
     least = 0 if dialect.most_uploads_zero == "accept" else 1
-    most = call.number("max-uploads", _PAGE, least=least, most=_PAGE)
+    most = call.whole("max-uploads", _PAGE, least=least, most=_PAGE)
     by_key = dialect.upload_marker == "key"
     column = "key" if by_key else "upload"
     with service.store.reading() as db:

@@ -11,8 +11,6 @@ from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.portability import READ_FLAGS
 from cosv4fs.emulator.replies import Reply, file_reply, read_range
 
-from .values import empty_reply
-
 if TYPE_CHECKING:
     import sqlite3
 
@@ -23,13 +21,7 @@ _BOTH_ENDS = re.compile(r"\s*bytes\s*=\s*\d+\s*-\s*\d+\s*\Z", re.IGNORECASE | re
 
 
 def put_object(service: CofferService, call: CofferCall) -> Reply:
-    """Store an object under a key that is free.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, InvalidObjectKey, ObjectEmpty, a wrong ``Content-MD5``, the codes for a key that is taken.
-    """
+    """Store an object under a key that is free."""
     body = call.body
     service.check_key(call.key)
     with service.store.reading() as db:
@@ -38,30 +30,17 @@ def put_object(service: CofferService, call: CofferCall) -> Reply:
     call.check_md5()
     if not body.size and call.dialect.empty_objects == "refuse":
         raise ApiError("ObjectEmpty", "the object is empty")
-    etag, blob = body.md5.hex(), publish(call)
+    etag, blob = body.md5.hex(), body.publish()
     with service.store.writing(blob) as db:
         service.coffer(db, call.coffer)
         service.check_free(db, call.coffer, call.key)
         values = {"size": body.size, "etag": etag, "content_type": call.content_type, "blob": blob}
         service.add_object(db, call.coffer, call.key, values)
-    return empty_reply(call.dialect, headers=[("ETag", f'"{etag}"')])
-
-
-def publish(call: CofferCall) -> str:
-    """Publish the body of a request as a content, and return its name."""
-    if call.body.writer is None:
-        raise RuntimeError("the body of this request was not kept")
-    return call.body.writer.publish()
+    return call.empty_reply(headers=[("ETag", f'"{etag}"')])
 
 
 def get_object(service: CofferService, call: CofferCall) -> Reply:
-    """Return an object, whole or in part.
-
-    Raises
-    ------
-    ApiError
-        CofferNotFound, ObjectNotExists, InvalidArgument with status 416 for an invalid range.
-    """
+    """Return an object, whole or in part."""
     row, descriptor = _open(service, call)
     try:
         return _reply(row, descriptor, _part(call, row["size"]))

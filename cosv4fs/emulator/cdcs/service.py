@@ -7,24 +7,21 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.dialects import CofferDialect
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.service import Account, Service
-from cosv4fs.emulator.store import Schema
+from cosv4fs.emulator.service import Service
 
-from .signature import AuthorizationChecker
+from .call import CofferCall
+from .signature import check_authorization
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
 
+    from cosv4fs.emulator.dialects import CofferDialect
+    from cosv4fs.emulator.service import Account
     from cosv4fs.emulator.store import Database, Store, Transaction
 
-    from .call import CofferCall
-
-DAY = 86400
-"""Seconds of a day of a lifecycle."""
-
+_DAY = 86400
 MOST_COFFERS = 20
 """Coffers of one account (cdcs.md#transport)."""
 
@@ -32,8 +29,7 @@ _SHORT_NAME = re.compile(r"[0-9a-z-]{1,35}\Z")
 _LONG_NAME = re.compile(r"[!-.0-~]{2,50}\Z")
 _LONGEST_KEY = 850
 
-
-_TABLES = """
+COFFERS = """
 CREATE TABLE IF NOT EXISTS coffers (
     name TEXT PRIMARY KEY,
     locations TEXT NOT NULL,        -- JSON array
@@ -78,22 +74,13 @@ CREATE TABLE IF NOT EXISTS completed (
     coffer TEXT NOT NULL,
     key TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TEMP VIEW known AS SELECT blob FROM objects UNION ALL SELECT blob FROM parts;
 """
-
-COFFERS = Schema(_TABLES, "SELECT blob FROM objects UNION ALL SELECT blob FROM parts")
 """The database of a `CofferEmulator`."""
 
 
-class CofferService(Service[CofferDialect]):
-    """One account with its coffers.
-
-    Parameters
-    ----------
-    account, store, dialect, clock
-        As of `Service`.
-    coffers : iterable of str
-        The coffers that exist from the beginning, by their full names.
-    """
+class CofferService(Service[CofferCall]):
+    """One account with its coffers, of which some exist from the beginning, and what operations on them need."""
 
     def __init__(
         self,
@@ -103,8 +90,8 @@ class CofferService(Service[CofferDialect]):
         clock: Callable[[], float],
         coffers: Iterable[str],
     ) -> None:
-        super().__init__(account, store, dialect, clock)
-        self._checker = AuthorizationChecker(account, dialect)
+        super().__init__(account, store, clock)
+        self.dialect = dialect
         self._uploading: set[tuple[str, str]] = set()
         self._mutex = threading.Lock()
         with store.writing() as db:
@@ -121,20 +108,14 @@ class CofferService(Service[CofferDialect]):
 
     def authorize(self, call: CofferCall) -> None:
         """Check a request's signature with its time, and its token; raise AuthFailed if they are not good."""
-        self._checker.check(call, self.clock() + call.skew)
+        check_authorization(call, self.account, self.clock() + call.skew)
 
     def check_signer(self, call: CofferCall) -> None:
         """Check all but the time, so that bodies without a valid signature are dropped and claim no key."""
-        self._checker.check(call, None)
+        check_authorization(call, self.account, None)
 
     def claim(self, call: CofferCall) -> None:
-        """Let a request that begins an object hold its key, from its head until its reply.
-
-        Raises
-        ------
-        ApiError
-            ObjectAlreadyUploading when another one holds it.
-        """
+        """Let a request that begins an object hold its key, from its head until its reply; or refuse it."""
         key = (call.coffer, call.key)
         with self._mutex:
             if key in self._uploading:
@@ -143,18 +124,19 @@ class CofferService(Service[CofferDialect]):
             call.claimed = True
 
     def release(self, call: CofferCall) -> None:
-        """Release the key that `claim` took, if it did."""
+        """Release the key that `claim` took, if it did, and drop the body."""
         if call.claimed:
             call.claimed = False
             with self._mutex:
                 self._uploading.discard((call.coffer, call.key))
+        call.body.discard()
 
     def expire(self) -> None:
         """Remove what is older than its coffer's lifecycle allows (cdcs.md#lifecycle, cdcs.md#immutability)."""
         now = self.clock()
         with self.store.reading() as db:
             rows = db.execute("SELECT name, days, ctime FROM coffers WHERE days > 0").fetchall()
-            ends = [(row["name"], now - row["days"] * DAY, row["ctime"]) for row in rows]
+            ends = [(row["name"], now - row["days"] * _DAY, row["ctime"]) for row in rows]
             if self.dialect.lifecycle_subject == "coffer":
                 old = [name for name, end, made in ends if made <= end]
             else:
@@ -190,22 +172,7 @@ class CofferService(Service[CofferDialect]):
             db.execute("UPDATE objects SET hidden = 0 WHERE hidden > 0")
 
     def coffer(self, db: Database, name: str, code: str = "CofferNotFound") -> sqlite3.Row:
-        """Return the row of a coffer.
-
-        Parameters
-        ----------
-        db : Database
-            Open for reading or writing.
-        name : str
-            The coffer.
-        code : str
-            The code when it is not there, unless the dialect has one for all.
-
-        Raises
-        ------
-        ApiError
-            That code, or InvalidCofferName when no coffer can have this name.
-        """
+        """Return the row of a coffer; `code` is for one that is not there, unless the dialect has one for all."""
         row: sqlite3.Row | None = db.execute("SELECT * FROM coffers WHERE name = ?", (name,)).fetchone()
         if row is None:
             check_coffer_name(name, self.dialect)
@@ -240,22 +207,7 @@ class CofferService(Service[CofferDialect]):
 
 
 def check_coffer_name(name: str, dialect: CofferDialect, appid: str | None = None) -> None:
-    """Refuse a name that no coffer can have.
-
-    Parameters
-    ----------
-    name : str
-        The full name.
-    dialect : CofferDialect
-        The variant of each disputed point.
-    appid : str, optional
-        The account that the coffer has to belong to; None: any.
-
-    Raises
-    ------
-    ApiError
-        InvalidCofferName.
-    """
+    """Refuse a full name that no coffer can have, of this account if one is given."""
     short, _, number = name.rpartition("-")
     pattern = _SHORT_NAME if dialect.coffer_names == "short" else _LONG_NAME
     if not pattern.match(short) or not (number.isascii() and number.isdigit()) or appid not in {None, number}:

@@ -1,31 +1,34 @@
-"""The JSON API: from a request to its operation, and from its result to the reply."""
+"""The JSON API: its tables of operations, and the steps from a request to its operation and the reply.
+
+To add an operation, write a function of the service and the call, and name it in a table. The function returns the data
+of the reply (None: no data) or a whole `Reply`, and raises `ApiError` to refuse the request. Everything else, such as
+checking the signature or the method, follows from the row.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from cosv4fs.emulator.api import Api
 from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 from cosv4fs.emulator.http import LARGEST_BODY, SMALL_BODY, read_length
 from cosv4fs.emulator.replies import Reply
 
-from . import v3
+from . import entries, listing, moving, uploads, v3
 from .call import CosCall, read_url
-from .operations import PLAIN, V3, V4, CosOperation
+from .downloads import download
 from .parameters import read_body, read_op
-from .uploads import remove_expired
+from .service import CosService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from cosv4fs.emulator.api import Operation
     from cosv4fs.emulator.call import Head
     from cosv4fs.emulator.http import Connection
 
-    from .service import CosService
     from .signature import Kind
 
 _LARGEST_TEXT = 1 << 20
@@ -39,22 +42,83 @@ _UNKNOWN_BUCKET = (
 )
 
 
-class CosApi(Api[CosCall]):
-    """The JSON API of one account.
+@dataclass(frozen=True)
+class _Operation:
+    """One operation: what it does, and the conditions of a request for it.
 
     Parameters
     ----------
-    service : CosService
-        The account with its buckets.
+    run : callable
+        Runs it, and returns the reply's data or the reply.
+    methods : tuple of str
+        HTTP methods.
+    path : str
+        The kind of path; ``either`` is a file or a directory, ``any`` also the bucket.
+    signature : str
+        The kind of signature (cos.md#signature), or the dialect switch that names it; ``own``: the operation checks it.
+    bound : bool
+        Whether the dialect may refuse multi-effect signatures that are bound to a path.
     """
+
+    run: Callable[[CosService, CosCall], dict[str, Any] | Reply | None]
+    methods: tuple[str, ...] = ("POST",)
+    path: Literal["file", "directory", "either", "any"] = "file"
+    signature: Literal["multi", "single", "own", "move_signature", "copy_signature"] = "multi"
+    bound: bool = False
+
+
+def _preflight(service: CosService, call: CosCall) -> Reply:
+    """Let a browser send its request; which operations there are is the same for all accounts."""
+    wanted = call.head.headers.get("access-control-request-headers", "*")
+    return Reply(
+        headers=[
+            ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
+            ("Access-Control-Allow-Headers", "".join(c for c in wanted if c.isprintable())),
+            ("Access-Control-Max-Age", "600"),
+        ]
+    )
+
+
+_V4: Mapping[str, _Operation] = {
+    "create": _Operation(entries.create, path="directory", bound=True),
+    "stat": _Operation(entries.stat, methods=("GET",), path="any", bound=True),
+    "list": _Operation(listing.list_page, methods=("GET",), path="any", bound=True),
+    "update": _Operation(entries.update, path="either", signature="single"),
+    "delete": _Operation(entries.delete, path="either", signature="single"),
+    "move": _Operation(moving.move, path="either", signature="move_signature"),
+    "copy": _Operation(moving.copy, signature="copy_signature"),
+    "upload": _Operation(uploads.upload),
+    "upload_slice_init": _Operation(uploads.slice_init),
+    "upload_slice_data": _Operation(uploads.slice_data),
+    # The overview of the documentation calls it a GET; every client posts it.
+    "upload_slice_list": _Operation(uploads.slice_list, methods=("POST", "GET")),
+    "upload_slice_finish": _Operation(uploads.slice_finish),
+}
+"""The operations of v4, by the value of ``op``."""
+
+_V3: Mapping[str, _Operation] = {
+    **{name: _V4[name] for name in ("create", "delete", "move", "upload")},
+    "stat": _Operation(v3.stat, methods=("GET",), path="any", bound=True),
+    "list": _Operation(v3.list_page, methods=("GET",), path="any", bound=True),
+    "update": _Operation(v3.update, path="either", signature="single"),
+    "upload_slice": _Operation(v3.upload_slice),
+}
+"""The operations of v3 (cos.md#v3): no copy, and one operation for slices."""
+
+_PLAIN: Mapping[str, _Operation] = {
+    "download": _Operation(download, methods=("GET",), path="any", signature="own"),
+    "head": _Operation(download, methods=("HEAD",), path="any", signature="own"),
+    "options": _Operation(_preflight, methods=("OPTIONS",), path="any", signature="own"),
+}
+"""The requests without ``op``, by their names in the request log."""
+
+
+class CosApi(CosService):
+    """The JSON API of one account."""
 
     storage_failed = -6993
     internal_error = -9999
     head_codes = MappingProxyType({405: -5996, 411: -5992, 413: -5991, 414: -187, 431: -5999, 0: -5999})
-
-    def __init__(self, service: CosService) -> None:
-        super().__init__(service.clock)
-        self._service = service
 
     def new_call(self, head: Head, restart: Callable[[], None]) -> CosCall:
         """Return a new call."""
@@ -79,21 +143,18 @@ class CosApi(Api[CosCall]):
             return length or 0
         body = connection.read_body(call.head, _largest(call.head))
         try:
-            self._read_parameters(call, connection, body)
+            _read_parameters(call, connection, body)
         except ApiError as error:
             call.error = error
         return len(body)
 
     def _read_url(self, call: CosCall) -> bool:
-        return read_url(call, self._service.account.appid, self._service.buckets)
+        return read_url(call, self.account.appid, self.buckets)
 
     def _read_head(self, call: CosCall, connection: Connection) -> bool:
         """Read what the head says; return whether the body says more.
 
-        Raises
-        ------
-        ApiError
-            It is refused. A request without a valid signature gets no memory for more than a small body.
+        A request without a valid signature is refused here: it gets no memory for more than a small body.
         """
         is_download_host = self._read_url(call)
         method = call.head.method
@@ -105,42 +166,21 @@ class CosApi(Api[CosCall]):
             return False
         if SMALL_BODY < read_length(call.head) <= _largest(call.head):
             try:
-                self._service.check_signer(call)
+                self.check_signer(call)
             except ApiError:
                 call.op = call.query.get("op", "") or read_op(connection.beginning())
                 raise
         return True
 
-    def _read_parameters(self, call: CosCall, connection: Connection, body: memoryview) -> None:
-        content_type = call.head.headers.get("content-type", "")
-        call.parameters = read_body(body, connection.buffer, content_type, call.query)
-        call.op = call.parameters.text("op") or (
-            v3.implied_op(call.head.method, call.parameters.values) if call.is_v3 else ""
-        )
-
-    def operation(self, call: CosCall) -> CosOperation:
-        """Return the operation of that name, if it has this method."""
-        table = PLAIN if call.is_plain else V3 if call.is_v3 else V4
-        operation = table.get(call.op)
-        if operation is None:
-            raise ApiError(-299 if call.op else -5980)
-        if call.head.method not in operation.methods:
-            raise ApiError(-5996)
-        return operation
-
-    def authorize(self, call: CosCall, operation: Operation[CosService, CosCall]) -> None:
-        """Check the signature, then the kind of path."""
-        if operation.signature == "own":
-            return
-        dialect = self._service.dialect
-        kind = cast("Kind", getattr(dialect, operation.signature, operation.signature))
-        self._service.authorize(call, kind, bound=not operation.bound or dialect.bound_stat == "accept")
-        _check_path(call, operation)
-        remove_expired(self._service)
-
-    def perform(self, call: CosCall, operation: Operation[CosService, CosCall]) -> Reply:
+    def perform(self, call: CosCall) -> Reply:
         """Run the operation, and wrap its data into the envelope (cos.md#envelope)."""
-        result = operation.run(self._service, call)
+        operation = _find(call)
+        if operation.signature != "own":
+            kind = cast("Kind", getattr(self.dialect, operation.signature, operation.signature))
+            self.authorize(call, kind, bound=not operation.bound or self.dialect.bound_stat == "accept")
+            _check_path(call, operation)
+            uploads.remove_expired(self)
+        result = operation.run(self, call)
         if isinstance(result, Reply):
             return result
         envelope = {"code": 0, "message": "SUCCESS", "request_id": call.request_id}
@@ -152,7 +192,7 @@ class CosApi(Api[CosCall]):
         """Return the envelope with a code, or the body that the dialect has instead."""
         if isinstance(error, UnknownBucketError):
             return Reply(error.status, _UNKNOWN_BUCKET.format(call.request_id).encode(), -1, "application/xml")
-        dialect = self._service.dialect
+        dialect = self.dialect
         if error.status == 404 and (call.is_plain or call.op == "upload_slice_list"):
             if dialect.not_found_body == "empty":
                 return Reply(404, b"", error.code)
@@ -162,10 +202,7 @@ class CosApi(Api[CosCall]):
         if not call.is_plain and not error.has_own_status:
             status = {"mapped": status, "always-400": 400, "always-200": 200}[dialect.error_status]
         envelope = {"code": error.code, "message": error.message, "request_id": call.request_id}
-        reply = Reply(status, json.dumps(envelope).encode(), error.code)
-        if error.retry_after is not None:
-            reply.headers.append(("Retry-After", str(error.retry_after)))
-        return reply
+        return Reply(status, json.dumps(envelope).encode(), error.code, headers=error.headers)
 
     def decorate(self, call: CosCall, reply: Reply) -> None:
         """Make a reply to v3 look like its sample."""
@@ -197,7 +234,24 @@ def _named(call: CosCall) -> str:
     return call.query.get("op") or (v3.implied_op("GET", call.query) if call.is_v3 else "")
 
 
-def _check_path(call: CosCall, operation: Operation[CosService, CosCall]) -> None:
+def _read_parameters(call: CosCall, connection: Connection, body: memoryview) -> None:
+    content_type = call.head.headers.get("content-type", "")
+    call.parameters = read_body(body, connection.buffer, content_type, call.query)
+    implied = v3.implied_op(call.head.method, call.parameters.values) if call.is_v3 else ""
+    call.op = call.parameters.text("op") or implied
+
+
+def _find(call: CosCall) -> _Operation:
+    """Return the operation of a request, if it has this method."""
+    operation = (_PLAIN if call.is_plain else _V3 if call.is_v3 else _V4).get(call.op)
+    if operation is None:
+        raise ApiError(-299 if call.op else -5980)
+    if call.head.method not in operation.methods:
+        raise ApiError(-5996)
+    return operation
+
+
+def _check_path(call: CosCall, operation: _Operation) -> None:
     if operation.path == "any":
         return
     if call.path.is_root:

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cosv4fs.emulator.call import Call
+from cosv4fs.emulator.call import Call, ObjectPath, decode
 from cosv4fs.emulator.errors import ApiError, UnknownBucketError
-from cosv4fs.emulator.paths import ObjectPath, decode
 
 from .parameters import Parameters, read_query
 
@@ -21,18 +20,10 @@ _DOWNLOAD_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
 
 @dataclass
 class CosCall(Call):
-    """One request to a bucket.
+    """One request to a bucket, with the signature and the parameters of its query and body.
 
-    Parameters
-    ----------
-    query_signature : str, optional
-        The signature of the query.
-    is_v3 : bool
-        Whether the URL is one of v3 (cos.md#v3).
-    is_plain : bool
-        Whether it is a request without operation: a download or its head, or one of a browser before another.
-    parameters : Parameters
-        Of query and body.
+    It may be one of v3 (cos.md#v3), or a plain one without operation: a download or its head, or one of a browser
+    before another.
     """
 
     query_signature: str | None = None
@@ -67,23 +58,8 @@ def read_url(call: CosCall, appid: str, buckets: Collection[str]) -> bool:
     """Parse the URL of a request into the call; return whether its host is a download host, which has no operations.
 
     Two forms: ``/files/v2/<appid>/<bucket>/<path>`` (or ``v1``) on any host, and ``/<path>`` on a download host
-    ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts; wire.md#tolerate, point 18).
-
-    Parameters
-    ----------
-    call : CosCall
-        The request.
-    appid : str
-        The account that is served.
-    buckets : collection of str
-        Its buckets.
-
-    Raises
-    ------
-    UnknownBucketError
-        The account or the bucket is not served here.
-    ApiError
-        −5994 for a path of no known form, −147 when the URL is not UTF-8.
+    ``<bucket>-<appid>.…``, split at its last hyphen (cos.md#hosts; wire.md#tolerate, point 18). Codes: −5994 for a path
+    of no known form, −147 when the URL is not UTF-8, `UnknownBucketError` for what is not served here.
     """
     raw_path, raw_query = call.head.split_target()
     query = read_query(raw_query)

@@ -25,11 +25,8 @@ _ATTEMPTS = 10
 def download(service: CosService, call: CosCall) -> Reply:
     """Return a file for GET, or its headers for HEAD.
 
-    Raises
-    ------
-    ApiError
-        6101 for nothing there and 45062 for an unfinished upload, both HTTP 404; HTTP 403 for a bad signature;
-        −5996 for HEAD when the dialect refuses it.
+    Codes: 6101 for nothing there and 45062 for an unfinished upload, both HTTP 404; HTTP 403 for a bad signature; −5996
+    for HEAD when the dialect refuses it.
     """
     if call.head.method == "HEAD" and service.dialect.head == "refuse":
         raise ApiError(-5996)

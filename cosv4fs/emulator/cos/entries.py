@@ -138,17 +138,7 @@ def delete(service: CosService, call: CosCall) -> None:
 
 @dataclass(frozen=True)
 class Change:
-    """The attributes of a file or directory after an update.
-
-    Parameters
-    ----------
-    biz_attr, authority : str
-        As in the API.
-    headers : str
-        The custom headers as a JSON object.
-    forbid : int
-        As in the API.
-    """
+    """The attributes of a file or directory after an update; the headers as a JSON object."""
 
     biz_attr: str
     authority: str
@@ -159,10 +149,7 @@ class Change:
 def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) -> Change:
     """Return the attributes of a file or directory after an update.
 
-    Raises
-    ------
-    ApiError
-        −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
+    Codes: −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
     """
     biz_attr = parameters.text("biz_attr")
     authority = parameters.text("authority") or None

@@ -76,17 +76,7 @@ class PrefixHashes:
             self._running.pop(session, None)
 
     def finish(self, session: str, path: Path, size: int) -> str:
-        """Return the SHA-1 of a complete file in hex, and drop its hash.
-
-        Parameters
-        ----------
-        session : str
-            The upload.
-        path : Path
-            Its file.
-        size : int
-            Its length in bytes.
-        """
+        """Return the SHA-1 of an upload's complete file in hex, and drop its hash."""
         with self._lock:
             running = self._running.pop(session, None)
         if running is None or running.spoiled or running.length > size:

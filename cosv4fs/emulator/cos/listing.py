@@ -7,8 +7,8 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.call import ObjectPath
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath
 
 from . import namespace
 
@@ -51,10 +51,7 @@ class Listed:
 def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     """Return one page of a directory: its direct entries, names in byte order.
 
-    Raises
-    ------
-    ApiError
-        −157, −165, −170 for the page size, −182 for a malformed context, −197 when the directory does not exist.
+    Codes: −157, −165, −170 for the page size, −182 for a malformed context, −197 when the directory does not exist.
     """
     page = read_page(service, call, service.dialect.max_list)
     return {
@@ -65,13 +62,7 @@ def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def read_page(service: CosService, call: CosCall, most: int) -> Listed:
-    """Return a page as both versions of the API know it, with a limited number of entries.
-
-    Raises
-    ------
-    ApiError
-        As for `list_page`.
-    """
+    """Return a page as both versions of the API know it, with a limited number of entries."""
     directory = ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
     prefix = call.path.text.rpartition("/")[2]
     context = call.parameters.text("context") or ""

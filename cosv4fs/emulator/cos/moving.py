@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.call import ObjectPath
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath
 
 from . import namespace, uploads
 
@@ -23,10 +23,8 @@ _CARRIED = ("size", "slice_size", "sha", "shown_sha", "content_type", "headers",
 def move(service: CosService, call: CosCall) -> None:
     """Move a file to another path, in one transaction.
 
-    Raises
-    ------
-    ApiError
-        −197 without a source, −178 when the target exists and may not be replaced, −199 and −160 as the dialect says.
+    Codes: −197 without a source, −178 when the target exists and may not be replaced, −199 and −160 as the dialect
+    says.
     """
     source = call.path
     target, overwrite = _read_target(service, call)
@@ -53,13 +51,7 @@ def move(service: CosService, call: CosCall) -> None:
 
 
 def copy(service: CosService, call: CosCall) -> None:
-    """Make a second file with the same content and attributes.
-
-    Raises
-    ------
-    ApiError
-        As for `move`.
-    """
+    """Make a second file with the same content and attributes; the codes are those of `move`."""
     target, overwrite = _read_target(service, call)
     with service.store.writing() as db:
         node = _source(db, call.path)

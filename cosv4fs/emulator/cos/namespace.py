@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.call import ObjectPath
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,13 +25,7 @@ def _key(path: ObjectPath) -> tuple[str, str, str]:
 
 
 def check_new_path(path: ObjectPath, dialect: Dialect) -> None:
-    """Refuse invalid names of new files and directories.
-
-    Raises
-    ------
-    ApiError
-        −180 for an empty, blank, dotted, over-long or forbidden name (cos.md#paths).
-    """
+    """Refuse empty, blank, dotted, over-long and forbidden names of new files and directories (cos.md#paths)."""
     names = path.text[1:].split("/")
     if path.is_directory:
         names.pop()
@@ -74,10 +68,7 @@ def has_children(db: Database, path: ObjectPath) -> bool:
 def ensure_parents(db: Transaction, path: ObjectPath, dialect: Dialect, now: int) -> None:
     """Make the missing directories above a path (cos.md#directory-semantics).
 
-    Raises
-    ------
-    ApiError
-        −178 when a file or an unfinished upload is in the way, −197 when the dialect wants them to exist.
+    Codes: −178 when a file or an unfinished upload is in the way, −197 when the dialect wants them to exist.
     """
     missing = []
     for directory in reversed(list(path.ancestors())):
@@ -114,22 +105,9 @@ def _insert_directory(db: Transaction, path: ObjectPath, now: int, *, made: bool
 
 
 def add_file(db: Transaction, path: ObjectPath, values: dict[str, object]) -> None:
-    """Put a file at a path, in place of the file that is there.
+    """Put a file at a path whose parents exist, in place of the file that is there; −178 at a directory.
 
-    Parameters
-    ----------
-    db : Transaction
-        The transaction.
-    path : ObjectPath
-        Where; its parents exist.
-    values : dict
-        The columns that differ from those of a plain file: size, slice_size, sha, shown_sha, content_type, headers,
-        authority, forbid, biz_attr, ctime, mtime, blob.
-
-    Raises
-    ------
-    ApiError
-        −178 when a directory is there.
+    `values` are the columns that differ from those of a plain file; size, ctime, mtime and blob always do.
     """
     remove_node(db, path, directory=False)
     row = {
@@ -154,13 +132,7 @@ def add_file(db: Transaction, path: ObjectPath, values: dict[str, object]) -> No
 
 
 def remove_node(db: Transaction, path: ObjectPath, *, directory: bool) -> None:
-    """Remove the file (or the directory) at a path if there is one.
-
-    Raises
-    ------
-    ApiError
-        −178 when what is there is of the other kind.
-    """
+    """Remove the file (or the directory) at a path if there is one; −178 when what is there is of the other kind."""
     row = find_node(db, path)
     if row is None:
         return

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.call import decode, load_json
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import decode
 
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
@@ -22,18 +21,10 @@ _LONGEST_FIELD = 8 * 1024 * 1024
 
 @dataclass
 class Parameters:
-    """The parameters of one request; names are kept in lower case.
+    """The parameters of one request by their names in lower case: text, or whatever a JSON body held.
 
-    Parameters
-    ----------
-    values : dict
-        Text, or for JSON bodies whatever the JSON held.
-    content : memoryview, optional
-        The bytes of the part ``filecontent``; good until the connection's next request.
-    content_type : str, optional
-        That part's own Content-Type, when it says something about the object.
-    multipart : bool
-        Whether the body was a form.
+    `content` are the bytes of the part ``filecontent``, good until the connection's next request; `content_type` is
+    that part's own, when it says something about the object; `multipart` says whether the body was a form.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -42,13 +33,7 @@ class Parameters:
     multipart: bool = False
 
     def text(self, name: str, default: str | None = None) -> str | None:
-        """Return a parameter as text, `default` when it is absent.
-
-        Raises
-        ------
-        ApiError
-            −147 when it cannot be written as UTF-8, −182 when it is an object or a list.
-        """
+        """Return a parameter as text; −147 when it cannot be written as UTF-8, −182 for an object or a list."""
         value = self.values.get(name.lower())
         if value is None:
             return default
@@ -90,15 +75,10 @@ class Parameters:
 
 
 def read_query(raw: str) -> dict[str, str]:
-    """Return the parameters of a query, names in lower case.
+    """Return the parameters of a query, names in lower case; −147 when a name or value is not UTF-8.
 
     In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 unencoded (cos.md#signature); elsewhere it
     is a space.
-
-    Raises
-    ------
-    ApiError
-        −147 when a name or value is not UTF-8.
     """
     values: dict[str, str] = {}
     try:
@@ -121,21 +101,8 @@ def read_op(beginning: bytes) -> str:
 def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dict[str, str]) -> Parameters:
     """Return the parameters of a request: the query's and the body's, which wins.
 
-    Parameters
-    ----------
-    body : memoryview
-        The body; a view of the first bytes of `buffer`.
-    buffer : bytearray
-        What it lies in.
-    content_type : str
-        The request's Content-Type.
-    query : dict
-        The parameters of the query.
-
-    Raises
-    ------
-    ApiError
-        −5993 for a malformed form, −5975 for malformed JSON, −147 for text that is not UTF-8.
+    The body is a view of the first bytes of `buffer`. Codes: −5993 for a malformed form, −5975 for malformed JSON, −147
+    for text that is not UTF-8.
     """
     parameters = Parameters(dict(query))
     kind = content_type.partition(";")[0].strip().lower()

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.dialects import Dialect
+from cosv4fs.emulator.call import encode
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath, encode
-from cosv4fs.emulator.service import Account, Service
-from cosv4fs.emulator.store import Schema
+from cosv4fs.emulator.service import Service
 
+from .call import CosCall
 from .hashing import PrefixHashes
-from .signature import LONGEST_VALIDITY, Kind, SignatureChecker
+from .signature import LONGEST_VALIDITY, check_signature, check_signer
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
 
+    from cosv4fs.emulator.call import ObjectPath
+    from cosv4fs.emulator.dialects import Dialect
+    from cosv4fs.emulator.service import Account
     from cosv4fs.emulator.store import Store
 
-    from .call import CosCall
+    from .signature import Kind
 
-
-_TABLES = """
+BUCKETS = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS nodes (
     bucket TEXT NOT NULL,
@@ -70,22 +71,13 @@ CREATE TABLE IF NOT EXISTS used_signatures (
     until REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS used_until ON used_signatures (until);
+CREATE TEMP VIEW known AS SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads;
 """
-
-BUCKETS = Schema(_TABLES, "SELECT blob FROM nodes WHERE blob IS NOT NULL UNION ALL SELECT blob FROM uploads")
 """The database of an `Emulator`."""
 
 
-class CosService(Service[Dialect]):
-    """One account with its buckets.
-
-    Parameters
-    ----------
-    account, store, dialect, clock
-        As of `Service`.
-    buckets : mapping
-        The buckets by name; True for public ones.
-    """
+class CosService(Service[CosCall]):
+    """One account with its buckets by name, True for public ones, and what operations on them need."""
 
     def __init__(
         self,
@@ -95,10 +87,10 @@ class CosService(Service[Dialect]):
         clock: Callable[[], float],
         buckets: Mapping[str, bool],
     ) -> None:
-        super().__init__(account, store, dialect, clock)
+        super().__init__(account, store, clock)
+        self.dialect = dialect
         self.buckets = buckets
         self.hashes = PrefixHashes()
-        self._checker = SignatureChecker(account, dialect)
         with store.writing() as db:
             for name in buckets:
                 db.execute("INSERT OR IGNORE INTO buckets VALUES (?, ?)", (name, self.now()))
@@ -108,16 +100,10 @@ class CosService(Service[Dialect]):
         return int(self.clock())
 
     def authorize(self, call: CosCall, kind: Kind, *, bound: bool = True, download: bool = False) -> None:
-        """Check a request's signature, and use it up if it is a single-use one (cos.md#signature).
-
-        Raises
-        ------
-        ApiError
-            The first check that fails; −77 for a single-use signature that was used before.
-        """
-        path, now = call.path, self.clock() + call.skew
-        signature = self._checker.check(
-            call.signature, path.bucket, path.text, now=now, kind=kind, bound=bound, download=download
+        """Check a request's signature, and use it up if it is a single-use one (cos.md#signature); −77: it was."""
+        now = self.clock() + call.skew
+        signature = check_signature(
+            call.signature, call.path, self.account, self.dialect, now=now, kind=kind, bound=bound, download=download
         )
         if signature.single and not self._use_up(signature.key, signature.signed + LONGEST_VALIDITY):
             raise ApiError(-77)
@@ -129,14 +115,8 @@ class CosService(Service[Dialect]):
             return db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until)).rowcount == 1
 
     def check_signer(self, call: CosCall) -> None:
-        """Check that a request comes from the account, before its body is read; `authorize` checks all the rest.
-
-        Raises
-        ------
-        ApiError
-            The first check that fails.
-        """
-        self._checker.check_signer(call.signature, call.path.bucket)
+        """Check that a request comes from the account, before its body is read; `authorize` checks all the rest."""
+        check_signer(call.signature, call.path.bucket, self.account)
 
     def time(self, seconds: int) -> int | str:
         """Return a time as replies show it."""

@@ -1,4 +1,4 @@
-"""Parsing and checking signatures (cos.md#signature)."""
+"""Parsing and checking signatures, in the order of cos.md#signature-order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
+    from cosv4fs.emulator.call import ObjectPath
     from cosv4fs.emulator.dialects import Dialect
     from cosv4fs.emulator.service import Account
 
@@ -28,18 +29,10 @@ _NUMBER = re.compile(r"\d{1,20}(\.\d{1,20})?\Z")
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature as it was received, taken apart but not checked.
+    """A signature as it was received, taken apart.
 
-    Parameters
-    ----------
-    digest : bytes
-        The HMAC in front.
-    plain : bytes
-        The signed text, as received: the order of its fields is not fixed.
-    appid, bucket, secret_id, fileid : str
-        The fields ``a``, ``b``, ``k`` and ``f``, the last one still percent-encoded.
-    expires, signed : float
-        The fields ``e`` and ``t``, Unix seconds; ``e`` is 0 for a single-use signature.
+    Its fields are the HMAC in front, the signed text as received (the order of its fields is not fixed), and of that
+    the fields ``a``, ``b``, ``k``, ``f`` (still percent-encoded), ``e`` and ``t`` in Unix seconds.
     """
 
     digest: bytes = field(repr=False)
@@ -62,19 +55,68 @@ class Signature:
         return hashlib.sha256(self.digest + self.plain).digest()
 
 
-def read_signature(text: str) -> Signature:
-    """Take a signature apart.
+def check_signature(
+    text: str,
+    path: ObjectPath,
+    account: Account,
+    dialect: Dialect,
+    *,
+    now: float,
+    kind: Kind,
+    bound: bool = True,
+    download: bool = False,
+) -> Signature:
+    """Return the signature of one request if it is good; a single-use one may have been used before.
 
     Parameters
     ----------
-    text : str
-        The header or query value. A space stands for ``+`` (cos.md#signature, the ``+`` hazard), and a leading word
-        ``Authorization`` is tolerated (wire.md#tolerate, point 8).
+    text, path, account, dialect
+        The signature as received, what the URL names, who has to have signed it, and how fields are decoded.
+    now : float
+        Unix seconds.
+    kind : Kind
+        What the operation needs.
+    bound : bool
+        Whether a multi-effect signature may be bound to a path.
+    download : bool
+        Whether the short forms of ``f`` are good: without appid and bucket, without leading slash.
+    """
+    signature = check_signer(text, path.bucket, account)
+    if signature.single and kind == "multi":
+        raise ApiError(-74)
+    if not signature.single and kind == "single":
+        raise ApiError(-73)
+    _check_time(signature, now)
+    if not signature.fileid:
+        if signature.single:
+            raise ApiError(-76)
+        return signature
+    full = f"/{account.appid}/{path.bucket}{path.text}"
+    names = (full, path.text, path.text[1:]) if download else (full,)
+    if not (bound or signature.single) or not _covers(signature, names, dialect):
+        raise ApiError(-63)
+    return signature
 
-    Raises
-    ------
-    ApiError
-        −81 when it is empty, −5998 when it is malformed.
+
+def check_signer(text: str, bucket: str, account: Account) -> Signature:
+    """Check that an account's keys have signed for a bucket; the head of the request is enough for that."""
+    signature = _read_signature(text)
+    if signature.appid != account.appid:
+        raise ApiError(-70)
+    if not account.has_id(signature.secret_id):
+        raise ApiError(-79)
+    if not hmac.compare_digest(signature.digest, hmac.digest(account.secret_key.encode(), signature.plain, "sha1")):
+        raise ApiError(-97)
+    if signature.bucket != bucket:
+        raise ApiError(-61)
+    return signature
+
+
+def _read_signature(text: str) -> Signature:
+    """Take a signature apart: −81 when it is empty, −5998 when it is malformed.
+
+    A space stands for ``+`` (cos.md#signature, the ``+`` hazard), and a leading word ``Authorization`` is tolerated
+    (wire.md#tolerate, point 8).
     """
     text = text.strip()
     if text[:14].lower() == "authorization ":
@@ -102,113 +144,27 @@ def read_signature(text: str) -> Signature:
     )
 
 
-class SignatureChecker:
-    """Checks signatures for one account, in the order of cos.md#signature-order.
-
-    Parameters
-    ----------
-    account : Account
-        Whose signatures are good.
-    dialect : Dialect
-        The variant of each disputed point.
-    """
-
-    def __init__(self, account: Account, dialect: Dialect) -> None:
-        self._account = account
-        self._dialect = dialect
-
-    def check(
-        self, text: str, bucket: str, path: str, *, now: float, kind: Kind, bound: bool = True, download: bool = False
-    ) -> Signature:
-        """Check the signature of one request, but not whether a single-use one was used before.
-
-        Parameters
-        ----------
-        text : str
-            The signature as received.
-        bucket, path : str
-            What the URL names, decoded; the path begins with ``/``.
-        now : float
-            Unix seconds.
-        kind : Kind
-            What the operation needs.
-        bound : bool
-            Whether a multi-effect signature may be bound to a path.
-        download : bool
-            Whether the short forms of ``f`` are good: without appid and bucket, without leading slash.
-
-        Returns
-        -------
-        Signature
-            The signature, which is good.
-
-        Raises
-        ------
-        ApiError
-            With the code of the first check that fails.
-        """
-        signature = self.check_signer(text, bucket)
-        self._check_kind(signature, kind)
-        self._check_time(signature, now)
-        self._check_fileid(signature, bucket, path, bound=bound, download=download)
-        return signature
-
-    def check_signer(self, text: str, bucket: str) -> Signature:
-        """Check that the account's keys have signed for a bucket; the head of the request is enough for that.
-
-        Raises
-        ------
-        ApiError
-            With the code of the first check that fails.
-        """
-        signature = read_signature(text)
-        if signature.appid != self._account.appid:
-            raise ApiError(-70)
-        if not self._account.has_id(signature.secret_id):
-            raise ApiError(-79)
-        if not hmac.compare_digest(
-            signature.digest, hmac.digest(self._account.secret_key.encode(), signature.plain, "sha1")
-        ):
-            raise ApiError(-97)
-        if signature.bucket != bucket:
-            raise ApiError(-61)
-        return signature
-
-    def _check_kind(self, signature: Signature, kind: Kind) -> None:
-        if signature.single and kind == "multi":
-            raise ApiError(-74)
-        if not signature.single and kind == "single":
-            raise ApiError(-73)
-
-    def _check_time(self, signature: Signature, now: float) -> None:
-        if signature.single:
-            # The documentation names no age limit. With this one, records of used signatures can expire.
-            if signature.signed + LONGEST_VALIDITY < now:
-                raise ApiError(-96)
-        elif signature.expires <= now or signature.expires <= signature.signed:
+def _check_time(signature: Signature, now: float) -> None:
+    if signature.single:
+        # The documentation names no age limit. With this one, records of used signatures can expire.
+        if signature.signed + LONGEST_VALIDITY < now:
             raise ApiError(-96)
-        elif signature.expires > now + LONGEST_VALIDITY:
-            raise ApiError(-97)
+    elif signature.expires <= now or signature.expires <= signature.signed:
+        raise ApiError(-96)
+    elif signature.expires > now + LONGEST_VALIDITY:
+        raise ApiError(-97)
 
-    def _check_fileid(self, signature: Signature, bucket: str, path: str, *, bound: bool, download: bool) -> None:
-        if not signature.fileid:
-            if signature.single:
-                raise ApiError(-76)
-            return
-        if not bound and not signature.single:
-            raise ApiError(-63)
-        full = f"/{self._account.appid}/{bucket}{path}"
-        names = (full, path, path[1:]) if download else (full,)
-        for fileid in self._decoded(signature.fileid):
-            # Only multi-effect signatures match by prefix.
-            if any(name == fileid if signature.single else name.startswith(fileid) for name in names):
-                return
-        raise ApiError(-63)
 
-    def _decoded(self, fileid: str) -> tuple[str, ...]:
-        once = _decode(fileid)
-        decoded = [once] if self._dialect.double_encoding == "strict" else [once, fileid, _decode(once)]
-        return tuple(text for text in decoded if text)
+def _covers(signature: Signature, names: tuple[str, ...], dialect: Dialect) -> bool:
+    """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
+    once = _decode(signature.fileid)
+    decoded = [once] if dialect.double_encoding == "strict" else [once, signature.fileid, _decode(once)]
+    return any(
+        name == fileid if signature.single else name.startswith(fileid)
+        for fileid in decoded
+        if fileid
+        for name in names
+    )
 
 
 def _decode(text: str) -> str:

@@ -8,9 +8,8 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.call import ObjectPath, load_json
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.paths import ObjectPath
 
 from . import namespace
 
@@ -35,11 +34,8 @@ _HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
 def upload(service: CosService, call: CosCall) -> dict[str, Any]:
     """Store a whole file from one request (cos.md#upload).
 
-    Raises
-    ------
-    ApiError
-        −5990 without content, −285 when it is too large, −174 when it differs from ``sha``, the code for "exists",
-        −4019 at an unfinished upload.
+    Codes: −5990 without content, −285 when it is too large, −174 when it differs from ``sha``, the code for "exists",
+    −4019 at an unfinished upload.
     """
     parameters = call.parameters
     namespace.check_new_path(call.path, service.dialect)
@@ -76,10 +72,7 @@ def upload(service: CosService, call: CosCall) -> dict[str, Any]:
 def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
     """Open a sliced upload, or store the file at once when its content is known (cos.md#upload_slice_init).
 
-    Raises
-    ------
-    ApiError
-        −5971 and −5995 for the size, −182 for implausible ``uploadparts``, the code for "exists", −4019.
+    Codes: −5971 and −5995 for the size, −182 for implausible ``uploadparts``, the code for "exists", −4019.
     """
     parameters, dialect = call.parameters, service.dialect
     namespace.check_new_path(call.path, dialect)
@@ -110,11 +103,8 @@ def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
 def slice_data(service: CosService, call: CosCall) -> dict[str, Any]:
     """Take one slice (cos.md#upload_slice_data).
 
-    Raises
-    ------
-    ApiError
-        −95 and −94 for the session, −284 and −5991 for offset and length, −5990 without content, −174 when it
-        differs from ``datamd5``.
+    Codes: −95 and −94 for the session, −284 and −5991 for offset and length, −5990 without content, −174 when it
+    differs from ``datamd5``.
     """
     parameters, content = call.parameters, call.parameters.content
     session = parameters.text("session") or ""
@@ -140,13 +130,7 @@ def slice_data(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def slice_list(service: CosService, call: CosCall) -> dict[str, Any]:
-    """Return what is stored of an unfinished upload, or that the file is complete (cos.md#upload_slice_list).
-
-    Raises
-    ------
-    ApiError
-        −197 when there is neither.
-    """
+    """Return what is stored of an unfinished upload, or that the file is complete (cos.md#upload_slice_list)."""
     with service.store.reading() as db:
         row = namespace.find_upload(db, call.path)
         node = namespace.find_node(db, call.path)
@@ -175,10 +159,7 @@ def slice_list(service: CosService, call: CosCall) -> dict[str, Any]:
 def slice_finish(service: CosService, call: CosCall) -> dict[str, Any]:
     """Make a complete upload a file (cos.md#upload_slice_finish).
 
-    Raises
-    ------
-    ApiError
-        −95 and −94 for the session, −5971, −5995 and −175 for the size, −29094 and −174 for the sha.
+    Codes: −95 and −94 for the session, −5971, −5995 and −175 for the size, −29094 and −174 for the sha.
     """
     session = call.parameters.text("session") or ""
     if not session:

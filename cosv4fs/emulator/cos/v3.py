@@ -53,13 +53,7 @@ def decorate(reply: Reply) -> None:
 
 
 def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
-    """Return one page of a directory, with the numbers of everything in it.
-
-    Raises
-    ------
-    ApiError
-        As in v4; −165 above 199 entries.
-    """
+    """Return one page of a directory, with the numbers of everything in it; −165 above 199 entries."""
     page = read_page(service, call, _MOST_LISTED)
     directory = (page.directory.bucket, page.directory.text)
     with service.store.reading() as db:
@@ -89,13 +83,7 @@ def update(service: CosService, call: CosCall) -> None:
 
 
 def upload_slice(service: CosService, call: CosCall) -> dict[str, Any]:
-    """Open or continue an upload, when the request is a description without content; else store a slice.
-
-    Raises
-    ------
-    ApiError
-        −65 when a description comes with content.
-    """
+    """Open or continue an upload, when the request is a description, which has no content; else store a slice."""
     if call.parameters.content is None:
         return _control(service, call)
     if call.parameters.text("offset") is None:
@@ -131,13 +119,7 @@ def _control(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def _known(service: CosService, call: CosCall, values: dict[str, Any], session: str) -> dict[str, Any] | None:
-    """Return the reply when the upload is unfinished or complete; remove one that starts again.
-
-    Raises
-    ------
-    ApiError
-        −94 for an unknown session.
-    """
+    """Return the reply when the upload is unfinished or complete; remove one that starts again."""
     with service.store.writing() as db:
         row, node = namespace.find_upload(db, call.path), namespace.find_node(db, call.path)
         if row is not None and _continues(service, row, values, session):
@@ -176,11 +158,8 @@ def _slice_size(service: CosService, call: CosCall) -> int:
 def _data(service: CosService, call: CosCall) -> dict[str, Any]:
     """Store a slice, and complete the file with the last one.
 
-    Raises
-    ------
-    ApiError
-        −95 and −94 for the session, −290 behind a gap, −4024 where the dialect takes nothing twice, −284 and −5991
-        for offset and length, −4016 when the whole is not what was declared.
+    Codes: −95 and −94 for the session, −290 behind a gap, −4024 where the dialect takes nothing twice, −284 and −5991
+    for offset and length, −4016 when the whole is not what was declared.
     """
     content = call.parameters.content
     assert content is not None  # a description has none

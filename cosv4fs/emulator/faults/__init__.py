@@ -16,10 +16,26 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .connections import CutReply, CutRequest, DropBefore, DropReply, RefuseConnection, Restart
-from .damage import BrokenJson, Corrupt, WrongHeader, WrongLength, WrongRange
-from .delays import Stall, StallReply, Trickle
-from .responses import ClockSkew, DiskFull, HttpError, Refuse
+from .actions import (
+    BrokenJson,
+    ClockSkew,
+    Corrupt,
+    CutReply,
+    CutRequest,
+    DiskFull,
+    DropBefore,
+    DropReply,
+    HttpError,
+    Refuse,
+    RefuseConnection,
+    Restart,
+    Stall,
+    StallReply,
+    Trickle,
+    WrongHeader,
+    WrongLength,
+    WrongRange,
+)
 from .rules import Action, Disconnect, Fault, Faults
 
 if TYPE_CHECKING:
