@@ -15,7 +15,7 @@ from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
 from cosv4fs.options import lists_options
 from cosv4fs.service import CDCS
-from cosv4fs.transfer.writeonce import WRITE_ONCE
+from cosv4fs.transfer.coffers import WRITE_ONCE
 
 
 @lists_options(CDCS.protocol)

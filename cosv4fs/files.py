@@ -14,6 +14,7 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
+from cosv4fs.api import Client
 from cosv4fs.api.request import check_plain
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
@@ -24,7 +25,8 @@ from cosv4fs.transfer.download import Download, RemoteObject
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
-from cosv4fs.transfer.transfers import Transfers
+from cosv4fs.transfer.upload import Uploader
+from cosv4fs.transfer.writer import ObjectWriter
 
 T = TypeVar("T")
 
@@ -34,16 +36,16 @@ class Files:
 
     Parameters
     ----------
-    namespace, transfers, pool, journal : Namespace, Transfers, Pool, Journal
+    namespace, uploader, pool, journal : Namespace, Uploader, Pool, Journal
         Shared by all instances with one configuration.
     config : Config
         Limits, and whether downloads are verified.
     """
 
     def __init__(
-        self, namespace: Namespace, transfers: Transfers, pool: Pool, journal: Journal, config: Config
+        self, namespace: Namespace, uploader: Uploader[Client], pool: Pool, journal: Journal, config: Config
     ) -> None:
-        self._namespace, self._transfers, self._pool = namespace, transfers, pool
+        self._namespace, self._uploader, self._pool = namespace, uploader, pool
         self._journal, self._config = journal, config
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ class Files:
         bucket, key = paths.file_key(path)
         set_size, progress = bulk.step_counter(callback)
         source = RemoteObject(bucket, key, self._namespace.version(path), self.expected_sha1(path))
-        download = self._transfers.download(source, set_size, progress)
+        download = Download(self._uploader.client, self._uploader.pool, source, set_size, progress)
         try:
             return action(download)
         except CosError as error:
@@ -185,7 +187,7 @@ class Files:
         target = self.target(path, mode, content_type)
         source = MemorySource(value)
         with self._changing(path), naming(target):
-            self._transfers.upload(target, source)
+            self._uploader.upload(target, source)
 
     def put(self, lpath: Any, path: str, callback: Callback, mode: str, content_type: str | None, resume: bool) -> None:
         """Upload a local file atomically; see `put_file` of the filesystem."""
@@ -200,12 +202,12 @@ class Files:
             # an upload in one request cannot be resumed
             resumable = resume and source.size > self._config.single_upload_limit
             with self._journal.claim(lpath, source.status, path) if resumable else nullcontext() as entry:
-                self._transfers.upload(target, source, progress, entry)
+                self._uploader.upload(target, source, progress, entry)
 
     def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:
         """Upload the output of a pipe or device."""
         self._namespace.check_free(path, create=target.create)
-        writer = self._transfers.writer(target)
+        writer = ObjectWriter(self._uploader, target)
         try:
             for block in source.blocks():
                 writer.write(memoryview(block))

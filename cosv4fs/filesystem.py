@@ -34,6 +34,7 @@ from cosv4fs.reader import CosReader
 from cosv4fs.runtime import Runtime, runtime_for
 from cosv4fs.service import Service
 from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosTransaction, CosWriter
 
 C = TypeVar("C", bound=Client)
@@ -544,7 +545,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         create = mode == "xb"
         self.namespace.check_free(path, create=create)
         target = self.runtime.files.target(path, "create" if create else "overwrite", content_type, not autocommit)
-        writer = self.runtime.transfers.writer(target, size, block_size)
+        writer = ObjectWriter(self.runtime.uploader, target, size, block_size)
         return CosWriter(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
 
     # -- copying ---------------------------------------------------------------------------------------------------

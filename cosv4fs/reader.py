@@ -216,7 +216,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     def _new_cache(self) -> Any:
         content, options = self._content, self._cache_options
         if self._cache_type == ReadAhead.name:
-            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.runtime.transfers.pool, **options)
+            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.runtime.uploader.pool, **options)
         return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
     def _enter_process(self) -> None:

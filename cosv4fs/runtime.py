@@ -22,7 +22,7 @@ from cosv4fs.forking import PerProcess
 from cosv4fs.namespace import Namespace
 from cosv4fs.service import Service
 from cosv4fs.transfer.journal import Journal
-from cosv4fs.transfer.transfers import Transfers
+from cosv4fs.transfer.upload import Uploader
 
 C = TypeVar("C", bound=Client)
 N = TypeVar("N", bound=Namespace)
@@ -47,12 +47,12 @@ class Runtime(Generic[C_co, N_co]):
     client : Client
         Connections and signatures.
     pool : Pool
-        Threads for everything but slices and ranges, whose pool belongs to `transfers`. Files are handled
+        Threads for everything but slices and ranges, whose pool is that of `uploader`. Files are handled
         here and wait for slices there, and slices wait for nothing: no set of transfers can block itself.
     namespace : Namespace
         Files and directories, seen through the cache.
-    transfers : Transfers
-        Uploads and downloads of contents.
+    uploader : Uploader
+        Uploads contents. Downloads use its pool, too.
     files : Files
         Reading and writing whole files.
     unfinished : UnfinishedUploads
@@ -66,9 +66,9 @@ class Runtime(Generic[C_co, N_co]):
         client.on_throttle = transfer_pool.window.halve
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
         self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=cache_group))
-        self.transfers = Transfers(service.uploader(client, transfer_pool))
+        self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
-        self.files = Files(self.namespace, self.transfers, self.pool, journal, config)
+        self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
         self.unfinished = service.unfinished(client, self.pool, self.namespace)
 
 

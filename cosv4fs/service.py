@@ -18,10 +18,10 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.namespace import BucketNamespace, CofferNamespace, Namespace
 from cosv4fs.protocols import ProtocolSpec
-from cosv4fs.transfer.coffers import CofferUploader
-from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.v3 import V3Uploader
-from cosv4fs.transfer.v4 import V4Uploader
+from cosv4fs.transfer.coffers import CofferUpload
+from cosv4fs.transfer.upload import Upload
+from cosv4fs.transfer.v3 import V3Upload
+from cosv4fs.transfer.v4 import V4Upload
 from cosv4fs.unfinished import BucketUploads, CofferUploads, UnfinishedUploads
 
 C = TypeVar("C", bound=Client)
@@ -42,8 +42,8 @@ class Service(Generic[C, N]):
         Makes the client, which sends the requests of the API.
     namespace : callable
         Makes the namespace: files and directories, seen through the cache.
-    uploader : callable
-        Makes the uploader, which uploads small objects in one request and large ones in pieces.
+    upload : type of Upload
+        How it takes an object: in one request, or in pieces.
     unfinished : callable
         Makes the collaborator that lists and removes unfinished uploads.
     """
@@ -52,7 +52,7 @@ class Service(Generic[C, N]):
     capabilities: Capabilities
     client: Callable[[Config], C]
     namespace: Callable[[C, Pool, PathCache], N]
-    uploader: Callable[[C, Pool], Uploader[C]]
+    upload: type[Upload[C]]
     unfinished: Callable[[C, Pool, N], UnfinishedUploads]
 
 
@@ -70,7 +70,7 @@ V4 = Service(
     capabilities=replace(_BUCKETS, copies_on_server=True),
     client=CosV4Client,
     namespace=BucketNamespace,
-    uploader=V4Uploader,
+    upload=V4Upload,
     unfinished=BucketUploads,
 )
 """Buckets behind the JSON API v4."""
@@ -80,7 +80,7 @@ V3 = Service(
     capabilities=_BUCKETS,
     client=CosV3Client,
     namespace=BucketNamespace,
-    uploader=V3Uploader,
+    upload=V3Upload,
     unfinished=BucketUploads,
 )
 """Buckets behind the JSON API v3 (cos.md#v3)."""
@@ -99,7 +99,7 @@ CDCS = Service(
     ),
     client=CofferClient,
     namespace=CofferNamespace,
-    uploader=CofferUploader,
+    upload=CofferUpload,
     unfinished=lambda client, pool, _: CofferUploads(client, pool),
 )
 """Coffers of the Data Coffer Service (cdcs.md#service)."""

@@ -16,7 +16,6 @@ from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect, Emulator, faults
 from cosv4fs.options import OPTIONS, options_of
 from cosv4fs.protocols import CDCS, V3, V4
-from cosv4fs.transfer.upload import send_source
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -41,10 +40,10 @@ def transfer_pool(client):
     return Pool(client.config.max_concurrency, "test-transfer")
 
 
-def upload_source(uploader, target, source, piece_size, progress=None, entry=None):
+def upload_source(kind, service, target, source, piece_size, progress=None):
     """Upload a source in slices or parts, however small it is; return the upload."""
-    upload = uploader.from_source(target, source, piece_size, entry)
-    send_source(uploader.pool, upload, source, progress)
+    upload = kind(service.client, service.pool, target, piece_size, source=source)
+    upload.send_source(progress)
     return upload
 
 

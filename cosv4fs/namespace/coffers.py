@@ -30,7 +30,7 @@ from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
-from cosv4fs.transfer.writeonce import exists_error
+from cosv4fs.transfer.coffers import exists_error
 
 _LATE = 3600.0
 """Seconds after which listings are expected to include a written object; the documentation names no limit."""

@@ -1,6 +1,5 @@
 """Uploads and downloads of contents.
 
-`transfers` is the entry point. `download` and `readahead` read ranges. `writer` uploads what is written incrementally,
-and `upload` a source that can be read again; both send pieces through an upload of the service (`v4`, `v3`, `coffers`),
-which its `uploader` makes. Small objects go in one request (`single`).
+`upload` uploads a source that can be read again, and `writer` what is written incrementally; how each service takes an
+object is in `v4`, `v3` (both on `slices`) and `coffers`. `download` and `readahead` read ranges.
 """

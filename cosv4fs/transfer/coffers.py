@@ -1,66 +1,48 @@
-"""Uploading to a coffer: numbered parts in any order, which become an object when they are completed.
+"""Uploading to a coffer: in one request, or in numbered parts in any order, which then become an object.
 
-Nothing can be moved in a coffer, and nothing is visible before the end: so there are no hidden siblings, and a deferred
-object is one whose parts have not been completed yet. An unfinished upload blocks its key (cdcs.md#initiate): it is
-aborted on every failure, unless a later process can continue it.
+Nothing can be moved or replaced in a coffer, and nothing is visible before the end: so there are no hidden siblings. A
+deferred object waits in memory, or its parts have not been completed yet. An unfinished upload blocks its key
+(cdcs.md#initiate): it is aborted on every failure, unless a later process can continue it.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cosv4fs.api import CofferClient
 from cosv4fs.api.cdcs import Part
+from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES
 from cosv4fs.api.request import Content
-from cosv4fs.errors import CosError, CosFileExistsError, make_error
+from cosv4fs.concurrency import Pool
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    CosPossiblyCreatedError,
+    make_error,
+)
 from cosv4fs.transfer.journal import JournalEntry
-from cosv4fs.transfer.piecewise import KnownContent, PiecewiseUpload, is_gone
-from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, ByteRange, PartSizes, UploadPlan, part_size
+from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size, ranges
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.single import CofferSingle
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.uploader import Uploader
-from cosv4fs.transfer.writeonce import creating
+from cosv4fs.transfer.upload import Upload, is_gone
+
+WRITE_ONCE = (
+    "a coffer is write-once: its objects cannot be replaced or deleted, and only expire by its lifecycle "
+    "(set_lifecycle)"
+)
+"""The reason in errors of operations that would replace or remove objects (cdcs.md#immutability)."""
 
 
-class CofferUploader(Uploader[CofferClient]):
-    """Uploads to coffers (cdcs.md#put-object and cdcs.md#multipart); see `Uploader`.
+class CofferUpload(Upload[CofferClient]):
+    """An upload to a coffer (cdcs.md#put-object and cdcs.md#multipart); see `Upload`.
 
-    The options ``instant_upload`` and ``checksum`` have no effect: every part carries its MD5, and nothing is stored
-    beforehand.
-    """
-
-    needs_size = False
-
-    def single(self, target: Target) -> CofferSingle:
-        """Return the upload of a small object, in one request."""
-        return CofferSingle(self.client, target)
-
-    def stream(self, target: Target, size: int | None, piece_size: int) -> CofferUpload:
-        """Return an upload whose parts are sent while the caller is still writing."""
-        return CofferUpload(self.client, target, size, piece_size)
-
-    def from_source(self, target: Target, source: Source, piece_size: int, entry: JournalEntry | None) -> CofferUpload:
-        """Return the upload of a source that can be read again."""
-        return CofferUpload(self.client, target, source.size, piece_size, KnownContent(source, self.pool, entry))
-
-
-class CofferUpload(PiecewiseUpload[CofferClient]):
-    """A multipart upload to a coffer (cdcs.md#multipart).
-
-    Parameters
-    ----------
-    client : CofferClient
-        Sends the requests.
-    target : Target
-        Where the object goes.
-    size : int or None
-        Bytes of the whole object; None if unknown: then parts grow as the object does.
-    part_size : int
-        Bytes per part to ask for: at least 1 MiB, and more where there would be too many parts.
-    content : KnownContent, optional
-        The content, if it can be read again.
+    Parts are of at least 1 MiB, and larger where there would be too many; where the size is unknown, they grow as the
+    object does. The options ``instant_upload`` and ``checksum`` have no effect: every part carries its MD5, and nothing
+    is stored beforehand.
 
     Raises
     ------
@@ -68,36 +50,44 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
         EFBIG for a size that no number of parts can hold.
     """
 
+    needs_size = False
+
     def __init__(
         self,
         client: CofferClient,
+        pool: Pool,
         target: Target,
-        size: int | None,
-        part_size: int,
-        content: KnownContent | None = None,
+        piece_size: int,
+        size: int | None = None,
+        source: Source | None = None,
+        entry: JournalEntry | None = None,
     ) -> None:
-        super().__init__(client, target, content)
-        self._size = size
-        self._sizes = self._sized(part_size)
+        super().__init__(client, pool, target, piece_size, size, source, entry)
+        self._sizes = self._sized(piece_size)
         self._upload_id: str | None = None
         self._listed: dict[int, Part] = {}
         self._sent: dict[int, Part] = {}
+        # the content of a small deferred object
+        self._waiting: bytes | None = None
 
-    def make_plan(self) -> UploadPlan:
-        """Return a new plan of all parts; `send` skips those that the service already has."""
-        if self._stored or self._size is None:
-            return UploadPlan(0, 1)
-        return UploadPlan(self._size, self._sizes.first)
+    def store(self, view: memoryview) -> None:
+        """Put the object, or keep its content in memory if the target is deferred."""
+        if self._target.deferred:
+            self._waiting = bytes(view)
+        else:
+            self._put(view)
 
-    @property
-    def is_serial(self) -> bool:
-        """Return False: parts come in any order."""
-        return False
+    def _put(self, view: memoryview) -> None:
+        target = self._target
+        with _creating(self._client, target):
+            self._client.put_object(
+                target.bucket, target.key, view, content_type=target.content_type, exclusive=target.create
+            )
+        self._stored = True
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the service knows the upload, or has the object."""
-        return self._upload_id is not None or self._stored
+    def missing(self) -> list[ByteRange]:
+        """Return all parts; `send` skips those that the service already has."""
+        return [] if self._stored else ranges(0, self._size or 0, self._sizes.first)
 
     def piece_size(self, offset: int) -> int:
         """Return the bytes of the full part that begins at an offset."""
@@ -150,12 +140,7 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
         self._sent[number] = Part(number, piece.length, etag)
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """Complete the object, unless it is deferred.
-
-        Parameters
-        ----------
-        size, sha : int, str, optional
-            Bytes that were sent, if they were not known before; the SHA-1 has no use here.
+        """Complete the object, unless it is deferred; the SHA-1 has no use here.
 
         Raises
         ------
@@ -163,7 +148,7 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
             EIO when not all bytes were sent in parts.
         """
         self._size = self._size if size is None else size
-        if self._content is not None and self._content.source.was_touched:
+        if self._source is not None and self._source.was_touched:
             # each part is what was read, but together they may be a mixture, and nothing replaces an object later
             text = "the local file was changed, or renamed, while it was being uploaded: nothing is published"
             raise make_error(errno.EIO, text, self._target.path)
@@ -173,7 +158,12 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
             self._complete()
 
     def publish(self) -> None:
-        """Complete a deferred object; on failure, abort the upload."""
+        """Put or complete a deferred object; if that fails, abort its upload."""
+        if self._waiting is not None:
+            with memoryview(self._waiting) as view:
+                self._put(view)
+            self._waiting = None
+            return
         try:
             self._complete()
         except BaseException:
@@ -182,7 +172,7 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
 
     def abort(self) -> None:
         """Abort the upload, so that its key is free again. A complete object stays."""
-        upload_id, self._upload_id = self._upload_id, None
+        upload_id, self._upload_id, self._waiting = self._upload_id, None, None
         if upload_id is not None and not self._stored:
             self._abort_upload(upload_id)
         self._remove_record()
@@ -197,7 +187,7 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
     def _complete(self) -> None:
         if not self._stored:
             parts = [self._sent[number] for number in sorted(self._sent)]
-            with creating(self._client, self._target):
+            with _creating(self._client, self._target):
                 self._client.complete(self._target.bucket, self._target.key, self._opened(), parts)
             self._upload_id, self._stored = None, True
         self._remove_record()
@@ -211,7 +201,7 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
 
     def _initiate(self) -> None:
         target = self._target
-        with creating(self._client, target):
+        with _creating(self._client, target):
             self._upload_id = self._client.initiate(target.bucket, target.key, content_type=target.content_type)
         self._save_record(target.key, self._upload_id)
 
@@ -253,6 +243,37 @@ class CofferUpload(PiecewiseUpload[CofferClient]):
         if self._upload_id is None:
             raise make_error(errno.EIO, "the upload is not open", self._target.path)
         return self._upload_id
+
+
+def exists_error(path: str, refusal: CosError | None = None) -> CosError:
+    """Return the error for the path of an existing object."""
+    return make_error(errno.EEXIST, f"the file exists, and {WRITE_ONCE}: write to another path", path, refusal)
+
+
+@contextmanager
+def _creating(client: CofferClient, target: Target) -> Iterator[None]:
+    """Explain why an object could not be created: it exists, or an unfinished upload blocks its key.
+
+    The service refuses both with the same code (cdcs.md#put-object and cdcs.md#initiate): a refusal costs a request.
+
+    Raises
+    ------
+    FileExistsError
+        Names the reason, and what to do.
+    """
+    try:
+        yield
+    except CosFileExistsError as refusal:
+        if refusal.code not in NAME_TAKEN_CODES or isinstance(refusal, CosPossiblyCreatedError):
+            raise
+        try:
+            client.head(target.bucket, target.key)
+        except CosFileNotFoundError:
+            text = "an unfinished upload blocks this name: wait until it is complete, or abort it (abort_upload)"
+            raise make_error(errno.EEXIST, text, target.path, refusal) from refusal
+        except CosError:
+            raise refusal from None
+        raise exists_error(target.path, refusal) from refusal
 
 
 def _md5(content: Content) -> bytes:

@@ -11,17 +11,12 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable
-from functools import partial
 
 from cosv4fs import paths
 from cosv4fs.api import Client
 from cosv4fs.api.download import changed_error
-from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.plan import ByteRange, ranges
-from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.sources import Source
 
 _STEP = 4 * MIB
 """Bytes that are read and compared at once."""
@@ -91,28 +86,3 @@ class SequentialCheck:
         self._hashed = offset + len(data)
         if self._hashed == self._size:
             self._compare(self._digest.hexdigest())
-
-
-def is_same(client: Client, pool: Pool, target: Target, source: Source) -> bool:
-    """Return whether an object exists and has the bytes of a source; one of another size is not read."""
-    try:
-        if client.file_status(target.bucket, target.key).size != source.size:
-            return False
-    except CosFileNotFoundError:
-        return False
-    differences: list[ByteRange] = []
-
-    def compare(wanted: ByteRange) -> None:
-        if differences:
-            return
-        with pool.buffers.lend(wanted.length) as found:
-            client.fetch(target.bucket, target.key, lambda length, _: found[:length], wanted.offset, wanted.stop)
-            with source.lend(wanted.offset, wanted.length, pool.buffers) as ours:
-                if found != ours:
-                    differences.append(wanted)
-
-    with TaskGroup(pool) as group:
-        for wanted in ranges(0, source.size, _STEP):
-            group.start(partial(compare, wanted))
-        group.wait()
-    return not differences

@@ -1,13 +1,7 @@
-"""Which pieces an upload consists of, which are done, and what comes next. No I/O, no threads, no clock.
-
-A *piece* is a slice of the JSON API or a part of a coffer's object. Every state of an upload can be made here and
-tested without a server; the code that sends pieces is a loop around it.
-"""
+"""How objects are cut: into ranges, and into the parts of a coffer's object."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 LEAST_PART = 1024 * 1024
@@ -85,63 +79,3 @@ class PartSizes:
             begin += _DOUBLE_AFTER * self.size(number)
             number += _DOUBLE_AFTER
         return number + (offset - begin) // self.size(number)
-
-
-class UploadPlan:
-    """The pieces of one upload: pending, in flight, done.
-
-    Parameters
-    ----------
-    size : int
-        Bytes of the whole object.
-    piece_size : int
-        Bytes per piece; the last may be shorter.
-    serial : bool
-        Only one piece may be in flight, in order (cos.md#upload_slice_init, ``serial_upload``).
-    done : iterable of (int, int)
-        Offset and length of ranges that the server already has. Only whole pieces of this plan count.
-    start : int
-        Bytes at the beginning that the server already has; they are not sent.
-    """
-
-    def __init__(
-        self, size: int, piece_size: int, serial: bool = False, done: Iterable[tuple[int, int]] = (), start: int = 0
-    ) -> None:
-        if not 0 <= start <= size or piece_size < 1:
-            raise ValueError(f"a size of {size} bytes cannot be cut into pieces of {piece_size} bytes")
-        self.size, self.piece_size, self.serial = size, piece_size, serial
-        known = set(done)
-        every = ranges(start, size, piece_size)
-        self._done = {piece.offset for piece in every if (piece.offset, piece.length) in known}
-        self._pending = deque(piece for piece in every if piece.offset not in self._done)
-        self._in_flight: dict[int, ByteRange] = {}
-        self._count = len(every)
-        self._start = start
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the server has every piece."""
-        return len(self._done) == self._count
-
-    @property
-    def done_bytes(self) -> int:
-        """Bytes of the pieces that are done, and of those before them."""
-        return self._start + sum(min(self.piece_size, self.size - offset) for offset in self._done)
-
-    def next(self) -> ByteRange | None:
-        """Return the next piece to send and count it as in flight; None when none may start now."""
-        if not self._pending or (self.serial and self._in_flight):
-            return None
-        piece = self._pending.popleft()
-        self._in_flight[piece.offset] = piece
-        return piece
-
-    def succeeded(self, piece: ByteRange) -> None:
-        """Note that the server has the piece."""
-        del self._in_flight[piece.offset]
-        self._done.add(piece.offset)
-
-    def failed(self, piece: ByteRange) -> None:
-        """Note that the piece failed: it is the next one again."""
-        del self._in_flight[piece.offset]
-        self._pending.appendleft(piece)

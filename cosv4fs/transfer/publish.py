@@ -1,12 +1,7 @@
-"""Publishing objects, and removing incomplete ones: hidden siblings and unfinished uploads.
-
-Large content is uploaded to a hidden sibling and moved into place, so that no reader sees a part of it, and small
-content where the path cannot be replaced in one request.
-"""
+"""The targets of uploads, and removing what is incomplete: hidden siblings and unfinished uploads."""
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +10,9 @@ from dataclasses import dataclass
 from cosv4fs import paths
 from cosv4fs.api import CosClient
 from cosv4fs.concurrency import cancellation
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
-from cosv4fs.transfer.directories import with_parents
+from cosv4fs.errors import CosFileNotFoundError
 
 _log = logging.getLogger("cosv4fs")
-
-UNFINISHED = -4019
-"""The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +45,6 @@ class Target:
     def path(self) -> str:
         """``bucket/dir/name``, for messages."""
         return paths.join(self.bucket, self.key)
-
-
-def publish_sibling(client: CosClient, target: Target, sibling: str, size: int, sha: str | None) -> None:
-    """Move a complete sibling to its target; on failure the sibling is removed and the old object stays.
-
-    Raises
-    ------
-    FileExistsError
-        The target exists by now, and the upload is to create it.
-    """
-
-    def action() -> None:
-        client.move(target.bucket, sibling, target.key, overwrite=not target.create, expected=(size, sha))
-
-    try:
-        with_parents(client, target.bucket, target.key, action, source=sibling)
-    except BaseException as error:
-        discard_sibling(client, target.bucket, sibling)
-        if isinstance(error, CosFileExistsError):
-            raise_if_taken(client, target, error)
-        raise
 
 
 def discard_sibling(client: CosClient, bucket: str, sibling: str) -> None:
@@ -116,24 +86,6 @@ def _is_complete(client: CosClient, bucket: str, key: str) -> bool:
 
 
 @contextmanager
-def blocked_parent(target: Target) -> Iterator[None]:
-    """Explain a refused sibling: its name is new, so a file stands where its directory is needed.
-
-    Raises
-    ------
-    NotADirectoryError
-        Naming that file.
-    """
-    try:
-        yield
-    except CosFileExistsError as refusal:
-        if refusal.code == UNFINISHED:
-            raise
-        path = paths.parent(target.path)
-        raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", path) from refusal
-
-
-@contextmanager
 def naming(target: Target) -> Iterator[None]:
     """Replace the name of a hidden sibling in errors by that of the target."""
     try:
@@ -142,18 +94,3 @@ def naming(target: Target) -> Iterator[None]:
         if isinstance(error.filename, str) and paths.is_sibling(error.filename):
             error.filename = target.path
         raise
-
-
-def raise_if_taken(client: CosClient, target: Target, refusal: CosFileExistsError) -> None:
-    """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
-    if target.create:
-        # the refused move names the sibling
-        refusal.filename = target.path
-        raise refusal
-    try:
-        client.stat(target.bucket, target.key + "/")
-    except CosFileNotFoundError:
-        return
-    raise make_error(
-        errno.EISDIR, "a directory with this name exists and cannot be replaced by a file", target.path
-    ) from refusal

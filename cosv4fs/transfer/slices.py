@@ -1,78 +1,105 @@
-"""Uploads in slices, by sessions of the JSON API: what v4 and v3 share."""
+"""Uploads to buckets, by the JSON API: in one request, or in slices by a session. What v4 and v3 share.
+
+Large content goes to a hidden sibling that is moved into place, so that no reader sees a part of it; small content does
+where the path cannot be replaced in one request, or waits for the end of a transaction.
+"""
 
 from __future__ import annotations
 
 import errno
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TypeVar
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, SliceSession
-from cosv4fs.errors import CosFileNotFoundError, make_error, session_error
+from cosv4fs.api import CosClient, SliceSession, UploadedObject
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error, session_error
+from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import Record
-from cosv4fs.transfer.piecewise import KnownContent, PiecewiseUpload
-from cosv4fs.transfer.plan import UploadPlan
-from cosv4fs.transfer.publish import Target, discard_sibling, publish_sibling
+from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.publish import discard_sibling
+from cosv4fs.transfer.upload import Upload
 
 S_co = TypeVar("S_co", bound=CosClient, covariant=True)
+T = TypeVar("T")
+
+UNFINISHED = -4019
+"""The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
+
+DECLARED_SIZE = 2**40
+"""The size in bytes that a session of unknown size is opened with; no object may become larger."""
 
 _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
-class SlicedUpload(PiecewiseUpload[S_co]):
-    """An upload in slices through a session of the JSON API, to a hidden sibling that is moved into place.
+class SlicedUpload(Upload[S_co]):
+    """An upload to a bucket; see `Upload`.
 
-    At the target itself an upload would be visible between its last slice and its end, and could be mistaken for
-    another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
-
-    Parameters
-    ----------
-    client : CosClient
-        Sends the requests.
-    target : Target
-        Where the object goes.
-    size : int
-        Bytes of the whole object.
-    slice_size : int
-        Bytes per slice to ask for.
-    content : KnownContent, optional
-        The content, if it can be read again.
+    At the target itself an upload in slices would be visible between its last slice and its end, and could be mistaken
+    for another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
     """
 
-    def __init__(
-        self, client: S_co, target: Target, size: int, slice_size: int, content: KnownContent | None = None
-    ) -> None:
-        super().__init__(client, target, content)
-        self._size, self._wanted_slice = size, slice_size
-        self._key = paths.sibling(target.key)
-        self._session: SliceSession | None = None
-        self._done: tuple[tuple[int, int], ...] = ()
-        self._may_exist_on_server = self._continued = False
+    _session: SliceSession | None = None
+    _done: tuple[tuple[int, int], ...] = ()
+    _continued = False
 
-    def make_plan(self) -> UploadPlan:
-        """Return a new plan of the slices that the open session still wants."""
-        if self._stored:
-            return UploadPlan(0, 1)
-        session = self._opened()
-        if self._size // session.slice_size > _MOST_SLICES:
-            text = f"the service wants {self._size} bytes in slices of {session.slice_size}: more than can be planned"
-            raise make_error(errno.EBADMSG, text, self._target.path)
-        return UploadPlan(self._size, session.slice_size, session.serial, self._done, session.offset)
+    # -- in one request --------------------------------------------------------------------------------------------
+
+    def store(self, view: memoryview) -> None:
+        """Upload an object of at most 20 MiB (cos.md#upload); if the target is deferred, to a hidden sibling."""
+        target, self._size = self._target, len(view)
+        if target.deferred:
+            self._store_sibling(view)
+            return
+        try:
+            self._put(target.key, view, create=target.create)
+        except CosFileExistsError as refusal:
+            # the server does not overwrite in one request, or an unfinished upload is in the way
+            if refusal.code != UNFINISHED:
+                self._raise_if_taken(refusal)
+            self._store_sibling(view)
+            self.publish()
+
+    def _store_sibling(self, view: memoryview) -> None:
+        sibling = paths.sibling(self._target.key)
+        try:
+            self._explain_refusal(lambda: self._put(sibling, view, create=True))
+        except BaseException:
+            discard_sibling(self._client, self._target.bucket, sibling)
+            raise
+        self._key = sibling
+
+    def _put(self, key: str, view: memoryview, *, create: bool) -> None:
+        client, target = self._client, self._target
+
+        def action() -> object:
+            return client.upload(target.bucket, key, view, insert_only=create, content_type=target.content_type)
+
+        with_parents(client, target.bucket, key, action)
+        client.set_content_type(target.bucket, key, target.content_type if target.explicit_type else None)
+
+    # -- in slices -------------------------------------------------------------------------------------------------
 
     @property
     def is_serial(self) -> bool:
         """Whether the open session takes slices only one after another."""
-        return self._opened().serial
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a session exists, or the content is already stored."""
-        return self._session is not None or self._stored
+        return self._session is not None and self._session.serial
 
     def piece_size(self, offset: int) -> int:
         """Return the bytes per slice that the server decided."""
         return self._opened().slice_size
+
+    def missing(self) -> list[ByteRange]:
+        """Return the slices that the open session still wants; of those that it has, only whole ones count."""
+        if self._stored:
+            return []
+        session, size, done = self._opened(), self._filesize, set(self._done)
+        if size // session.slice_size > _MOST_SLICES:
+            text = f"the service wants {size} bytes in slices of {session.slice_size}: more than can be planned"
+            raise make_error(errno.EBADMSG, text, self._target.path)
+        every = ranges(session.offset, size, session.slice_size)
+        return [piece for piece in every if (piece.offset, piece.length) not in done]
 
     def open(self) -> None:
         """Open a session on a hidden sibling, or continue the one that the journal names.
@@ -85,11 +112,11 @@ class SlicedUpload(PiecewiseUpload[S_co]):
             A parent is a file.
         """
         record = self._load_record()
-        if record is not None and self._may_have_chosen(record.key):
+        if record is not None and paths.sibling_target(record.key) == paths.shortened(self._target.key):
             if record.matches and record.sha == self._sha:
                 # reuse the sibling's name even when starting over, so that a late request of the killed process cannot
                 # create a second sibling
-                self._key, self._may_exist_on_server = record.key, True
+                self._key = record.key
                 if self._continue(record):
                     self._continued = True
                     return
@@ -98,48 +125,105 @@ class SlicedUpload(PiecewiseUpload[S_co]):
         self._refuse_early()
         self._begin()
 
-    @abstractmethod
+    def _refuse_early(self) -> None:
+        """Refuse to create an existing object before anything is sent; the final move decides."""
+        if not self._target.create or self._target.deferred:
+            return
+        try:
+            status = self._client.stat(self._target.bucket, self._target.key)
+        except CosFileNotFoundError:
+            return
+        if not status.is_unfinished:
+            raise make_error(errno.EEXIST, "the file exists", self._target.path)
+
     def _begin(self) -> None:
-        """Open a session at the current key."""
+        if not self._has_sibling:
+            self._key = paths.sibling(self._target.key)
+        self._save_record(self._key, None)
+
+        def action() -> SliceSession | UploadedObject:
+            return with_parents(self._client, self._target.bucket, self._key, self._request_session)
+
+        self._take(self._explain_refusal(action))
+
+    @abstractmethod
+    def _request_session(self) -> SliceSession | UploadedObject:
+        """Request a session for the sibling."""
+
+    def _take(self, reply: SliceSession | UploadedObject) -> None:
+        if isinstance(reply, UploadedObject):
+            self._stored = True
+            return
+        self._session = reply
+        self._save_record(self._key, reply.session)
 
     @abstractmethod
     def _continue(self, record: Record) -> bool:
         """Continue the recorded upload of an earlier process; return whether it still exists."""
 
+    def _find_complete(self) -> bool:
+        """Take the object as stored if the sibling is complete, or was moved; return whether it is."""
+        if not self._is_stored_at(self._key):
+            if not self._was_published():
+                return False
+            self._key = self._target.key
+        self._stored = True
+        return True
+
     def recover(self) -> None:
         """Continue the session in order, or find it complete, or start again on another sibling."""
-        if self.continue_session() or self.adopt_if_finished():
+        if self._continue_session() or self._adopt_if_finished():
             return
         discard_sibling(self._client, self._target.bucket, self._key)
-        self._key = paths.sibling(self._target.key)
+        self._key = self._target.key
         self._session, self._done, self._stored, self._continued = None, (), False, False
         self._begin()
 
     @abstractmethod
-    def continue_session(self) -> bool:
+    def _continue_session(self) -> bool:
         """Continue the same session after it refused a slice; return whether that is possible."""
 
     @abstractmethod
-    def adopt_if_finished(self) -> bool:
+    def _adopt_if_finished(self) -> bool:
         """Take the object as stored if the lost session was completed; return whether it was."""
 
     def abort(self) -> None:
         """Remove the sibling, also where the reply that named its session was lost."""
-        if not self._is_published and (self._may_exist_on_server or self.is_open):
+        if self._has_sibling:
             discard_sibling(self._client, self._target.bucket, self._key)
         self._session, self._stored = None, False
         self._remove_record()
 
+    # -- publishing ------------------------------------------------------------------------------------------------
+
     def publish(self) -> None:
-        """Publish the complete sibling, by a move to the target. Does nothing when that was done."""
-        if self._is_published:
+        """Move the complete sibling to the target; if that fails it is removed, and the old object stays.
+
+        Does nothing without a sibling.
+        """
+        if not self._has_sibling:
             return
         try:
-            publish_sibling(self._client, self._target, self._key, self._size, self._sha)
+            self._move_into_place()
         except CosFileNotFoundError:
             if not self._was_published():
                 raise
         self._key = self._target.key
+
+    def _move_into_place(self) -> None:
+        client, target, sibling = self._client, self._target, self._key
+        expected = (self._filesize, self._sha)
+
+        def action() -> None:
+            client.move(target.bucket, sibling, target.key, overwrite=not target.create, expected=expected)
+
+        try:
+            with_parents(client, target.bucket, target.key, action, source=sibling)
+        except BaseException as error:
+            discard_sibling(client, target.bucket, sibling)
+            if isinstance(error, CosFileExistsError):
+                self._raise_if_taken(error)
+            raise
 
     def _publish_unless_deferred(self) -> None:
         self._verify_against_source()
@@ -158,9 +242,9 @@ class SlicedUpload(PiecewiseUpload[S_co]):
         OSError
             ESTALE, so that the upload starts again.
         """
-        if self._content is None or self._sha is not None or self._is_published:
+        source = self._source
+        if source is None or self._sha is not None or not self._has_sibling:
             return
-        source = self._content.source
         if not (self._continued or source.was_touched):
             return
         stored = self._client.stat(self._target.bucket, self._key).sha
@@ -171,39 +255,28 @@ class SlicedUpload(PiecewiseUpload[S_co]):
         text = "the local file is not what was sent of it: it was changed without a new modification time"
         raise session_error(text, self._target.path)
 
+    # -- what is there ---------------------------------------------------------------------------------------------
+
     @property
-    def _is_published(self) -> bool:
-        return self._key == self._target.key
+    def _filesize(self) -> int:
+        return DECLARED_SIZE if self._size is None else self._size
+
+    @property
+    def _has_sibling(self) -> bool:
+        """Whether a sibling may exist on the server that was not moved into place."""
+        return self._key != self._target.key
 
     def _opened(self) -> SliceSession:
         if self._session is None:
             raise make_error(errno.EIO, "the upload session is not open", self._target.path)
         return self._session
 
-    def _may_have_chosen(self, key: str) -> bool:
-        """Return whether a recorded key is one that this upload can have chosen."""
-        return paths.sibling_target(key) == paths.shortened(self._target.key)
-
-    def _refuse_early(self) -> None:
-        """Refuse to create an existing object before anything is sent; the final move decides."""
-        if not self._target.create or self._target.deferred:
-            return
-        try:
-            status = self._client.stat(self._target.bucket, self._target.key)
-        except CosFileNotFoundError:
-            return
-        if not status.is_unfinished:
-            raise make_error(errno.EEXIST, "the file exists", self._target.path)
-
-    def _is_stored_here(self) -> bool:
-        """Return whether the current key has the complete content, and only the publication is missing."""
-        return self._is_stored_at(self._key)
-
     def _was_published(self) -> bool:
         """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
         return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
 
     def _is_stored_at(self, key: str) -> bool:
+        """Return whether a key has the complete content; a sibling of this upload can have no other."""
         try:
             status = self._client.stat(self._target.bucket, key)
         except CosFileNotFoundError:
@@ -211,3 +284,33 @@ class SlicedUpload(PiecewiseUpload[S_co]):
         known = self._sha is not None and status.sha is not None
         same = status.sha == self._sha if known else paths.is_sibling(key)
         return not status.is_unfinished and status.size == self._size and same
+
+    def _explain_refusal(self, action: Callable[[], T]) -> T:
+        """Create a sibling. A refusal means that a file stands where its directory is needed: its name is new.
+
+        Raises
+        ------
+        NotADirectoryError
+            Naming that file.
+        """
+        try:
+            return action()
+        except CosFileExistsError as refusal:
+            if refusal.code == UNFINISHED:
+                raise
+            path = paths.parent(self._target.path)
+            raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", path) from refusal
+
+    def _raise_if_taken(self, refusal: CosFileExistsError) -> None:
+        """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
+        target = self._target
+        if target.create:
+            # the refused move names the sibling
+            refusal.filename = target.path
+            raise refusal
+        try:
+            self._client.stat(target.bucket, target.key + "/")
+        except CosFileNotFoundError:
+            return
+        text = "a directory with this name exists and cannot be replaced by a file"
+        raise make_error(errno.EISDIR, text, target.path) from refusal

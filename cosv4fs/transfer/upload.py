@@ -1,131 +1,340 @@
-"""Uploading a source that can be read again: in pieces, several at once."""
+"""Uploads of one object: in one request, or in pieces.
+
+A *piece* is a slice of the JSON API or a part of a coffer's object. `v4` and `v3` upload in slices, and `coffers` in
+parts.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
+from typing import ClassVar, Generic, TypeVar
 
 from cosv4fs.api import Client
+from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
-from cosv4fs.errors import CosError, CosUploadSessionError
-from cosv4fs.transfer.piecewise import PiecewiseUpload
-from cosv4fs.transfer.plan import ByteRange, UploadPlan
+from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
+from cosv4fs.options import MIB
+from cosv4fs.transfer.journal import JournalEntry, Record
+from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
+
+C_co = TypeVar("C_co", bound=Client, covariant=True)
 
 Progress = Callable[[int], None]
 
 _RECOVERIES = 2
 """How often a refused session is recovered: by sending in order, then by starting again on another sibling."""
 
+_STEP = 4 * MIB
+"""Bytes of an object and its source that are compared at once."""
 
-def send_source(pool: Pool, upload: PiecewiseUpload[Client], source: Source, progress: Progress | None = None) -> None:
-    """Open an upload, send its source, and finish it.
 
-    On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays, invisible,
-    and the journal has a record of it.
+class Upload(ABC, Generic[C_co]):
+    """The upload of one object: by `store`, by `send_source`, or from `open` over `send` to `finish`.
 
     Parameters
     ----------
+    client : Client
+        Sends the requests.
     pool : Pool
-        Sends the pieces.
-    upload : PiecewiseUpload
-        Of the source; when its target is deferred, it is still to be published.
-    progress : callable, optional
-        Called with the number of bytes of each piece that was sent; never from two threads at once.
+        Runs the requests for pieces, and lends them memory.
+    target : Target
+        Where the object goes.
+    piece_size : int
+        Bytes per piece to ask for.
+    size : int, optional
+        Bytes of the whole object; None if unknown, or if there is a source: then its size counts.
+    source : Source, optional
+        The content, if it can be read again: its upload can be verified, and resumed.
+    entry : JournalEntry, optional
+        Where the upload is recorded, if a later process can read the source again.
     """
-    sender = _Sender(pool, upload, source, _Counter(progress))
-    try:
-        sender.run()
-    except BaseException as error:
-        is_transient = isinstance(error, CosError) and error.is_transient
-        if not (upload.is_resumable and (is_transient or cancellation.is_cancellation(error))):
-            cancellation.clean_up(partial(_abort_quietly, upload))
-        raise
+
+    needs_size: ClassVar[bool] = True
+    """Whether the service expects the size of an object before its first piece."""
+
+    def __init__(
+        self,
+        client: C_co,
+        pool: Pool,
+        target: Target,
+        piece_size: int,
+        size: int | None = None,
+        source: Source | None = None,
+        entry: JournalEntry | None = None,
+    ) -> None:
+        self._client, self._pool, self._target = client, pool, target
+        self._wanted_piece, self._source, self._entry = piece_size, source, entry
+        self._size = size if source is None else source.size
+        # where the content goes at present: the target's own, or that of a hidden sibling
+        self._key = target.key
+        self._sha: str | None = None
+        self._stored = False
+
+    def can_stream(self) -> bool:
+        """Return whether pieces can be sent while the caller is still writing."""
+        return True
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether pieces have to go one after another."""
+        return False
+
+    @abstractmethod
+    def store(self, view: memoryview) -> None:
+        """Upload the content in one request, visible at once unless the target is deferred.
+
+        The view can be reused afterwards.
+
+        Raises
+        ------
+        FileExistsError
+            The target exists, and the upload is to create it.
+        IsADirectoryError
+            A directory has the target's name.
+        """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Start an upload in pieces, or continue that of an earlier process; raises like `store`."""
+
+    @abstractmethod
+    def piece_size(self, offset: int) -> int:
+        """Return the bytes of a full piece that begins at an offset."""
+
+    @abstractmethod
+    def missing(self) -> list[ByteRange]:
+        """Return the pieces that the open upload still wants."""
+
+    @abstractmethod
+    def send(self, piece: ByteRange, content: Content) -> None:
+        """Send one piece; sending it again does no harm."""
+
+    @abstractmethod
+    def recover(self) -> None:
+        """Recover after the server refused to continue, so that what is missing can be sent."""
+
+    @abstractmethod
+    def finish(self, size: int | None = None, sha: str | None = None) -> None:
+        """Complete the object, and publish it unless it is deferred.
+
+        Parameters
+        ----------
+        size, sha : int, str, optional
+            Bytes and SHA-1 that were sent, where the size was not known at the start: the stored object is compared
+            with them unless it is verified otherwise.
+        """
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Make a deferred object visible. Does nothing when it is."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove the unfinished upload. A complete object at the target is never touched."""
+
+    def send_source(self, progress: Progress | None = None) -> None:
+        """Open the upload, send its source, and finish it.
+
+        On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays,
+        invisible, and the journal has a record of it.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of bytes of each piece that was sent; never from two threads at once.
+        """
+        assert self._source is not None  # else the caller sends the pieces
+        self._sha = self._sha1(self._source)
+        try:
+            self._send_all(self._source, _Counter(progress))
+        except BaseException as error:
+            is_transient = isinstance(error, CosError) and error.is_transient
+            if self._entry is None or not (is_transient or cancellation.is_cancellation(error)):
+                with suppress(OSError):
+                    cancellation.clean_up(self.abort)
+            raise
+
+    def _sha1(self, source: Source) -> str | None:
+        """Return the SHA-1 of the source in hex, if the service is to verify it."""
+        return None
+
+    def _send_all(self, source: Source, counter: _Counter) -> None:
+        self.open()
+        for _ in range(_RECOVERIES):
+            with suppress(CosUploadSessionError):
+                self._send_missing(source, counter)
+                return
+            self.recover()
+            counter.reset()
+        self._send_missing(source, counter)
+
+    def _send_missing(self, source: Source, counter: _Counter) -> None:
+        missing = self.missing()
+        counter.add(source.size - sum(piece.length for piece in missing))
+        if self.is_serial:
+            for piece in missing:
+                self._send_piece(source, counter, piece)
+        else:
+            with TaskGroup(self._pool) as group:
+                for piece in missing:
+                    group.start(partial(self._send_piece, source, counter, piece))
+                group.wait()
+        source.check_unchanged()
+        self.finish()
+
+    def _send_piece(self, source: Source, counter: _Counter, piece: ByteRange) -> None:
+        with source.lend(piece.offset, piece.length, self._pool.buffers) as view:
+            self.send(piece, view)
+        counter.add(piece.length)
+
+    def _is_source_at(self, key: str) -> bool:
+        """Return whether an object exists at a key of the target's bucket, and has the bytes of the source."""
+        bucket, buffers, source = self._target.bucket, self._pool.buffers, self._source
+        if source is None:
+            return False
+        try:
+            if self._client.file_status(bucket, key).size != source.size:
+                return False
+        except CosFileNotFoundError:
+            return False
+        differences: list[ByteRange] = []
+
+        def compare(wanted: ByteRange) -> None:
+            if differences:
+                return
+            with buffers.lend(wanted.length) as found:
+                self._client.fetch(bucket, key, lambda length, _: found[:length], wanted.offset, wanted.stop)
+                with source.lend(wanted.offset, wanted.length, buffers) as ours:
+                    if found != ours:
+                        differences.append(wanted)
+
+        with TaskGroup(self._pool) as group:
+            for wanted in ranges(0, source.size, _STEP):
+                group.start(partial(compare, wanted))
+            group.wait()
+        return not differences
+
+    def _save_record(self, key: str, session: str | None) -> None:
+        if self._entry is not None:
+            self._entry.save(Record(key, session, self._sha))
+
+    def _load_record(self) -> Record | None:
+        return None if self._entry is None else self._entry.load()
+
+    def _remove_record(self) -> None:
+        if self._entry is not None:
+            self._entry.remove()
 
 
-def _abort_quietly(upload: PiecewiseUpload[Client]) -> None:
-    with suppress(OSError):
-        upload.abort()
+def is_gone(error: CosError) -> bool:
+    """Return whether an error means that the server does not know the upload, or no longer does."""
+    return isinstance(error, (CosUploadSessionError, CosFileNotFoundError))
 
 
 class _Counter:
-    """Reports bytes; when they are sent again, only those beyond what was reported before.
-
-    Parameters
-    ----------
-    progress : callable or None
-        Called with a number of bytes.
-    """
+    """Reports bytes that were sent; when they are sent again, only those beyond what was reported before."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
+        self._lock = threading.Lock()
         self._sent = self._reported = 0
 
     def add(self, count: int) -> None:
-        """Count bytes that were sent."""
-        self._sent += count
-        if self._progress is not None and self._sent > self._reported:
-            self._progress(self._sent - self._reported)
-            self._reported = self._sent
+        with self._lock:
+            self._sent += count
+            if self._progress is not None and self._sent > self._reported:
+                self._progress(self._sent - self._reported)
+                self._reported = self._sent
 
     def reset(self) -> None:
-        """Count from the beginning: everything is sent again."""
         self._sent = 0
 
 
-class _Sender:
-    """Sends one source: the loop around the plan, and the lock around both."""
+class Uploader(Generic[C_co]):
+    """Uploads by one configuration: small objects in one request, large ones in pieces.
 
-    def __init__(self, pool: Pool, upload: PiecewiseUpload[Client], source: Source, counter: _Counter) -> None:
-        self._pool, self._upload, self._source, self._counter = pool, upload, source, counter
-        self._lock = threading.Lock()
+    Parameters
+    ----------
+    client : Client
+        Sends the requests.
+    pool : Pool
+        Runs the requests for pieces, and lends them memory.
+    kind : type of Upload
+        How the service takes an object.
+    """
 
-    def run(self) -> None:
-        """Open, send and finish; recover a refused session some times."""
-        self._upload.open()
-        if self._upload.is_stored:
-            self._counter.add(self._source.size)
-        for _ in range(_RECOVERIES):
-            with suppress(CosUploadSessionError):
-                self._send_and_finish()
-                return
-            self._upload.recover()
-            self._counter.reset()
-        self._send_and_finish()
+    def __init__(self, client: C_co, pool: Pool, kind: type[Upload[C_co]]) -> None:
+        self.client, self.pool, self._kind = client, pool, kind
+        self._probing = threading.Lock()
 
-    def _send_and_finish(self) -> None:
-        plan = self._upload.make_plan()
-        if plan.serial:
-            for task in self._tasks(plan):
-                task()
-        else:
-            with TaskGroup(self._pool) as group:
-                for task in self._tasks(plan):
-                    group.start(task)
-                group.wait()
-        self._source.check_unchanged()
-        self._upload.finish()
+    @property
+    def needs_size(self) -> bool:
+        """Whether the service expects the size of an object before its first piece."""
+        return self._kind.needs_size
 
-    def _tasks(self, plan: UploadPlan) -> Iterator[Callable[[], None]]:
-        """Yield a task for every missing piece."""
-        self._counter.add(plan.done_bytes)
-        while True:
-            with self._lock:
-                piece = plan.next()
-            if piece is None:
-                return
-            yield partial(self._send, plan, piece)
+    def upload(
+        self,
+        target: Target,
+        source: Source,
+        progress: Progress | None = None,
+        entry: JournalEntry | None = None,
+        piece_size: int | None = None,
+    ) -> Upload[C_co]:
+        """Upload a source; return the upload, which is still to be published when the target is deferred.
 
-    def _send(self, plan: UploadPlan, piece: ByteRange) -> None:
-        try:
-            with self._source.lend(piece.offset, piece.length, self._pool.buffers) as view:
-                self._upload.send(piece, view)
-        except BaseException:
-            with self._lock:
-                plan.failed(piece)
-            raise
-        with self._lock:
-            plan.succeeded(piece)
-            self._counter.add(piece.length)
+        Parameters
+        ----------
+        target : Target
+            Where the object goes.
+        source : Source
+            The content.
+        progress : callable, optional
+            Called with a number of bytes whenever some were sent; never from two threads at once.
+        entry : JournalEntry, optional
+            Where the upload is recorded, if a later process can read the source again.
+        piece_size : int, optional
+            Bytes per piece to ask for; from the configuration unless given.
+
+        Raises
+        ------
+        OSError
+            The upload failed; nothing is published.
+        """
+        config = self.client.config
+        piece_size = piece_size or config.slice_size
+        if source.size > config.single_upload_limit:
+            upload = self._kind(self.client, self.pool, target, piece_size, source=source, entry=entry)
+            upload.send_source(progress)
+            return upload
+        upload = self._kind(self.client, self.pool, target, piece_size)
+        with source.lend(0, source.size, self.pool.buffers) as view:
+            source.check_unchanged()
+            upload.store(view)
+        if progress is not None:
+            progress(source.size)
+        return upload
+
+    def stream(self, target: Target, size: int | None, piece_size: int) -> Upload[C_co] | None:
+        """Return an upload whose pieces are sent while the caller is still writing.
+
+        None where the service can take no piece before the whole content, or its size, is known.
+
+        Parameters
+        ----------
+        target : Target
+            Where the object goes.
+        size : int or None
+            Bytes of the object, where they are known.
+        piece_size : int
+            Bytes per piece to ask for.
+        """
+        upload = self._kind(self.client, self.pool, target, piece_size, size)
+        # without a size the service may be probed: threads that write at the same time wait for one answer
+        with self._probing if size is None else nullcontext():
+            return upload if upload.can_stream() else None

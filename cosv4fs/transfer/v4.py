@@ -1,122 +1,55 @@
-"""Uploading by the JSON API v4: slices in any order, through a session on a hidden sibling.
-
-The complete sibling is moved to the target, so that no reader sees a part, and the old object stays until then.
-"""
+"""Uploading by the JSON API v4: slices in any order, through a session on a hidden sibling."""
 
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.request import Content
-from cosv4fs.concurrency import Buffers, Pool
+from cosv4fs.concurrency import Buffers
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.directories import with_parents
-from cosv4fs.transfer.journal import JournalEntry, Record
-from cosv4fs.transfer.piecewise import KnownContent
+from cosv4fs.transfer.directories import parent_key, with_parents
+from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ByteRange, ranges
-from cosv4fs.transfer.probe import DECLARED_SIZE, allows_streaming, learn_finish_size
-from cosv4fs.transfer.publish import UNFINISHED, Target, blocked_parent
+from cosv4fs.transfer.publish import Target, discard_sibling
 from cosv4fs.transfer.sha1state import upload_parts
-from cosv4fs.transfer.single import BucketSingle
-from cosv4fs.transfer.slices import SlicedUpload
+from cosv4fs.transfer.slices import DECLARED_SIZE, UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.uploader import Uploader
+
+_PROBE = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 
 
-class V4Uploader(Uploader[CosV4Client]):
-    """Uploads by the JSON API v4 (cos.md#upload and cos.md#upload_slice_init); see `Uploader`.
+class V4Upload(SlicedUpload[CosV4Client]):
+    """An upload by v4 (cos.md#upload_slice_init); see `Upload`.
 
     The client's configuration has the options ``streaming``, ``instant_upload`` and ``checksum``.
     """
 
-    def __init__(self, client: CosV4Client, pool: Pool) -> None:
-        super().__init__(client, pool)
-        self._probing = threading.Lock()
+    _parts: str | None = None
+    """Lets the server recognise content that it already has (see `cosv4fs.transfer.sha1state`)."""
 
-    def single(self, target: Target) -> BucketSingle:
-        """Return the upload of a small object, in one request."""
-        return BucketSingle(self.client, target)
+    def can_stream(self) -> bool:
+        """Return whether slices can be sent while the caller is still writing.
 
-    def stream(self, target: Target, size: int | None, piece_size: int) -> V4Upload | None:
-        """Return an upload whose slices are sent while the caller is still writing.
-
-        Without a size there is one only where the server lets an upload be finished with another size than it was
-        opened with (cos.md#finish-size).
+        Without a size that is so only where the server lets an upload be finished with another size than it was opened
+        with (cos.md#finish-size).
         """
-        if size is None and not self._allows_streaming(target):
-            return None
-        return V4Upload(self.client, target, size, piece_size)
+        return self._size is not None or _allows_streaming(self._client, self._target)
 
-    def from_source(self, target: Target, source: Source, piece_size: int, entry: JournalEntry | None) -> V4Upload:
-        """Return the upload of a source that can be read again, with its SHA-1 where it is wanted."""
-        config, content = self.client.config, KnownContent(source, self.pool, entry)
-        known = upload_parts(_blocks(source, self.pool.buffers)) if config.instant_upload else None
+    def _sha1(self, source: Source) -> str | None:
+        """Return the SHA-1 of the source where it is wanted, or costs nothing."""
+        config = self._client.config
+        known = upload_parts(_blocks(source, self._pool.buffers)) if config.instant_upload else None
         if known is not None:
             # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
-            piece_size, (sha, parts) = MIB, known
-            content = replace(content, sha=sha, uploadparts=parts)
-        elif config.checksum or source.is_hashed:
-            # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
-            content = replace(content, sha=source.sha1())
-        return V4Upload(self.client, target, source.size, piece_size, content)
-
-    def _allows_streaming(self, target: Target) -> bool:
-        # threads that write at the same time wait for one answer
-        with self._probing:
-            return allows_streaming(self.client, target)
-
-
-def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
-    for block in ranges(0, source.size, MIB):
-        with source.lend(block.offset, block.length, buffers) as view:
-            yield view
-
-
-class V4Upload(SlicedUpload[CosV4Client]):
-    """An upload session of v4: slices in any order; see `SlicedUpload`.
-
-    Parameters
-    ----------
-    size : int or None
-        Bytes of the whole object; None if unknown: then `finish` names them.
-    """
-
-    def __init__(
-        self,
-        client: CosV4Client,
-        target: Target,
-        size: int | None,
-        slice_size: int,
-        content: KnownContent | None = None,
-    ) -> None:
-        super().__init__(client, target, DECLARED_SIZE if size is None else size, slice_size, content)
-        self._is_unsized = size is None
-
-    def continue_session(self) -> bool:
-        """Send the slices of a continued session in order from now on; return whether there is such a session.
-
-        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
-        """
-        session = self._session
-        if session is None or session.serial or not self._continued:
-            return False
-        found = self._client.upload_slice_list(self._target.bucket, self._key)
-        if found is None or found.session != session.session:
-            return False
-        self._session, self._done = replace(session, serial=True), found.parts
-        return True
-
-    def adopt_if_finished(self) -> bool:
-        """Take the object as stored if the lost session was completed; return whether it was."""
-        # an upload that only lacks its end looks complete to stat, but is listed
-        found = self._client.upload_slice_list(self._target.bucket, self._key)
-        self._stored = found is None and self._is_stored_here()
-        return self._stored
+            self._wanted_piece, (sha, self._parts) = MIB, known
+            return sha
+        # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
+        return source.sha1() if config.checksum or source.is_hashed else None
 
     def send(self, piece: ByteRange, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
@@ -131,19 +64,12 @@ class V4Upload(SlicedUpload[CosV4Client]):
         )
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """Finish the session, and publish the object unless it is deferred.
-
-        Parameters
-        ----------
-        size, sha : int, str, optional
-            Bytes and SHA-1 that came, where the size was not known when the session was opened: what the server
-            stored is compared with them.
-        """
+        """Finish the session, and publish the object unless it is deferred; see `Upload.finish`."""
         try:
             self._finish(size, sha)
         except CosError:
-            if self._is_unsized:
-                learn_finish_size(self._client, self._target.bucket, streams=False)
+            if size is not None:
+                _learn_finish_size(self._client, self._target.bucket, streams=False)
             raise
 
     def _finish(self, size: int | None, sha: str | None) -> None:
@@ -151,7 +77,7 @@ class V4Upload(SlicedUpload[CosV4Client]):
         self._size = self._size if size is None else size
         if not self._stored:
             session = self._opened().session
-            self._client.upload_slice_finish(target.bucket, self._key, session, self._size, sha=self._sha)
+            self._client.upload_slice_finish(target.bucket, self._key, session, self._filesize, sha=self._sha)
             self._session, self._stored = None, True
         if size is not None:
             self._verify(sha)
@@ -160,59 +86,117 @@ class V4Upload(SlicedUpload[CosV4Client]):
         self._publish_unless_deferred()
 
     def _verify(self, sha: str | None) -> None:
+        """Verify what was stored of an upload whose size was not known when its session was opened."""
         status = self._client.stat(self._target.bucket, self._key)
         known = sha is not None and status.sha is not None
         if status.is_unfinished or status.size != self._size or (known and status.sha != sha):
-            raise make_error(
-                errno.EIO, "the service stored something else than was sent: nothing is published", self._target.path
-            )
+            text = "the service stored something else than was sent: nothing is published"
+            raise make_error(errno.EIO, text, self._target.path)
 
-    def _begin(self) -> None:
+    def _request_session(self) -> SliceSession | UploadedObject:
         """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
-        self._save_record(self._key, None)
-        self._may_exist_on_server = True
-        with blocked_parent(self._target):
-            try:
-                reply = with_parents(self._client, self._target.bucket, self._key, self._request_session)
-            except CosFileExistsError as refusal:
-                found = self._unfinished_here() if refusal.code == UNFINISHED else None
-                if found is None:
-                    raise
-                reply = SliceSession(found.session, found.slice_size)
-        if isinstance(reply, UploadedObject):
-            self._stored = True
-        else:
-            self._take(reply)
+        try:
+            return self._client.upload_slice_init(
+                self._target.bucket,
+                self._key,
+                filesize=self._filesize,
+                slice_size=self._wanted_piece,
+                insert_only=True,
+                sha=self._sha,
+                uploadparts=self._parts,
+            )
+        except CosFileExistsError as refusal:
+            found = self._listed() if refusal.code == UNFINISHED else None
+            if found is None:
+                raise
+            return SliceSession(found.session, found.slice_size)
 
     def _continue(self, record: Record) -> bool:
         """Continue the recorded upload of an earlier process; return whether it still exists."""
-        found = self._unfinished_here()
-        if found is not None and found.filesize == self._size:
-            self._take(SliceSession(found.session, found.slice_size))
-            self._done = found.parts
-            return True
-        if found is None and self._is_stored_here():
-            self._stored = True
-            return True
-        if found is None and self._was_published():
-            self._key, self._stored = self._target.key, True
-            return True
-        return False
+        found = self._listed()
+        if found is None:
+            return self._find_complete()
+        if found.filesize != self._filesize:
+            return False
+        self._take(SliceSession(found.session, found.slice_size))
+        self._done = found.parts
+        return True
 
-    def _unfinished_here(self) -> UnfinishedUpload | None:
+    def _continue_session(self) -> bool:
+        """Send the slices of a continued session in order from now on; return whether there is such a session.
+
+        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
+        """
+        session = self._session
+        if session is None or session.serial or not self._continued:
+            return False
+        found = self._listed()
+        if found is None or found.session != session.session:
+            return False
+        self._session, self._done = replace(session, serial=True), found.parts
+        return True
+
+    def _adopt_if_finished(self) -> bool:
+        """Take the object as stored if the lost session was completed; return whether it was."""
+        # an upload that only lacks its end looks complete to stat, but is listed
+        self._stored = self._listed() is None and self._is_stored_at(self._key)
+        return self._stored
+
+    def _listed(self) -> UnfinishedUpload | None:
         return self._client.upload_slice_list(self._target.bucket, self._key)
 
-    def _take(self, session: SliceSession) -> None:
-        self._session = session
-        self._save_record(self._key, session.session)
 
-    def _request_session(self) -> SliceSession | UploadedObject:
-        return self._client.upload_slice_init(
-            self._target.bucket,
-            self._key,
-            filesize=self._size,
-            slice_size=self._wanted_slice,
-            insert_only=True,
-            sha=self._sha,
-            uploadparts=None if self._content is None else self._content.uploadparts,
-        )
+def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
+    for block in ranges(0, source.size, MIB):
+        with source.lend(block.offset, block.length, buffers) as view:
+            yield view
+
+
+def _allows_streaming(client: CosV4Client, target: Target) -> bool:
+    """Return whether an upload to the target's bucket may be finished with another size than it was opened with.
+
+    The documentation does not say (cos.md#finish-size). Where it may, objects of unknown size are sent while they are
+    written; where it may not, they wait in a spool. The answer decides speed only: what was streamed is verified before
+    it is published. The option ``streaming`` is the mode: with ``auto`` a bucket is probed the first time.
+    """
+    mode = client.config.streaming
+    if mode != "auto":
+        return mode == "always"
+    known = client.quirks.finish_size.get(target.bucket)
+    if known is not None:
+        return known == "any"
+    answer = _probe(client, target)
+    if answer is not None:
+        _learn_finish_size(client, target.bucket, streams=answer)
+    return bool(answer)
+
+
+def _learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
+    quirks = client.quirks
+    quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
+
+
+def _probe(client: CosV4Client, target: Target) -> bool | None:
+    """Try it on a hidden sibling of the target; return None if a transient error leaves it open."""
+    sibling = paths.sibling(parent_key(target.key) + "probe")
+    try:
+        return with_parents(client, target.bucket, sibling, lambda: _try(client, target.bucket, sibling))
+    except CosError as error:
+        return None if error.is_transient else False
+    finally:
+        discard_sibling(client, target.bucket, sibling)
+
+
+def _try(client: CosV4Client, bucket: str, sibling: str) -> bool:
+    size = len(_PROBE)
+    session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=client.config.slice_size)
+    if not isinstance(session, SliceSession):
+        return False
+    client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_PROBE))
+    client.upload_slice_finish(bucket, sibling, session.session, size)
+    status = client.stat(bucket, sibling)
+    if status.is_unfinished or status.size != size:
+        return False
+    memory = bytearray(size)
+    client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
+    return memory == _PROBE

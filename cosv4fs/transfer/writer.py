@@ -14,20 +14,16 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
 from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.buffers import FilePiece, MemoryPiece
-from cosv4fs.transfer.piecewise import PiecewiseUpload
 from cosv4fs.transfer.plan import ByteRange
 from cosv4fs.transfer.publish import Target, naming
-from cosv4fs.transfer.single import SingleUpload
 from cosv4fs.transfer.sources import Spool
-from cosv4fs.transfer.upload import send_source
-from cosv4fs.transfer.uploader import Uploader
+from cosv4fs.transfer.upload import Upload, Uploader
 
 _log = logging.getLogger("cosv4fs")
 
@@ -38,55 +34,41 @@ _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
 
 
-class _Strategy(Protocol):
-    """How bytes are sent: collected for one request, spooled, or streamed."""
-
-    def append(self, view: memoryview) -> None:
-        """Take bytes; the memory is the caller's again afterwards."""
-
-    def finish(self) -> None:
-        """Upload what is left and make the object complete."""
-
-    def publish(self) -> None:
-        """Make a deferred object visible."""
-
-    def abort(self) -> None:
-        """Drop everything and leave nothing on the service."""
-
-
 class ObjectWriter:
     """Uploads one object from the bytes that are written to it; the object is published completely or not at all.
 
     Parameters
     ----------
     uploader : Uploader
-        Begins the upload; its client has the configuration.
+        Uploads; its client has the configuration.
     target : Target
         The object.
     size : int, optional
         Bytes that will come, exactly. With it pieces are sent while the caller is writing.
-    piece_size : int, optional
-        Bytes per piece to ask for; from the configuration unless given.
+    block_size : int, optional
+        Bytes per piece that the caller would like.
     """
 
     def __init__(
-        self, uploader: Uploader[Client], target: Target, size: int | None = None, piece_size: int | None = None
+        self, uploader: Uploader[Client], target: Target, size: int | None = None, block_size: int | None = None
     ) -> None:
         config = uploader.client.config
         self._uploader, self._target, self._size = uploader, target, size
-        self._piece_size = piece_size or config.slice_size
+        self._piece_size = config.slice_size if block_size is None else config.protocol.piece_size(block_size)
         # only an object of unknown size may have to be streamed later
         self._may_outgrow = size is None
         self._room = max(config.spool_memory if uploader.needs_size else 0, config.single_upload_limit)
         self._written = 0
         self._failed = False
+        # what fits into one request always stays in memory
+        self._spool = Spool(max(config.spool_memory, config.single_upload_limit), config.spool_dir, target.path)
         is_large = size is not None and size > config.single_upload_limit
-        stream = self._stream() if is_large else None
-        self._strategy: _Strategy = stream or _Collect(uploader, target, self._piece_size)
+        self._stream = self._new_stream() if is_large else None
+        self._upload: Upload[Client] | None = None
 
-    def _stream(self) -> _Stream | None:
+    def _new_stream(self) -> _Stream | None:
         upload = self._uploader.stream(self._target, self._size, self._piece_size)
-        return None if upload is None else _Stream(self._uploader, upload, self._piece_size, self._size)
+        return None if upload is None else _Stream(self._uploader, upload, self._target, self._piece_size, self._size)
 
     @property
     def written(self) -> int:
@@ -107,22 +89,26 @@ class ObjectWriter:
             raise self._wrong_size(f"more than the announced {self._size} bytes were written")
         try:
             with naming(self._target):
-                self._outgrow(len(view))
-                self._strategy.append(view)
+                if self._may_outgrow and self._written + len(view) > self._room:
+                    self._outgrow()
+                if self._stream is None:
+                    self._spool.append(view)
+                else:
+                    self._stream.append(view)
         except BaseException:
             self._failed = True
             raise
         self._written += len(view)
 
-    def _outgrow(self, count: int) -> None:
-        """Stream from now on, if the memory is full and the service supports it."""
-        held = self._strategy
-        if not self._may_outgrow or not isinstance(held, _Collect) or self._written + count <= self._room:
-            return
-        self._may_outgrow, stream = False, self._stream()
-        if stream is not None:
-            self._strategy = stream
-            held.hand_over(stream)
+    def _outgrow(self) -> None:
+        """Stream from now on, if the service supports it: the memory is full."""
+        self._may_outgrow, self._stream = False, self._new_stream()
+        if self._stream is not None:
+            try:
+                with self._spool.lend(0, self._spool.size, self._uploader.pool.buffers) as view:
+                    self._stream.append(view)
+            finally:
+                self._spool.close()
 
     def finish(self) -> None:
         """Complete the object; visible at once unless its target is deferred.
@@ -138,16 +124,27 @@ class ObjectWriter:
             raise self._wrong_size(f"only {self._written} of the announced {self._size} bytes were written")
         try:
             with naming(self._target):
-                self._strategy.finish()
+                self._finish()
         except BaseException:
             self._failed = True
             raise
+
+    def _finish(self) -> None:
+        if self._stream is not None:
+            self._stream.finish()
+            return
+        try:
+            self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
+        finally:
+            self._spool.close()
 
     def publish(self) -> None:
         """Make a deferred object visible."""
         self._raise_if_failed()
         with naming(self._target):
-            self._strategy.publish()
+            made = self._upload if self._stream is None else self._stream.upload
+            if made is not None:
+                made.publish()
 
     def abort(self) -> None:
         """Drop everything; the old object, if any, stays.
@@ -157,9 +154,16 @@ class ObjectWriter:
         """
         self._failed = True
         try:
-            cancellation.clean_up(self._strategy.abort)
+            cancellation.clean_up(self._abort)
         except OSError as error:
             _log.warning("an unfinished upload of %r could not be removed: %s", self._target.path, error)
+
+    def _abort(self) -> None:
+        self._spool.close()
+        if self._stream is not None:
+            self._stream.abort()
+        elif self._upload is not None:
+            self._upload.abort()
 
     def _raise_if_failed(self) -> None:
         if self._failed:
@@ -169,66 +173,19 @@ class ObjectWriter:
         return make_error(errno.EINVAL, f"{text}: nothing will be published", self._target.path)
 
 
-class _Collect:
-    """Keeps all bytes until the end: one request for a small object, the spool for one of unknown size."""
-
-    def __init__(self, uploader: Uploader[Client], target: Target, piece_size: int) -> None:
-        self._uploader, self._target, self._piece_size = uploader, target, piece_size
-        self._pool, config = uploader.pool, uploader.client.config
-        self._limit = config.single_upload_limit
-        # what fits into one request always stays in memory
-        memory = max(config.spool_memory, self._limit)
-        self._spool = Spool(memory, config.spool_dir, target.path)
-        self._made: PiecewiseUpload[Client] | SingleUpload | None = None
-
-    def append(self, view: memoryview) -> None:
-        self._spool.append(view)
-
-    def hand_over(self, stream: _Stream) -> None:
-        """Give what was kept so far to a stream."""
-        try:
-            with self._spool.lend(0, self._spool.size, self._pool.buffers) as view:
-                stream.append(view)
-        finally:
-            self._spool.close()
-
-    def finish(self) -> None:
-        spool, target = self._spool, self._target
-        try:
-            if spool.size <= self._limit:
-                single = self._uploader.single(target)
-                with spool.lend(0, spool.size, self._pool.buffers) as view:
-                    single.store(view)
-                self._made = single
-            else:
-                upload = self._uploader.from_source(target, spool, self._piece_size, None)
-                send_source(self._pool, upload, spool)
-                self._made = upload
-        finally:
-            spool.close()
-
-    def publish(self) -> None:
-        if self._made is not None:
-            self._made.publish()
-
-    def abort(self) -> None:
-        self._spool.close()
-        if self._made is not None:
-            self._made.abort()
-
-
 class _Stream:
     """Sends each piece as soon as it is full: the size is known, or may be given at the end, or is not needed."""
 
     def __init__(
-        self, uploader: Uploader[Client], upload: PiecewiseUpload[Client], piece_size: int, size: int | None
+        self, uploader: Uploader[Client], upload: Upload[Client], target: Target, piece_size: int, size: int | None
     ) -> None:
-        self._pool, self._config, self._upload = uploader.pool, uploader.client.config, upload
+        self._pool, self._config, self._path = uploader.pool, uploader.client.config, target.path
+        self.upload = upload
+        self._is_open = False
         self._is_unsized = size is None
         # an upload that was opened without its true size is verified
         is_verified = self._is_unsized and uploader.needs_size
         self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
-        self._serial = False
         self._piece_size = piece_size
         self._in_memory = self._pool.most * piece_size
         self._piece = self._new_piece(piece_size)
@@ -255,7 +212,7 @@ class _Stream:
             self._group.wait()
             self._piece.release()
             sha = None if self._digest is None else self._digest.hexdigest()
-            self._upload.finish(self._offset if self._is_unsized else None, sha)
+            self.upload.finish(self._offset if self._is_unsized else None, sha)
 
     @contextmanager
     def _undeclared(self) -> Iterator[None]:
@@ -272,20 +229,17 @@ class _Stream:
             if self._digest is None or error.code not in _WRONG_SIZE:
                 raise
             text = "the service needs the size of an object first: name the size, or leave streaming at"
-            path = self._upload.target.path
-            raise make_error(errno.ENOTSUP, f"{text} 'auto' ({error.strerror})", path, error) from error
-
-    def publish(self) -> None:
-        self._upload.publish()
+            text = f"{text} 'auto' ({error.strerror})"
+            raise make_error(errno.ENOTSUP, text, self._path, error) from error
 
     def abort(self) -> None:
         self._group.stop(cancel_running=True)
         self._piece.release()
-        self._upload.abort()
+        self.upload.abort()
 
     def _flush(self, last: bool = False) -> None:
         """Send the piece, full or with the last bytes; open the upload before the first."""
-        if not self._upload.is_open:
+        if not self._is_open:
             self._open()
             # the server wants another size: the piece may not be full any more, or may be empty
             if not self._piece.length or not (self._piece.is_full or last):
@@ -300,15 +254,15 @@ class _Stream:
         self._wait_for_space()
         task = self._group.start(partial(self._send, position, piece))
         self._in_flight.append(task)
-        if self._serial:
+        if self.upload.is_serial:
             task.result()
 
     def _open(self) -> None:
         """Open the upload and cut the held bytes into pieces of the size that the server decided."""
-        self._upload.open()
-        self._serial = self._upload.is_serial
-        self._in_memory = self._pool.most * max(self._piece_size, self._upload.piece_size(0))
-        if self._upload.piece_size(0) != self._piece_size:
+        self.upload.open()
+        self._is_open = True
+        self._in_memory = self._pool.most * max(self._piece_size, self.upload.piece_size(0))
+        if self.upload.piece_size(0) != self._piece_size:
             held = self._piece
             self._begin_piece()
             for view in list(held.views):
@@ -317,13 +271,13 @@ class _Stream:
 
     def _begin_piece(self) -> None:
         """Begin a new piece: in memory, or in a temporary file if it will be large."""
-        size = self._piece_size = self._upload.piece_size(self._offset)
+        size = self._piece_size = self.upload.piece_size(self._offset)
         self._piece = self._new_piece(size)
 
     def _new_piece(self, size: int) -> MemoryPiece | FilePiece:
         if self._is_in_memory(size):
             return MemoryPiece(size, self._pool.buffers)
-        return FilePiece(size, self._config.spool_dir, self._upload.target.path)
+        return FilePiece(size, self._config.spool_dir, self._path)
 
     def _is_in_memory(self, size: int) -> bool:
         return size <= max(self._config.spool_memory, self._config.slice_size)
@@ -337,6 +291,6 @@ class _Stream:
 
     def _send(self, position: ByteRange, piece: MemoryPiece | FilePiece) -> None:
         try:
-            self._upload.send(position, piece.views)
+            self.upload.send(position, piece.views)
         finally:
             piece.release()

@@ -11,7 +11,7 @@ from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.v4 import V4Upload, V4Uploader
+from cosv4fs.transfer.v4 import V4Upload
 from tests.faults.stage import Stage
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
@@ -20,8 +20,7 @@ HALF = 512 * KIB
 
 
 def upload(service, **target):
-    target = Target(BUCKET, "/x", **target)
-    return upload_source(V4Uploader(service.client, service.pool), target, MemorySource(DATA), HALF)
+    return upload_source(V4Upload, service, Target(BUCKET, "/x", **target), MemorySource(DATA), HALF)
 
 
 class TestReplies:
@@ -96,7 +95,7 @@ class TestSiblings:
         assert service.names() == ["x"]
 
     def test_nothing_is_asked_when_there_was_none(self, service):
-        V4Upload(service.client, Target(BUCKET, "/x"), len(DATA), HALF).abort()
+        V4Upload(service.client, service.pool, Target(BUCKET, "/x"), HALF, len(DATA)).abort()
         assert service.ops() == []
 
     def test_the_place_that_was_left_is_cleaned_when_all_fails(self, service):

@@ -15,10 +15,11 @@ from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.buffers import FilePiece
-from cosv4fs.transfer.coffers import CofferUpload, CofferUploader
+from cosv4fs.transfer.coffers import CofferUpload
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import MIB, Clock, content, transfer_pool, upload_source
 
@@ -41,7 +42,7 @@ def test_what_no_parts_can_hold():
     with pytest.raises(ValueError, match="more than 10000 parts"):
         part_size(MOST_PARTS * LARGEST_PART + 1, MIB)
     with pytest.raises(OSError, match="more than 10000 parts") as caught:
-        CofferUpload(None, TARGET, MOST_PARTS * LARGEST_PART + 1, MIB)
+        CofferUpload(None, None, TARGET, MIB, MOST_PARTS * LARGEST_PART + 1)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, f"{COFFER}/x")
 
 
@@ -76,7 +77,8 @@ class Vault:
         self.config = resolve(given, protocol=CDCS)
         self.clock = Clock()
         self.client = CofferClient(self.config, RetryPolicy(5, 120.0, clock=self.clock, sleep=self.clock.sleep))
-        self.uploader = CofferUploader(self.client, transfer_pool(self.client))
+        self.pool = transfer_pool(self.client)
+        self.uploader = Uploader(self.client, self.pool, CofferUpload)
 
     def writer(self, size=None):
         return ObjectWriter(self.uploader, TARGET, size)
@@ -157,7 +159,7 @@ def test_parts_are_larger_where_there_would_be_too_many(make_vault, monkeypatch,
     vault, data = make_vault(), content(20 * MIB + 5)
     vault.config = replace(vault.config, spool_memory=spool)
     if way == "source":
-        upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
+        upload_source(CofferUpload, vault, TARGET, MemorySource(data), MIB)
     else:
         made = vault.writer(len(data))
         write(made, data)
@@ -213,15 +215,15 @@ def test_a_file_piece_that_finds_no_room_names_the_folder(tmp_path):
 )
 def test_every_dialect_accepts_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
-    upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
+    upload_source(CofferUpload, vault, TARGET, MemorySource(data), MIB)
     assert vault.read() == data
     with pytest.raises(FileExistsError, match="write-once"):
-        upload_source(vault.uploader, TARGET, MemorySource(data), MIB)
+        upload_source(CofferUpload, vault, TARGET, MemorySource(data), MIB)
 
 
 def test_parts_that_are_missing_complete_nothing(make_vault):
     vault = make_vault()
-    upload = CofferUpload(vault.client, TARGET, 3 * MIB, MIB)
+    upload = CofferUpload(vault.client, vault.pool, TARGET, MIB, 3 * MIB)
     upload.open()
     for offset in (0, 2 * MIB):
         upload.send(ByteRange(offset, MIB), memoryview(bytes(MIB)))

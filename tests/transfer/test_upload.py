@@ -8,9 +8,8 @@ import pytest
 from cosv4fs import paths
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.single import BucketSingle
 from cosv4fs.transfer.sources import MemorySource
-from cosv4fs.transfer.v4 import V4Upload, V4Uploader
+from cosv4fs.transfer.v4 import V4Upload
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 HALF = MIB // 2
@@ -20,13 +19,8 @@ OLD = b"the old content"
 
 
 def send(service, data=DATA, key="/x", slice_size=HALF, progress=None, **target):
-    return upload_source(
-        V4Uploader(service.client, service.pool),
-        Target(BUCKET, key, **target),
-        MemorySource(data),
-        slice_size,
-        progress,
-    )
+    target = Target(BUCKET, key, **target)
+    return upload_source(V4Upload, service, target, MemorySource(data), slice_size, progress)
 
 
 def offsets(service):
@@ -236,7 +230,7 @@ class TestFailures:
                 return super().lend(offset, length, buffers)
 
         with pytest.raises(type(error)):
-            upload_source(V4Uploader(service.client, service.pool), Target(BUCKET, "/x"), Broken(DATA), HALF)
+            upload_source(V4Upload, service, Target(BUCKET, "/x"), Broken(DATA), HALF)
         assert service.names() == []
 
     def test_the_first_error_is_raised_when_cleaning_up_fails_too(self, service):
@@ -251,7 +245,7 @@ class TestFailures:
                 return hashlib.sha1(b"before").hexdigest()
 
         with pytest.raises(OSError, match="SHA-1"):
-            upload_source(V4Uploader(service.client, service.pool), Target(BUCKET, "/x"), Changing(DATA), HALF)
+            upload_source(V4Upload, service, Target(BUCKET, "/x"), Changing(DATA), HALF)
         assert service.names() == []
 
     @pytest.mark.parametrize("op", ["upload_slice_data", "upload_slice_finish", "move"])
@@ -288,7 +282,7 @@ class TestDeferred:
 
 class TestAbort:
     def open(self, service):
-        upload = V4Upload(service.client, Target(BUCKET, "/x"), len(DATA), HALF)
+        upload = V4Upload(service.client, service.pool, Target(BUCKET, "/x"), HALF, len(DATA))
         upload.open()
         return upload
 
@@ -319,12 +313,12 @@ class TestAbort:
         assert all(paths.is_sibling(path) for path in removed)
 
     def test_of_nothing(self, service):
-        V4Upload(service.client, Target(BUCKET, "/x"), 5, HALF).abort()
+        V4Upload(service.client, service.pool, Target(BUCKET, "/x"), HALF, 5).abort()
         assert service.ops() == []
 
 
-def single(service, data=b"content", **target):
-    upload = BucketSingle(service.client, Target(BUCKET, "/x", **target))
+def single(service, data=b"content", key="/x", **target):
+    upload = V4Upload(service.client, service.pool, Target(BUCKET, key, **target), HALF)
     upload.store(memoryview(data))
     return upload
 
@@ -398,7 +392,7 @@ class TestSingle:
 
     def test_parents(self, make_service):
         service = make_service(parents="required")
-        BucketSingle(service.client, Target(BUCKET, "/a/b/x")).store(memoryview(b"content"))
+        single(service, key="/a/b/x")
         assert service.read("/a/b/x") == b"content"
 
 

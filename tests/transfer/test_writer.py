@@ -7,7 +7,8 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.v4 import V4Uploader
+from cosv4fs.transfer.upload import Uploader
+from cosv4fs.transfer.v4 import V4Upload
 from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import BUCKET, KIB, MIB, Do, content
 
@@ -24,7 +25,7 @@ def service(make_service):
 
 def writer(service, size=None, **target):
     target = Target(BUCKET, "/x", **target)
-    return ObjectWriter(V4Uploader(service.client, service.pool), target, size)
+    return ObjectWriter(Uploader(service.client, service.pool, V4Upload), target, size)
 
 
 def write(made, data=DATA, step=300_000):
@@ -76,7 +77,7 @@ def test_the_server_decides_the_slice_size(make_service, server_slice, length, s
 
 def test_a_bucket_that_insists_on_the_declared_size_is_probed_once(make_service):
     service = make_service(options={**SMALL, "streaming": "auto"})
-    uploader = V4Uploader(service.client, service.pool)
+    uploader = Uploader(service.client, service.pool, V4Upload)
     for _ in range(2):
         made = ObjectWriter(uploader, Target(BUCKET, "/x"))
         write(made)
