@@ -21,14 +21,14 @@ from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.namespace import Namespace
-from cosv4fs.transfer.download import Download, RemoteObject
+from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Files:
@@ -81,11 +81,12 @@ class Files:
             raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
         return int(info["size"])
 
-    def _download(self, path: str, action: Callable[[Download], T], callback: Callback | None = None) -> T:
-        bucket, key = paths.file_key(path)
+    def _download(self, path: str, action: Callable[[Download], _T], callback: Callback | None = None) -> _T:
+        # a path that names no file is refused before anything is asked
+        paths.file_key(path)
         set_size, progress = bulk.step_counter(callback)
-        source = RemoteObject(bucket, key, self._namespace.version(path), self.expected_sha1(path))
-        download = Download(self._uploader.client, self._uploader.pool, source, set_size, progress)
+        version, sha = self._namespace.version(path), self.expected_sha1(path)
+        download = Download(self._uploader.client, self._uploader.pool, path, version, sha, set_size, progress)
         try:
             return action(download)
         except CosError as error:
@@ -118,7 +119,7 @@ class Files:
             return self._read_each(read, wanted, on_error)
         return self._read_merged(read, wanted, max_gap, on_error)
 
-    def each(self, function: Callable[[str], T], names: list[str], on_error: str) -> dict[str, T | Exception]:
+    def each(self, function: Callable[[str], _T], names: list[str], on_error: str) -> dict[str, _T | Exception]:
         """Apply a function to several paths in parallel; return results, or exceptions, by path."""
         return dict(zip(names, self._pool.map(_catching(function, on_error), names), strict=True))
 
@@ -230,17 +231,14 @@ class Files:
 
     def interrupted(self, path: str) -> list[InterruptedUpload]:
         """Return the uploads of local files that can be resumed; see `interrupted_uploads` of the filesystem."""
-        return [
-            {"source": found.source, "name": found.remote, "size": found.size}
-            for found in self._journal.interrupted()
-            if not path or found.remote == path or found.remote.startswith(path + "/")
-        ]
+        found = self._journal.interrupted()
+        return [one for one in found if not path or one["name"] == path or one["name"].startswith(path + "/")]
 
 
-def _catching(function: Callable[[Any], T], on_error: str) -> Callable[[Any], T | Exception]:
+def _catching(function: Callable[[Any], _T], on_error: str) -> Callable[[Any], _T | Exception]:
     """Return a function that returns exceptions as results if `on_error` is ``return``."""
 
-    def call(item: Any) -> T | Exception:
+    def call(item: Any) -> _T | Exception:
         try:
             return function(item)
         except Exception as error:

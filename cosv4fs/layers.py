@@ -62,9 +62,9 @@ def open_layers(
     file = inner = open_binary(path, binary, block_size, **options)
     if codec is not None:
         compress = compr[codec]
-        file = compress(file, mode="r") if "r" in mode else CompressedWriter(partial(compress, mode="w"), file)
+        file = compress(file, mode="r") if "r" in mode else _CompressedWriter(partial(compress, mode="w"), file)
     if text:
-        file = io.TextIOWrapper(file, **text_options) if "r" in mode else TextWriter(file, **text_options)
+        file = io.TextIOWrapper(file, **text_options) if "r" in mode else _TextWriter(file, **text_options)
     if isinstance(inner, CosWriter) and file is not inner:
         inner.wrapped_in(file)
     return file
@@ -86,7 +86,7 @@ def _check(mode: object, block_size: object, options: Mapping[str, Any]) -> None
         raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")
 
 
-class TextWriter(io.TextIOWrapper):
+class _TextWriter(io.TextIOWrapper):
     """Text mode for writing; an exception in the ``with`` block discards the file."""
 
     def __exit__(
@@ -133,7 +133,7 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-class CompressedWriter(io.BufferedIOBase):
+class _CompressedWriter(io.BufferedIOBase):
     """Compression for writing; an exception in the ``with`` block discards the file.
 
     Parameters

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import io
 import os
-import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,10 +22,9 @@ from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace
 from cosv4fs.runtime import Runtime
-from cosv4fs.transfer.buffers import zeroed
-from cosv4fs.transfer.integrity import SequentialCheck, check_content
+from cosv4fs.transfer.download import zeroed
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.versions import VersionGuard
+from cosv4fs.transfer.versions import VersionGuard, check_content
 
 
 class _Filesystem(Protocol):
@@ -34,46 +33,29 @@ class _Filesystem(Protocol):
         """The runtime of the current process; forked children have their own."""
 
 
-class ObjectContent:
-    """One version of an object, read by ranges; thread-safe.
+class _Content:
+    """One version of an object, read by ranges; thread-safe. A known size saves the request for the status.
 
     Holds no reference to the file that reads it, so that an unclosed file is freed at once.
-
-    Parameters
-    ----------
-    fs : filesystem
-        The filesystem of the object.
-    path : str
-        ``bucket/dir/name``.
-    size : int, optional
-        Size of the object in bytes, if known: saves a request.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-        Raised here unless `size` is given.
     """
 
     def __init__(self, fs: _Filesystem, path: str, size: int | None = None) -> None:
         self._fs, self._path = fs, path
         self._bucket, self._key = paths.file_key(path)
-        self._lock = threading.Lock()
-        self._version: Version | None = None
+        # at most one version: the first is set in one step, without a lock
+        self._version: dict[str, Version] = {}
         self.status: Info | None = None
         if size is None:
             self.status = fs.runtime.namespace.info(path)
             if self.status["type"] == "directory":
                 raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
             size = int(self.status["size"])
-            self._version = fs.runtime.namespace.version(path, self.status)
+            version = fs.runtime.namespace.version(path, self.status)
+            if version is not None:
+                self._version[path] = version
         self.size = size
         self._guard = VersionGuard(path, size, self.status)
         self.sha: str | None = fs.runtime.files.expected_sha1(path)
-
-    def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
-        self._lock = threading.Lock()
-        self._guard.after_fork()
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -104,13 +86,7 @@ class ObjectContent:
             self.sha = None
 
     def compare(self, found: str) -> None:
-        """Compare the SHA-1 of all bytes with the one in the status.
-
-        Raises
-        ------
-        OSError
-            EIO if they differ.
-        """
+        """Compare the SHA-1 of all bytes with the one in the status; raise EIO if they differ."""
         if self.sha is not None:
             check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, found)
 
@@ -118,29 +94,50 @@ class ObjectContent:
         """Fill `view` from the version of the object that was opened."""
         client = self._fs.runtime.client
         while True:
-            started, is_first = time.monotonic(), self._version is None
+            started, known = time.monotonic(), self._version.get(self._path)
             fetched = client.fetch(
-                self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), self._version
+                self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), known
             )
             self._check_version(fetched.version)
             if fetched.length != len(view):
                 raise changed_error(self._path)
-            if fetched.version.is_certain or (is_first and len(view) == self.size):
+            if fetched.version.is_certain or (known is None and len(view) == self.size):
                 return
             if self._guard.accepts(client, fetched, started):
                 return
 
     def _check_version(self, version: Version) -> None:
         """Refuse to mix two versions of the object."""
-        with self._lock:
-            if self._version is None:
-                self._version = version
-            first = version is self._version
-        if first and self.status is None and version.size != self.size:
+        first = self._version.setdefault(self._path, version)
+        if version is first and self.status is None and version.size != self.size:
             text = f"the file has {version.size} bytes, not the announced {self.size}: open it without size="
             raise make_error(errno.EINVAL, text, self._path)
-        if version.size != self.size or version.differs(self._version):
+        if version.size != self.size or version.differs(first):
             raise changed_error(self._path)
+
+
+class _SequentialCheck:
+    """Hashes an object that is read sequentially, and compares the SHA-1 at its end.
+
+    A reader that skips bytes is not checked until it starts at the beginning again. `compare` is called with the SHA-1
+    of all bytes, in hex, and raises if it is wrong.
+    """
+
+    def __init__(self, size: int, compare: Callable[[str], None]) -> None:
+        self._size, self._compare = size, compare
+        self._digest = hashlib.sha1(usedforsecurity=False)
+        self._hashed = 0
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Add bytes that were read at an offset; after the last, compare the SHA-1."""
+        if offset == 0 and self._hashed != 0:
+            self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
+        if not offset <= self._hashed < offset + len(data):
+            return
+        self._digest.update(memoryview(data)[self._hashed - offset :])
+        self._hashed = offset + len(data)
+        if self._hashed == self._size:
+            self._compare(self._digest.hexdigest())
 
 
 class CosReader(AbstractBufferedFile):  # type: ignore[misc]
@@ -183,7 +180,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     ) -> None:
         self._cache_type, self._cache_options = cache_type, cache_options or {}
         self._is_lost = self._is_closing = False
-        self._open_content(ObjectContent(fs, path, size))
+        self._open_content(_Content(fs, path, size))
         # fsspec would create a cache that refers to the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
@@ -191,10 +188,10 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
         self.cache = self._new_cache()
         self._can_renew = cache_type == ReadAhead.name and self._content.status is not None
 
-    def _open_content(self, content: ObjectContent) -> None:
+    def _open_content(self, content: _Content) -> None:
         self._content = content
         self._fetch_range = content.fetch
-        self._check = SequentialCheck(content.size, content.compare)
+        self._check = _SequentialCheck(content.size, content.compare)
 
     @property
     def size(self) -> int:
@@ -223,7 +220,6 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
         """In a forked child, replace what depends on threads of the parent, which do not exist here."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self._content.after_fork()
             self.cache = self._new_cache()
 
     def read(self, length: int = -1) -> bytes:
@@ -254,7 +250,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
                 raise
             # no byte was returned yet, and the stale cache entry is gone
             self.cache.close()
-            self._open_content(ObjectContent(self.fs, self.path))
+            self._open_content(_Content(self.fs, self.path))
             self.cache = self._new_cache()
             data = super().read(length)
         except AttributeError:

@@ -82,14 +82,6 @@ class CosWriter(io.BufferedIOBase):
     def __repr__(self) -> str:
         return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
 
-    def readable(self) -> bool:
-        """Return False."""
-        return False
-
-    def seekable(self) -> bool:
-        """Return False."""
-        return False
-
     def writable(self) -> bool:
         """Return whether the file is open."""
         return not self.closed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.concurrency.pace import Pace
+from cosv4fs.concurrency.limits import Pace
 
 MILLISECOND = 0.001
 

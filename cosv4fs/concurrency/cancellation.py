@@ -72,25 +72,13 @@ def is_cancelled(ident: int | None = None) -> bool:
 
 
 def check(ident: int | None = None) -> None:
-    """Raise if a thread was cancelled; the calling one unless `ident` names another.
-
-    Raises
-    ------
-    InterruptedError
-        EINTR.
-    """
+    """Raise EINTR if a thread was cancelled; the calling one unless `ident` names another."""
     if is_cancelled(ident):
         raise make_error(errno.EINTR, "interrupted", None)
 
 
 def sleep(seconds: float) -> None:
-    """Wait before a retry.
-
-    Raises
-    ------
-    InterruptedError
-        EINTR when the calling thread is cancelled, or cleans up and has no time for a retry.
-    """
+    """Wait before a retry; raise EINTR if the thread is cancelled, or cleans up and has no time for a retry."""
     if seconds_left() is not None:
         raise make_error(errno.EINTR, "interrupted: not retried", None)
     end = time.monotonic() + seconds
@@ -101,13 +89,7 @@ def sleep(seconds: float) -> None:
 
 
 def seconds_left() -> float | None:
-    """Return how long the calling thread may still clean up, in seconds; None without a limit.
-
-    Raises
-    ------
-    InterruptedError
-        EINTR when the time is over.
-    """
+    """Return how many seconds the calling thread may still clean up, None without a limit; raise EINTR after them."""
     end = _threads().deadlines.get(threading.get_ident())
     if end is None:
         return None
@@ -155,13 +137,7 @@ def working_for(owner: object | None) -> Iterator[None]:
 
 
 def register(connection: Connection) -> None:
-    """Note that the calling thread sends its request on a connection.
-
-    Raises
-    ------
-    InterruptedError
-        EINTR when the thread was cancelled while it was connecting.
-    """
+    """Note that the calling thread sends its request on a connection; raise EINTR if it was cancelled meanwhile."""
     connection.used_by = threading.get_ident()
     _threads().connections[connection.used_by] = weakref.ref(connection)
     check()

@@ -1,4 +1,4 @@
-"""A bounded pool of threads, and groups of tasks that are waited for and cancelled as one."""
+"""A bounded pool of threads and the memory that they reuse, and groups of tasks, waited for and cancelled as one."""
 
 from __future__ import annotations
 
@@ -8,29 +8,63 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from operator import length_hint
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cosv4fs.concurrency import cancellation
-from cosv4fs.concurrency.buffers import Buffers
-from cosv4fs.concurrency.pace import Pace
+from cosv4fs.concurrency.background import run_in_background
+from cosv4fs.concurrency.limits import Pace, Permit, Window
 from cosv4fs.concurrency.tasks import Task, start_thread
-from cosv4fs.concurrency.window import Permit, Window
 from cosv4fs.errors import make_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-T = TypeVar("T")
-A = TypeVar("A")
+_T = TypeVar("_T")
+_A = TypeVar("_A")
 
 _worker = threading.local()
 """Has the `level` of the pool whose thread this is."""
 
 _CANCEL_SECONDS = 8.0
 """Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
+
+_REUSE_FROM = 256 * 1024
+"""Bytes from which memory is reused: fresh memory costs a page fault per 4 KiB."""
+
+
+class Buffers:
+    """Memory that tasks reuse; thread-safe. At most some buffers are kept when they are idle."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._idle: list[bytearray] = []
+
+    @contextmanager
+    def lend(self, size: int) -> Iterator[memoryview]:
+        """Lend `size` bytes during a block."""
+        memory = self.borrow(size)
+        try:
+            yield memoryview(memory)[:size]
+        finally:
+            self.give_back(memory)
+
+    def borrow(self, size: int) -> bytearray:
+        """Return memory of at least `size` bytes."""
+        if size < _REUSE_FROM:
+            return bytearray(size)
+        try:
+            memory = self._idle.pop()
+        except IndexError:
+            return bytearray(size)
+        return memory if len(memory) >= size else bytearray(size)
+
+    def give_back(self, memory: bytearray) -> None:
+        """Take borrowed memory back; nothing may use it any more."""
+        if len(memory) >= _REUSE_FROM and len(self._idle) < self._most:
+            self._idle.append(memory)
 
 
 class Pool:
@@ -61,28 +95,23 @@ class Pool:
         self.buffers = Buffers(most)
         self.threads: list[threading.Thread] = []
         self._level = level
-        self._queue: queue.SimpleQueue[Task[object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._idle: dict[int, None] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    @property
-    def is_inside(self) -> bool:
-        """Whether the calling thread is one of this pool, or of another of its level."""
-        return getattr(_worker, "level", None) == self._level
-
-    def submit(self, task: Task[T]) -> Task[T]:
+    def submit(self, task: Task) -> Task:
         """Start a task as soon as the window has a permit; block until then."""
         return self._start(self.window.acquire(), task)
 
-    def try_submit(self, task: Task[T]) -> bool:
+    def try_submit(self, task: Task) -> bool:
         """Start a task if the window has a permit now; return whether it has."""
         permit = self.window.try_acquire()
         if permit is not None:
             self._start(permit, task)
         return permit is not None
 
-    def map(self, function: Callable[[A], T], items: Iterable[A]) -> list[T]:
+    def map(self, function: Callable[[_A], _T], items: Iterable[_A]) -> list[_T]:
         """Apply a function to all items; return the results in order. For short calls, like single requests.
 
         Each thread takes the next item when it is free, so the look-ahead is one item per thread. After an error no
@@ -102,7 +131,7 @@ class Pool:
         return _Map(self, function, rest, most).run()
 
     def map_unordered(
-        self, function: Callable[[A], T], items: Iterable[A], handle: Callable[[T], object] = lambda _: None
+        self, function: Callable[[_A], _T], items: Iterable[_A], handle: Callable[[_T], object] = lambda _: None
     ) -> None:
         """Apply a function to all items; handle the results as they come. For long calls, like whole files.
 
@@ -123,9 +152,9 @@ class Pool:
             for item in rest:
                 handle(function(item))
             return
-        group, results = TaskGroup(self), queue.SimpleQueue[T]()
+        group, results = TaskGroup(self), queue.SimpleQueue[_T]()
 
-        def call(item: A) -> None:
+        def call(item: _A) -> None:
             results.put(function(item))
 
         def handle_results() -> None:
@@ -136,23 +165,24 @@ class Pool:
             for item in rest:
                 group.start(partial(call, item))
                 handle_results()
-            while group.is_running:
-                group.reap(wait=True)
+            while group._is_running:
+                group._reap(wait=True)
                 handle_results()
         except BaseException:
             group.stop(cancel_running=True)
             raise
 
-    def _look_at(self, items: Iterable[A]) -> tuple[Iterator[A], bool]:
+    def _look_at(self, items: Iterable[_A]) -> tuple[Iterator[_A], bool]:
         """Return all items, and whether their calls run in the calling thread."""
         rest = iter(items)
         first = list(itertools.islice(rest, 2))
-        return itertools.chain(first, rest), len(first) < 2 or self.is_inside
+        is_inside = getattr(_worker, "level", None) == self._level
+        return itertools.chain(first, rest), len(first) < 2 or is_inside
 
-    def _start(self, permit: Permit, task: Task[T]) -> Task[T]:
+    def _start(self, permit: Permit, task: Task) -> Task:
         # the callback holds the permit: a task that is lost ends it all the same
         task.add_callback(lambda _: self.window.release(permit))
-        self._queue.put(task)  # type: ignore[arg-type]  # the threads do not look at results
+        self._queue.put(task)
         try:
             # one idle thread takes this task
             self._idle.popitem()
@@ -161,7 +191,7 @@ class Pool:
                 self._grow(task)
         return task
 
-    def _grow(self, task: Task[T]) -> None:
+    def _grow(self, task: Task) -> None:
         with self._lock:
             if len(self.threads) >= self.most:
                 return
@@ -179,7 +209,7 @@ class Pool:
         self._queue.put(None)
 
 
-def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None], level: str) -> None:
+def _work(tasks: queue.SimpleQueue[Task | None], idle: dict[int, None], level: str) -> None:
     """Run task after task. Not a method: a thread must not keep its pool alive."""
     _worker.level = level
     ident = threading.get_ident()
@@ -200,18 +230,12 @@ def _work(tasks: queue.SimpleQueue[Task[object] | None], idle: dict[int, None], 
 
 
 class TaskGroup:
-    """Tasks that belong together: waited for and cancelled as one.
-
-    Parameters
-    ----------
-    pool : Pool
-        Runs them.
-    """
+    """Tasks of a pool that belong together: waited for and cancelled as one."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._tasks: set[Task[None]] = set()
-        self._finished: queue.SimpleQueue[Task[None]] = queue.SimpleQueue()
+        self._tasks: set[Task] = set()
+        self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -223,27 +247,27 @@ class TaskGroup:
             self.stop(cancel_running=cancellation.is_cancellation(error))
 
     @property
-    def is_running(self) -> bool:
+    def _is_running(self) -> bool:
         """Whether there are tasks whose end the caller has not seen."""
         return bool(self._tasks)
 
-    def start(self, function: Callable[[], None]) -> Task[None]:
+    def start(self, function: Callable[[], None]) -> Task:
         """Start a task as soon as the window has a permit; raise the first failure of earlier ones."""
-        self.reap()
+        self._reap()
         return self._pool.submit(self._task(function))
 
-    def try_start(self, function: Callable[[], None]) -> Task[None] | None:
+    def try_start(self, function: Callable[[], None]) -> Task | None:
         """Start a task if the window has a permit now; `wait` raises its failure at the latest."""
         return self._try_start(self._task(function))
 
-    def try_start_detached(self, function: Callable[[], None]) -> Task[None] | None:
+    def try_start_detached(self, function: Callable[[], None]) -> Task | None:
         """Start a task if the window has a permit now, for a caller that handles its failure itself."""
         self.discard_done()
         task = Task(partial(self._run, function))
         self._tasks.add(task)
         return self._try_start(task)
 
-    def _try_start(self, task: Task[None]) -> Task[None] | None:
+    def _try_start(self, task: Task) -> Task | None:
         if not self._pool.try_submit(task):
             self._tasks.discard(task)
             return None
@@ -255,29 +279,14 @@ class TaskGroup:
             if task.is_done:
                 self._tasks.discard(task)
 
-    def raise_if_stopped(self) -> None:
-        """Raise if the group starts nothing more.
-
-        Raises
-        ------
-        InterruptedError
-            EINTR when the group was stopped.
-        """
+    def _raise_if_stopped(self) -> None:
         if self._stopped:
             raise make_error(errno.EINTR, "cancelled before it started", None)
 
-    def reap(self, *, wait: bool = False) -> None:
+    def _reap(self, *, wait: bool = False) -> None:
         """Drop the tasks that have finished; raise the first failure.
 
-        Parameters
-        ----------
-        wait : bool
-            Wait until one has finished, or a fraction of a second has passed.
-
-        Raises
-        ------
-        InterruptedError
-            EINTR when the calling thread is cancelled while it waits.
+        With `wait`, wait until one has finished, a fraction of a second has passed, or the calling thread is cancelled.
         """
         found = self._take(wait=wait)
         while found:
@@ -290,16 +299,13 @@ class TaskGroup:
     def wait(self) -> None:
         """Wait until all tasks are done, also those that they start meanwhile; raise the first failure."""
         while self._tasks:
-            self.reap(wait=True)
+            self._reap(wait=True)
 
     def stop(self, *, cancel_running: bool = False) -> None:
-        """Start nothing more, and wait for what runs.
+        """Start nothing more, and wait for what runs, or cancel it.
 
-        Parameters
-        ----------
-        cancel_running : bool
-            Cancel that as well. A thread that cannot be cancelled, because it is connecting, is waited for some seconds
-            at most: it sends nothing more.
+        A thread that cannot be cancelled, because it is connecting, is waited for some seconds at most: it sends
+        nothing more.
         """
         self._cancel_waiting()
         latest = time.monotonic() + _CANCEL_SECONDS
@@ -312,33 +318,33 @@ class TaskGroup:
             running[0].wait_briefly()
         self._tasks.clear()
 
-    def close(self) -> None:
-        """Start nothing more. Safe to call from ``__del__``; `stop_without_waiting` has to follow."""
+    def lose(self) -> None:
+        """Start nothing more and have another thread cancel what runs. Safe to call from ``__del__``."""
         self._stopped = True
+        run_in_background(self._cancel_all)
 
-    def stop_without_waiting(self) -> None:
-        """Start nothing more and cancel what runs, without waiting."""
+    def _cancel_all(self) -> None:
         self._cancel_waiting()
         cancellation.cancel(self)
         self._tasks.clear()
 
-    def _task(self, function: Callable[[], None]) -> Task[None]:
+    def _task(self, function: Callable[[], None]) -> Task:
         # noted before it is handed over: Ctrl-C may come between the two
         task = Task(partial(self._run, function))
         self._tasks.add(task)
         task.add_callback(self._finished.put)
         return task
 
-    def _take(self, *, wait: bool = False) -> list[Task[None]]:
+    def _take(self, *, wait: bool = False) -> list[Task]:
         with suppress(queue.Empty):
             # never without a limit: a signal that comes just before the wait is seen only when it is over
             return [self._finished.get(wait, cancellation.CHECK_EVERY)]
         return []
 
-    def _drop(self, task: Task[None]) -> None:
+    def _drop(self, task: Task) -> None:
         self._tasks.discard(task)
         try:
-            task.result()
+            task.wait()
         finally:
             # the error refers to this frame
             del task
@@ -350,35 +356,24 @@ class TaskGroup:
 
     def _run(self, function: Callable[[], None]) -> None:
         with cancellation.working_for(self):
-            self.raise_if_stopped()
+            self._raise_if_stopped()
             function()
 
 
-class _Map(Generic[A, T]):
+class _Map(Generic[_A, _T]):
     """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
 
     Every thread that takes an item starts others, as many as the pool's pace wants; threads beyond that end.
-
-    Parameters
-    ----------
-    pool : Pool
-        Has the threads.
-    function : callable
-        Called with each item.
-    items : iterable
-        The items.
-    most : int
-        Threads at most.
     """
 
-    def __init__(self, pool: Pool, function: Callable[[A], T], items: Iterable[A], most: int) -> None:
+    def __init__(self, pool: Pool, function: Callable[[_A], _T], items: Iterable[_A], most: int) -> None:
         self._group, self._pace, self._function = TaskGroup(pool), pool.pace, function
         self._most, self._threads = most, 1
         self._rest = enumerate(items)
-        self._results: dict[int, T] = {}
+        self._results: dict[int, _T] = {}
         self._lock = threading.Lock()
 
-    def run(self) -> list[T]:
+    def run(self) -> list[_T]:
         with self._group:
             self._group.start(self._work)
             self._group.wait()
@@ -393,8 +388,8 @@ class _Map(Generic[A, T]):
             if self._is_surplus():
                 return
 
-    def _next(self) -> tuple[int, A] | None:
-        self._group.raise_if_stopped()
+    def _next(self) -> tuple[int, _A] | None:
+        self._group._raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
         while found is not None and self._may_grow():

@@ -8,29 +8,27 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, TypeVar
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import make_error
 
-T = TypeVar("T")
 
+class Task:
+    """One call that a thread makes, at most once; what it returns is dropped.
 
-class Task(Generic[T]):
-    """One call that a thread makes, and its result.
-
-    Parameters
+    Attributes
     ----------
-    function : callable
-        Called without arguments, at most once.
+    error : BaseException or None
+        What the call raised; an `InterruptedError` when it was cancelled.
+    is_done : bool
+        Whether the call was made or cancelled.
     """
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function: Callable[[], T] | None = function
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function: Callable[[], object] | None = function
         # taken by whatever runs or cancels the task, and never released
         self._claim = threading.Lock()
-        self._results: list[T] = []
-        self._callbacks: list[Callable[[Task[T]], object]] = []
+        self._callbacks: list[Callable[[Task], object]] = []
         self.error: BaseException | None = None
         self.is_done = False
 
@@ -40,7 +38,7 @@ class Task(Generic[T]):
         if function is None or not self._claim.acquire(blocking=False):
             return
         try:
-            self._results.append(function())
+            function()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self.error = error
         self._end()
@@ -53,7 +51,7 @@ class Task(Generic[T]):
             self.error = make_error(errno.EINTR, "cancelled before it started", None)
             self._end()
 
-    def add_callback(self, callback: Callable[[Task[T]], object]) -> None:
+    def add_callback(self, callback: Callable[[Task], object]) -> None:
         """Call `callback` once with the task when it is done; at once if it is."""
         self._callbacks.append(callback)
         if self.is_done:
@@ -61,37 +59,26 @@ class Task(Generic[T]):
 
     def wait_briefly(self) -> None:
         """Wait until the task is done, or a fraction of a second has passed."""
-        done: queue.SimpleQueue[Task[T]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self.add_callback(done.put)
         if not self.is_done:
             with suppress(queue.Empty):
                 done.get(timeout=cancellation.CHECK_EVERY)
 
     def wait(self) -> None:
-        """Wait until the task is done.
+        """Wait until the task is done; raise what its call raised.
 
         Raises
         ------
         InterruptedError
-            EINTR when the calling thread is cancelled meanwhile.
+            EINTR when the task, or meanwhile the calling thread, was cancelled.
         """
-        while not self.is_done:
-            self.wait_briefly()
-            cancellation.check()
-
-    def result(self) -> T:
-        """Wait until the task is done, and return what the call returned.
-
-        Raises
-        ------
-        BaseException
-            What the call raised; `InterruptedError` when it was cancelled.
-        """
-        self.wait()
         try:
+            while not self.is_done:
+                self.wait_briefly()
+                cancellation.check()
             if self.error is not None:
                 raise self.error
-            return self._results[0]
         finally:
             # the error refers to this frame
             del self

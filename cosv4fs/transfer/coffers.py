@@ -94,13 +94,7 @@ class CofferUpload(Upload[CofferClient]):
         return self._sizes.size(self._number(offset))
 
     def open(self) -> None:
-        """Begin the upload, or continue the one that an earlier process recorded.
-
-        Raises
-        ------
-        FileExistsError
-            An object exists, or an unfinished upload of another client.
-        """
+        """Begin the upload, or continue the one that an earlier process recorded."""
         record = self._load_record()
         if record is not None and record.session is not None:
             if record.matches and self._continue(record.session):
@@ -111,13 +105,7 @@ class CofferUpload(Upload[CofferClient]):
         self._initiate()
 
     def recover(self) -> None:
-        """Begin again: another client aborted the upload, unless a late request of this one completed it.
-
-        Raises
-        ------
-        FileExistsError
-            An object of another content exists, or an unfinished upload of another client.
-        """
+        """Begin again: another client aborted the upload, unless a late request of this one completed it."""
         self._upload_id, self._listed, self._sent = None, {}, {}
         try:
             self._initiate()
@@ -140,13 +128,7 @@ class CofferUpload(Upload[CofferClient]):
         self._sent[number] = Part(number, piece.length, etag)
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """Complete the object, unless it is deferred; the SHA-1 has no use here.
-
-        Raises
-        ------
-        OSError
-            EIO when not all bytes were sent in parts.
-        """
+        """Complete the object, unless it is deferred; raise EIO when not all bytes were sent. The SHA-1 has no use."""
         self._size = self._size if size is None else size
         if self._source is not None and self._source.was_touched:
             # each part is what was read, but together they may be a mixture, and nothing replaces an object later
@@ -255,11 +237,6 @@ def _creating(client: CofferClient, target: Target) -> Iterator[None]:
     """Explain why an object could not be created: it exists, or an unfinished upload blocks its key.
 
     The service refuses both with the same code (cdcs.md#put-object and cdcs.md#initiate): a refusal costs a request.
-
-    Raises
-    ------
-    FileExistsError
-        Names the reason, and what to do.
     """
     try:
         yield

@@ -10,7 +10,7 @@ from cosv4fs import paths
 from cosv4fs.api import CosClient
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyMovedError, make_error
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def parent_key(key: str) -> str:
@@ -47,7 +47,7 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
     return None
 
 
-def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], T], source: str | None = None) -> T:
+def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], _T], source: str | None = None) -> _T:
     """Do something that creates `key`; where the service wants the directory to exist first, create it and repeat.
 
     Whether parents have to exist is disputed (cos.md#parents), so they are not checked first.

@@ -12,61 +12,30 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from cosv4fs import paths
 from cosv4fs.api import Client, Fetched, Version
-from cosv4fs.concurrency import Buffers, Pool, TaskGroup
+from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
-from cosv4fs.transfer.buffers import zeroed
-from cosv4fs.transfer.integrity import check_content
 from cosv4fs.transfer.plan import ByteRange, ranges
-from cosv4fs.transfer.versions import VersionGuard
+from cosv4fs.transfer.versions import VersionGuard, check_content
 
-Progress = Callable[[int], None]
-Lender = Callable[[ByteRange], AbstractContextManager[memoryview]]
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+_Progress = Callable[[int], None]
+_Lender = Callable[[ByteRange], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
 
-
 _STEP = 1024 * 1024
 """Bytes per read of a local file."""
-
-
-class _Sink(Protocol):
-    def write(self, data: memoryview, /) -> object:
-        """Take the next bytes."""
-
-
-@dataclass(frozen=True)
-class RemoteObject:
-    """An object to read, and what is known of it.
-
-    Parameters
-    ----------
-    bucket, key : str
-        Where it is.
-    version : Version, optional
-        The version that has to be read; it saves the client of a coffer a request.
-    sha : str, optional
-        The object's SHA-1 in hex: a whole download is compared with it.
-    """
-
-    bucket: str
-    key: str
-    version: Version | None = None
-    sha: str | None = None
-
-    @property
-    def path(self) -> str:
-        """``bucket/dir/name``, for messages."""
-        return paths.join(self.bucket, self.key)
 
 
 class Download:
@@ -79,8 +48,12 @@ class Download:
         further one.
     pool : Pool
         Runs the requests for further ranges, and lends them memory.
-    source : RemoteObject
-        The object.
+    path : str
+        ``bucket/dir/name``.
+    version : Version, optional
+        The version that has to be read; it saves the client of a coffer a request.
+    sha : str, optional
+        The object's SHA-1 in hex: a whole download is compared with it.
     set_size, progress : callable, optional
         Called once with the number of bytes that will come; and with the bytes of each range that has come, never
         from two threads at once.
@@ -90,11 +63,15 @@ class Download:
         self,
         client: Client,
         pool: Pool,
-        source: RemoteObject,
-        set_size: Progress | None = None,
-        progress: Progress | None = None,
+        path: str,
+        version: Version | None = None,
+        sha: str | None = None,
+        set_size: _Progress | None = None,
+        progress: _Progress | None = None,
     ) -> None:
-        self._client, self._pool, self._source = client, pool, source
+        self._client, self._pool, self._path = client, pool, path
+        self._bucket, self._key = paths.file_key(path)
+        self._version, self._sha = version, sha
         self._range_size = client.config.range_size
         self._set_size, self._progress = set_size, progress
         self._lock = threading.Lock()
@@ -117,7 +94,7 @@ class Download:
             nonlocal memory
             # the memory for everything that is wanted; the first range is its beginning
             end = version.size if stop is None else min(stop, version.size)
-            memory = zeroed(length if begin < 0 else max(length, end - begin), self._source.path)
+            memory = zeroed(length if begin < 0 else max(length, end - begin), self._path)
             views.append(memory.getbuffer())
             self._report_size(len(views[0]))
             return views[0][:length]
@@ -128,7 +105,7 @@ class Download:
                 yield part
 
         self._fetch_all(start, stop, allocate, lend)
-        if begin == 0 and stop is None and self._source.sha is not None:
+        if begin == 0 and stop is None and self._sha is not None:
             self._compare(hashlib.sha1(views[0], usedforsecurity=False))
         views[0].release()
         # without exported views the buffer's bytes are shared, not copied
@@ -145,14 +122,14 @@ class Download:
         with replacing(path) as file:
             self._fill(file)
 
-    def to_sink(self, sink: _Sink) -> None:
+    def to_sink(self, sink: SupportsWrite[memoryview]) -> None:
         """Write the object to something that has ``write``, in order, range by range."""
         digest = hashlib.sha1(usedforsecurity=False)
 
         def take(data: memoryview) -> None:
-            if self._source.sha is not None:
+            if self._sha is not None:
                 digest.update(data)
-            _write_all(sink, data, self._source.path)
+            _write_all(sink, data, self._path)
             self._report(len(data))
 
         with self._pool.buffers.lend(self._range_size) as buffer:
@@ -176,28 +153,22 @@ class Download:
                 yield part
                 write_at(part, wanted.offset)
 
-        with self._late_buffer() as buffer:
+        with ExitStack() as borrowed:
+            view = memoryview(b"")
 
             def allocate(length: int, version: Version) -> memoryview:
+                nonlocal view
                 self._report_size(version.size)
                 if length < version.size:
                     file.truncate(version.size)
-                return buffer.take(length)
+                view = borrowed.enter_context(self._pool.buffers.lend(length))
+                return view
 
-            self._fetch_all(None, None, allocate, lend, lambda first: write_at(buffer.view[: first.length], 0))
-        if self._source.sha is not None:
+            self._fetch_all(None, None, allocate, lend, lambda first: write_at(view[: first.length], 0))
+        if self._sha is not None:
             file.seek(0)
             # read again, from the system's memory: the ranges came in any order
             self._compare(_hashed(file))
-
-    @contextmanager
-    def _late_buffer(self) -> Iterator[_LateBuffer]:
-        """Lend memory of a size that only the reply has."""
-        buffer = _LateBuffer(self._pool.buffers)
-        try:
-            yield buffer
-        finally:
-            buffer.give_back()
 
     def _fetch_first(
         self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
@@ -205,14 +176,14 @@ class Download:
         begin = start or 0
         if begin >= 0:
             stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
-        return self._client.fetch(self._source.bucket, self._source.key, allocate, begin, stop, self._source.version)
+        return self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version)
 
     def _fetch_all(
         self,
         start: int | None,
         stop: int | None,
         allocate: Callable[[int, Version], memoryview],
-        lend: Lender,
+        lend: _Lender,
         received: Callable[[Fetched], object] = lambda first: None,
     ) -> None:
         """Fetch a first range and what lies behind it, which begins as soon as the first reply tells the size.
@@ -258,24 +229,22 @@ class Download:
                     group.start(partial(self._fetch_range, rest.popleft(), first.version, lend))
                 group.wait()
 
-    def _fetch_range(self, wanted: ByteRange, version: Version, lend: Lender) -> None:
+    def _fetch_range(self, wanted: ByteRange, version: Version, lend: _Lender) -> None:
         with lend(wanted) as view:
             self._fetch(wanted, view, version)
         self._report(wanted.length)
 
     def _fetch(self, wanted: ByteRange, view: memoryview, version: Version) -> None:
-        fetched = self._client.fetch(
-            self._source.bucket, self._source.key, lambda *_: view, wanted.offset, wanted.stop, version
-        )
+        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, wanted.offset, wanted.stop, version)
         if fetched.length != wanted.length:
-            raise make_error(errno.EIO, f"only {fetched.length} of {wanted.length} bytes came", self._source.path)
+            raise make_error(errno.EIO, f"only {fetched.length} of {wanted.length} bytes came", self._path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
-            raise make_error(errno.ESTALE, f"{text}; read it again", self._source.path)
+            raise make_error(errno.ESTALE, f"{text}; read it again", self._path)
 
     def _compare(self, digest: hashlib._Hash) -> None:
-        if self._source.sha is not None:
-            check_content(self._client, self._source.bucket, self._source.key, self._source.sha, digest.hexdigest())
+        if self._sha is not None:
+            check_content(self._client, self._bucket, self._key, self._sha, digest.hexdigest())
 
     @contextmanager
     def _one_version(self, first: Fetched) -> Iterator[int]:
@@ -283,7 +252,7 @@ class Download:
         if first.version.is_certain or first.length >= first.version.size:
             yield first.length
             return
-        guard = VersionGuard(self._source.path, first.version.size)
+        guard = VersionGuard(self._path, first.version.size)
         yield first.length if guard.accepts(self._client, first) else 0
         guard.check(self._client)
 
@@ -297,7 +266,25 @@ class Download:
                 self._progress(count)
 
 
-def _write_all(sink: _Sink, data: memoryview, path: str) -> None:
+def zeroed(size: int, path: str) -> io.BytesIO:
+    """Return a buffer of zeros, to be filled through ``getbuffer`` and taken by ``getvalue``; neither copies.
+
+    A server may announce more than it sends. The system provides zeros page by page, when they are written to, so that
+    a wrong announcement costs addresses and no memory.
+
+    Raises
+    ------
+    OSError
+        ENOMEM if there are not enough addresses.
+    """
+    try:
+        # `bytes` asks the system for zeros, `bytearray` and a seek in the buffer would write them
+        return io.BytesIO(bytes(size))
+    except (MemoryError, OverflowError):
+        raise make_error(errno.ENOMEM, f"there is no memory for {size} bytes: read ranges", path) from None
+
+
+def _write_all(sink: SupportsWrite[memoryview], data: memoryview, path: str) -> None:
     """Write everything; what is not buffered may take a part at a time, and say how much."""
     while data:
         count = sink.write(data)
@@ -313,25 +300,6 @@ def _hashed(file: BinaryIO) -> hashlib._Hash:
     while count := file.readinto(view):  # type: ignore[attr-defined]  # a raw file has it
         digest.update(view[:count])
     return digest
-
-
-class _LateBuffer:
-    """Memory that is borrowed once the head of the reply has the length."""
-
-    def __init__(self, buffers: Buffers) -> None:
-        self._buffers = buffers
-        self._memory: bytearray | None = None
-        self.view = memoryview(b"")
-
-    def take(self, length: int) -> memoryview:
-        self._memory = self._buffers.borrow(length)
-        self.view = memoryview(self._memory)[:length]
-        return self.view
-
-    def give_back(self) -> None:
-        self.view.release()
-        if self._memory is not None:
-            self._buffers.give_back(self._memory)
 
 
 def _positioned_writer(file: BinaryIO) -> Callable[[memoryview, int], None]:

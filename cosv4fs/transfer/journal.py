@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cosv4fs.forking import PerProcess
+from cosv4fs.info import InterruptedUpload
 
 _log = logging.getLogger("cosv4fs")
 
@@ -46,15 +47,6 @@ class Record:
     matches: bool = field(default=True, compare=False)
 
 
-@dataclass(frozen=True)
-class Interrupted:
-    """An upload that an earlier process left: the local file, ``bucket/dir/name``, and its size in bytes."""
-
-    source: str
-    remote: str
-    size: int
-
-
 _claimed: PerProcess[dict[str, object]] = PerProcess(dict)
 """The entries that uploads of this process use, and what holds each."""
 
@@ -62,28 +54,16 @@ _claimed: PerProcess[dict[str, object]] = PerProcess(dict)
 class JournalEntry:
     """The record of one local file and one remote path, in a private file.
 
-    Parameters
-    ----------
-    file : path
-        Where the record is, or will be.
-    identity : dict
-        What tells versions of the local file apart, and the account and remote path.
+    Its `identity` is what tells versions of the local file apart, and the account and remote path.
     """
 
     def __init__(self, file: Path, identity: dict[str, object]) -> None:
         self._file, self._identity = file, identity
 
-    @property
-    def name(self) -> str:
-        """The unique name of the entry."""
-        return str(self._file)
-
     def load(self) -> Record | None:
         """Return the record of an earlier process, also of a file that has changed since."""
         try:
-            if not _is_private(self._file.lstat()):
-                return None
-            stored = json.loads(self._file.read_text("utf-8"))
+            stored = json.loads(_text_of(self._file))
             identity = stored.pop("identity")
             if any(identity[name] != self._identity[name] for name in ("path", "account", "remote")):
                 return None
@@ -131,26 +111,20 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _is_private(status: os.stat_result) -> bool:
-    """Return whether a file can only be this user's own: what it says decides what is moved and removed."""
-    if not hasattr(os, "geteuid"):
-        return stat.S_ISREG(status.st_mode)
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+def _text_of(file: Path) -> str:
+    """Return the text of a file that can only be this user's own, as it decides what is moved and removed."""
+    status = file.lstat()
+    is_private = not hasattr(os, "geteuid") or (status.st_uid == os.geteuid() and not status.st_mode & 0o022)
+    if not (stat.S_ISREG(status.st_mode) and is_private):
+        raise ValueError("not a private file")
+    return file.read_text("utf-8")
 
 
 class Journal:
-    """All entries of one account.
-
-    Parameters
-    ----------
-    folder : str or None
-        Where their files are; None for `default_folder`.
-    account : str
-        Identifies the service and the account.
-    """
+    """All entries of one account (of one service), in files of a folder; by default in the user's folder for state."""
 
     def __init__(self, folder: str | None, account: str) -> None:
-        self._folder = Path(folder).expanduser() if folder else default_folder()
+        self._folder = Path(folder).expanduser() if folder else _default_folder()
         self._account = account
 
     @contextmanager
@@ -158,25 +132,6 @@ class Journal:
         """Lend the entry for a local file and a remote path; None while another thread uploads the same.
 
         Two threads that share an entry would each take the other's upload for that of a killed process.
-
-        Parameters
-        ----------
-        path, status, remote : path, os.stat_result, str
-            As for `entry`.
-        """
-        entry, holder = self.entry(path, status, remote), object()
-        claimed = _claimed()
-        # one step, which no other thread can come between
-        is_ours = claimed.setdefault(entry.name, holder) is holder
-        try:
-            yield entry if is_ours else None
-        finally:
-            if is_ours:
-                # in a forked child the parent's claim is not known
-                claimed.pop(entry.name, None)
-
-    def entry(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> JournalEntry:
-        """Return the entry for a local file and a remote path.
 
         Parameters
         ----------
@@ -188,18 +143,24 @@ class Journal:
         real = os.path.realpath(path)
         name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
         identity = {"path": real, "account": self._account, "remote": remote, **_identity(status)}
-        return JournalEntry(self._folder / f"{name[:32]}.json", identity)
+        file, holder, claimed = self._folder / f"{name[:32]}.json", object(), _claimed()
+        # one step, which no other thread can come between
+        is_ours = claimed.setdefault(str(file), holder) is holder
+        try:
+            yield JournalEntry(file, identity) if is_ours else None
+        finally:
+            if is_ours:
+                # in a forked child the parent's claim is not known
+                claimed.pop(str(file), None)
 
-    def interrupted(self) -> list[Interrupted]:
+    def interrupted(self) -> list[InterruptedUpload]:
         """Return the uploads that can be continued: recorded for this account, of files that are unchanged."""
         found = (self._interrupted(file) for file in sorted(self._folder.glob("*.json")))
         return [upload for upload in found if upload is not None]
 
-    def _interrupted(self, file: Path) -> Interrupted | None:
+    def _interrupted(self, file: Path) -> InterruptedUpload | None:
         try:
-            if not _is_private(file.lstat()):
-                return None
-            stored = json.loads(file.read_text("utf-8"))["identity"]
+            stored = json.loads(_text_of(file))["identity"]
             if stored["account"] != self._account:
                 return None
             status = Path(stored["path"]).stat()
@@ -207,10 +168,10 @@ class Journal:
             return None
         if any(stored.get(name) != value for name, value in _identity(status).items()):
             return None
-        return Interrupted(stored["path"], stored["remote"], status.st_size)
+        return {"source": stored["path"], "name": stored["remote"], "size": status.st_size}
 
 
-def default_folder() -> Path:
+def _default_folder() -> Path:
     """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
     base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
     try:

@@ -14,7 +14,6 @@ from functools import partial
 from fsspec.caching import BaseCache
 
 from cosv4fs.concurrency import Pool, Task, TaskGroup, cancellation
-from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.transfer.plan import ByteRange, ranges
 
 _LEAST = 1024 * 1024
@@ -26,7 +25,7 @@ class _FetchedRange:
     start: int
     stop: int
     memory: bytearray
-    done: Task[None]
+    done: Task
 
     def view(self, start: int, stop: int) -> memoryview:
         return memoryview(self.memory)[start - self.start : stop - self.start]
@@ -35,16 +34,8 @@ class _FetchedRange:
 class ReadAhead(BaseCache):  # type: ignore[misc]
     """A cache as fsspec's files use them: `_fetch` returns the bytes of a range.
 
-    Parameters
-    ----------
-    blocksize : int
-        Bytes per range; objects up to this size are fetched whole.
-    fill : callable
-        Fills memory with the bytes from an offset on; called from several threads.
-    size : int
-        Bytes of the object.
-    pool : Pool
-        Runs the requests and lends the memory.
+    `fill` fills memory with the bytes from an offset on, in several threads of `pool` at once. Ranges have `blocksize`
+    bytes; objects up to this size are fetched whole.
     """
 
     name = "parallel"
@@ -65,8 +56,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
-        self._group.close()
-        run_in_background(self._group.stop_without_waiting)
+        self._group.lose()
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
@@ -138,7 +128,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             task.run()
             if cancellation.is_cancellation(task.error):
                 # Ctrl-C is for this thread: it does not wait for the range's turn
-                task.result()
+                task.wait()
         self._ranges.append(_FetchedRange(wanted.offset, wanted.stop, memory, task))
         return True
 
@@ -152,17 +142,14 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if fetched is None:
                 # another thread has closed the file
                 raise ValueError("I/O operation on closed file.")
-            fetched.done.wait()
-            error = fetched.done.error
-            if error is not None:
+            try:
+                fetched.done.wait()
+            except BaseException:
                 # the next read may try again what has failed; and what refers to the error must not be in its frames
                 self._ranges = [kept for kept in self._ranges if kept.done.error is None]
                 self._group.discard_done()
                 del fetched
-                try:
-                    raise error
-                finally:
-                    del error
+                raise
             end = min(stop, fetched.stop)
             views.append(fetched.view(start, end))
             start = end

@@ -52,11 +52,6 @@ def _library() -> ctypes.CDLL | None:
     return None
 
 
-def is_available() -> bool:
-    """Return whether the running state can be reached on this machine."""
-    return _library() is not None
-
-
 def upload_parts(blocks: Iterable[memoryview]) -> tuple[str, str] | None:
     """Return (SHA-1 of everything in hex, JSON text of ``uploadparts``), or None where it cannot be computed.
 

@@ -20,8 +20,8 @@ from cosv4fs.transfer.plan import ByteRange, ranges
 from cosv4fs.transfer.publish import discard_sibling
 from cosv4fs.transfer.upload import Upload
 
-S_co = TypeVar("S_co", bound=CosClient, covariant=True)
-T = TypeVar("T")
+_S_co = TypeVar("_S_co", bound=CosClient, covariant=True)
+_T = TypeVar("_T")
 
 UNFINISHED = -4019
 """The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
@@ -33,7 +33,7 @@ _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
-class SlicedUpload(Upload[S_co]):
+class SlicedUpload(Upload[_S_co]):
     """An upload to a bucket; see `Upload`.
 
     At the target itself an upload in slices would be visible between its last slice and its end, and could be mistaken
@@ -102,15 +102,7 @@ class SlicedUpload(Upload[S_co]):
         return [piece for piece in every if (piece.offset, piece.length) not in done]
 
     def open(self) -> None:
-        """Open a session on a hidden sibling, or continue the one that the journal names.
-
-        Raises
-        ------
-        FileExistsError
-            The target exists, and the upload is to create it.
-        NotADirectoryError
-            A parent is a file.
-        """
+        """Open a session on a hidden sibling, or continue the one that the journal names."""
         record = self._load_record()
         if record is not None and paths.sibling_target(record.key) == paths.shortened(self._target.key):
             if record.matches and record.sha == self._sha:
@@ -235,12 +227,7 @@ class SlicedUpload(Upload[S_co]):
         """Verify the complete sibling against the source, unless a SHA-1 was sent with the slices.
 
         A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
-        upload whose file was modified meanwhile may be a mixture.
-
-        Raises
-        ------
-        OSError
-            ESTALE, so that the upload starts again.
+        upload whose file was modified meanwhile may be a mixture. Then the error is ESTALE: the upload starts again.
         """
         source = self._source
         if source is None or self._sha is not None or not self._has_sibling:
@@ -285,14 +272,8 @@ class SlicedUpload(Upload[S_co]):
         same = status.sha == self._sha if known else paths.is_sibling(key)
         return not status.is_unfinished and status.size == self._size and same
 
-    def _explain_refusal(self, action: Callable[[], T]) -> T:
-        """Create a sibling. A refusal means that a file stands where its directory is needed: its name is new.
-
-        Raises
-        ------
-        NotADirectoryError
-            Naming that file.
-        """
+    def _explain_refusal(self, action: Callable[[], _T]) -> _T:
+        """Create a sibling. A refusal means that a file stands where its directory is needed: its name is new."""
         try:
             return action()
         except CosFileExistsError as refusal:

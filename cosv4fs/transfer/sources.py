@@ -1,17 +1,19 @@
-"""The sources of uploads: memory, a file, or a spool. All can be read at any offset, repeatedly."""
+"""What is uploaded: sources, which can be read again (memory, a file, a spool), and the pieces that a writer fills."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import stat
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from cosv4fs.concurrency import Buffers
 from cosv4fs.errors import make_error
@@ -21,46 +23,38 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Source(Protocol):
-    """Bytes that can be read at any offset from any thread."""
+_COPY_BELOW = 64 * 1024
+"""Bytes below which a written view is copied: each view costs a system call when it is sent."""
+
+
+class Source(ABC):
+    """Bytes that can be read at any offset from any thread, repeatedly."""
 
     size: int
 
-    @property
-    def is_hashed(self) -> bool:
-        """Whether `sha1` costs nothing."""
+    is_hashed: ClassVar[bool] = False
+    """Whether `sha1` costs nothing."""
 
     @property
     def was_touched(self) -> bool:
         """Whether the source was modified since it was opened, so that its content may differ."""
+        return False
 
+    @abstractmethod
     def lend(self, offset: int, length: int, buffers: Buffers) -> AbstractContextManager[memoryview]:
         """Lend the bytes at `offset`, for as long as the context lasts."""
 
+    @abstractmethod
     def sha1(self) -> str:
         """Return the SHA-1 of the whole content, in hex."""
 
     def check_unchanged(self) -> None:
-        """Check that the content is unchanged.
-
-        Raises
-        ------
-        OSError
-            EIO.
-        """
+        """Raise EIO if the content is not the same as when the source was opened; memory always is."""
+        return
 
 
-class MemorySource:
-    """Bytes in memory; what it lends are views, nothing is copied.
-
-    Parameters
-    ----------
-    content : bytes-like
-        The whole content; it must not change.
-    """
-
-    is_hashed = False
-    was_touched = False
+class MemorySource(Source):
+    """Bytes in memory, which must not change; what it lends are views, nothing is copied."""
 
     def __init__(self, content: bytes | bytearray | memoryview) -> None:
         self._view = memoryview(content).cast("B")
@@ -75,25 +69,9 @@ class MemorySource:
         """Return the SHA-1 of the whole content, in hex."""
         return hashlib.sha1(self._view, usedforsecurity=False).hexdigest()
 
-    def check_unchanged(self) -> None:
-        """Do nothing: the caller must not change the memory while it is sent."""
 
-
-class FileSource:
-    """A local file, read piece by piece into reused buffers.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Raises
-    ------
-    OSError
-        From opening it; and from reading when it became shorter.
-    """
-
-    is_hashed = False
+class FileSource(Source):
+    """A local file, read piece by piece into reused buffers."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
@@ -115,13 +93,7 @@ class FileSource:
             yield block
 
     def check_unchanged(self) -> None:
-        """Check that the file was not written to since it was opened: the object would be a mixture.
-
-        Raises
-        ------
-        OSError
-            EIO, naming the file.
-        """
+        """Raise EIO if the file was written to since it was opened: the object would be a mixture."""
         now = os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (self.status.st_size, self.status.st_mtime_ns):
             text = "the local file was changed while it was being uploaded: nothing is published"
@@ -132,15 +104,11 @@ class FileSource:
         """Whether the file was renamed, given other attributes, or written to and then given its old times."""
         return os.fstat(self._file.fileno()).st_ctime_ns != self.status.st_ctime_ns
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self.close()
+        self._file.close()
 
     @contextmanager
     def lend(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
@@ -155,21 +123,13 @@ class FileSource:
         return _sha1_of(self._file, self._lock, self.size)
 
 
-class Spool:
-    """Bytes of an object whose size is not known yet: memory first, then an unnamed temporary file.
+class Spool(Source):
+    """Bytes of an object whose size is not known yet: up to `memory` of them in memory, then an unnamed temporary file.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes to keep in memory.
-    folder : str or None
-        Where the temporary file goes; None for the system's choice.
-    path : str
-        The object that is being written, for messages.
+    Its `folder` is the system's choice if None. `path` is the object that is being written, for messages.
     """
 
     is_hashed = True
-    was_touched = False
 
     def __init__(self, memory: int, folder: str | None, path: str) -> None:
         self._limit, self._folder, self._path = memory, folder, path
@@ -180,16 +140,8 @@ class Spool:
         self.size = 0
 
     def append(self, view: memoryview) -> None:
-        """Add bytes at the end.
-
-        Raises
-        ------
-        OSError
-            ENOSPC and the like, naming the folder and the options that move it.
-        """
-        if self._memory is not None and self.size + len(view) > self._limit:
-            self._roll_over()
-        if self._memory is not None:
+        """Add bytes at the end."""
+        if self._memory is not None and self.size + len(view) <= self._limit:
             self._memory += view
         else:
             self._write(view)
@@ -212,9 +164,6 @@ class Spool:
         """Return the SHA-1 of all bytes so far, in hex; it was computed while they came."""
         return self._digest.hexdigest()
 
-    def check_unchanged(self) -> None:
-        """Do nothing: no other process can change the temporary file."""
-
     def close(self) -> None:
         """Drop the bytes and remove the temporary file."""
         self._memory = None
@@ -222,30 +171,125 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def _roll_over(self) -> None:
-        held, self._memory = self._memory, None
-        try:
-            self._file = tempfile.TemporaryFile(buffering=0, prefix="cosv4fs-", dir=self._folder)  # noqa: SIM115
-        except OSError as fault:
-            raise self._disk_error(fault) from fault
-        self._write(memoryview(held or b""))
-
     def _write(self, view: memoryview) -> None:
-        if self._file is None:
+        if self._memory is None and self._file is None:
             raise make_error(errno.EIO, "nothing more can be written: an earlier write failed", self._path)
-        try:
-            while len(view):
-                view = view[self._file.write(view) :]
-        except OSError as fault:
-            raise self._disk_error(fault) from fault
+        held, self._memory = self._memory, None
+        reason = "the size of this object is not known in advance, so it is kept in {folder} until it is complete"
+        advice = ", or give the size with open(..., size=)"
+        for part in (view,) if held is None else (memoryview(held), view):
+            self._file = _append(self._file, part, self._folder, self._path, reason, advice)
 
-    def _disk_error(self, fault: OSError) -> OSError:
-        folder = self._folder or tempfile.gettempdir()
-        text = (
-            f"{fault.strerror}: the size of this object is not known in advance, so it is kept in {folder} until it is "
-            "complete; make room there, set spool_dir= to another folder, or give the size with open(..., size=)"
-        )
-        return make_error(fault.errno or errno.EIO, text, self._path)
+
+class MemoryPiece:
+    """A piece of an object that is being filled, in memory. Large immutable views are kept, all others are copied."""
+
+    def __init__(self, size: int, buffers: Buffers) -> None:
+        self._size, self._buffers = size, buffers
+        self._memory: bytearray | None = None
+        self._copied = 0
+        self.length = 0
+        self.views: list[memoryview] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the piece takes no more bytes."""
+        return self.length == self._size
+
+    def take(self, view: memoryview) -> int:
+        """Take as many bytes as fit into the piece; return their number."""
+        taken = view[: self._size - self.length]
+        # the caller may change anything but bytes afterwards
+        keep = isinstance(taken.obj, bytes) and len(taken) >= _COPY_BELOW
+        self.views.append(taken if keep else self._copy(taken))
+        self.length += len(taken)
+        return len(taken)
+
+    def release(self) -> None:
+        """Give the memory back, after the piece was sent."""
+        self.views.clear()
+        if self._memory is not None:
+            self._buffers.give_back(self._memory)
+            self._memory = None
+
+    def _copy(self, view: memoryview) -> memoryview:
+        if self._memory is None:
+            self._memory = self._buffers.borrow(self._size)
+        # into a view: assigning to a bytearray's slice would copy twice
+        copy = memoryview(self._memory)[self._copied : self._copied + len(view)]
+        copy[:] = view
+        self._copied += len(view)
+        # adjacent copies are one view
+        if self.views and self.views[-1].obj is self._memory:
+            last = self.views.pop()
+            return memoryview(self._memory)[self._copied - len(view) - len(last) : self._copied]
+        return copy
+
+
+class FilePiece:
+    """A piece that is too large for memory while it is being filled; same interface as `MemoryPiece`.
+
+    It is sent from the system's page cache. `folder` and `path` are as for `Spool`.
+    """
+
+    def __init__(self, size: int, folder: str | None, path: str) -> None:
+        self._size, self._folder, self._path = size, folder, path
+        self._file: BinaryIO | None = None
+        self._map: mmap.mmap | None = None
+        self.length = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the piece takes no more bytes."""
+        return self.length == self._size
+
+    @property
+    def views(self) -> list[memoryview]:
+        """The bytes, as a view of the file."""
+        if self._file is None:
+            return []
+        if self._map is None:
+            self._map = mmap.mmap(self._file.fileno(), self.length, access=mmap.ACCESS_READ)
+        return [memoryview(self._map)]
+
+    def take(self, view: memoryview) -> int:
+        """Take as many bytes as fit into the piece; return their number."""
+        taken = view[: self._size - self.length]
+        reason = "a piece of this object is kept in {folder} until it is sent"
+        self._file = _append(self._file, taken, self._folder, self._path, reason)
+        self.length += len(taken)
+        return len(taken)
+
+    def release(self) -> None:
+        """Drop the bytes, after the piece was sent or given up."""
+        # the map ends with its last view, and the disk space with both
+        self._map = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        # a piece that was never sent
+        self.release()
+
+
+def _append(
+    file: BinaryIO | None, view: memoryview, folder: str | None, path: str, reason: str, advice: str = ""
+) -> BinaryIO:
+    """Append bytes to an unnamed temporary file, which is made for the first ones; return it.
+
+    Errors such as ENOSPC name the folder and the option that moves it.
+    """
+    try:
+        if file is None:
+            file = tempfile.TemporaryFile(buffering=0, prefix="cosv4fs-", dir=folder)  # noqa: SIM115
+        while len(view):
+            view = view[file.write(view) :]
+    except OSError as fault:
+        why = reason.format(folder=folder or tempfile.gettempdir())
+        text = f"{fault.strerror}: {why}; make room there, or set spool_dir= to another folder{advice}"
+        raise make_error(fault.errno or errno.EIO, text, path) from fault
+    return file
 
 
 def _read_at(file: BinaryIO, lock: threading.Lock, offset: int, view: memoryview) -> int:

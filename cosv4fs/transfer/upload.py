@@ -23,7 +23,7 @@ from cosv4fs.transfer.plan import ByteRange, ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
 
-C_co = TypeVar("C_co", bound=Client, covariant=True)
+_C_co = TypeVar("_C_co", bound=Client, covariant=True)
 
 Progress = Callable[[int], None]
 
@@ -34,7 +34,7 @@ _STEP = 4 * MIB
 """Bytes of an object and its source that are compared at once."""
 
 
-class Upload(ABC, Generic[C_co]):
+class Upload(ABC, Generic[_C_co]):
     """The upload of one object: by `store`, by `send_source`, or from `open` over `send` to `finish`.
 
     Parameters
@@ -60,7 +60,7 @@ class Upload(ABC, Generic[C_co]):
 
     def __init__(
         self,
-        client: C_co,
+        client: _C_co,
         pool: Pool,
         target: Target,
         piece_size: int,
@@ -256,7 +256,7 @@ class _Counter:
         self._sent = 0
 
 
-class Uploader(Generic[C_co]):
+class Uploader(Generic[_C_co]):
     """Uploads by one configuration: small objects in one request, large ones in pieces.
 
     Parameters
@@ -269,14 +269,9 @@ class Uploader(Generic[C_co]):
         How the service takes an object.
     """
 
-    def __init__(self, client: C_co, pool: Pool, kind: type[Upload[C_co]]) -> None:
-        self.client, self.pool, self._kind = client, pool, kind
+    def __init__(self, client: _C_co, pool: Pool, kind: type[Upload[_C_co]]) -> None:
+        self.client, self.pool, self.kind = client, pool, kind
         self._probing = threading.Lock()
-
-    @property
-    def needs_size(self) -> bool:
-        """Whether the service expects the size of an object before its first piece."""
-        return self._kind.needs_size
 
     def upload(
         self,
@@ -285,7 +280,7 @@ class Uploader(Generic[C_co]):
         progress: Progress | None = None,
         entry: JournalEntry | None = None,
         piece_size: int | None = None,
-    ) -> Upload[C_co]:
+    ) -> Upload[_C_co]:
         """Upload a source; return the upload, which is still to be published when the target is deferred.
 
         Parameters
@@ -309,10 +304,10 @@ class Uploader(Generic[C_co]):
         config = self.client.config
         piece_size = piece_size or config.slice_size
         if source.size > config.single_upload_limit:
-            upload = self._kind(self.client, self.pool, target, piece_size, source=source, entry=entry)
+            upload = self.kind(self.client, self.pool, target, piece_size, source=source, entry=entry)
             upload.send_source(progress)
             return upload
-        upload = self._kind(self.client, self.pool, target, piece_size)
+        upload = self.kind(self.client, self.pool, target, piece_size)
         with source.lend(0, source.size, self.pool.buffers) as view:
             source.check_unchanged()
             upload.store(view)
@@ -320,7 +315,7 @@ class Uploader(Generic[C_co]):
             progress(source.size)
         return upload
 
-    def stream(self, target: Target, size: int | None, piece_size: int) -> Upload[C_co] | None:
+    def stream(self, target: Target, size: int | None, piece_size: int) -> Upload[_C_co] | None:
         """Return an upload whose pieces are sent while the caller is still writing.
 
         None where the service can take no piece before the whole content, or its size, is known.
@@ -334,7 +329,7 @@ class Uploader(Generic[C_co]):
         piece_size : int
             Bytes per piece to ask for.
         """
-        upload = self._kind(self.client, self.pool, target, piece_size, size)
+        upload = self.kind(self.client, self.pool, target, piece_size, size)
         # without a size the service may be probed: threads that write at the same time wait for one answer
         with self._probing if size is None else nullcontext():
             return upload if upload.can_stream() else None

@@ -45,13 +45,7 @@ class V3Upload(SlicedUpload[CosV3Client]):
         self._stored = self._stored or done is not None
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
-        """See to it that the object is complete, and publish it unless it is deferred.
-
-        Raises
-        ------
-        OSError
-            ESTALE when the service still wants slices.
-        """
+        """Publish the object unless it is deferred; raise ESTALE when the service still wants slices."""
         if not self._stored and not (self._continue_session() and self._stored) and not self._adopt_if_finished():
             text = "the service has not completed the object with its last slice"
             raise session_error(text, self._target.path)

@@ -1,8 +1,14 @@
-"""Reading several ranges of one object without mixing two versions of it."""
+"""Whether bytes are those of the object: all ranges are of one version, and the whole has its SHA-1.
+
+Only listings and statuses have the SHA-1; the documentation promises nothing of the replies to downloads
+(cos.md#download), and a part of an object has no checksum at all. Coffers have none: the ETag of an object that was
+uploaded in parts looks like an MD5 and is none, and nothing shows how an object was uploaded
+(cdcs.md#response-headers, cdcs.md#complete).
+"""
 
 from __future__ import annotations
 
-import threading
+import errno
 import time
 from collections.abc import Mapping
 
@@ -10,6 +16,7 @@ from cosv4fs import paths
 from cosv4fs.api import Client, Fetched, FileStatus
 from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency import cancellation
+from cosv4fs.errors import CosFileNotFoundError, make_error
 
 _TICK = 2.0
 """Seconds after which a replacement has another modification time than the object: times are whole seconds."""
@@ -32,19 +39,16 @@ class VersionGuard:
     size : int
         Bytes of the object.
     status : mapping, optional
-        ``mtime`` and ``sha`` of the version to read, as far as they are known; by default that of the first check.
+        ``mtime`` and ``sha`` of the version to read, where they are known; by default those of the first check.
     """
 
     def __init__(self, path: str, size: int, status: Mapping[str, object] | None = None) -> None:
         self._path, self._size = path, size
         self._bucket, self._key = paths.file_key(path)
-        self._known = status
-        self._known_since = time.monotonic()
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
-        self._lock = threading.Lock()
+        # at most one status, and when it became known: the first is set in one step, without a lock
+        self._known: dict[str, tuple[Mapping[str, object], float]] = {}
+        if status is not None:
+            self._known[path] = status, time.monotonic()
 
     def accepts(self, client: Client, fetched: Fetched, started: float = 0.0) -> bool:
         """Return whether a range is certainly of this version; if not, wait until it can be read again.
@@ -52,7 +56,7 @@ class VersionGuard:
         Parameters
         ----------
         client : Client
-            Requests the status; that of the current process.
+            That of the current process.
         fetched : Fetched
             The reply.
         started : float
@@ -63,30 +67,52 @@ class VersionGuard:
         OSError
             ESTALE if the object was replaced.
         """
-        was_known = self._known is not None
+        was_known = bool(self._known)
         status = self.check(client)
+        _, known_since = self._known[self._path]
         if fetched.date is not None and status.modified > 0 and fetched.date - status.modified >= _CLOCK_SKEW:
             return True
-        if was_known and (status.identifies_content or started - self._known_since >= _TICK):
+        if was_known and (status.identifies_content or started - known_since >= _TICK):
             return True
         if not status.identifies_content:
             cancellation.sleep(_TICK)
         return False
 
     def check(self, client: Client) -> FileStatus:
-        """Return the status of the object.
-
-        Raises
-        ------
-        OSError
-            ESTALE if the object was replaced.
-        """
+        """Return the status of the object; raise ESTALE if it was replaced."""
         status = client.file_status(self._bucket, self._key)
         found = {"mtime": status.modified, "sha": status.sha}
-        with self._lock:
-            if self._known is None:
-                self._known, self._known_since = found, time.monotonic()
-            known = self._known
+        known, _ = self._known.setdefault(self._path, (found, time.monotonic()))
         if status.size != self._size or any(known.get(name, value) != value for name, value in found.items()):
             raise changed_error(self._path)
         return status
+
+
+def check_content(client: Client, bucket: str, key: str, known: str, found: str) -> None:
+    """Compare the SHA-1 of a download with the one from a listing or a status.
+
+    A difference costs one request: the known SHA-1 may be older than the download.
+
+    Parameters
+    ----------
+    known, found : str
+        SHA-1 in lower-case hex: as listed, and of the bytes.
+
+    Raises
+    ------
+    OSError
+        EIO when the bytes are not those of the object; ESTALE when it was replaced meanwhile.
+    """
+    if found == known:
+        return
+    path = paths.join(bucket, key)
+    try:
+        now = client.file_status(bucket, key).sha
+    except CosFileNotFoundError:
+        raise changed_error(path) from None
+    if now in (found, None):
+        return
+    if now != known:
+        raise changed_error(path)
+    text = "the bytes that came are not those of the object, whose SHA-1 is another: read it again"
+    raise make_error(errno.EIO, f"{text} (verify_downloads='never' takes them as they come)", path)

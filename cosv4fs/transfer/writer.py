@@ -19,10 +19,9 @@ from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.buffers import FilePiece, MemoryPiece
 from cosv4fs.transfer.plan import ByteRange
 from cosv4fs.transfer.publish import Target, naming
-from cosv4fs.transfer.sources import Spool
+from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
 from cosv4fs.transfer.upload import Upload, Uploader
 
 _log = logging.getLogger("cosv4fs")
@@ -57,7 +56,7 @@ class ObjectWriter:
         self._piece_size = config.slice_size if block_size is None else config.protocol.piece_size(block_size)
         # only an object of unknown size may have to be streamed later
         self._may_outgrow = size is None
-        self._room = max(config.spool_memory if uploader.needs_size else 0, config.single_upload_limit)
+        self._room = max(config.spool_memory if uploader.kind.needs_size else 0, config.single_upload_limit)
         self._written = 0
         self._failed = False
         # what fits into one request always stays in memory
@@ -184,14 +183,14 @@ class _Stream:
         self._is_open = False
         self._is_unsized = size is None
         # an upload that was opened without its true size is verified
-        is_verified = self._is_unsized and uploader.needs_size
+        is_verified = self._is_unsized and uploader.kind.needs_size
         self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
         self._piece_size = piece_size
         self._in_memory = self._pool.most * piece_size
         self._piece = self._new_piece(piece_size)
         self._offset = 0
         self._group = TaskGroup(self._pool)
-        self._in_flight: deque[Task[None]] = deque()
+        self._in_flight: deque[Task] = deque()
 
     def append(self, view: memoryview) -> None:
         if self._digest is not None:
@@ -216,13 +215,7 @@ class _Stream:
 
     @contextmanager
     def _undeclared(self) -> Iterator[None]:
-        """Explain the refusal of a stream of unknown size.
-
-        Raises
-        ------
-        OSError
-            ENOTSUP, saying what to do.
-        """
+        """Explain the refusal of a stream of unknown size, and say what to do."""
         try:
             yield
         except CosError as error:
@@ -255,7 +248,7 @@ class _Stream:
         task = self._group.start(partial(self._send, position, piece))
         self._in_flight.append(task)
         if self.upload.is_serial:
-            task.result()
+            task.wait()
 
     def _open(self) -> None:
         """Open the upload and cut the held bytes into pieces of the size that the server decided."""
@@ -287,7 +280,7 @@ class _Stream:
         room = self._in_memory if self._is_in_memory(self._piece_size) else _ON_DISK
         most = max(2, room // self._piece_size)
         while len(self._in_flight) >= most:
-            self._in_flight.popleft().result()
+            self._in_flight.popleft().wait()
 
     def _send(self, position: ByteRange, piece: MemoryPiece | FilePiece) -> None:
         try:

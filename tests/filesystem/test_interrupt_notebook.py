@@ -26,11 +26,11 @@ fs = fsspec.filesystem("cosv4", **{options!r})
 NOTHING_RUNS = """
 import time
 end = time.monotonic() + 30
-while fs.runtime.transfers.pool.window.permits and time.monotonic() < end:
+while fs.runtime.uploader.pool.window.permits and time.monotonic() < end:
     time.sleep(0.01)
 from cosv4fs.concurrency import cancellation
 assert not cancellation._threads().owners, cancellation._threads().owners
-assert not fs.runtime.transfers.pool.window.permits, fs.runtime.transfers.pool.window.permits
+assert not fs.runtime.uploader.pool.window.permits, fs.runtime.uploader.pool.window.permits
 """
 NEXT = """
 fs.pipe_file(path, bytes(9_000_000))

@@ -142,7 +142,7 @@ def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
 def test_a_reader_may_be_lost_inside_any_lock(fs):
     """In another thread, which nobody waits for when it hangs."""
     fs.pipe_file(SMALL, b"[1, 2]")
-    locks = [cancellation._threads().lock, fs.runtime.transfers.pool.window._lock, fs.namespace.cache._lock]
+    locks = [cancellation._threads().lock, fs.runtime.uploader.pool.window._lock, fs.namespace.cache._lock]
     done = threading.Event()
 
     def lose():

@@ -72,7 +72,7 @@ def test_no_object_shows_a_secret(fs, seen, tmp_path):
     text, packed = fs.open(f"{BUCKET}/z", "w"), fs.open(f"{BUCKET}/z.gz", "wb", compression="gzip")
     client, session = fs.client, "nobodysSession00000000000000"
     things = [fs, fs.config, client, client._signer, fs.runtime, reader, writer, text, packed]
-    things += [client._signer._cache, client._transport, fs.runtime.files, fs.runtime.transfers]
+    things += [client._signer._cache, client._transport, fs.runtime.files, fs.runtime.uploader]
     things += [Request("GET", "http://x/", "stat", BUCKET, lambda: client._signer.multi(BUCKET))]
     things += [
         Record("/x", session, None),

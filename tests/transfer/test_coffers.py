@@ -14,11 +14,10 @@ from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
-from cosv4fs.transfer.buffers import FilePiece
 from cosv4fs.transfer.coffers import CofferUpload
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size
 from cosv4fs.transfer.publish import Target
-from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.sources import FilePiece, MemorySource
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import MIB, Clock, content, transfer_pool, upload_source

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.download import Download, RemoteObject
+from cosv4fs.transfer.download import Download
 from tests.support import BUCKET, KIB, MIB, Do, Service, content
 
 DATA = content(5 * MIB + 11)
@@ -18,7 +18,7 @@ RANGE = 512 * KIB
 
 def download(service, range_size=RANGE, key="/x", sha=None, **more):
     service.client.config = replace(service.client.config, range_size=range_size)
-    return Download(service.client, service.pool, RemoteObject(BUCKET, key, sha=sha), **more)
+    return Download(service.client, service.pool, BUCKET + key, sha=sha, **more)
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_a_reader_never_waits_for_a_permit():
     remote = Remote(pool=pool)
     assert remote.cache._fetch(0, 500) == DATA[:500]
     release.set()
-    held.result()
+    held.wait()
 
 
 class TestFailures:
