@@ -15,26 +15,16 @@ if TYPE_CHECKING:
     from io import FileIO
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-"""Flags of `os.open` for reading a blob."""
-
 WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Flags of `os.open` for writing a blob; links are not followed."""
-
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-"""Flags of `os.open` for a lock file."""
+"""Flags of `os.open` for reading and writing a blob, and for a lock file; links are not followed."""
 
 _BLIND_WAIT = 0.2
 """Seconds to wait for sent bytes where the system does not tell how many are unsent."""
 
 
 def lock_file(file: FileIO) -> None:
-    """Lock a file for this process until it is closed.
-
-    Raises
-    ------
-    BlockingIOError
-        Another process has locked it.
-    """
+    """Lock a file for this process until it is closed; raise BlockingIOError when another process has locked it."""
     try:
         import fcntl  # noqa: PLC0415  not on Windows
     except ImportError:
@@ -103,13 +93,7 @@ def set_receive_timeout(connection: socket.socket, seconds: float) -> None:
 
 
 def wait_until_sent(connection: socket.socket, seconds: float) -> None:
-    """Wait until the peer has all that was sent, at most some seconds.
-
-    Raises
-    ------
-    OSError
-        The connection is gone.
-    """
+    """Wait until the peer has all that was sent, at most some seconds; raise OSError when the connection is gone."""
     try:
         import fcntl  # noqa: PLC0415  not on Windows
         import termios  # noqa: PLC0415  not on Windows

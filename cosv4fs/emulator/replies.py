@@ -24,13 +24,6 @@ class FileBody:
     offset: int
     count: int
 
-    def read(self) -> bytes:
-        """Return the bytes and close the file."""
-        try:
-            return read_at(self.descriptor, self.count, self.offset)
-        finally:
-            self.close()
-
     def close(self) -> None:
         """Close the file."""
         if self.descriptor >= 0:

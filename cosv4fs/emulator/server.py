@@ -27,21 +27,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Serves one account over HTTP.
-
-    Parameters
-    ----------
-    service : Service
-        The protocol with its account.
-    address : tuple
-        Host and port; port 0 for a free one.
-    faults : Faults
-        The ordered faults.
-    log : RequestLog
-        Where requests are recorded.
-    restart : callable
-        Restarts the emulator soon, from a thread of its own.
-    """
+    """Serves one account over HTTP, on a free port for port 0; `restart` is what its calls have."""
 
     def __init__(
         self,

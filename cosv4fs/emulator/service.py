@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .replies import Reply
     from .store import Store
 
-AnyCall = TypeVar("AnyCall", bound=Call)
+_AnyCall = TypeVar("_AnyCall", bound=Call)
 
 DEFAULT_SECRET_ID = "AKIDlocalEmulatorSecretId0123456789"  # noqa: S105
 """The account's id when none is given; it opens nothing but an emulator."""
@@ -41,14 +41,11 @@ _STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS,
 
 @dataclass(frozen=True)
 class Account:
-    """An account with its keys; without a token they are permanent ones.
+    """An account with its keys, permanent ones if there is no token."""
 
-    Its region is the short code in the URLs of buckets, or the name that coffers show.
-    """
-
-    appid: str = "1250000000"
-    secret_id: str = DEFAULT_SECRET_ID
-    secret_key: str = field(default=DEFAULT_SECRET_KEY, repr=False)
+    appid: str
+    secret_id: str
+    secret_key: str = field(repr=False)
     region: str = ""
     token: str | None = field(default=None, repr=False)
 
@@ -105,7 +102,7 @@ class _UploadLocks:
                 self._changed.notify_all()
 
 
-class Service(abc.ABC, Generic[AnyCall]):
+class Service(abc.ABC, Generic[_AnyCall]):
     """One protocol for one account.
 
     The server calls `new_call`, `receive`, `run`, `decorate` and `release`, in this order.
@@ -135,15 +132,15 @@ class Service(abc.ABC, Generic[AnyCall]):
         self._numbers = itertools.count(1)
 
     @abc.abstractmethod
-    def new_call(self, head: Head, restart: Callable[[], None]) -> AnyCall:
+    def new_call(self, head: Head, restart: Callable[[], None]) -> _AnyCall:
         """Return the call of a request of which only the head is parsed."""
 
     @abc.abstractmethod
-    def peek(self, call: AnyCall, preview: Callable[[], bytes]) -> None:
+    def peek(self, call: _AnyCall, preview: Callable[[], bytes]) -> None:
         """Find the operation before the body is read; `preview` returns the bytes of the body received so far."""
 
     @abc.abstractmethod
-    def receive(self, call: AnyCall, connection: Connection) -> int:
+    def receive(self, call: _AnyCall, connection: Connection) -> int:
         """Read the body, parse the request, and return the body's length in bytes.
 
         Raises
@@ -153,23 +150,23 @@ class Service(abc.ABC, Generic[AnyCall]):
         """
 
     @abc.abstractmethod
-    def perform(self, call: AnyCall) -> Reply:
+    def perform(self, call: _AnyCall) -> Reply:
         """Check the request, run its operation and return the reply; raise `ApiError` to refuse it."""
 
     @abc.abstractmethod
-    def refuse(self, call: AnyCall, error: ApiError) -> Reply:
+    def refuse(self, call: _AnyCall, error: ApiError) -> Reply:
         """Return the reply to a refused request."""
 
     @abc.abstractmethod
-    def headers(self, call: AnyCall) -> list[tuple[str, str]]:
+    def headers(self, call: _AnyCall) -> list[tuple[str, str]]:
         """Return the headers that every reply has."""
 
     @abc.abstractmethod
-    def decorate(self, call: AnyCall, reply: Reply) -> None:
+    def decorate(self, call: _AnyCall, reply: Reply) -> None:
         """Add to a reply what all replies of the protocol version have."""
 
     @abc.abstractmethod
-    def release(self, call: AnyCall) -> None:
+    def release(self, call: _AnyCall) -> None:
         """Release what a request holds, once it is served."""
 
     def next_request_id(self) -> str:
@@ -177,7 +174,7 @@ class Service(abc.ABC, Generic[AnyCall]):
         text = f"{max(0, int(self.clock())):x}_c9a33_{os.getpid() & 0xFFFFF:x}_{next(self._numbers):x}"
         return b64encode(text.encode()).decode()
 
-    def run(self, call: AnyCall) -> Reply:
+    def run(self, call: _AnyCall) -> Reply:
         """Run the operation of a request, or refuse it; whatever fails, there is a reply."""
         if call.error is not None:
             return self.refuse(call, call.error)
@@ -194,7 +191,7 @@ class Service(abc.ABC, Generic[AnyCall]):
         finally:
             disk_full.reset(earlier)  # the next request's body may be stored before its operation runs
 
-    def refuse_head(self, call: AnyCall, status: int) -> Reply:
+    def refuse_head(self, call: _AnyCall, status: int) -> Reply:
         """Return the reply to a head that is not HTTP, or to a body that cannot be accepted."""
         code = self.head_codes.get(status, self.head_codes[0])
         return self.refuse(call, ApiError(code, "the request is not valid HTTP here", status=status))

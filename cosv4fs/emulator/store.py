@@ -44,15 +44,7 @@ disk_full: ContextVar[bool] = ContextVar("disk_full", default=False)
 
 @dataclass
 class Transaction:
-    """The database within one transaction, and the blobs that come and go with it.
-
-    Parameters
-    ----------
-    db : sqlite3.Connection
-        The database.
-    added, freed : list of str
-        Blobs to remove when the transaction fails, and when it is committed.
-    """
+    """The database within one transaction, and the blobs to remove when it fails, and when it is committed."""
 
     db: sqlite3.Connection
     added: list[str] = field(default_factory=list)
@@ -77,23 +69,10 @@ Database = sqlite3.Connection | Transaction
 
 
 class Store:
-    """The root folder of a service: database, contents, lock.
+    """The root folder of a service, made if it is missing: database, contents, lock.
 
     All access to the database goes through one connection and one lock: a stat costs some tens of microseconds.
-
-    Parameters
-    ----------
-    root : Path
-        The folder; made if it is missing.
-    schema : str
-        SQL that makes the tables, and the temporary view ``known`` of every blob to which a row refers.
-    fsync : bool
-        Whether every acknowledged write survives a loss of power. Without it, it survives the death of the process.
-
-    Raises
-    ------
-    EmulatorError
-        The folder cannot be used, has files of others or contents without their database, or another emulator uses it.
+    `schema` is SQL that makes its tables, and the temporary view ``known`` of every blob to which a row refers.
     """
 
     def __init__(self, root: Path, schema: str, *, fsync: bool) -> None:
@@ -157,10 +136,7 @@ class Store:
     def _remove_orphans(self) -> None:
         """Remove blobs that a killed process had not completed, or not yet removed.
 
-        Raises
-        ------
-        EmulatorError
-            The database is damaged, or not that of the contents.
+        Nothing is removed when the database is damaged, or not that of the contents.
         """
         known = {name for (name,) in self._db.execute("SELECT blob FROM known")}
         unknown = [name for name in _own_files(self.root) if name not in known]
@@ -195,10 +171,7 @@ class Store:
     def writing(self, *added: str) -> Iterator[Transaction]:
         """Yield a transaction on the database: committed at the end of the block, undone by an exception.
 
-        Parameters
-        ----------
-        added : str
-            New blobs to which the transaction will refer; they are removed when it fails.
+        The new blobs to which it will refer are removed when it fails.
         """
         transaction = Transaction(self._db, list(added))
         unused = transaction.added
@@ -287,13 +260,7 @@ class Store:
 
 
 class BlobWriter:
-    """A blob that is written piece by piece; as a context manager it removes what was not published.
-
-    Parameters
-    ----------
-    store : Store
-        Whose content it is.
-    """
+    """A blob that is written piece by piece; as a context manager it removes what was not published."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -346,15 +313,7 @@ def _is_blob(name: str) -> bool:
 
 
 def _check_folder(root: Path) -> None:
-    """Refuse a folder that is not a service's, or incomplete; nothing is changed.
-
-    Raises
-    ------
-    EmulatorError
-        It has files of others, a link where the service expects its own files, or contents without their database.
-    OSError
-        It cannot be read.
-    """
+    """Refuse a folder with files of others, links in place of its own, or contents without their database."""
     if not root.exists():
         return
     names = {path.name for path in root.iterdir()}
@@ -380,15 +339,7 @@ def _lost(root: Path, what: str) -> EmulatorError:
 
 
 def _take_lock(root: Path) -> io.FileIO:
-    """Lock a folder for this process until the file is closed.
-
-    Raises
-    ------
-    EmulatorError
-        Another service uses the folder.
-    OSError
-        The lock cannot be opened.
-    """
+    """Lock a folder for this process until the file is closed, or refuse one that another service uses."""
     lock = io.FileIO(os.open(root / _LOCK, LOCK_FLAGS, 0o600), "r+")
     try:
         lock_file(lock)
@@ -399,15 +350,7 @@ def _take_lock(root: Path) -> io.FileIO:
 
 
 def _check_tables(root: Path, schema: str) -> None:
-    """Refuse a database that is not what this version of the service makes; a new one may be empty.
-
-    Raises
-    ------
-    EmulatorError
-        It is that of another program, service or version, or it was emptied.
-    sqlite3.Error
-        It is damaged.
-    """
+    """Refuse a database of another program, service or version, or an emptied one; a new one may be empty."""
     path = root / _DATABASE
     if not path.exists():
         return

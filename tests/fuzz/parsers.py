@@ -32,7 +32,7 @@ from cosv4fs.api.request import form_body, json_body
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.call import ObjectPath, decode
-from cosv4fs.emulator.cos.parameters import read_body, read_query
+from cosv4fs.emulator.cos.call import read_body, read_query
 from cosv4fs.emulator.cos.signature import Kind, check_signature
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Account

@@ -17,10 +17,9 @@ from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 from cosv4fs.emulator.http import LARGEST_BODY, SMALL_BODY, read_length
 from cosv4fs.emulator.replies import Reply
 
-from . import entries, listing, moving, uploads, v3
-from .call import CosCall, read_url
+from . import entries, listing, uploads, v3
+from .call import CosCall, read_body, read_op, read_url
 from .downloads import download
-from .parameters import read_body, read_op
 from .service import CosService
 
 if TYPE_CHECKING:
@@ -85,8 +84,8 @@ _V4: Mapping[str, _Operation] = {
     "list": _Operation(listing.list_page, methods=("GET",), path="any", bound=True),
     "update": _Operation(entries.update, path="either", signature="single"),
     "delete": _Operation(entries.delete, path="either", signature="single"),
-    "move": _Operation(moving.move, path="either", signature="move_signature"),
-    "copy": _Operation(moving.copy, signature="copy_signature"),
+    "move": _Operation(entries.move, path="either", signature="move_signature"),
+    "copy": _Operation(entries.copy, signature="copy_signature"),
     "upload": _Operation(uploads.upload),
     "upload_slice_init": _Operation(uploads.slice_init),
     "upload_slice_data": _Operation(uploads.slice_data),

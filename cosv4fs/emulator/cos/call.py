@@ -1,21 +1,82 @@
-"""A request of the JSON API: what its URL names, and its parameters."""
+"""A request of the JSON API: what its URL names, and its parameters (cos.md#bodies, wire.md#tolerate)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.call import Call, ObjectPath, decode
+from cosv4fs.emulator.call import Call, ObjectPath, decode, load_json
 from cosv4fs.emulator.errors import ApiError, UnknownBucketError
-
-from .parameters import Parameters, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _API = re.compile(r"/files/(v[12])/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
 _DOWNLOAD_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
+_WHOLE = re.compile(r"[+]?\d{1,18}\Z")
+_NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
+_EARLY_OP = re.compile(rb';\s*name="op"[^\r]*(?:\r\n[^\r]+)*\r\n\r\n(\w+)\r\n|"op"\s*:\s*"(\w+)"')
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
+_HEADERS_MAX = 16384
+_MOST_PARTS = 200
+_LONGEST_FIELD = 8 * 1024 * 1024
+
+
+@dataclass
+class Parameters:
+    """The parameters of one request by their names in lower case: text, or whatever a JSON body held.
+
+    `content` are the bytes of the part ``filecontent``, good until the connection's next request; `content_type` is
+    that part's own, when it says something about the object; `multipart` says whether the body was a form.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    content: memoryview | None = None
+    content_type: str | None = None
+    multipart: bool = False
+
+    def text(self, name: str, default: str | None = None) -> str | None:
+        """Return a parameter as text; −147 when it cannot be written as UTF-8, −182 for an object or a list."""
+        value = self.values.get(name.lower())
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            value = int(value)
+        if isinstance(value, (dict, list)):
+            raise ApiError(-182)
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeError:
+            raise ApiError(-147) from None
+        return text
+
+    def whole(self, name: str, *, missing: int, bad: int) -> int:
+        """Return a parameter as a whole number ≥ 0; `missing` and `bad` are the codes to refuse with."""
+        text = self.text(name)
+        if text is None or not text.strip():
+            raise ApiError(missing)
+        if not _WHOLE.match(text.strip()):
+            raise ApiError(bad)
+        return int(text)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a parameter that is 0 or 1; absent or empty is `default`, anything else −182."""
+        text = (self.text(name) or "").strip()
+        if not text:
+            return default
+        if text not in {"0", "1"}:
+            raise ApiError(-182)
+        return text == "1"
+
+    def sha(self) -> str | None:
+        """Return the parameter ``sha`` in lower case, None when absent or empty; −168 when malformed."""
+        text = (self.text("sha") or "").strip()
+        if text and not _SHA1.match(text):
+            raise ApiError(-168)
+        return text.lower() or None
 
 
 @dataclass
@@ -92,3 +153,111 @@ def _read_api_path(path: str) -> tuple[str, str, str, str]:
     if match is None:
         raise ApiError(-5994)
     return match[1], match[2], match[3], match[4] or "/"
+
+
+def read_query(raw: str) -> dict[str, str]:
+    """Return the parameters of a query, names in lower case; −147 when a name or value is not UTF-8.
+
+    In ``sign`` a ``+`` stays a plus, since two vendor clients send base64 unencoded (cos.md#signature); elsewhere it
+    is a space.
+    """
+    values: dict[str, str] = {}
+    try:
+        for pair in raw.split("&"):
+            name, _, value = pair.partition("=")
+            if name:
+                name = decode(name).lower()
+                values[name] = decode(value, plus=name != "sign")
+    except UnicodeError:
+        raise ApiError(-147) from None
+    return values
+
+
+def read_op(beginning: bytes) -> str:
+    """Return the operation, if the beginning of a form or of a JSON body tells it already, else an empty text."""
+    match = _EARLY_OP.search(beginning)
+    return (match[1] or match[2]).decode() if match else ""
+
+
+def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dict[str, str]) -> Parameters:
+    """Return the parameters of a request: the query's and the body's, which wins.
+
+    The body is a view of the first bytes of `buffer`. Codes: −5993 for a malformed form, −5975 for malformed JSON, −147
+    for text that is not UTF-8.
+    """
+    parameters = Parameters(dict(query))
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        parameters.multipart = True
+        _read_multipart(body, buffer, content_type, parameters)
+    elif kind == "application/x-www-form-urlencoded":
+        parameters.values.update(read_query(str(body, "latin-1")))
+    elif len(body):
+        parameters.values.update(_read_json(body))
+    return parameters
+
+
+def _read_json(body: memoryview) -> dict[str, Any]:
+    try:
+        value = load_json(bytes(body))
+    except UnicodeDecodeError:
+        raise ApiError(-147) from None
+    except (ValueError, RecursionError):
+        raise ApiError(-5975) from None
+    if not isinstance(value, dict):
+        raise ApiError(-5975)
+    return {name.lower(): item for name, item in value.items()}
+
+
+def _read_multipart(body: memoryview, buffer: bytearray, content_type: str, parameters: Parameters) -> None:
+    match = _BOUNDARY.search(content_type)
+    if not match:
+        raise ApiError(-5993)
+    mark = b"--" + (match[1] or match[2]).encode("latin-1")
+    end = len(body)
+    start = buffer.find(mark, 0, end)
+    # One client sends a line break before the first boundary (wire.md#tolerate, point 5).
+    if start == -1 or bytes(body[:start]).strip(b"\r\n"):
+        raise ApiError(-5993)
+    start += len(mark)
+    delimiter = b"\r\n" + mark
+    count = 0
+    while (after := bytes(body[start : start + 2])) != b"--":
+        stop, count = buffer.find(delimiter, start, end), count + 1
+        if after != b"\r\n" or stop == -1 or count > _MOST_PARTS:
+            raise ApiError(-5993)
+        _read_part(body, buffer, start + 2, stop, parameters)
+        start = stop + len(delimiter)
+
+
+def _read_part(body: memoryview, buffer: bytearray, start: int, stop: int, parameters: Parameters) -> None:
+    split = buffer.find(b"\r\n\r\n", start, min(stop, start + _HEADERS_MAX))
+    headers: dict[bytes, bytes] = {}
+    for line in buffer[start:split].split(b"\r\n") if split != -1 else ():
+        name, _, value = line.partition(b":")
+        headers[bytes(name.strip().lower())] = bytes(value.strip())
+    match = _NAME.search(headers.get(b"content-disposition", b""))
+    if not match:
+        raise ApiError(-5993)
+    content = body[split + 4 : stop]
+    try:
+        field_name = (match[1] if match[1] is not None else match[2]).decode().lower()
+        if field_name == "filecontent":
+            parameters.content = content
+            parameters.content_type = _object_type(headers)
+        else:
+            if len(content) > _LONGEST_FIELD:
+                raise ApiError(-5993)
+            # A file name on a plain field means nothing: one HTTP library gives every field one.
+            parameters.values[field_name] = str(content, "utf-8")
+    except UnicodeError:
+        raise ApiError(-147) from None
+
+
+def _object_type(headers: dict[bytes, bytes]) -> str | None:
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    if not kind or kind.partition(";")[0].strip().lower() == "application/octet-stream":
+        return None
+    if headers.get(b"content-transfer-encoding", b"").lower() == b"8bit":
+        return None  # a text part's type, which one client gives to every field
+    return kind if kind.isprintable() and len(kind) <= 200 else None

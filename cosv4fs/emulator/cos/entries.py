@@ -1,12 +1,11 @@
-"""The operations on one file or directory: create, stat, update, delete."""
+"""The operations on one file or directory: create, stat, update, delete, move, copy."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cosv4fs.emulator.call import load_json
+from cosv4fs.emulator.call import ObjectPath, load_json
 from cosv4fs.emulator.errors import ApiError
 
 from . import namespace, uploads
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     import sqlite3
 
     from cosv4fs.emulator.dialects import Dialect
+    from cosv4fs.emulator.store import Transaction
 
-    from .call import CosCall
-    from .parameters import Parameters
+    from .call import CosCall, Parameters
     from .service import CosService
 
 
@@ -27,6 +26,7 @@ _HEADERS = {
     for name in ("Cache-Control", "Content-Type", "Content-Disposition", "Content-Language", "Content-Encoding")
 }
 _META = "x-cos-meta-"
+_CARRIED = ("size", "slice_size", "sha", "shown_sha", "content_type", "headers", "authority", "forbid", "biz_attr")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -98,15 +98,12 @@ def _stat_upload(service: CosService, call: CosCall, upload: Any, received: int)
 def update(service: CosService, call: CosCall) -> None:
     """Change attributes of a file or directory (cos.md#update)."""
     with service.store.writing() as db:
-        node = namespace.find_node(db, call.path)
-        if node is None or bool(node["directory"]) != call.path.is_directory:
-            raise ApiError(-197)
-        change = _read_update(call.parameters, service.dialect, node)
-        key = (call.path.bucket, call.path.parent, call.path.name)
+        node = namespace.existing_node(db, call.path)
+        key = {"bucket": call.path.bucket, "parent": call.path.parent, "name": call.path.name}
         db.execute(
-            "UPDATE nodes SET biz_attr = ?, authority = ?, headers = ?, forbid = ?"
-            " WHERE bucket = ? AND parent = ? AND name = ?",
-            (change.biz_attr, change.authority, change.headers, change.forbid, *key),
+            "UPDATE nodes SET biz_attr = :biz_attr, authority = :authority, headers = :headers, forbid = :forbid"
+            " WHERE bucket = :bucket AND parent = :parent AND name = :name",
+            {**key, **_read_update(call.parameters, service.dialect, node)},
         )
 
 
@@ -114,39 +111,19 @@ def delete(service: CosService, call: CosCall) -> None:
     """Delete a file, an unfinished upload or an empty directory (cos.md#delete)."""
     path = call.path
     with service.store.writing() as db:
-        node = namespace.find_node(db, path)
-        if node is not None and bool(node["directory"]) != path.is_directory:
-            raise ApiError(-197)
-        if path.is_directory:
-            if node is None:
-                raise ApiError(-197)
-            if namespace.has_children(db, path):
-                if service.dialect.rmdir_nonempty == "refuse":
-                    raise ApiError(-173)
-                return
-            namespace.remove_node(db, path, directory=True)
-        else:
-            upload = namespace.find_upload(db, path)
-            if node is None and upload is None:
-                raise ApiError(-197)
-            namespace.remove_node(db, path, directory=False)
-            if upload is not None:
-                uploads.discard(service, db, upload)
-        if service.dialect.parents == "virtual":
-            namespace.prune_parents(db, path)
+        upload = None if path.is_directory else namespace.find_upload(db, path)
+        if upload is None:
+            namespace.existing_node(db, path)
+        if path.is_directory and namespace.has_children(db, path):
+            if service.dialect.rmdir_nonempty == "refuse":
+                raise ApiError(-173)
+            return
+        namespace.remove_node(db, path)
+        uploads.discard(service, db, upload)
+        namespace.prune_parents(db, path, service.dialect)
 
 
-@dataclass(frozen=True)
-class Change:
-    """The attributes of a file or directory after an update; the headers as a JSON object."""
-
-    biz_attr: str
-    authority: str
-    headers: str
-    forbid: int
-
-
-def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) -> Change:
+def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) -> dict[str, object]:
     """Return the attributes of a file or directory after an update.
 
     Codes: −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
@@ -162,12 +139,12 @@ def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) ->
     stored = node["headers"]
     if headers is not None and not node["directory"]:
         stored = json.dumps(_combine(json.loads(stored), headers, dialect), ensure_ascii=False)
-    return Change(
-        biz_attr=node["biz_attr"] if biz_attr is None else biz_attr,
-        authority=node["authority"] if authority is None or node["directory"] else authority,
-        headers=stored,
-        forbid=node["forbid"] if forbid is None else parameters.whole("forbid", missing=-182, bad=-182),
-    )
+    return {
+        "biz_attr": node["biz_attr"] if biz_attr is None else biz_attr,
+        "authority": node["authority"] if authority is None or node["directory"] else authority,
+        "headers": stored,
+        "forbid": node["forbid"] if forbid is None else parameters.whole("forbid", missing=-182, bad=-182),
+    }
 
 
 def _check_flag(
@@ -216,3 +193,94 @@ def _combine(stored: dict[str, str], sent: dict[str, str], dialect: Dialect) -> 
         return sent
     replaced = {name.lower() for name in sent}
     return {name: text for name, text in stored.items() if name.lower() not in replaced} | sent
+
+
+def move(service: CosService, call: CosCall) -> None:
+    """Move a file to another path, in one transaction.
+
+    Codes: −197 without a source, −178 when the target exists and may not be replaced, −199 and −160 as the dialect
+    says.
+    """
+    source = call.path
+    target, overwrite = _read_target(service, call)
+    if source.is_directory:
+        _move_directory(service, source, target)
+        return
+    with service.store.writing() as db:
+        node = namespace.existing_node(db, source)
+        if target == source:
+            if not overwrite:
+                raise ApiError(-178)
+            return
+        if service.dialect.cross_directory_move == "refuse" and target.parent != source.parent:
+            raise ApiError(-199)
+        _make_room(service, db, target, overwrite=overwrite)
+        db.execute(
+            "DELETE FROM nodes WHERE bucket = ? AND parent = ? AND name = ?",
+            (source.bucket, source.parent, source.name),
+        )
+        values = {name: node[name] for name in (*_CARRIED, "ctime", "mtime", "blob")}
+        namespace.add_file(db, target, values)
+        namespace.prune_parents(db, source, service.dialect)
+
+
+def copy(service: CosService, call: CosCall) -> None:
+    """Make a second file with the same content and attributes; the codes are those of `move`."""
+    target, overwrite = _read_target(service, call)
+    with service.store.writing() as db:
+        node = namespace.existing_node(db, call.path)
+        if target == call.path:
+            if not overwrite:
+                raise ApiError(-178)
+            return
+        _make_room(service, db, target, overwrite=overwrite)
+        now, blob = service.now(), service.store.copy_blob(node["blob"])
+        db.add(blob)
+        values = {name: node[name] for name in _CARRIED} | {"ctime": now, "mtime": now, "blob": blob}
+        namespace.add_file(db, target, values)
+
+
+def _read_target(service: CosService, call: CosCall) -> tuple[ObjectPath, bool]:
+    text = call.parameters.text("dest_fileid") or ""
+    if not text:
+        raise ApiError(-182)
+    if not text.startswith("/"):
+        # Relative to the source's directory.
+        text = call.path.parent + text
+    target = ObjectPath(call.path.bucket, text)
+    if call.path.is_directory:
+        if service.dialect.directory_move == "refuse":
+            raise ApiError(-160)
+        target = ObjectPath(target.bucket, target.text.rstrip("/") + "/")
+    elif target.is_directory:
+        raise ApiError(-160)
+    if target.is_root:
+        raise ApiError(-178)
+    namespace.check_new_path(target, service.dialect)
+    return target, call.parameters.flag("to_over_write", default=False)
+
+
+def _make_room(service: CosService, db: Transaction, target: ObjectPath, *, overwrite: bool) -> None:
+    """Remove the unfinished upload at the target of a move or copy, and make its parents; or refuse."""
+    node = namespace.find_node(db, target)
+    upload = namespace.find_upload(db, target)
+    if node is not None and node["directory"]:
+        raise ApiError(-178)
+    if (node is not None or upload is not None) and not overwrite:
+        raise ApiError(-178)
+    namespace.ensure_parents(db, target, service.dialect, service.now())
+    uploads.discard(service, db, upload)
+
+
+def _move_directory(service: CosService, source: ObjectPath, target: ObjectPath) -> None:
+    with service.store.writing() as db:
+        namespace.existing_node(db, source)
+        if target.text.startswith(source.text):
+            raise ApiError(-199)
+        if service.dialect.cross_directory_move == "refuse" and target.parent != source.parent:
+            raise ApiError(-199)
+        if namespace.find_node(db, target) is not None or namespace.find_upload(db, target) is not None:
+            raise ApiError(-178)
+        namespace.ensure_parents(db, target, service.dialect, service.now())
+        namespace.rename_directory(db, source, target)
+        namespace.prune_parents(db, source, service.dialect)

@@ -39,7 +39,7 @@ _UPLOADS = (
 
 
 @dataclass
-class Listed:
+class _Listed:
     """One page: the directory, the context for the next page, whether there is one, and the entries as shown."""
 
     directory: ObjectPath
@@ -61,7 +61,7 @@ def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     }
 
 
-def read_page(service: CosService, call: CosCall, most: int) -> Listed:
+def read_page(service: CosService, call: CosCall, most: int) -> _Listed:
     """Return a page as both versions of the API know it, with a limited number of entries."""
     directory = ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
     prefix = call.path.text.rpartition("/")[2]
@@ -78,7 +78,7 @@ def read_page(service: CosService, call: CosCall, most: int) -> Listed:
     following = context if last == "kept" else ""
     if rows and (more or last == "next"):
         following = _make_context(rows[-1]["name"])
-    return Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
+    return _Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
 
 
 def _page_size(service: CosService, call: CosCall, most: int) -> int:

@@ -45,6 +45,14 @@ def find_node(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     return row
 
 
+def existing_node(db: Database, path: ObjectPath) -> sqlite3.Row:
+    """Return the file or directory at a path; −197 when there is none, or one of the other kind."""
+    node = find_node(db, path)
+    if node is None or bool(node["directory"]) != path.is_directory:
+        raise ApiError(-197)
+    return node
+
+
 def find_upload(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     """Return the unfinished upload at a path."""
     row: sqlite3.Row | None = db.execute(f"SELECT * FROM uploads WHERE {_KEY}", _key(path)).fetchone()  # noqa: S608
@@ -109,7 +117,7 @@ def add_file(db: Transaction, path: ObjectPath, values: dict[str, object]) -> No
 
     `values` are the columns that differ from those of a plain file; size, ctime, mtime and blob always do.
     """
-    remove_node(db, path, directory=False)
+    remove_node(db, path)
     row = {
         "slice_size": 0,
         "sha": None,
@@ -131,12 +139,12 @@ def add_file(db: Transaction, path: ObjectPath, values: dict[str, object]) -> No
     )
 
 
-def remove_node(db: Transaction, path: ObjectPath, *, directory: bool) -> None:
-    """Remove the file (or the directory) at a path if there is one; −178 when what is there is of the other kind."""
+def remove_node(db: Transaction, path: ObjectPath) -> None:
+    """Remove the file or directory at a path if there is one; −178 when what is there is of the other kind."""
     row = find_node(db, path)
     if row is None:
         return
-    if bool(row["directory"]) is not directory:
+    if bool(row["directory"]) != path.is_directory:
         raise ApiError(-178)
     db.execute(f"DELETE FROM nodes WHERE {_KEY}", _key(path))  # noqa: S608
     db.free(row["blob"])
@@ -148,8 +156,10 @@ def remove_upload(db: Transaction, upload: sqlite3.Row) -> None:
     db.execute("DELETE FROM uploads WHERE session = ?", (upload["session"],))
 
 
-def prune_parents(db: Transaction, path: ObjectPath) -> None:
-    """Remove the directories above a path that were only implied by what was below them (parents="virtual")."""
+def prune_parents(db: Transaction, path: ObjectPath, dialect: Dialect) -> None:
+    """Remove the directories above a path that were only implied by what was below them, where the dialect does."""
+    if dialect.parents != "virtual":
+        return
     for directory in reversed(list(path.ancestors())):
         row = find_node(db, directory)
         if row is None or not row["directory"] or row["made"] or has_children(db, directory):

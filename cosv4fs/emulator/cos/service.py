@@ -1,7 +1,9 @@
-"""The context of operations on buckets: the database, the check of a signature, how replies show times and URLs."""
+"""The context of operations on buckets: database, signatures, hashes of uploads, how replies show times and URLs."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import encode
@@ -9,12 +11,12 @@ from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Service
 
 from .call import CosCall
-from .hashing import PrefixHashes
 from .signature import LONGEST_VALIDITY, check_signature, check_signer
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from cosv4fs.emulator.call import ObjectPath
     from cosv4fs.emulator.dialects import Dialect
@@ -75,6 +77,91 @@ CREATE TEMP VIEW known AS SELECT blob FROM nodes WHERE blob IS NOT NULL UNION AL
 """
 """The database of an `Emulator`."""
 
+_CHUNK = 1 << 20
+
+
+class _Running:
+    """The hash of one upload's beginning. The request with the next slice continues it; no other request waits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.state = hashlib.sha1(usedforsecurity=False)
+        self.length = 0  # hashed, or being hashed
+        self.waiting: dict[int, int] = {}
+        self.busy = False
+        self.spoiled = False
+
+    def add(self, content: memoryview, offset: int, path: Path) -> None:
+        with self.lock:
+            if offset < self.length:
+                # A slice came again, perhaps with other bytes: finish reads the whole file.
+                self.spoiled = True
+            if self.spoiled:
+                return
+            self.waiting[offset] = len(content)
+            if self.busy:
+                return
+            self.busy = True
+        try:
+            while (start := self._claim()) is not None:
+                if start == offset:
+                    self.state.update(content)
+                else:
+                    _hash_file(path, self.state, start, self.length)
+        except OSError:
+            self.spoiled = True  # aborted meanwhile; if not, finish reads the whole file
+
+    def _claim(self) -> int | None:
+        """Claim the next slice and return where it begins; None when it has not come yet."""
+        with self.lock:
+            count = None if self.spoiled else self.waiting.pop(self.length, None)
+            if count is None:
+                self.busy = False
+                return None
+            self.length += count
+            return self.length - count
+
+
+class _PrefixHashes:
+    """The SHA-1 of the beginning of every unfinished upload, continued with each slice.
+
+    So finish has only the rest to read. Dropping one costs time only: finish then reads the whole file.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+        self._lock = threading.Lock()
+
+    def add(self, session: str, content: memoryview, offset: int, path: Path) -> None:
+        """Add a slice that was just written into `path`."""
+        with self._lock:
+            running = self._running.setdefault(session, _Running())
+        running.add(content, offset, path)
+
+    def drop(self, session: str) -> None:
+        """Drop the hash of an upload."""
+        with self._lock:
+            self._running.pop(session, None)
+
+    def finish(self, session: str, path: Path, size: int) -> str:
+        """Return the SHA-1 of an upload's complete file in hex, and drop its hash."""
+        with self._lock:
+            running = self._running.pop(session, None)
+        if running is None or running.spoiled or running.length > size:
+            running = _Running()
+        return _hash_file(path, running.state, running.length, size)
+
+
+def _hash_file(path: Path, state: hashlib._Hash, start: int, end: int) -> str:
+    """Continue a SHA-1 with the bytes of a file from `start` to `end`, and return it in hex."""
+    buffer = memoryview(bytearray(min(_CHUNK, max(0, end - start))))
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while start < end and (count := file.readinto(buffer[: end - start])):
+            state.update(buffer[:count])
+            start += count
+    return state.hexdigest()
+
 
 class CosService(Service[CosCall]):
     """One account with its buckets by name, True for public ones, and what operations on them need."""
@@ -90,7 +177,7 @@ class CosService(Service[CosCall]):
         super().__init__(account, store, clock)
         self.dialect = dialect
         self.buckets = buckets
-        self.hashes = PrefixHashes()
+        self.hashes = _PrefixHashes()
         with store.writing() as db:
             for name in buckets:
                 db.execute("INSERT OR IGNORE INTO buckets VALUES (?, ?)", (name, self.now()))

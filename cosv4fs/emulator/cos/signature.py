@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d{1,20}(\.\d{1,20})?\Z")
 
 
 @dataclass(frozen=True)
-class Signature:
+class _Signature:
     """A signature as it was received, taken apart.
 
     Its fields are the HMAC in front, the signed text as received (the order of its fields is not fixed), and of that
@@ -65,7 +65,7 @@ def check_signature(
     kind: Kind,
     bound: bool = True,
     download: bool = False,
-) -> Signature:
+) -> _Signature:
     """Return the signature of one request if it is good; a single-use one may have been used before.
 
     Parameters
@@ -98,7 +98,7 @@ def check_signature(
     return signature
 
 
-def check_signer(text: str, bucket: str, account: Account) -> Signature:
+def check_signer(text: str, bucket: str, account: Account) -> _Signature:
     """Check that an account's keys have signed for a bucket; the head of the request is enough for that."""
     signature = _read_signature(text)
     if signature.appid != account.appid:
@@ -112,7 +112,7 @@ def check_signer(text: str, bucket: str, account: Account) -> Signature:
     return signature
 
 
-def _read_signature(text: str) -> Signature:
+def _read_signature(text: str) -> _Signature:
     """Take a signature apart: −81 when it is empty, −5998 when it is malformed.
 
     A space stands for ``+`` (cos.md#signature, the ``+`` hazard), and a leading word ``Authorization`` is tolerated
@@ -132,7 +132,7 @@ def _read_signature(text: str) -> Signature:
     missing = {"a", "b", "k", "e", "t", "r"} - fields.keys()
     if missing or not _NUMBER.match(fields["e"]) or not _NUMBER.match(fields["t"]):
         raise ApiError(-5998)
-    return Signature(
+    return _Signature(
         digest=raw[:20],
         plain=raw[20:],
         appid=fields["a"],
@@ -144,7 +144,7 @@ def _read_signature(text: str) -> Signature:
     )
 
 
-def _check_time(signature: Signature, now: float) -> None:
+def _check_time(signature: _Signature, now: float) -> None:
     if signature.single:
         # The documentation names no age limit. With this one, records of used signatures can expire.
         if signature.signed + LONGEST_VALIDITY < now:
@@ -155,7 +155,7 @@ def _check_time(signature: Signature, now: float) -> None:
         raise ApiError(-97)
 
 
-def _covers(signature: Signature, names: tuple[str, ...], dialect: Dialect) -> bool:
+def _covers(signature: _Signature, names: tuple[str, ...], dialect: Dialect) -> bool:
     """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
     once = _decode(signature.fileid)
     decoded = [once] if dialect.double_encoding == "strict" else [once, signature.fileid, _decode(once)]

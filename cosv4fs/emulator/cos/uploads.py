@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from .call import CosCall
     from .service import CosService
 
-LARGEST_UPLOAD = 20 * 1024 * 1024
+_LARGEST_UPLOAD = 20 * 1024 * 1024
 """Bytes that op=upload takes at most (cos.md#paths)."""
 
-SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
+_SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
 """The slice sizes in bytes that a client may ask for (cos.md#upload_slice_init)."""
 _DEFAULT_SLICE = 1048576
 _EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
@@ -48,7 +48,7 @@ def upload(service: CosService, call: CosCall) -> dict[str, Any]:
         if not parameters.multipart or declared not in {None, _EMPTY_SHA}:
             raise ApiError(-5990)
         content = memoryview(b"")
-    if len(content) > LARGEST_UPLOAD:
+    if len(content) > _LARGEST_UPLOAD:
         raise ApiError(-285)
     check_size(service, len(content))
     sha = hashlib.sha1(content, usedforsecurity=False).hexdigest()
@@ -83,7 +83,7 @@ def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
     parts = parameters.text("uploadparts") or ""
     if sha is not None and parts.strip():
         _check_parts(parts, size, sha)
-    slice_size = _slice_size(service, call)
+    slice_size = read_slice_size(service, call, _DEFAULT_SLICE)
     values = {"size": size, "slice_size": slice_size, "sha": sha, "biz_attr": parameters.text("biz_attr") or ""}
     with service.store.reading() as db:
         resumed = _resumable(service, db, call.path, values)
@@ -138,9 +138,7 @@ def slice_list(service: CosService, call: CosCall) -> dict[str, Any]:
             if node is None or node["directory"]:
                 raise ApiError(-197)
             return service.links(call)
-        slices = db.execute(
-            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
-        ).fetchall()
+        slices = _slices(db, row).fetchall()
     data: dict[str, Any] = {
         "filesize": row["size"],
         "session": row["session"],
@@ -173,8 +171,7 @@ def slice_finish(service: CosService, call: CosCall) -> dict[str, Any]:
         if row["sha"] is not None and declared != row["sha"]:
             raise ApiError(-174)
         _check_complete(service, row, size)
-        sha = content_sha(service, row, size, declared)
-        publish(service, call.path, row, size, sha, declared)
+        publish(service, call.path, row, size, declared)
     return service.links(call)
 
 
@@ -184,20 +181,24 @@ def received(db: Database, row: sqlite3.Row) -> int:
     return int(total.fetchone()[0])
 
 
+def _slices(db: Database, row: sqlite3.Row) -> sqlite3.Cursor:
+    return db.execute("SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],))
+
+
 def first_gap(db: Database, row: sqlite3.Row) -> int:
     """Return how many bytes of an unfinished upload are there without a gap."""
     end = 0
-    for part in db.execute(
-        "SELECT position, length FROM slices WHERE session = ? ORDER BY position", (row["session"],)
-    ):
+    for part in _slices(db, row):
         if part["position"] != end:
             break
         end += part["length"]
     return end
 
 
-def discard(service: CosService, db: Transaction, row: sqlite3.Row) -> None:
-    """Remove an unfinished upload with its content."""
+def discard(service: CosService, db: Transaction, row: sqlite3.Row | None) -> None:
+    """Remove an unfinished upload with its content, if there is one."""
+    if row is None:
+        return
     service.hashes.drop(row["session"])
     namespace.remove_upload(db, row)
     db.free(row["blob"])
@@ -211,8 +212,7 @@ def remove_expired(service: CosService) -> None:
     with service.store.writing() as db:
         for row in db.execute("SELECT * FROM uploads WHERE ctime <= ?", (service.clock() - age,)).fetchall():
             discard(service, db, row)
-            if service.dialect.parents == "virtual":
-                namespace.prune_parents(db, ObjectPath(row["bucket"], row["parent"] + row["name"]))
+            namespace.prune_parents(db, ObjectPath(row["bucket"], row["parent"] + row["name"]), service.dialect)
 
 
 def check_size(service: CosService, size: int) -> None:
@@ -243,9 +243,7 @@ def _store_new(
     """Publish a content that is on disk, unless the path was taken meanwhile."""
     with service.store.writing(str(values["blob"])) as db:
         check_target(service, db, path, insert_only=insert_only, sliced=sliced)
-        row = namespace.find_upload(db, path)
-        if row is not None:
-            discard(service, db, row)
+        discard(service, db, namespace.find_upload(db, path))
         now = service.now()
         namespace.ensure_parents(db, path, service.dialect, now)
         namespace.add_file(db, path, {**values, "ctime": now, "mtime": now})
@@ -259,11 +257,14 @@ def _object_type(service: CosService, call: CosCall) -> str | None:
     return call.parameters.content_type if service.dialect.part_content_type == "keep" else None
 
 
-def _slice_size(service: CosService, call: CosCall) -> int:
+def read_slice_size(service: CosService, call: CosCall, usual: int, *, needed: bool = True) -> int:
+    """Return the slice size of a new upload: the dialect's, else the requested one if it is allowed, else the usual."""
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
+    if not needed and not call.parameters.text("slice_size"):
+        return usual
     size = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
-    return size if size in SLICE_SIZES else _DEFAULT_SLICE
+    return size if size in _SLICE_SIZES else usual
 
 
 def _check_parts(text: str, size: int, sha: str) -> None:
@@ -322,11 +323,9 @@ def open_session(
     key = {"bucket": path.bucket, "parent": path.parent, "name": path.name}
     with service.store.writing(blob) as db:
         check_target(service, db, path, insert_only=insert_only, sliced=True)
-        old = namespace.find_upload(db, path)
-        if old is not None:
-            discard(service, db, old)
+        discard(service, db, namespace.find_upload(db, path))
         if service.dialect.slice_overwrite == "at-init":
-            namespace.remove_node(db, path, directory=False)
+            namespace.remove_node(db, path)
         namespace.ensure_parents(db, path, service.dialect, now)
         db.execute(
             "INSERT INTO uploads VALUES (:bucket, :parent, :name, :session, :size, :slice_size, :sha, NULL,"
@@ -397,20 +396,12 @@ def write_slice(service: CosService, call: CosCall, row: sqlite3.Row, offset: in
 def _check_complete(service: CosService, row: sqlite3.Row, size: int) -> None:
     if size != row["size"] and service.dialect.finish_size == "declared":
         raise ApiError(-175)
-    session = (row["session"],)
     with service.store.reading() as db:
-        parts = db.execute(
-            "SELECT position, length FROM slices WHERE session = ? ORDER BY position", session
-        ).fetchall()
+        is_complete = first_gap(db, row) == received(db, row) == size
         # checked after its slices: a session that is removed meanwhile must not look like one without slices
-        if db.execute("SELECT 1 FROM uploads WHERE session = ?", session).fetchone() is None:
+        if db.execute("SELECT 1 FROM uploads WHERE session = ?", (row["session"],)).fetchone() is None:
             raise ApiError(-94)
-    end = 0
-    for part in parts:
-        if part["position"] != end:
-            raise ApiError(-175)
-        end += part["length"]
-    if end != size:
+    if not is_complete:
         raise ApiError(-175)
 
 
@@ -418,7 +409,7 @@ def _sha_is_needed(service: CosService, row: sqlite3.Row) -> bool:
     return row["sha"] is not None or service.dialect.slice_sha in {"real", "suffixed"}
 
 
-def content_sha(service: CosService, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
+def _content_sha(service: CosService, row: sqlite3.Row, size: int, declared: str | None) -> str | None:
     """Return the SHA-1 of a complete upload, if it is needed; −174 when it is not the declared one."""
     if declared is None and not _sha_is_needed(service, row):
         return None
@@ -431,11 +422,9 @@ def content_sha(service: CosService, row: sqlite3.Row, size: int, declared: str 
     return sha
 
 
-def publish(
-    service: CosService, path: ObjectPath, row: sqlite3.Row, size: int, sha: str | None, declared: str | None
-) -> None:
-    """Make a complete upload the file at its path."""
-    shown = sha
+def publish(service: CosService, path: ObjectPath, row: sqlite3.Row, size: int, declared: str | None) -> None:
+    """Make a complete upload the file at its path; −174 when its SHA-1 is not the declared one."""
+    shown = sha = _content_sha(service, row, size, declared)
     if declared is None:
         shown = {"absent": None, "zeros": "0" * 40, "suffixed": f"{sha}_1234"}.get(service.dialect.slice_sha, sha)
     with service.store.writing() as db:

@@ -103,7 +103,7 @@ def _control(service: CosService, call: CosCall) -> dict[str, Any]:
         "size": size,
         "sha": sha,
         "biz_attr": parameters.text("biz_attr") or "",
-        "slice_size": _slice_size(service, call),
+        "slice_size": uploads.read_slice_size(service, call, _USUAL_SLICE, needed=False),
     }
     insert_only = parameters.flag("insertOnly", default=True)
     known = _known(service, call, values, parameters.text("session") or "")
@@ -128,8 +128,7 @@ def _known(service: CosService, call: CosCall, values: dict[str, Any], session: 
             return service.links(call)
         if session:
             raise ApiError(-94)
-        if row is not None:
-            uploads.discard(service, db, row)
+        uploads.discard(service, db, row)
     return None
 
 
@@ -144,15 +143,6 @@ def _progress(service: CosService, session: str, slice_size: int, offset: int) -
     if service.dialect.v1_order == "any":
         reply["serial_upload"] = 0
     return reply
-
-
-def _slice_size(service: CosService, call: CosCall) -> int:
-    if service.dialect.slice_size is not None:
-        return service.dialect.slice_size
-    if not call.parameters.text("slice_size"):
-        return _USUAL_SLICE
-    size = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
-    return size if size in uploads.SLICE_SIZES else _USUAL_SLICE
 
 
 def _data(service: CosService, call: CosCall) -> dict[str, Any]:
@@ -192,10 +182,9 @@ def _complete(service: CosService, call: CosCall, row: sqlite3.Row) -> dict[str,
             return service.links(call)
         uploads.find_session(service, call, row["session"])
         try:
-            sha = uploads.content_sha(service, row, row["size"], row["sha"])
+            uploads.publish(service, call.path, row, row["size"], row["sha"])
         except ApiError as error:
             raise ApiError(-4016 if error.code == -174 else error.code) from None
-        uploads.publish(service, call.path, row, row["size"], sha, row["sha"])
     return service.links(call)
 
 

@@ -386,7 +386,8 @@ class Corrupt(Action):
 
     def after(self, call: Call, reply: Reply) -> Reply:
         """Change the body."""
-        body = bytearray(reply.body.read() if isinstance(reply.body, FileBody) else reply.body)
+        body = bytearray(reply.read(0, reply.length))
+        reply.discard()
         if -len(body) <= self.position < len(body):
             body[self.position] ^= self.mask
         reply.body = bytes(body)

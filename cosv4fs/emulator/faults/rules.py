@@ -91,7 +91,7 @@ class Fault:
         """When the rule applies."""
         return getattr(self.action, "stage", "request")
 
-    def fits(self, call: Call | None) -> bool:
+    def _fits(self, call: Call | None) -> bool:
         """Return whether the rule covers this request; None is a new connection."""
         if call is None:
             return True
@@ -99,7 +99,7 @@ class Fault:
             return False
         return self.match is None or self.match(call)
 
-    def takes(self) -> bool:
+    def _takes(self) -> bool:
         """Count a matching request, and return whether it goes wrong."""
         self.seen += 1
         hit = self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
@@ -179,5 +179,5 @@ class Faults:
         if not self._faults:
             return []
         with self._lock:
-            fitting = [fault for fault in self._faults if fault.stage == stage and fault.fits(call)]
-            return [fault.action for fault in fitting if fault.takes()]
+            fitting = [fault for fault in self._faults if fault.stage == stage and fault._fits(call)]
+            return [fault.action for fault in fitting if fault._takes()]
