@@ -1,16 +1,17 @@
 """State that a forked child must not inherit: locks, threads, queues, registries.
 
 A fork copies all memory, but only the calling thread. In the child, a lock that another thread held is never released,
-a queue has no consumer, and connections are shared with the parent. Therefore module-level state of this kind is
-wrapped in `PerProcess`, and objects that a child may use directly are registered with `renewed_after_fork`.
+a queue has no consumer, and connections are shared with the parent. Objects with such state are registered with
+`renewed_after_fork`; at module level, `PerProcess` and `Registry` do it.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -20,19 +21,20 @@ class _Renewable(Protocol):
         """Replace inherited state, in the child."""
 
 
-class PerProcess(Generic[T]):
-    """A module-level value that each process creates for itself; call the object to get it.
+_renewable: weakref.WeakSet[_Renewable] = weakref.WeakSet()
 
-    Parameters
-    ----------
-    make : callable
-        Creates the value.
-    """
+
+def renewed_after_fork(thing: _Renewable) -> None:
+    """Call ``thing.after_fork()`` in forked children, as long as the object exists."""
+    _renewable.add(thing)
+
+
+class PerProcess(Generic[T]):
+    """A module-level value that each process creates for itself with `make`; call the object to get it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._value = make()
-        _per_process.append(self)
+        self._make, self._value = make, make()
+        renewed_after_fork(self)
 
     def __call__(self) -> T:
         """Return the value of this process."""
@@ -43,17 +45,29 @@ class PerProcess(Generic[T]):
         self._value = self._make()
 
 
-_per_process: list[PerProcess[Any]] = []
-_renewable: weakref.WeakSet[_Renewable] = weakref.WeakSet()
+class Registry(Generic[T]):
+    """Objects by key, at module level: each process makes its own, once per key, and keeps it while it is used."""
 
+    def __init__(self) -> None:
+        self.after_fork()
+        renewed_after_fork(self)
 
-def renewed_after_fork(thing: _Renewable) -> None:
-    """Call ``thing.after_fork()`` in forked children, as long as the object exists."""
-    _renewable.add(thing)
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the object of a key; make it unless it is in use."""
+        with self._lock:
+            found = self._objects.get(key)
+            if found is None:
+                found = self._objects[key] = make()
+            return found
+
+    def after_fork(self) -> None:
+        """Begin with no objects, in a forked child."""
+        self._lock = threading.Lock()
+        self._objects: weakref.WeakValueDictionary[Hashable, T] = weakref.WeakValueDictionary()
 
 
 def _after_fork() -> None:
-    for thing in [*_per_process, *_renewable]:
+    for thing in [*_renewable]:
         thing.after_fork()
 
 

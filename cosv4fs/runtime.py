@@ -9,16 +9,14 @@ Runtimes for the same buckets or coffers share invalidations, but no cached data
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Generic, TypeVar
-from weakref import WeakValueDictionary
 
 from cosv4fs.api import Client
 from cosv4fs.cache import CacheGroup, PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.files import Files
-from cosv4fs.forking import PerProcess
+from cosv4fs.forking import Registry
 from cosv4fs.namespace import Namespace
 from cosv4fs.service import Service
 from cosv4fs.transfer.journal import Journal
@@ -39,8 +37,6 @@ class Runtime(Generic[C_co, N_co]):
         Makes the parts that depend on the service.
     config : Config
         The configuration.
-    cache_group : CacheGroup
-        The caches of the same paths.
 
     Attributes
     ----------
@@ -59,29 +55,23 @@ class Runtime(Generic[C_co, N_co]):
         Unfinished uploads of all clients.
     """
 
-    def __init__(self, service: Service[C_co, N_co], config: Config, cache_group: CacheGroup) -> None:
+    def __init__(self, service: Service[C_co, N_co], config: Config) -> None:
         self.client = client = service.client(config)
         self.pool = Pool(config.max_requests, "cosv4fs-request")
         transfer_pool = Pool(config.max_concurrency, "cosv4fs-transfer")
         client.on_throttle = transfer_pool.window.halve
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
-        self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=cache_group))
+        # the key names no protocol: v3 and v4 on one endpoint serve the same buckets
+        group = _cache_groups.get((config.api_root, config.appid), CacheGroup)
+        self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=group))
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
         self.unfinished = service.unfinished(client, self.pool, self.namespace)
 
 
-class _Registry:
-    """All runtimes of a process, and the groups of their caches."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.runtimes: WeakValueDictionary[Config, Runtime[Any, Any]] = WeakValueDictionary()
-        self.cache_groups: WeakValueDictionary[tuple[str, str], CacheGroup] = WeakValueDictionary()
-
-
-_registry = PerProcess(_Registry)
+_runtimes: Registry[Runtime[Any, Any]] = Registry()
+_cache_groups: Registry[CacheGroup] = Registry()
 
 
 def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
@@ -89,11 +79,4 @@ def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
 
     The configuration names its protocol, so equal configurations have the same service.
     """
-    registry = _registry()
-    with registry.lock:
-        runtime = registry.runtimes.get(config)
-        if runtime is None:
-            # the key names no protocol: v3 and v4 on one endpoint serve the same buckets
-            cache_group = registry.cache_groups.setdefault((config.api_root, config.appid), CacheGroup())
-            runtime = registry.runtimes[config] = Runtime(service, config, cache_group)
-        return runtime
+    return _runtimes.get(config, lambda: Runtime(service, config))

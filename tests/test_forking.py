@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 import pytest
 
 import cosv4fs
-from cosv4fs.forking import PerProcess, renewed_after_fork
+from cosv4fs.forking import PerProcess, Registry, renewed_after_fork
 
 BELONGS_TO_THREADS = (
     type(threading.Lock()),
@@ -33,7 +33,6 @@ BELONGS_TO_THREADS = (
 REGISTRIES = (dict, list, set, deque, bytearray)
 KNOWN = {
     # what is renewed, and by it
-    "cosv4fs.forking._per_process",
     "cosv4fs.forking._renewable",
     # fsspec's own, which it renews where it has to
     "cosv4fs.reader.caches",
@@ -89,7 +88,7 @@ def test_the_walk_finds_what_stands_bare(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_has_its_own(monkeypatch):
     registered = importlib.import_module("cosv4fs.forking")
-    monkeypatch.setattr(registered, "_per_process", [])
+    monkeypatch.setattr(registered, "_renewable", weakref.WeakSet())
 
     class Thing:
         renewed = False
@@ -97,12 +96,14 @@ def test_a_child_has_its_own(monkeypatch):
         def after_fork(self):
             self.renewed = True
 
-    value, thing = PerProcess(list), Thing()
+    value, registry, thing = PerProcess(list), Registry(), Thing()
     renewed_after_fork(thing)
     value().append("of the parent")
+    shared = registry.get("key", Thing)
+    assert registry.get("key", Thing) is shared
     child = os.fork()
     if child == 0:
-        os._exit(0 if value() == [] and thing.renewed else 1)
+        os._exit(0 if value() == [] and thing.renewed and registry.get("key", Thing) is not shared else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert value() == ["of the parent"]
     assert not thing.renewed

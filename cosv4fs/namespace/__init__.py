@@ -2,14 +2,13 @@
 
 from cosv4fs.namespace.base import Namespace, fingerprint_of, not_found_error, time_of
 from cosv4fs.namespace.buckets import BucketNamespace
-from cosv4fs.namespace.coffers import CofferNamespace, Levels, Written
+from cosv4fs.namespace.coffers import CofferNamespace, Levels
 
 __all__ = [
     "BucketNamespace",
     "CofferNamespace",
     "Levels",
     "Namespace",
-    "Written",
     "fingerprint_of",
     "not_found_error",
     "time_of",

@@ -16,7 +16,6 @@ import re
 import threading
 import time
 from collections.abc import Iterable
-from weakref import WeakValueDictionary
 
 from fsspec.utils import glob_translate
 
@@ -25,9 +24,8 @@ from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
-from cosv4fs.config import Config
 from cosv4fs.errors import CosFileNotFoundError, make_error
-from cosv4fs.forking import PerProcess
+from cosv4fs.forking import Registry
 from cosv4fs.info import Info, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
 from cosv4fs.transfer.coffers import exists_error
@@ -81,7 +79,7 @@ class Levels:
         return out
 
 
-class Written:
+class _Written:
     """The objects that this process has written with the keys of one account, with their status once it is known.
 
     Objects never change, so one request for the status is enough.
@@ -127,21 +125,7 @@ class Written:
                 self._objects[coffer, found.key] = (known[0], found)
 
 
-class _WrittenByAccount:
-    """The objects that this process has written, by account, kept as long as a namespace uses them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: WeakValueDictionary[tuple[object, ...], Written] = WeakValueDictionary()
-
-    def of(self, config: Config) -> Written:
-        """Return the objects written with the keys and connection settings of a configuration."""
-        keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
-        with self._lock:
-            return self._known.setdefault((config.api_root, *keys, config.verify, config.proxies), Written())
-
-
-_written = PerProcess(_WrittenByAccount)
+_written_by_account: Registry[_Written] = Registry()
 
 
 class CofferNamespace(Namespace):
@@ -155,7 +139,9 @@ class CofferNamespace(Namespace):
 
     def __init__(self, client: CofferClient, pool: Pool, cache: PathCache) -> None:
         super().__init__(pool, cache)
-        self._client, self._written = client, _written().of(client.config)
+        self._client, config = client, client.config
+        keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
+        self._written = _written_by_account.get((config.api_root, *keys, config.verify, config.proxies), _Written)
 
     def check_name(self, path: str) -> None:
         """Accept every path: the documentation excludes no keys."""

@@ -227,7 +227,7 @@ reader.read(10)
 client, room = fs.client, fs.runtime
 kinds = type(threading.Lock()), type(threading.RLock())
 def locks():
-    things = [value() for value in forking._per_process]
+    things = [value() for value in forking._renewable if isinstance(value, forking.PerProcess)]
     things += [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith(("cosv4fs", "urllib3"))]
     for thing in things:
         held = [thing, *getattr(thing, "__dict__", {}).values()]
