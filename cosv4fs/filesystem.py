@@ -1,7 +1,7 @@
 """`ObjectFileSystem`: fsspec's interface, as far as the filesystems for buckets and coffers share it.
 
 The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `layers`
-(opened files), to `UnfinishedUploads`, and to `bulk` (operations on many files).
+(opened files) and to `bulk` (operations on many files).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
@@ -20,28 +20,23 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths
-from cosv4fs.api import Client
-from cosv4fs.capabilities import Capabilities
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.layers import open_layers
-from cosv4fs.namespace import Namespace, fingerprint_of, time_of
+from cosv4fs.namespace import fingerprint_of, time_of
 from cosv4fs.options import OPTIONS
+from cosv4fs.protocols import Capabilities
 from cosv4fs.reader import CosReader
-from cosv4fs.runtime import Runtime, runtime_for
-from cosv4fs.service import Service
+from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosTransaction, CosWriter
 
-C = TypeVar("C", bound=Client)
-N = TypeVar("N", bound=Namespace)
 
-
-class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemType):  # type: ignore[misc]
+class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=FilesystemType):  # type: ignore[misc]
     """Base of the filesystems for buckets and coffers.
 
     Parameters
@@ -52,7 +47,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     """
 
     protocol: str
-    service: Service[C, N]
+    service: Service[C_co, N_co]
     transaction_type = CosTransaction
     root_marker = ""
     storage_options: dict[str, Any]
@@ -78,14 +73,14 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         return restore, (type(self), self.storage_args, self.storage_options)
 
     @property
-    def runtime(self) -> Runtime[C, N]:
+    def runtime(self) -> Runtime[C_co, N_co]:
         """The state that all instances with this configuration share in this process."""
         if self._pid != os.getpid():
             self._runtime, self._pid = runtime_for(self.service, self.config), os.getpid()
         return self._runtime
 
     @property
-    def client(self) -> C:
+    def client(self) -> C_co:
         """The typed client of the API, for operations that a filesystem does not have."""
         return self.runtime.client
 
@@ -95,7 +90,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         return self.runtime.pool
 
     @property
-    def namespace(self) -> N:
+    def namespace(self) -> N_co:
         """Files and directories, seen through the caches."""
         return self.runtime.namespace
 
@@ -108,7 +103,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
     @property
     def capabilities(self) -> Capabilities:
         """What the filesystem can do, for code that works on any two filesystems."""
-        return self.service.capabilities
+        return self.service.protocol.capabilities
 
     @property
     def address(self) -> str:
@@ -146,8 +141,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Returns
         -------
         dict
-            ``name``, ``size`` (bytes) and ``type`` (``file`` or ``directory``); if the service has them, also
-            ``created`` and ``mtime`` (Unix seconds) and, for files, ``sha`` (SHA-1 in hex, or None).
+            ``name``, ``size`` (bytes; 0 for a directory) and ``type`` (``file`` or ``directory``); if the service has
+            them, also ``created`` and ``mtime`` (Unix seconds), for files in buckets ``sha`` (SHA-1 in hex, or None),
+            and for objects in coffers ``etag`` (or None).
 
         Raises
         ------
@@ -592,10 +588,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         Returns
         -------
         list of dict
-            See `cosv4fs.info.UploadInfo`: among others ``name`` (the target), ``size`` and ``stored`` (bytes declared
-            and received) and ``mtime`` (Unix seconds).
+            ``name`` (the target), ``place`` (the path that holds the bytes: the same, or a hidden sibling), ``size``
+            (bytes declared; None in coffers), ``stored`` (bytes received), ``mtime`` (Unix seconds of the last change,
+            in coffers of the start; 0 if unknown) and, in coffers, ``upload_id``.
         """
-        return self.runtime.unfinished.find(self._strip_protocol(path))
+        return self.namespace.uploads(self._strip_protocol(path))
 
     def abort_upload(self, path: str) -> None:
         """Remove the unfinished uploads of one file; a complete object is never removed.
@@ -605,7 +602,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
         FileNotFoundError
             The file has no unfinished upload.
         """
-        self.runtime.unfinished.abort(self._strip_protocol(path))
+        self.namespace.abort_upload(self._strip_protocol(path))
 
     def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[UploadInfo]:
         """Remove stale uploads under a directory, and return them as `uploads` does.
@@ -616,7 +613,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C, N], metaclass=FilesystemTy
             Age in seconds since the upload began or last changed, by the clock of the service: newer uploads may be
             in flight.
         """
-        return self.runtime.unfinished.clean(self._strip_protocol(path), older_than)
+        return self.namespace.clean_uploads(self._strip_protocol(path), older_than)
 
     def interrupted_uploads(self, path: str = "") -> list[InterruptedUpload]:
         """Return the interrupted uploads of local files by earlier processes that `put_file` would continue.

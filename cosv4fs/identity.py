@@ -59,19 +59,9 @@ def _name(value: Any) -> str:
 
 
 def description(fs: Any, *, secrets: bool) -> dict[str, Any]:
-    """Return a description from which ``from_dict`` makes an equal filesystem; it can be written as JSON.
+    """Return a description of a filesystem, with or without `secrets`; see its method `to_dict`.
 
-    Parameters
-    ----------
-    fs : filesystem
-        It is not modified, because other threads may use it.
-    secrets : bool
-        Whether the description contains keys, tokens and the URLs of proxies.
-
-    Raises
-    ------
-    TypeError
-        The keys come from a function, which JSON cannot hold; a pickle can.
+    The filesystem is not modified, because other threads may use it.
     """
     from fsspec.json import FilesystemJSONEncoder  # noqa: PLC0415 - the oldest fsspec has no such module
 
@@ -92,19 +82,11 @@ def restore(make: Callable[..., Any], arguments: tuple[Any, ...], options: Mappi
     try:
         return make(*arguments, **options)
     except (TypeError, ValueError):
-        return Unavailable(make, arguments, options)
+        return _Unavailable(make, arguments, options)
 
 
-class Unavailable:
-    """Stand-in for a filesystem that could not be made: every use tries to make it again, and raises the error.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the filesystem.
-    arguments, options : tuple, mapping
-        Its arguments.
-    """
+class _Unavailable:
+    """Stand-in for a filesystem that could not be made: every use tries to make it again, and raises the error."""
 
     def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         self._made_of = make, arguments, options

@@ -482,7 +482,21 @@ def variables_of(protocol: ProtocolSpec) -> dict[str, str]:
 
 # -- in docstrings -----------------------------------------------------------------------------------------------------
 
-_SECTION = re.compile(r"^(?:Raises|Notes|Examples)\n-+$", re.MULTILINE)
+_SECTION = re.compile(r"^(?:Notes|Examples)\n-+$", re.MULTILINE)
+
+_SOURCES = """\
+Options that are not given come from the environment, from a profile, or from the section ``{protocol}`` of fsspec's
+configuration."""
+
+_RAISES = """\
+Raises
+------
+MissingCredentialsError
+    A part of the account is given nowhere; a `PermissionError` and `ValueError` that names the ways to set it.
+TypeError
+    An option is unknown, or has the wrong type.
+ValueError
+    An option has an invalid value, or is of no use for this protocol."""
 
 _OF_FSSPEC = {
     "asynchronous, loop": "Accepted because fsspec passes them to every filesystem; this one is synchronous.",
@@ -491,7 +505,7 @@ _OF_FSSPEC = {
 
 
 def lists_options(protocol: ProtocolSpec) -> Callable[[C], C]:
-    """Decorate a filesystem: its docstring lists the options that the protocol takes, before its other sections."""
+    """Decorate a filesystem: its docstring lists the options that the protocol takes, and what they may raise."""
 
     def decorate(filesystem: C) -> C:
         text = inspect.cleandoc(filesystem.__doc__ or "")
@@ -502,7 +516,9 @@ def lists_options(protocol: ProtocolSpec) -> Callable[[C], C]:
             lines += [f"{option.name} : {option.kind_in(protocol).annotation}, optional", _described(option, protocol)]
         for name, meaning in _OF_FSSPEC.items():
             lines += [f"{name} : optional", _indented(meaning)]
-        filesystem.__doc__ = "\n\n".join([text[:place].rstrip(), "\n".join(lines), text[place:]]).rstrip()
+        sources = _SOURCES.format(protocol=protocol.name)
+        parts = [text[:place].rstrip(), sources, "\n".join(lines), _RAISES, text[place:]]
+        filesystem.__doc__ = "\n\n".join(parts).rstrip()
         return filesystem
 
     return decorate

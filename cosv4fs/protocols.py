@@ -1,11 +1,51 @@
-"""Facts about the supported protocols: hosts and limits. `cosv4fs.service` says which code serves each of them."""
+"""Facts about the supported protocols: hosts, limits, and what a filesystem can do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a filesystem can do, for code that works with any two; the defaults hold for those that do not tell.
+
+    Parameters
+    ----------
+    container : str
+        The first part of a path: a bucket or a coffer. Empty for other filesystems.
+    replaces_files : bool
+        Files can be replaced, moved and removed; if not, the filesystem is write-once.
+    has_directories : bool
+        Directories can be created and listed even if they are empty.
+    makes_parents : bool
+        Writing a file creates the missing directories above it.
+    copies_on_server : bool
+        Copies within a bucket do not pass through this machine.
+    signs_urls : bool
+        ``sign(path)`` returns a URL that reads a file without credentials.
+    knows_sha1 : bool
+        ``sha`` in an info dict is the SHA-1 of the content. Other filesystems may mean a version or git's hash.
+    takes_size : bool
+        ``open(path, "wb")`` accepts ``size``, the number of bytes that will be written.
+    names_are_literal : bool
+        ``rm`` and ``mv`` take the name of an existing file literally even if it looks like a pattern.
+    is_thread_safe : bool
+        One instance can be used by any number of threads.
+    """
+
+    container: str = ""
+    replaces_files: bool = True
+    has_directories: bool = True
+    makes_parents: bool = False
+    copies_on_server: bool = False
+    signs_urls: bool = True
+    knows_sha1: bool = False
+    takes_size: bool = False
+    names_are_literal: bool = False
+    is_thread_safe: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -16,6 +56,8 @@ class ProtocolSpec:
     ----------
     name : str
         The scheme of URLs, and the section of fsspec's configuration.
+    capabilities : Capabilities
+        What its filesystem can do.
     prefix : str
         The path of the API before the appid.
     api_host, download_host : str
@@ -37,6 +79,7 @@ class ProtocolSpec:
     """
 
     name: str
+    capabilities: Capabilities
     prefix: str
     api_host: str
     download_host: str
@@ -59,8 +102,18 @@ class ProtocolSpec:
         return max((size for size in sizes if size <= wanted), default=min(sizes))
 
 
+_BUCKETS = Capabilities(
+    container="bucket",
+    makes_parents=True,
+    knows_sha1=True,
+    takes_size=True,
+    names_are_literal=True,
+    is_thread_safe=True,
+)
+
 V4 = ProtocolSpec(
     name="cosv4",
+    capabilities=replace(_BUCKETS, copies_on_server=True),
     prefix="/files/v2",
     api_host="{region}.file.myqcloud.com",
     download_host="{bucket}-{appid}.cos{region}.myqcloud.com",
@@ -71,6 +124,7 @@ V4 = ProtocolSpec(
 
 V3 = ProtocolSpec(
     name="cosv3",
+    capabilities=_BUCKETS,
     prefix="/files/v1",
     api_host="web.file.myqcloud.com",
     download_host="{bucket}-{appid}.cos.myqcloud.com",
@@ -81,6 +135,16 @@ V3 = ProtocolSpec(
 
 CDCS = ProtocolSpec(
     name="cdcs",
+    capabilities=Capabilities(
+        container="coffer",
+        replaces_files=False,
+        has_directories=False,
+        makes_parents=True,
+        signs_urls=False,
+        takes_size=True,
+        names_are_literal=True,
+        is_thread_safe=True,
+    ),
     prefix="",
     api_host="cdcs.{region}.myqcloud.com",
     download_host="cdcs.{region}.myqcloud.com",

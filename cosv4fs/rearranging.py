@@ -24,9 +24,6 @@ from cosv4fs.transfer.directories import make_directory, with_parents
 
 _MOVE_FAILED = -199
 
-Through = Callable[[str, str], None]
-"""A function that copies a file through this machine."""
-
 
 class Rearranging:
     """Copies, moves and removes in buckets. Paths have no protocol.
@@ -35,14 +32,15 @@ class Rearranging:
     ----------
     client, pool, namespace : CosClient, Pool, BucketNamespace
         Shared by all instances with one configuration.
-    copies_on_server : bool
-        Whether the service can copy a file itself.
+    copy_through : callable
+        Copies a file, from a path to another one, through this machine.
     """
 
-    def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace, *, copies_on_server: bool) -> None:
+    def __init__(
+        self, client: CosClient, pool: Pool, namespace: BucketNamespace, copy_through: Callable[[str, str], None]
+    ) -> None:
         self._client, self._pool, self._namespace = client, pool, namespace
-        self._cache = namespace.cache
-        self._copies_on_server = copies_on_server
+        self._cache, self._copy_through = namespace.cache, copy_through
 
     # -- directories -----------------------------------------------------------------------------------------------
 
@@ -200,13 +198,13 @@ class Rearranging:
 
     # -- copying and moving ----------------------------------------------------------------------------------------
 
-    def copy_file(self, source: str, target: str, through: Through) -> None:
+    def copy_file(self, source: str, target: str) -> None:
         """Copy one file, on the server where it can; see `cp_file` of the filesystem."""
         try:
             if source == target:
                 self._refresh(source)
             else:
-                self._copy(source, target, through)
+                self._copy(source, target)
         except (CosFileNotFoundError, CosIsADirectoryError):
             # a copy between buckets opens the source, which fails for a directory
             if not self._namespace.has_directory(source):
@@ -217,16 +215,16 @@ class Rearranging:
         finally:
             self._cache.invalidate(target)
 
-    def _copy(self, source: str, target: str, through: Through) -> None:
+    def _copy(self, source: str, target: str) -> None:
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_new(target)
-        if bucket == target_bucket and self._copies_on_server:
+        if bucket == target_bucket and self._client.protocol.capabilities.copies_on_server:
             copy = lambda: self._client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
             with_parents(self._client, bucket, target_key, copy, source=key)
             return
-        through(source, target)
+        self._copy_through(source, target)
 
-    def move_file(self, source: str, target: str, through: Through) -> None:
+    def move_file(self, source: str, target: str) -> None:
         """Move one file, on the server where it can; see `mv` of the filesystem."""
         if source == target:
             self._refresh(source)
@@ -235,7 +233,7 @@ class Rearranging:
         paths.check_new(target)
         try:
             if bucket != target_bucket:
-                self._copy_and_remove(source, target, through)
+                self._copy_and_remove(source, target)
                 return
             # from the cache only: a status would cost a request, and is needed only if a reply is lost
             seen = _seen_in(self._cache.info(source))
@@ -252,25 +250,25 @@ class Rearranging:
             if error.code != _MOVE_FAILED:
                 raise
             # some servers may move only within one directory (cos.md#move-scope)
-            self._copy_and_remove(source, target, through)
+            self._copy_and_remove(source, target)
         finally:
             self._cache.invalidate(source, gone=True)
             self._cache.invalidate(target)
 
-    def move_pairs(self, pairs: list[tuple[str, str]], through: Through) -> None:
+    def move_pairs(self, pairs: list[tuple[str, str]]) -> None:
         """Move files pair by pair, several at once; target directories are made first, emptied sources removed last."""
         folders = [pair for pair in pairs if self._namespace.is_directory(pair[0])]
         known = {source for source, _ in folders}
         for _, target in folders:
             self.make_directory(target, exist_ok=True)
         files = [pair for pair in pairs if pair[0] not in known]
-        self._pool.map(lambda pair: self.move_file(*pair, through), files)
+        self._pool.map(lambda pair: self.move_file(*pair), files)
         for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
             # some servers let a directory go with the last thing in it (cos.md#parents)
             with suppress(CosFileNotFoundError):
                 self.remove_directory(source)
 
-    def _copy_and_remove(self, source: str, target: str, through: Through) -> None:
+    def _copy_and_remove(self, source: str, target: str) -> None:
         """Copy a file and remove the source.
 
         Raises
@@ -281,7 +279,7 @@ class Rearranging:
         bucket, key = paths.file_key(source)
         self._cache.invalidate(source)
         before = self._state(bucket, key)
-        self._copy(source, target, through)
+        self._copy(source, target)
         if self._state(bucket, key) != before:
             text = f"the file changed while it was copied to {target} and was not removed: move it again"
             raise make_error(errno.ESTALE, text, source)

@@ -1,7 +1,10 @@
-"""State shared by all instances with one configuration in a process: connections, threads, caches and their users.
+"""What serves a filesystem: the parts of its service, and what all instances with one configuration share.
+
+A filesystem class names the parts of its `Service`. No other code asks which service it is talking to; only options
+differ by the name of the protocol (`cosv4fs.options`).
 
 fsspec makes one instance of a synchronous filesystem per thread. Everything that is expensive, or limited for the whole
-process, belongs to a runtime, of which there is one per configuration and process; a forked child makes its own. A
+process, belongs to a `Runtime`, of which there is one per configuration and process; a forked child makes its own. A
 runtime is freed with the last filesystem that uses it: its threads end and its connections are closed.
 
 Runtimes for the same buckets or coffers share invalidations, but no cached data: all see a change through one at once.
@@ -9,6 +12,8 @@ Runtimes for the same buckets or coffers share invalidations, but no cached data
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from cosv4fs.api import Client
@@ -18,25 +23,38 @@ from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import Registry
 from cosv4fs.namespace import Namespace
-from cosv4fs.service import Service
+from cosv4fs.protocols import ProtocolSpec
 from cosv4fs.transfer.journal import Journal
-from cosv4fs.transfer.upload import Uploader
+from cosv4fs.transfer.upload import Upload, Uploader
 
-C = TypeVar("C", bound=Client)
-N = TypeVar("N", bound=Namespace)
 C_co = TypeVar("C_co", bound=Client, covariant=True)
 N_co = TypeVar("N_co", bound=Namespace, covariant=True)
 
 
-class Runtime(Generic[C_co, N_co]):
-    """The shared state of one configuration.
+@dataclass(frozen=True)
+class Service(Generic[C_co, N_co]):
+    """The parts that serve one protocol.
 
     Parameters
     ----------
-    service : Service
-        Makes the parts that depend on the service.
-    config : Config
-        The configuration.
+    protocol : ProtocolSpec
+        Hosts, limits, and the options that differ.
+    client : callable
+        Makes the client, which sends the requests of the API.
+    namespace : callable
+        Makes the namespace: files, directories and unfinished uploads, seen through the cache.
+    upload : type of Upload
+        How it takes an object: in one request, or in pieces.
+    """
+
+    protocol: ProtocolSpec
+    client: Callable[[Config], C_co]
+    namespace: Callable[[C_co, Pool, PathCache], N_co]
+    upload: type[Upload[C_co]]
+
+
+class Runtime(Generic[C_co, N_co]):
+    """The shared state of one configuration.
 
     Attributes
     ----------
@@ -51,8 +69,6 @@ class Runtime(Generic[C_co, N_co]):
         Uploads contents. Downloads use its pool, too.
     files : Files
         Reading and writing whole files.
-    unfinished : UnfinishedUploads
-        Unfinished uploads of all clients.
     """
 
     def __init__(self, service: Service[C_co, N_co], config: Config) -> None:
@@ -67,16 +83,12 @@ class Runtime(Generic[C_co, N_co]):
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
-        self.unfinished = service.unfinished(client, self.pool, self.namespace)
 
 
 _runtimes: Registry[Runtime[Any, Any]] = Registry()
 _cache_groups: Registry[CacheGroup] = Registry()
 
 
-def runtime_for(service: Service[C, N], config: Config) -> Runtime[C, N]:
-    """Return the runtime of a configuration in this process; make it unless a filesystem already uses it.
-
-    The configuration names its protocol, so equal configurations have the same service.
-    """
+def runtime_for(service: Service[C_co, N_co], config: Config) -> Runtime[C_co, N_co]:
+    """Return the runtime of a configuration, which names its protocol, in this process."""
     return _runtimes.get(config, lambda: Runtime(service, config))

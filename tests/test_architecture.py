@@ -25,13 +25,12 @@ LEAVES = {
     "cache",
     "forking",
     "localfiles",
-    "capabilities",
     "concurrency",
 }
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "rearranging", "metadata", "unfinished", "service", "runtime", *NAMESPACE}
+SHARED = {"bulk", "files", "rearranging", "runtime", *NAMESPACE}
 FILES = {"reader", "writer", "layers", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
@@ -45,7 +44,6 @@ MAY_IMPORT = {
     "cache": {"info"},
     "info": set(),
     "localfiles": set(),
-    "capabilities": set(),
     "concurrency": {"concurrency", "errors", "forking"},
     "api": WIRE,
     "transfer": TRANSFER,
@@ -53,10 +51,7 @@ MAY_IMPORT = {
     "bulk": TRANSFER,
     "files": {"bulk", *NAMESPACE},
     "rearranging": NAMESPACE,
-    "metadata": NAMESPACE,
-    "unfinished": NAMESPACE,
-    "service": {"unfinished", *NAMESPACE},
-    "runtime": {"service", "files", *NAMESPACE},
+    "runtime": {"files", *NAMESPACE},
     "reader": SHARED,
     "writer": SHARED,
     "layers": {"writer", *SHARED},

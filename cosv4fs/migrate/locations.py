@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
-from cosv4fs.capabilities import UNKNOWN, Capabilities, SelfDescribing
+from cosv4fs.protocols import Capabilities
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
 """Protocols of other object stores without directories."""
@@ -90,8 +90,9 @@ class Location:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities that the filesystem declares, or `UNKNOWN`."""
-        return self.fs.capabilities if isinstance(self.fs, SelfDescribing) else UNKNOWN
+        """The capabilities that the filesystem declares, or the defaults."""
+        declared = getattr(self.fs, "capabilities", None)
+        return declared if isinstance(declared, Capabilities) else Capabilities()
 
     @property
     def has_directories(self) -> bool:
@@ -101,7 +102,7 @@ class Location:
     @property
     def address(self) -> str | None:
         """The account, and the region or endpoint, where the filesystem declares them."""
-        return self.fs.address if isinstance(self.fs, SelfDescribing) else None
+        return str(self.fs.address) if self.capabilities.container else None
 
     @property
     def is_open_archive(self) -> bool:

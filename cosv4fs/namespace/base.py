@@ -9,51 +9,36 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Literal
 
-from cosv4fs.api import Version
+from cosv4fs import paths
+from cosv4fs.api import Client, Version
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, make_error
-from cosv4fs.info import Info, directory_info
+from cosv4fs.info import Info, UploadInfo, directory_info
 
 
 class Namespace(ABC):
-    """Files and directories, seen through the cache. Paths have no protocol: ``bucket/dir/name``.
+    """Files, directories and unfinished uploads, seen through the cache. Paths have no protocol: ``bucket/dir/name``.
 
     Parameters
     ----------
-    pool, cache : Pool, PathCache
+    client, pool, cache : Client, Pool, PathCache
         Shared by all instances with one configuration.
-    anon : bool
-        Whether requests are not signed: the service then only answers requests for files.
     """
 
-    def __init__(self, pool: Pool, cache: PathCache, *, anon: bool = False) -> None:
-        self._pool, self.cache, self._anon = pool, cache, anon
+    def __init__(self, client: Client, pool: Pool, cache: PathCache) -> None:
+        self._client, self._pool, self.cache = client, pool, cache
 
     @abstractmethod
     def info(self, path: str, trust_absence: bool = False) -> Info:
-        """Return the info of a file or directory.
+        """Return the info of a file or directory; an unfinished upload alone is not found.
 
-        Parameters
-        ----------
-        trust_absence : bool
-            Treat the path as missing if a cached listing of its parent does not have it.
-
-        Raises
-        ------
-        FileNotFoundError
-            The path does not exist, or is only an unfinished upload.
+        With `trust_absence`, a path that a cached listing of its parent does not have is not found, either.
         """
 
     @abstractmethod
     def directory(self, path: str, trust_absence: bool = False) -> Info:
-        """Return the info of a directory.
-
-        Raises
-        ------
-        FileNotFoundError
-            The path is not a directory; it may be a file.
-        """
+        """Return the info of a directory; anything else, such as a file, is not found."""
 
     @abstractmethod
     def is_directory(self, path: str) -> bool:
@@ -61,67 +46,59 @@ class Namespace(ABC):
 
     @abstractmethod
     def _entries(self, path: str) -> list[Info]:
-        """Return the infos of a directory's visible entries.
-
-        Raises
-        ------
-        FileNotFoundError
-            The path is not a directory.
-        """
+        """Return the infos of a directory's visible entries."""
 
     @abstractmethod
     def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
-        """Return infos of everything under a directory, by path.
+        """Return infos by path of a directory's entries whose names have a prefix, and of everything under them.
 
-        Parameters
-        ----------
-        maxdepth : int or None
-            Levels to descend; None for all.
-        name_prefix : str
-            Only entries of the directory whose names start with this, and everything under them.
-
-        Raises
-        ------
-        FileNotFoundError
-            The path is not a directory.
+        `maxdepth` is the number of levels to descend; None for all.
         """
 
     @abstractmethod
     def _matches(self, pattern: str) -> dict[str, Info]:
         """Return infos of everything that matches a pattern without ``**``, by path."""
 
+    @abstractmethod
+    def check_name(self, path: str) -> None:
+        """Refuse a path that is not valid for a new file (EINVAL, with the reason)."""
+
+    @abstractmethod
+    def uploads(self, path: str) -> list[UploadInfo]:
+        """Return the unfinished uploads of one file, or under a directory."""
+
+    @abstractmethod
+    def abort_upload(self, path: str) -> None:
+        """Remove the unfinished uploads of one file; raise `FileNotFoundError` if it has none."""
+
+    @abstractmethod
+    def _remove_upload(self, upload: UploadInfo) -> None:
+        """Remove one upload, if it is still unfinished."""
+
+    def clean_uploads(self, path: str, older_than: float) -> list[UploadInfo]:
+        """Remove the uploads under a directory that began, or last changed, so many seconds ago; return them.
+
+        With 0 all are removed; with more, those of unknown age stay, because they may be in flight.
+        """
+        found = self.uploads(path)
+        # the times are the service's: by a local clock that is ahead, uploads in flight would look stale
+        limit = self._client.server_time(paths.split(path)[0]) - older_than
+        aged = [upload for upload in found if upload["mtime"] or older_than <= 0]
+        old = [upload for upload in aged if upload["mtime"] <= limit]
+        self._pool.map(self._remove_upload, old)
+        return old
+
     def version(self, path: str, info: Info | None = None) -> Version | None:
         """Return the version that a download has to return, or None if the download itself tells the version.
 
-        Parameters
-        ----------
-        info : Info, optional
-            The info of the file; looked up unless given.
+        The info of the file is looked up unless it is given.
         """
         return None
 
-    @abstractmethod
-    def check_name(self, path: str) -> None:
-        """Refuse a path that is not valid for a new file.
-
-        Raises
-        ------
-        OSError
-            EINVAL, with the reason.
-        """
-
     def check_free(self, path: str, *, create: bool) -> None:
-        """Refuse a path that cannot be written, before data is sent. The service decides again when it is written.
+        """Refuse a path that cannot be written, with `create` an existing file, before data is sent.
 
-        Parameters
-        ----------
-        create : bool
-            Whether to refuse an existing file.
-
-        Raises
-        ------
-        FileExistsError
-            The file exists, and `create` is set or the service is write-once.
+        The service decides again when the path is written.
         """
         if create and self.exists(path):
             raise make_error(errno.EEXIST, "the file exists", path)
@@ -132,10 +109,7 @@ class Namespace(ABC):
 
     def exists(self, path: str) -> bool:
         """Return whether the path is a file or directory."""
-        if _if_found(lambda: self.info(path, trust_absence=True)) is not None:
-            return True
-        # without keys, `info` only knows that there is no such file
-        return self._anon and self.is_directory(path)
+        return _if_found(lambda: self.info(path, trust_absence=True)) is not None
 
     def is_file(self, path: str) -> bool:
         """Return whether the path is a file."""
@@ -144,22 +118,10 @@ class Namespace(ABC):
 
     def has_directory(self, path: str) -> bool:
         """Return whether the path is a directory, in one request; used to explain errors."""
-        try:
-            return _if_found(lambda: self.directory(path)) is not None
-        except PermissionError:
-            # without keys, the service does not answer requests for directories
-            if not self._anon:
-                raise
-            return False
+        return _if_found(lambda: self.directory(path)) is not None
 
     def ls(self, path: str) -> list[Info]:
-        """Return the infos of a directory's entries sorted by name, or the info of one file.
-
-        Raises
-        ------
-        FileNotFoundError
-            The path does not exist.
-        """
+        """Return the infos of a directory's entries sorted by name, or the info of one file."""
         try:
             infos = self._entries(path)
         except FileNotFoundError:
@@ -167,16 +129,9 @@ class Namespace(ABC):
         return sorted(infos, key=lambda info: str(info["name"]))
 
     def find(self, path: str, maxdepth: int | None, prefix: str, *, withdirs: bool) -> dict[str, Info]:
-        """Return infos of the files under a directory, or of one file, by path in order.
+        """Return infos of the files, and of directories if wanted, under a directory, or of one file, in order.
 
-        Parameters
-        ----------
-        maxdepth : int or None
-            Levels to descend; None for all.
-        prefix : str
-            Only paths that start with `path`, a slash and this.
-        withdirs : bool
-            Return directories, too.
+        Only paths that start with `path`, a slash and `prefix` are returned, down to `maxdepth` levels.
         """
         try:
             found = self._under(path, maxdepth, prefix)
@@ -213,24 +168,10 @@ def _if_found(look_up: Callable[[], Info]) -> Info | None:
 
 
 def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
-    """Return a time of an info, in UTC.
-
-    Parameters
-    ----------
-    field : str
-        ``created`` or ``mtime``.
-
-    Raises
-    ------
-    OSError
-        ENOTSUP: the service does not tell the time. EBADMSG: the time is out of range.
-    """
+    """Return a time of an info, in UTC; raise ENOTSUP if the service tells none, EBADMSG if it is out of range."""
     if field not in info:
-        raise make_error(
-            errno.ENOTSUP,
-            f"the service does not report when this path was {'created' if field == 'created' else 'changed'}",
-            info["name"],
-        )
+        text = f"the service does not report when this path was {'created' if field == 'created' else 'changed'}"
+        raise make_error(errno.ENOTSUP, text, info["name"])
     try:
         return datetime.fromtimestamp(info[field], timezone.utc)
     except (ValueError, OverflowError, OSError) as fault:

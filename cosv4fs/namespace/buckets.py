@@ -1,7 +1,8 @@
 """The namespace of buckets: a tree of files and real directories.
 
-The service distinguishes files and directories by a trailing slash, so a path may need two requests. Unfinished uploads
-and hidden siblings are left out; `everything` includes them for callers that have to remove them.
+The service distinguishes files and directories by a trailing slash, so a path may need two requests. The bytes of an
+unfinished upload are at its path or at a hidden sibling beside it: readers never see either; `everything` includes them
+for callers that have to remove them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
-from cosv4fs.info import Info, directory_info
+from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
+from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
 
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
@@ -35,17 +37,14 @@ def _info(path: str, found: Entry | PathStatus) -> Info:
 
 
 class BucketNamespace(Namespace):
-    """Files and directories in buckets; see `Namespace`.
+    """The namespace of buckets; see `Namespace`."""
 
-    Parameters
-    ----------
-    client, pool, cache : CosClient, Pool, PathCache
-        Shared by all instances with one configuration.
-    """
+    _client: CosClient
 
     def __init__(self, client: CosClient, pool: Pool, cache: PathCache) -> None:
-        super().__init__(pool, cache, anon=client.config.anon)
-        self._client = client
+        super().__init__(client, pool, cache)
+        # requests are not signed then: the service only answers those for files
+        self._anon = client.config.anon
 
     def check_name(self, path: str) -> None:
         """Refuse names that are not valid in directories, and those of hidden siblings."""
@@ -127,16 +126,22 @@ class BucketNamespace(Namespace):
         self.cache.store_info(info, revision)
         return info
 
-    def _entries(self, path: str, prefix: str = "") -> list[Info]:
-        """Return the infos of a directory's visible entries whose names start with `prefix`.
+    def exists(self, path: str) -> bool:
+        """Return whether the path is a file or directory."""
+        # without keys, `info` only knows that there is no such file
+        return super().exists(path) or (self._anon and self.is_directory(path))
 
-        Raises
-        ------
-        FileNotFoundError
-            The path is not a directory.
-        NotImplementedError
-            The path is empty: the API cannot list buckets.
-        """
+    def has_directory(self, path: str) -> bool:
+        """Return whether the path is a directory, in one request; False if it is unknown without keys."""
+        try:
+            return super().has_directory(path)
+        except PermissionError:
+            if not self._anon:
+                raise
+            return False
+
+    def _entries(self, path: str, prefix: str = "") -> list[Info]:
+        """Return the infos of a directory's visible entries whose names start with `prefix`."""
         known = self.cache.listing(path)
         if known is not None:
             return [info for info in known if _name(info).startswith(prefix)]
@@ -230,6 +235,58 @@ class BucketNamespace(Namespace):
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    # -- unfinished uploads ----------------------------------------------------------------------------------------
+
+    def uploads(self, path: str) -> list[UploadInfo]:
+        """Return the unfinished uploads of one file, or under a directory."""
+        try:
+            return self._uploads_under(path)
+        except CosFileNotFoundError:
+            return self._uploads_of_file(path)
+
+    def abort_upload(self, path: str) -> None:
+        """Remove the unfinished uploads of one file; a complete object stays."""
+        found = self._uploads_of_file(path)
+        if not found:
+            raise not_found_error(path)
+        for upload in found:
+            self._remove_upload(upload)
+
+    def _remove_upload(self, upload: UploadInfo) -> None:
+        bucket, key = paths.file_key(upload["place"])
+        if upload["place"] == upload["name"]:
+            remove_unfinished(self._client, bucket, key)
+        else:
+            discard_sibling(self._client, bucket, key)
+        self.cache.invalidate(upload["place"])
+
+    def _uploads_under(self, path: str) -> list[UploadInfo]:
+        out: list[UploadInfo] = []
+        level = [path]
+        while level:
+            answers = self._pool.map(self._uploads_in, level)
+            out += [upload for uploads, _ in answers for upload in uploads]
+            level = [folder for _, folders in answers for folder in folders]
+        return out
+
+    def _uploads_of_file(self, path: str) -> list[UploadInfo]:
+        folder, _, name = path.rpartition("/")
+        try:
+            entries = self.everything(folder)
+        except CosFileNotFoundError:
+            return []
+        found = [upload for upload in _upload_infos(folder, entries) if _is_for(upload, path)]
+        whole = [entry for entry in entries if entry.name == name and not (entry.is_directory or entry.is_unfinished)]
+        if whole and holds_unfinished(self._client, *paths.file_key(path)):
+            # all slices were sent, but the upload was not finished: listings show it as an object
+            found.append(_upload_info(folder, whole[0]))
+        return found
+
+    def _uploads_in(self, path: str) -> tuple[list[UploadInfo], list[str]]:
+        """Return the uploads and the directories in a directory."""
+        entries = self.everything(path)
+        return _upload_infos(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
+
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
     """Return the infos of entries other than unfinished uploads and hidden siblings."""
@@ -247,3 +304,22 @@ def _name(info: Info) -> str:
 
 def _flat(lists: Iterable[list[Info]]) -> list[Info]:
     return [info for part in lists for info in part]
+
+
+def _upload_infos(folder: str, entries: list[Entry]) -> list[UploadInfo]:
+    return [_upload_info(folder, entry) for entry in entries if not entry.is_directory and _is_hidden(entry)]
+
+
+def _is_for(upload: UploadInfo, path: str) -> bool:
+    return upload["place"] == path or upload["name"] in (path, paths.shortened(path))
+
+
+def _upload_info(folder: str, entry: Entry) -> UploadInfo:
+    place = f"{folder}/{entry.name}"
+    return {
+        "name": paths.sibling_target(place) or place,
+        "place": place,
+        "size": entry.size,
+        "stored": entry.stored,
+        "mtime": float(entry.modified),
+    }

@@ -2,7 +2,8 @@
 
 A directory is a common prefix of keys up to a slash. The service lists all keys with a prefix, across levels, so one
 listing answers for every level under it. A listing may be late (cdcs.md#get-coffer): only HEAD decides whether an
-object exists, and every listing includes what this process has written.
+object exists, and every listing includes what this process has written. Readers never see an unfinished upload, which
+blocks the key of its object.
 
 Keys that are not valid paths (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings;
 the directories above them are shown. If a path is both an object and a directory, `info` returns the object. `find`,
@@ -16,17 +17,18 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from fsspec.utils import glob_translate
 
 from cosv4fs import paths
-from cosv4fs.api import Coffer, CofferClient, StoredObject, Version
+from cosv4fs.api import Coffer, CofferClient, PendingUpload, StoredObject, Version
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError, make_error
 from cosv4fs.forking import Registry
-from cosv4fs.info import Info, directory_info
+from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
 from cosv4fs.transfer.coffers import exists_error
 
@@ -129,17 +131,13 @@ _written_by_account: Registry[_Written] = Registry()
 
 
 class CofferNamespace(Namespace):
-    """Files and directories in coffers; see `Namespace`.
+    """The namespace of coffers; see `Namespace`."""
 
-    Parameters
-    ----------
-    client, pool, cache : CofferClient, Pool, PathCache
-        Shared by all instances with one configuration.
-    """
+    _client: CofferClient
 
     def __init__(self, client: CofferClient, pool: Pool, cache: PathCache) -> None:
-        super().__init__(pool, cache)
-        self._client, config = client, client.config
+        super().__init__(client, pool, cache)
+        config = client.config
         keys = (config.secret_id, config.secret_key, config.security_token, config.credentials, config.anon)
         self._written = _written_by_account.get((config.api_root, *keys, config.verify, config.proxies), _Written)
 
@@ -375,6 +373,53 @@ class CofferNamespace(Namespace):
             return
         for folder, entries in levels.by_folder.items():
             self.cache.store_listing(folder, list(entries.values()), revision)
+
+    # -- unfinished uploads ----------------------------------------------------------------------------------------
+
+    def uploads(self, path: str) -> list[UploadInfo]:
+        """Return the unfinished uploads of one object, or under a directory."""
+        coffer = paths.split(path)[0]
+        found = self._pool.map(lambda upload: self._upload_info(coffer, upload), self._pending(path))
+        return [upload for upload in found if upload is not None]
+
+    def abort_upload(self, path: str) -> None:
+        """Abort the unfinished uploads of one object, which frees its key."""
+        coffer = paths.split(path)[0]
+        found = [upload for upload in self._pending(path) if paths.join(coffer, upload.key) == path]
+        if not found:
+            raise not_found_error(path)
+        self._pool.map(lambda upload: self._abort(coffer, upload.key, upload.upload_id), found)
+
+    def _upload_info(self, coffer: str, upload: PendingUpload) -> UploadInfo | None:
+        try:
+            parts = self._client.list_parts(coffer, upload.key, upload.upload_id)
+        except CosUploadSessionError:
+            # the upload has ended meanwhile
+            return None
+        path = f"{coffer}{upload.key}"
+        return {
+            "name": path,
+            "place": path,
+            "upload_id": upload.upload_id,
+            "size": None,
+            "stored": sum(part.size for part in parts),
+            "mtime": float(upload.initiated),
+        }
+
+    def _remove_upload(self, upload: UploadInfo) -> None:
+        coffer = paths.split(upload["name"])[0]
+        self._abort(coffer, upload["name"].removeprefix(coffer), str(upload["upload_id"]))
+
+    def _abort(self, coffer: str, key: str, upload_id: str) -> None:
+        with suppress(CosUploadSessionError, CosFileNotFoundError):
+            self._client.abort(coffer, key, upload_id)
+
+    def _pending(self, path: str) -> list[PendingUpload]:
+        coffer, rest = paths.split(path)
+        if not coffer:
+            raise ValueError("name a coffer in full, such as examplecoffer-1250000000")
+        found = self._client.list_uploads(coffer, f"/{rest}" if rest else "")
+        return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
 
 
 def object_info(path: str, found: StoredObject) -> Info:

@@ -8,7 +8,7 @@ import pytest
 
 from cosv4fs import CosV4FileSystem, MissingCredentialsError
 from cosv4fs.config import resolve
-from cosv4fs.identity import Unavailable, restore, token
+from cosv4fs.identity import _Unavailable, restore, token
 from cosv4fs.options import variables_of
 from cosv4fs.protocols import V4
 
@@ -76,7 +76,7 @@ def test_missing_credentials_are_told_at_the_first_use(emulator, monkeypatch, wi
         for variable in VARIABLES.values():
             elsewhere.delenv(variable, raising=False)
         arrived = pickle.loads(message)
-        assert isinstance(arrived[0], Unavailable)
+        assert isinstance(arrived[0], _Unavailable)
         assert "cannot be made" in repr(arrived[0])
         for use in (lambda: arrived[0].cat_file(f"{BUCKET}/x"), lambda: arrived[0].protocol, arrived[2].open):
             with pytest.raises(MissingCredentialsError, match="missing appid"):
