@@ -38,14 +38,9 @@ _PLAIN = str.maketrans("\ue000\ue001\ue002", "*?[")
 
 
 class _Planner:
-    """Stands in for a filesystem in a base method: answers queries, and records transfers instead of doing them.
+    """Stands in for a filesystem in a base method: passes queries on, and records transfers instead of doing them.
 
     Existing names that look like patterns are escaped, because the base method would expand them.
-
-    Parameters
-    ----------
-    fs : AbstractFileSystem
-        The filesystem that answers the queries.
     """
 
     def __init__(self, fs: AbstractFileSystem) -> None:
@@ -98,14 +93,9 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
 
 
 def check_contained(root: str, targets: list[str]) -> None:
-    """Check that all local targets are inside the directory that the user named, as names come from the service.
+    """Refuse local targets outside the directory that the user named, because names come from the service.
 
     fsspec does the same only since 2026. The meaning of backslashes and drive letters depends on the local system.
-
-    Raises
-    ------
-    OSError
-        EINVAL, naming the path.
     """
     # abspath, not realpath: symbolic links in the local directory are the user's own and followed
     top = os.path.normcase(os.path.abspath(root))  # noqa: PTH100
@@ -135,25 +125,10 @@ def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) ->
 
 
 def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
-    """Check that no pair overwrites the source or target of another, because they run in any order.
+    """Return each pair once; refuse pairs that overwrite each other's source or target, as they run in any order.
 
-    Parameters
-    ----------
-    pairs : iterable of (source, target)
-        Paths without trailing slashes, of one filesystem.
-    verb : str
-        The operation, for messages: ``moved``.
-
-    Returns
-    -------
-    list of (source, target)
-        Each pair once.
-
-    Raises
-    ------
-    OSError
-        EINVAL, naming both paths, where two sources have one target, one source has two targets, or a target is
-        another source or lies inside one.
+    That is so where two sources have one target, one source has two targets, or a target is another source or lies
+    inside one. Paths are of one filesystem, without trailing slashes; `verb` is the operation in messages: ``moved``.
     """
     unique = list(dict.fromkeys(pairs))
     goals: dict[str, str] = {}
@@ -175,13 +150,7 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
 
 
 def check_moves(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return the distinct moves, without those of a path to itself.
-
-    Raises
-    ------
-    OSError
-        EINVAL: see `check_targets`; also if a directory would be moved into itself.
-    """
+    """Return the distinct moves but for those of a path to itself; refuse also to move a directory into itself."""
     pairs = list(pairs)
     into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
     if into_itself is not None:
@@ -198,10 +167,7 @@ def _path_and_parents(path: str) -> Iterator[str]:
 def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:
     """Expand a path, a pattern or a list of them; existing names are taken literally.
 
-    Parameters
-    ----------
-    expand : callable
-        fsspec's own method, which treats all names with wildcards as patterns unless `assume_literal` is set.
+    `expand` is fsspec's own method, which treats all names with wildcards as patterns unless `assume_literal` is set.
     """
     items = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     literals = [] if assume_literal else [item for item in items if is_literal(fs, item)]
@@ -311,13 +277,7 @@ def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callabl
 
 
 def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], folders: set[str], on_error: str) -> None:
-    """Copy files in parallel; create a directory for each of `folders`.
-
-    Parameters
-    ----------
-    on_error : str
-        ``raise``, or ``ignore`` for sources that are not found.
-    """
+    """Copy files in parallel, and create a directory for each of `folders`; see `copy` of the filesystem."""
 
     def one(pair: Pair) -> None:
         try:

@@ -70,14 +70,7 @@ def _locked(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
 class PathCache:
     """Listings and statuses by path, shared by all instances with one configuration; thread-safe.
 
-    Parameters
-    ----------
-    seconds : float
-        Lifetime of an entry; 0 disables the cache.
-    clock : callable
-        Returns seconds; replaceable for tests.
-    group : CacheGroup, optional
-        The group to join.
+    An entry lives for `seconds`; 0 disables the cache.
     """
 
     def __init__(
@@ -149,15 +142,9 @@ class PathCache:
             self._folders[path] = True
 
     def invalidate(self, path: str | None = None, gone: bool = False) -> None:
-        """Drop a path, everything inside it and the listings of its parents, in all caches of the group.
+        """Drop a path, everything inside it and the listings of its parents, or everything, in all caches of the group.
 
-        Parameters
-        ----------
-        path : str, optional
-            Default: drop everything.
-        gone : bool
-            Whether something was removed. This also drops the parents themselves, because some services remove a
-            directory with its last entry.
+        When something is `gone`, also the parents: some services remove a directory with its last entry.
         """
         self._group.invalidate(path, gone)
 

@@ -94,13 +94,7 @@ def human_size(count: float) -> str:
 
 
 def with_progress(unit: str) -> Callable[[F], F]:
-    """Return a decorator that adds a progress bar to a method with a `callback`, if the option `progress` is set.
-
-    Parameters
-    ----------
-    unit : str
-        The unit of the callback: ``B`` or ``file``.
-    """
+    """Decorate a method: show its `callback`, of ``B`` or ``file``, as a bar, if the option `progress` is set."""
 
     def decorate(method: F) -> F:
         position = list(inspect.signature(method).parameters).index("callback") - 1

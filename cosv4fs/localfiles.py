@@ -39,21 +39,7 @@ def is_part(name: str) -> bool:
 def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
     """Yield a file that replaces `target` when the block succeeds, and is removed when it fails.
 
-    Parameters
-    ----------
-    target : path
-        The file to create or replace. The new file keeps the permissions of the old one. A symbolic link is replaced
-        itself, not the file it points to.
-
-    Yields
-    ------
-    io.FileIO
-        The file, unbuffered, for reading and writing.
-
-    Raises
-    ------
-    OSError
-        The file cannot be created, written or renamed; `target` is unchanged.
+    The new file keeps the permissions of the old one. A symbolic link is replaced itself, not the file it points to.
     """
     target = Path(target)
     part, file, mode = _create(target)

@@ -13,7 +13,7 @@ import secrets
 
 from cosv4fs.errors import make_error
 
-FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
+_FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
 """Characters that the service forbids in directory names (cos.md#paths). File names are checked by the service."""
 
 MAGIC = re.compile(r"[*?\[]")
@@ -28,10 +28,7 @@ _SIBLING = re.compile(r"^\.(?P<name>.+)\.cosv4-(?P<token>[0-9a-f]{16})$", re.DOT
 def split(path: str) -> tuple[str, str]:
     """Return (bucket, rest) of a path; the rest has no leading or trailing slash and is empty for the bucket itself.
 
-    Raises
-    ------
-    OSError
-        EINVAL if a component is empty, ``.`` or ``..``, or cannot be encoded as UTF-8: URLs cannot express them.
+    Components that URLs cannot express are refused: empty ones, ``.`` and ``..``, and those that are not valid UTF-8.
     """
     try:
         path.encode()
@@ -46,13 +43,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def file_key(path: str) -> tuple[str, str]:
-    """Return (bucket, key) of a file: ``("bucket", "/dir/name")``.
-
-    Raises
-    ------
-    IsADirectoryError
-        The path is empty or a bucket.
-    """
+    """Return (bucket, key) of a file: ``("bucket", "/dir/name")``; raise `IsADirectoryError` for a bucket."""
     bucket, rest = split(path)
     if not rest:
         raise make_error(errno.EISDIR, "a bucket is not a file: name an object in it, as in bucket/dir/name", path)
@@ -81,26 +72,14 @@ def literal_start(pattern: str) -> str:
 
 
 def check_directory_names(path: str) -> None:
-    """Check a directory path for forbidden characters (cos.md#paths).
-
-    Raises
-    ------
-    OSError
-        EINVAL, naming the characters.
-    """
-    bad = sorted(FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
+    """Refuse a directory path with forbidden characters (cos.md#paths), naming them."""
+    bad = sorted(_FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
     if bad:
         raise make_error(errno.EINVAL, f"directory names may not contain {' '.join(bad)}: rename the directory", path)
 
 
 def check_new(path: str) -> None:
-    """Check that a path may be created: see `check_directory_names`; names of hidden siblings are reserved.
-
-    Raises
-    ------
-    OSError
-        EINVAL, with the reason.
-    """
+    """Refuse a path that may not be created: see `check_directory_names`; names of hidden siblings are reserved."""
     check_directory_names(parent(path))
     if any(is_sibling(part) for part in split(path)[1].split("/")):
         raise make_error(errno.EINVAL, "names of the form .NAME.cosv4-TOKEN are reserved for uploads", path)

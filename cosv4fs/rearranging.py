@@ -26,15 +26,7 @@ _MOVE_FAILED = -199
 
 
 class Rearranging:
-    """Copies, moves and removes in buckets. Paths have no protocol.
-
-    Parameters
-    ----------
-    client, pool, namespace : CosClient, Pool, BucketNamespace
-        Shared by all instances with one configuration.
-    copy_through : callable
-        Copies a file, from a path to another one, through this machine.
-    """
+    """Copies, moves and removes in buckets; `copy_through` copies a file through this machine."""
 
     def __init__(
         self, client: CosClient, pool: Pool, namespace: BucketNamespace, copy_through: Callable[[str, str], None]
@@ -269,13 +261,7 @@ class Rearranging:
                 self.remove_directory(source)
 
     def _copy_and_remove(self, source: str, target: str) -> None:
-        """Copy a file and remove the source.
-
-        Raises
-        ------
-        OSError
-            ESTALE: the source changed while it was copied, and was not removed.
-        """
+        """Copy a file and remove the source, unless that changed meanwhile (ESTALE)."""
         bucket, key = paths.file_key(source)
         self._cache.invalidate(source)
         before = self._state(bucket, key)

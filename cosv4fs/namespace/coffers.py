@@ -39,15 +39,7 @@ _MOST_WRITTEN = 65536
 
 
 class Levels:
-    """The directories in a listing of keys, each with the infos of its entries.
-
-    Parameters
-    ----------
-    path : str
-        The directory whose prefix was listed.
-    objects : iterable of StoredObject
-        The listed objects; all of their keys start with that of the directory.
-    """
+    """The directories in a listing of the keys under one, each with the infos of its entries."""
 
     def __init__(self, path: str, objects: Iterable[StoredObject]) -> None:
         self.path = path
@@ -68,17 +60,13 @@ class Levels:
             self.by_folder.setdefault(child, {})
             folder = child
         if _can_be_named(parts[-1]):
-            info = object_info(f"{folder}/{parts[-1]}", found)
+            info = _object_info(f"{folder}/{parts[-1]}", found)
             self.is_ambiguous |= info["name"] in self.by_folder
             self.by_folder[folder][info["name"]] = info
 
-    def infos(self, maxdepth: int | None = None) -> dict[str, Info]:
-        """Return infos by path, down to `maxdepth` levels."""
-        out: dict[str, Info] = {}
-        for folder, entries in self.by_folder.items():
-            if maxdepth is None or folder.count("/") - self.path.count("/") < maxdepth:
-                out.update(entries)
-        return out
+    def infos(self) -> dict[str, Info]:
+        """Return infos of everything by path."""
+        return {path: info for entries in self.by_folder.values() for path, info in entries.items()}
 
 
 class _Written:
@@ -170,13 +158,7 @@ class CofferNamespace(Namespace):
         return self.cache.info(path) or self.file(path) or self.directory(path)
 
     def version(self, path: str, info: Info | None = None) -> Version | None:
-        """Return the version of an object, whose size is needed because only ranges within it are documented.
-
-        Raises
-        ------
-        FileNotFoundError, IsADirectoryError
-            The path is not an object.
-        """
+        """Return the version of an object, whose size is needed because only ranges within it are documented."""
         info = info or self.info(path)
         if info["type"] == "directory":
             raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
@@ -195,7 +177,7 @@ class CofferNamespace(Namespace):
             status = self._client.head(coffer, "/" + rest)
         except CosFileNotFoundError:
             return None
-        info = object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
+        info = _object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
         self.cache.store_info(info, revision)
         return info
 
@@ -250,10 +232,13 @@ class CofferNamespace(Namespace):
         if name_prefix:
             coffer, rest = paths.split(path)
             found, start = self._with_prefix(coffer, f"{rest}/{name_prefix}".lstrip("/")), f"{path}/{name_prefix}"
-            deepest = float("inf") if maxdepth is None else path.count("/") + maxdepth
-            return {n: info for n, info in found.items() if n.startswith(start) and n.count("/") <= deepest}
-        known = self._known_below(path)
-        return known if known is not None and maxdepth is None else self._levels(path).infos(maxdepth)
+            found = {name: info for name, info in found.items() if name.startswith(start)}
+        else:
+            known = self._known_below(path)
+            found = self._listed(path).infos() if known is None else known
+        if maxdepth is None:
+            return found
+        return {name: info for name, info in found.items() if name.count("/") <= path.count("/") + maxdepth}
 
     def _in_all_coffers(self, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
         infos = {info["name"]: info for info in self._entries("") if info["name"].startswith(name_prefix)}
@@ -300,17 +285,6 @@ class CofferNamespace(Namespace):
         # without keys there is no directory, but a coffer may be empty
         self._store(levels, revision, empty=not objects and folder != coffer)
         return out
-
-    def _levels(self, path: str) -> Levels:
-        """Return all levels under a directory, from the cache or from the service."""
-        known = self._known_below(path)
-        if known is None:
-            return self._listed(path)
-        levels = Levels(path, ())
-        levels.by_folder |= {info["name"]: {} for info in known.values() if info["type"] == "directory"}
-        for info in known.values():
-            levels.by_folder[paths.parent(info["name"])][info["name"]] = info
-        return levels
 
     def _listed(self, path: str) -> Levels:
         coffer, key = paths.directory_key(path)
@@ -422,7 +396,7 @@ class CofferNamespace(Namespace):
         return [upload for upload in found if not rest or f"{upload.key}/".startswith(f"/{rest}/")]
 
 
-def object_info(path: str, found: StoredObject) -> Info:
+def _object_info(path: str, found: StoredObject) -> Info:
     """Return the info of an object."""
     info: Info = {"name": path, "size": found.size, "type": "file", "etag": found.etag or None}
     if found.modified:
