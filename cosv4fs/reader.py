@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -56,6 +55,7 @@ class _Content:
         self.size = size
         self._guard = VersionGuard(path, size, self.status)
         self.sha: str | None = fs.runtime.files.expected_sha1(path)
+        self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -82,13 +82,26 @@ class _Content:
             raise
         if self.sha is not None and len(view) == self.size:
             # a small object is fetched completely, and can be checked here whatever the order of reads
-            self.compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
+            self._compare(hashlib.sha1(view, usedforsecurity=False))
             self.sha = None
 
-    def compare(self, found: str) -> None:
-        """Compare the SHA-1 of all bytes with the one in the status; raise EIO if they differ."""
+    def check(self, offset: int, data: bytes) -> None:
+        """Hash bytes that were read at an offset, and compare the SHA-1 of all after the last; raise EIO if it differs.
+
+        A reader that skips bytes is not checked until it starts at the beginning again.
+        """
+        if offset == 0 and self._hashed != 0:
+            self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
+        if not offset <= self._hashed < offset + len(data):
+            return
+        self._digest.update(memoryview(data)[self._hashed - offset :])
+        self._hashed = offset + len(data)
+        if self._hashed == self.size:
+            self._compare(self._digest)
+
+    def _compare(self, digest: hashlib._Hash) -> None:
         if self.sha is not None:
-            check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, found)
+            check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, digest.hexdigest())
 
     def _fetch_version(self, start: int, view: memoryview) -> None:
         """Fill `view` from the version of the object that was opened."""
@@ -114,30 +127,6 @@ class _Content:
             raise make_error(errno.EINVAL, text, self._path)
         if version.size != self.size or version.differs(first):
             raise changed_error(self._path)
-
-
-class _SequentialCheck:
-    """Hashes an object that is read sequentially, and compares the SHA-1 at its end.
-
-    A reader that skips bytes is not checked until it starts at the beginning again. `compare` is called with the SHA-1
-    of all bytes, in hex, and raises if it is wrong.
-    """
-
-    def __init__(self, size: int, compare: Callable[[str], None]) -> None:
-        self._size, self._compare = size, compare
-        self._digest = hashlib.sha1(usedforsecurity=False)
-        self._hashed = 0
-
-    def add(self, offset: int, data: bytes) -> None:
-        """Add bytes that were read at an offset; after the last, compare the SHA-1."""
-        if offset == 0 and self._hashed != 0:
-            self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
-        if not offset <= self._hashed < offset + len(data):
-            return
-        self._digest.update(memoryview(data)[self._hashed - offset :])
-        self._hashed = offset + len(data)
-        if self._hashed == self._size:
-            self._compare(self._digest.hexdigest())
 
 
 class CosReader(AbstractBufferedFile):  # type: ignore[misc]
@@ -191,7 +180,6 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     def _open_content(self, content: _Content) -> None:
         self._content = content
         self._fetch_range = content.fetch
-        self._check = _SequentialCheck(content.size, content.compare)
 
     @property
     def size(self) -> int:
@@ -237,7 +225,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
             self._enter_process()
         offset, data = self.loc, self._read(length)
         if self._content.sha is not None:
-            self._check.add(offset, data)
+            self._content.check(offset, data)
         return data
 
     def _read(self, length: int) -> bytes:

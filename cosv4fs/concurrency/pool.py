@@ -256,18 +256,14 @@ class TaskGroup:
         self._reap()
         return self._pool.submit(self._task(function))
 
-    def try_start(self, function: Callable[[], None]) -> Task | None:
-        """Start a task if the window has a permit now; `wait` raises its failure at the latest."""
-        return self._try_start(self._task(function))
+    def try_start(self, function: Callable[[], None], *, detached: bool = False) -> Task | None:
+        """Start a task if the window has a permit now.
 
-    def try_start_detached(self, function: Callable[[], None]) -> Task | None:
-        """Start a task if the window has a permit now, for a caller that handles its failure itself."""
-        self.discard_done()
-        task = Task(partial(self._run, function))
-        self._tasks.add(task)
-        return self._try_start(task)
-
-    def _try_start(self, task: Task) -> Task | None:
+        `wait` raises its failure at the latest, unless the task is detached: then the caller handles it.
+        """
+        if detached:
+            self.discard_done()
+        task = self._task(function, detached=detached)
         if not self._pool.try_submit(task):
             self._tasks.discard(task)
             return None
@@ -328,11 +324,12 @@ class TaskGroup:
         cancellation.cancel(self)
         self._tasks.clear()
 
-    def _task(self, function: Callable[[], None]) -> Task:
+    def _task(self, function: Callable[[], None], *, detached: bool = False) -> Task:
         # noted before it is handed over: Ctrl-C may come between the two
         task = Task(partial(self._run, function))
         self._tasks.add(task)
-        task.add_callback(self._finished.put)
+        if not detached:
+            task.add_callback(self._finished.put)
         return task
 
     def _take(self, *, wait: bool = False) -> list[Task]:

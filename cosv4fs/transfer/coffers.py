@@ -25,7 +25,7 @@ from cosv4fs.errors import (
     make_error,
 )
 from cosv4fs.transfer.journal import JournalEntry
-from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size, ranges
+from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, part_size, ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.upload import Upload, is_gone
@@ -85,7 +85,7 @@ class CofferUpload(Upload[CofferClient]):
             )
         self._stored = True
 
-    def missing(self) -> list[ByteRange]:
+    def missing(self) -> list[range]:
         """Return all parts; `send` skips those that the service already has."""
         return [] if self._stored else ranges(0, self._size or 0, self._sizes.first)
 
@@ -114,18 +114,18 @@ class CofferUpload(Upload[CofferClient]):
                 raise
             self._stored = True
 
-    def send(self, piece: ByteRange, content: Content) -> None:
+    def send(self, piece: range, content: Content) -> None:
         """Send one part, unless the service has listed one that is provably the same."""
-        number, md5 = self._number(piece.offset), None
+        number, md5 = self._number(piece.start), None
         listed = self._listed.get(number)
-        if listed is not None and listed.size == piece.length:
+        if listed is not None and listed.size == len(piece):
             md5 = _md5(content)
             # an ETag that is no MD5 proves nothing: the part is sent again and replaces the other
             if listed.etag.strip('"').lower() == md5.hex():
                 self._sent[number] = listed
                 return
         etag = self._client.upload_part(self._target.bucket, self._target.key, self._opened(), number, content, md5=md5)
-        self._sent[number] = Part(number, piece.length, etag)
+        self._sent[number] = Part(number, len(piece), etag)
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
         """Complete the object, unless it is deferred; raise EIO when not all bytes were sent. The SHA-1 has no use."""

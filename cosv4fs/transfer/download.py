@@ -22,14 +22,14 @@ from cosv4fs.api import Client, Fetched, Version
 from cosv4fs.concurrency import Pool, TaskGroup
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
-from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.versions import VersionGuard, check_content
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _Progress = Callable[[int], None]
-_Lender = Callable[[ByteRange], AbstractContextManager[memoryview]]
+_Lender = Callable[[range], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
@@ -100,8 +100,8 @@ class Download:
             return views[0][:length]
 
         @contextmanager
-        def lend(wanted: ByteRange) -> Iterator[memoryview]:
-            with views[0][wanted.offset - begin : wanted.stop - begin] as part:
+        def lend(wanted: range) -> Iterator[memoryview]:
+            with views[0][wanted.start - begin : wanted.stop - begin] as part:
                 yield part
 
         self._fetch_all(start, stop, allocate, lend)
@@ -139,7 +139,7 @@ class Download:
                 if begin:
                     take(buffer[:begin])
                 for wanted in ranges(begin, first.version.size, self._range_size):
-                    part = buffer[: wanted.length]
+                    part = buffer[: len(wanted)]
                     self._fetch(wanted, part, first.version)
                     take(part)
         self._compare(digest)
@@ -148,10 +148,10 @@ class Download:
         write_at = _positioned_writer(file)
 
         @contextmanager
-        def lend(wanted: ByteRange) -> Iterator[memoryview]:
-            with self._pool.buffers.lend(wanted.length) as part:
+        def lend(wanted: range) -> Iterator[memoryview]:
+            with self._pool.buffers.lend(len(wanted)) as part:
                 yield part
-                write_at(part, wanted.offset)
+                write_at(part, wanted.start)
 
         with ExitStack() as borrowed:
             view = memoryview(b"")
@@ -197,9 +197,9 @@ class Download:
         """
         begin = start or 0
         group = TaskGroup(self._pool)
-        rest: deque[ByteRange] = deque()
+        rest: deque[range] = deque()
 
-        def plan(offset: int, version: Version) -> list[ByteRange]:
+        def plan(offset: int, version: Version) -> list[range]:
             end = version.size if stop is None else min(stop, version.size)
             width = min(self._range_size, max(_SMALLEST_RANGE, -(-(end - begin) // self._pool.most)))
             return ranges(offset, end, width) if begin >= 0 else []
@@ -229,15 +229,15 @@ class Download:
                     group.start(partial(self._fetch_range, rest.popleft(), first.version, lend))
                 group.wait()
 
-    def _fetch_range(self, wanted: ByteRange, version: Version, lend: _Lender) -> None:
+    def _fetch_range(self, wanted: range, version: Version, lend: _Lender) -> None:
         with lend(wanted) as view:
             self._fetch(wanted, view, version)
-        self._report(wanted.length)
+        self._report(len(wanted))
 
-    def _fetch(self, wanted: ByteRange, view: memoryview, version: Version) -> None:
-        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, wanted.offset, wanted.stop, version)
-        if fetched.length != wanted.length:
-            raise make_error(errno.EIO, f"only {fetched.length} of {wanted.length} bytes came", self._path)
+    def _fetch(self, wanted: range, view: memoryview, version: Version) -> None:
+        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, wanted.start, wanted.stop, version)
+        if fetched.length != len(wanted):
+            raise make_error(errno.EIO, f"only {fetched.length} of {len(wanted)} bytes came", self._path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
             raise make_error(errno.ESTALE, f"{text}; read it again", self._path)

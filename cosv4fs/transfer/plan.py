@@ -17,31 +17,15 @@ _DOUBLE_AFTER = 500
 """Parts of an object of unknown size before they double: so 10,000 are 20 TB and more, the first of 4 MiB or above."""
 
 
-@dataclass(frozen=True)
-class ByteRange:
-    """A range of an object: offset and length in bytes."""
-
-    offset: int
-    length: int
-
-    @property
-    def stop(self) -> int:
-        """The offset of the first byte after it."""
-        return self.offset + self.length
-
-
-def ranges(start: int, stop: int, size: int) -> list[ByteRange]:
+def ranges(start: int, stop: int, size: int) -> list[range]:
     """Return consecutive ranges of at most `size` bytes that cover `start` up to `stop`."""
-    return [ByteRange(offset, min(size, stop - offset)) for offset in range(start, stop, size)]
+    return [range(offset, min(offset + size, stop)) for offset in range(start, stop, size)]
 
 
 def part_size(size: int, wanted: int) -> int:
     """Return the bytes of the parts of an object of known size: as wanted, or more, so that there are not too many.
 
-    Raises
-    ------
-    ValueError
-        The size exceeds the limit for any number of parts.
+    A size beyond the limit for any number of parts is a `ValueError`.
     """
     least = -(-size // MOST_PARTS)
     if least > LARGEST_PART:
@@ -54,12 +38,7 @@ def part_size(size: int, wanted: int) -> int:
 class PartSizes:
     """Where the parts of an object begin and how large they are; parts are counted from 1.
 
-    Parameters
-    ----------
-    first : int
-        Bytes of the first part.
-    grow : bool
-        Parts become larger as the object does, because its size is unknown.
+    The first has `first` bytes. The others grow as the object does if its size is unknown.
     """
 
     first: int

@@ -14,7 +14,7 @@ from functools import partial
 from fsspec.caching import BaseCache
 
 from cosv4fs.concurrency import Pool, Task, TaskGroup, cancellation
-from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.plan import ranges
 
 _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
@@ -113,12 +113,12 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if not self._start(wanted, wait=False):
                 return
 
-    def _start(self, wanted: ByteRange, wait: bool) -> bool:
+    def _start(self, wanted: range, wait: bool) -> bool:
         """Start fetching a range; where no thread is free, do it at once, or not at all."""
-        memory = self._buffers.borrow(wanted.length)
+        memory = self._buffers.borrow(len(wanted))
         # not a method: a running task must not keep this object alive
-        fill = partial(self._fill, wanted.offset, memoryview(memory)[: wanted.length])
-        task = self._group.try_start_detached(fill)
+        fill = partial(self._fill, wanted.start, memoryview(memory)[: len(wanted)])
+        task = self._group.try_start(fill, detached=True)
         if task is None:
             if not wait:
                 self._buffers.give_back(memory)
@@ -129,7 +129,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if cancellation.is_cancellation(task.error):
                 # Ctrl-C is for this thread: it does not wait for the range's turn
                 task.wait()
-        self._ranges.append(_FetchedRange(wanted.offset, wanted.stop, memory, task))
+        self._ranges.append(_FetchedRange(wanted.start, wanted.stop, memory, task))
         return True
 
     def _at(self, position: int) -> _FetchedRange | None:

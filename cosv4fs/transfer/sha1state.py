@@ -55,10 +55,7 @@ def _library() -> ctypes.CDLL | None:
 def upload_parts(blocks: Iterable[memoryview]) -> tuple[str, str] | None:
     """Return (SHA-1 of everything in hex, JSON text of ``uploadparts``), or None where it cannot be computed.
 
-    Parameters
-    ----------
-    blocks : iterable of memoryview
-        The content in pieces of exactly 1 MiB; the last may be shorter.
+    The blocks are the content in pieces of exactly 1 MiB; the last may be shorter.
     """
     library = _library()
     if library is None:

@@ -16,7 +16,7 @@ from cosv4fs.api import CosClient, SliceSession, UploadedObject
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error, session_error
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import Record
-from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.publish import discard_sibling
 from cosv4fs.transfer.upload import Upload
 
@@ -90,7 +90,7 @@ class SlicedUpload(Upload[_S_co]):
         """Return the bytes per slice that the server decided."""
         return self._opened().slice_size
 
-    def missing(self) -> list[ByteRange]:
+    def missing(self) -> list[range]:
         """Return the slices that the open session still wants; of those that it has, only whole ones count."""
         if self._stored:
             return []
@@ -99,7 +99,7 @@ class SlicedUpload(Upload[_S_co]):
             text = f"the service wants {size} bytes in slices of {session.slice_size}: more than can be planned"
             raise make_error(errno.EBADMSG, text, self._target.path)
         every = ranges(session.offset, size, session.slice_size)
-        return [piece for piece in every if (piece.offset, piece.length) not in done]
+        return [piece for piece in every if (piece.start, len(piece)) not in done]
 
     def open(self) -> None:
         """Open a session on a hidden sibling, or continue the one that the journal names."""

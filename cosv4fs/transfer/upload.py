@@ -19,7 +19,7 @@ from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import JournalEntry, Record
-from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
 
@@ -108,11 +108,11 @@ class Upload(ABC, Generic[_C_co]):
         """Return the bytes of a full piece that begins at an offset."""
 
     @abstractmethod
-    def missing(self) -> list[ByteRange]:
+    def missing(self) -> list[range]:
         """Return the pieces that the open upload still wants."""
 
     @abstractmethod
-    def send(self, piece: ByteRange, content: Content) -> None:
+    def send(self, piece: range, content: Content) -> None:
         """Send one piece; sending it again does no harm."""
 
     @abstractmethod
@@ -176,7 +176,7 @@ class Upload(ABC, Generic[_C_co]):
 
     def _send_missing(self, source: Source, counter: _Counter) -> None:
         missing = self.missing()
-        counter.add(source.size - sum(piece.length for piece in missing))
+        counter.add(source.size - sum(len(piece) for piece in missing))
         if self.is_serial:
             for piece in missing:
                 self._send_piece(source, counter, piece)
@@ -188,10 +188,10 @@ class Upload(ABC, Generic[_C_co]):
         source.check_unchanged()
         self.finish()
 
-    def _send_piece(self, source: Source, counter: _Counter, piece: ByteRange) -> None:
-        with source.lend(piece.offset, piece.length, self._pool.buffers) as view:
+    def _send_piece(self, source: Source, counter: _Counter, piece: range) -> None:
+        with source.lend(piece.start, len(piece), self._pool.buffers) as view:
             self.send(piece, view)
-        counter.add(piece.length)
+        counter.add(len(piece))
 
     def _is_source_at(self, key: str) -> bool:
         """Return whether an object exists at a key of the target's bucket, and has the bytes of the source."""
@@ -203,14 +203,14 @@ class Upload(ABC, Generic[_C_co]):
                 return False
         except CosFileNotFoundError:
             return False
-        differences: list[ByteRange] = []
+        differences: list[range] = []
 
-        def compare(wanted: ByteRange) -> None:
+        def compare(wanted: range) -> None:
             if differences:
                 return
-            with buffers.lend(wanted.length) as found:
-                self._client.fetch(bucket, key, lambda length, _: found[:length], wanted.offset, wanted.stop)
-                with source.lend(wanted.offset, wanted.length, buffers) as ours:
+            with buffers.lend(len(wanted)) as found:
+                self._client.fetch(bucket, key, lambda length, _: found[:length], wanted.start, wanted.stop)
+                with source.lend(wanted.start, len(wanted), buffers) as ours:
                     if found != ours:
                         differences.append(wanted)
 
@@ -285,21 +285,10 @@ class Uploader(Generic[_C_co]):
 
         Parameters
         ----------
-        target : Target
-            Where the object goes.
-        source : Source
-            The content.
         progress : callable, optional
             Called with a number of bytes whenever some were sent; never from two threads at once.
-        entry : JournalEntry, optional
-            Where the upload is recorded, if a later process can read the source again.
         piece_size : int, optional
             Bytes per piece to ask for; from the configuration unless given.
-
-        Raises
-        ------
-        OSError
-            The upload failed; nothing is published.
         """
         config = self.client.config
         piece_size = piece_size or config.slice_size
@@ -319,15 +308,6 @@ class Uploader(Generic[_C_co]):
         """Return an upload whose pieces are sent while the caller is still writing.
 
         None where the service can take no piece before the whole content, or its size, is known.
-
-        Parameters
-        ----------
-        target : Target
-            Where the object goes.
-        size : int or None
-            Bytes of the object, where they are known.
-        piece_size : int
-            Bytes per piece to ask for.
         """
         upload = self.kind(self.client, self.pool, target, piece_size, size)
         # without a size the service may be probed: threads that write at the same time wait for one answer

@@ -10,7 +10,6 @@ from cosv4fs.api import CosV3Client, SliceSession, UploadedObject
 from cosv4fs.api.request import Content
 from cosv4fs.errors import CosError, session_error
 from cosv4fs.transfer.journal import Record
-from cosv4fs.transfer.plan import ByteRange
 from cosv4fs.transfer.slices import SlicedUpload
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.upload import is_gone
@@ -26,7 +25,7 @@ class V3Upload(SlicedUpload[CosV3Client]):
     def _sha1(self, source: Source) -> str:
         return source.sha1()
 
-    def send(self, piece: ByteRange, content: Content) -> None:
+    def send(self, piece: range, content: Content) -> None:
         """Send one slice. If it is refused, ask whether the service has it already."""
         session = self._opened().session
         try:
@@ -34,7 +33,7 @@ class V3Upload(SlicedUpload[CosV3Client]):
                 self._target.bucket,
                 self._key,
                 session,
-                piece.offset,
+                piece.start,
                 content,
                 content_type=self._target.content_type,
             )
@@ -52,7 +51,7 @@ class V3Upload(SlicedUpload[CosV3Client]):
         self._session = None
         self._publish_unless_deferred()
 
-    def _has(self, piece: ByteRange) -> bool:
+    def _has(self, piece: range) -> bool:
         """Return whether the service has a slice that it refused: an earlier reply was lost."""
         session = self._session
         if not self._continue_session():

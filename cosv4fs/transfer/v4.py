@@ -14,7 +14,7 @@ from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.journal import Record
-from cosv4fs.transfer.plan import ByteRange, ranges
+from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.publish import Target, discard_sibling
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import DECLARED_SIZE, UNFINISHED, SlicedUpload
@@ -51,13 +51,13 @@ class V4Upload(SlicedUpload[CosV4Client]):
         # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
         return source.sha1() if config.checksum or source.is_hashed else None
 
-    def send(self, piece: ByteRange, content: Content) -> None:
+    def send(self, piece: range, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
         self._client.upload_slice_data(
             self._target.bucket,
             self._key,
             self._opened().session,
-            piece.offset,
+            piece.start,
             content,
             sha=self._sha,
             content_type=self._target.content_type,
@@ -148,7 +148,7 @@ class V4Upload(SlicedUpload[CosV4Client]):
 
 def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
     for block in ranges(0, source.size, MIB):
-        with source.lend(block.offset, block.length, buffers) as view:
+        with source.lend(block.start, len(block), buffers) as view:
             yield view
 
 

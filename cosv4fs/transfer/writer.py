@@ -19,7 +19,6 @@ from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.plan import ByteRange
 from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
 from cosv4fs.transfer.upload import Upload, Uploader
@@ -238,7 +237,7 @@ class _Stream:
             if not self._piece.length or not (self._piece.is_full or last):
                 return
         piece = self._piece
-        position = ByteRange(self._offset, piece.length)
+        position = range(self._offset, self._offset + piece.length)
         self._offset += piece.length
         if last:
             self._piece = MemoryPiece(self._piece_size, self._pool.buffers)
@@ -282,7 +281,7 @@ class _Stream:
         while len(self._in_flight) >= most:
             self._in_flight.popleft().wait()
 
-    def _send(self, position: ByteRange, piece: MemoryPiece | FilePiece) -> None:
+    def _send(self, position: range, piece: MemoryPiece | FilePiece) -> None:
         try:
             self.upload.send(position, piece.views)
         finally:

@@ -15,7 +15,7 @@ from cosv4fs.emulator import CofferDialect, CofferEmulator
 from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.coffers import CofferUpload
-from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, ByteRange, PartSizes, part_size
+from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, part_size
 from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import FilePiece, MemorySource
 from cosv4fs.transfer.upload import Uploader
@@ -225,7 +225,7 @@ def test_parts_that_are_missing_complete_nothing(make_vault):
     upload = CofferUpload(vault.client, vault.pool, TARGET, MIB, 3 * MIB)
     upload.open()
     for offset in (0, 2 * MIB):
-        upload.send(ByteRange(offset, MIB), memoryview(bytes(MIB)))
+        upload.send(range(offset, offset + MIB), memoryview(bytes(MIB)))
     with pytest.raises(OSError, match="2 parts of 2097152 bytes were sent for an object of 3145728 bytes"):
         upload.finish()
     upload.abort()
