@@ -14,7 +14,6 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
-from cosv4fs.api import Client
 from cosv4fs.api.request import check_plain
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
@@ -23,8 +22,8 @@ from cosv4fs.info import InterruptedUpload
 from cosv4fs.namespace import Namespace
 from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import Journal
-from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FileSource, MemorySource
+from cosv4fs.transfer.target import Target, naming
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
 
@@ -42,9 +41,7 @@ class Files:
         Limits, and whether downloads are verified.
     """
 
-    def __init__(
-        self, namespace: Namespace, uploader: Uploader[Client], pool: Pool, journal: Journal, config: Config
-    ) -> None:
+    def __init__(self, namespace: Namespace, uploader: Uploader, pool: Pool, journal: Journal, config: Config) -> None:
         self._namespace, self._uploader, self._pool = namespace, uploader, pool
         self._journal, self._config = journal, config
 

@@ -50,7 +50,7 @@ class Service(Generic[C_co, N_co]):
     protocol: ProtocolSpec
     client: Callable[[Config], C_co]
     namespace: Callable[[C_co, Pool, PathCache], N_co]
-    upload: type[Upload[C_co]]
+    upload: type[Upload]
 
 
 class Runtime(Generic[C_co, N_co]):

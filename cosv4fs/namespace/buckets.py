@@ -22,7 +22,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
 from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
-from cosv4fs.transfer.publish import discard_sibling, holds_unfinished, remove_unfinished
+from cosv4fs.transfer.target import discard_sibling
 
 
 def _info(path: str, found: Entry | PathStatus) -> Info:
@@ -254,10 +254,11 @@ class BucketNamespace(Namespace):
 
     def _remove_upload(self, upload: UploadInfo) -> None:
         bucket, key = paths.file_key(upload["place"])
-        if upload["place"] == upload["name"]:
-            remove_unfinished(self._client, bucket, key)
-        else:
+        if upload["place"] != upload["name"]:
             discard_sibling(self._client, bucket, key)
+        elif self._holds_upload(bucket, key):
+            # the service knows no condition for a removal: an upload that its owner completes in between is lost
+            self._client.delete(bucket, key)
         self.cache.invalidate(upload["place"])
 
     def _uploads_under(self, path: str) -> list[UploadInfo]:
@@ -277,10 +278,27 @@ class BucketNamespace(Namespace):
             return []
         found = [upload for upload in _upload_infos(folder, entries) if _is_for(upload, path)]
         whole = [entry for entry in entries if entry.name == name and not (entry.is_directory or entry.is_unfinished)]
-        if whole and holds_unfinished(self._client, *paths.file_key(path)):
+        if whole and self._holds_upload(*paths.file_key(path)):
             # all slices were sent, but the upload was not finished: listings show it as an object
             found.append(_upload_info(folder, whole[0]))
         return found
+
+    def _holds_upload(self, bucket: str, key: str) -> bool:
+        """Return whether an unfinished upload stands at a key, and no object that can be read.
+
+        Such an object is never removed, not even together with an upload that was to replace it.
+        """
+        return self._client.is_uploading(bucket, key) and not self._is_readable(bucket, key)
+
+    def _is_readable(self, bucket: str, key: str) -> bool:
+        """Return whether there is an object: an upload that has all its slices only looks like one."""
+        if self._client.stat(bucket, key).is_unfinished:
+            return False
+        try:
+            self._client.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
+        except CosFileNotFoundError:
+            return False
+        return True
 
     def _uploads_in(self, path: str) -> tuple[list[UploadInfo], list[str]]:
         """Return the uploads and the directories in a directory."""

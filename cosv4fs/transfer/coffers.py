@@ -26,8 +26,8 @@ from cosv4fs.errors import (
 )
 from cosv4fs.transfer.journal import JournalEntry
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, part_size, ranges
-from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Upload, is_gone
 
 WRITE_ONCE = (
@@ -37,7 +37,7 @@ WRITE_ONCE = (
 """The reason in errors of operations that would replace or remove objects (cdcs.md#immutability)."""
 
 
-class CofferUpload(Upload[CofferClient]):
+class CofferUpload(Upload):
     """An upload to a coffer (cdcs.md#put-object and cdcs.md#multipart); see `Upload`.
 
     Parts are of at least 1 MiB, and larger where there would be too many; where the size is unknown, they grow as the
@@ -51,6 +51,7 @@ class CofferUpload(Upload[CofferClient]):
     """
 
     needs_size = False
+    _client: CofferClient
 
     def __init__(
         self,

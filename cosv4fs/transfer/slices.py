@@ -17,10 +17,9 @@ from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error,
 from cosv4fs.transfer.directories import with_parents
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.publish import discard_sibling
+from cosv4fs.transfer.target import discard_sibling
 from cosv4fs.transfer.upload import Upload
 
-_S_co = TypeVar("_S_co", bound=CosClient, covariant=True)
 _T = TypeVar("_T")
 
 UNFINISHED = -4019
@@ -33,13 +32,14 @@ _MOST_SLICES = 2**22
 """More slices of one object than this are not planned: their list alone would take a gigabyte."""
 
 
-class SlicedUpload(Upload[_S_co]):
+class SlicedUpload(Upload):
     """An upload to a bucket; see `Upload`.
 
     At the target itself an upload in slices would be visible between its last slice and its end, and could be mistaken
     for another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
     """
 
+    _client: CosClient
     _session: SliceSession | None = None
     _done: tuple[tuple[int, int], ...] = ()
     _continued = False

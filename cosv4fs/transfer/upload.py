@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar
 
 from cosv4fs.api import Client
 from cosv4fs.api.request import Content
@@ -20,10 +20,8 @@ from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import Source
-
-_C_co = TypeVar("_C_co", bound=Client, covariant=True)
+from cosv4fs.transfer.target import Target
 
 Progress = Callable[[int], None]
 
@@ -34,7 +32,7 @@ _STEP = 4 * MIB
 """Bytes of an object and its source that are compared at once."""
 
 
-class Upload(ABC, Generic[_C_co]):
+class Upload(ABC):
     """The upload of one object: by `store`, by `send_source`, or from `open` over `send` to `finish`.
 
     Parameters
@@ -60,7 +58,7 @@ class Upload(ABC, Generic[_C_co]):
 
     def __init__(
         self,
-        client: _C_co,
+        client: Client,
         pool: Pool,
         target: Target,
         piece_size: int,
@@ -256,7 +254,7 @@ class _Counter:
         self._sent = 0
 
 
-class Uploader(Generic[_C_co]):
+class Uploader:
     """Uploads by one configuration: small objects in one request, large ones in pieces.
 
     Parameters
@@ -269,7 +267,7 @@ class Uploader(Generic[_C_co]):
         How the service takes an object.
     """
 
-    def __init__(self, client: _C_co, pool: Pool, kind: type[Upload[_C_co]]) -> None:
+    def __init__(self, client: Client, pool: Pool, kind: type[Upload]) -> None:
         self.client, self.pool, self.kind = client, pool, kind
         self._probing = threading.Lock()
 
@@ -280,7 +278,7 @@ class Uploader(Generic[_C_co]):
         progress: Progress | None = None,
         entry: JournalEntry | None = None,
         piece_size: int | None = None,
-    ) -> Upload[_C_co]:
+    ) -> Upload:
         """Upload a source; return the upload, which is still to be published when the target is deferred.
 
         Parameters
@@ -304,7 +302,7 @@ class Uploader(Generic[_C_co]):
             progress(source.size)
         return upload
 
-    def stream(self, target: Target, size: int | None, piece_size: int) -> Upload[_C_co] | None:
+    def stream(self, target: Target, size: int | None, piece_size: int) -> Upload | None:
         """Return an upload whose pieces are sent while the caller is still writing.
 
         None where the service can take no piece before the whole content, or its size, is known.

@@ -15,8 +15,10 @@ from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.upload import is_gone
 
 
-class V3Upload(SlicedUpload[CosV3Client]):
+class V3Upload(SlicedUpload):
     """An upload by v3; see `Upload`."""
+
+    _client: CosV3Client
 
     def can_stream(self) -> bool:
         """Return False: v3 takes no slice without the SHA-1 of the whole content."""

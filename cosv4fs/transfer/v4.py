@@ -15,20 +15,21 @@ from cosv4fs.options import MIB
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.publish import Target, discard_sibling
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import DECLARED_SIZE, UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
+from cosv4fs.transfer.target import Target, discard_sibling
 
 _PROBE = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 
 
-class V4Upload(SlicedUpload[CosV4Client]):
+class V4Upload(SlicedUpload):
     """An upload by v4 (cos.md#upload_slice_init); see `Upload`.
 
     The client's configuration has the options ``streaming``, ``instant_upload`` and ``checksum``.
     """
 
+    _client: CosV4Client
     _parts: str | None = None
     """Lets the server recognise content that it already has (see `cosv4fs.transfer.sha1state`)."""
 

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from cosv4fs.api import Client
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.publish import Target, naming
 from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
+from cosv4fs.transfer.target import Target, naming
 from cosv4fs.transfer.upload import Upload, Uploader
 
 _log = logging.getLogger("cosv4fs")
@@ -48,7 +47,7 @@ class ObjectWriter:
     """
 
     def __init__(
-        self, uploader: Uploader[Client], target: Target, size: int | None = None, block_size: int | None = None
+        self, uploader: Uploader, target: Target, size: int | None = None, block_size: int | None = None
     ) -> None:
         config = uploader.client.config
         self._uploader, self._target, self._size = uploader, target, size
@@ -62,7 +61,7 @@ class ObjectWriter:
         self._spool = Spool(max(config.spool_memory, config.single_upload_limit), config.spool_dir, target.path)
         is_large = size is not None and size > config.single_upload_limit
         self._stream = self._new_stream() if is_large else None
-        self._upload: Upload[Client] | None = None
+        self._upload: Upload | None = None
 
     def _new_stream(self) -> _Stream | None:
         upload = self._uploader.stream(self._target, self._size, self._piece_size)
@@ -174,9 +173,7 @@ class ObjectWriter:
 class _Stream:
     """Sends each piece as soon as it is full: the size is known, or may be given at the end, or is not needed."""
 
-    def __init__(
-        self, uploader: Uploader[Client], upload: Upload[Client], target: Target, piece_size: int, size: int | None
-    ) -> None:
+    def __init__(self, uploader: Uploader, upload: Upload, target: Target, piece_size: int, size: int | None) -> None:
         self._pool, self._config, self._path = uploader.pool, uploader.client.config, target.path
         self.upload = upload
         self._is_open = False

@@ -12,7 +12,7 @@ from cosv4fs import CosV4FileSystem, paths
 from cosv4fs.emulator import Emulator
 from cosv4fs.emulator.__main__ import _emulator, _parser
 from cosv4fs.emulator.faults import Refuse
-from cosv4fs.transfer.publish import discard_sibling
+from cosv4fs.transfer.target import discard_sibling
 from tests.support import Do
 
 BUCKET = "data"

@@ -16,8 +16,8 @@ from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.coffers import CofferUpload
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, part_size
-from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import FilePiece, MemorySource
+from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import MIB, Clock, content, transfer_pool, upload_source

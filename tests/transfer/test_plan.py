@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cosv4fs.api import SliceSession
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.v4 import V4Upload
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from cosv4fs import paths
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.publish import Target
 from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.v4 import V4Upload
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 

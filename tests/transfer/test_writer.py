@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.publish import Target
+from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.v4 import V4Upload
 from cosv4fs.transfer.writer import ObjectWriter

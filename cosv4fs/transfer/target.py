@@ -1,4 +1,4 @@
-"""The targets of uploads, and removing what is incomplete: hidden siblings and unfinished uploads."""
+"""The targets of uploads, and the hidden siblings beside them."""
 
 from __future__ import annotations
 
@@ -57,32 +57,6 @@ def discard_sibling(client: CosClient, bucket: str, sibling: str) -> None:
     except OSError as error:
         # it stays invisible; the caller needs the error that led here
         _log.warning("an unfinished upload could not be removed: %s", error)
-
-
-def remove_unfinished(client: CosClient, bucket: str, key: str) -> None:
-    """Delete the unfinished upload of another client at a key, if there is one.
-
-    A complete object at the same key is never deleted, not even together with an upload that was to replace it. The
-    service knows no condition for a removal: an upload that its owner completes in between is lost.
-    """
-    if holds_unfinished(client, bucket, key):
-        client.delete(bucket, key)
-
-
-def holds_unfinished(client: CosClient, bucket: str, key: str) -> bool:
-    """Return whether an unfinished upload stands at a key, and no object that can be read."""
-    return client.is_uploading(bucket, key) and not _is_complete(client, bucket, key)
-
-
-def _is_complete(client: CosClient, bucket: str, key: str) -> bool:
-    """Return whether there is an object to be read: an upload that has all its slices only looks like one."""
-    if client.stat(bucket, key).is_unfinished:
-        return False
-    try:
-        client.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
-    except CosFileNotFoundError:
-        return False
-    return True
 
 
 @contextmanager
