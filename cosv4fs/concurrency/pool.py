@@ -97,7 +97,6 @@ class Pool:
         self._level = level
         self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._idle: dict[int, None] = {}
-        self._numbers = itertools.count()
         self._lock = threading.Lock()
 
     def submit(self, task: Task) -> Task:
@@ -195,7 +194,7 @@ class Pool:
         with self._lock:
             if len(self.threads) >= self.most:
                 return
-            name = f"{self._level}_{next(self._numbers)}"
+            name = f"{self._level}_{len(self.threads)}"
             work = partial(_work, self._queue, self._idle, self._level)
             thread = threading.Thread(target=work, name=name, daemon=True)
             if start_thread(thread):
