@@ -56,7 +56,7 @@ class Switches:
                 raise ValueError(f"dialect setting {setting!r} is not NAME=VALUE")
             if name not in hints:
                 raise ValueError(f"unknown dialect switch {name!r}; there are: {', '.join(hints)}")
-            values[name] = _read(name, text.strip(), hints[name])
+            values[name] = _read(text.strip(), hints[name])
         return cls(**values)
 
     @classmethod
@@ -323,16 +323,13 @@ def _check(name: str, value: object, hint: object) -> None:
         raise ValueError(f"dialect switch {name} is a whole number, not {value!r}")
 
 
-def _read(name: str, text: str, hint: object) -> object:
-    allowed = _allowed(hint)
-    for choice in allowed:
-        if text.lower() == str(choice).lower():
-            return choice
-    if allowed:
-        raise ValueError(f"dialect switch {name} is one of {', '.join(map(str, allowed))}, not {text!r}")
+def _read(text: str, hint: object) -> object:
+    """Return the value that a text stands for; the text itself when there is none, which is then refused."""
+    if allowed := _allowed(hint):
+        return next((choice for choice in allowed if str(choice).lower() == text.lower()), text)
     if text.lower() in {"none", ""}:
         return None
     try:
         return float(text) if float in get_args(hint) else int(text)
     except ValueError:
-        raise ValueError(f"dialect switch {name} is a number or none, not {text!r}") from None
+        return text

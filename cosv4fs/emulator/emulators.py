@@ -196,12 +196,13 @@ class _LocalService(abc.ABC):
     def _restart_soon(self) -> None:
         # not from the thread of a request: stopping waits for requests
         server = self._server
-        threading.Thread(target=self._restart_once, args=(server,), name="cos-emulator-restart", daemon=True).start()
 
-    def _restart_once(self, server: Server | None) -> None:
-        with self._life:
-            if server is not None and self._server is server:
-                self.restart()
+        def restart() -> None:
+            with self._life:
+                if server is not None and self._server is server:
+                    self.restart()
+
+        threading.Thread(target=restart, name="cos-emulator-restart", daemon=True).start()
 
     @contextlib.contextmanager
     def unreachable(self, *, hang_up: bool = True) -> Iterator[None]:

@@ -17,7 +17,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, cast
 
 from .call import Head
-from .portability import descriptor_limit, read_at, send_file, set_receive_timeout, wait_until_sent
+from .portability import descriptor_limit, send_file, set_receive_timeout, wait_until_sent
 from .replies import FileBody, Reply
 
 if TYPE_CHECKING:
@@ -348,14 +348,11 @@ class Connection(StreamRequestHandler):
             if reply.pieces is not None or reply.chunked:
                 self.socket.sendall(head)
                 return self._send_pieces(reply, count)
-            body = reply.body
-            if not isinstance(body, FileBody):
-                self.socket.sendall(head + body[:count])
-            elif count <= _INLINE:
-                self.socket.sendall(head + read_at(body.descriptor, count, body.offset))
-            else:
+            if isinstance(reply.body, FileBody) and count > _INLINE:
                 self.socket.sendall(head, getattr(socket, "MSG_MORE", 0))
-                self._send_file(body, count)
+                self._send_file(reply.body, count)
+            else:
+                self.socket.sendall(head + reply.read(0, count))
         finally:
             reply.discard()
         return count

@@ -85,7 +85,7 @@ def test_help(capsys):
         (["--dialect", "nonsense=1"], "unknown dialect switch"),
         (["--dialect", "parents"], "NAME=VALUE"),
         (["--dialect", "parents=x"], "one of implicit, virtual, required"),
-        (["--dialect", "slice_size=x"], "a number or none"),
+        (["--dialect", "slice_size=x"], "None or a positive number, not 'x'"),
         (["--dialect", "slice_size=-1"], "positive number"),
         (["--appid", "x"], "appid"),
         (["--bucket", "a/b"], "bucket"),

@@ -46,12 +46,7 @@ class Parameters:
             value = int(value)
         if isinstance(value, (dict, list)):
             raise ApiError(-182)
-        text = str(value)
-        try:
-            text.encode()
-        except UnicodeError:
-            raise ApiError(-147) from None
-        return text
+        return checked(str(value))
 
     def whole(self, name: str, *, missing: int, bad: int) -> int:
         """Return a parameter as a whole number ≥ 0; `missing` and `bad` are the codes to refuse with."""
@@ -115,6 +110,15 @@ class CosCall(Call):
         return str(value)[:256] if isinstance(value, (str, int)) else None
 
 
+def checked(text: str) -> str:
+    """Return a text; −147 when it cannot be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeError:
+        raise ApiError(-147) from None
+    return text
+
+
 def read_url(call: CosCall, appid: str, buckets: Collection[str]) -> bool:
     """Parse the URL of a request into the call; return whether its host is a download host, which has no operations.
 
@@ -136,23 +140,19 @@ def read_url(call: CosCall, appid: str, buckets: Collection[str]) -> bool:
     if host is not None and is_download_host:
         version, bucket, owner = "v2", host[1], host[2]
     else:
-        version, owner, bucket, path = _read_api_path(path)
+        match = _API.match(path)
+        if match is None:
+            raise ApiError(-5994)
+        version, owner, bucket, path = match[1], match[2], match[3], match[4] or "/"
     # Host names ignore case; buckets do not.
-    match = next((name for name in buckets if name == bucket or (is_download_host and name.lower() == bucket)), None)
-    if owner != appid or match is None:
+    known = next((name for name in buckets if name == bucket or (is_download_host and name.lower() == bucket)), None)
+    if owner != appid or known is None:
         raise UnknownBucketError
     if sign is not None:
         # spaces around a signature are stripped: a leading plus must not look like one
         call.query_signature = sign.replace(" ", "+")
-    call.path, call.query, call.is_v3 = ObjectPath(match, path), query, version == "v1"
+    call.path, call.query, call.is_v3 = ObjectPath(known, path), query, version == "v1"
     return is_download_host
-
-
-def _read_api_path(path: str) -> tuple[str, str, str, str]:
-    match = _API.match(path)
-    if match is None:
-        raise ApiError(-5994)
-    return match[1], match[2], match[3], match[4] or "/"
 
 
 def read_query(raw: str) -> dict[str, str]:

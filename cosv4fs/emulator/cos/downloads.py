@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .call import CosCall
     from .service import CosService
 
-_ATTEMPTS = 10
-
 
 def download(service: CosService, call: CosCall) -> Reply:
     """Return a file for GET, or its headers for HEAD.
@@ -39,21 +37,18 @@ def download(service: CosService, call: CosCall) -> Reply:
 
 
 def _open(service: CosService, call: CosCall) -> tuple[sqlite3.Row, int]:
-    authorized = False
-    for _ in range(_ATTEMPTS):
-        with service.store.reading() as db:
-            node = None if call.path.is_directory else namespace.find_node(db, call.path)
-            upload = None if call.path.is_directory else namespace.find_upload(db, call.path)
-        if not authorized and not service.is_public(call.path, node):
+    path = call.path
+    with service.store.reading() as db:  # nothing is replaced or made private meanwhile
+        node = None if path.is_directory else namespace.find_node(db, path)
+        if not service.is_public(path, node):
             _authorize(service, call)
-            authorized = True
         if node is None or node["directory"]:
+            upload = None if path.is_directory else namespace.find_upload(db, path)
             raise ApiError(6101 if upload is None else 45062)
         try:
             return node, os.open(service.store.blob_path(node["blob"]), READ_FLAGS)
         except FileNotFoundError:
-            continue  # replaced between the two steps
-    raise ApiError(-6991)
+            raise ApiError(-6991) from None
 
 
 def _authorize(service: CosService, call: CosCall) -> None:

@@ -9,6 +9,7 @@ from cosv4fs.emulator.call import ObjectPath, load_json
 from cosv4fs.emulator.errors import ApiError
 
 from . import namespace, uploads
+from .call import checked
 
 if TYPE_CHECKING:
     import sqlite3
@@ -175,11 +176,7 @@ def _read_header(name: str, value: Any) -> tuple[str, str]:
     lower = name.lower()
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ApiError(-182)
-    text = str(value)
-    try:
-        text.encode()
-    except UnicodeError:
-        raise ApiError(-147) from None
+    text = checked(str(value))
     meta = lower.startswith(_META) and len(lower) > len(_META) and _TOKEN.issuperset(lower) and bool(text)
     if lower not in _HEADERS and not meta:
         raise ApiError(-182)

@@ -306,12 +306,8 @@ class StallReply(Action):
     ----------
     count : int
         How many bytes of the body are sent first.
-    release : threading.Event
-        Set to release it.
-    timeout : float
-        Seconds after which it continues anyway.
-    entered : threading.Event
-        Set as soon as a reply waits.
+    release, timeout, entered
+        As of `Stall`.
     """
 
     count: int = 0
