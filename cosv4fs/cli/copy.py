@@ -59,14 +59,13 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     locations, destination = [session.location(source) for source in sources], session.location(target)
     pairs = pair_files(locations, destination, recursive=recursive)
     failures = FailureLog()
-    if not dry_run:
-        _copy(session, pairs, jobs, failures)
-    elif not destination.capabilities.replaces_files:
-        files = (pair for pair in pairs if not pair.is_directory)
-        for_each(jobs, lambda pair: _check_free(pair.target), files, failures)
+    files = [pair for pair in pairs if not pair.is_directory]
     if dry_run:
+        for_each(jobs, lambda pair: _check_free(pair.target), files, failures)
         _record_refusals(pairs, failures)
-    _report(session, [pair for pair in pairs if not pair.is_directory], dry_run, failures)
+    else:
+        _copy(session, pairs, jobs, failures)
+    _report(session, files, dry_run, failures)
 
 
 @click.command(epilog=_SYNC_EXAMPLES, short_help="Update a directory from another one.")

@@ -64,7 +64,10 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
         if "/" not in path:
             raise click.UsageError(f"{url}: name the file whose upload is to be aborted; for directories, use clean")
         with failures.recording():
-            _abort(fs, path, url)
+            try:
+                fs.abort_upload(path)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
             aborted.append({"name": path})
     session.show(aborted, lambda row: f"aborted {session.url(row['name'])}")
     failures.exit()
@@ -90,13 +93,6 @@ def _directory(session: Session, url: str) -> tuple[CosFileSystem, str]:
         kind = fs.capabilities.container
         raise click.UsageError(f"{url}: name a {kind}, or a path in one")
     return fs, path
-
-
-def _abort(fs: CosFileSystem, path: str, url: str) -> None:
-    try:
-        fs.abort_upload(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
 
 
 def _line(fs: CosFileSystem, row: UploadInfo) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from cosv4fs.migrate.locations import open_location
-from cosv4fs.migrate.manifest import FAILED, Job, Outcome
+from cosv4fs.migrate.manifest import FAILED, File, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
 
 _MAX_BATCH_FILES = 50
@@ -34,29 +34,29 @@ class BatchSettings:
     overwrite: bool
 
 
-def migrate_batch(settings: BatchSettings, jobs: list[Job]) -> list[Outcome]:
+def migrate_batch(settings: BatchSettings, files: list[File]) -> list[Outcome]:
     """Migrate a batch of files in sequence; runs on a worker."""
     source, target = (open_location(url, settings.options) for url in (settings.source, settings.target))
     migrator = FileMigrator(source, target, verify=settings.verify, overwrite=settings.overwrite)
-    return [migrator.migrate(job, DEFAULT_CALLBACK) for job in jobs]
+    return [migrator.migrate(file, DEFAULT_CALLBACK) for file in files]
 
 
-def batches(jobs: Iterator[Job]) -> Iterator[list[Job]]:
-    """Group jobs into batches that are small enough for one task."""
-    batch: list[Job] = []
+def batches(files: Iterator[File]) -> Iterator[list[File]]:
+    """Group files into batches that are small enough for one task."""
+    batch: list[File] = []
     size = 0
-    for job in jobs:
-        if batch and (len(batch) >= _MAX_BATCH_FILES or size + job.size > _MAX_BATCH_BYTES):
+    for file in files:
+        if batch and (len(batch) >= _MAX_BATCH_FILES or size + file.size > _MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(job)
-        size += job.size
+        batch.append(file)
+        size += file.size
     if batch:
         yield batch
 
 
 def run_on_cluster(
-    address: str, settings: BatchSettings, jobs: Iterator[Job], threads: int, record: Callable[..., None]
+    address: str, settings: BatchSettings, files: Iterator[File], threads: int, record: Callable[..., None]
 ) -> None:
     """Migrate files on the workers of a dask cluster.
 
@@ -77,9 +77,9 @@ def run_on_cluster(
     with ExitStack() as stack:
         client = _client(distributed, address, threads, stack)
         _wait_for_workers(client, address)
-        queue = batches(jobs)
+        queue = batches(files)
         futures = distributed.as_completed(loop=client.loop)
-        in_flight: dict[str, list[Job]] = {}
+        in_flight: dict[str, list[File]] = {}
 
         def submit() -> None:
             limit = 2 * max(1, sum(client.nthreads().values()))
@@ -96,7 +96,7 @@ def run_on_cluster(
             submit()
 
 
-def _outcomes(future: Any, batch: list[Job]) -> list[Outcome]:
+def _outcomes(future: Any, batch: list[File]) -> list[Outcome]:
     """Return the outcomes of a task; when the task itself failed, all its files failed."""
     if future.status == "finished":
         outcomes: list[Outcome] = future.result()
@@ -105,7 +105,7 @@ def _outcomes(future: Any, batch: list[Job]) -> list[Outcome]:
     reason = type(error).__name__ if error is not None else future.status
     if isinstance(error, ImportError):
         reason = f"{error} on the worker; install cosv4fs and the packages of both filesystems there"
-    return [Outcome(job.path, FAILED, error=f"the task on the cluster was lost: {reason}") for job in batch]
+    return [Outcome(file.path, FAILED, error=f"the task on the cluster was lost: {reason}") for file in batch]
 
 
 def _client(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:

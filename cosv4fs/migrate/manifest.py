@@ -70,25 +70,15 @@ WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha 
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A file in the listing of the source; the fields are columns of the table ``files``."""
+class File:
+    """A file of the source; the fields are columns of the table ``files``. A listing knows the first five."""
 
     path: str
     size: int = 0
     mtime: float | None = None
     sha: str | None = None
     error: str = ""
-    """Why it cannot be copied; empty if it can."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file to migrate; the fields are columns of the table ``files``."""
-
-    path: str
-    size: int
-    sha: str | None
-    state: str
+    state: str = PENDING
     how: str = ""
     content: str | None = None
     is_written: bool = False
@@ -218,18 +208,15 @@ class Manifest:
             database.execute("DELETE FROM folders")
             database.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
 
-    def _about(self, name: str) -> str | None:
-        found = self._all("SELECT value FROM about WHERE name = ?", name)
-        return str(found[0][0]) if found else None
-
     def _round(self) -> int:
-        return int(self._about("round") or 0)
+        found = self._all("SELECT value FROM about WHERE name = 'round'")
+        return int(found[0][0]) if found else 0
 
     def folders_to_list(self, count: int) -> list[str]:
         """Return up to `count` directories, relative to the source, that are not yet listed."""
         return [path for (path,) in self._all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
 
-    def list_folder(self, path: str, files: Iterable[Listed], folders: Iterable[str]) -> int:
+    def list_folder(self, path: str, files: Iterable[File], folders: Iterable[str]) -> int:
         """Record the entries of a directory; new and changed files become pending. Return the number of files."""
         rows = [{**vars(file), "round": self._round(), "now": time.time()} for file in files]
         below = [(folder, self._round()) for folder in folders]
@@ -246,23 +233,20 @@ class Manifest:
         with self._change() as database:
             database.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
 
-    def jobs(self, *, verify: bool, page: int = 1000) -> Iterator[Job]:
+    def files(self, *, verify: bool, page: int = 1000) -> Iterator[File]:
         """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 
         With `verify`, files that are copied but not verified are included.
         """
         states = (PENDING, FAILED, COPIED if verify else PENDING)
-        last = None
-        while True:
-            rows = self._all(
-                "SELECT path, size, sha, state, how, content, is_written FROM files WHERE (? IS NULL OR path > ?) "
-                "AND state IN (?, ?, ?) AND NOT is_gone AND NOT is_barred ORDER BY path LIMIT ?",
-                last, last, *states, page,
-            )  # fmt: skip
-            if not rows:
-                return
-            for path, size, sha, state, how, content, is_written in rows:
-                yield Job(path, size, sha, state, how, content, bool(is_written))
+        query = (
+            "SELECT path, size, mtime, sha, error, state, how, content, is_written FROM files "
+            "WHERE path > ? AND state IN (?, ?, ?) AND NOT is_gone AND NOT is_barred ORDER BY path LIMIT ?"
+        )
+        last = ""
+        while rows := self._all(query, last, *states, page):
+            for *values, is_written in rows:
+                yield File(*values, is_written=bool(is_written))
             last = rows[-1][0]
 
     def begin(self, path: str) -> None:

@@ -23,10 +23,11 @@ from fsspec.core import url_to_fs
 
 from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part
+from cosv4fs.migrate import cluster
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.listing import modification_time
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
-from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, Job, Listed, Manifest, Outcome
+from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import check_apart
 
@@ -185,15 +186,13 @@ def migrate(
         before = _completed(book, verify=verify)
         watcher.planned(*book.work(verify=verify))
         recorder = _Recorder(book, watcher)
-        queue = book.jobs(verify=verify)
+        queue = book.files(verify=verify)
         if scheduler is None:
             migrator = FileMigrator(origin, destination, verify=verify, overwrite=overwrite, begin=book.begin)
             _on_threads(migrator, queue, jobs, recorder)
         else:
-            from cosv4fs.migrate.cluster import BatchSettings, run_on_cluster  # noqa: PLC0415 - needs distributed
-
-            settings = BatchSettings(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
-            run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
+            settings = cluster.BatchSettings(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
+            cluster.run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
         kept = _make_directories(book, destination)
         if rows is not None:
             _write_rows(book.rows(), Path(rows))
@@ -296,7 +295,7 @@ def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None
     own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
     book.begin_listing()
 
-    def record(found: tuple[str, list[Listed], list[str]]) -> None:
+    def record(found: tuple[str, list[File], list[str]]) -> None:
         watcher.listed(book.list_folder(*found))
 
     while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
@@ -304,7 +303,7 @@ def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None
     book.end_listing()
 
 
-def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[Listed], list[str]]:
+def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[File], list[str]]:
     """Return the files and directories in a directory, by paths relative to the source."""
     source = own.of(source)
     location = source.at(source.prefix + folder) if folder else source
@@ -315,7 +314,7 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
         if not folder:
             raise
         return [], []
-    files: dict[str, Listed] = {}
+    files: dict[str, File] = {}
     folders: list[str] = []
     for entry in found:
         name = _name_in(location, str(entry["name"]))
@@ -361,14 +360,14 @@ def _kind(location: Location, info: Mapping[str, Any]) -> tuple[str, Mapping[str
     return (info["type"] if info["type"] in ("file", "directory") else "neither a file nor a directory"), info
 
 
-def _listed(location: Location, relative: str, info: Mapping[str, Any], kind: str) -> Listed:
+def _listed(location: Location, relative: str, info: Mapping[str, Any], kind: str) -> File:
     what = "directory" if kind == "directory" else "file"
     if not _is_text(relative):
         kind = f"a {what} whose name is not valid UTF-8"
     elif not _has_names(relative):
         kind = f"a {what} with an empty component in its path, such as // in a key"
     size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
-    return Listed(_text(relative), size, modification_time(info), recorded_sha1(location, info), error)
+    return File(_text(relative), size, modification_time(info), recorded_sha1(location, info), error)
 
 
 def _has_names(path: str) -> bool:
@@ -406,11 +405,11 @@ class _Recorder:
             self.watcher.done(outcome)
 
 
-def _on_threads(migrator: FileMigrator, todo: Iterator[Job], jobs: int, recorder: _Recorder) -> None:
-    def migrate_one(job: Job) -> Outcome:
-        return migrator.migrate(job, ByteProgress(recorder.watcher.moved))
+def _on_threads(migrator: FileMigrator, files: Iterator[File], jobs: int, recorder: _Recorder) -> None:
+    def migrate_one(file: File) -> Outcome:
+        return migrator.migrate(file, ByteProgress(recorder.watcher.moved))
 
-    Pool(jobs, "cosv4fs-migrate").map_unordered(migrate_one, todo, lambda outcome: recorder.record([outcome]))
+    Pool(jobs, "cosv4fs-migrate").map_unordered(migrate_one, files, lambda outcome: recorder.record([outcome]))
 
 
 def _make_directories(book: Manifest, target: Location) -> int:

@@ -193,7 +193,7 @@ def _reason(
         return ""
     known = recorded_sha1(pair.source, ours), recorded_sha1(pair.target, theirs)
     if by_content:
-        return "" if _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]) else "content"
+        return "" if _is_equal(pair, known) else "content"
     mine, other = pair.modified, modification_time(theirs)
     # a service may store whole seconds only
     if not by_time or mine is None or other is None or int(mine) <= int(other):
@@ -203,10 +203,11 @@ def _reason(
     )
     # a write-once target would refuse the copy, so only the contents show whether one is needed
     is_worth_it = cheap or not pair.target.capabilities.replaces_files
-    if is_worth_it and _sha1(pair.source, known[0]) == _sha1(pair.target, known[1]):
+    if is_worth_it and _is_equal(pair, known):
         return ""
     return "newer" if pair.target.capabilities.replaces_files else "content"
 
 
-def _sha1(location: Location, known: str | None) -> str:
-    return known or read_sha1(location)
+def _is_equal(pair: Pair, known: tuple[str | None, str | None]) -> bool:
+    """Compare two files by the SHA-1 values that are known, and those of what they hold."""
+    return (known[0] or read_sha1(pair.source)) == (known[1] or read_sha1(pair.target))

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cosv4fs.migrate import cluster
-from cosv4fs.migrate.manifest import Job
+from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.migration import migrate
 from tests.support import content
 
@@ -27,11 +27,11 @@ if __name__ == "__main__":
 
 
 def test_batches_are_bounded_in_files_and_bytes():
-    jobs = [Job(f"{number:03}", 1, None, "pending") for number in range(120)]
-    jobs += [Job(f"x{number}", cluster._MAX_BATCH_BYTES - 1, None, "pending") for number in range(2)]
-    sizes = [len(batch) for batch in cluster.batches(iter(jobs))]
+    files = [File(f"{number:03}", 1) for number in range(120)]
+    files += [File(f"x{number}", cluster._MAX_BATCH_BYTES - 1) for number in range(2)]
+    sizes = [len(batch) for batch in cluster.batches(iter(files))]
     assert sizes == [50, 50, 20, 1, 1]
-    assert [job for batch in cluster.batches(iter(jobs)) for job in batch] == jobs
+    assert [file for batch in cluster.batches(iter(files)) for file in batch] == files
 
 
 def test_secrets_are_not_shown():

@@ -9,14 +9,14 @@ import sys
 import pytest
 
 from cosv4fs.migrate import manifest as module
-from cosv4fs.migrate.manifest import COPIED, FAILED, PENDING, VERIFIED, Job, Listed, Manifest, Outcome
+from cosv4fs.migrate.manifest import COPIED, FAILED, PENDING, VERIFIED, File, Manifest, Outcome
 
 HOLDER = """
 import sys
-from cosv4fs.migrate.manifest import Listed, Manifest
+from cosv4fs.migrate.manifest import File, Manifest
 book = Manifest(sys.argv[1], "s", "t")
 book.begin_listing()
-book.list_folder("", [Listed("x", 1)], [])
+book.list_folder("", [File("x", 1)], [])
 print("has it", flush=True)
 sys.stdin.read()
 """
@@ -68,7 +68,7 @@ def test_the_lock_dies_with_its_process_and_what_was_noted_stays(path, monkeypat
 
 
 def test_others_can_read_it_meanwhile(path, book):
-    listing(book, Listed("x", 1))
+    listing(book, File("x", 1))
     reader = sqlite3.connect(path)
     assert reader.execute("SELECT path FROM files").fetchall() == [("x",)]
     reader.close()
@@ -85,36 +85,36 @@ def test_what_is_no_manifest_is_left_alone(path, book):
 
 
 @pytest.mark.parametrize(
-    "changed", [Listed("x", 2, 5.0, "a"), Listed("x", 1, 6.0, "a"), Listed("x", 1, 5.0, "b"), Listed("x", 1, 5.0)]
+    "changed", [File("x", 2, 5.0, "a"), File("x", 1, 6.0, "a"), File("x", 1, 5.0, "b"), File("x", 1, 5.0)]
 )
 def test_what_has_changed_is_pending_again(book, changed):
-    listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
+    listing(book, File("x", 1, 5.0, "a"), File("y", 1, 5.0, "a"))
     book.record([Outcome("x", VERIFIED, "copied", "c"), Outcome("y", VERIFIED, "copied", "c")])
-    listing(book, Listed("x", 1, 5.0, "a"), Listed("y", 1, 5.0, "a"))
+    listing(book, File("x", 1, 5.0, "a"), File("y", 1, 5.0, "a"))
     assert states(book) == {"x": VERIFIED, "y": VERIFIED}
-    listing(book, changed, Listed("y", 1, 5.0, "a"))
+    listing(book, changed, File("y", 1, 5.0, "a"))
     assert states(book) == {"x": PENDING, "y": VERIFIED}
-    assert [(job.path, job.size, job.sha, job.content) for job in book.jobs(verify=True)] == [
+    assert [(file.path, file.size, file.sha, file.content) for file in book.files(verify=True)] == [
         ("x", changed.size, changed.sha, None)
     ]
 
 
 def test_what_is_not_listed_any_more_has_vanished_and_is_no_work(book):
-    listing(book, Listed("x", 1), Listed("y", 2))
-    listing(book, Listed("y", 2))
+    listing(book, File("x", 1), File("y", 2))
+    listing(book, File("y", 2))
     assert book.totals() == {PENDING: (1, 2), "gone": (1, 1)}
-    assert [job.path for job in book.jobs(verify=False)] == ["y"]
+    assert [file.path for file in book.files(verify=False)] == ["y"]
 
 
 def test_a_listing_that_was_interrupted_begins_anew(path, book):
     book.begin_listing()
-    book.list_folder("", [Listed("x", 1)], ["a", "b"])
-    book.list_folder("a", [Listed("a/y", 1)], ["a/c"])
+    book.list_folder("", [File("x", 1)], ["a", "b"])
+    book.list_folder("a", [File("a/y", 1)], ["a/c"])
     book.close()
     with Manifest(path, "s", "t") as again:
         again.begin_listing()
         assert again.folders_to_list(10) == [""]
-        again.list_folder("", [Listed("x", 1), Listed("new", 1)], ["b"])
+        again.list_folder("", [File("x", 1), File("new", 1)], ["b"])
         assert again.folders_to_list(10) == ["b"]
         again.list_folder("b", [], [])
         again.end_listing()
@@ -124,29 +124,29 @@ def test_a_listing_that_was_interrupted_begins_anew(path, book):
         assert again.totals() == {PENDING: (2, 2), "gone": (1, 1)}
 
 
-def test_jobs_come_once_each_whatever_becomes_of_them(book):
-    listing(book, *(Listed(f"{number:02}", 1) for number in range(10)), Listed("barred", error="it is a pipe"))
+def test_files_come_once_each_whatever_becomes_of_them(book):
+    listing(book, *(File(f"{number:02}", 1) for number in range(10)), File("barred", error="it is a pipe"))
     seen = []
-    for job in book.jobs(verify=False, page=3):
-        seen.append(job.path)
-        book.record([Outcome(job.path, FAILED, error="no")])
+    for file in book.files(verify=False, page=3):
+        seen.append(file.path)
+        book.record([Outcome(file.path, FAILED, error="no")])
     assert seen == [f"{number:02}" for number in range(10)]
     assert len(book.failures(100)) == 11
-    assert len(list(book.jobs(verify=False))) == 10, "what failed is tried again by the next run"
+    assert len(list(book.files(verify=False))) == 10, "what failed is tried again by the next run"
 
 
 def test_copied_files_are_work_only_when_they_have_to_be_verified(book):
-    listing(book, Listed("x", 1, 2.0, "a"))
+    listing(book, File("x", 1, 2.0, "a"))
     book.begin("x")
     book.record([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)])
     assert book.work(verify=False) == (0, 0)
     assert book.work(verify=True) == (1, 1)
-    assert list(book.jobs(verify=True)) == [Job("x", 1, "a", COPIED, "copied", "c")]
+    assert list(book.files(verify=True)) == [File("x", 1, 2.0, "a", "", COPIED, "copied", "c")]
 
 
 @pytest.mark.parametrize("began", [True, False])
 def test_attempts_are_counted(book, began):
-    listing(book, Listed("x", 1))
+    listing(book, File("x", 1))
     for _ in range(3):
         if began:
             book.begin("x")

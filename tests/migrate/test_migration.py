@@ -22,7 +22,7 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.migrate.copying import stream
 from cosv4fs.migrate.locations import Location, open_location
-from cosv4fs.migrate.manifest import FAILED, PENDING, Job
+from cosv4fs.migrate.manifest import FAILED, File
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
 from cosv4fs.migrate.migrator import FileMigrator
 from tests.support import MIB, content
@@ -95,7 +95,7 @@ class Late(MemoryFileSystem):
 def test_a_listing_that_is_remembered_late_is_not_believed(source, fs):
     target = Late(skip_instance_cache=True)
     mover = FileMigrator(Location(fs, "data/in"), Location(target, "/late"), verify=True)
-    outcome = mover.migrate(Job("a.bin", 70_000, None, PENDING), Callback())
+    outcome = mover.migrate(File("a.bin", 70_000), Callback())
     assert (outcome.state, outcome.error) == ("verified", "")
     assert target.cat_file("/late/a.bin") == FILES["a.bin"]
 
@@ -521,7 +521,7 @@ def test_what_is_not_as_listed_is_not_published(tmp_path, size, sha, said):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x").write_bytes(value)
     mover = FileMigrator(open_location(str(tmp_path / "in")), open_location(str(tmp_path / "out")), verify=False)
-    outcome = mover.migrate(Job("x", size, sha, PENDING), Callback())
+    outcome = mover.migrate(File("x", size, sha=sha), Callback())
     assert (outcome.state, outcome.is_begun) == (FAILED, True)
     assert said in outcome.error
     assert below(tmp_path / "out") == {"x": b"old"}
