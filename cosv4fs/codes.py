@@ -70,7 +70,8 @@ def _session(code: int, name: str, meaning: str) -> Code:
     return Code(code, name, meaning, 400, _errno.ESTALE)
 
 
-_PROXY = [
+_ROWS = (
+    # the proxy
     _transient(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
     _transient(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be reached"),
     _refused(-97, "ERROR_PROXY_AUTH_FAILED", "the signature is wrong: check secret_id and secret_key"),
@@ -107,9 +108,8 @@ _PROXY = [
     _refused(-62, "ERROR_PROXY_AUTH_APPID", "appid and secret_id do not belong together"),
     _refused(-61, "ERROR_PROXY_SIGN_BUCKET_NOTMATCH", "the bucket differs from the one that was signed"),
     _refused(-60, "ERROR_PROXY_AUTH_INVALID_TOKEN", "the token is invalid"),
-]
 
-_CMD = [
+    # the command layer
     Code(-199, "ERROR_CMD_FILE_MOVE_ERROR", "the move failed"),
     Code(-198, "ERROR_CMD_REDIRECT_ERROR", "a redirect failed"),
     Code(-197, "ERROR_CMD_FILE_NOTEXIST", "no such file or directory", 404, _ENOENT),
@@ -168,9 +168,8 @@ _CMD = [
     Code(-144, "ERROR_CMD_INDEX_NO_EXIST", "no such file or directory", 404, _ENOENT),
     Code(-143, "ERROR_CMD_INDEX_ERROR", "the index failed, or one directory is written too fast", 500, _EIO,
          Retry.BACK_OFF),
-]  # fmt: skip
 
-_PROCESS = [
+    # the process layer
     Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, _errno.EBUSY, Retry.BACK_OFF),
     Code(-299, "ERROR_PROCESS_UNKNOWN_CMD", "the command is unknown"),
     _transient(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
@@ -190,9 +189,8 @@ _PROCESS = [
     Code(-284, "ERROR_PROCESS_WRONG_SLICE_SIZE", "the slice does not have the session's slice size"),
     Code(-283, "ERROR_PROCESS_SLICE_TOO_SMALL", "the slice is too small"),
     Code(-282, "ERROR_PROCESS_ANALYZE", "the request could not be analysed"),
-]
 
-_PLUGIN = [
+    # the upload plugin
     _transient(-4000, "ErrDecodeReq", "the request could not be decoded"),
     _transient(-4001, "ErrEncodeRsp", "the reply could not be encoded"),
     Code(-4002, "ErrParamInvalid", "a parameter is invalid"),
@@ -221,9 +219,8 @@ _PLUGIN = [
     _session(-4026, "ErrOffsetBackTooMuch", "the upload has to start again"),
     _session(-4027, "ErrOffsetRedo", "the upload has to start again"),
     Code(-29094, "ERROR_FINISH_WITHOUT_SHA", "the upload was opened with a SHA-1 and has to be finished with it"),
-]  # fmt: skip
 
-_CGI = [
+    # the CGI
     Code(-5999, "ERROR_CGI_PARAM", "a parameter is invalid"),
     _refused(-5998, "ERROR_CGI_AUTHORIZATION", "the signature is malformed"),
     _transient(-5997, "ERROR_CGI_NETWORK", "a network failure inside the service"),
@@ -253,9 +250,8 @@ _CGI = [
     Code(-5973, "ERROR_CGI_CROSS_BUCKET_COPY", "copies between buckets are not supported", 400, _errno.EXDEV),
     Code(-5972, "ERROR_CGI_UNSUPPORTED_METHOD", "the method is not supported"),
     Code(-5971, "ERROR_CGI_PARAM_MISSING_FILESIZE", "the file size is missing"),
-]
 
-_STORE = [
+    # the store and the download hosts
     _transient(-6999, "ERROR_OSS_UNKNOWN", "an unknown fault of the store"),
     Code(-6998, "ERROR_OSS_INVALID_PROTOCOL", "the protocol is invalid"),
     Code(-6997, "ERROR_OSS_INVALID_PARAM", "a parameter is invalid"),
@@ -268,11 +264,9 @@ _STORE = [
     Code(6101, "ERROR_DOWNLOAD_FILE_NOTEXIST", "no such file", 404, _ENOENT),
     Code(45062, "ERROR_DOWNLOAD_FILE_NOT_FINISHED", "the file is not completely uploaded", 404, _ENOENT),
     _transient(-9999, "UNKOWN", "an unknown fault of the service"),
-]
+)  # fmt: skip
 
-CODES: dict[int, Code] = {
-    int(row.code): row for group in (_PROXY, _CMD, _PROCESS, _PLUGIN, _CGI, _STORE) for row in group
-}
+CODES: dict[int, Code] = {int(row.code): row for row in _ROWS}
 """Every known code, by number."""
 
 
