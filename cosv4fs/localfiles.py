@@ -1,4 +1,4 @@
-"""Replace local files atomically.
+"""Replace local files atomically, and find the user's folder for state.
 
 New content is written to a hidden part file beside the target and renamed when complete. Part files have random names,
 are created exclusively, so that nobody can place a link there, and are private to the user. A lock, which ends with the
@@ -28,6 +28,16 @@ _MAX_PREFIX = 20
 """Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
 
 _PART = re.compile(rf"\..{{1,{_MAX_PREFIX}}}\.[0-9a-f]{{16}}\.cosv4fs-part", re.DOTALL)
+
+
+def state_folder() -> Path:
+    """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
+    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
+    except RuntimeError:
+        # a user without a home: nothing can be recorded there, so no upload is continued
+        return Path(os.devnull) / "cosv4fs"
 
 
 def is_part(name: str) -> bool:

@@ -22,7 +22,7 @@ from fsspec import filesystem
 from fsspec.core import url_to_fs
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.localfiles import is_part
+from cosv4fs.localfiles import is_part, state_folder
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.listing import modification_time
@@ -201,13 +201,11 @@ def migrate(
 
 def default_manifest(source: Location, target: Location) -> Path:
     """Return the manifest for a source and target in the user's state directory."""
-    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    folder = Path(base) if base else Path.home() / ".local" / "state"
     both = _identity(source) + _identity(target)
     names = "-to-".join(
         re.sub(r"[^A-Za-z0-9]+", "-", _bare(location.url)).strip("-")[:40] for location in (source, target)
     )
-    return folder / "cosv4fs" / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
+    return state_folder() / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import InterruptedUpload
+from cosv4fs.localfiles import state_folder
 
 _log = logging.getLogger("cosv4fs")
 
@@ -124,7 +125,7 @@ class Journal:
     """All entries of one account (of one service), in files of a folder; by default in the user's folder for state."""
 
     def __init__(self, folder: str | None, account: str) -> None:
-        self._folder = Path(folder).expanduser() if folder else _default_folder()
+        self._folder = Path(folder).expanduser() if folder else state_folder()
         self._account = account
 
     @contextmanager
@@ -169,13 +170,3 @@ class Journal:
         if any(stored.get(name) != value for name, value in _identity(status).items()):
             return None
         return {"source": stored["path"], "name": stored["remote"], "size": status.st_size}
-
-
-def _default_folder() -> Path:
-    """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
-    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    try:
-        return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
-    except RuntimeError:
-        # a user without a home: nothing can be recorded there, so no upload is continued
-        return Path(os.devnull) / "cosv4fs"
