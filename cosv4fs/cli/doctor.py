@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import click
 
 from cosv4fs import paths
+from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import DIFFERENT, describe
-from cosv4fs.cli.session import Buckets, CosFileSystem, Session
+from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.display import human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
@@ -37,6 +38,7 @@ class _Finding:
     text: str
 
 
+_Buckets: TypeAlias = CosV4FileSystem | CosV3FileSystem
 _Check: TypeAlias = Callable[[Any, str, str], _Finding]
 """Checks a filesystem, a bucket or coffer in it and a path in that. An OSError that it raises is a problem."""
 
@@ -124,34 +126,34 @@ def _clock(fs: CosFileSystem, bucket: str) -> _Finding:
     return _Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
 
 
-def _credentials(fs: Buckets, bucket: str, path: str) -> _Finding:
+def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+    config, kind = fs.config, fs.capabilities.container
     try:
-        fs.client.stat(bucket, "/")
+        if isinstance(fs, CofferFileSystem):
+            fs.client.list_page(bucket, max_keys=1)
+        else:
+            fs.client.stat(bucket, "/")
     except CosPermissionError as error:
-        return _refused(fs, error)
+        variables = variables_of(config.protocol)
+        names = [variables[name] for name in ("appid", "secret_id", "secret_key") if name in variables]
+        if config.security_token:
+            names.append(variables["security_token"])
+        return _Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
     except CosFileNotFoundError as error:
-        where = (
-            f"region {fs.config.region}" if fs.config.region and fs.config.protocol.has_regions else fs.config.api_root
-        )
-        text = f"{error.strerror}. Is there a bucket {bucket!r} of appid {fs.config.appid} in {where}?"
-        return _Finding("problem", "bucket", text)
-    return _Finding("ok", "credentials", f"accepted for bucket {bucket}")
+        where = f"region {config.region}" if config.region and config.protocol.has_regions else config.api_root
+        hint = f"Is there a bucket {bucket!r} of appid {config.appid} in {where}?"
+        if isinstance(fs, CofferFileSystem):
+            hint = f"cosv4fs ls cdcs:// lists those in {where}"
+        return _Finding("problem", kind, f"{error.strerror}. {hint}")
+    return _Finding("ok", "credentials", f"accepted for {kind} {bucket}")
 
 
-def _refused(fs: CosFileSystem, error: CosPermissionError) -> _Finding:
-    variables = variables_of(fs.config.protocol)
-    names = [variables[name] for name in ("appid", "secret_id", "secret_key") if name in variables]
-    if fs.config.security_token:
-        names.append(variables["security_token"])
-    return _Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
-
-
-def _listing(fs: Buckets, bucket: str, path: str) -> _Finding:
+def _listing(fs: _Buckets, bucket: str, path: str) -> _Finding:
     found = fs.ls(path, detail=True, refresh=True)
     return _Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
-def _downloads(fs: Buckets, bucket: str, path: str) -> _Finding:
+def _downloads(fs: _Buckets, bucket: str, path: str) -> _Finding:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
@@ -164,7 +166,7 @@ def _downloads(fs: Buckets, bucket: str, path: str) -> _Finding:
     return _Finding("ok", "reading", f"{file} can be read from {root}")
 
 
-def _writing(fs: Buckets, bucket: str, path: str) -> _Finding:
+def _writing(fs: _Buckets, bucket: str, path: str) -> _Finding:
     name = f"{path}/cosv4fs-doctor-{secrets.token_hex(6)}"
     fs.pipe_file(name, b"cosv4fs doctor", mode="create")
     try:
@@ -178,17 +180,6 @@ def _writing(fs: Buckets, bucket: str, path: str) -> _Finding:
 
 
 # -- coffers: checks request one page at most, because a whole listing may take too long -------------------------------
-
-
-def _coffer(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
-    try:
-        fs.client.list_page(coffer, max_keys=1)
-    except CosPermissionError as error:
-        return _refused(fs, error)
-    except CosFileNotFoundError as error:
-        where = f"region {fs.config.region}" if fs.config.region else fs.config.api_root
-        return _Finding("problem", "coffer", f"{error.strerror}. cosv4fs ls cdcs:// lists those in {where}")
-    return _Finding("ok", "credentials", f"accepted for coffer {coffer}")
 
 
 def _region(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
@@ -255,7 +246,7 @@ _BUCKET_CHECKS: tuple[_Checks, _Checks] = (
     (("reading", _downloads), ("writing", _writing)),
 )
 _COFFER_CHECKS: tuple[_Checks, _Checks] = (
-    (("coffer", _coffer), ("region", _region), ("listing", _coffer_listing)),
+    (("coffer", _credentials), ("region", _region), ("listing", _coffer_listing)),
     (("reading", _coffer_downloads), ("writing", _coffer_writing)),
 )
 """The checks, by their subjects: those without which the others would fail, and the others."""

@@ -23,12 +23,10 @@ from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
 A = TypeVar("A")
-Buckets: TypeAlias = CosV4FileSystem | CosV3FileSystem
-CosFileSystem: TypeAlias = Buckets | CofferFileSystem
+CosFileSystem: TypeAlias = CosV4FileSystem | CosV3FileSystem | CofferFileSystem
 """Filesystems of this package."""
 
 _PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
-_OURS = tuple(_PROTOCOLS)
 _ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
 
 WRITE_ONCE = "because coffers are write-once: files are removed only by the lifecycle rules"
@@ -58,7 +56,7 @@ class Session:
             pairs = zip(path.split("/"), opened[0].split("/"), strict=False)
             return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-        return f"{max(self._opened, key=common_parts, default=('', _OURS[0]))[1]}://{path}"
+        return f"{max(self._opened, key=common_parts, default=('', V4.name))[1]}://{path}"
 
     def cos_filesystem(self, url: str) -> tuple[CosFileSystem, str]:
         """Return the filesystem and the path of a ``cosv4://``, ``cosv3://`` or ``cdcs://`` URL; refuse others."""
@@ -108,7 +106,7 @@ class Session:
 
 def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:
     """Return a filesystem if it is one of this package, None for any other."""
-    return fs if isinstance(fs, (CosV4FileSystem, CosV3FileSystem, CofferFileSystem)) else None
+    return fs if isinstance(fs, CosFileSystem) else None
 
 
 def _writable(text: str) -> str:

@@ -23,7 +23,7 @@ def uploads() -> None:
 @uploads.command("ls")
 @click.argument("url")
 @click.pass_obj
-def list_(session: Session, url: str) -> None:
+def _list(session: Session, url: str) -> None:
     """List the unfinished uploads of a file or in a directory."""
     fs, path = _directory(session, url)
     session.show(fs.uploads(path), lambda row: _line(fs, row))
