@@ -28,29 +28,17 @@ class Retry(Enum):
 
 @dataclass(frozen=True)
 class Code:
-    """One row of the table.
-
-    Parameters
-    ----------
-    code : int or str
-        The number in the reply's ``code``; of coffers, the name in ``Code``.
-    name : str
-        The symbolic name, which the service sends as ``message``.
-    meaning : str
-        Its meaning, as text.
-    http : int
-        The HTTP status that goes with it (observed or proposed, cos.md#codes).
-    errno : int
-        The ``errno`` of the `OSError`; ESTALE where the upload session is unusable.
-    retry : Retry
-        Whether the request may be retried.
-    """
+    """One row of the table."""
 
     code: int | str
+    """The number in the reply's ``code``; of coffers, the name in ``Code``."""
     name: str
+    """The symbolic name, which the service sends as ``message``."""
     meaning: str
     http: int = 400
+    """The HTTP status that goes with it (observed or proposed, cos.md#codes)."""
     errno: int = _errno.EINVAL
+    """That of the `OSError`; ESTALE where the upload session is unusable."""
     retry: Retry = Retry.NO
 
 

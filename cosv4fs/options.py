@@ -52,24 +52,17 @@ class Kind:
 
     Profiles, environment variables, fsspec's configuration and the command line hold text, so every kind is read from
     text as well as from Python values.
-
-    Parameters
-    ----------
-    read : callable
-        Returns the value that the configuration holds, or None if the given one is invalid. It raises a ValueError or
-        TypeError where `expected` would not explain enough.
-    annotation : str
-        The type of the values that Python code passes, as signatures show it.
-    expected : str
-        The valid values, in words that follow "must be".
-    listed : str
-        The valid values as the documentation lists them; empty if the meaning of the option tells them.
     """
 
     read: Callable[[object], object]
+    """Returns the value that the configuration holds, or None if the given one is invalid; raises a ValueError or
+    TypeError where `expected` would not explain enough."""
     annotation: str
+    """The type of the values that Python code passes, as signatures show it."""
     expected: str
+    """The valid values, in words that follow "must be"."""
     listed: str = ""
+    """The valid values as the documentation lists them; empty if the meaning of the option tells them."""
 
 
 def _text(value: object) -> str | None:
@@ -218,44 +211,26 @@ _URL, _URL_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
-
-    Parameters
-    ----------
-    name : str
-        The keyword.
-    kind : Kind
-        The kind of its values.
-    meaning : str
-        What it does, in a sentence, as the documentation shows it.
-    default : object
-        The value that applies unless another one is given.
-    unit : str
-        ``bytes``, ``seconds`` or empty.
-    has_variable : bool
-        Whether an environment variable sets it.
-    is_secret : bool
-        Whether the value, or a part of it, is a secret.
-    is_stored : bool
-        Whether `cosv4fs.config.Config` has a field for it; other options only lead to values of fields.
-    defaults, kinds : mapping
-        What differs in a protocol, by the protocol's name.
-    refused : mapping
-        Why a protocol does not take the option, by the protocol's name.
-    """
+    """One option; `defaults`, `kinds` and `refused` are what differs in a protocol, by the protocol's name."""
 
     name: str
     kind: Kind
     meaning: str
+    """What it does, in a sentence, as the documentation shows it."""
     _: KW_ONLY
     default: Any
     unit: str = ""
+    """``bytes``, ``seconds`` or empty."""
     has_variable: bool = False
+    """Whether an environment variable sets it."""
     is_secret: bool = False
+    """Whether the value, or a part of it, is a secret."""
     is_stored: bool = True
+    """Whether `cosv4fs.config.Config` has a field for it; other options only lead to values of fields."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a protocol does not take the option."""
 
     def kind_in(self, protocol: ProtocolSpec) -> Kind:
         """Return the kind of the values that a protocol takes."""
