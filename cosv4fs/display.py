@@ -36,7 +36,7 @@ def _row(item: object) -> tuple[str, str, str]:
         return str(item), "", ""
     if item.get("type") == "directory":
         return f"{item['name']}/", "", ""
-    return str(item["name"]), human_size(item.get("size") or 0), _time(item.get("mtime"))
+    return str(item["name"]), human_size(item.get("size") or 0), human_time(item.get("mtime"))
 
 
 def address_of(config: Config) -> str:
@@ -80,7 +80,8 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def _time(seconds: float | None) -> str:
+def human_time(seconds: float | None) -> str:
+    """Format Unix seconds as local time: ``2024-05-06 07:08:09``; nothing if there are none."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
 
 

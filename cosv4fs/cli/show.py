@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from cosv4fs.cli.session import Session
-from cosv4fs.display import human_size
+from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.copying import BLOCK
-from cosv4fs.migrate.listing import modification_time
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.plan import expand_pattern, modification_time
 
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 
@@ -35,7 +34,7 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
         if not is_long:
             return name
         size = human_size(row["size"]) if human else str(row["size"])
-        return f"{'-' if row['type'] == 'directory' else size:>14}  {_time(row['modified']):19}  {name}"
+        return f"{'-' if row['type'] == 'directory' else size:>14}  {human_time(row['modified']):19}  {name}"
 
     locations = [location for url in urls for location in expand_pattern(session.location(url))]
     session.show((row for location in locations for row in _listed(location, recursive, itself)), line)
@@ -155,12 +154,6 @@ def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str,
 def _row(location: Location, info: dict[str, Any]) -> dict[str, Any]:
     url = location.at(info["name"].rstrip("/")).url
     return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modification_time(info)}
-
-
-def _time(seconds: float | None) -> str:
-    if not seconds:
-        return ""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _readable(name: str, value: Any) -> str:

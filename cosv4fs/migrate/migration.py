@@ -25,11 +25,10 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part, state_folder
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
-from cosv4fs.migrate.listing import modification_time
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
-from cosv4fs.migrate.plan import check_apart
+from cosv4fs.migrate.plan import check_apart, modification_time
 
 _LOCATION_OPTIONS = (
     "account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
@@ -183,7 +182,8 @@ def migrate(
     path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
     with Manifest(path, _identity(origin), _identity(destination)) as book:
         _list(book, origin, jobs, watcher)
-        before = _completed(book, verify=verify)
+        totals = book.totals()
+        before = sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
         watcher.planned(*book.work(verify=verify))
         recorder = _Recorder(book, watcher)
         queue = book.files(verify=verify)
@@ -281,11 +281,6 @@ def _bare(url: Any) -> Any:
         return url
     front, _, query = re.sub("//[^/?#]*@", "//", url, count=1).partition("?")
     return f"{front}?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else front
-
-
-def _completed(book: Manifest, *, verify: bool) -> int:
-    totals = book.totals()
-    return sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
 
 
 def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.migrate.copying import copy_file
-from cosv4fs.migrate.listing import find_files, modification_time
 from cosv4fs.migrate.locations import Location, ThreadInstances, open_location
-from cosv4fs.migrate.plan import check_apart, compare, pair_files
+from cosv4fs.migrate.plan import check_apart, compare, find_files, modification_time, pair_files
 
 # names of files and of folders differ, so that any set of paths is a tree
 FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
