@@ -245,8 +245,8 @@ class Manifest:
         )
         last = ""
         while rows := self._all(query, last, *states, page):
-            for *values, is_written in rows:
-                yield File(*values, is_written=bool(is_written))
+            for path, size, mtime, sha, error, state, how, content, is_written in rows:
+                yield File(path, size, mtime, sha, error, state, how, content, bool(is_written))
             last = rows[-1][0]
 
     def begin(self, path: str) -> None:
