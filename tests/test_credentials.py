@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import fsspec
 import pytest
 
-from cosv4fs.api.credentials import KeyRing
+from cosv4fs.api.credentials import SignerBase
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Emulator
 from cosv4fs.options import variables_of
@@ -135,7 +135,7 @@ class Provider:
 
 def ring(provider, clock):
     config = resolve({"appid": "1", "region": "gz", "credentials": provider})
-    return KeyRing(config, lambda: clock[0])
+    return SignerBase(config, lambda: clock[0])
 
 
 def keys(number, expires=None):
@@ -147,21 +147,21 @@ class TestProvider:
         provider, clock = Provider(keys(1)), [0.0]
         found = ring(provider, clock)
         assert provider.asked == 0
-        assert found.current().secret_key == "key1"
+        assert found.current_keys().secret_key == "key1"
         clock[0] = 1e9
-        assert found.current().secret_id == "id1"
+        assert found.current_keys().secret_id == "id1"
         assert provider.asked == 1
 
     def test_keys_are_renewed_before_they_expire(self):
         provider, clock = Provider(keys(1, 3600), keys(2, datetime.fromtimestamp(7200, timezone.utc))), [0.0]
         found = ring(provider, clock)
-        assert found.current().secret_id == "id1"
+        assert found.current_keys().secret_id == "id1"
         clock[0] = 3500.0
-        assert found.current().secret_id == "id1"
+        assert found.current_keys().secret_id == "id1"
         clock[0] = 3541.0
-        assert found.current().secret_id == "id2"
+        assert found.current_keys().secret_id == "id2"
         clock[0] = 7000.0
-        assert found.current().secret_id == "id2"
+        assert found.current_keys().secret_id == "id2"
         assert provider.asked == 2
 
     @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ class TestProvider:
     )
     def test_a_provider_that_fails(self, answer):
         with pytest.raises(PermissionError, match="provider of credentials failed") as caught:
-            ring(Provider(answer), [0.0]).current()
+            ring(Provider(answer), [0.0]).current_keys()
         assert "hidden" not in str(caught.value)
 
     def test_it_is_asked_again_after_a_failure(self):
         found = ring(Provider(RuntimeError(), keys(2)), [0.0])
         with pytest.raises(PermissionError):
-            found.current()
-        assert found.current().secret_id == "id2"
+            found.current_keys()
+        assert found.current_keys().secret_id == "id2"
 
     def test_no_callable(self):
         with pytest.raises(TypeError, match="callable"):

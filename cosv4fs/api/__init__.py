@@ -9,7 +9,7 @@ The packages `cos` and `cdcs` have the operations of the JSON API and of the Dat
 * `credentials` and `quirks` (what is learned about a server).
 """
 
-from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
+from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, Part, PendingUpload, StoredObject
 from cosv4fs.api.client import Client, FileStatus
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import (
@@ -36,7 +36,6 @@ __all__ = [
     "Fetched",
     "FileStatus",
     "ObjectPage",
-    "ObjectStatus",
     "Page",
     "Part",
     "PathStatus",

@@ -14,7 +14,7 @@ from cosv4fs.api.fields import LARGEST_OBJECT, Fields
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length
-from cosv4fs.api.retry import AttemptError, RetryPolicy
+from cosv4fs.api.retry import AttemptError, RetryPolicy, is_older
 from cosv4fs.api.transport import Transport, give_back, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
@@ -73,12 +73,14 @@ class Client(ABC):
     protocol: ProtocolSpec = V4
     """What `connect` makes a configuration for."""
 
+    _signer_class: type[SignerBase]
+
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         self.config, self.quirks = config, Quirks(config.api_root)
         self._clock = clock
-        self._signer: SignerBase = self._make_signer()
+        self._signer: SignerBase = self._signer_class(config, clock, self.quirks)
         self._transport = Transport(config)
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)
         self.on_throttle: Callable[[], None] | None = None
@@ -183,19 +185,13 @@ class Client(ABC):
         ahead = self.clock_difference(bucket) or 0.0
         return self._clock() + ahead
 
-    def _server_time_at(self, bucket: str, moment: float) -> float | None:
-        """Return the server's Unix seconds at a moment of `time.monotonic`; None if the reply has no time.
-
-        They are never later than its clock showed: the time that the reply took is not counted.
-        """
+    def _is_older(self, seconds: int, bucket: str, moment: float) -> bool:
+        """Return whether a time of the service is certainly before a moment of `time.monotonic`; costs a request."""
         ahead = self.clock_difference(bucket)
-        return None if ahead is None else self._clock() + ahead - (time.monotonic() - moment)
+        # never later than the server's clock showed then: the time that the reply took is not counted
+        return is_older(seconds, None if ahead is None else self._clock() + ahead - (time.monotonic() - moment))
 
     # -- what each service adds ------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _make_signer(self) -> SignerBase:
-        """Return what signs the requests."""
 
     @abstractmethod
     def _any_request(self, bucket: str) -> Request:

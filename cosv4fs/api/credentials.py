@@ -26,17 +26,7 @@ _BEFORE = 60.0
 
 @dataclass(frozen=True)
 class Keys:
-    """A key with its name.
-
-    Parameters
-    ----------
-    secret_id, secret_key : str, Secret
-        The key.
-    expires : float or None
-        Unix seconds at which it expires; None: never.
-    token : Secret
-        Sent with a temporary key; empty for others.
-    """
+    """A key with its name; `expires` is in Unix seconds, or None, and `token` is sent with a temporary key."""
 
     secret_id: str
     secret_key: Secret
@@ -44,20 +34,19 @@ class Keys:
     token: Secret = field(default_factory=Secret)
 
 
-class KeyRing:
-    """Holds valid keys; calls the provider again before the last ones expire.
+class SignerBase:
+    """What signs the requests of one account: valid keys, and the server's time.
 
-    Parameters
-    ----------
-    config : Config
-        With keys, or with `credentials`, a callable that returns a mapping with ``secret_id``, ``secret_key`` and
-        perhaps ``security_token`` and ``expires`` (Unix seconds, or a datetime).
-    clock : callable
-        Returns Unix seconds.
+    The provider of keys is the option ``credentials``: it returns a mapping with ``secret_id``, ``secret_key`` and
+    perhaps ``security_token`` and ``expires`` (Unix seconds, or a datetime). It is called again before they expire.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
-        self._provider, self._clock = config.credentials, clock
+    _least_difference = 1.0
+    """Seconds by which clocks have to differ before that may be why a signature was refused."""
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
+        self._config, self._clock = config, clock
+        self._quirks = quirks or Quirks()
         self.after_fork()
         renewed_after_fork(self)
         self._keys = Keys(config.secret_id, Secret(config.secret_key), None, Secret(config.security_token))
@@ -68,7 +57,10 @@ class KeyRing:
         """Make a new lock: a thread of the parent may have held the old one."""
         self._lock = threading.Lock()
 
-    def current(self) -> Keys:
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._config.api_root}>"
+
+    def current_keys(self) -> Keys:
         """Return valid keys.
 
         Raises
@@ -76,9 +68,10 @@ class KeyRing:
         PermissionError
             The provider failed, or what it returned is unusable.
         """
+        provider = self._config.credentials
         with self._lock:
-            if self._clock() >= self._renew_at and self._provider is not None:
-                keys = _call(self._provider)
+            if self._clock() >= self._renew_at and provider is not None:
+                keys = _call(provider)
                 if keys.token and self._no_token is not None:
                     text = f"the provider of credentials returned a security_token: {self._no_token}"
                     raise make_error(errno.EACCES, text, None)
@@ -90,6 +83,22 @@ class KeyRing:
         if keys.expires is None:
             return float("inf")
         return keys.expires - min(_BEFORE, max(0.0, keys.expires - self._clock()) / 10)
+
+    def difference(self, date: str | None) -> float | None:
+        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
+        server = header_seconds(date)
+        return None if server is None else server - self._clock()
+
+    def adopt_server_date(self, date: str | None) -> bool:
+        """Follow a ``Date`` header from now on; return whether that changes anything."""
+        offset = self.difference(date)
+        if offset is None or abs(offset - self._quirks.clock_offset) <= self._least_difference:
+            return False
+        self._quirks.learn(clock_offset=offset if abs(offset) > self._least_difference else 0.0)
+        return True
+
+    def _server_now(self) -> int:
+        return int(self._clock() + self._quirks.clock_offset)
 
 
 def _call(provider: Callable[[], Mapping[str, Any]]) -> Keys:
@@ -118,44 +127,3 @@ def _place(error: Exception) -> str:
     if not frames:
         return ""
     return f" in {frames[-1].name} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
-
-
-class SignerBase:
-    """What signs the requests of one account, by this machine's clock, corrected by how far the server's is ahead.
-
-    Parameters
-    ----------
-    config : Config
-        The account; with ``anon`` nothing is signed.
-    clock : callable
-        Returns Unix seconds.
-    quirks : Quirks, optional
-        Has the offset of the server's clock.
-    """
-
-    least_difference = 1.0
-    """Seconds by which clocks have to differ before that may be why a signature was refused."""
-
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
-        self._config, self._clock = config, clock
-        self._quirks = quirks or Quirks()
-        self._keys = KeyRing(config, clock)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._config.api_root}>"
-
-    def difference(self, date: str | None) -> float | None:
-        """Return by how many seconds a ``Date`` header is ahead of this machine's clock; None when it is no date."""
-        server = header_seconds(date)
-        return None if server is None else server - self._clock()
-
-    def adopt_server_date(self, date: str | None) -> bool:
-        """Follow a ``Date`` header from now on; return whether that changes anything."""
-        offset = self.difference(date)
-        if offset is None or abs(offset - self._quirks.clock_offset) <= self.least_difference:
-            return False
-        self._quirks.learn(clock_offset=offset if abs(offset) > self.least_difference else 0.0)
-        return True
-
-    def _server_now(self) -> int:
-        return int(self._clock() + self._quirks.clock_offset)

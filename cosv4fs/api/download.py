@@ -95,25 +95,25 @@ def changed_error(path: str) -> CosError:
     return make_error(errno.ESTALE, "the object was replaced while it was being read: read it again", path)
 
 
+def clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
+    """Return begin and end of a range within an object of `size` bytes; see `Client.fetch` for `start` and `stop`."""
+    begin = start or 0
+    if begin < 0:
+        begin = max(0, size + begin)
+    return begin, max(begin, size if stop is None else min(stop, size))
+
+
 class RangeRead:
-    """Reads one range of one object into one buffer, with as many requests as it takes.
+    """Reads one range of one object into one buffer, with as many requests as it takes; see `Client.fetch`.
 
     Parameters
     ----------
-    transport : Transport
-        Sends the requests.
     refusal : callable
         Takes a reply that is not about the object's content, and its request; returns the failure.
     make_request : callable
         Takes a Range header's value (or None) and returns the request.
-    start, stop : int or None
-        Bytes wanted: from `start` (negative: counted from the end) up to, not including, `stop`.
-    allocate : callable
-        Takes the number of bytes that will come and the object's version, returns the memory for the bytes.
     stored_size : callable or None
         Finds out the size of the whole object in bytes in another way, where a header says that the body is compressed.
-    expected : Version, optional
-        The version that has to be read; another one is an error.
     """
 
     def __init__(
@@ -139,19 +139,11 @@ class RangeRead:
         self._date: float | None = None
         self._is_certain = True
 
-    statuses: tuple[int, ...] = (200, 206, 416)
+    _statuses: tuple[int, ...] = (200, 206, 416)
     """The HTTP statuses of replies about the object's content."""
 
     def attempt(self) -> Fetched:
-        """Make one request for what is still missing.
-
-        Raises
-        ------
-        AttemptError
-            With ``progressed`` when enough bytes came before the connection broke.
-        CosError
-            The reply cannot be used, or the object has changed.
-        """
+        """Make one request for what is still missing."""
         if not self._is_certain:
             # what came before may be of another version: one reply has to bring everything
             self._filled = 0
@@ -184,7 +176,7 @@ class RangeRead:
 
     def _receive(self, response: requests.Response, request: Request) -> None:
         status = response.status_code
-        if status not in self.statuses:
+        if status not in self._statuses:
             raise self._refusal(response, request)
         self._check_coding(response, request)
         sent, _, total = _content_range(response, request)
@@ -199,8 +191,8 @@ class RangeRead:
         if not (self._filled or version.is_certain):
             self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:
-            self._first, length = self._span(total, status)
-            self._view = self._allocate(length, version)
+            self._first, end = clamped(self._start, self._stop, total)
+            self._view = self._allocate(0 if status == 416 else end - self._first, version)
         wanted = self._first + self._filled
         if self._filled == len(self._view):
             return
@@ -228,13 +220,6 @@ class RangeRead:
 
     def _version_of(self, total: int, response: requests.Response) -> Version:
         return Version(total, response.headers.get("ETag") or None, response.headers.get("Last-Modified"))
-
-    def _span(self, total: int, status: int) -> tuple[int, int]:
-        start = self._start or 0
-        if start < 0:
-            start = max(0, total + start)
-        stop = total if self._stop is None else min(self._stop, total)
-        return start, 0 if status == 416 else max(0, stop - start)
 
     def _read(self, response: requests.Response, request: Request, skip: int) -> None:
         assert self._view is not None  # allocated before

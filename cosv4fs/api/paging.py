@@ -11,7 +11,7 @@ from cosv4fs.errors import make_error
 _MOST_PAGES = 100_000
 """No listing has more pages: a server may always announce another one."""
 
-MOST_HELD = 3_000_000
+_MOST_HELD = 3_000_000
 """Entries of one listing that are held in memory at once: they take about 3 GB."""
 
 T = TypeVar("T")
@@ -19,16 +19,9 @@ M = TypeVar("M", bound=Hashable)
 
 
 def pages(fetch: Callable[[M], tuple[Sequence[T], M | None]], first: M, path: str) -> Iterator[T]:
-    """Yield all items of a listing, page by page.
+    """Yield all items of a listing, page by page; `path` is what is listed, for messages.
 
-    Parameters
-    ----------
-    fetch : callable
-        Takes the marker of a page; returns its items, and the marker of the next page or None.
-    first : hashable
-        The marker of the first page.
-    path : str
-        What is listed, for messages.
+    `fetch` takes the marker of a page, and returns its items and the marker of the next page, None after the last.
 
     Raises
     ------
@@ -59,7 +52,7 @@ def bounded(entries: Iterable[T], path: str) -> Iterator[T]:
         EFBIG when there are too many for the memory: a server may list names without end.
     """
     for count, entry in enumerate(entries):
-        if count >= MOST_HELD:
-            text = f"the listing has more than {MOST_HELD:,} entries, too many to hold in memory"
+        if count >= _MOST_HELD:
+            text = f"the listing has more than {_MOST_HELD:,} entries, too many to hold in memory"
             raise make_error(errno.EFBIG, f"{text}: go through them one by one with fs.client.list()", path)
         yield entry

@@ -14,7 +14,6 @@ from typing import Literal
 
 _log = logging.getLogger("cosv4fs")
 
-
 _MEANINGS = {
     "move_signature": "the kind of signature that a move needs",
     "copy_signature": "the kind of signature that a copy needs",
@@ -31,46 +30,25 @@ _MEANINGS = {
 class Quirks:
     """The quirks of one server, shared by all threads; None and empty where nothing was learned.
 
-    Parameters
-    ----------
-    server : str
-        The root of the API, for log messages.
-    move_signature, copy_signature : {"single", "multi"} or None
-        The kind of signature that the server insists on (cos.md#move-signature).
-    update_flag : {"required"} or None
-        An update without ``flag`` is refused (cos.md#update-flag).
-    max_list : int or None
-        The largest page of a listing, where it is less than documented (cos.md#page-limit).
-    finish_size : mapping of str to {"any", "declared"}
-        By bucket, whether an upload may be finished with another size than it was opened with (cos.md#finish-size).
-        With ``any``, files of unknown size are sent while they are written.
-    part_etag : {"encrypted"} or None
-        ETags of parts look like MD5 and are not (cdcs.md#response-headers).
-    etag_quotes : {"quoted"} or None
-        A completion has to name ETags in quotation marks (cdcs.md#disputed-list).
-    clock_offset : float
-        Seconds by which the server's clock is ahead, learned when it refuses a signature as expired (cos.md#signature,
-        cdcs.md#signature).
+    They are about cos.md#move-signature, cos.md#update-flag, cos.md#page-limit, cos.md#finish-size,
+    cdcs.md#response-headers, cdcs.md#disputed-list, and both kinds of signature (cos.md#signature, cdcs.md#signature).
     """
 
     server: str = ""
+    """The root of the API, for log messages."""
     move_signature: Literal["single", "multi"] | None = None
     copy_signature: Literal["single", "multi"] | None = None
     update_flag: Literal["required"] | None = None
     max_list: int | None = None
     finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)
+    """With ``any``, files of unknown size are sent while they are written."""
     part_etag: Literal["encrypted"] | None = None
     etag_quotes: Literal["quoted"] | None = None
     clock_offset: float = 0.0
+    """Seconds by which the server's clock is ahead, learned when it refuses a signature as expired."""
 
     def learn(self, **learned: object) -> None:
-        """Record what a reply has shown, and log what is new.
-
-        Parameters
-        ----------
-        **learned
-            Fields and their values.
-        """
+        """Record what a reply has shown, and log what is new."""
         for name, value in learned.items():
             if getattr(self, name) != value:
                 _log.debug("%s: learned %s=%s", self.server, name, value)

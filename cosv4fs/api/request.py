@@ -19,19 +19,9 @@ _JOIN_BELOW = 64 * 1024
 
 
 def check_plain(**texts: str | None) -> None:
-    """Refuse texts that do not fit on one line of a header, of a form's part or a download.
+    """Refuse (ValueError) texts with control characters, which do not fit on one line of a header or a form's part.
 
     Others, such as ``biz_attr``, may have line breaks: they are sent in JSON, or between random boundaries.
-
-    Parameters
-    ----------
-    **texts : str or None
-        The texts by their names.
-
-    Raises
-    ------
-    ValueError
-        Naming the one with a control character.
     """
     for name, text in texts.items():
         if text is not None and _CONTROL.search(text):
@@ -39,17 +29,10 @@ def check_plain(**texts: str | None) -> None:
 
 
 class Body:
-    """A request body of known length that can be sent more than once.
+    """A request body of known length, in pieces, that can be sent more than once.
 
-    It has a length and an iterator, and neither ``read`` nor ``tell``: so `requests` sets Content-Length, sends each
-    piece as it is, and can start again for a retry.
-
-    Parameters
-    ----------
-    content_type : str
-        The value of the Content-Type header.
-    pieces : bytes or memoryview
-        What is sent, in order.
+    It has a length and an iterator, and neither ``read`` nor ``tell``: so `requests` sends each piece as it is, and can
+    start again for a retry.
     """
 
     def __init__(self, content_type: str, *pieces: bytes | memoryview) -> None:
@@ -94,17 +77,10 @@ def size_of(content: Content) -> int:
 def form_body(
     fields: Mapping[str, str | None], content: Content | None = None, content_type: str | None = None
 ) -> Body:
-    """Return a multipart/form-data body.
+    """Return a multipart/form-data body: text fields (those of None are left out), and the ``filecontent`` part.
 
-    Parameters
-    ----------
-    fields : mapping of str to str or None
-        The text fields, in order; those of None are left out.
-    content : memoryview or sequence of memoryview, optional
-        The bytes of the ``filecontent`` part, sent as they are, in order.
-    content_type : str, optional
-        The type of the content, as a header of its part: the only place at upload that the recorded clients use for
-        it (wire.md#upload).
+    The type of the content is a header of its part, the only place at upload that the recorded clients use for it
+    (wire.md#upload).
     """
     check_plain(content_type=content_type)
     boundary = f"cosv4fs-{secrets.token_hex(16)}"
@@ -136,10 +112,6 @@ class Request:
         For messages: ``upload_slice_data``, ``bucket/dir/name``.
     sign : callable
         Returns the headers that identify the caller. Called at every attempt.
-    headers : mapping
-        Further headers.
-    body : Body, optional
-        The body.
     timeout_factor : float
         Multiplies the read timeout.
     absent_on_404 : bool

@@ -53,7 +53,7 @@ def content_coding(response: requests.Response) -> str | None:
     return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
 
 
-def retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: requests.Response) -> float | None:
     """Return the seconds of the Retry-After header, at most a minute; None if it is missing or not a number."""
     text = response.headers.get("Retry-After", "")
     return min(float(text), _LONGEST_PAUSE) if _is_number(text) else None
@@ -86,13 +86,13 @@ def header_seconds(date: str | None) -> float | None:
         return None
 
 
-Meaning: TypeAlias = tuple[int, str]
+_Meaning: TypeAlias = tuple[int, str]
 """What an HTTP status stands for: the errno, and a text for a person."""
 
-UNKNOWN_API: Meaning = (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint")
+UNKNOWN_API: _Meaning = (errno.EHOSTUNREACH, "the server does not know this API: check region and endpoint")
 """Some web server answers at the address, but not the service."""
 
-_MEANINGS: dict[int, Meaning] = {
+_MEANINGS: dict[int, _Meaning] = {
     400: (errno.EINVAL, "the service refused the request"),
     401: (errno.EACCES, "access denied: check secret_id, secret_key and this machine's clock"),
     403: (errno.EACCES, "access denied"),
@@ -103,7 +103,7 @@ _MEANINGS: dict[int, Meaning] = {
 }
 
 
-def meaning_of(status: int, special: Mapping[int, Meaning]) -> Meaning:
+def meaning_of(status: int, special: Mapping[int, _Meaning]) -> _Meaning:
     """Return what an HTTP status stands for; `special` has those that one of the services gives another meaning."""
     known = special.get(status) or _MEANINGS.get(status)
     if known is not None:
@@ -118,14 +118,14 @@ def unexpected_reply(
     response: requests.Response,
     request: Request,
     body: bytes,
-    meaning: Meaning,
+    meaning: _Meaning,
     origin: Origin,
     detail: str = "",
     ids: tuple[str, ...] = (),
 ) -> AttemptError:
-    """Return the failure for a reply whose body does not say what is wrong; of a page, the beginning is quoted.
+    """Return the failure for a reply whose body is none of the service; `ids` are for the vendor's support.
 
-    `detail` is what the body says, where it can be read; `ids` are for the vendor's support.
+    `detail` is what the body says, where it can be read; else its beginning is quoted.
     """
     status = response.status_code
     shown = "".join(f", {part}" for part in (detail or _page_text(body, response), *ids) if part)
@@ -161,7 +161,7 @@ def reply_failure(
         error,
         retry,
         outcome_unknown=outcome_unknown,
-        retry_after=retry_after(response),
+        retry_after=_retry_after(response),
         server_date=response.headers.get("Date"),
     )
 

@@ -41,26 +41,14 @@ _TOLERANCE = 2.0
 
 
 class AttemptError(Exception):
-    """An attempt that failed.
+    """An attempt that failed, with the error that the caller of the client gets when there is no further attempt.
 
-    Parameters
-    ----------
-    error : CosError
-        What the caller of the client gets when there is no further attempt.
-    retry : Retry
-        Whether the request may be retried.
-    outcome_unknown : bool
-        The server may have carried out the request: the reply was lost, or said 5xx.
-    retry_after : float or None
-        Seconds to wait at least, as the server says.
-    server_date : str or None
-        The ``Date`` header of the reply.
-
-    Attributes
-    ----------
-    progressed : bool
-        The attempt brought the operation forward, so retries are counted from here.
+    With `outcome_unknown`, the server may have carried out the request: the reply was lost, or said 5xx. The server
+    wants `retry_after` seconds to pass; `server_date` is the ``Date`` header of its reply.
     """
+
+    progressed = False
+    """Whether the attempt brought the operation forward, so that retries are counted from here."""
 
     def __init__(
         self,
@@ -73,12 +61,9 @@ class AttemptError(Exception):
     ) -> None:
         super().__init__(str(error))
         error.is_transient = error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
-        self.error = error
-        self.retry = retry
+        self.error, self.retry = error, retry
         self.outcome_unknown = outcome_unknown
-        self.retry_after = retry_after
-        self.server_date = server_date
-        self.progressed = False
+        self.retry_after, self.server_date = retry_after, server_date
 
     @property
     def is_final(self) -> bool:
@@ -112,23 +97,14 @@ class RetryPolicy:
         settle: Callable[[AttemptError], T | None] | None = None,
         on_failure: Callable[[AttemptError], None] | None = None,
     ) -> T:
-        """Call `attempt` until it succeeds, cannot succeed, or time runs out.
+        """Call `attempt` until it succeeds, cannot succeed, or time runs out; then raise its last error.
 
-        Parameters
-        ----------
-        attempt : callable
-            Makes one request; returns its result, or raises `AttemptError`, or a `CosError` that no retry can help.
-        settle : callable, optional
-            Finds out whether a lost attempt had succeeded. Called once a reply was lost: before every retry, and when a
-            later attempt fails for good. Returns the result of the lost attempt, or None to go on; raises `CosError`
-            where that cannot be known. It may make a final failure retryable.
-        on_failure : callable, optional
-            Called with every retryable failure, before the pause.
+        `attempt` makes one request; it raises `AttemptError`, or a `CosError` that no retry can help. `on_failure` is
+        called with every retryable failure, before the pause.
 
-        Raises
-        ------
-        AttemptError, CosError
-            From the last attempt.
+        `settle` finds out whether a lost attempt had succeeded. It is called once a reply was lost: before every retry,
+        and when a later attempt fails for good. It returns the result of the lost attempt, or None to go on; raises
+        `CosError` where that cannot be known; and may make a final failure retryable.
         """
         attempts = _Attempts(self, settle, on_failure)
         while True:
@@ -142,20 +118,6 @@ class RetryPolicy:
                 if not attempts.may_retry:
                     raise
             attempts.count += 1
-
-    def pause(self, failure: AttemptError, tries: int, elapsed: float) -> float | None:
-        """Return the seconds to wait before the next attempt; None when there is none."""
-        if failure.retry is Retry.NO or tries >= self.retries:
-            return None
-        if failure.retry is Retry.RESIGN:
-            return 0.0
-        bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
-        pause = self.uniform(0.0, bound)
-        if failure.retry is Retry.BACK_OFF:
-            pause = max(pause, failure.retry_after or bound / 2)
-        elif failure.retry_after:
-            pause = max(pause, failure.retry_after)
-        return pause if elapsed + pause <= self.deadline else None
 
 
 class _Attempts(Generic[T]):
@@ -198,9 +160,16 @@ class _Attempts(Generic[T]):
         return self._settle(failure) if self._was_lost and self._settle is not None else None
 
     def _pause(self, failure: AttemptError) -> float | None:
-        if self._resigned > _MOST_RESIGNED:
+        """Return the seconds to wait before the next attempt; None when there is none."""
+        policy = self._policy
+        if failure.is_final or self.count >= policy.retries or self._resigned > _MOST_RESIGNED:
             return None
-        return self._policy.pause(failure, self.count, self._policy.clock() - self._started)
+        if failure.retry is Retry.RESIGN:
+            return 0.0
+        bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.count)
+        least = failure.retry_after or (bound / 2 if failure.retry is Retry.BACK_OFF else 0.0)
+        pause = max(policy.uniform(0.0, bound), least)
+        return pause if policy.clock() - self._started + pause <= policy.deadline else None
 
 
 def is_older(seconds: int, moment: float | None) -> bool:

@@ -44,7 +44,7 @@ _POOLS = 32
 _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
 
-FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+_FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What goes wrong below HTTP; `connection_failure` turns each into an error of this package."""
 
 _WITHOUT_BODY = (204, 304)
@@ -56,7 +56,7 @@ _REST = 64 * 1024
 _REST_SECONDS = 1.0
 """Seconds to wait for those bytes."""
 
-BODY_FAULTS = (*FAULTS, ValueError, OverflowError)
+BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
 
 
@@ -241,13 +241,7 @@ def _may_go_on(status: int, headers: http.client.HTTPMessage, method: str | None
 
 
 class Transport:
-    """Connections to the service, shared by all threads of a process.
-
-    Parameters
-    ----------
-    config : Config
-        Hosts, timeouts, proxies, certificates; connections are pooled for all requests that may be in flight.
-    """
+    """Connections to the service, shared by all threads, and pooled for all requests that may be in flight."""
 
     def __init__(self, config: Config) -> None:
         kept = config.max_concurrency + config.max_requests + _CALLERS
@@ -256,9 +250,7 @@ class Transport:
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
-        """Send a request once and return the reply with its body unread.
-
-        The caller has to read the body to its end, or close the response.
+        """Send a request once and return the reply; the caller has to read its body to its end, or close it.
 
         Raises
         ------
@@ -281,7 +273,7 @@ class Transport:
         prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
         try:
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout_of(request))  # type: ignore[arg-type]
-        except FAULTS as fault:
+        except _FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in _causes(fault):
                 cause.__traceback__ = None
@@ -310,13 +302,7 @@ class Transport:
 
 
 def read_body(response: requests.Response, request: Request) -> bytes:
-    """Read a small body whole, checking its length against Content-Length.
-
-    Raises
-    ------
-    AttemptError
-        The body broke off, is compressed, or larger than any reply to an API call (EMSGSIZE).
-    """
+    """Read a small body whole; raise `AttemptError` if it broke off, is compressed, or too large (EMSGSIZE)."""
     try:
         body: bytes = response.raw.read(_MAX_JSON + 1)
     except BODY_FAULTS as fault:
@@ -369,13 +355,8 @@ def _read_rest(raw: Any) -> None:
 def read_some(response: requests.Response, view: memoryview) -> int:
     """Read a part of a large body straight into `view`; return how many bytes came, 0 at the end.
 
-    urllib3's own ``readinto`` reads into a buffer of its own first, and copies. The reply of `http.client` below it
-    does not; where there is none, urllib3's serves.
-
-    Raises
-    ------
-    HTTPError, HTTPException, OSError
-        One of `BODY_FAULTS`; the response has to be closed then.
+    It may raise any of `BODY_FAULTS`. urllib3's own ``readinto`` reads into a buffer of its own first, and copies; the
+    reply of `http.client` below it does not.
     """
     raw = response.raw
     inner = getattr(raw, "_fp", None)

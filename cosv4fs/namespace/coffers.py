@@ -177,7 +177,7 @@ class CofferNamespace(Namespace):
             status = self._client.head(coffer, "/" + rest)
         except CosFileNotFoundError:
             return None
-        info = _object_info(path, StoredObject("/" + rest, status.size, status.etag, status.modified))
+        info = _object_info(path, status)
         self.cache.store_info(info, revision)
         return info
 
@@ -316,10 +316,9 @@ class CofferNamespace(Namespace):
         if known is not None:
             return known
         try:
-            status = self._client.head(coffer, key)
+            found = self._client.head(coffer, key)
         except CosFileNotFoundError:
             return None
-        found = StoredObject(key, status.size, status.etag, status.modified)
         self._written.store_status(coffer, found)
         return found
 

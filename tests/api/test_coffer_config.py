@@ -3,7 +3,7 @@
 import pytest
 
 from cosv4fs import CofferFileSystem
-from cosv4fs.api.credentials import KeyRing
+from cosv4fs.api.credentials import SignerBase
 from cosv4fs.config import resolve
 from cosv4fs.errors import MissingCredentialsError
 from cosv4fs.options import MIB, variables_of
@@ -113,7 +113,7 @@ def test_buckets_refuse_a_token(protocol):
     answer = {"secret_id": "a", "secret_key": "b", "security_token": "theToken"}
     config = resolve({"appid": "1", "region": "gz", "credentials": lambda: answer}, protocol=protocol)
     with pytest.raises(PermissionError, match="no temporary keys") as caught:
-        KeyRing(config, lambda: 0.0).current()
+        SignerBase(config, lambda: 0.0).current_keys()
     assert "theToken" not in str(caught.value)
 
 

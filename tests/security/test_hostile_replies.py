@@ -164,7 +164,7 @@ class TestEndlessListings:
 
     @pytest.mark.parametrize("kind", ["cosv4", "cdcs"])
     def test_who_holds_a_listing_holds_no_more_than_memory_has_room_for(self, kind, monkeypatch):
-        monkeypatch.setattr("cosv4fs.api.paging.MOST_HELD", 2500)
+        monkeypatch.setattr("cosv4fs.api.paging._MOST_HELD", 2500)
         numbers = itertools.count()
 
         class Endless(RawServer):

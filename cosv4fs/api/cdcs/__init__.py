@@ -5,6 +5,6 @@ Modules: `client` (coffers, objects and their ranges), `uploads` (in parts; and 
 """
 
 from cosv4fs.api.cdcs.client import CofferClient
-from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, Part, PendingUpload, StoredObject
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, Part, PendingUpload, StoredObject
 
-__all__ = ["Coffer", "CofferClient", "ObjectPage", "ObjectStatus", "Part", "PendingUpload", "StoredObject"]
+__all__ = ["Coffer", "CofferClient", "ObjectPage", "Part", "PendingUpload", "StoredObject"]

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
-from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, ObjectStatus, StoredObject
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, StoredObject
 from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
-from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.download import Fetched, RangeRead, Version, clamped
 from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
 from cosv4fs.api.responses import header_seconds
-from cosv4fs.api.retry import AttemptError, checking, is_older, outcome_unknown, possibly_own
+from cosv4fs.api.retry import AttemptError, checking, outcome_unknown, possibly_own
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
@@ -94,7 +94,7 @@ class CofferClient(CofferUploads):
             # which of the two codes one's own coffer gets is disputed
             if failure.error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
                 mine = self._coffer(coffer)
-                if mine is not None and not is_older(mine.created, self._server_time_at(coffer, began)):
+                if mine is not None and not self._is_older(mine.created, coffer, began):
                     raise possibly_own(failure)
             return None
 
@@ -123,7 +123,7 @@ class CofferClient(CofferUploads):
                 mine = self._coffer(coffer)
                 if mine is None:
                     return True
-                is_old = is_older(mine.created, self._server_time_at(coffer, began))
+                is_old = self._is_older(mine.created, coffer, began)
             if not is_old:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
                 raise outcome_unknown(failure, text)
@@ -141,7 +141,7 @@ class CofferClient(CofferUploads):
         """
         if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= _LONGEST_LIFE:
             raise ValueError(f"days must be 1 to {_LONGEST_LIFE}, not {days!r}")
-        query, body = {"lifecycle": None}, json_body({"Rule": [{"Expiration": {"Days": days}}]})
+        query, body = {"lifecycle": ""}, json_body({"Rule": [{"Expiration": {"Days": days}}]})
         self._command(self._request("PUT", "PutCofferLifecycle", coffer, query=query, body=body, service=True))
 
     def get_lifecycle(self, coffer: str) -> int | None:
@@ -152,7 +152,7 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such coffer.
         """
-        request = self._request("GET", "GetCofferLifecycle", coffer, query={"lifecycle": None})
+        request = self._request("GET", "GetCofferLifecycle", coffer, query={"lifecycle": ""})
 
         def parse(data: Fields) -> int | None:
             data.require("Rule")
@@ -179,7 +179,7 @@ class CofferClient(CofferUploads):
         OSError
             EINVAL when the policy is malformed.
         """
-        query, body = {"policy": None}, json_body(policy)
+        query, body = {"policy": ""}, json_body(policy)
         self._command(self._request("PUT", "PutCofferPolicy", coffer, query=query, body=body, service=True))
 
     def get_policy(self, coffer: str) -> dict[str, Any] | None:
@@ -190,7 +190,7 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such coffer.
         """
-        request = self._request("GET", "GetCofferPolicy", coffer, query={"policy": None}, service=True)
+        request = self._request("GET", "GetCofferPolicy", coffer, query={"policy": ""}, service=True)
 
         def parse(data: Fields) -> dict[str, Any] | None:
             policy = dict(data.values)
@@ -213,7 +213,7 @@ class CofferClient(CofferUploads):
 
     def delete_policy(self, coffer: str) -> None:
         """Remove the policy of a coffer, if it has one (cdcs.md#policy)."""
-        self._command(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": None}, service=True))
+        self._command(self._request("DELETE", "DeleteCofferPolicy", coffer, query={"policy": ""}, service=True))
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -238,8 +238,7 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such coffer.
         """
-        wanted = {"prefix": prefix.removeprefix("/"), "marker": marker}
-        query = {name: text for name, text in wanted.items() if text} | {"max-keys": str(max_keys)}
+        query = {"prefix": prefix.removeprefix("/") or None, "marker": marker or None, "max-keys": str(max_keys)}
 
         def parse(data: Fields) -> ObjectPage:
             data.require("Contents", "IsTruncated", "Name")
@@ -331,15 +330,15 @@ class CofferClient(CofferUploads):
                 return None
             if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
                 return None
-            if exclusive and not is_older(status.modified, self._server_time_at(coffer, began)):
+            if exclusive and not self._is_older(status.modified, coffer, began):
                 raise possibly_own(failure)
             if exclusive:
                 return None
-            return StoredObject(key, status.size, status.etag, status.modified)
+            return status
 
         return self._run(attempt, settle)
 
-    def head(self, coffer: str, key: str) -> ObjectStatus:
+    def head(self, coffer: str, key: str) -> StoredObject:
         """Return the status of an object (HeadObject, cdcs.md#head-object).
 
         Raises
@@ -350,17 +349,17 @@ class CofferClient(CofferUploads):
         check_object(coffer, key)
         request = self._request("HEAD", "HeadObject", coffer, key)
 
-        def attempt() -> ObjectStatus:
+        def attempt() -> StoredObject:
             size, headers = self._head_of(request, lambda: self._listed_size(coffer, key))
             if not _is_object(headers):
                 text = "the reply to HEAD has neither ETag nor Last-Modified: it describes no object"
                 raise AttemptError(make_error(errno.EBADMSG, text, request.path), Retry.YES)
             modified = int(header_seconds(headers.get("Last-Modified")) or 0)
-            return ObjectStatus(size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
+            return StoredObject(key, size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
 
         return self._run(attempt)
 
-    def file_status(self, coffer: str, key: str) -> ObjectStatus:
+    def file_status(self, coffer: str, key: str) -> StoredObject:
         """Return the same as `head`."""
         return self.head(coffer, key)
 
@@ -384,7 +383,7 @@ class CofferClient(CofferUploads):
         end: int | None = None
         if start or stop is not None:
             known = known or self.head(coffer, key).version
-            begin, end = _clamped(start, stop, known.size)
+            begin, end = clamped(start, stop, known.size)
             if begin == end:
                 allocate(0, known)
                 return Fetched(begin, 0, known)
@@ -405,7 +404,7 @@ class CofferClient(CofferUploads):
         found = self.list_page(coffer, prefix=key, max_keys=1).entries
         return next((entry.size for entry in found if entry.key == key), None)
 
-    def _md5_of(self, coffer: str, key: str, status: ObjectStatus) -> bytes:
+    def _md5_of(self, coffer: str, key: str, status: StoredObject) -> bytes:
         """Return the MD5 of an object's content: of an encrypted one, the ETag is something else."""
         memory = memoryview(bytearray(status.size))
         self.fetch(coffer, key, lambda *_: memory, expected=status.version)
@@ -416,10 +415,10 @@ class _ObjectRange(RangeRead):
     """One range of an object; see `RangeRead` for the parameters."""
 
     # every requested range exists: 416 means that the server refuses ranges
-    statuses = (200, 206)
+    _statuses = (200, 206)
 
     def _receive(self, response: requests.Response, request: Request) -> None:
-        if response.status_code in self.statuses and not _is_object(response.headers):
+        if response.status_code in self._statuses and not _is_object(response.headers):
             # an error may come within a 200: it must not become the object's content
             raise self._refusal(response, request)
         super()._receive(response, request)
@@ -436,11 +435,3 @@ def _is_object(headers: Mapping[str, str]) -> bool:
 def _comparable(version: Version) -> Version:
     """Return a version with its ETag unquoted, to compare it with those of replies."""
     return Version(version.size, plain_etag(version.etag) or None, version.modified)
-
-
-def _clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
-    """Return begin and end of a range within an object of `size` bytes; see `RangeRead` for `start` and `stop`."""
-    begin = start or 0
-    if begin < 0:
-        begin = max(0, size + begin)
-    return begin, max(begin, size if stop is None else min(stop, size))

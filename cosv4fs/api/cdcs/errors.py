@@ -41,14 +41,6 @@ def _row(name: str, http: int, number: int, meaning: str, retry: Retry = Retry.N
     return Code(name, name, meaning, http, number, retry)
 
 
-def _missing(name: str, meaning: str) -> Code:
-    return _row(name, 404, errno.ENOENT, meaning)
-
-
-def _no_upload(name: str, http: int, meaning: str) -> Code:
-    return _row(name, http, errno.ESTALE, meaning)
-
-
 def _invalid(name: str, meaning: str) -> Code:
     return _row(name, 400, errno.EINVAL, meaning)
 
@@ -61,20 +53,16 @@ def _refused(name: str, meaning: str, http: int = 401) -> Code:
     return _row(name, http, errno.EACCES, meaning)
 
 
-def _busy(name: str, meaning: str) -> Code:
-    return _row(name, 409, errno.EBUSY, meaning, Retry.BACK_OFF)
-
-
 _ROWS = [
     _row("InternalError", 500, errno.EIO, "the service failed", Retry.YES),
     _row("MethodNotAllowed", 405, errno.ENOTSUP, "coffers have no such operation: nothing in one can be changed"),
-    _missing("CofferNotFound", f"there is no such coffer: {_IN_FULL}"),
-    _missing("NoSuchCoffer", f"there is no such coffer: {_IN_FULL}"),
-    _missing("ObjectNotExists", "no such object"),
-    _missing("NoSuchLifecycleConfiguration", "the coffer has no lifecycle"),
-    _no_upload("MultipartNotExists", 404, "the upload or its part does not exist: begin again"),
-    _no_upload("NoSuchUpload", 404, "the upload was completed or aborted, or never was: begin again"),
-    _no_upload("MultipartAlreadyCompleted", 409, "the upload was completed before"),
+    _row("CofferNotFound", 404, errno.ENOENT, f"there is no such coffer: {_IN_FULL}"),
+    _row("NoSuchCoffer", 404, errno.ENOENT, f"there is no such coffer: {_IN_FULL}"),
+    _row("ObjectNotExists", 404, errno.ENOENT, "no such object"),
+    _row("NoSuchLifecycleConfiguration", 404, errno.ENOENT, "the coffer has no lifecycle"),
+    _row("MultipartNotExists", 404, errno.ESTALE, "the upload or its part does not exist: begin again"),
+    _row("NoSuchUpload", 404, errno.ESTALE, "the upload was completed or aborted, or never was: begin again"),
+    _row("MultipartAlreadyCompleted", 409, errno.ESTALE, "the upload was completed before"),
     _invalid("EntityTooSmall", "a part other than the last is smaller than 1 MB"),
     _invalid("InvalidPart", "the parts are not those that were sent, or their numbers have gaps"),
     _invalid("InvalidPartOrder", "the parts are not in the order of their numbers"),
@@ -94,8 +82,9 @@ _ROWS = [
     _row("CofferNotEmpty", 409, errno.ENOTEMPTY,
          "the coffer is not empty: its objects have to expire, and unfinished uploads have to be aborted"),
     _row("CofferCountExceedsLimit", 409, errno.ENOSPC, "the account has as many coffers as it may have (20)"),
-    _busy("DataSynchronization", "the data is being synchronised between regions: try again later"),
-    _busy("AlreadyLock", "the service is busy with this object: try again later"),
+    _row("DataSynchronization", 409, errno.EBUSY, "the data is being synchronised between regions: try again later",
+         Retry.BACK_OFF),
+    _row("AlreadyLock", 409, errno.EBUSY, "the service is busy with this object: try again later", Retry.BACK_OFF),
     _refused("AssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
     _refused("ErrAssumeRoleFailed", "the service may not act for the account: grant it the role for coffers", 409),
     _row("KMSFailed", 409, errno.EIO, "the key of the coffer's encryption could not be used: check it in KMS"),

@@ -96,7 +96,7 @@ class Coffer:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object, as a listing shows it (cdcs.md#get-coffer).
+    """One object, as a listing or its head shows it (cdcs.md#get-coffer, cdcs.md#head-object).
 
     Parameters
     ----------
@@ -109,36 +109,11 @@ class StoredObject:
         does not tell.
     modified : int
         When it was stored, in Unix seconds; 0 if unknown.
+    content_type : str or None
+        The Content-Type returned on download; a listing does not tell.
     """
 
     key: str
-    size: int
-    etag: str = ""
-    modified: int = 0
-
-    @property
-    def version(self) -> Version:
-        """What `CofferClient.fetch` takes as the version that it has to read."""
-        return Version(self.size, self.etag or None)
-
-    @classmethod
-    def parse(cls, data: Fields) -> StoredObject:
-        """Read it from one element of ``Contents``."""
-        return cls(data.key("Key"), data.size("Size"), data.etag("ETag"), data.seconds("LastModified"))
-
-
-@dataclass(frozen=True)
-class ObjectPage:
-    """One page of a listing, and the marker for the next one; None after the last."""
-
-    entries: tuple[StoredObject, ...]
-    marker: str | None
-
-
-@dataclass(frozen=True)
-class ObjectStatus:
-    """What the head of an object tells (cdcs.md#head-object); members as in `StoredObject`, and its type."""
-
     size: int
     etag: str = ""
     modified: int = 0
@@ -157,6 +132,19 @@ class ObjectStatus:
     def identifies_content(self) -> bool:
         """Whether the status tells this content from any other: always, as objects are never replaced."""
         return True
+
+    @classmethod
+    def parse(cls, data: Fields) -> StoredObject:
+        """Read it from one element of ``Contents``."""
+        return cls(data.key("Key"), data.size("Size"), data.etag("ETag"), data.seconds("LastModified"))
+
+
+@dataclass(frozen=True)
+class ObjectPage:
+    """One page of a listing, and the marker for the next one; None after the last."""
+
+    entries: tuple[StoredObject, ...]
+    marker: str | None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from cosv4fs.api.credentials import SignerBase
 from cosv4fs.redaction import Secret
 
-TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
+_TOKEN_HEADER = "x-cdcs-security-token"  # noqa: S105  # a header's name
 """Where the token of temporary keys goes (cdcs.md#request-headers)."""
 
-_SIGNED = ("host", "content-type", "content-md5", "content-length", "date", TOKEN_HEADER)
+_SIGNED = ("host", "content-type", "content-md5", "content-length", "date", _TOKEN_HEADER)
 """The headers that are signed where they are sent; all others may be changed on the way."""
 
 _BACK_DATED = 60
@@ -38,16 +38,8 @@ def signature(
 ) -> str:
     """Return the signature of one request (cdcs.md#signature, steps 3 to 7).
 
-    Parameters
-    ----------
-    sign_key : str
-        From `signing_key`.
-    key_time : str
-        The Unix seconds between which it is valid, as in ``1700000000;1700003600``.
-    method, path : str
-        As sent, but the path decoded, with the coffer.
-    query, headers : mapping of str to str
-        All that are to be signed, decoded; a parameter without value has an empty one.
+    `key_time` has the Unix seconds between which it is valid, as in ``1700000000;1700003600``. The path, which includes
+    the coffer, is decoded; so are the query and the headers to be signed. A parameter without value has an empty one.
     """
     http = f"{method.lower()}\n{path}\n{_texts(query)}\n{_texts(headers)}\n"
     digest = hashlib.sha1(http.encode(), usedforsecurity=False).hexdigest()
@@ -63,7 +55,7 @@ def authorization(
     query: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> Secret:
-    """Return the Authorization header of one request; parameters as for `signature` (cdcs.md#signature, step 8)."""
+    """Return the Authorization header of one request; see `signature` (cdcs.md#signature, step 8)."""
     signed = signature(signing_key(secret_key, key_time), key_time, method, path, query, headers)
     return Secret(
         f"q-sign-algorithm=sha1&q-ak={secret_id}&q-sign-time={key_time}&q-key-time={key_time}"
@@ -74,14 +66,14 @@ def authorization(
 class CofferSigner(SignerBase):
     """Signs requests for one account, each attempt separately."""
 
-    least_difference = 30.0
+    _least_difference = 30.0
 
     def sign(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that identify the caller; parameters as for `signature`."""
+        """Return the headers that identify the caller; see `signature`."""
         if self._config.anon:
             return {}
-        keys = self._keys.current()
-        token = {TOKEN_HEADER: keys.token} if keys.token else {}
+        keys = self.current_keys()
+        token = {_TOKEN_HEADER: keys.token} if keys.token else {}
         now = self._server_now()
         key_time = f"{now - _BACK_DATED};{now + self._config.sign_expiry}"
         signed = {name: text for name, text in {**headers, **token}.items() if name.lower() in _SIGNED}

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing, read_values
-from cosv4fs.api.cdcs.replies import ObjectStatus, Part, PendingUpload
+from cosv4fs.api.cdcs.replies import Part, PendingUpload, StoredObject
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.client import Client
 from cosv4fs.api.fields import Fields, is_utf8, plain_etag
@@ -58,9 +58,10 @@ class CofferUploads(Client):
 
     protocol = CDCS
     _signer: CofferSigner
+    _signer_class = CofferSigner
 
     @abstractmethod
-    def head(self, coffer: str, key: str) -> ObjectStatus:
+    def head(self, coffer: str, key: str) -> StoredObject:
         """Return the status of an object."""
 
     def initiate(self, coffer: str, key: str, *, content_type: str | None = None) -> str:
@@ -84,9 +85,7 @@ class CofferUploads(Client):
         check_object(coffer, key)
         check_plain(content_type=content_type)
         headers = {"Content-Type": content_type} if content_type else {}
-        request = self._request(
-            "POST", "InitiateMultipartUpload", coffer, key, query={"uploads": None}, headers=headers
-        )
+        request = self._request("POST", "InitiateMultipartUpload", coffer, key, query={"uploads": ""}, headers=headers)
         began = time.monotonic()
 
         def parse(data: Fields) -> str:
@@ -294,9 +293,11 @@ class CofferUploads(Client):
         return pages(fetch, "", paths.join(coffer, "/"))
 
     def _parts_after(self, coffer: str, key: str, upload_id: str, marker: int) -> tuple[list[Part], bool]:
-        query = {"uploadId": upload_id, "max-parts": str(self._page_size)}
-        if marker:
-            query["part-number-marker"] = str(marker)
+        query = {
+            "uploadId": upload_id,
+            "max-parts": str(self._page_size),
+            "part-number-marker": str(marker) if marker else None,
+        }
         request = self._request("GET", "ListParts", coffer, key, query=query)
 
         def parse(data: Fields) -> tuple[list[Part], bool]:
@@ -307,9 +308,12 @@ class CofferUploads(Client):
 
     def _uploads_after(self, coffer: str, prefix: str, marker: str) -> tuple[list[PendingUpload], str | None]:
         """Return one page, and the marker for the next; None after the last."""
-        query: dict[str, str | None] = {"uploads": None, "max-uploads": str(self._page_size)}
-        query |= {"prefix": prefix.removeprefix("/")} if prefix.removeprefix("/") else {}
-        query |= {"upload-id-marker": marker} if marker else {}
+        query = {
+            "uploads": "",
+            "max-uploads": str(self._page_size),
+            "prefix": prefix.removeprefix("/") or None,
+            "upload-id-marker": marker or None,
+        }
 
         def parse(data: Fields) -> tuple[list[PendingUpload], str | None]:
             data.require("Upload", "IsTruncated", "Coffer")
@@ -353,16 +357,13 @@ class CofferUploads(Client):
     def _pending(self, coffer: str, key: str) -> list[PendingUpload]:
         return [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
 
-    def _status(self, coffer: str, key: str) -> ObjectStatus | None:
+    def _status(self, coffer: str, key: str) -> StoredObject | None:
         try:
             return self.head(coffer, key)
         except CosFileNotFoundError:
             return None
 
     # -- requests --------------------------------------------------------------------------------------------------
-
-    def _make_signer(self) -> CofferSigner:
-        return CofferSigner(self.config, self._clock, self.quirks)
 
     @property
     def _page_size(self) -> int:
@@ -390,9 +391,9 @@ class CofferUploads(Client):
     ) -> Request:
         """Return a request.
 
-        `operation` is the vendor's name of it (cdcs.md#service). A value of None in `query` is a name alone, as in
-        ``?uploads``. The server verifies a body by its `md5` (cdcs.md#request-headers), which is computed unless given.
-        `service` requests go to the host that concerns no single region.
+        `operation` is the vendor's name of it (cdcs.md#service). What is empty in `query` is a name alone, as in
+        ``?uploads``; what is None is left out. The server verifies a body by its `md5` (cdcs.md#request-headers), which
+        is computed unless given. `service` requests go to the host that concerns no single region.
         """
         path = _path(coffer, key)
         root = self.config.service_root if service else self.config.api_root
@@ -402,13 +403,13 @@ class CofferUploads(Client):
             sent |= {"Content-Type": body.content_type, "Content-Length": str(len(body))}
         elif method == "POST":
             sent["Content-Length"] = "0"
-        signed = {name: value or "" for name, value in (query or {}).items()}
+        given = {name: value for name, value in (query or {}).items() if value is not None}
         return Request(
             method,
-            f"{root}{quote(path, safe='/~')}{_query_text(query or {})}",
+            f"{root}{quote(path, safe='/~')}{_query_text(given)}",
             operation,
             paths.join(coffer, key) if coffer else "",
-            lambda: self._signer.sign(method, path, signed, sent),
+            lambda: self._signer.sign(method, path, given, sent),
             sent,
             body,
             timeout_factor,
@@ -485,7 +486,6 @@ def _host(root: str) -> str:
     return parts.netloc.rpartition(":")[0] if parts.port == usual else parts.netloc
 
 
-def _query_text(query: Mapping[str, str | None]) -> str:
-    parts = (name if value is None else f"{name}={escape(value)}" for name, value in query.items())
-    text = "&".join(parts)
+def _query_text(query: Mapping[str, str]) -> str:
+    text = "&".join(f"{name}={escape(value)}" if value else name for name, value in query.items())
     return f"?{text}" if text else ""

@@ -28,7 +28,6 @@ from cosv4fs.api.retry import (
     AttemptError,
     RetryPolicy,
     checking,
-    is_older,
     outcome_unknown,
     possibly_gone,
     possibly_own,
@@ -63,6 +62,7 @@ class CosClient(Client):
     """One account's access to the service, v4 or v3; see `Client` for the parameters."""
 
     _signer: Signer
+    _signer_class = Signer
 
     def __init__(
         self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
@@ -421,9 +421,6 @@ class CosClient(Client):
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _make_signer(self) -> Signer:
-        return Signer(self.config, self._clock, self.quirks)
-
     def _read(self, response: requests.Response, request: Request) -> Fields:
         return read_data(response, request)
 
@@ -538,7 +535,7 @@ class CosClient(Client):
         Size and content prove nothing here: other clients create the same.
         """
         found = self._status(bucket, key)
-        if found is not None and not is_older(found.created, self._server_time_at(bucket, began)):
+        if found is not None and not self._is_older(found.created, bucket, began):
             raise possibly_own(failure)
 
     def _was_deleted(self, bucket: str, key: str, seen: Snapshot | None, began: float) -> bool | None:
@@ -551,7 +548,7 @@ class CosClient(Client):
         if same is None:
             return None
         latest = found.created if found.is_directory else max(found.created, found.modified)
-        is_old = is_older(latest, self._server_time_at(bucket, began))
+        is_old = self._is_older(latest, bucket, began)
         if same:
             return False if is_old else None
         # something else that was there before: what was seen was a stale cache entry
@@ -585,7 +582,7 @@ class CosClient(Client):
         if there is None or not overwrite:
             # nothing at the target can be replaced by moving it again
             return False
-        is_old = same and is_older(max(source.created, source.modified), self._server_time_at(bucket, began))
+        is_old = same and self._is_older(max(source.created, source.modified), bucket, began)
         return False if is_old else None
 
 

@@ -24,17 +24,7 @@ _TOO_MANY = (-165, -170)
 
 
 class DirectoryPager:
-    """Lists directories page by page.
-
-    Parameters
-    ----------
-    list_page : callable
-        Fetches one page.
-    page_size : int
-        Entries to ask for, unless the server refuses that many.
-    quirks : Quirks
-        Has the server's page limit, as soon as it is known.
-    """
+    """Lists directories page by page: of `page_size` entries, unless the server refuses that many."""
 
     def __init__(self, list_page: Callable[..., Page], page_size: int, quirks: Quirks) -> None:
         self._list_page = list_page
@@ -42,15 +32,7 @@ class DirectoryPager:
         self._quirks = quirks
 
     def entries(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
-        """Yield all entries of a directory whose names start with `prefix`.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such directory.
-        OSError
-            A page failed: what was yielded before is not the whole listing.
-        """
+        """Yield all entries of a directory whose names start with `prefix`; see `pages`."""
 
         def fetch(context: str) -> tuple[tuple[Entry, ...], str | None]:
             page = self._page(bucket, key, context, prefix)

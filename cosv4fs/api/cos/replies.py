@@ -159,17 +159,7 @@ class Entry:
         if last in (".", "..") or "\0" in last or not is_utf8(last):
             raise data.bad("name", name)
         is_directory = name.endswith("/") or not (data.has("sha") or data.has("filesize") or data.has("filelen"))
-        size = 0 if is_directory else data.size("filesize")
-        return cls(
-            last,
-            is_directory,
-            size,
-            0 if is_directory else data.number("filelen", size),
-            data.number("ctime", 0),
-            data.number("mtime", 0),
-            data.sha(),
-            data.text("authority", ""),
-        )
+        return cls(last, is_directory, *_state(data, is_directory), data.text("authority", ""))
 
 
 @dataclass(frozen=True)
@@ -230,14 +220,9 @@ class PathStatus:
     @classmethod
     def parse(cls, data: Fields, is_directory: bool) -> PathStatus:
         """Read it from the reply's ``data``."""
-        size = 0 if is_directory else data.size("filesize")
         return cls(
             is_directory,
-            size,
-            0 if is_directory else data.number("filelen", size),
-            data.number("ctime", 0),
-            data.number("mtime", 0),
-            data.sha(),
+            *_state(data, is_directory),
             data.text("biz_attr", ""),
             data.text("authority", ""),
             data.mapping("custom_headers"),
@@ -260,6 +245,13 @@ def is_same_version(seen: Snapshot, found: Snapshot) -> bool | None:
         return False
     # attributes can be changed, so another time of modification alone means no other content
     return True if seen.modified and seen.modified == found.modified else None
+
+
+def _state(data: Fields, is_directory: bool) -> tuple[int, int, int, int, str | None]:
+    """Return what an entry of a listing and a status have in common: size, stored, created, modified and sha."""
+    size = 0 if is_directory else data.size("filesize")
+    stored = 0 if is_directory else data.number("filelen", size)
+    return size, stored, data.number("ctime", 0), data.number("mtime", 0), data.sha()
 
 
 def _slice_size(data: Fields) -> int:

@@ -14,7 +14,6 @@ import errno
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from urllib.parse import quote
@@ -23,7 +22,6 @@ from cosv4fs.api.credentials import Keys, SignerBase
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.config import Config
 from cosv4fs.errors import make_error
-from cosv4fs.forking import renewed_after_fork
 from cosv4fs.paths import join
 from cosv4fs.redaction import Secret
 
@@ -39,16 +37,7 @@ def encode_key(key: str) -> str:
 def plain_text(*, appid: str, secret_id: str, bucket: str, expires: int, now: int, nonce: int, fileid: str) -> str:
     """Return the text that is signed, in the field order of the vendor's own clients (cos.md#signature).
 
-    Parameters
-    ----------
-    appid, secret_id, bucket : str
-        The account and the bucket.
-    expires, now : int
-        Unix seconds; `expires` is 0 for single use.
-    nonce : int
-        A random number of at most 10 digits.
-    fileid : str
-        What the signature is bound to, percent-encoded; empty for unbound.
+    `expires` is 0 for single use, and `fileid`, percent-encoded, is empty for an unbound signature.
     """
     return f"a={appid}&k={secret_id}&e={expires}&t={now}&r={nonce}&f={fileid}&b={bucket}"
 
@@ -65,19 +54,12 @@ class Signer(SignerBase):
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.time, quirks: Quirks | None = None) -> None:
         super().__init__(config, clock, quirks)
-        # with the time when they are renewed. A plain dict: Ctrl-C between two steps of a `TTLCache` can
-        # stop its clock
+        # with the time when they are renewed. A plain dict: Ctrl-C between two steps of a `TTLCache` can stop its clock
         self._cache: dict[tuple[str, str], tuple[float, Secret]] = {}
-        self.after_fork()
-        renewed_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Make a new lock: a thread of the parent may have held the old one."""
-        self._lock = threading.Lock()
 
     def multi(self, bucket: str) -> Secret:
         """Return an unbound multi-effect signature for `bucket`; the same one for many requests."""
-        keys, now = self._keys.current(), self._clock()
+        keys, now = self.current_keys(), self._clock()
         with self._lock:
             until, found = self._cache.get((bucket, keys.secret_id), (now, Secret()))
             if now >= until:
@@ -119,7 +101,7 @@ class Signer(SignerBase):
     def _sign(self, bucket: str, seconds: int, fileid: str, keys: Keys | None = None) -> Secret:
         if self._config.anon:
             return Secret()
-        keys = keys or self._keys.current()
+        keys = keys or self.current_keys()
         now = self._server_now()
         plain = plain_text(
             appid=self._config.appid,

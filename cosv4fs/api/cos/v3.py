@@ -25,7 +25,10 @@ _OTHER_SLICE_EXPECTED = (-4024,)
 
 
 class CosV3Client(CosClient):
-    """One account's access to the service by the API v3; see `CosClient` for its parameters."""
+    """One account's access to the service by the API v3; see `CosClient` for its parameters.
+
+    It can neither copy nor change other attributes than ``biz_attr`` (ENOTSUP).
+    """
 
     protocol = V3
 
@@ -45,22 +48,17 @@ class CosV3Client(CosClient):
 
         Parameters
         ----------
-        filesize, slice_size : int
-            Bytes of the whole object and of a slice; the server may answer with another slice size.
-        sha : str
-            SHA-1 of the whole object in hex.
         session : str, optional
             That of an upload to go on with.
         insert_only : bool
             Fail when the object exists with another content.
-        biz_attr : str, optional
-            A free attribute.
+        filesize, sha, slice_size, biz_attr
+            As for `CosV4Client.upload_slice_init`.
 
         Returns
         -------
         SliceSession or UploadedObject
-            The former with the offset to go on from; the latter when nothing has to be sent: the upload was complete,
-            or the content is stored already.
+            The former with the offset to go on from; the latter when the content is stored and nothing has to be sent.
 
         Raises
         ------
@@ -99,16 +97,7 @@ class CosV3Client(CosClient):
     ) -> UploadedObject | None:
         """Send one slice (``op=upload_slice`` with content), after all those before it.
 
-        Parameters
-        ----------
-        session : str
-            From `open_slices`.
-        offset : int
-            Where the slice starts, in bytes.
-        content : memoryview or sequence of memoryview
-            The slice, in one piece or several; it must not change until the method returns.
-        content_type : str, optional
-            The Content-Type returned on download.
+        Parameters are those of `CosV4Client.upload_slice_data`, with a session from `open_slices`.
 
         Returns
         -------
@@ -162,21 +151,6 @@ class CosV3Client(CosClient):
         entry = self._entry(bucket, key)
         return entry is not None and entry.is_unfinished
 
-    def update(
-        self,
-        bucket: str,
-        key: str,
-        *,
-        biz_attr: str | None = None,
-        authority: str | None = None,
-        custom_headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Change the free attribute (``op=update``); v3 documents no other, and they are refused (ENOTSUP)."""
-        if authority is not None or custom_headers is not None:
-            text = "COS v3 (/files/v1) can change biz_attr only, not authority and custom_headers"
-            raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
-        super().update(bucket, key, biz_attr=biz_attr)
-
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
         """Refuse (ENOTSUP): v3 cannot copy."""
         text = "COS v3 (/files/v1) cannot copy: read the object and upload it"
@@ -184,6 +158,12 @@ class CosV3Client(CosClient):
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
         """Leave it at what the upload said: v3 documents no other way."""
+
+    def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
+        if values.keys() - {"biz_attr", "flag"}:
+            text = "COS v3 (/files/v1) can change biz_attr only, not authority and custom_headers"
+            raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
+        super()._update(bucket, key, values)
 
     def _on_failure(self, failure: AttemptError) -> None:
         error = failure.error
