@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.api.cos.replies import (
@@ -187,6 +187,7 @@ PARSERS = [
 ]
 
 
+@settings(max_examples=40)
 @given(ANYTHING | st.dictionaries(st.sampled_from(NAMES), ANYTHING | st.integers(0, 100)))
 def test_anything_gives_a_value_or_an_oserror(values):
     for parse in PARSERS:

@@ -9,7 +9,7 @@ from cosv4fs.api import CosV3Client, UploadedObject
 from cosv4fs.config import resolve
 from cosv4fs.emulator import faults
 from cosv4fs.protocols import V3
-from tests.support import BUCKET, MIB, RawServer, content, http_reply, raw_client
+from tests.support import BUCKET, MIB, RawServer, content, fill, http_reply, raw_client
 
 HALF = MIB // 2
 DATA = content(2 * MIB + 5)
@@ -173,8 +173,7 @@ class TestSlices:
 class TestListing:
     def test_pages(self, old):
         names = [f"{number:03}" for number in range(450)]
-        for name in names:
-            old.put(f"/dir/{name}", b"")
+        fill(old.emulator, BUCKET, [f"/dir/{name}" for name in names])
         assert [entry.name for entry in old.client.list(BUCKET, "/dir/")] == names
         lists = [record for record in old.emulator.requests if record.op == "list"]
         assert [record.query["num"] for record in lists] == ["199"] * 3
@@ -182,8 +181,7 @@ class TestListing:
     @pytest.mark.parametrize("dialect", [{"short_pages": True}, {"last_context": "kept"}, {"dir_slash": True}])
     def test_other_variants(self, make, dialect):
         service = make(**dialect)
-        for number in range(250):
-            service.put(f"/dir/{number:03}", b"")
+        fill(service.emulator, BUCKET, [f"/dir/{number:03}" for number in range(250)])
         service.client.create(BUCKET, "/dir/sub/")
         found = list(service.client.list(BUCKET, "/dir/"))
         assert len(found) == 251

@@ -67,7 +67,7 @@ class Forked:
     Parameters
     ----------
     module : str
-        One of `MODULES`.
+        Those in `MODULES` are imported already.
     arguments : list of str
         As from the command line.
     environment : dict
@@ -154,6 +154,8 @@ def _run(message: dict[str, Any], descriptors: list[int]) -> None:
         with suppress(BrokenPipeError):
             sys.stdout.flush()
         status = 0
+    except SystemExit as end:
+        status = end.code or 0
     except KeyboardInterrupt:
         status = 130
     except BaseException:

@@ -4,13 +4,13 @@ import errno
 import os
 import queue
 import random
-import subprocess
-import sys
+import signal
 
 import pytest
 
 from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, faults
+from tests.filesystem.programs import Program
 from tests.support import Do
 
 COFFER = "examplecoffer-1250000000"
@@ -230,14 +230,9 @@ def test_without_resume_nothing_stays(resumer, vault, local, tmp_path):
 def test_a_killed_process_is_continued(resumer, onlooker, options, vault, local, tmp_path, op, nth):
     children = queue.Queue()
     fault = vault.faults.add(action=Do(lambda: children.get(timeout=TIMEOUT).kill()), op=op, nth=nth, times=1)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, repr(options), str(local), PATH])
+    child = Program(CHILD, repr(options), str(local), PATH)
     children.put(child)
-    try:
-        assert child.wait(TIMEOUT) < 0
-    finally:
-        child.kill()
-        child.wait(TIMEOUT)
-    assert fault.hits == 1
+    assert (child.text(), child.code, fault.hits) == ("", -signal.SIGKILL, 1)
     done = settle(vault)
     assert onlooker.exists(PATH) is (op == "CompleteMultipartUpload")
     resumer.put_file(local, PATH)

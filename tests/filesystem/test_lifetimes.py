@@ -5,8 +5,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
-import sys
 import threading
 import weakref
 
@@ -17,6 +15,7 @@ from fsspec.caching import caches
 from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import Refuse, Stall
+from tests.filesystem.programs import Program
 from tests.support import MIB
 
 PROTOCOLS = ("cosv4", "cdcs")
@@ -217,8 +216,9 @@ def test_json_load_leaves_nothing(fs, no_collector):
 
 
 FORK = """
-import gc, os, signal, sys, threading, fsspec
+import gc, os, signal, sys, threading, warnings, fsspec
 from cosv4fs import forking
+warnings.simplefilter("ignore")
 protocol, bucket, options, local = sys.argv[1], sys.argv[2], eval(sys.argv[3]), sys.argv[4]
 fs = fsspec.filesystem(protocol, **options)
 fs.pipe({f"{bucket}/{name}": bytes(3_000_000) for name in "abc"})
@@ -264,7 +264,7 @@ if child == 0:
         import traceback
         traceback.print_exc()
         os._exit(3)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 os._exit(0)
 """
 
@@ -275,9 +275,7 @@ def test_a_child_needs_none_of_its_parents_locks(emulator, protocol, tmp_path, k
     local = tmp_path / "local"
     local.write_bytes(bytes(2_000_000))
     given = [protocol, BUCKET, repr({**emulator.storage_options, "slice_size": MIB}), str(local), kind]
-    command = [sys.executable, "-W", "ignore", "-c", FORK, *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert Program(FORK, *given).text() == "0\n"
 
 
 def test_closing_beside_a_read_ends_both(fs, emulator, wire):
@@ -327,6 +325,6 @@ sys.exit(code)
 @pytest.mark.parametrize(("how", "code"), [("leave", 0), ("close", 7), ("write", 7)])
 def test_a_forked_child_cannot_end_its_parents_file(emulator, second, protocol, how, code):
     arguments = [protocol, PATH, how, repr(emulator.storage_options)]
-    done = subprocess.run([sys.executable, "-c", WRITER_FORK, *arguments], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (code, "")
+    process = Program(WRITER_FORK, *arguments)
+    assert (process.text(), process.code) == ("", code)
     assert second.cat_file(PATH) == bytes(9 * MIB)

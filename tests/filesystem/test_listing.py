@@ -9,6 +9,7 @@ import pytest
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import HttpError, Refuse, Stall
+from tests.support import fill
 
 BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
@@ -144,15 +145,14 @@ def test_listings_of_several_pages_are_complete(fs, emulator, protocol, dialect)
     # v3's pages have at most 199 entries, v4's a thousand
     count = 2500 if protocol == "cosv4" and dialect == Dialect() else 450
     wanted = [f"{BUCKET}/d/{number:04}" for number in range(count)]
-    fs.pipe(dict.fromkeys(wanted, b""))
-    emulator.clear_requests()
+    fill(emulator, BUCKET, [path.removeprefix(BUCKET) for path in wanted])
     assert fs.ls(f"{BUCKET}/d", detail=False) == wanted
     assert 3 <= emulator.count()["list"] <= count // 199 + 3
 
 
 @pytest.mark.parametrize("dialect", [Dialect(max_list=199)])
 def test_a_failed_page_is_no_listing(fs, emulator):
-    fs.pipe({f"{BUCKET}/d/{number:04}": b"" for number in range(250)})
+    fill(emulator, BUCKET, [f"/d/{number:04}" for number in range(250)])
     emulator.faults.add(op="list", nth=2, times=1, action=Refuse(-97))
     with pytest.raises(PermissionError):
         fs.ls(f"{BUCKET}/d")

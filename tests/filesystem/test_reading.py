@@ -29,7 +29,7 @@ def stored(small_fs):
 bounds = st.none() | st.integers(-len(CONTENT) - 10, len(CONTENT) + 10)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=bounds, end=bounds)
 def test_any_part_equals_the_slice(stored, start, end):
     assert stored.cat_file(PATH, start, end) == CONTENT[start:end]
@@ -38,7 +38,7 @@ def test_any_part_equals_the_slice(stored, start, end):
 steps = st.lists(st.tuples(st.integers(0, len(CONTENT) + 5), st.integers(0, 600 * KIB)), max_size=8)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, block_size=st.sampled_from([None, 64 * KIB, 4096 * KIB]))
 def test_any_seeks_and_reads_equal_a_local_file(stored, steps, block_size):
     local = io.BytesIO(CONTENT)
@@ -128,7 +128,7 @@ def test_a_download_notices_a_replacement(stored, second, dialect, monkeypatch):
 
 
 def test_many_at_once(fs, tmp_path):
-    contents = {f"{BUCKET}/many/{number}": b"%d" % number for number in range(100)}
+    contents = {f"{BUCKET}/many/{number}": b"%d" % number for number in range(30)}
     fs.pipe(contents)
     assert fs.cat(f"{BUCKET}/many", recursive=True) == contents
     assert fs.cat(list(contents)) == contents

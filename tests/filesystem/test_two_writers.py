@@ -48,7 +48,7 @@ def fs(server):
         fs.rm(FOLDER, recursive=True)
 
 
-@pytest.fixture(params=list(SIZES))
+@pytest.fixture
 def contents(request, tmp_path):
     """Two contents, and the files they are in."""
     chance = random.Random(request.param)
@@ -82,9 +82,14 @@ def judge(fs, contents, ways, outcomes):
     assert nothing_is_left(fs)
 
 
-@pytest.mark.parametrize("old", [None, b"old", bytes(5 * MIB)], ids=["free", "small", "large"])
-@pytest.mark.parametrize("way", list(WAYS))
+OLD = {"free": None, "small": b"old", "large": bytes(5 * MIB)}
+PAIRS = [(way, size, list(OLD)[(i + j) % 3]) for i, way in enumerate(WAYS) for j, size in enumerate(SIZES)]
+"""Any two of a way, the sizes, and what was there before."""
+
+
+@pytest.mark.parametrize(("way", "contents", "old"), PAIRS, indirect=["contents"])
 def test_the_last_one_wins_whole(fs, writers, contents, way, old):
+    old = OLD[old]
     for _ in range(ROUNDS):
         if old is not None:
             fs.pipe_file(PATH, old)
@@ -93,7 +98,7 @@ def test_the_last_one_wins_whole(fs, writers, contents, way, old):
         fs.rm_file(PATH)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("seed", "contents"), list(enumerate([*SIZES, *SIZES])), indirect=["contents"])
 def test_any_two_ways(fs, writers, contents, seed):
     chance = random.Random(seed)
     ways = chance.choices(list(WAYS), k=2)
@@ -105,6 +110,7 @@ def test_any_two_ways(fs, writers, contents, seed):
             fs.rm_file(PATH)
 
 
+@pytest.mark.parametrize("contents", ["different", "small"], indirect=True)
 @pytest.mark.parametrize("way", list(WAYS))
 def test_one_creates(fs, writers, contents, way):
     for _ in range(ROUNDS):
