@@ -21,10 +21,10 @@ from cosv4fs.runtime import Service
 from cosv4fs.transfer.v3 import V3Upload
 from cosv4fs.transfer.v4 import V4Upload
 
-C = TypeVar("C", bound=CosClient)
+_C = TypeVar("_C", bound=CosClient)
 
 
-class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
+class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     """Base of the filesystems for buckets: everything that both versions of the JSON API can do."""
 
     @property
@@ -185,7 +185,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        _, status = self._status(self._strip_protocol(path))
+        _, _, status = self._status(self._strip_protocol(path))
         return {
             "biz_attr": status.biz_attr,
             "authority": status.authority,
@@ -194,8 +194,8 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             "slice_size": status.slice_size,
         }
 
-    def _status(self, path: str) -> tuple[str, PathStatus]:
-        """Return the key and the status of a file or directory."""
+    def _status(self, path: str) -> tuple[str, str, PathStatus]:
+        """Return the bucket, the key and the status of a file or directory."""
         bucket, rest = paths.split(path)
         if not bucket:
             raise not_found_error(path)
@@ -205,7 +205,7 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             except CosFileNotFoundError:
                 continue
             if not status.is_unfinished:
-                return key, status
+                return bucket, key, status
         raise not_found_error(path)
 
     def update_attributes(
@@ -233,11 +233,10 @@ class BucketFileSystem(ObjectFileSystem[C, BucketNamespace]):
             The path does not exist.
         """
         path = self._strip_protocol(path)
-        key, status = self._status(path)
+        bucket, key, status = self._status(path)
         if biz_attr is None and authority is None and custom_headers is None:
             return
         headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
-        bucket = paths.split(path)[0]
         try:
             self.client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
         finally:

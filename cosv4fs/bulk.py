@@ -27,7 +27,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import is_part
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Pair = tuple[str, str]
 Step = Callable[[int], None]
 
@@ -88,11 +88,11 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     planner = _Planner(fs)
     AbstractFileSystem.get(planner, planner.escaped(rpath, partial(is_literal, fs)), _plain(lpath), **options)
     if not isinstance(lpath, list):
-        check_contained(make_path_posix(stringify_path(lpath)), [target for _, target in planner.pairs])
+        _check_contained(make_path_posix(stringify_path(lpath)), [target for _, target in planner.pairs])
     return planner.pairs
 
 
-def check_contained(root: str, targets: list[str]) -> None:
+def _check_contained(root: str, targets: list[str]) -> None:
     """Refuse local targets outside the directory that the user named, because names come from the service.
 
     fsspec does the same only since 2026. The meaning of backslashes and drive letters depends on the local system.
@@ -241,7 +241,7 @@ class _CallbackRunner:
     def __init__(self) -> None:
         self._lock, self._context = threading.Lock(), copy_context()
 
-    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+    def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         with self._lock:
             return self._context.run(function, *arguments)
 

@@ -21,8 +21,8 @@ from cachetools import TTLCache
 
 from cosv4fs.info import Info
 
-T = TypeVar("T")
-P = ParamSpec("P")
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 _MAX_LISTINGS = 2048
 _MAX_STATUSES = 65536
@@ -45,17 +45,17 @@ class CacheGroup:
         for member in self._caches:
             cache = member()
             if cache is not None:
-                cache.invalidate_own(path, gone)
+                cache._invalidate(path, gone)
 
 
-def _locked(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+def _locked(method: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[Any, _P], _T]:
     """Run a method under the lock, and clear the cache if it is interrupted.
 
     Ctrl-C inside a `TTLCache` method can leave it inconsistent; for example, its clock may stop.
     """
 
     @wraps(method)
-    def locked(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def locked(self: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:
             try:
                 return method(self, *args, **kwargs)
@@ -149,12 +149,11 @@ class PathCache:
         self._group.invalidate(path, gone)
 
     @_locked
-    def invalidate_own(self, path: str | None, gone: bool) -> None:
+    def _invalidate(self, path: str | None, gone: bool) -> None:
         """Invalidate a path in this cache only; see `invalidate`."""
         self._revision += 1
         if path is None:
-            for everything in (self._listings, self._infos, self._folders):
-                everything.clear()
+            self._clear()
             return
         below = path + "/"
         for store in (self._listings, self._infos, self._folders):

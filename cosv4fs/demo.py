@@ -25,7 +25,7 @@ from fsspec.callbacks import TqdmCallback
 
 from cosv4fs.emulator import Emulator, EmulatorError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _FOLDER = "cosv4://data/flights"
 _CSV, _PARQUET, _COPY = f"{_FOLDER}/flights.csv", f"{_FOLDER}/flights.parquet", f"{_FOLDER}/copy.csv"
@@ -147,7 +147,7 @@ def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool
     return same_tables and all(digest.agree for digest in digests)
 
 
-def _step(service: Emulator, name: str, action: Callable[[], T]) -> T:
+def _step(service: Emulator, name: str, action: Callable[[], _T]) -> _T:
     """Run `action`, print its time and what it cost the service, and return its result."""
     service.clear_requests()
     begin = time.perf_counter()

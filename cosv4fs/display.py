@@ -13,7 +13,7 @@ from cosv4fs import bulk
 from cosv4fs.config import Config
 from cosv4fs.options import OPTIONS
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _MAX_ROWS = 50
 """Rows of a listing that a notebook displays."""
@@ -94,10 +94,10 @@ def human_size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def with_progress(unit: str) -> Callable[[F], F]:
+def with_progress(unit: str) -> Callable[[_F], _F]:
     """Decorate a method: show its `callback`, of ``B`` or ``file``, as a bar, if the option `progress` is set."""
 
-    def decorate(method: F) -> F:
+    def decorate(method: _F) -> _F:
         position = list(inspect.signature(method).parameters).index("callback") - 1
 
         @functools.wraps(method)
@@ -111,6 +111,6 @@ def with_progress(unit: str) -> Callable[[F], F]:
             with TqdmCallback(tqdm_kwargs=kind, tqdm_cls=tqdm) as callback:
                 return method(self, *args, callback=callback, **kwargs)
 
-        return cast("F", shown)
+        return cast("_F", shown)
 
     return decorate

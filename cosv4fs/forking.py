@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class _Renewable(Protocol):
@@ -29,14 +29,14 @@ def renewed_after_fork(thing: _Renewable) -> None:
     _renewable.add(thing)
 
 
-class PerProcess(Generic[T]):
+class PerProcess(Generic[_T]):
     """A module-level value that each process creates for itself with `make`; call the object to get it."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], _T]) -> None:
         self._make, self._value = make, make()
         renewed_after_fork(self)
 
-    def __call__(self) -> T:
+    def __call__(self) -> _T:
         """Return the value of this process."""
         return self._value
 
@@ -45,14 +45,14 @@ class PerProcess(Generic[T]):
         self._value = self._make()
 
 
-class Registry(Generic[T]):
+class Registry(Generic[_T]):
     """Objects by key, at module level: each process makes its own, once per key, and keeps it while it is used."""
 
     def __init__(self) -> None:
         self.after_fork()
         renewed_after_fork(self)
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """Return the object of a key; make it unless it is in use."""
         with self._lock:
             found = self._objects.get(key)
@@ -63,7 +63,7 @@ class Registry(Generic[T]):
     def after_fork(self) -> None:
         """Begin with no objects, in a forked child."""
         self._lock = threading.Lock()
-        self._objects: weakref.WeakValueDictionary[Hashable, T] = weakref.WeakValueDictionary()
+        self._objects: weakref.WeakValueDictionary[Hashable, _T] = weakref.WeakValueDictionary()
 
 
 def _after_fork() -> None:

@@ -20,7 +20,7 @@ from cosv4fs.config import Config, environment_of
 from cosv4fs.options import OPTIONS
 from cosv4fs.redaction import clears_frames
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _SECRETS = {option.name for option in OPTIONS if option.is_secret}
 
@@ -29,9 +29,9 @@ class FilesystemType(type(AbstractFileSystem)):  # type: ignore[misc]
     """The metaclass of the filesystems: its constructors leave no secrets in frames, and show their parameters."""
 
     @clears_frames
-    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+    def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:
         """Return an instance, perhaps one that fsspec has cached."""
-        made: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # fsspec is not typed
+        made: _T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # fsspec is not typed
         return made
 
     @property

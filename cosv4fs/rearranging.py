@@ -40,23 +40,23 @@ class Rearranging:
         """Create a directory and its parents; see `makedirs` of the filesystem."""
         bucket, key = paths.directory_key(path)
         paths.check_new(path)
-        if key == "/" and exist_ok:
-            # fsspec does this before every write into a bucket's root; a missing bucket makes the write fail
+        # with exist_ok, a possibly stale cache entry is good enough; fsspec makes the directory before every write into
+        # a bucket's root, and a missing bucket makes the write fail
+        if exist_ok and (key == "/" or self._cache.is_directory(path)):
             return
-        # with exist_ok, a possibly stale cache entry is good enough
-        is_there = exist_ok and self._cache.is_directory(path)
-        if not is_there and key == "/":
-            is_there = self._bucket_exists(path)
-        refusal = None
-        if not is_there:
-            refusal = self._refusal_to_make(bucket, key, path)
-            if refusal is None:
-                self._cache.store_directory(path, self._cache.revision)
-                return
-        if not exist_ok or not (is_there or self._namespace.has_directory(path)):
-            if isinstance(refusal, CosPossiblyCreatedError):
-                raise refusal
-            raise self._obstacle(path) from refusal
+        if key == "/":
+            if self._namespace.has_directory(path):
+                raise self._obstacle(path)
+            raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
+        refusal = self._refusal_to_make(bucket, key, path)
+        if refusal is None:
+            self._cache.store_directory(path, self._cache.revision)
+            return
+        if exist_ok and self._namespace.has_directory(path):
+            return
+        if isinstance(refusal, CosPossiblyCreatedError):
+            raise refusal
+        raise self._obstacle(path) from refusal
 
     def check_parent(self, path: str) -> None:
         """Refuse a path whose parent directory does not exist."""
@@ -84,11 +84,6 @@ class Rearranging:
             if refusal is None or isinstance(refusal, CosPossiblyCreatedError):
                 self._cache.invalidate(path)
         return refusal
-
-    def _bucket_exists(self, path: str) -> bool:
-        if not self._namespace.has_directory(path):
-            raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
-        return True
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory; see `rmdir` of the filesystem."""
@@ -146,7 +141,7 @@ class Rearranging:
             return
         levels = [[path], self._empty(path, entries)]
         while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
-            levels.append(_flat(self._pool.map(self._empty, levels[-1])))
+            levels.append([name for names in self._pool.map(self._empty, levels[-1]) for name in names])
         complete = not levels[-1]
         for level in reversed(levels[1:] if complete else levels[1:-1]):
             self._pool.map(lambda name: self._remove_emptied(name, tolerant=not complete), level)
@@ -312,7 +307,3 @@ def _seen_in(info: Info | None) -> PathStatus | None:
     size, sha = int(info["size"]), info.get("sha")
     created, modified = int(info.get("created") or 0), int(info.get("mtime") or 0)
     return PathStatus(is_directory=False, size=size, stored=size, created=created, modified=modified, sha=sha)
-
-
-def _flat(lists: list[list[str]]) -> list[str]:
-    return [name for names in lists for name in names]

@@ -37,7 +37,7 @@ class Namespace(ABC):
         """
 
     @abstractmethod
-    def directory(self, path: str, trust_absence: bool = False) -> Info:
+    def directory(self, path: str) -> Info:
         """Return the info of a directory; anything else, such as a file, is not found."""
 
     @abstractmethod

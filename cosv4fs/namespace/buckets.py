@@ -71,15 +71,15 @@ class BucketNamespace(Namespace):
             text = "no such file; without keys (anon=True), it is unknown whether this is a directory"
             raise make_error(errno.ENOENT, text, path) from None
 
-    def directory(self, path: str, trust_absence: bool = False) -> Info:
+    def directory(self, path: str) -> Info:
         """Return the info of a directory; at most one request."""
         if not path:
             return directory_info("")
         known = self.cache.info(path)
-        if known is not None and known["type"] == "directory":
+        if known is not None:
+            if known["type"] != "directory":
+                raise not_found_error(path)
             return known
-        if known is not None or (trust_absence and self.cache.is_absent(path)):
-            raise not_found_error(path)
         revision = self.cache.revision
         with self._explained(path):
             info = _info(path, self._client.stat(*paths.directory_key(path)))
@@ -227,7 +227,7 @@ class BucketNamespace(Namespace):
             found = self._entries_if_there(folder, prefix)
             return [info for info in found if wanted.match(_name(info))]
 
-        return _flat(self._pool.map(matching, folders))
+        return [info for infos in self._pool.map(matching, folders) for info in infos]
 
     def _entries_if_there(self, path: str, prefix: str = "") -> list[Info]:
         try:
@@ -318,10 +318,6 @@ def _is_hidden(entry: Entry) -> bool:
 
 def _name(info: Info) -> str:
     return str(info["name"]).rpartition("/")[2]
-
-
-def _flat(lists: Iterable[list[Info]]) -> list[Info]:
-    return [info for part in lists for info in part]
 
 
 def _upload_infos(folder: str, entries: list[Entry]) -> list[UploadInfo]:

@@ -94,18 +94,12 @@ class _Written:
             for place in [place for place in self._objects if place[0] == coffer]:
                 self._objects.pop(place, None)
 
-    def keys(self, coffer: str, prefix: str) -> list[str]:
-        """Return the keys of a coffer that start with a prefix."""
+    def with_prefix(self, coffer: str, prefix: str) -> dict[str, StoredObject | None]:
+        """Return the objects of a coffer by key, where that starts with a prefix; None for an unknown status."""
         with self._lock:
             now = time.monotonic()
-            fresh = (place for place, (until, _) in self._objects.items() if until >= now)
-            return [key for name, key in fresh if name == coffer and key.startswith(prefix)]
-
-    def status(self, coffer: str, key: str) -> StoredObject | None:
-        """Return the status of an object, or None if it is not known."""
-        with self._lock:
-            until, found = self._objects.get((coffer, key), (0.0, None))
-            return found if until >= time.monotonic() else None
+            fresh = ((place, found) for place, (until, found) in self._objects.items() if until >= now)
+            return {key: found for (name, key), found in fresh if name == coffer and key.startswith(prefix)}
 
     def store_status(self, coffer: str, found: StoredObject) -> None:
         """Store a status, unless the coffer was deleted meanwhile."""
@@ -173,15 +167,20 @@ class CofferNamespace(Namespace):
         if not rest:
             return None
         revision = self.cache.revision
-        try:
-            status = self._client.head(coffer, "/" + rest)
-        except CosFileNotFoundError:
+        found = self._head(coffer, "/" + rest)
+        if found is None:
             return None
-        info = _object_info(path, status)
+        info = _object_info(path, found)
         self.cache.store_info(info, revision)
         return info
 
-    def directory(self, path: str, trust_absence: bool = False) -> Info:
+    def _head(self, coffer: str, key: str) -> StoredObject | None:
+        try:
+            return self._client.head(coffer, key)
+        except CosFileNotFoundError:
+            return None
+
+    def directory(self, path: str) -> Info:
         """Return the info of a coffer, or of a directory in one: one page of its keys.
 
         A page that is the whole listing is cached for all levels.
@@ -197,9 +196,9 @@ class CofferNamespace(Namespace):
         entries = [found for found in page.entries if found.key.startswith(key)]
         if page.marker is None:
             entries += self._unlisted(coffer, key, entries)
-            self._store(Levels(path, entries), revision, empty=not entries and key != "/")
-        if not entries and key != "/" and page.marker is None:
-            raise not_found_error(path)
+            if not entries and key != "/":
+                raise not_found_error(path)
+            self._store(Levels(path, entries), revision)
         self.cache.store_directory(path, revision)
         return directory_info(path)
 
@@ -223,7 +222,7 @@ class CofferNamespace(Namespace):
             return known
         if not path:
             return self._coffers()
-        return list(self._listed(path).by_folder[path].values())
+        return list(self._listed(path, *paths.directory_key(path)).by_folder[path].values())
 
     def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
         """Return infos of everything under a directory, by path: one request per page of keys."""
@@ -235,7 +234,7 @@ class CofferNamespace(Namespace):
             found = {name: info for name, info in found.items() if name.startswith(start)}
         else:
             known = self._known_below(path)
-            found = self._listed(path).infos() if known is None else known
+            found = self._listed(path, *paths.directory_key(path)).infos() if known is None else known
         if maxdepth is None:
             return found
         return {name: info for name, info in found.items() if name.count("/") <= path.count("/") + maxdepth}
@@ -272,28 +271,20 @@ class CofferNamespace(Namespace):
         known = self._known_below(folder)
         if known is not None:
             return known
-        revision = self.cache.revision
         try:
-            objects = self._objects(coffer, "/" + literal)
+            return self._listed(folder, coffer, "/" + literal).infos()
         except CosFileNotFoundError:
             return {}
-        levels = Levels(folder, objects)
-        out = levels.infos()
-        if not (literal.endswith("/") or not literal):
-            # only a part of its entries was listed
-            levels.by_folder.pop(folder)
-        # without keys there is no directory, but a coffer may be empty
-        self._store(levels, revision, empty=not objects and folder != coffer)
-        return out
 
-    def _listed(self, path: str) -> Levels:
-        coffer, key = paths.directory_key(path)
+    def _listed(self, folder: str, coffer: str, prefix: str) -> Levels:
+        """List the keys in a directory that start with a prefix, and cache the levels that are complete."""
         revision = self.cache.revision
-        objects = self._objects(coffer, key)
-        if not objects and key != "/":
-            raise not_found_error(path)
-        levels = Levels(path, objects)
-        self._store(levels, revision)
+        objects = self._objects(coffer, prefix)
+        # without keys there is no directory, but a coffer may be empty
+        if not objects and folder != coffer:
+            raise not_found_error(folder)
+        levels = Levels(folder, objects)
+        self._store(levels, revision, is_partial=not prefix.endswith("/"))
         return levels
 
     def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
@@ -303,23 +294,18 @@ class CofferNamespace(Namespace):
 
     def _unlisted(self, coffer: str, prefix: str, listed: list[StoredObject]) -> list[StoredObject]:
         """Return the objects that this process has written and a listing leaves out, confirmed by HEAD."""
-        ours = self._written.keys(coffer, prefix)
+        ours = self._written.with_prefix(coffer, prefix)
         if not ours:
             return []
         known = {found.key for found in listed}
         late = [key for key in ours if key not in known]
-        found = self._pool.map(lambda key: self._status(coffer, key), late)
+        found = self._pool.map(lambda key: ours[key] or self._confirmed(coffer, key), late)
         return [status for status in found if status is not None]
 
-    def _status(self, coffer: str, key: str) -> StoredObject | None:
-        known = self._written.status(coffer, key)
-        if known is not None:
-            return known
-        try:
-            found = self._client.head(coffer, key)
-        except CosFileNotFoundError:
-            return None
-        self._written.store_status(coffer, found)
+    def _confirmed(self, coffer: str, key: str) -> StoredObject | None:
+        found = self._head(coffer, key)
+        if found is not None:
+            self._written.store_status(coffer, found)
         return found
 
     def _coffers(self) -> list[Info]:
@@ -340,12 +326,14 @@ class CofferNamespace(Namespace):
             folders += [info["name"] for info in listing if info["type"] == "directory"]
         return out
 
-    def _store(self, levels: Levels, revision: int, empty: bool = False) -> None:
+    def _store(self, levels: Levels, revision: int, is_partial: bool = False) -> None:
+        """Cache all levels; not the first one if only a part of its entries was listed."""
         # the cache stores one info by path: it cannot store a path that is both an object and a directory
-        if empty or levels.is_ambiguous:
+        if levels.is_ambiguous:
             return
         for folder, entries in levels.by_folder.items():
-            self.cache.store_listing(folder, list(entries.values()), revision)
+            if not (is_partial and folder == levels.path):
+                self.cache.store_listing(folder, list(entries.values()), revision)
 
     # -- unfinished uploads ----------------------------------------------------------------------------------------
 
