@@ -77,4 +77,7 @@ class Tool:
         self._name, self._least = name, least
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute in ("_mock_name", "__wrapped__"):
+            # pytest looks for these in everything that a module of tests names
+            raise AttributeError(attribute)
         return getattr(pytest.importorskip(self._name, self._least), attribute)

@@ -1,9 +1,12 @@
 """Requests per user operation, counted at the server with cold caches."""
 
-import dask.dataframe as dd
-import pandas as pd
-import pyarrow.dataset
 import pytest
+
+from tests.consumers.registry import Tool
+
+dataset = Tool("pyarrow.dataset")
+dd = Tool("dask.dataframe")
+pd = Tool("pandas")
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
@@ -84,7 +87,7 @@ def test_pyarrow_reads_a_dataset_of_eight_files_in_thirteen(fs, emulator, counte
     for number in range(8):
         frame.to_parquet(f"{protocol}://{BUCKET}/set/{number}.parquet", storage_options=options)
     counter.start()
-    table = pyarrow.dataset.dataset(f"{BUCKET}/set", filesystem=fs).to_table()
+    table = dataset.dataset(f"{BUCKET}/set", filesystem=fs).to_table()
     assert table.num_rows == 40000
     assert counter.total() <= 13
 

@@ -10,14 +10,16 @@ import threading
 import traceback
 
 import fsspec
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from fsspec.config import conf
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem, MissingCredentialsError
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
+from tests.consumers.registry import Tool
+
+pd = Tool("pandas")
+pq = Tool("pyarrow.parquet")
 
 READINGS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
 BUCKET = "test-1250000000"
