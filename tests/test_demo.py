@@ -1,34 +1,67 @@
-"""The demo, as a process of its own: other people's warnings then show as output, not as failures."""
+"""The demo, in a process of its own: other people's warnings then show as output, not as failures."""
 
+import json
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
-BROKEN_READ = """
-import sys
-from cosv4fs.demo import run
+import pytest
+
+PROGRAM = """
+import contextlib, io, json, sys
+from cosv4fs.cli import main
+from cosv4fs.demo import Digests, run
 from cosv4fs.emulator import Emulator
 from cosv4fs.emulator.faults import Corrupt
 
-emulator = Emulator()
-# a digit of the last row changes, in every download of the object's end
-emulator.faults.add(op="download", path="/flights/copy.csv", action=Corrupt(-2, 0x01), times=None)
-sys.exit(run(200, emulator=emulator))
+def broken():
+    emulator = Emulator()
+    # a digit of the last row changes, in every download of the object's end
+    emulator.faults.add(op="download", path="/flights/copy.csv", action=Corrupt(-2, 0x01), times=None)
+    return run(200, emulator=emulator)
+
+def digests():
+    digests = [Digests("x", "1", "1", "1"), Digests("x", "1", "1", None), Digests("x", "1", "1", "2")]
+    print(*digests, [digest.agree for digest in digests], sep="\\n")
+
+folder = sys.argv[1]
+runs = {
+    "large": lambda: main(["demo", "--rows", "60000", "--keep", f"{folder}/kept"]),
+    "small": lambda: main(["demo", "--rows", "200", "--keep", f"{folder}/kept"]),
+    "unusable": lambda: main(["demo", "--rows", "5", "--keep", f"{folder}/file/folder"]),
+    "broken": broken,
+    "digests": digests,
+}
+for name, call in runs.items():
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = call()
+    print(json.dumps([name, code, out.getvalue(), err.getvalue()]))
 """
-DIGESTS = """
-from cosv4fs.demo import Digests
-
-digests = [Digests("x", "1", "1", "1"), Digests("x", "1", "1", None), Digests("x", "1", "1", "2")]
-print(*digests, [digest.agree for digest in digests], sep="\\n")
-"""
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+class Run(NamedTuple):
+    """How a run ended, and what it wrote."""
+
+    code: int | None
+    out: str
+    err: str
 
 
-def demo(*arguments):
-    return run("-m", "cosv4fs.cli", "demo", *arguments)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "file").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    """All runs by name, one after another in one process: importing pandas and dask takes longer than any of them."""
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {name: Run(*ended) for name, *ended in map(json.loads, done.stdout.splitlines())}
 
 
 def rows_of(output):
@@ -37,45 +70,39 @@ def rows_of(output):
     return {name: (int(requests), int(slices)) for name, requests, slices, *_ in found}
 
 
-def test_slices_are_counted():
-    done = demo("--rows", "60000")
-    assert (done.returncode, done.stderr) == (0, "")
-    steps = rows_of(done.stdout)
+def test_slices_are_counted(runs):
+    steps = rows_of(runs["large"].out)
     # 6.1 MB in slices of 3 MiB: open, two slices, finish, move
     assert steps["put_file (size known)"] == (5, 2)
     assert steps["pandas to_csv (size unknown)"][1] == 2
     assert steps["pandas to_parquet"] == (1, 0)
 
 
-def test_small_demo_in_a_kept_folder_that_is_used_again(tmp_path):
-    folder = tmp_path / "kept"
-    first, second = (demo("--rows", "200", "--keep", str(folder)) for _ in range(2))
-    for done in (first, second):
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.splitlines()[-1] == "all checksums agree"
-    assert max(len(line) for line in first.stdout.splitlines() if str(folder) not in line) <= 80
-    assert "200 flights" in first.stdout
-    steps = rows_of(first.stdout)
+def test_a_kept_folder_is_used_again(runs, folder):
+    for name in ("large", "small"):
+        assert (runs[name].code, runs[name].err) == (0, "")
+        assert runs[name].out.splitlines()[-1] == "all checksums agree"
+    small = runs["small"].out
+    assert max(len(line) for line in small.splitlines() if str(folder) not in line) <= 80
+    assert "200 flights" in small
+    steps = rows_of(small)
     assert len(steps) == 8
     assert all(requests and not slices for requests, slices in steps.values())
-    assert any(folder.iterdir())
+    assert any((folder / "kept").iterdir())
 
 
-def test_unusable_folder(tmp_path):
-    (tmp_path / "file").touch()
-    done = demo("--rows", "5", "--keep", str(tmp_path / "file" / "folder"))
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+def test_unusable_folder(runs):
+    assert (runs["unusable"].code, runs["unusable"].err.count("\n")) == (2, 1)
 
 
-def test_a_difference_is_told():
-    done = run("-c", BROKEN_READ)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[-1].startswith("CHECKSUMS DIFFER")
-    assert "DIFFERS" in done.stdout
+def test_a_difference_is_told(runs):
+    broken = runs["broken"]
+    assert (broken.code, broken.err) == (1, "")
+    assert broken.out.splitlines()[-1].startswith("CHECKSUMS DIFFER")
+    assert "DIFFERS" in broken.out
 
 
-def test_what_the_service_reports_counts_too():
-    lines = run("-c", DIGESTS).stdout.splitlines()
+def test_what_the_service_reports_counts_too(runs):
+    lines = runs["digests"].out.splitlines()
     assert lines[-1] == "[True, False, False]"
     assert [line.split()[-1] for line in lines[:3]] == ["same", "MISSING", "DIFFERS"]
