@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import fsspec
 
-from tests.crash.processes import Server, _Lines
+from tests.crash.processes import Server, _ForkedLines, _Lines
 from tests.crash.scenarios import Plan, Summary, scenario
 
 SOURCE, BUCKET, TARGET = "bucket/data", "copy", "s3://copy/data"
@@ -145,7 +145,7 @@ class Migration:
     def kill(self, number: int) -> None:
         """Run the command, and kill it at a moment."""
         moment = self._moment(number)
-        with _Lines("tests.crash.migrating", json.dumps(moment), *self._arguments) as child:
+        with _ForkedLines("tests.crash.migrating", json.dumps(moment), *self._arguments) as child:
             reached = self._wait_for(child, lambda: bool(child.events))
             is_moment = reached and "reached" in child.events[0]
         if not is_moment:
@@ -210,7 +210,7 @@ class Migration:
 
     def finish(self) -> None:
         """Run the command to its end, and examine everything."""
-        with _Lines("tests.crash.migrating", "null", *self._arguments) as child:
+        with _ForkedLines("tests.crash.migrating", "null", *self._arguments) as child:
             self._wait_for(child, lambda: child.ended)
         if child.events != [{"code": 0}]:
             self.failures.append(f"the last run ended with {child.events}")

@@ -1,4 +1,4 @@
-"""Processes that start quickly: one that has imported everything forks another on request.
+"""Processes that start quickly: one that has imported what they need forks another on request.
 
 ``python -m tests.crash.zygote FD`` serves the socket with that number. A process made so is like any other, and is
 killed like any other; only its imports cost nothing, which is most of what a crash costs.
@@ -20,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-MODULES = ("tests.crash.child", "tests.crash.server")
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _LONGEST = 65536
 PATIENCE = 120.0
@@ -67,7 +66,7 @@ class Forked:
     Parameters
     ----------
     module : str
-        Those in `MODULES` are imported already.
+        Imported once, by the process that forks.
     arguments : list of str
         As from the command line.
     environment : dict
@@ -127,8 +126,6 @@ def _become(message: dict[str, Any], descriptors: list[int]) -> None:
 
 def main() -> None:
     """Fork when asked to, until the socket is closed."""
-    for module in MODULES:
-        importlib.import_module(module)
     with socket.socket(fileno=int(sys.argv[1])) as end:
         while True:
             line, descriptors = _receive_line(end)
@@ -138,6 +135,7 @@ def main() -> None:
             if "wait" in message:
                 end.sendall(b"%d\n" % os.waitpid(message["wait"], 0)[1])
                 continue
+            importlib.import_module(message["module"])
             pid = os.fork()
             if not pid:
                 end.close()
