@@ -12,6 +12,7 @@ from cosv4fs.cli import main
 from cosv4fs.cli.migrate import Display
 from cosv4fs.cli.session import Session
 from cosv4fs.emulator import Emulator, faults
+from cosv4fs.migrate import cluster
 from cosv4fs.migrate.manifest import Manifest, Outcome
 
 PROTOCOLS = ("cosv4", "cosv3")
@@ -137,28 +138,21 @@ def test_a_source_that_is_no_directory_is_refused(emulator, capsys, tmp_path, ur
     assert capsys.readouterr().err.startswith("cosv4fs migrate: ")
 
 
-def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run, emulator, tmp_path):
-    code = f"""
-import os, sys
-from cosv4fs.cli import main
-from cosv4fs.migrate import cluster
-seen = []
-def run_on_cluster(address, work, jobs, count, record):
-    seen.append(work)
-    for name in list(os.environ):
-        if name.startswith("COSV4_"):
-            del os.environ[name]
-    for batch in cluster.batches(jobs):
-        record(cluster.migrate_batch(work, batch), begun=False)
-cluster.run_on_cluster = run_on_cluster
-code = main(["migrate", "cosv4://data/in", {str(tmp_path / "out")!r}, "--scheduler", "local", "--verify"])
-print(seen)
-sys.exit(code)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "verified 2" in done.stdout
-    assert emulator.storage_options["secret_key"] not in done.stdout
+def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run, emulator, monkeypatch):
+    seen = []
+
+    def run_on_cluster(_address, work, jobs, _count, record):
+        seen.append(work)
+        for name in emulator.storage_options:
+            monkeypatch.delenv(f"COSV4_{name.upper()}")
+        for batch in cluster.batches(jobs):
+            record(cluster.migrate_batch(work, batch), begun=False)
+
+    monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
+    code, out, err = run("--scheduler", "local", "--verify")
+    assert (code, err) == (0, "")
+    assert "verified 2" in out
+    assert emulator.storage_options["secret_key"] not in f"{out}{seen}"
 
 
 def test_progress_is_a_line_now_and_then(capsys):
