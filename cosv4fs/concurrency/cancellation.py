@@ -106,20 +106,17 @@ def clean_up(action: Callable[[], object]) -> None:
     hangs must not delay the end of the program. Another Ctrl-C ends it at once.
     """
     ident = threading.get_ident()
-    if ident not in _threads().deadlines and is_cancellation(sys.exc_info()[1]):
+    is_limited = ident not in _threads().deadlines and is_cancellation(sys.exc_info()[1])
+    with working_for(None):
+        if not is_limited:
+            action()
+            return
         try:
             _threads().deadlines[ident] = time.monotonic() + _CLEAN_UP_SECONDS
-            _clean_up(action)
+            action()
         finally:
             # one step, which nothing can interrupt
             _threads().deadlines.pop(ident, None)
-    else:
-        _clean_up(action)
-
-
-def _clean_up(action: Callable[[], object]) -> None:
-    with working_for(None):
-        action()
 
 
 @contextmanager
