@@ -63,13 +63,13 @@ def cli(
 
 
 class _OneLine(logging.Formatter):
-    """Formats a record as one line, and a traceback as indented lines, without terminal control characters.
+    """Formats a record as one line, and a traceback as indented lines, without control characters and signatures.
 
     File names and server messages are untrusted: they could otherwise forge records.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return printable(super().formatMessage(record))
+        return printable(_SECRET.sub(r"\1…", super().formatMessage(record)))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
@@ -82,7 +82,6 @@ def _log_requests(context: click.Context) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(name)s: %(message)s"))
-    handler.addFilter(_without_secrets)
     for name in ("urllib3.connectionpool", "cosv4fs"):
         logger = logging.getLogger(name)
         before = logger.level
@@ -90,11 +89,6 @@ def _log_requests(context: click.Context) -> None:
         logger.addHandler(handler)
         context.call_on_close(partial(logger.setLevel, before))
         context.call_on_close(partial(logger.removeHandler, handler))
-
-
-def _without_secrets(record: logging.LogRecord) -> bool:
-    record.msg, record.args = _SECRET.sub(r"\1…", record.getMessage()), ()
-    return True
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -315,10 +315,12 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
         if (not name and _is_own(info)) or (location.is_local and is_part(name)):
             continue
         relative = f"{folder}/{name}" if folder or not name else name
-        if kind == "directory" and _is_text(relative) and _has_names(relative):
+        problem = _problem(relative, kind)
+        if kind == "directory" and not problem:
             folders.append(relative)
         else:
-            files[relative] = _listed(location, relative, info, kind)
+            sha, size = recorded_sha1(location, info), int(info.get("size") or 0)
+            files[relative] = File(_text(relative), size, modification_time(info), sha, problem)
     return list(files.values()), folders
 
 
@@ -353,22 +355,14 @@ def _kind(location: Location, info: Mapping[str, Any]) -> tuple[str, Mapping[str
     return (info["type"] if info["type"] in ("file", "directory") else "neither a file nor a directory"), info
 
 
-def _listed(location: Location, relative: str, info: Mapping[str, Any], kind: str) -> File:
+def _problem(path: str, kind: str) -> str:
+    """Return why an entry cannot be copied or listed; empty if it can."""
     what = "directory" if kind == "directory" else "file"
-    if not _is_text(relative):
-        kind = f"a {what} whose name is not valid UTF-8"
-    elif not _has_names(relative):
-        kind = f"a {what} with an empty component in its path, such as // in a key"
-    size, error = int(info.get("size") or 0), "" if kind == "file" else f"it is {kind}"
-    return File(_text(relative), size, modification_time(info), recorded_sha1(location, info), error)
-
-
-def _has_names(path: str) -> bool:
-    return "" not in path.split("/")
-
-
-def _is_text(name: str) -> bool:
-    return _text(name) == name
+    if _text(path) != path:
+        return f"it is a {what} whose name is not valid UTF-8"
+    if "" in path.split("/"):
+        return f"it is a {what} with an empty component in its path, such as // in a key"
+    return "" if kind in ("file", "directory") else f"it is {kind}"
 
 
 def _text(name: str) -> str:

@@ -54,14 +54,17 @@ class FileMigrator:
 
     def migrate(self, file: File, callback: Callback) -> Outcome:
         """Copy a file unless the target already has it; a failure is an outcome, not an exception."""
-        begun: list[str] = []
+        is_begun = False
         try:
-            return self._migrate(file, callback, begun)
+            source, target = (self._own.of(location).join(file.path) for location in (self._source, self._target))
+            found = self._found(file, source, target, callback)
+            is_begun = found is None
+            return found or self._copy(file, source, target, callback)
         except Exception as error:  # noqa: BLE001 - one file must not stop the others
-            return Outcome(file.path, FAILED, error=_describe(error), is_begun=bool(begun))
+            return Outcome(file.path, FAILED, error=_describe(error), is_begun=is_begun)
 
-    def _migrate(self, file: File, callback: Callback, begun: list[str]) -> Outcome:
-        source, target = (self._own.of(location).join(file.path) for location in (self._source, self._target))
+    def _found(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome | None:
+        """Return the outcome if the target has the file, and refuse to replace what must not be replaced."""
         _check_name(target)
         if file.state == COPIED and file.content is not None and _holds(target, file.size, file.content, callback):
             callback.relative_update(file.size)
@@ -74,8 +77,7 @@ class FileMigrator:
                 return Outcome(file.path, VERIFIED, "copied" if file.is_written else "found", content)
             if not (self._overwrite or file.is_written):
                 raise FileExistsError(errno.EEXIST, "the target has another content and is not replaced", target.url)
-        begun.append(file.path)
-        return self._copy(file, source, target, callback)
+        return None
 
     def _size_at(self, target: Location, path: str) -> int | None:
         """Return the size of a target file, from one listing per directory; None if it does not exist."""
