@@ -62,16 +62,12 @@ class ProtocolSpec:
         The path of the API before the appid.
     api_host, download_host : str
         Host names, with ``{region}``, ``{bucket}`` and ``{appid}``.
-    has_regions : bool
-        Whether host names contain a region.
     page_size : int
         Maximum number of entries in one page of a listing.
     service_host : str
         Host name for requests that do not concern a single region; empty if there is none.
     has_appid : bool
         Whether requests contain the appid separately from the bucket.
-    short_regions : bool
-        Whether regions in host names are short codes such as ``gz``.
     slice_sizes : sequence of int
         Valid sizes of slices or parts in bytes.
     max_single_upload : int
@@ -83,16 +79,19 @@ class ProtocolSpec:
     prefix: str
     api_host: str
     download_host: str
-    has_regions: bool
     page_size: int
     service_host: str = ""
     has_appid: bool = True
-    short_regions: bool = True
     slice_sizes: Sequence[int] = (_MIB // 2, _MIB, 2 * _MIB, 3 * _MIB)
     max_single_upload: int = 20 * _MIB
 
     def __repr__(self) -> str:
         return f"<ProtocolSpec {self.name}>"
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether host names contain a region."""
+        return "{region}" in self.api_host
 
     def piece_size(self, wanted: int) -> int:
         """Return the largest valid size in bytes of a slice or part up to `wanted`; the smallest if all exceed it."""
@@ -117,7 +116,6 @@ V4 = ProtocolSpec(
     prefix="/files/v2",
     api_host="{region}.file.myqcloud.com",
     download_host="{bucket}-{appid}.cos{region}.myqcloud.com",
-    has_regions=True,
     page_size=1000,
 )
 """The JSON API v4."""
@@ -128,7 +126,6 @@ V3 = ProtocolSpec(
     prefix="/files/v1",
     api_host="web.file.myqcloud.com",
     download_host="{bucket}-{appid}.cos.myqcloud.com",
-    has_regions=False,
     page_size=199,
 )
 """The JSON API v3."""
@@ -148,11 +145,9 @@ CDCS = ProtocolSpec(
     prefix="",
     api_host="cdcs.{region}.myqcloud.com",
     download_host="cdcs.{region}.myqcloud.com",
-    has_regions=True,
     page_size=1000,
     service_host="service.cdcs.myqcloud.com",
     has_appid=False,
-    short_regions=False,
     # a part is measured in MB, which may mean either (cdcs.md#transport and cdcs.md#upload-part)
     slice_sizes=range(_MIB, 5 * 10**9 + 1),
     max_single_upload=5 * 10**9,

@@ -265,9 +265,9 @@ class BucketNamespace(Namespace):
         out: list[UploadInfo] = []
         level = [path]
         while level:
-            answers = self._pool.map(self._uploads_in, level)
-            out += [upload for uploads, _ in answers for upload in uploads]
-            level = [folder for _, folders in answers for folder in folders]
+            listings = list(zip(level, self._pool.map(self.everything, level), strict=True))
+            out += [upload for at, entries in listings for upload in _upload_infos(at, entries)]
+            level = [f"{at}/{entry.name}" for at, entries in listings for entry in entries if entry.is_directory]
         return out
 
     def _uploads_of_file(self, path: str) -> list[UploadInfo]:
@@ -299,11 +299,6 @@ class BucketNamespace(Namespace):
         except CosFileNotFoundError:
             return False
         return True
-
-    def _uploads_in(self, path: str) -> tuple[list[UploadInfo], list[str]]:
-        """Return the uploads and the directories in a directory."""
-        entries = self.everything(path)
-        return _upload_infos(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
 
 def _visible(path: str, entries: Iterable[Entry]) -> list[Info]:
