@@ -30,7 +30,7 @@ def test_another_configuration_has_another_runtime(emulator, other):
     mine = fsspec.filesystem("cosv4", **emulator.storage_options)
     theirs = fsspec.filesystem("cosv4", **{**emulator.storage_options, **other})
     assert theirs is not mine
-    for part in ("client", "pool", "namespace", "uploader", "files", "unfinished"):
+    for part in ("client", "pool", "namespace", "uploader", "files"):
         assert getattr(theirs.runtime, part) is not getattr(mine.runtime, part)
     assert theirs.client._signer is not mine.client._signer
     assert theirs.client._transport is not mine.client._transport
