@@ -9,7 +9,8 @@ The packages `cos` and `cdcs` have the operations of the JSON API and of the Dat
 * `credentials` and `quirks` (what is learned about a server).
 """
 
-from cosv4fs.api.cdcs import Coffer, CofferClient, ObjectPage, Part, PendingUpload, StoredObject
+from cosv4fs.api.cdcs.client import CofferClient
+from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, Part, PendingUpload, StoredObject
 from cosv4fs.api.client import Client, FileStatus
 from cosv4fs.api.cos.client import CosClient
 from cosv4fs.api.cos.replies import (

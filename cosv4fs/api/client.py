@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cosv4fs.api.credentials import SignerBase
@@ -221,9 +221,7 @@ class Client(ABC):
             return failure
         return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path))
 
-    def _head_of(
-        self, request: Request, stored_size: Callable[[], int | None] | None
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str]]:
+    def _head_of(self, request: Request, stored_size: Callable[[], int | None] | None) -> tuple[int, Mapping[str, str]]:
         """Return the size of an object and the headers of a reply to HEAD.
 
         `stored_size` finds out the size in another way, where a header says that the body is compressed.

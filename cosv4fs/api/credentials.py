@@ -61,13 +61,7 @@ class SignerBase:
         return f"<{type(self).__name__} at {self._config.api_root}>"
 
     def current_keys(self) -> Keys:
-        """Return valid keys.
-
-        Raises
-        ------
-        PermissionError
-            The provider failed, or what it returned is unusable.
-        """
+        """Return valid keys; raise `PermissionError` if the provider fails, or what it returns is unusable."""
         provider = self._config.credentials
         with self._lock:
             if self._clock() >= self._renew_at and provider is not None:

@@ -19,15 +19,10 @@ M = TypeVar("M", bound=Hashable)
 
 
 def pages(fetch: Callable[[M], tuple[Sequence[T], M | None]], first: M, path: str) -> Iterator[T]:
-    """Yield all items of a listing, page by page; `path` is what is listed, for messages.
+    """Yield all items of a listing, page by page; refuse (EBADMSG) a marker or a page that comes again.
 
-    `fetch` takes the marker of a page, and returns its items and the marker of the next page, None after the last.
-
-    Raises
-    ------
-    OSError
-        A page failed, so what was yielded before is not the whole listing; or EBADMSG, when a marker or a page comes
-        again.
+    `fetch` takes the marker of a page, and returns its items and the marker of the next page, None after the last. If
+    it fails, what was yielded before is not the whole listing.
     """
     # hashes: markers may be long, and pages many
     marker, before, seen = first, None, {hash(first)}
@@ -44,13 +39,7 @@ def pages(fetch: Callable[[M], tuple[Sequence[T], M | None]], first: M, path: st
 
 
 def bounded(entries: Iterable[T], path: str) -> Iterator[T]:
-    """Yield the entries of a listing for a caller that holds them all.
-
-    Raises
-    ------
-    OSError
-        EFBIG when there are too many for the memory: a server may list names without end.
-    """
+    """Yield the entries of a listing for a caller that holds them all; refuse (EFBIG) too many for the memory."""
     for count, entry in enumerate(entries):
         if count >= _MOST_HELD:
             text = f"the listing has more than {_MOST_HELD:,} entries, too many to hold in memory"

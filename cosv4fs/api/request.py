@@ -102,20 +102,10 @@ def form_body(
 
 @dataclass(frozen=True)
 class Request:
-    """One request, complete but for its signature.
+    """One request, complete but for its signature: `sign` returns the headers that identify the caller, every time.
 
-    Parameters
-    ----------
-    method, url : str
-        As sent.
-    operation, path : str
-        For messages: ``upload_slice_data``, ``bucket/dir/name``.
-    sign : callable
-        Returns the headers that identify the caller. Called at every attempt.
-    timeout_factor : float
-        Multiplies the read timeout.
-    absent_on_404 : bool
-        A 404 means that there is no such object, whatever its body (cos.md#envelope and cos.md#download).
+    `operation` and `path` are for messages: ``upload_slice_data``, ``bucket/dir/name``. With `absent_on_404`, a 404
+    means that there is no such object, whatever its body (cos.md#envelope and cos.md#download).
     """
 
     method: str

@@ -134,7 +134,7 @@ def unexpected_reply(
     bare = body.strip()
     if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
         # a reply of the service that was damaged in transit, unlike a page of something else: a retry may help
-        return reply_failure(response, error, Retry.YES, outcome_unknown=True)
+        return _reply_failure(response, error, Retry.YES, outcome_unknown=True)
     return status_failure(response, error)
 
 
@@ -142,18 +142,18 @@ def status_failure(response: requests.Response, error: CosError) -> AttemptError
     """Return the failure for an error that the HTTP status alone decides about."""
     status = response.status_code
     if status < 500 and status != 429:
-        return reply_failure(response, error)
+        return _reply_failure(response, error)
     retry = Retry.BACK_OFF if status in (429, 503) else Retry.YES
-    return reply_failure(response, error, retry, outcome_unknown=status != 429)
+    return _reply_failure(response, error, retry, outcome_unknown=status != 429)
 
 
 def code_failure(response: requests.Response, row: Code, error: CosError) -> AttemptError:
     """Return the failure for a code that a table of codes has."""
     outcome_unknown = row.retry is Retry.YES or row.code == _REPLAYED
-    return reply_failure(response, error, row.retry, outcome_unknown=outcome_unknown)
+    return _reply_failure(response, error, row.retry, outcome_unknown=outcome_unknown)
 
 
-def reply_failure(
+def _reply_failure(
     response: requests.Response, error: CosError, retry: Retry = Retry.NO, *, outcome_unknown: bool = False
 ) -> AttemptError:
     """Return a failure with what the head of the reply says about time."""

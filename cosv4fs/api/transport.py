@@ -252,12 +252,7 @@ class Transport:
     def exchange(self, request: Request) -> requests.Response:
         """Send a request once and return the reply; the caller has to read its body to its end, or close it.
 
-        Raises
-        ------
-        AttemptError
-            There was no reply; its outcome is unknown if the request may have reached the server.
-        InterruptedError
-            The calling thread was stopped.
+        Without a reply, the outcome in the `AttemptError` is unknown if the request may have reached the server.
         """
         cancellation.check()
         prepared = requests.PreparedRequest()

@@ -12,8 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cosv4fs.api import CofferClient
-from cosv4fs.api.cdcs import Part
+from cosv4fs.api import CofferClient, Part
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES
 from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool

@@ -3,8 +3,3 @@
 Modules: `client` (coffers, objects and their ranges), `uploads` (in parts; and how operations become requests),
 `signing`, `errors` (codes, and which error a reply is), `replies` (what they say).
 """
-
-from cosv4fs.api.cdcs.client import CofferClient
-from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, Part, PendingUpload, StoredObject
-
-__all__ = ["Coffer", "CofferClient", "ObjectPage", "Part", "PendingUpload", "StoredObject"]

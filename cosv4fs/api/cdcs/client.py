@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
 from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, StoredObject
-from cosv4fs.api.cdcs.uploads import CofferUploads, check_object
+from cosv4fs.api.cdcs.uploads import CofferUploads
 from cosv4fs.api.download import Fetched, RangeRead, Version, clamped
 from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
@@ -305,7 +305,6 @@ class CofferClient(CofferUploads):
         OSError
             EINVAL where the service takes no empty objects.
         """
-        check_object(coffer, key)
         check_plain(content_type=content_type)
         body = Body(content_type or "application/octet-stream", *pieces_of(content))
         digest = body.md5()
@@ -346,7 +345,6 @@ class CofferClient(CofferUploads):
         FileNotFoundError
             There is no such object, or no such coffer: a reply without a body does not say which.
         """
-        check_object(coffer, key)
         request = self._request("HEAD", "HeadObject", coffer, key)
 
         def attempt() -> StoredObject:
@@ -377,7 +375,6 @@ class CofferClient(CofferUploads):
         A part of an object of which nothing is `expected` costs a request more: only ranges inside an object are
         documented. The version that is returned has the ETag without quotation marks.
         """
-        check_object(coffer, key)
         known = None if expected is None else _comparable(expected)
         begin: int | None = None
         end: int | None = None

@@ -20,7 +20,6 @@ from cosv4fs.api.responses import (
     code_failure,
     meaning_of,
     quoted,
-    reply_failure,
     status_failure,
     unexpected_reply,
 )
@@ -161,7 +160,7 @@ def _without_code(response: requests.Response, request: Request, body: bytes) ->
     failure = unexpected_reply(response, request, body, meaning, origin, ids=_ids(response, {}, origin))
     if status == 409 and request.method == "HEAD":
         # without a body it may be any conflict, and most of those that HEAD can meet are transient
-        return reply_failure(response, failure.error, Retry.BACK_OFF)
+        failure.retry, failure.error.is_transient = Retry.BACK_OFF, True
     return failure
 
 

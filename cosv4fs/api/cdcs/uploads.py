@@ -11,6 +11,7 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -82,7 +83,6 @@ class CofferUploads(Client):
         FileExistsError
             The object exists, or another upload lives for its key.
         """
-        check_object(coffer, key)
         check_plain(content_type=content_type)
         headers = {"Content-Type": content_type} if content_type else {}
         request = self._request("POST", "InitiateMultipartUpload", coffer, key, query={"uploads": ""}, headers=headers)
@@ -134,7 +134,6 @@ class CofferUploads(Client):
         OSError
             ESTALE when the upload is unknown; EIO when the server says that it has something else.
         """
-        check_object(coffer, key)
         if not 1 <= number <= _MOST_PARTS:
             raise ValueError(f"parts have the numbers 1 to {_MOST_PARTS}, not {number!r}")
         body = Body("application/octet-stream", *pieces_of(content))
@@ -173,7 +172,6 @@ class CofferUploads(Client):
         OSError
             ESTALE when the upload is unknown.
         """
-        check_object(coffer, key)
         found: dict[int, Part] = {}
         is_stuck = False
 
@@ -211,7 +209,6 @@ class CofferUploads(Client):
             ESTALE when the upload is unknown or was completed before; EINVAL when the parts are not those that the
             server has, or one but the last is too small.
         """
-        check_object(coffer, key)
         try:
             return self._complete(coffer, key, upload_id, parts, '"' if self.quirks.etag_quotes else "")
         except CosError as error:
@@ -250,8 +247,13 @@ class CofferUploads(Client):
         def settle(failure: AttemptError) -> str | None:
             return stored() if failure.error.code in _COMPLETED else None
 
-        # merging may outlast the time for retries: check once more whether it was completed
-        return self._query(request, parse, settle, lambda: _or_none(stored))
+        def check_lost() -> str | None:
+            # merging may outlast the time for retries: check once more; if that fails, the earlier error matters more
+            with suppress(CosError):
+                return stored()
+            return None
+
+        return self._query(request, parse, settle, check_lost)
 
     def abort(self, coffer: str, key: str, upload_id: str) -> None:
         """Discard an upload and its parts (AbortMultipartUpload, cdcs.md#abort): its key is free again.
@@ -261,7 +263,6 @@ class CofferUploads(Client):
         OSError
             ESTALE when the upload is unknown.
         """
-        check_object(coffer, key)
         request = self._request("DELETE", "AbortMultipartUpload", coffer, key, query={"uploadId": upload_id})
 
         def settle(failure: AttemptError) -> bool | None:
@@ -345,14 +346,12 @@ class CofferUploads(Client):
 
     def _abort_unheard(self, coffer: str, key: str, elapsed: float) -> None:
         """Abort the upload that a request without a reply has opened, if there is one: it would block the name."""
-
-        def abort() -> None:
+        # the earlier error matters more
+        with suppress(CosError):
             ahead = self.clock_difference(coffer)
             opened = None if ahead is None else self._opened_by_us(coffer, key, self._clock() + ahead, elapsed)
             if opened is not None:
                 self.abort(coffer, key, opened)
-
-        _or_none(abort)
 
     def _pending(self, coffer: str, key: str) -> list[PendingUpload]:
         return [upload for upload in self.list_uploads(coffer, key) if upload.key == key]
@@ -380,7 +379,7 @@ class CofferUploads(Client):
         method: str,
         operation: str,
         coffer: str = "",
-        key: str = "",
+        key: str | None = None,
         *,
         query: Mapping[str, str | None] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -408,7 +407,7 @@ class CofferUploads(Client):
             method,
             f"{root}{quote(path, safe='/~')}{_query_text(given)}",
             operation,
-            paths.join(coffer, key) if coffer else "",
+            paths.join(coffer, key or ""),
             lambda: self._signer.sign(method, path, given, sent),
             sent,
             body,
@@ -436,47 +435,33 @@ class CofferUploads(Client):
                 return attempt()
             except AttemptError as failure:
                 error = failure.error
-                if error.status in (401, 403) and error.code in _CLOCK_CODES and self._was_late(failure, offset):
-                    failure.retry = Retry.RESIGN
+                if error.status in (401, 403) and error.code in _CLOCK_CODES:
+                    is_adopted = self._signer.adopt_server_date(failure.server_date)
+                    # another thread may have adopted the time meanwhile
+                    if is_adopted or self.quirks.clock_offset != offset:
+                        failure.retry = Retry.RESIGN
                 raise
 
         return super()._run(signed_in_time, settle, check_lost)
-
-    def _was_late(self, failure: AttemptError, offset: float) -> bool:
-        """Follow the server's clock; return whether a signature made now differs from the refused one."""
-        # another thread may have adopted the time meanwhile
-        return self._signer.adopt_server_date(failure.server_date) or self.quirks.clock_offset != offset
-
-
-def check_object(coffer: str, key: str) -> None:
-    """Refuse (EISDIR) a key that names nothing inside the coffer."""
-    if not key.startswith("/") or key == "/":
-        raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", paths.join(coffer, key))
-
-
-def _or_none(query: Callable[[], T]) -> T | None:
-    """Return the result of a query, None if it fails: the earlier error matters more."""
-    try:
-        return query()
-    except CosError:
-        return None
 
 
 def _is_md5(etag: str) -> bool:
     return len(etag) == _MD5_DIGITS and set(etag.lower()) <= set("0123456789abcdef")
 
 
-def _path(coffer: str, key: str) -> str:
+def _path(coffer: str, key: str | None) -> str:
     """Return the decoded path of a request: what is signed, and, encoded, what is sent."""
-    if not coffer:
+    if not coffer and key is None:
         return "/"
-    path = paths.join(coffer, key)
+    path = paths.join(coffer, key or "")
+    if key is not None and (not key.startswith("/") or key == "/"):
+        raise make_error(errno.EISDIR, "a coffer is not an object: name one in it", path)
     if not _COFFER.fullmatch(coffer):
         text = "no coffer can have this name: it is named in full, as in name-1250000000"
         raise make_error(errno.ENOENT, text, path)
-    if not is_utf8(f"{coffer}{key}"):
+    if not is_utf8(path):
         raise make_error(errno.EINVAL, "a name has to be UTF-8", ascii(path))
-    return f"/{coffer}{key}"
+    return f"/{coffer}{key or ''}"
 
 
 def _host(root: str) -> str:

@@ -49,13 +49,7 @@ class SliceSession:
 
     @classmethod
     def parse_v3(cls, data: Fields, wanted: int) -> SliceSession:
-        """Read it from the ``data`` of v3's reply (cos.md#v3).
-
-        Parameters
-        ----------
-        wanted : int
-            Bytes per slice, if the reply has none.
-        """
+        """Read it from the ``data`` of v3's reply (cos.md#v3), which may have none of the `wanted` bytes per slice."""
         slice_size = _slice_size(data) if data.has("slice_size") else wanted
         # in order, unless the service says that this does not matter
         serial = data.number("serial_upload", 1) != 0

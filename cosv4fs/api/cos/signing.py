@@ -78,13 +78,9 @@ class Signer(SignerBase):
         """Return a download signature bound to one object, valid for `seconds`.
 
         The binding is the encoded key without appid and bucket, as the vendor's clients send it (cos.md#signature): so
-        it is good for nothing but downloads.
-
-        Raises
-        ------
-        OSError
-            EINVAL where that does not hold: the service matches bindings by prefix, so a key that looks like the
-            beginning of ``/<appid>/<bucket>/``, or begins with it, would be one for the API, writing included.
+        it is good for nothing but downloads. The service matches bindings by prefix, so a key that looks like the
+        beginning of ``/<appid>/<bucket>/``, or begins with it, would be one for the API, writing included: it is
+        refused (EINVAL).
         """
         root, fileid = f"/{self._config.appid}/{bucket}/", encode_key(key)
         if root.startswith(fileid) or fileid.startswith(root):
