@@ -8,9 +8,9 @@ Source: cos.md#codes, the vendor's list "错误码定位" and the codes seen in 
 
 from __future__ import annotations
 
-import errno as _errno
 from dataclasses import dataclass
 from enum import Enum
+from errno import EACCES, EBUSY, EDQUOT, EEXIST, EFBIG, EINVAL, EIO, ENOENT, ENOTEMPTY, ESTALE, ETIMEDOUT, EXDEV
 
 
 class Retry(Enum):
@@ -37,25 +37,21 @@ class Code:
     meaning: str
     http: int = 400
     """The HTTP status that goes with it (observed or proposed, cos.md#codes)."""
-    errno: int = _errno.EINVAL
+    errno: int = EINVAL
     """That of the `OSError`; ESTALE where the upload session is unusable."""
     retry: Retry = Retry.NO
 
 
-_EIO, _EINVAL, _EACCES = _errno.EIO, _errno.EINVAL, _errno.EACCES
-_ENOENT, _EEXIST = _errno.ENOENT, _errno.EEXIST
-
-
 def _transient(code: int, name: str, meaning: str, http: int = 500) -> Code:
-    return Code(code, name, meaning, http, _EIO, Retry.YES)
+    return Code(code, name, meaning, http, EIO, Retry.YES)
 
 
 def _refused(code: int, name: str, meaning: str, http: int = 400) -> Code:
-    return Code(code, name, meaning, http, _EACCES, Retry.NO)
+    return Code(code, name, meaning, http, EACCES, Retry.NO)
 
 
 def _session(code: int, name: str, meaning: str) -> Code:
-    return Code(code, name, meaning, 400, _errno.ESTALE)
+    return Code(code, name, meaning, 400, ESTALE)
 
 
 _ROWS = (
@@ -63,7 +59,7 @@ _ROWS = (
     _transient(-99, "ERROR_PROXY_GET_CONFIG", "the service could not read its configuration"),
     _transient(-98, "ERROR_PROXY_AUTH_INVOKE", "the signing service could not be reached"),
     _refused(-97, "ERROR_PROXY_AUTH_FAILED", "the signature is wrong: check secret_id and secret_key"),
-    Code(-96, "ERROR_PROXY_AUTH_EXPIRED", "the signature has expired: check the clock", 400, _EACCES, Retry.RESIGN),
+    Code(-96, "ERROR_PROXY_AUTH_EXPIRED", "the signature has expired: check the clock", 400, EACCES, Retry.RESIGN),
     Code(-95, "ERROR_PROXY_NO_SESSION", "the upload session is missing from the request"),
     _session(-94, "ERROR_PROXY_WRONG_SESSION", "the service no longer knows the upload session: begin again"),
     _transient(-89, "ERROR_PROXY_ROUTE_CMD", "the request could not be forwarded"),
@@ -78,13 +74,13 @@ _ROWS = (
     _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
     _refused(-79, "ERROR_PROXY_AUTH_SECRETID_NOEXIST", "the secret_id is unknown"),
     _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the API version of the account"),
-    Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, _EACCES, Retry.RESIGN),
+    Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, EACCES, Retry.RESIGN),
     _refused(-76, "ERROR_PROXY_AUTH_ONCESIGN_NOFILEID", "a single-use signature names no object"),
     _refused(-75, "ERROR_PROXY_AUTH_UNSUPPORTED_OP", "the operation is not allowed with this kind of signature"),
     _refused(-74, "ERROR_PROXY_AUTH_MULTISIGN_EXPIREDEMPTY", "the operation needs a signature with an expiry"),
     _refused(-73, "ERROR_PROXY_AUTH_ONCESIGN_EXPIREDNOTEMPTY", "the operation needs a single-use signature"),
     _refused(-72, "ERROR_PROXY_APP_SIGN_FAILED", "the service could not sign"),
-    Code(-71, "ERROR_PROXY_FREQ_CONTROL", "too many requests", 503, _errno.EBUSY, Retry.BACK_OFF),
+    Code(-71, "ERROR_PROXY_FREQ_CONTROL", "too many requests", 503, EBUSY, Retry.BACK_OFF),
     _refused(-70, "ERROR_PROXY_APPID_USERID_NOTMATCH", "the appid differs from the one that was signed"),
     Code(-69, "ERROR_PROXY_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
     _transient(-68, "ERROR_PROXY_ENCODE", "the request could not be packed"),
@@ -100,7 +96,7 @@ _ROWS = (
     # the command layer
     Code(-199, "ERROR_CMD_FILE_MOVE_ERROR", "the move failed"),
     Code(-198, "ERROR_CMD_REDIRECT_ERROR", "a redirect failed"),
-    Code(-197, "ERROR_CMD_FILE_NOTEXIST", "no such file or directory", 404, _ENOENT),
+    Code(-197, "ERROR_CMD_FILE_NOTEXIST", "no such file or directory", 404, ENOENT),
     _transient(-196, "ERROR_CMD_BACKEND_NETWORK", "a network failure inside the service"),
     _transient(-195, "ERROR_CMD_BACKEND_RSP_DECODE", "a reply inside the service could not be decoded"),
     _transient(-194, "ERROR_CMD_BACKEND_REQ_ENCODE", "a request inside the service could not be encoded"),
@@ -119,19 +115,19 @@ _ROWS = (
     Code(-180, "ERROR_CMD_COS_INVALID_PATH",
          "the path is not allowed: use a shorter name, without ? * : | \\ < > and \""),
     Code(-179, "ERROR_CMD_COS_INVALID_MOD_FLAG", "the update flag is invalid"),
-    Code(-178, "ERROR_CMD_COS_PATH_CONFLICT", "something exists at the path", 400, _EEXIST),
-    Code(-177, "ERROR_CMD_COS_FILE_EXIST", "the file exists", 400, _EEXIST),
-    Code(-176, "ERROR_CMD_COS_BUCKET_EXIST", "the bucket exists", 400, _EEXIST),
-    Code(-175, "ERROR_CMD_COS_FILE_SIZE_NOT_EQU", "the size differs from the declared one", 400, _EIO),
-    Code(-174, "ERROR_CMD_COS_SHA_NOT_EQU", "the content differs from the declared SHA-1", 400, _EIO),
-    Code(-173, "ERROR_CMD_COS_DIR_NOT_EMPTY", "the directory is not empty", 400, _errno.ENOTEMPTY),
-    Code(-172, "ERROR_CMD_COS_BUCKET_NUM_LIMIT", "too many buckets", 400, _errno.EDQUOT),
+    Code(-178, "ERROR_CMD_COS_PATH_CONFLICT", "something exists at the path", 400, EEXIST),
+    Code(-177, "ERROR_CMD_COS_FILE_EXIST", "the file exists", 400, EEXIST),
+    Code(-176, "ERROR_CMD_COS_BUCKET_EXIST", "the bucket exists", 400, EEXIST),
+    Code(-175, "ERROR_CMD_COS_FILE_SIZE_NOT_EQU", "the size differs from the declared one", 400, EIO),
+    Code(-174, "ERROR_CMD_COS_SHA_NOT_EQU", "the content differs from the declared SHA-1", 400, EIO),
+    Code(-173, "ERROR_CMD_COS_DIR_NOT_EMPTY", "the directory is not empty", 400, ENOTEMPTY),
+    Code(-172, "ERROR_CMD_COS_BUCKET_NUM_LIMIT", "too many buckets", 400, EDQUOT),
     Code(-171, "ERROR_CMD_COS_INVALID_APP_TYPE", "the account's type does not allow it"),
     Code(-170, "ERROR_CMD_COS_INVALID_LIST_NUM", "the page size of the listing is not allowed"),
     Code(-169, "ERROR_CMD_COS_INVALID_QUERY_FLAG", "the query flag is not allowed"),
     Code(-168, "ERROR_CMD_COS_INVALID_SHA", "the SHA-1 is malformed"),
     Code(-167, "ERROR_CMD_COS_INVALID_CNAME", "the domain name is malformed"),
-    Code(-166, "ERROR_CMD_COS_INDEX_ERROR", "no such file or directory", 404, _ENOENT),
+    Code(-166, "ERROR_CMD_COS_INDEX_ERROR", "no such file or directory", 404, ENOENT),
     Code(-165, "ERROR_CMD_COS_MAX_NUM", "the page size of the listing is too large"),
     Code(-164, "ERROR_CMD_PARAM_PATH_EMPTY", "the path is empty"),
     Code(-163, "ERROR_CMD_PARAM_PATH_ELEMENT_MISSING", "a part of the path is missing"),
@@ -145,7 +141,7 @@ _ROWS = (
     Code(-155, "ERROR_CMD_PARAM_INVALID_FORMAT", "the format is not allowed"),
     Code(-154, "ERROR_CMD_APP_VIDEO_NOMATCH", "the video does not belong to the account"),
     Code(-153, "ERROR_CMD_INVALID_VIDEO_APP", "the account has no video service"),
-    Code(-152, "ERR_CMD_COS_TIMEOUT", "the storage back end timed out", 504, _errno.ETIMEDOUT, Retry.YES),
+    Code(-152, "ERR_CMD_COS_TIMEOUT", "the storage back end timed out", 504, ETIMEDOUT, Retry.YES),
     Code(-151, "ERROR_CMD_PARAM_REFER", "the referer setting is invalid"),
     Code(-150, "ERROR_CMD_PARAM_CNAME", "the domain setting is invalid"),
     Code(-149, "ERROR_CMD_PARAM_HOST", "the host setting is invalid"),
@@ -153,12 +149,12 @@ _ROWS = (
     Code(-147, "ERROR_CMD_NOT_UTF8_ENCODING", "a parameter is not UTF-8"),
     Code(-146, "ERROR_CMD_PARAM_REFER_TYPE", "the referer setting is invalid"),
     Code(-145, "ERROR_CMD_PARAM_CNAME_TYPE", "the domain setting is invalid"),
-    Code(-144, "ERROR_CMD_INDEX_NO_EXIST", "no such file or directory", 404, _ENOENT),
-    Code(-143, "ERROR_CMD_INDEX_ERROR", "the index failed, or one directory is written too fast", 500, _EIO,
+    Code(-144, "ERROR_CMD_INDEX_NO_EXIST", "no such file or directory", 404, ENOENT),
+    Code(-143, "ERROR_CMD_INDEX_ERROR", "the index failed, or one directory is written too fast", 500, EIO,
          Retry.BACK_OFF),
 
     # the process layer
-    Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, _errno.EBUSY, Retry.BACK_OFF),
+    Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, EBUSY, Retry.BACK_OFF),
     Code(-299, "ERROR_PROCESS_UNKNOWN_CMD", "the command is unknown"),
     _transient(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
     _transient(-297, "ERROR_PROCESS_FRAME", "a failure inside the service"),
@@ -169,11 +165,11 @@ _ROWS = (
     _transient(-292, "ERROR_PROCESS_CREATEFILE", "a file inside the service could not be created"),
     _transient(-291, "ERROR_PROCESS_ENCODE_SESSION", "the upload session could not be encoded"),
     _session(-290, "ERROR_PROCESS_OFFSET", "the upload session is invalid"),
-    Code(-289, "ERROR_PROCESS_DENY", "the request is denied", 403, _EACCES),
+    Code(-289, "ERROR_PROCESS_DENY", "the request is denied", 403, EACCES),
     Code(-288, "ERROR_PROCESS_ENCODE", "the request could not be encoded"),
     Code(-287, "ERROR_PROCESS_DECODE", "the request could not be decoded"),
     _session(-286, "ERROR_PROCESS_DECODE_SESSION", "the upload session could not be decoded"),
-    Code(-285, "ERROR_PROCESS_FILE_TOO_LARGE", "the file is too large for the service: divide it", 413, _errno.EFBIG),
+    Code(-285, "ERROR_PROCESS_FILE_TOO_LARGE", "the file is too large for the service: divide it", 413, EFBIG),
     Code(-284, "ERROR_PROCESS_WRONG_SLICE_SIZE", "the slice does not have the session's slice size"),
     Code(-283, "ERROR_PROCESS_SLICE_TOO_SMALL", "the slice is too small"),
     Code(-282, "ERROR_PROCESS_ANALYZE", "the request could not be analysed"),
@@ -194,16 +190,16 @@ _ROWS = (
     _session(-4013, "ErrDecodeSession", "the upload session could not be decoded"),
     _transient(-4014, "ErrQueryOffset", "the slices could not be queried"),
     _session(-4015, "ErrTheSameOffset", "the same offset was returned repeatedly"),
-    Code(-4016, "ErrNotSameSHA", "the content differs from the declared SHA-1", 400, _EIO),
+    Code(-4016, "ErrNotSameSHA", "the content differs from the declared SHA-1", 400, EIO),
     _transient(-4017, "ErrHttpSvr", "the store failed"),
-    Code(-4018, "ERROR_SAME_FILE_UPLOAD", "the file exists", 400, _EEXIST),
-    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload blocks the path", 400, _EEXIST),
+    Code(-4018, "ERROR_SAME_FILE_UPLOAD", "the file exists", 400, EEXIST),
+    Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload blocks the path", 400, EEXIST),
     Code(-4020, "ErrParamInvalidCheckTypeShouldBeSHA", "the check type must be SHA"),
     _session(-4021, "ErrParamInvalidSessionDecodeError", "the upload session could not be decoded"),
     Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid"),
     Code(-4023, "ErrParamInvalidCheckSumSizeInvalid", "the checksum has the wrong size"),
     _transient(-4024, "ErrOffGoBack", "the offset went back"),
-    Code(-4025, "ErrHttpTimeout", "the store timed out", 504, _errno.ETIMEDOUT, Retry.YES),
+    Code(-4025, "ErrHttpTimeout", "the store timed out", 504, ETIMEDOUT, Retry.YES),
     _session(-4026, "ErrOffsetBackTooMuch", "the upload has to start again"),
     _session(-4027, "ErrOffsetRedo", "the upload has to start again"),
     Code(-29094, "ERROR_FINISH_WITHOUT_SHA", "the upload was opened with a SHA-1 and has to be finished with it"),
@@ -224,7 +220,7 @@ _ROWS = (
     _transient(-5987, "ERROR_CGI_WUP_ENCODE", "a message could not be encoded"),
     _transient(-5986, "ERROR_CGI_WUP_DECODE", "a message could not be decoded"),
     _transient(-5985, "ERROR_CGI_NETWORK_L5", "no storage server could be found"),
-    Code(-5984, "ERROR_CGI_SHA_NOT_MATCH", "the content differs from the declared SHA-1", 400, _EIO),
+    Code(-5984, "ERROR_CGI_SHA_NOT_MATCH", "the content differs from the declared SHA-1", 400, EIO),
     _session(-5983, "ERROR_CGI_WRONG_SESSION", "the service no longer knows the upload session: begin again"),
     _transient(-5982, "ERROR_CGI_SOCK_CREATE", "a socket could not be made inside the service"),
     _transient(-5981, "ERROR_CGI_SOCK_CONNECT", "a connection inside the service failed"),
@@ -235,7 +231,7 @@ _ROWS = (
     Code(-5976, "ERROR_CGI_REQ_PARAM_FLAG_NOTMATCH", "the flag does not fit the bucket"),
     Code(-5975, "ERROR_CGI_JSON_PARSE_ERROR", "the JSON body is malformed"),
     Code(-5974, "ERROR_CGI_VIDEO_FORMAT", "the video's format is not allowed"),
-    Code(-5973, "ERROR_CGI_CROSS_BUCKET_COPY", "copies between buckets are not supported", 400, _errno.EXDEV),
+    Code(-5973, "ERROR_CGI_CROSS_BUCKET_COPY", "copies between buckets are not supported", 400, EXDEV),
     Code(-5972, "ERROR_CGI_UNSUPPORTED_METHOD", "the method is not supported"),
     Code(-5971, "ERROR_CGI_PARAM_MISSING_FILESIZE", "the file size is missing"),
 
@@ -243,14 +239,14 @@ _ROWS = (
     _transient(-6999, "ERROR_OSS_UNKNOWN", "an unknown fault of the store"),
     Code(-6998, "ERROR_OSS_INVALID_PROTOCOL", "the protocol is invalid"),
     Code(-6997, "ERROR_OSS_INVALID_PARAM", "a parameter is invalid"),
-    Code(-6996, "ERROR_OSS_FILESIZE", "the file is too large for the service: divide it", 413, _errno.EFBIG),
+    Code(-6996, "ERROR_OSS_FILESIZE", "the file is too large for the service: divide it", 413, EFBIG),
     _transient(-6995, "ERROR_OSS_MKDIR", "a directory could not be made inside the store"),
     Code(-6994, "ERROR_OSS_GZIP", "the content could not be unpacked"),
     _transient(-6993, "ERROR_OSS_WRITE_FILE", "a write inside the store failed"),
-    Code(-6992, "ERROR_OSS_FILE_NOTEXIST", "no such file", 404, _ENOENT),
+    Code(-6992, "ERROR_OSS_FILE_NOTEXIST", "no such file", 404, ENOENT),
     _transient(-6991, "ERROR_OSS_READ_FILE", "a read inside the store failed"),
-    Code(6101, "ERROR_DOWNLOAD_FILE_NOTEXIST", "no such file", 404, _ENOENT),
-    Code(45062, "ERROR_DOWNLOAD_FILE_NOT_FINISHED", "the file is not completely uploaded", 404, _ENOENT),
+    Code(6101, "ERROR_DOWNLOAD_FILE_NOTEXIST", "no such file", 404, ENOENT),
+    Code(45062, "ERROR_DOWNLOAD_FILE_NOT_FINISHED", "the file is not completely uploaded", 404, ENOENT),
     _transient(-9999, "UNKOWN", "an unknown fault of the service"),
 )  # fmt: skip
 
@@ -260,4 +256,4 @@ CODES: dict[int, Code] = {int(row.code): row for row in _ROWS}
 
 def lookup(code: int) -> Code:
     """Return the row for `code`; one for "unknown, not retryable" when the table has none."""
-    return CODES.get(code) or Code(code, "UNKNOWN_CODE", "an error code that is not in the vendor's list", 400, _EIO)
+    return CODES.get(code) or Code(code, "UNKNOWN_CODE", "an error code that is not in the vendor's list", 400, EIO)

@@ -133,18 +133,10 @@ class Origin:
 
 
 def make_error(errno: int, text: str, path: str | None, origin: Origin | CosError | None = None) -> CosError:
-    """Return the error for `errno` about `path`.
+    """Return the error about a path, ``bucket/dir/name``; `errno` decides the class.
 
-    Parameters
-    ----------
-    errno : int
-        Decides the class: ``ENOENT`` gives a `FileNotFoundError`, and so on.
-    text : str
-        What happened and what to do about it.
-    path : str or None
-        ``bucket/dir/name``; becomes ``filename``.
-    origin : Origin or CosError, optional
-        What the server said, perhaps in an earlier error that this one explains.
+    `text` says what happened and what to do about it, `origin` what the server said, perhaps in an earlier error that
+    this one explains.
     """
     return with_origin(_CLASSES.get(errno, CosError)(errno, text, path), origin)
 

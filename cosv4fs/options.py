@@ -253,13 +253,9 @@ class Option:
         return f"{kind.listed} {self.unit}".strip() if kind.listed else ""
 
     def parse(self, value: object, protocol: ProtocolSpec) -> Any:
-        """Return a given value as the configuration holds it.
+        """Return a given value as the configuration holds it; an error names the option and the valid values.
 
-        Raises
-        ------
-        ValueError, TypeError
-            The value is invalid, or the protocol does not take the option; names the option and the valid values. An
-            empty text for an option that is not taken counts as not given.
+        An empty text for an option that the protocol does not take counts as not given.
         """
         if protocol.name in self.refused:
             if value == "":
@@ -430,13 +426,7 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def option_named(name: str) -> Option:
-    """Return an option.
-
-    Raises
-    ------
-    TypeError
-        There is no such option; names the most similar one.
-    """
+    """Return an option; for an unknown one, raise a TypeError that names the most similar one."""
     if name not in _BY_NAME:
         similar = get_close_matches(name, _BY_NAME, 1)
         hint = f"did you mean {similar[0]}?" if similar else f"the options are {', '.join(_BY_NAME)}"

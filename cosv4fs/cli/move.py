@@ -39,11 +39,10 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     # a file that matches several patterns is moved once
     by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
     check_targets(by_url, "moved")
-    moves = by_url.values()
-    are_directories = [_check_move(old, goal, recursive) for old, goal in moves]
+    moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
     failures = FailureLog()
     moved = []
-    for (old, goal), is_directory in zip(moves, are_directories, strict=True):
+    for old, goal, is_directory in moves:
         with failures.recording():
             _move(old, goal, is_directory)
             moved.append({"source": old.url, "target": goal.url})

@@ -61,14 +61,7 @@ def run_on_cluster(
     """Migrate files on the workers of a dask cluster.
 
     `address` is the scheduler's, or ``local`` for a cluster on this machine with `threads` worker threads. `record` is
-    called with a list of outcomes after each task.
-
-    Raises
-    ------
-    ImportError
-        ``distributed`` is not installed.
-    OSError
-        The scheduler cannot be reached or has no workers.
+    called with a list of outcomes after each task. A scheduler without workers is a TimeoutError.
     """
     try:
         distributed: Any = import_module("distributed")

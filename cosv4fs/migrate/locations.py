@@ -114,13 +114,7 @@ class Location:
         return replace(self, path=path, trailing_slash=False)
 
     def join(self, relative: str) -> Location:
-        """Return a path inside this one.
-
-        Raises
-        ------
-        ValueError
-            `relative` leads outside, so the listing it comes from cannot be trusted.
-        """
+        """Return a path inside this one; one that leads outside is a ValueError, as its listing cannot be trusted."""
         parts = relative.split("/")
         if any(part in ("", ".", "..") for part in parts) or (self.is_local and _escapes(parts)):
             raise ValueError(f"the name {relative!r} cannot be used inside {self.url}")
@@ -173,13 +167,7 @@ def _escapes(parts: list[str]) -> bool:
 
 
 def open_location(url: str, options: Options | None = None) -> Location:
-    """Return the location of a URL, a local path, or an fsspec chain such as ``zip://*::cosv4://…``.
-
-    Raises
-    ------
-    ValueError, ImportError
-        The URL is empty, the protocol is unknown, or its package is not installed.
-    """
+    """Return the location of a URL, a local path, or an fsspec chain such as ``zip://*::cosv4://…``."""
     if not url:
         raise ValueError(_EMPTY_PATH)
     protocols = {get_protocol(part) for part in url.split("::")}

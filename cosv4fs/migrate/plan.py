@@ -59,18 +59,8 @@ def pair_files(sources: Iterable[Location], target: Location, *, recursive: bool
 
     Sources are copied into the target if there are several, if the target has a trailing slash, or if it is a
     directory. A source directory with a trailing slash stands for its contents. Empty directories are included if
-    both filesystems support them.
-
-    Raises
-    ------
-    FileNotFoundError
-        A source does not exist, or a pattern has no match.
-    IsADirectoryError
-        A source is a directory and the copy is not `recursive`.
-    NotADirectoryError
-        The target must be a directory but is a file.
-    OSError
-        EINVAL: a file would be copied onto itself, a directory into itself, or two files to one path.
+    both filesystems support them. Copies of a file onto itself, of a directory into itself and of two files to one path
+    are refused (EINVAL).
     """
     expanded = [location for source in sources for location in expand_pattern(source)]
     into = target.trailing_slash or len(expanded) > 1 or target.fs.isdir(target.path)
