@@ -1,14 +1,18 @@
 """What the README says is so: its programs run, its tables are those of the code, its commands are the real ones."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cosv4fs import errors
+from cosv4fs.cli import main
 from cosv4fs.cli.failures import EXIT_CODES
 from cosv4fs.emulator import CofferEmulator, Emulator
 from cosv4fs.options import variables_of
@@ -20,8 +24,19 @@ from .options import places, tables
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
-END_AT_ONCE = "import os, sys\nsys.stdout.flush()\nos._exit(0)\n"
-"""The end of programs that scan with pyarrow: its threads may abort an interpreter that ends (README, limits)."""
+RUN_BLOCKS = """
+import contextlib, io, json, os, sys, traceback
+for number, text in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            exec(compile(text, f"block {number}", "exec"), {"__name__": "__main__"})
+        except Exception:
+            traceback.print_exc()
+    print(json.dumps([number, out.getvalue(), err.getvalue()]), flush=True)
+# pyarrow's threads may abort an interpreter that ends (README, limits)
+os._exit(0)
+"""
+"""A program that runs each program of the README with names of its own, and tells what it wrote."""
 
 
 def blocks(language):
@@ -35,43 +50,73 @@ def table(title, *, heading=False):
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[0 if heading else 1 :]]
 
 
-@pytest.fixture
-def account(monkeypatch):
+@contextmanager
+def account():
     """Put a running service's account into the environment."""
-    with Emulator(buckets=["data"]) as emulator, CofferEmulator(coffers=["examplecoffer-1250000000"]) as coffers:
+    with (
+        Emulator(buckets=["data"]) as emulator,
+        CofferEmulator(coffers=["examplecoffer-1250000000"]) as coffers,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for service, protocol in ((emulator, V4), (emulator, V3), (coffers, CDCS)):
             variables = variables_of(protocol)
             for name in variables.keys() & service.storage_options.keys():
-                monkeypatch.setenv(variables[name], service.storage_options[name])
+                patch.setenv(variables[name], service.storage_options[name])
         yield emulator
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_python(number, account, tmp_path):
-    program = tmp_path / "test_block.py"
-    text = blocks("python")[number]
-    program.write_text(text + (END_AT_ONCE if "parquet" in text else ""), encoding="utf-8")
-    module = ["pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in program.read_text() else []
-    command = [sys.executable, *(["-m", *module] if module else []), str(program)]
+PROGRAMS = {number: text for number, text in enumerate(blocks("python")) if "def test_" not in text}
+TESTS = {number: text for number, text in enumerate(blocks("python")) if "def test_" in text}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """What each program wrote; they run one after another, as in an interpreter that somebody pastes them into."""
+    command = [sys.executable, "-c", RUN_BLOCKS]
+    folder = tmp_path_factory.mktemp("blocks")
+    with account():
+        done = subprocess.run(
+            command, input=json.dumps(list(PROGRAMS.items())), cwd=folder, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search("cosv4fs|Exception ignored|Traceback", done.stderr), done.stderr
+    return {number: (out, err) for number, out, err in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("number", PROGRAMS)
+def test_python(number, outputs):
+    out, err = outputs[number]
+    # dask's threads may print warnings that pandas has for dask
+    assert not re.search("cosv4fs|Exception ignored|Traceback", err), err
+    for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", PROGRAMS[number], re.MULTILINE):
+        assert said in out, line
+
+
+@pytest.mark.parametrize("number", TESTS)
+def test_tests(number, tmp_path):
+    (tmp_path / "test_block.py").write_text(TESTS[number], encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    # dask's threads may print warnings that pandas has for dask
-    assert not re.search("cosv4fs|Exception ignored|Traceback", done.stderr), done.stderr
-    for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", program.read_text(), re.MULTILINE):
-        assert said in done.stdout, line
 
 
-def test_command_line(account, tmp_path):
+def test_command_line(tmp_path, monkeypatch, capfd):
+    """The first command is run by a shell, the others by the same function in this process."""
     (block,) = (block for block in blocks("sh") if "cosv4fs ls" in block)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "index.csv").write_text("name,taken\n")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = ["bash", "-e", "-c", block]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "PROBLEM" not in done.stdout
-    assert "1 file " in done.stdout
-    assert account.count()["move"] >= 1
+    monkeypatch.chdir(tmp_path)
+    first, *others = block.splitlines()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with account() as emulator:
+        subprocess.run(["bash", "-e", "-c", first], env={**os.environ, "PATH": path}, check=True)
+        for line in others:
+            name, *arguments = shlex.split(line, comments=True)
+            assert (name, main(arguments)) == ("cosv4fs", 0), line
+        assert emulator.count()["move"] >= 1
+    told = capfd.readouterr().out
+    assert "PROBLEM" not in told
+    assert "1 file " in told
 
 
 def test_exit_codes():

@@ -35,15 +35,16 @@ def test_without_distributed_the_error_says_what_to_install(monkeypatch, fs, opt
 def test_a_local_cluster_moves_files_and_notes_failures(fs, s3, bucket, options, tmp_path, monkeypatch, capfd):
     """The next run, in this process, goes on with what the workers have told."""
     monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
-    files = {f"d{number % 4}/f{number:03}": content(1000 + number, number) for number in range(110)}
+    monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 10)
+    files = {f"d{number % 4}/f{number:03}": content(1000 + number, number) for number in range(25)}
     fs.pipe({f"data/in/{path}": value for path, value in files.items()})
     fs.pipe_file("data/in/" + "/".join(["x" * 200] * 6), b"a name that is too long")
     run = partial(migrate, "cosv4://data/in", f"s3://{bucket}/out", options=options, manifest=tmp_path / "m", jobs=2)
     first = run(scheduler="local", verify=True)
-    assert (first.copied, first.verified, first.failed) == (110, 110, 1)
+    assert (first.copied, first.verified, first.failed) == (25, 25, 1)
     assert "1024 bytes" in first.failures[0][1]
     second = run(verify=True)
-    assert (second.copied, second.before, second.failed) == (0, 110, 1)
+    assert (second.copied, second.before, second.failed) == (0, 25, 1)
     assert {name: s3.cat_file(name) for name in s3.find(bucket)} == {
         f"{bucket}/out/{path}": value for path, value in files.items()
     }
