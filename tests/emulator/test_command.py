@@ -24,27 +24,20 @@ pytest_plugins = ["pytester"]
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_start_and_stop(tmp_path, number):
-    server = Standalone(
-        tmp_path, "second", "--bucket", "third", "--public-bucket", "open", "--verbose", "--region", "sh"
-    )
+    more = ["--public-bucket", "open", "--verbose", "--region", "sh", "--dialect", "slice_size=65536"]
+    server = Standalone(tmp_path, "second", "--bucket", "third", "--dialect", "parents=required", *more)
     now = int(time.time())
     for bucket in ("b", "second", "third", "open"):
         client = Client(server, bucket)
         url = client.upload("/f", b"x", signature=sign(bucket, e=now + 600, t=now)).data["source_url"]
         assert ".cossh." in url
     assert client.download("/f", signature="").body == b"x"
+    assert client.upload("/d/f", b"x", signature=sign(bucket, e=now + 600, t=now)).code == -197
     code, out, err = server.end(number)
     assert (code, out) == (0, "")
     assert "upload -> 200 code 0" in err
     assert SECRET_ID not in err
     assert SECRET_KEY not in err
-
-
-def test_dialect_option(tmp_path):
-    server = Standalone(tmp_path, "--dialect", "slice_size=65536", "--dialect", "parents=required")
-    now = int(time.time())
-    assert Client(server).upload("/d/f", b"x", signature=sign(e=now + 600, t=now)).code == -197
-    assert server.end()[0] == 0
 
 
 def test_coffers(tmp_path):
@@ -165,39 +158,37 @@ def test_dialect_refuses_invalid_values(dialect, values):
         dialect(**values)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "name", "option", "mine"),
-    [
-        ("cosv4", "test-bucket", "buckets", "mine"),
-        ("coffer", "examplecoffer-1250000000", "coffers", "mine-1250000000"),
-    ],
-)
-def test_plugin(pytester, prefix, name, option, mine):
+PLUGIN_TESTS = """
+import pytest
+
+def test_default({prefix}_emulator, {prefix}_storage_options):
+    assert {prefix}_storage_options["endpoint"] == {prefix}_emulator.endpoint
+    assert {name!r} in repr({prefix}_emulator)
+
+@pytest.mark.parametrize("{prefix}_emulator", [{{"region": "sh"}}], indirect=True)
+def test_parameter({prefix}_storage_options):
+    assert {prefix}_storage_options["region"] == "sh"
+
+class TestOverride:
+    @pytest.fixture
+    def {prefix}_emulator_options(self):
+        return {{{option!r}: ({mine!r},)}}
+
+    def test_it(self, {prefix}_emulator):
+        assert {mine!r} in repr({prefix}_emulator)
+"""
+
+
+def test_plugin(pytester):
+    coffers = {"name": "examplecoffer-1250000000", "option": "coffers", "mine": "mine-1250000000"}
     pytester.makepyfile(
-        f"""
-        import pytest
-
-        def test_default({prefix}_emulator, {prefix}_storage_options):
-            assert {prefix}_storage_options["endpoint"] == {prefix}_emulator.endpoint
-            assert {name!r} in repr({prefix}_emulator)
-
-        @pytest.mark.parametrize("{prefix}_emulator", [{{"region": "sh"}}], indirect=True)
-        def test_parameter({prefix}_storage_options):
-            assert {prefix}_storage_options["region"] == "sh"
-
-        class TestOverride:
-            @pytest.fixture
-            def {prefix}_emulator_options(self):
-                return {{{option!r}: ({mine!r},)}}
-
-            def test_it(self, {prefix}_emulator):
-                assert {mine!r} in repr({prefix}_emulator)
-        """
+        test_buckets=PLUGIN_TESTS.format(prefix="cosv4", name="test-bucket", option="buckets", mine="mine"),
+        test_coffers=PLUGIN_TESTS.format(prefix="coffer", **coffers),
     )
     installed = any(point.name == "cosv4fs" for point in entry_points(group="pytest11"))
     plugins = [] if installed else ["-p", "cosv4fs.emulator.pytest_plugin"]
     result = pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=6)
 
 
 OTHER_PROJECT = """

@@ -125,7 +125,7 @@ def test_directories_that_another_instance_has_made():
 
 def test_threads_make_one_directory_after_another(location, monkeypatch):
     """Some filesystems, as that of SFTP, look for a directory and then make it, and fail when it is there by then."""
-    old, new, busy, met = location("cosv4", "a"), location("memory", "deep"), threading.Lock(), []
+    old, new, busy, met = location("memory", "a"), location("memory", "deep"), threading.Lock(), []
     old.fs.pipe_file(old.path, b"a")
 
     def makedirs(_path, exist_ok=False):
