@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator import faults
 
@@ -19,6 +19,14 @@ BETWEEN = {
     "502 without effect": faults.HttpError(502),
 }
 """What happens to a request while another client acts. Without a fault, it acts just before the request."""
+
+
+def change(fs: Any, act: str, path: str, data: bytes = b"") -> None:
+    """Do with a file what other clients do: ``creates``, ``replaces`` or ``removes``."""
+    if act == "removes":
+        fs.rm_file(path)
+    else:
+        fs.pipe_file(path, data, mode="create" if act == "creates" else "overwrite")
 
 
 class Meanwhile(faults.Action):

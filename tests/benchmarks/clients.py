@@ -34,14 +34,7 @@ class Task:
 class Client:
     """What all clients share: local files, and names that never come twice.
 
-    Parameters
-    ----------
-    endpoint : str
-        URL of the sink or the emulator.
-    folder : str
-        For what it downloads; files to upload stand beside it.
-    options : dict
-        Passed on to the library.
+    `folder` is for what it downloads; files to upload stand beside it.
     """
 
     def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:

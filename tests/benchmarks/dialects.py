@@ -47,7 +47,6 @@ class Call:
 class Reply:
     """An answer: a body, or a stretch (offset, length) of the pattern."""
 
-    operation: str
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
@@ -76,9 +75,9 @@ def answer(call: Call, sessions: Iterator[int]) -> Reply:
     if call.path.startswith("/files/v2/"):
         if call.method == "POST" or "op" in call.query:
             return _cos(call, sessions)
-        return _download(call, "download")
+        return _download(call)
     if "myqcloud.com" in host:
-        return _download(call, "download")
+        return _download(call)
     return _s3(call, sessions)
 
 
@@ -90,20 +89,20 @@ def _size(path: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _download(call: Call, operation: str) -> Reply:
+def _download(call: Call) -> Reply:
     size = _size(call.path)
     if size is None:
-        return Reply(operation, 404)
+        return Reply(404)
     headers = {"ETag": _ETAG, "Last-Modified": _MODIFIED, "Accept-Ranges": "bytes"}
     wanted = _RANGE.match(call.headers.get("range", ""))
     if wanted is None:
-        return Reply(operation, 200, b"", "application/octet-stream", (0, size), headers)
+        return Reply(200, b"", "application/octet-stream", (0, size), headers)
     start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
     stop = min(size, int(wanted[2]) + 1) if wanted[1] and wanted[2] else size
     if start >= size:
-        return Reply(operation, 416, headers={"Content-Range": f"bytes */{size}"})
+        return Reply(416, headers={"Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return Reply(operation, 206, b"", "application/octet-stream", (start, stop - start), headers)
+    return Reply(206, b"", "application/octet-stream", (start, stop - start), headers)
 
 
 # -- COS ---------------------------------------------------------------------------------------------------------------
@@ -121,10 +120,10 @@ def _cos(call: Call, sessions: Iterator[int]) -> Reply:
     elif op == "list":
         data = {"context": "", "has_more": False, "listover": True, "infos": []}
     elif op == "upload_slice_list":
-        return _envelope(op, {}, -197, 404)
+        return _envelope({}, -197, 404)
     else:
         data = {"access_url": "http://localhost/", "resource_path": call.path, "url": "http://localhost/"}
-    return _envelope(op, data)
+    return _envelope(data)
 
 
 def pattern_block() -> bytes:
@@ -151,15 +150,15 @@ def _fields(call: Call) -> dict[str, str]:
 def _cos_status(call: Call) -> Reply:
     size = _size(call.path)
     if size is None:
-        return _envelope("stat", {}, -197, 404)
+        return _envelope({}, -197, 404)
     times = {"ctime": 1790000000, "mtime": 1790000000}
-    return _envelope("stat", {"filesize": size, "filelen": size, "sha": pattern_sha1(size), "biz_attr": "", **times})
+    return _envelope({"filesize": size, "filelen": size, "sha": pattern_sha1(size), "biz_attr": "", **times})
 
 
-def _envelope(op: str, data: dict[str, object], code: int = 0, status: int = 200) -> Reply:
+def _envelope(data: dict[str, object], code: int = 0, status: int = 200) -> Reply:
     message = "SUCCESS" if code == 0 else "ERROR_CMD_FILE_NOTEXIST"
     body = {"code": code, "message": message, "request_id": "0", **({"data": data} if code == 0 else {})}
-    return Reply(op, status, json.dumps(body).encode())
+    return Reply(status, json.dumps(body).encode())
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------------
@@ -168,22 +167,21 @@ def _envelope(op: str, data: dict[str, object], code: int = 0, status: int = 200
 def _s3(call: Call, sessions: Iterator[int]) -> Reply:
     if call.method in ("GET", "HEAD"):
         if "list-type" in call.query or call.path.count("/") < 2:
-            return _xml("ListObjectsV2", _listing(call))
-        return _download(call, "HeadObject" if call.method == "HEAD" else "GetObject")
+            return _xml(_listing(call))
+        return _download(call)
     if call.method == "PUT":
-        name = "UploadPart" if "partNumber" in call.query else "PutObject"
-        return Reply(name, 200, headers={"ETag": _ETAG})
+        return Reply(200, headers={"ETag": _ETAG})
     if call.method == "POST" and "uploads" in call.query:
-        return _xml("CreateMultipartUpload", _upload(call, f"upload-{next(sessions)}"))
+        return _xml(_upload(call, f"upload-{next(sessions)}"))
     if call.method == "POST" and "uploadId" in call.query:
-        return _xml("CompleteMultipartUpload", _completed(call))
+        return _xml(_completed(call))
     if call.method == "POST":
-        return _xml("DeleteObjects", "<DeleteResult></DeleteResult>")
-    return Reply(f"S3-{call.method}", 204)
+        return _xml("<DeleteResult></DeleteResult>")
+    return Reply(204)
 
 
-def _xml(operation: str, body: str) -> Reply:
-    return Reply(operation, 200, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'.encode(), "application/xml")
+def _xml(body: str) -> Reply:
+    return Reply(200, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'.encode(), "application/xml")
 
 
 def _bucket_and_key(call: Call) -> tuple[str, str]:

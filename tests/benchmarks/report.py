@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from tests.benchmarks.runner import Figure
@@ -63,12 +63,13 @@ def markdown(figures: Sequence[Figure], outcomes: Sequence[Outcome]) -> str:
     for title, group in groupby(figures, key=lambda figure: figure.title):
         beside = list(group)
         best = max(figure.rate for figure in beside)
-        parts.append(f"**{title}**\n\n{_markdown(HEADINGS, [figure_row(figure, best) for figure in beside])}")
+        parts.append(f"**{title}**\n\n{markdown_table(HEADINGS, [figure_row(figure, best) for figure in beside])}")
     if outcomes:
-        parts.append(f"**Targets**\n\n{_markdown(_OUTCOME_HEADINGS, outcome_rows(outcomes))}")
+        parts.append(f"**Targets**\n\n{markdown_table(_OUTCOME_HEADINGS, outcome_rows(outcomes))}")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as a Markdown table."""
     lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

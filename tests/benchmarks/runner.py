@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.clients import Task
-from tests.benchmarks.processes import EmulatorProcess, SinkProcess, Worker
+from tests.benchmarks.measure import process_seconds
+from tests.benchmarks.processes import SinkProcess, Worker
 from tests.benchmarks.scenarios import Scenario, Variant
+from tests.processes import ACCOUNT, EmulatorCommand
 
 MIB = 1024 * 1024
 _DISTURBED = 0.20
@@ -25,25 +27,7 @@ _WARM_UP = 48 * MIB
 
 @dataclass
 class Figure:
-    """The median of the samples of one variant.
-
-    Parameters
-    ----------
-    wall, cpu : float
-        Seconds; of the client's own process.
-    rate : float
-        MB (10**6 bytes) per second.
-    per_second : float
-        Operations per second.
-    cpu_per_gb : float
-        Seconds of processor time per 10**9 bytes.
-    growth : int
-        Most bytes of memory above those before the first large operation, over all samples.
-    requests, connections : int
-        What the server counted, of one sample; -1 where it does not count.
-    foreign : float
-        Cores that the rest of the machine used.
-    """
+    """The median of the samples of one variant."""
 
     scenario: str
     title: str
@@ -57,31 +41,27 @@ class Figure:
     samples: int
     wall: float
     cpu: float
+    # MB (10**6 bytes) per second
     rate: float
     per_second: float
     cpu_per_gb: float
+    # most bytes of memory above those before the first large operation, over all samples
     growth: int
+    # what the server counted, of one sample; -1 where it does not count
     requests: int
     connections: int
+    # cores that the rest of the machine used
     foreign: float
     walls: list[float]
 
 
 class Run:
-    """One run of some scenarios.
-
-    Parameters
-    ----------
-    folder : Path
-        For local files and the emulator's objects.
-    samples : int
-        Per figure, where a scenario does not say.
-    """
+    """One run of some scenarios."""
 
     def __init__(self, folder: Path, samples: int) -> None:
         self._folder, self._samples = folder, samples
         self.sink = SinkProcess()
-        self._emulator: EmulatorProcess | None = None
+        self._emulator: EmulatorCommand | None = None
 
     def close(self) -> None:
         """End all servers."""
@@ -121,22 +101,22 @@ class Run:
         folder = self._folder / f"client-{number}"
         folder.mkdir(exist_ok=True)
         server = self._server(scenario)
-        account = server.account if isinstance(server, EmulatorProcess) else {}
+        account = ACCOUNT if isinstance(server, EmulatorCommand) else {}
         return Worker(variant.client, server.endpoint, folder, {**account, **variant.options})
 
-    def _server(self, scenario: Scenario) -> SinkProcess | EmulatorProcess:
+    def _server(self, scenario: Scenario) -> SinkProcess | EmulatorCommand:
         if not scenario.on_emulator:
             return self.sink
         if self._emulator is None:
-            self._emulator = EmulatorProcess(self._folder / "emulator")
+            self._emulator = EmulatorCommand(self._folder / "emulator", "--bucket", "data", "--public-bucket", "open")
         return self._emulator
 
     def _sample(self, scenario: Scenario, variant: Variant, worker: Worker) -> dict[str, Any]:
         server = self._server(scenario)
         self.sink.reset()
-        before = server.cpu
+        before = process_seconds(server.process.pid)
         sample = worker.run(variant.task)
-        served = server.cpu - before
+        served = process_seconds(server.process.pid) - before
         counts = {} if scenario.on_emulator else self.sink.counts()
         sample["foreign"] = max(0.0, (sample["busy"] - sample["cpu"] - served) / sample["wall"])
         sample["requests"] = counts.get("requests", -1)

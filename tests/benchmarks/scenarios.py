@@ -59,28 +59,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Variants that are measured in turn, over one network.
-
-    Parameters
-    ----------
-    name, title : str
-        For ``--only`` and for tables.
-    variants : tuple of Variant
-        What is compared.
-    rtt_ms, rate_mbps : float
-        The pretended network.
-    on_emulator : bool
-        Against the package's local service instead of the sink.
-    samples : int
-        How often; 0: as the scale says.
-    """
+    """Variants that are measured in turn, over one network."""
 
     name: str
     title: str
     variants: tuple[Variant, ...]
     rtt_ms: float = 0.0
     rate_mbps: float = 0.0
+    # against the package's local service instead of the sink
     on_emulator: bool = False
+    # how often; 0: as the scale says
     samples: int = 0
 
 

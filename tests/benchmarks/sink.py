@@ -10,7 +10,6 @@ connection costs one more) and a rate per connection. There is no slow start, no
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import json
@@ -19,8 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from tests.benchmarks.dialects import MIB, Call, Reply, answer, pattern_block
@@ -50,49 +48,15 @@ class Counts:
     """What the sink has seen since the last reset."""
 
     connections: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    operations: Counter[str] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, operation: str, received: int, sent: int) -> None:
-        """Count one request."""
-        with self.lock:
-            self.operations[operation] += 1
-            self.bytes_in += received
-            self.bytes_out += sent
-
-    def reset(self) -> None:
-        """Begin again at nothing."""
-        with self.lock:
-            self.connections = self.bytes_in = self.bytes_out = 0
-            self.operations.clear()
-
-    def report(self) -> dict[str, object]:
-        """Return everything, for JSON."""
-        with self.lock:
-            return {
-                "requests": sum(self.operations.values()),
-                "operations": dict(self.operations),
-                "connections": self.connections,
-                "bytes_in": self.bytes_in,
-                "bytes_out": self.bytes_out,
-                "cpu": time.process_time(),
-            }
+    requests: int = 0
 
 
 class Sink:
-    """Accepts connections on loopback and serves each on a thread of its own.
+    """Accepts connections on loopback and serves each on a thread of its own."""
 
-    Parameters
-    ----------
-    network : Network
-        What clients shall believe lies between.
-    """
-
-    def __init__(self, network: Network | None = None) -> None:
-        self.network = network or Network()
-        self.counts = Counts()
+    def __init__(self) -> None:
+        self.network = Network()
+        self.counts, self.lock = Counts(), threading.Lock()
         self.sessions = itertools.count(1)
         self.pattern = _pattern_file()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -102,7 +66,7 @@ class Sink:
         """Serve until the process ends."""
         while True:
             connected, _ = self._listener.accept()
-            with self.counts.lock:
+            with self.lock:
                 self.counts.connections += 1
             threading.Thread(target=_serve_connection, args=(self, connected), daemon=True).start()
 
@@ -110,10 +74,11 @@ class Sink:
         """Report, reset, or change the network; these requests are not counted."""
         if "rtt_ms" in call.query:
             self.network = Network(float(call.query["rtt_ms"]) / 1000, float(call.query["rate_mbps"]) * 1e6)
-        report = json.dumps(self.counts.report()).encode()
-        if "reset" in call.query:
-            self.counts.reset()
-        return Reply("control", body=report)
+        with self.lock:
+            report = json.dumps(vars(self.counts)).encode()
+            if "reset" in call.query:
+                self.counts = Counts()
+        return Reply(body=report)
 
 
 class _Link:
@@ -141,7 +106,8 @@ class _Link:
             time.sleep(network.rtt * 0.5)
         reply = self.sink.control(call) if call.is_control else answer(call, self.sink.sessions)
         if not call.is_control:
-            self.sink.counts.add(reply.operation, call.length, reply.content_length)
+            with self.sink.lock:
+                self.sink.counts.requests += 1
         self._send(call, reply, network)
         return True
 
@@ -237,11 +203,7 @@ def _pattern_file() -> int:
 
 def main() -> None:
     """Run the sink; prints its port."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rtt-ms", type=float, default=0.0, help="milliseconds per round trip")
-    parser.add_argument("--rate-mbps", type=float, default=0.0, help="megabytes per second and connection; 0: no limit")
-    options = parser.parse_args()
-    sink = Sink(Network(options.rtt_ms / 1000, options.rate_mbps * 1e6))
+    sink = Sink()
     print(sink.port, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         sink.serve()

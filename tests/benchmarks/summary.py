@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.benchmarks.report import outcome_rows
+from tests.benchmarks.report import markdown_table, outcome_rows
 from tests.benchmarks.runner import Figure
 from tests.benchmarks.scenarios import MIB, UNCHECKED, UNVERIFIED
 from tests.benchmarks.targets import formula, outcomes
@@ -28,33 +28,20 @@ _NAMES = {
 }
 
 
+_AGAINST = ("× s3fs", "× obstore.fsspec")
+
+
 def summary(figures: Sequence[Figure], machine: str) -> str:
     """Return tables of large objects, far ones, small ones, and of the targets that were missed."""
-    parts = [f"Measured on {machine}."]
-    for size, name in ((256 * MIB, "256 MiB"), (1024 * MIB, "1 GiB")):
-        rows = list(_large(figures, size))
-        if rows:
-            headings = (
-                f"{name}, no latency",
-                "MB/s",
-                "× s3fs",
-                "× obstore.fsspec",
-                "CPU s/GB",
-                "memory",
-                "s3fs memory",
-            )
-            parts.append(_table(headings, rows))
-    far = list(_far(figures))
-    if far:
-        headings = ("30 ms, 20 MB/s per connection", "MB/s", "of what 12 connections can", "× s3fs", "× obstore.fsspec")
-        parts.append(_table(headings, far))
-    small = list(_small(figures))
-    if small:
-        parts.append(
-            _table(("1,000 objects of 4 KiB", "per second", "× s3fs", "× obstore.fsspec", "over 30 ms"), small)
-        )
-    parts.append(_reached(figures))
-    return "\n\n".join(parts)
+    costs = ("CPU s/GB", "memory", "s3fs memory")
+    tables = [
+        (("256 MiB, no latency", "MB/s", *_AGAINST, *costs), _large(figures, 256 * MIB)),
+        (("1 GiB, no latency", "MB/s", *_AGAINST, *costs), _large(figures, 1024 * MIB)),
+        (("30 ms, 20 MB/s per connection", "MB/s", "of what 12 connections can", *_AGAINST), _far(figures)),
+        (("1,000 objects of 4 KiB", "per second", *_AGAINST, "over 30 ms"), _small(figures)),
+    ]
+    filled = [(headings, rows) for headings, found in tables if (rows := list(found))]
+    return "\n\n".join([f"Measured on {machine}.", *(markdown_table(*table) for table in filled), _reached(figures)])
 
 
 def _large(figures: Sequence[Figure], size: int) -> Iterable[Sequence[str]]:
@@ -107,12 +94,7 @@ def _reached(figures: Sequence[Figure]) -> str:
     rows = outcome_rows(outcomes(list(figures)))
     missed = [row[:3] for row in rows if row[3] != "yes"]
     told = f"Of {len(rows)} targets {len(rows) - len(missed)} were reached"
-    return f"{told}; missed:\n\n{_table(('target', 'wanted', 'measured'), missed)}" if missed else f"{told}."
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return f"{told}; missed:\n\n{markdown_table(('target', 'wanted', 'measured'), missed)}" if missed else f"{told}."
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.runner import Figure
@@ -10,7 +10,19 @@ from tests.benchmarks.scenarios import MIB, RANGE, SLICE, UNCHECKED, UNVERIFIED
 
 _OURS = "cosv4fs"
 _VARIANTS = ((_OURS, ""), (UNCHECKED, " without checksum"), (UNVERIFIED, " unverified"))
-_ACCOUNT_LARGE = 256 * MIB
+_LARGE = {
+    "put_file": (5.0, 1.5),
+    "write": (6.0, 1.0),
+    "get_file": (2.4, 2.0),
+    "cat_file": (2.7, 1.4),
+    "read": (1.5, 1.1),
+}
+"""By operation: how many times as fast as s3fs and obstore.fsspec, for objects of 256 MiB and more."""
+_SMALL = {
+    "s3fs": {"put_many": 2.0, "get_many": 2.5, "cat_many": 4.0, "info_many": 4.0},
+    "obstore.fsspec": {"get_many": 1.2, "cat_many": 1.2, "info_many": 1.2},
+}
+"""The same for many small objects, by peer."""
 _IN_FLIGHT = 32
 
 
@@ -25,14 +37,18 @@ class Outcome:
 
     @property
     def reached(self) -> bool:
-        """Whether the target is reached."""
         return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
 
 
-def outcomes(figures: list[Figure]) -> list[Outcome]:
+def outcomes(figures: Sequence[Figure]) -> list[Outcome]:
     """Return all targets for which the run has figures; where several sizes count, the worst one does."""
-    book = _Book(figures)
-    return [*_large(book), *_vendor(book), *_raw(book), *_costs(book), *_wan(book), *_small(book), *_far_small(book)]
+    parts = (_large, _vendor, _raw, _costs, _wan, _small, _far_small)
+    return [
+        Outcome(name, wanted, max(values) if at_most else min(values), at_most)
+        for part in parts
+        for name, wanted, values, at_most in part(figures)
+        if values
+    ]
 
 
 def formula(figure: Figure) -> float:
@@ -42,138 +58,92 @@ def formula(figure: Figure) -> float:
     return window * piece / 1e6 / (figure.rtt_ms / 1000 + piece / 1e6 / figure.rate_mbps)
 
 
-class _Book:
-    """Finds figures."""
-
-    def __init__(self, figures: Iterable[Figure]) -> None:
-        self._figures = list(figures)
-
-    def where(self, test: Callable[[Figure], bool]) -> list[Figure]:
-        return [figure for figure in self._figures if test(figure)]
-
-    def ratios(self, ours: list[Figure], peer: str, value: Callable[[Figure], float]) -> list[float]:
-        """Return our values divided by the peer's in the same scenario."""
-        found = []
-        for figure in ours:
-            theirs = self.where(lambda other, title=figure.title: other.title == title and other.variant == peer)  # type: ignore[misc]
-            found += [value(figure) / value(other) for other in theirs]
-        return found
+_Row = tuple[str, float, list[float], bool]
+"""A target's name, its bound, the values that count, and whether they may be at most so large."""
 
 
-def _least(name: str, wanted: float, values: list[float]) -> list[Outcome]:
-    return [Outcome(name, wanted, min(values))] if values else []
+def _of(figures: Sequence[Figure], scenario: str, operation: str, variant: str = _OURS) -> list[Figure]:
+    wanted = (scenario, operation, variant)
+    return [it for it in figures if (it.scenario, it.operation, it.variant) == wanted]
 
 
-def _most(name: str, wanted: float, values: list[float]) -> list[Outcome]:
-    return [Outcome(name, wanted, max(values), at_most=True)] if values else []
+def _large_ones(figures: Sequence[Figure], operation: str, variant: str = _OURS) -> list[Figure]:
+    return [it for it in _of(figures, "peers", operation, variant) if it.size >= 256 * MIB]
 
 
 def _rate(figure: Figure) -> float:
     return figure.rate
 
 
-def _large(book: _Book) -> list[Outcome]:
-    wanted = {
-        "put_file": (5.0, 1.5),
-        "write": (6.0, 1.0),
-        "get_file": (2.4, 2.0),
-        "cat_file": (2.7, 1.4),
-        "read": (1.5, 1.1),
-    }
-    found = []
-    for operation, bounds in wanted.items():
+def _ratios(
+    figures: Sequence[Figure], ours: Sequence[Figure], peer: str, value: Callable[[Figure], float] = _rate
+) -> list[float]:
+    """Return our values divided by the peer's in the same scenario."""
+    return [
+        value(it) / value(other)
+        for it in ours
+        for other in figures
+        if other.title == it.title and other.variant == peer
+    ]
+
+
+def _large(figures: Sequence[Figure]) -> Iterator[_Row]:
+    for operation, bounds in _LARGE.items():
         for variant, note in _VARIANTS:
-            ours = _ours_large(book, operation, variant)
+            ours = _large_ones(figures, operation, variant)
             for peer, bound in zip(("s3fs", "obstore.fsspec"), bounds, strict=True):
-                found += _least(f"{operation}{note}, large, against {peer}", bound, book.ratios(ours, peer, _rate))
-    return found
+                yield f"{operation}{note}, large, against {peer}", bound, _ratios(figures, ours, peer), False
 
 
-def _ours_large(book: _Book, operation: str, variant: str = _OURS) -> list[Figure]:
-    return book.where(
-        lambda it: (
-            (it.scenario, it.variant, it.operation) == ("peers", variant, operation) and it.size >= _ACCOUNT_LARGE
-        )
-    )
+def _vendor(figures: Sequence[Figure]) -> Iterator[_Row]:
+    peer = "qcloud_cos_py3"
+    for it in figures:
+        if it.scenario == "vendor" and it.variant != peer:
+            note = " without checksum" if it.variant == UNCHECKED else ""
+            yield f"{it.operation}{note} against {peer}", 2.0, _ratios(figures, [it], peer), False
 
 
-def _vendor(book: _Book) -> list[Outcome]:
-    ours = book.where(lambda it: it.scenario == "vendor" and it.variant != "qcloud_cos_py3")
-    found = []
-    for figure in ours:
-        note = " without checksum" if figure.variant == UNCHECKED else ""
-        name = f"{figure.operation}{note} against qcloud_cos_py3"
-        found += _least(name, 2.0, book.ratios([figure], "qcloud_cos_py3", _rate))
-    return found
-
-
-def _raw(book: _Book) -> list[Outcome]:
-    found = []
+def _raw(figures: Sequence[Figure]) -> Iterator[_Row]:
     for operation, bound in (("slices", 0.6), ("ranges", 0.8)):
-        ours = book.where(
-            lambda it, op=operation: (it.scenario, it.variant, it.operation) == ("raw", _OURS, op) and it.threads >= 4  # type: ignore[misc]
-        )
+        ours = [it for it in _of(figures, "raw", operation) if it.threads >= 4]
         name = f"{operation}, 4 and 8 threads, against http.client"
-        found += _least(name, bound, book.ratios(ours, "http.client", _rate))
-    return found
+        yield name, bound, _ratios(figures, ours, "http.client"), False
 
 
-def _costs(book: _Book) -> list[Outcome]:
-    found = []
-    for operation, bound in (("put_file", 0.8), ("write", 0.8), ("get_file", 1.3), ("cat_file", 1.3), ("read", 1.3)):
+def _costs(figures: Sequence[Figure]) -> Iterator[_Row]:
+    for operation in _LARGE:
+        bound = 0.8 if operation in ("put_file", "write") else 1.3
         for variant, note in _VARIANTS:
-            figures = _ours_large(book, operation, variant)
-            found += _most(f"{operation}{note}: CPU seconds per GB", bound, [it.cpu_per_gb for it in figures])
+            values = [it.cpu_per_gb for it in _large_ones(figures, operation, variant)]
+            yield f"{operation}{note}: CPU seconds per GB", bound, values, True
     for operation in ("put_file", "write", "get_file", "read"):
-        figures = [it for it in _ours_large(book, operation) if it.size >= 1024 * MIB]
-        found += _most(f"{operation} 1 GiB: MiB of memory", 64.0, [it.growth / MIB for it in figures])
-    return found
+        values = [it.growth / MIB for it in _large_ones(figures, operation) if it.size >= 1024 * MIB]
+        yield f"{operation} 1 GiB: MiB of memory", 64.0, values, True
 
 
-def _wan(book: _Book) -> list[Outcome]:
-    found = []
-    far = book.where(lambda it: it.scenario == "wan" and it.rtt_ms == 30.0)
-    ours = [it for it in far if it.variant.startswith(_OURS)]
+def _wan(figures: Sequence[Figure]) -> Iterator[_Row]:
+    far = [it for it in figures if it.rtt_ms == 30.0]
     for operation in ("put_file", "write", "get_file"):
         for variant, note in _VARIANTS:
             for window in (12, 16):
-                chosen = [it for it in ours if (it.operation, it.variant) == (operation, f"{variant}, {window}")]
-                shares = [it.rate / formula(it) for it in chosen]
-                found += _least(f"{operation}{note}, 30 ms, {window} in flight: share of the formula", 0.92, shares)
-    reading = [it for it in ours if (it.operation, it.variant) == ("read", f"{_OURS}, 12")]
+                shares = [it.rate / formula(it) for it in _of(far, "wan", operation, f"{variant}, {window}")]
+                yield f"{operation}{note}, 30 ms, {window} in flight: share of the formula", 0.92, shares, False
     for peer in ("s3fs", "obstore.fsspec"):
-        found += _least(f"read, 30 ms, against {peer}", 5.0, book.ratios(reading, peer, _rate))
-    return found
+        values = _ratios(far, _of(far, "wan", "read", f"{_OURS}, 12"), peer)
+        yield f"read, 30 ms, against {peer}", 5.0, values, False
 
 
-def _small(book: _Book) -> list[Outcome]:
-    against = {
-        "s3fs": {"put_many": 2.0, "get_many": 2.5, "cat_many": 4.0, "info_many": 4.0},
-        "obstore.fsspec": {"get_many": 1.2, "cat_many": 1.2, "info_many": 1.2},
-    }
-    found = []
-    for peer, bounds in against.items():
+def _small(figures: Sequence[Figure]) -> Iterator[_Row]:
+    for peer, bounds in _SMALL.items():
         for operation, bound in bounds.items():
-            ours = _ours_small(book, "small", operation)
-            found += _least(f"{operation}, 4 KiB, against {peer}", bound, book.ratios(ours, peer, _per_second))
+            values = _ratios(figures, _of(figures, "small", operation), peer, lambda it: it.per_second)
+            yield f"{operation}, 4 KiB, against {peer}", bound, values, False
     for operation in ("put_many", "get_many", "cat_many"):
-        ours = _ours_small(book, "small", operation)
-        found += _most(f"{operation}: requests per file", 1.0, [it.requests / it.count for it in ours])
-    return found
+        values = [it.requests / it.count for it in _of(figures, "small", operation)]
+        yield f"{operation}: requests per file", 1.0, values, True
 
 
-def _per_second(figure: Figure) -> float:
-    return figure.per_second
-
-
-def _ours_small(book: _Book, scenario: str, operation: str) -> list[Figure]:
-    return book.where(lambda it: (it.scenario, it.variant, it.operation) == (scenario, _OURS, operation))
-
-
-def _far_small(book: _Book) -> list[Outcome]:
-    found = []
+def _far_small(figures: Sequence[Figure]) -> Iterator[_Row]:
     for operation in ("put_many", "get_many", "cat_many"):
-        ours = _ours_small(book, "wan-small", operation)
-        shares = [it.per_second / (_IN_FLIGHT / (it.rtt_ms / 1000)) for it in ours]
-        found += _least(f"{operation}, 30 ms: share of {_IN_FLIGHT} / RTT", 0.75, shares)
-    return found
+        shares = [it.per_second / (_IN_FLIGHT / (it.rtt_ms / 1000)) for it in _of(figures, "wan-small", operation)]
+        yield f"{operation}, 30 ms: share of {_IN_FLIGHT} / RTT", 0.75, shares, False

@@ -17,8 +17,6 @@ To add an operation of the filesystem, add it to one of the modules `writing`, `
 from tests.catalogue import coffers, queries, reading, rearranging, writing
 from tests.catalogue.operations import (
     CATALOGUE,
-    CONFLICT,
-    NOT_FOUND,
     Catalogue,
     Draws,
     Effect,
@@ -32,9 +30,7 @@ from tests.catalogue.state import EMPTY, Change, Content, State
 
 __all__ = [
     "CATALOGUE",
-    "CONFLICT",
     "EMPTY",
-    "NOT_FOUND",
     "Catalogue",
     "Change",
     "Content",

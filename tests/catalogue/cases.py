@@ -25,37 +25,19 @@ TREE = {name: Content(10 + number, 500) for number, name in enumerate(("d/0", "d
 
 @dataclass(frozen=True)
 class Case:
-    """A step, and what exists before it.
-
-    Parameters
-    ----------
-    name : str
-        For tables and messages.
-    step : Step
-        The operation with its arguments.
-    files : mapping of str to Content
-        What is stored before.
-    folders : tuple of str
-        Directories that exist before, besides those of the files.
-    unfinished : mapping of str to Content
-        Uploads that are unfinished before.
-    before : Step, optional
-        What the same filesystem has done just before.
-    options : mapping
-        Of the filesystem.
-    unverified : bool
-        The client knows no SHA-1 of the bytes: a part of an object, or one that was never listed.
-    write_once : bool
-        Objects cannot be replaced.
-    """
+    """A step, and what exists before it."""
 
     name: str
     step: Step
     files: Mapping[str, Content] = field(default_factory=dict)
+    # directories that exist before, besides those of the files
     folders: tuple[str, ...] = ()
+    # uploads that are unfinished before
     unfinished: Mapping[str, Content] = field(default_factory=dict)
+    # what the same filesystem has done just before
     before: Step | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    # the client knows no SHA-1 of the bytes: a part of an object, or one that was never listed
     unverified: bool = False
     write_once: bool = False
 

@@ -22,61 +22,36 @@ REPLACING = ("cosv4", "cosv3")
 
 @dataclass(frozen=True)
 class View:
-    """What is known before a call.
-
-    Parameters
-    ----------
-    state : State
-        The files and directories.
-    hidden : callable
-        Returns the names with unfinished uploads.
-    exact_folders : bool
-        False where the service drops empty directories by itself.
-    once : bool
-        Whether objects cannot be replaced.
-    """
+    """What is known before a call."""
 
     state: State
+    # returns the names with unfinished uploads
     hidden: Callable[[], set[str]] = set
+    # false where the service drops empty directories by itself
     exact_folders: bool = True
     once: bool = False
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How a call has to end, and what it changes.
-
-    Parameters
-    ----------
-    change : Change
-        What a success changes.
-    returns : object
-        The result of a success.
-    check : callable, optional
-        Asserts that the result is right, where `returns` cannot say it; it also gets whether a fault struck.
-    errors : tuple of exception types
-        The call has to raise one of these even without any fault; empty: it has to succeed.
-    may_succeed : bool
-        It may also succeed, and then has changed what `change` says.
-    unclear : bool
-        After a lost reply, nobody can tell this failure from a success: the call may return then.
-    creates : bool
-        It fails where a file exists: only one of two clients can succeed.
-    fetched : dict
-        Contents of local files by name (see `Place.local`) after a success. After a failure each of them is complete,
-        as it was before, or missing.
-    beyond : str, optional
-        A file that is moved to another bucket (see `Place.beyond_path`).
-    """
+    """How a call has to end, and what it changes."""
 
     change: Change = field(default_factory=Change)
     returns: object = None
+    # asserts that the result is right, where `returns` cannot say it; it also gets whether a fault struck
     check: Callable[[Any, bool], None] | None = None
+    # the call has to raise one of these even without any fault; empty: it has to succeed
     errors: tuple[type[BaseException], ...] = ()
+    # it may also succeed, and then has changed what `change` says
     may_succeed: bool = False
+    # after a lost reply, nobody can tell this failure from a success: the call may return then
     unclear: bool = False
+    # it fails where a file exists: only one of two clients can succeed
     creates: bool = False
+    # contents of local files by name (see `Place.local`) after a success. After a failure each of them is complete,
+    # as it was before, or missing.
     fetched: Mapping[str, Content] | None = None
+    # a file that is moved to another bucket (see `Place.beyond_path`)
     beyond: str | None = None
 
     def verify(self, result: object, *, disturbed: bool = False) -> None:
@@ -93,21 +68,14 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What random arguments are made of.
+    """What random arguments are made of."""
 
-    Parameters
-    ----------
-    names, folders : sequence of str
-        Names of files and of directories; some may be both.
-    size : callable
-        Draws the size of a content in bytes.
-    seeds : callable
-        Draws the seed of a content.
-    """
-
+    # names of files and of directories; some may be both
     names: Sequence[str]
     folders: Sequence[str]
+    # draws the size of a content in bytes
     size: Callable[[random.Random], int]
+    # draws the seed of a content
     seeds: Callable[[random.Random], int] = lambda chance: chance.randint(0, 5)
 
 
@@ -168,28 +136,15 @@ class Step:
 
 @dataclass
 class Operation:
-    """An entry of the catalogue; called, it is carried out.
+    """An entry of the catalogue; called, it is carried out."""
 
-    Parameters
-    ----------
-    call : callable
-        Carries it out: gets a `Place` and the arguments.
-    arguments : mapping
-        How arguments are drawn, by name.
-    weight : int
-        How often it is drawn.
-    alone : bool
-        Whether it needs an instance of the filesystem that no other thread uses.
-    several : bool
-        Whether it consists of several steps, of which an error may leave some done.
-    protocols : tuple of str
-        Which have it.
-    """
-
+    # carries it out: gets a `Place` and the arguments
     call: Callable[..., Any]
     arguments: Mapping[str, Draw]
     weight: int
+    # whether it needs an instance of the filesystem that no other thread uses
     alone: bool
+    # whether it consists of several steps, of which an error may leave some done
     several: bool
     protocols: tuple[str, ...]
     _effect: Callable[..., Effect | None] | None = None

@@ -11,29 +11,17 @@ from typing import Any
 
 @dataclass
 class Place:
-    """A filesystem and the directory in which it works.
-
-    Parameters
-    ----------
-    fs : filesystem
-        Carries out the calls.
-    root : str
-        ``bucket/dir``: all names are relative to it.
-    scratch : Path
-        A local folder.
-    beyond : str
-        A directory in another bucket.
-    turn : str
-        A folder in `scratch` for what the current call fetches; empty: `scratch` itself.
-    before_commit : callable
-        Called at the end of a transaction, before it publishes anything.
-    """
+    """A filesystem and the directory in which it works."""
 
     fs: Any
+    # `bucket/dir`: all names are relative to it
     root: str
     scratch: Path
+    # a directory in another bucket
     beyond: str = ""
+    # a folder in `scratch` for what the current call fetches; empty: `scratch` itself
     turn: str = ""
+    # called at the end of a transaction, before it publishes anything
     before_commit: Callable[[], None] = lambda: None
 
     def __truediv__(self, name: str) -> str:

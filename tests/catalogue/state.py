@@ -19,17 +19,10 @@ def _pool() -> bytes:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds, without its bytes: equal contents have equal bytes, in any process.
-
-    Parameters
-    ----------
-    seed : int
-        Chooses the bytes.
-    size : int
-        Number of bytes, 8 MiB at most.
-    """
+    """What a file holds, without its bytes: equal contents have equal bytes, in any process."""
 
     seed: int
+    # number of bytes, 8 MiB at most
     size: int
 
     def __post_init__(self) -> None:
@@ -56,25 +49,17 @@ def parents(name: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Change:
-    """What an operation changes when it succeeds. When it fails, each part may have happened or not.
+    """What an operation changes when it succeeds. When it fails, each part may have happened or not."""
 
-    Parameters
-    ----------
-    writes : dict
-        New content by name; None for a file that is removed.
-    makes, drops : frozenset of str
-        Directories that are made (parents of written files need not be named) and removed.
-    moves, copies : tuple of (str, str)
-        Sources and targets among the written files. A source of a move may be gone only when its target is there.
-    given_up : dict
-        Contents, by name, of uploads that are started and discarded.
-    """
-
+    # new content by name; None for a file that is removed
     writes: dict[str, Content | None] = field(default_factory=dict)
+    # directories that are made (parents of written files need not be named) and removed
     makes: frozenset[str] = frozenset()
     drops: frozenset[str] = frozenset()
+    # sources and targets among the written files. A source of a move may be gone only when its target is there.
     moves: tuple[tuple[str, str], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
+    # contents, by name, of uploads that are started and discarded
     given_up: dict[str, Content] = field(default_factory=dict)
 
     @property

@@ -28,17 +28,11 @@ class BoomError(Exception):
 
 @dataclass(frozen=True)
 class Way:
-    """One way to write an object.
+    """One way to write an object."""
 
-    Parameters
-    ----------
-    write : callable
-        Gets a `Place`, a path, the bytes, and how many bytes are written at a time.
-    creates : bool
-        It fails where an object exists.
-    """
-
+    # gets a `Place`, a path, the bytes, and how many bytes are written at a time
     write: Callable[[Place, str, bytes, int], object]
+    # it fails where an object exists
     creates: bool = False
 
 

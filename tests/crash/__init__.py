@@ -1,4 +1,4 @@
 """Crashes on purpose: real processes are killed in the middle of their work, and what is left is examined.
 
-``python -m tests.crash uploads`` runs the scenario `uploads`; `scenarios` lists all.
+``python -m tests.crash uploads`` runs the scenario `uploads`.
 """

@@ -9,11 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash import dying, migration, uploads
-from tests.crash.scenarios import SCENARIOS, Plan
+from tests.crash.kills import client, emulator
+from tests.crash.migration import migration
+from tests.crash.scenarios import Plan
+from tests.crash.uploads import uploads
 
-MODULES = (uploads, migration, dying)
-"""Importing them registers the scenarios."""
+SCENARIOS = {"uploads": uploads, "migration": migration, "client": client, "emulator": emulator}
 
 MIB = 1024 * 1024
 SIZES = {"client": 3, "emulator": 3}

@@ -1,7 +1,7 @@
 """The process that is killed: ``python -m tests.crash.child OPTIONS`` does with a filesystem what it is told.
 
 It reads one task per line from standard input, says ``ready``, waits for a further line, says ``began``, and tells at
-last what became of it. All lines are JSON.
+last what the result was. All lines are JSON.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def halt_at(name: str, nth: int) -> None:
 
 
 def run(fs: Any, task: dict[str, Any]) -> dict[str, Any]:
-    """Do a task and return what became of it."""
+    """Do a task and return its result."""
     action = ACTIONS.get(task["action"])
     try:
         if action is not None:

@@ -12,8 +12,8 @@ from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosClient, CosV3Client, CosV4Client
 from cosv4fs.api import Entry as ListedEntry
 from tests.crash.operations import CHANGING
-from tests.crash.processes import Event
 from tests.crash.readers import read
+from tests.processes import Event
 
 _MD5_DIGITS = 32
 
@@ -29,10 +29,7 @@ class Confirmed:
 
     A request that was answered has had its effect, one that the service did not live to answer may have had it.
 
-    Parameters
-    ----------
-    events : iterable of dict
-        The log, of one bucket.
+    `events` is the log of one bucket.
     """
 
     def __init__(self, events: Iterable[Event]) -> None:

@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 import fsspec
 
-from tests.crash.processes import Server, _ForkedLines, _Lines
-from tests.crash.scenarios import Plan, Summary, scenario
+from tests.crash.processes import Server
+from tests.crash.scenarios import Plan, Summary
+from tests.processes import Listened
 
 SOURCE, BUCKET, TARGET = "bucket/data", "copy", "s3://copy/data"
 FOLDERS = 20
@@ -29,21 +30,15 @@ _STEP = 1024 * 1024
 Moment = tuple[str, int, str]
 
 
-@scenario
 def migration(plan: Plan, files: int = 10_000) -> Summary:
     """Kill ``cosv4fs migrate`` at moments of its progress, run it to the end, and compare both sides.
 
-    Parameters
-    ----------
-    plan : Plan
-        What to run; `size` is that of each of the few large files.
-    files : int
-        How many small files there are.
+    The plan's size is that of each of the few large files; `files` says how many small ones there are.
     """
     chance, summary = random.Random(plan.seed), Summary()
     with (
         Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server,
-        _Lines("tests.migrate.bucket_server") as store,
+        Listened("tests.migrate.bucket_server") as store,
     ):
         store.wait_for(lambda: bool(store.events))
         content = _fill(server, chance, files, plan)
@@ -100,28 +95,15 @@ def _hex(name: str, content: bytes) -> str:
 class Migration:
     """All runs of one migration.
 
-    Parameters
-    ----------
-    plan, server, store : Plan, Server, _Lines
-        Of the scenario; the source and the target.
-    chance : random.Random
-        Chooses the moments.
-    content : dict
-        What the source has: size, MD5 and SHA-1 by path.
-
-    Attributes
-    ----------
-    kills, repeated : int
-        How many processes were killed; how many bytes were published again.
-    failures : list of str
-        What was wrong.
+    From `server` to `store`; `content` is what the source has: size, MD5 and SHA-1 by path. `repeated` counts the bytes
+    that were published again.
     """
 
     def __init__(
         self,
         plan: Plan,
         server: Server,
-        store: _Lines,
+        store: Listened,
         chance: random.Random,
         content: dict[str, tuple[int, str, str]],
     ) -> None:
@@ -145,7 +127,7 @@ class Migration:
     def kill(self, number: int) -> None:
         """Run the command, and kill it at a moment."""
         moment = self._moment(number)
-        with _ForkedLines("tests.crash.migrating", json.dumps(moment), *self._arguments) as child:
+        with Listened("tests.crash.migrating", json.dumps(moment), *self._arguments, quick=True) as child:
             reached = self._wait_for(child, lambda: bool(child.events))
             is_moment = reached and "reached" in child.events[0]
         if not is_moment:
@@ -158,7 +140,7 @@ class Migration:
         text = ", ".join(f"{name} {count:,}" for name, count in sorted(Counter(states.values()).items()))
         self._plan.say(f"{number + 1:>3} killed {moment[2]} {moment[0]} {moment[1]:,}: {text or 'nothing listed'}")
 
-    def _wait_for(self, child: _Lines, condition: Callable[[], bool]) -> bool:
+    def _wait_for(self, child: Listened, condition: Callable[[], bool]) -> bool:
         """Wait for something in a run, for as long as the store is still asked for things."""
         asked = -1
         while True:
@@ -210,7 +192,7 @@ class Migration:
 
     def finish(self) -> None:
         """Run the command to its end, and examine everything."""
-        with _ForkedLines("tests.crash.migrating", "null", *self._arguments) as child:
+        with Listened("tests.crash.migrating", "null", *self._arguments, quick=True) as child:
             self._wait_for(child, lambda: child.ended)
         if child.events != [{"code": 0}]:
             self.failures.append(f"the last run ended with {child.events}")

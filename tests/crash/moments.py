@@ -11,32 +11,24 @@ MOVE = "move"
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill a process.
+    """When to kill a process, told by what the service has seen and not by a clock."""
 
-    Parameters
-    ----------
-    op : str
-        Which requests are counted, by operation; empty when it is not a request that counts.
-    nth : int
-        Which of them, from 1.
-    how : str
-        ``seen``: when so many were answered, while everything goes on. ``held``: while the service has it and has not
-        acted on it. ``acted``: while its answer is held back. ``called``: as soon as the call has begun.
-        ``replace`` and ``unlink``: before the process does this to a file for the nth time.
-    frozen : bool
-        Those that come after the nth are held too.
-    extra : int
-        How many further events the service has to see before the kill.
-    late : str
-        When the requests that were held go on: empty for at once; else while the next process has a request of this
-        operation waiting.
-    """
-
+    # the requests that count, by operation (`ANY_CHANGE`: all that change something); or a method of the service's
+    # store, whose calls count; or empty when the process itself counts
     op: str
+    # which of them, from 1
     nth: int
+    # `seen`: when so many were answered, while everything goes on. `held`: while the service has it and has not acted
+    # on it. `acted`: while its answer is held back. `called`: as soon as the call has begun. `replace` and `unlink`:
+    # before the process does this to a file for the nth time. `before`, `half`, `after`: while the service stands
+    # still in its store (see `tests.crash.server.stall`).
     how: str
+    # those that come after the nth are held too
     frozen: bool = False
+    # how many further events, or changing requests, the service has to see before the kill
     extra: int = 0
+    # when the requests that were held go on: empty for at once, else while the next process has a request of this
+    # operation waiting; or in words
     late: str = ""
 
     def __str__(self) -> str:

@@ -29,39 +29,22 @@ _WAYS = ("open", "open sized", "pipe_file", "put_file")
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of the catalogue, what is there before it, and what is there when it has succeeded.
-
-    Parameters
-    ----------
-    name : str
-        For messages.
-    folder : str
-        ``bucket/dir`` that has everything.
-    local : Path
-        The folder of local files.
-    step : Step
-        What is done.
-    state, final : State
-        What is in the folder before and after it.
-    pairs : mapping
-        Target by source: what was at the source is whole at one of both, always.
-    dropped : tuple of str
-        Directories that are no longer there afterwards.
-    requests : int
-        About how many requests change something.
-    places : tuple of str
-        The methods of the service's store that it uses (see `tests.crash.server`).
-    """
+    """One step of the catalogue, what is there before it, and what is there when it has succeeded."""
 
     name: str
+    # `bucket/dir` that has everything
     folder: str
     local: Path
     step: Step
     state: State
     final: State
+    # about how many requests change something
     requests: int
+    # the methods of the service's store that it uses (see `tests.crash.server`)
     places: tuple[str, ...]
+    # target by source: what was at the source is whole at one of both, always
     pairs: Mapping[str, str]
+    # directories that are no longer there afterwards
     dropped: tuple[str, ...] = ()
 
     @cached_property
@@ -116,24 +99,13 @@ class Operation:
         return replace(self, final=State({**self.state.files, **files}, self.final.folders))
 
 
-Kind = Callable[["Stage"], Operation]
+Kind = Callable[["Maker"], Operation]
 
 
-class Stage:
+class Maker:
     """What operations are made of: a folder, local files, and chance.
 
-    Parameters
-    ----------
-    folder : str
-        ``bucket/dir``, empty.
-    local : Path
-        A folder for local files.
-    chance : random.Random
-        Chooses names, sizes and contents.
-    size : int
-        Bytes of the largest object.
-    once : bool
-        Whether nothing can be replaced: then nothing is where something is to be stored.
+    `size`: bytes of the largest object. `once`: nothing can be replaced, so nothing is where something is to be stored.
     """
 
     def __init__(self, folder: str, local: Path, chance: random.Random, size: int, once: bool = False) -> None:
@@ -181,77 +153,77 @@ def _requests(new: Content, old: Content | None, once: bool) -> int:
     return 1 if not slices else slices + (2 if old is None else 4)
 
 
-def write(stage: Stage) -> Operation:
+def write(maker: Maker) -> Operation:
     """One object is stored, in one request or in slices, where nothing, a small or a large one was."""
-    chance = stage.chance
+    chance = maker.chance
     way, large = chance.choice(_WAYS), chance.random() < 0.7
-    was = "nothing" if stage.once else chance.choice(("nothing", "small", "large"))
-    old = None if was == "nothing" else stage.content(was == "large")
-    new, name = stage.content(large), "deep/object"
+    was = "nothing" if maker.once else chance.choice(("nothing", "small", "large"))
+    old = None if was == "nothing" else maker.content(was == "large")
+    new, name = maker.content(large), "deep/object"
     # something beside it, which has to stay
-    files = {"beside": stage.content(False), **({} if old is None else {name: old})}
+    files = {"beside": maker.content(False), **({} if old is None else {name: old})}
     places = ("write_blob", "_write", "resize_blob") if large else ("new_blob", "_write")
-    return stage.operation(
+    return maker.operation(
         f"{way}, {'large' if large else 'small'} over {was}",
         CATALOGUE["write"].step(name=name, content=new, way=way),
         files,
-        _requests(new, old, stage.once),
+        _requests(new, old, maker.once),
         (*places, "writing"),
     )
 
 
-def move_file(stage: Stage) -> Operation:
+def move_file(maker: Maker) -> Operation:
     """A file is moved, onto another or where nothing is."""
-    target = stage.chance.choice(("to", "new/dir/to"))
-    files, taken = {"from": stage.content(stage.chance.random() < 0.5)}, stage.chance.random() < 0.5
+    target = maker.chance.choice(("to", "new/dir/to"))
+    files, taken = {"from": maker.content(maker.chance.random() < 0.5)}, maker.chance.random() < 0.5
     if taken:
-        files[target] = stage.content(stage.chance.random() < 0.5)
+        files[target] = maker.content(maker.chance.random() < 0.5)
     step = CATALOGUE["mv_file"].step(source="from", target=target)
     name = f"mv file {'onto another' if taken else 'to a new path'}"
-    return stage.operation(name, step, files, 1, ("writing", "remove_blobs"))
+    return maker.operation(name, step, files, 1, ("writing", "remove_blobs"))
 
 
-def move_directory(stage: Stage) -> Operation:
+def move_directory(maker: Maker) -> Operation:
     """A directory is moved, perhaps onto files that are there."""
-    tree, taken = stage.tree_onto("from", "to")
+    tree, taken = maker.tree_onto("from", "to")
     step = CATALOGUE["mv_recursive"].step(source="from", target="to")
     name = f"mv directory of {len(tree)}"
-    return stage.operation(name, step, {**tree, **taken}, len(tree) + 4, ("writing", "remove_blobs"))
+    return maker.operation(name, step, {**tree, **taken}, len(tree) + 4, ("writing", "remove_blobs"))
 
 
-def copy(stage: Stage) -> Operation:
+def copy(maker: Maker) -> Operation:
     """A file or a directory is copied, perhaps onto what is there."""
-    tree, taken = stage.tree_onto("from", "to")
+    tree, taken = maker.tree_onto("from", "to")
     step, name, requests = CATALOGUE["cp_recursive"].step(source="from", target="to"), "directory", len(tree) + 3
-    if stage.chance.random() < 0.4:
+    if maker.chance.random() < 0.4:
         source = next(iter(tree))
         step = CATALOGUE["cp_file"].step(source=source, target=f"to{source[len('from') :]}")
         name, requests = "file", 1
     places = ("copy_blob", "writing", "remove_blobs")
-    return stage.operation(f"cp {name} onto {len(taken)}", step, {**tree, **taken}, requests, places)
+    return maker.operation(f"cp {name} onto {len(taken)}", step, {**tree, **taken}, requests, places)
 
 
-def remove(stage: Stage) -> Operation:
+def remove(maker: Maker) -> Operation:
     """A directory is removed with all that is in it; what is beside it stays."""
-    tree, beside = stage.tree("dir"), stage.tree("dir beside")
+    tree, beside = maker.tree("dir"), maker.tree("dir beside")
     step = CATALOGUE["rm_recursive"].step(name="dir")
-    return stage.operation(
+    return maker.operation(
         f"rm -r of {len(tree)}", step, {**tree, **beside}, len(tree) + 3, ("writing", "remove_blobs")
     )
 
 
-def transaction(stage: Stage) -> Operation:
+def transaction(maker: Maker) -> Operation:
     """Several files appear when a transaction ends."""
-    chance, before, contents = stage.chance, dict[str, Content](), dict[str, Content]()
+    chance, before, contents = maker.chance, dict[str, Content](), dict[str, Content]()
     for number in range(chance.randint(2, 4)):
         name = f"{number % 2}/file{number}"
-        contents[name] = stage.content(chance.random() < 0.3)
-        if not stage.once and chance.random() < 0.5:
-            before[name] = stage.content(chance.random() < 0.3)
-    requests = sum(_requests(new, None, stage.once) + (not stage.once) for new in contents.values())
+        contents[name] = maker.content(chance.random() < 0.3)
+        if not maker.once and chance.random() < 0.5:
+            before[name] = maker.content(chance.random() < 0.3)
+    requests = sum(_requests(new, None, maker.once) + (not maker.once) for new in contents.values())
     step = CATALOGUE["transaction"].step(contents=contents, sized=chance.random() < 0.5)
     name = f"transaction of {len(contents)}, {len(before)} there"
-    return stage.operation(name, step, before, requests, ("_write", "writing", "new_blob"))
+    return maker.operation(name, step, before, requests, ("_write", "writing", "new_blob"))
 
 
 KINDS: tuple[Kind, ...] = (

@@ -3,154 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fsspec
 
-from tests.crash.zygote import Forked
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 120.0
-"""Seconds after which a wait for something that has to happen is a failure."""
-
-Event = dict[str, Any]
+from tests.processes import Event, Listened
 
 
-class _Lines:
-    """A process whose lines of JSON are collected by a thread."""
+class Server(Listened):
+    """The emulator in a process of its own, on a folder that outlives it; `protocol` is that of `filesystem`."""
 
-    def __init__(
-        self,
-        module: str,
-        *arguments: str,
-        environment: dict[str, str] | None = None,
-        changed: threading.Condition | None = None,
-    ) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        self._module, self._arguments = module, list(arguments)
-        self._environment = {**inherited, **(environment or {})}
-        self.changed = changed or threading.Condition()
-        self.events: list[Event] = []
-        self._start()
-
-    def _start(self) -> None:
-        self.process = self._make()
-        self.ended = False
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _make(self) -> subprocess.Popen[bytes] | Forked:
-        return subprocess.Popen(
-            [sys.executable, "-m", self._module, *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-            env=self._environment,
-        )
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if not line.endswith(b"\n"):
-                break
-            event = json.loads(line)
-            with self.changed:
-                self.events.append(event)
-                self.changed.notify_all()
-        with self.changed:
-            self.ended = True
-            self.changed.notify_all()
-
-    def tell(self, **message: Any) -> None:
-        """Send it a line."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(message).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def wait_for(self, condition: Callable[[], bool]) -> bool:
-        """Wait until something holds, which is looked at after every event; False when the process ended before."""
-        with self.changed:
-            if not self.changed.wait_for(lambda: condition() or self.ended, PATIENCE):
-                raise TimeoutError("a process of the crash test stands still")
-            return condition()
-
-    def kill(self) -> None:
-        """SIGKILL, and wait for its end."""
-        self.process.kill()
-        self._reap()
-
-    def _reap(self) -> None:
-        self.process.wait(PATIENCE)
-        self._thread.join(PATIENCE)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-
-class _ForkedLines(_Lines):
-    def _make(self) -> Forked:
-        return Forked(self._module, self._arguments, self._environment)
-
-
-class Server(_ForkedLines):
-    """The emulator in a process of its own, on a folder that outlives it.
-
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    fsync : bool
-        Whether what it acknowledges survives more than the death of the process.
-    port : int
-        0 for a free one.
-    dialect : sequence of str
-        As for the emulator's command.
-    protocol : str
-        Of the filesystems that look at what it has.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        *,
-        fsync: bool = False,
-        port: int = 0,
-        dialect: Sequence[str] = (),
-        protocol: str = "cosv4",
-    ) -> None:
+    def __init__(self, root: Path, *, fsync: bool = False, protocol: str = "cosv4") -> None:
         self.protocol = protocol
         self.once = protocol == "cdcs"
         """Whether nothing can be replaced or removed."""
         self.bucket = "bucket-1250000000" if self.once else "bucket"
-        switches = [f"--dialect={value}" for value in dialect]
-        durable = ["--fsync"] if fsync else []
-        durable += ["--bucket", self.bucket, *(["--coffers"] if self.once else [])]
+        more = ["--bucket", self.bucket, *["--fsync"] * fsync, *["--coffers"] * self.once]
         # bound and never listened on: while the service is dead nobody else may be given its port
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(("127.0.0.1", port))
+        self._reserved.bind(("127.0.0.1", 0))
         self.port: int = self._reserved.getsockname()[1]
-        super().__init__("tests.crash.server", str(root), "--port", str(self.port), *durable, *switches)
+        super().__init__("tests.crash.server", str(root), "--port", str(self.port), *more, quick=True)
         if not self.wait_for(lambda: bool(self.events)):
             raise RuntimeError("the service did not start")
         self.options: dict[str, Any] = self.events[0]["options"]
@@ -234,22 +112,11 @@ class Server(_ForkedLines):
             raise RuntimeError("the service has ended")
 
 
-class Client(_ForkedLines):
-    """A process that works with a filesystem.
-
-    Parameters
-    ----------
-    options : dict
-        Of the filesystem.
-    folder : Path
-        For its temporary files.
-    changed : threading.Condition, optional
-        The service's, so that one may wait for both.
-    """
+class Client(Listened):
+    """A process that works with a filesystem, whose temporary files are in a folder."""
 
     def __init__(self, options: dict[str, Any], folder: Path, changed: threading.Condition | None = None) -> None:
-        environment = {"TMPDIR": str(folder)}
-        super().__init__("tests.crash.child", json.dumps(options), environment=environment, changed=changed)
+        super().__init__("tests.crash.child", json.dumps(options), quick=True, changed=changed, TMPDIR=str(folder))
 
     def prepare(self, action: str, *arguments: Any, halt: tuple[str, int] | None = None, **keywords: Any) -> None:
         """Name the next task, and wait until it could begin."""
@@ -263,7 +130,7 @@ class Client(_ForkedLines):
         self.tell(go=True)
 
     def outcome(self) -> dict[str, Any]:
-        """Wait for the end of the task and return what became of it."""
+        """Wait for the end of the task and return its result."""
         self._expect("outcome")
         with self.changed:
             found: dict[str, Any] = next(event["outcome"] for event in self.events if "outcome" in event)

@@ -12,7 +12,8 @@ import fsspec
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
 from tests.crash.operations import CHANGING, Operation
-from tests.crash.processes import PATIENCE, Server
+from tests.crash.processes import Server
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -109,19 +110,8 @@ def _shapes(contents: Iterable[bytes | None]) -> str:
 class Reader:
     """A reader in a thread: it reads everything again after each request that changes something.
 
-    Parameters
-    ----------
-    server : Server
-        Its log tells when to look.
-    operation : Operation
-        What is going on.
-
-    Attributes
-    ----------
-    looks, interrupted : int
-        How often everything was seen, and how often the service was gone meanwhile.
-    failures : list of str
-        What no reader may see.
+    The server's log tells when to look. `looks` counts how often everything was seen, `interrupted` how often the
+    service was gone meanwhile; `failures` are what no reader may see.
     """
 
     def __init__(self, server: Server, operation: Operation) -> None:

@@ -1,4 +1,4 @@
-"""The scenarios by name, and what a run of one comes to."""
+"""What a scenario is told, and what it comes to."""
 
 from __future__ import annotations
 
@@ -9,34 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
-
-    Parameters
-    ----------
-    folder : Path
-        For everything; empty.
-    seed, moments : int
-        The same seed gives the same moments.
-    size : int
-        Bytes of a large object.
-    slice_size : int
-        Bytes per slice to ask for.
-    fsync : bool
-        Whether the service waits for the disk.
-    old : bytes or None
-        What is at the path before.
-    say : callable
-        Takes the line of every moment.
-    protocol : str
-        By which protocol the processes upload.
-    """
+    """What to run."""
 
     folder: Path
     seed: int
     moments: int
     size: int
     slice_size: int = 3 * 1024 * 1024
+    # whether the service waits for the disk
     fsync: bool = False
+    # what is at the path before
     old: bytes | None = None
     say: Callable[[str], None] = print
     protocol: str = "cosv4"
@@ -44,21 +26,13 @@ class Plan:
 
 @dataclass
 class Summary:
-    """What was counted.
+    """What was counted."""
 
-    Parameters
-    ----------
-    moments, kills, resumed : int
-        How many moments there were, how many processes were killed, how many continued what another had begun.
-    repeated : int
-        Bytes of slices that reached the service more than once.
-    failures : list of str
-        What was not as it should be.
-    """
-
+    # how many moments there were, how many processes were killed, how many continued what another had begun
     moments: int = 0
     kills: int = 0
     resumed: int = 0
+    # bytes of slices that reached the service more than once
     repeated: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -68,14 +42,3 @@ class Summary:
             f"moments {self.moments}, kills {self.kills}, resumed {self.resumed}, "
             f"bytes sent again {self.repeated:,}, failures {len(self.failures)}"
         )
-
-
-Scenario = Callable[[Plan], Summary]
-
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(function: Scenario) -> Scenario:
-    """Register a scenario under the name of its function."""
-    SCENARIOS[function.__name__] = function
-    return function

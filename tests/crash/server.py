@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, RequestRecord
+from cosv4fs.emulator import CofferEmulator, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
 from cosv4fs.emulator.cdcs.call import CofferCall
 from cosv4fs.emulator.cos.call import CosCall
@@ -121,13 +121,8 @@ def _named(op: str, values: Mapping[str, Any]) -> str:
 def stall(name: str, place: str, nth: int, how: str) -> None:
     """Have the thread that makes the nth call of a method of `Store` stand still, for ever.
 
-    Parameters
-    ----------
-    place : str
-        The method.
-    how : str
-        ``before`` or ``after`` the call; of `writing`: before or after its transaction is committed. ``half``, of
-        `_write`: when half of the bytes are written.
+    `how`: ``before`` or ``after`` the call; of `writing`: before or after its transaction is committed. ``half``, of
+    `_write`: when half of the bytes are written.
     """
     original, calls = getattr(Store, place), itertools.count(1)
 
@@ -223,15 +218,14 @@ def main() -> None:
     parser.add_argument("root")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--bucket", default="bucket")
-    parser.add_argument("--dialect", action="append", default=[])
     parser.add_argument("--fsync", action="store_true")
     parser.add_argument("--coffers", action="store_true", help="be the service of coffers")
     given = parser.parse_args()
     names, common = (given.bucket,), {"port": given.port, "fsync": given.fsync, "listener": _answered}
     emulator: Emulator | CofferEmulator = (
-        CofferEmulator(given.root, coffers=names, dialect=CofferDialect.parse(given.dialect), **common)
+        CofferEmulator(given.root, coffers=names, **common)
         if given.coffers
-        else Emulator(given.root, buckets=names, dialect=Dialect.parse(given.dialect), **common)
+        else Emulator(given.root, buckets=names, **common)
     )
     # `match` sees every request when it has come and nothing is done about it yet
     emulator.faults.add(action=Action(), times=None, match=_part_arrived if given.coffers else _arrived)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.moments import INIT, LIST, SLICE, Moment, again, of_v3, spread
-from tests.crash.processes import Client, Event, Server
+from tests.crash.processes import Client, Server
 from tests.crash.readers import everything
-from tests.crash.scenarios import Plan, Summary, scenario
+from tests.crash.scenarios import Plan, Summary
+from tests.processes import Event
 
 NAME = "big.bin"
 MOST_KILLS = 4
@@ -22,18 +23,12 @@ MOST_KILLS = 4
 _STEP = 1024 * 1024
 
 
-@scenario
 def uploads(
     plan: Plan, spread: Callable[..., Sequence[Moment]] = spread, again: Callable[..., Moment | None] = again
 ) -> Summary:
     """Kill a process that puts a file, at a moment of its upload, and have the next continue.
 
-    Parameters
-    ----------
-    plan : Plan
-        What to run.
-    spread, again : callable
-        Choose the moments of the first processes and of those that continue, as in `tests.crash.moments`.
+    `spread` and `again` choose the moments of the first processes and of those that continue (`tests.crash.moments`).
     """
     chance = random.Random(plan.seed)
     local = plan.folder / "big.bin"
@@ -66,27 +61,7 @@ def _write_content(path: Path, chance: random.Random, size: int) -> str:
 class Upload:
     """One upload with all the processes that work on it.
 
-    Parameters
-    ----------
-    plan, server : Plan, Server
-        Of the scenario.
-    local, sha : Path, str
-        The file and its SHA-1.
-    chance : random.Random
-        For what is not decided yet.
-    again : callable
-        Chooses when a process that continues is killed.
-    folder : str
-        The directory that the object goes to; nobody else's.
-
-    Attributes
-    ----------
-    killed : list of Moment
-        When a process was killed.
-    resumed, repeated : int
-        See `Summary`.
-    failures : list of str
-        What was wrong.
+    `again` chooses when a process that continues is killed; `folder` is nobody else's directory for the object.
     """
 
     def __init__(

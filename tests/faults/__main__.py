@@ -15,13 +15,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.catalogue.cases import CASES
-from tests.faults.cells import Cell
-from tests.faults.columns import column, pairs
-from tests.faults.contests import CONTESTS
+from tests.faults.bench import FAULTS
+from tests.faults.cells import Cell, markdown, summary
 from tests.faults.judge import Verdict
-from tests.faults.others import ROWS
-from tests.faults.stage import FAULTS
-from tests.faults.table import markdown, summary
+from tests.faults.others import ROWS, column, pairs
+from tests.faults.races import RACES
 
 _PAIRS = "two other clients"
 """The name of the random cells."""
@@ -33,20 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--protocol", choices=[*CASES], default="cosv4", help="of the filesystem (default: %(default)s)")
     add("--only", nargs="+", metavar="TEXT", help="only operations with one of these in their name")
     add("--fault", nargs="+", metavar="TEXT", help="only faults with one of these in their name")
-    add("--part", default="1/1", type=_part, metavar="K/N", help="only every Nth cell, beginning with the Kth")
     add("--pairs", default=0, type=int, metavar="N", help="N cells more, in which two other clients act")
     add("--seed", default=1, type=int, help="draws those; the same seed draws the same ones (default: %(default)s)")
     add("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
     add("--out", type=Path, metavar="FILE.md", help="where the table goes")
     add("--list", action="store_true", help="show the names of operations and faults")
     return parser
-
-
-def _part(text: str) -> tuple[int, int]:
-    which, parts = map(int, text.split("/"))
-    if not 1 <= which <= parts:
-        raise ValueError(text)
-    return which, parts
 
 
 def _chosen(names: list[str], texts: list[str] | None) -> list[str]:
@@ -57,14 +47,14 @@ def main() -> int:
     """Run what the arguments say."""
     options = _parser().parse_args()
     protocol = options.protocol
-    operations = _chosen([*dict.fromkeys([*CASES[protocol], *CONTESTS[protocol]])], options.only)
+    operations = _chosen([*dict.fromkeys([*CASES[protocol], *RACES[protocol]])], options.only)
     chosen = _chosen([*FAULTS[protocol], *ROWS], options.fault)
     if options.list:
         print("operations:", *operations, "faults:", *chosen, sep="\n  ")
         return 0
     began, found = time.monotonic(), dict[str, list[Cell]]()
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(column, protocol, name, chosen, options.part): name for name in operations}
+        running = {pool.submit(column, protocol, name, chosen): name for name in operations}
         if options.pairs:
             running[pool.submit(pairs, protocol, options.seed, options.pairs, operations)] = _PAIRS
         for done in as_completed(running):

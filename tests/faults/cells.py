@@ -1,11 +1,12 @@
-"""One cell of the table: a case, a fault, and when it strikes; carried out and judged."""
+"""One cell of the table: a case, a fault, and when it strikes; carried out and judged. And the table as text."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +15,8 @@ from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
 from tests.catalogue import Place
 from tests.catalogue.cases import CASES, Case
+from tests.faults.bench import EXTRA, Bench, State, extra_state, prepared
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.setting import EXTRA, extra_state, prepared
-from tests.faults.stage import Stage, State
 
 _MOST_SECONDS = 60
 _QUICK_TIMEOUT = 0.1
@@ -42,7 +42,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Baseline:
     """A case without faults: state before and after, and the requests in their order."""
 
     before: State
@@ -76,24 +76,21 @@ def moments(requests: tuple[str, ...]) -> Iterator[Moment]:
         yield Moment(op, 1, forever=True)
 
 
-def rehearse(stage: Stage, case: Case) -> Rehearsal:
+def run_baseline(bench: Bench, case: Case) -> Baseline:
     """Do an operation without faults.
 
-    Raises
-    ------
-    AssertionError
-        It does not do what it should, so that the table would say nothing.
+    An `AssertionError` says that it does not do what it should, so that the table would say nothing.
     """
-    with prepared(stage, case) as (at, place):
-        before = _look(stage, case, place)[0]
-        stage.emulator.clear_requests()
+    with prepared(bench, case) as (at, place):
+        before = _look(bench, case, place)[0]
+        bench.emulator.clear_requests()
         result = case.run(at)
-        requests, openings = tuple(record.op for record in stage.emulator.requests), _openings(stage)
-        after = _look(stage, case, place)[0]
+        requests, openings = tuple(record.op for record in bench.emulator.requests), _openings(bench)
+        after = _look(bench, case, place)[0]
     assert result == case.expected, f"{case.name}: {result!r}"[:300]
     _check_effect(case, after)
     assert requests, case.name
-    return Rehearsal(before, after, requests, openings)
+    return Baseline(before, after, requests, openings)
 
 
 def _check_effect(case: Case, after: State) -> None:
@@ -108,68 +105,68 @@ def _check_effect(case: Case, after: State) -> None:
     assert case.write_once or folders == wanted.folders, f"{case.name} makes {folders} instead of {wanted.folders}"
 
 
-def play(stage: Stage, case: Case, known: Rehearsal, fault: str, moment: Moment) -> Cell:
-    """Do an operation with a fault and judge what came of it."""
+def play(bench: Bench, case: Case, known: Baseline, fault: str, moment: Moment) -> Cell:
+    """Do an operation with a fault and judge the result."""
     for _ in range(_MOST_TRIES):
         began = time.monotonic()
-        with prepared(stage, case) as (at, place), time_limit():
-            outcome = _perform(stage, case, at, place, fault, moment)
-            verdict, detail = judge(case, known, outcome, stage.faults[fault], moment)
+        with prepared(bench, case) as (at, place), time_limit():
+            outcome = _perform(bench, case, at, place, fault, moment)
+            verdict, detail = judge(case, known, outcome, bench.faults[fault], moment)
         if outcome.openings <= known.openings + outcome.hits:
             break
         # an upload was opened again that nothing had struck: another fault than the ordered one came in between
     return Cell(case.name, fault, str(moment), verdict, detail, time.monotonic() - began)
 
 
-def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
-    """Yield what plays the cells of one case with these faults; nothing for cases of `contests` only."""
-    if name not in CASES[stage.protocol]:
+def column(bench: Bench, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
+    """Yield what plays the cells of one case with these faults; nothing for cases of `races` only."""
+    if name not in CASES[bench.protocol]:
         return
-    case = CASES[stage.protocol][name]
-    known = rehearse(stage, case)
+    case = CASES[bench.protocol][name]
+    known = run_baseline(bench, case)
     for fault in chosen:
-        for moment in moments(known.requests) if fault in stage.faults else ():
-            yield partial(play, stage, case, known, fault, moment)
+        for moment in moments(known.requests) if fault in bench.faults else ():
+            yield partial(play, bench, case, known, fault, moment)
 
 
-def _perform(stage: Stage, case: Case, at: Place, place: Place, fault: str, moment: Moment) -> Outcome:
-    action, release = _fresh(stage.faults[fault])
+def _perform(bench: Bench, case: Case, at: Place, place: Place, fault: str, moment: Moment) -> Outcome:
+    action, release = _fresh(bench.faults[fault])
     if action.stage == "connection" and moment.op is not None:
         return Outcome(fired=False)
     times = None if moment.forever else 1
-    stage.emulator.clear_requests()
-    rule = stage.emulator.faults.add(action=action, op=moment.op, nth=moment.nth, times=times)
+    bench.emulator.clear_requests()
+    rule = bench.emulator.faults.add(action=action, op=moment.op, nth=moment.nth, times=times)
     if isinstance(action, _SLOW):
-        stage.shorten_timeout(at.fs, _QUICK_TIMEOUT)
+        bench.shorten_timeout(at.fs, _QUICK_TIMEOUT)
     result, error = attempt(case, at)
-    stage.emulator.faults.clear()
+    bench.emulator.faults.clear()
     release.set()
-    stage.restore_timeout(at.fs)
+    bench.restore_timeout(at.fs)
     if isinstance(action, (*_SLOW, faults.Restart)):
         # what was held back, or is being restarted, has ended when this returns
-        stage.emulator.restart()
-    openings, hits = _openings(stage), rule.hits
+        bench.emulator.restart()
+    openings, hits = _openings(bench), rule.hits
     if not hits:
         return Outcome(fired=False, openings=openings)
-    state, hidden = _look(stage, case, place)
+    state, hidden = _look(bench, case, place)
     cleaned, again, stuck = hidden, None, False
     if hidden and case.resumes and case.write_once and error is not None:
         # the same call goes on with what was left: nobody has to clean up first
         again = attempt(case, at)
-        cleaned, stuck = _look(stage, case, place)[1], again[1] is not None
+        cleaned, stuck = _look(bench, case, place)[1], again[1] is not None
     if cleaned and case.step.name not in EXTRA:
-        stage.second.clean_uploads(place.root, older_than=-60)
-        cleaned = _look(stage, case, place)[1]
+        bench.second.clean_uploads(place.root, older_than=-60)
+        cleaned = _look(bench, case, place)[1]
     if error is not None and (again is None or stuck):
         again = attempt(case, at)
-    last = state if error is None else _look(stage, case, place)[0]
+    last = state if error is None else _look(bench, case, place)[0]
     return Outcome(True, place, result, error, state, hidden, cleaned, again, last, stuck, openings, hits)
 
 
-def _openings(stage: Stage) -> int:
+def _openings(bench: Bench) -> int:
     """Return how many uploads in pieces were opened, or asked to be."""
     return sum(
-        record.op in _OPENING and record.offset is None and record.session is None for record in stage.emulator.requests
+        record.op in _OPENING and record.offset is None and record.session is None for record in bench.emulator.requests
     )
 
 
@@ -181,9 +178,9 @@ def attempt(case: Case, at: Place) -> tuple[object, BaseException | None]:
         return None, error
 
 
-def _look(stage: Stage, case: Case, place: Place) -> tuple[State, list[str]]:
+def _look(bench: Bench, case: Case, place: Place) -> tuple[State, list[str]]:
     try:
-        state, hidden = stage.look(place)
+        state, hidden = bench.look(place)
         extra = extra_state(case, place)
         if extra is not None:
             state["extra"] = extra
@@ -213,3 +210,48 @@ def time_limit() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+_ORDER = (Verdict.LOST, Verdict.BLIND, Verdict.DONE, Verdict.REPORTED, Verdict.SURVIVED)
+_LEGEND = (
+    "s: survived, result and stored content are right. r: reported, one clear error, nothing damaged. "
+    "d: reported although the service had done it. u: changed bytes that the service's record cannot show. "
+    "L: lost. The number says at how many moments the fault struck; an empty field: it struck at none."
+)
+
+
+def summary(cells: Sequence[Cell]) -> str:
+    """Return the sums in one line."""
+    count = Counter(cell.verdict for cell in cells)
+    fired = len(cells) - count[Verdict.NOT_HIT]
+    reported = count[Verdict.REPORTED] + count[Verdict.DONE]
+    return (
+        f"injected {len(cells)}, fired {fired}, survived {count[Verdict.SURVIVED]}, reported {reported} "
+        f"(done all the same {count[Verdict.DONE]}), undetectable {count[Verdict.BLIND]}, lost {count[Verdict.LOST]}"
+    )
+
+
+def markdown(cells: Sequence[Cell]) -> str:
+    """Return the whole table, its sums, and every loss."""
+    operations = list(dict.fromkeys(cell.operation for cell in cells))
+    by_pair: dict[tuple[str, str], Counter[Verdict]] = {}
+    for cell in cells:
+        by_pair.setdefault((cell.fault, cell.operation), Counter())[cell.verdict] += 1
+    lines = [summary(cells), "", _LEGEND, "", _row("fault", operations), _row("---", ["---"] * len(operations))]
+    lines += [
+        _row(fault, [_letters(by_pair.get((fault, name), Counter())) for name in operations])
+        for fault in dict.fromkeys(cell.fault for cell in cells)
+    ]
+    totals = [Counter(cell.verdict for cell in cells if cell.operation == name) for name in operations]
+    lines.append(_row("all", [_letters(total) for total in totals]))
+    lost = [cell for cell in cells if cell.verdict is Verdict.LOST]
+    lines += ["", *(f"* {cell.operation} / {cell.fault} / {cell.moment}: {cell.detail}" for cell in lost)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(head: str, fields: Iterable[str]) -> str:
+    return f"| {' | '.join([head, *fields])} |"
+
+
+def _letters(count: Counter[Verdict]) -> str:
+    return " ".join(f"{count[verdict]}{verdict.value}" for verdict in _ORDER if count[verdict])

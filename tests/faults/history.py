@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tests.catalogue import Effect
+
 State = dict[str, "bytes | str | None"]
 """What is stored: content by path, None for a directory."""
 
@@ -34,68 +36,70 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of an operation that happens as a whole, or not at all.
-
-    Parameters
-    ----------
-    transition : callable
-        What it makes of a state.
-    then : callable, optional
-        A second step, for what no request can do at once: it follows at the same moment or later.
-    repeats : bool
-        It may happen again after another client's act; of two steps, the first one.
-    others : tuple of callables
-        Other effects that are as good.
-    partial : tuple of callables
-        What an error may leave of it.
-    source : str, optional
-        The path that the unit takes away: when another client has touched it, a success may leave a partial effect too.
-    """
+    """A part of an operation that happens as a whole, or not at all."""
 
     transition: Transition
+    # a second step, for what no request can do at once: it follows at the same moment or later
     then: Transition | None = None
+    # it may happen again after another client's act; of two steps, the first one
     repeats: bool = False
+    # other effects that are as good
     others: tuple[Transition, ...] = ()
+    # what an error may leave of it
     partial: tuple[Transition, ...] = ()
+    # the path that the unit takes away: when another client has touched it, a success may leave a partial effect too
     source: str | None = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """An act of another client.
-
-    Parameters
-    ----------
-    spot : str
-        The path it is about.
-    seen : State
-        What was stored just before.
-    transition : callable
-        What a success makes of it.
-    succeeded : bool
-        Whether the other client's call returned; one that failed has changed nothing.
-    """
+    """An act of another client."""
 
     spot: str
+    # what was stored just before
     seen: State
     transition: Transition
+    # whether the other client's call returned; one that failed has changed nothing
     succeeded: bool
 
 
 @dataclass(frozen=True)
 class _Way:
-    """One way in which a unit happens: its steps in their order, of which the last ones may be left out.
+    """One way in which a unit happens: its steps in their order, of which the last ones may be left out."""
 
-    Parameters
-    ----------
-    steps : tuple of callables
-        The steps; after all but the first one, another client may act.
-    least : int
-        How many of them have to happen, if any.
-    """
-
+    # the steps; after all but the first one, another client may act
     steps: tuple[Transition, ...]
+    # how many of them have to happen, if any
     least: int
+
+
+def units_of(effect: Effect, *, once: bool = False, exist_ok: bool = False, added: str = "") -> Iterator[Unit]:
+    """Yield what an effect of the catalogue means, step by step.
+
+    `once`: nothing can be replaced. `added`: a file that others add to a directory which is moved or removed.
+    """
+    change = effect.change
+    if once:
+        for name, content in change.written.items():
+            yield Unit(stores_once(name, content.data, create=effect.creates), repeats=True)
+        return
+    is_tree, is_single = bool(change.drops) and bool(change.writes), not change.writes
+    for name in sorted(change.makes):
+        yield Unit(makes(name, exist_ok=is_tree or exist_ok), repeats=is_single)
+    more = ((added, f"m{added[1:]}"),) if added and is_tree and change.moves else ()
+    for source, target in (*change.moves, *more):
+        yield Unit(moves(source, target, tolerant=is_tree))
+    for source, target in change.copies:
+        yield Unit(copies(source, target), repeats=True)
+    elsewhere = {name for pair in (*change.moves, *change.copies) for name in pair}
+    removed = [name for name, content in change.writes.items() if content is None and name not in elsewhere]
+    for name in [*removed, *([added] if added and is_tree and not change.moves else [])]:
+        yield Unit(removes(name, tolerant=True))
+    for name, content in change.written.items():
+        if name not in elsewhere:
+            yield Unit(stores(name, content.data, create=effect.creates), repeats=True)
+    for name in sorted(change.drops, reverse=True):
+        yield Unit(drops(name, tolerant=True))
 
 
 def explain(before: State, units: Sequence[Unit], events: Sequence[Event], final: State, *, failed: bool) -> int | None:

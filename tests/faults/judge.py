@@ -13,11 +13,10 @@ from cosv4fs.errors import CosError
 from tests.catalogue import Place
 from tests.catalogue.cases import Case
 from tests.catalogue.coffers import own_coffer
-from tests.faults.setting import EXTRA
-from tests.faults.stage import ENDLESS, State
+from tests.faults.bench import ENDLESS, EXTRA, State
 
 if TYPE_CHECKING:
-    from tests.faults.cells import Moment, Rehearsal
+    from tests.faults.cells import Baseline, Moment
 
 
 class Verdict(Enum):
@@ -39,40 +38,23 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was seen of a cell.
-
-    Parameters
-    ----------
-    fired : bool
-        Whether the fault struck at all.
-    place : Place
-        Where.
-    result, error : object, BaseException or None
-        What the call returned, or raised.
-    state : State
-        What was stored then.
-    hidden, cleaned : list of str
-        What lay hidden then, and after ``clean_uploads``.
-    again : tuple of (object, BaseException or None), optional
-        What the same call returned or raised without the fault, after an error.
-    last : State
-        What was stored in the end.
-    stuck : bool
-        Whether the same call could not go on with what was left, before that was cleaned.
-    openings, hits : int
-        How many uploads in pieces were opened; how often the fault struck.
-    """
+    """What was seen of a cell."""
 
     fired: bool
     place: Place | None = None
     result: object = None
     error: BaseException | None = None
+    # what was stored then
     state: State = field(default_factory=dict)
+    # what lay hidden then, and after `clean_uploads`
     hidden: list[str] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
+    # what the same call returned or raised without the fault, after an error
     again: tuple[object, BaseException | None] | None = None
     last: State = field(default_factory=dict)
+    # whether the same call could not go on with what was left, before that was cleaned
     stuck: bool = False
+    # how many uploads in pieces were opened; how often the fault struck
     openings: int = 0
     hits: int = 0
 
@@ -84,7 +66,7 @@ _BODILESS = ("HeadObject",)
 """Replies that have no body: they say no code, and their length is nothing but what a header says."""
 
 
-def judge(case: Case, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment) -> tuple[Verdict, str]:
+def judge(case: Case, known: Baseline, seen: Outcome, action: faults.Action, moment: Moment) -> tuple[Verdict, str]:
     """Return the verdict on a cell, and the reason where it needs one."""
     forever = moment.forever
     if not seen.fired:
@@ -104,7 +86,7 @@ def judge(case: Case, known: Rehearsal, seen: Outcome, action: faults.Action, mo
 
 
 def _judge_success(
-    case: Case, known: Rehearsal, seen: Outcome, action: faults.Action, moment: Moment
+    case: Case, known: Baseline, seen: Outcome, action: faults.Action, moment: Moment
 ) -> tuple[Verdict, str]:
     # what cannot be removed because the removal itself is refused stays hidden, for clean_uploads
     tidied = (_strikes(moment, known) in _REMOVING or _acts_late(action)) and not seen.cleaned
@@ -121,11 +103,11 @@ def _judge_success(
     return Verdict.LOST, f"it says that it succeeded, but {_difference(seen.state, known.after)}"
 
 
-def _strikes(moment: Moment, known: Rehearsal) -> str:
+def _strikes(moment: Moment, known: Baseline) -> str:
     return moment.op or known.requests[moment.nth - 1]
 
 
-def _few_bytes_off(case: Case, known: Rehearsal, seen: Outcome) -> bool:
+def _few_bytes_off(case: Case, known: Baseline, seen: Outcome) -> bool:
     """Return whether the result is what it should be but for the bytes that were flipped, one per reply."""
     pairs = [(seen.result, case.expected), *((seen.state.get(name), known.after[name]) for name in known.after)]
     changed = [(one, other) for one, other in pairs if one != other]
@@ -138,7 +120,7 @@ def _few_bytes_off(case: Case, known: Rehearsal, seen: Outcome) -> bool:
     )
 
 
-def _is_resized(case: Case, known: Rehearsal, seen: Outcome, by: int) -> bool:
+def _is_resized(case: Case, known: Baseline, seen: Outcome, by: int) -> bool:
     """Return whether all is as it should be but for a size that nobody tells but the replies to HEAD."""
     if case.step.name == "info":
         assert isinstance(case.expected, tuple)
@@ -164,7 +146,7 @@ def bad_error(error: BaseException, place: Place) -> str:
     return f"the error names a hidden path, {name!r}" if ".cosv4-" in name else ""
 
 
-def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: bool) -> str:
+def _bad_error(seen: Outcome, known: Baseline, action: faults.Action, forever: bool) -> str:
     error, place = seen.error, seen.place
     assert place is not None
     assert error is not None
@@ -177,7 +159,7 @@ def _bad_error(seen: Outcome, known: Rehearsal, action: faults.Action, forever: 
     return odd
 
 
-def _bad_state(case: Case, known: Rehearsal, seen: Outcome) -> str:
+def _bad_state(case: Case, known: Baseline, seen: Outcome) -> str:
     if seen.state in (known.before, known.after):
         return ""
     if case.several:
@@ -192,13 +174,13 @@ def _bad_state(case: Case, known: Rehearsal, seen: Outcome) -> str:
     return f"after the error, {_difference(seen.state, known.before)}"
 
 
-def _hides_a_session(action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
+def _hides_a_session(action: faults.Action, moment: Moment, known: Baseline) -> bool:
     """Return whether a session was opened whose name made no sense, so that nobody can prove whose it is."""
     broken = isinstance(action, (faults.BrokenJson, faults.Corrupt))
     return broken and _strikes(moment, known) in _OPENING
 
 
-def _may_stay(case: Case, action: faults.Action, moment: Moment, known: Rehearsal) -> bool:
+def _may_stay(case: Case, action: faults.Action, moment: Moment, known: Baseline) -> bool:
     """Return whether an unfinished upload may stay after an error, until somebody cleans up.
 
     Where nothing can be replaced it holds the name: there it stays only when nobody knows that it was begun, or when
@@ -226,7 +208,7 @@ def _bad_leftovers(case: Case, seen: Outcome, may_stay: bool) -> str:
     return "" if may_stay or case.resumes else f"after one fault {seen.hidden} stays"
 
 
-def _bad_repetition(case: Case, known: Rehearsal, seen: Outcome) -> str:
+def _bad_repetition(case: Case, known: Baseline, seen: Outcome) -> str:
     assert seen.again is not None
     result, error = seen.again
     if case.several and case.write_once and isinstance(error, FileExistsError) and seen.state != known.before:
@@ -245,7 +227,7 @@ def _bad_repetition(case: Case, known: Rehearsal, seen: Outcome) -> str:
     return "" if result == case.expected or case.several else f"repeated, it returns {_short(result)}"
 
 
-def _is_gone(path: str, known: Rehearsal, seen: Outcome) -> bool:
+def _is_gone(path: str, known: Baseline, seen: Outcome) -> bool:
     return any(path.endswith(f"/{name}") and name not in seen.state for name in known.before)
 
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
 from tests.catalogue import Place
-from tests.faults import history
+from tests.faults import cells, history
+from tests.faults.bench import Bench, prepared
 from tests.faults.cells import Cell, attempt, time_limit
-from tests.faults.contests import ACTS, BEYOND, CONTESTS, Contest
 from tests.faults.history import Event, State, explain
 from tests.faults.judge import Verdict, bad_error
-from tests.faults.setting import prepared
-from tests.faults.stage import Stage
+from tests.faults.races import ACTS, BEYOND, RACES, Race
 from tests.meanwhile import BETWEEN, Meanwhile
 
 SILENCE = "reply lost, and silence"
-"""The service answers nothing afterwards: nobody can ask what became of the request."""
+"""The service answers nothing afterwards: nobody can ask whether the request was carried out."""
 
 ALONE = "no other client"
 """The row of cases during which no other client acts."""
 
 FAULTS = {**BETWEEN, SILENCE: faults.DropReply()}
 """What happens to a request while another client acts, by name."""
+
+_ASKING = ("stat", "upload_slice_list", "list")
+"""Requests that may be made only where something went wrong."""
 
 ROWS = {ALONE: ("", ""), **{f"{fault}, other client {act}": (fault, act) for fault in FAULTS for act in ACTS}}
 """The rows of the table by name."""
@@ -41,18 +44,9 @@ _REFUSALS = {"cdcs": faults.Refuse("PolicyCheckFailed")}
 
 @dataclass(frozen=True)
 class OtherClient:
-    """What another client does, and when.
+    """What another client does, and when."""
 
-    Parameters
-    ----------
-    fault, act : str
-        What happens to the request, and what the other client does then.
-    spot : str
-        Where.
-    op, nth : str, int
-        At which request.
-    """
-
+    # what happens to the request, and what the other client does then
     fault: str
     act: str
     spot: str
@@ -61,7 +55,7 @@ class OtherClient:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Baseline:
     """A case during which no other client acts: the state before, the requests in their order, and the cell."""
 
     before: State
@@ -73,8 +67,8 @@ class Rehearsal:
 class _Run:
     """One case during which other clients act, and what was seen of it."""
 
-    stage: Stage
-    contest: Contest
+    bench: Bench
+    race: Race
     at: Place
     place: Place
     events: list[Event] = field(default_factory=list)
@@ -88,11 +82,11 @@ class _Run:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether another bucket belongs to the contest."""
-        return any(spot.startswith(BEYOND) for spot in self.contest.spots)
+        """Whether another bucket belongs to the race."""
+        return any(spot.startswith(BEYOND) for spot in self.race.spots)
 
     def look(self) -> tuple[State, list[str]]:
-        state, hidden = self.stage.look(self.place)
+        state, hidden = self.bench.look(self.place)
         if self.is_beyond:
             more, hidden_there = self._look_beyond()
             state |= {BEYOND + name: data for name, data in more.items()}
@@ -101,23 +95,23 @@ class _Run:
 
     def _look_beyond(self) -> tuple[State, list[str]]:
         try:
-            return self.stage.look(replace(self.place, root=self.place.beyond))
+            return self.bench.look(replace(self.place, root=self.place.beyond))
         except FileNotFoundError:
             return {}, []
 
     def act(self, other: OtherClient) -> None:
         """Look, and let the other client act; what goes wrong here is part of the verdict."""
-        act, ours = ACTS[other.act], self.contest.spots[other.spot].data
+        act, ours = ACTS[other.act], self.race.spots[other.spot].data
         error: Exception | None = None
         self.acting = True
         try:
             seen = self.look()[0]
             try:
-                act.run(self.stage.second, self.path(other.spot), ours)
+                act.run(self.bench.second, self.path(other.spot), ours)
             except OSError as refusal:
                 error = refusal
             transition = act.transition(other.spot, ours)
-            if self.contest.case.write_once:
+            if self.race.case.write_once:
                 transition = history.without_directories(transition)
             self.events.append(Event(other.spot, seen, transition, error is None))
         except Exception as unexpected:
@@ -133,65 +127,65 @@ class _Run:
         """Let the other client act in the pause before the retry: a coffer holds the name of a request in flight."""
 
         def act() -> None:
-            self.stage.on_pause = lambda: None
+            self.bench.on_pause = lambda: None
             self.act(other)
 
-        self.stage.on_pause = act
+        self.bench.on_pause = act
 
     def order(self, action: faults.Action, op: str | None, nth: int, times: int | None = 1) -> faults.Fault:
         """Order a fault that meets no request of another client, and none in the silence."""
         match = lambda call: not (self.acting or self.silent)  # noqa: E731
-        return self.stage.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
+        return self.bench.emulator.faults.add(action=action, op=op, nth=nth, times=times, match=match)
 
 
-def rehearse(stage: Stage, contest: Contest) -> Rehearsal:
+def run_baseline(bench: Bench, race: Race) -> Baseline:
     """Carry out a case during which no other client acts."""
     began = time.monotonic()
-    with _ready(stage, contest) as run, time_limit():
+    with _ready(bench, race) as run, time_limit():
         before = run.look()[0]
-        stage.emulator.clear_requests()
-        _, error = attempt(contest.case, run.at)
-        requests = tuple(record.op for record in stage.emulator.requests)
-        if (error is not None) is not bool(contest.refused):
+        bench.emulator.clear_requests()
+        _, error = attempt(race.case, run.at)
+        requests = tuple(record.op for record in bench.emulator.requests)
+        if (error is not None) is not bool(race.refused):
             run.problems.append("it fails though nothing is wrong" if error is not None else "it should have failed")
-        stage.emulator.faults.clear()
+        bench.emulator.faults.clear()
         verdict, detail = _judge(run, before, error)
-    assert requests, contest.case.name
-    cell = Cell(contest.case.name, ALONE, "-", verdict, detail, time.monotonic() - began)
-    return Rehearsal(before, requests, cell)
+    assert requests, race.case.name
+    cell = Cell(race.case.name, ALONE, "-", verdict, detail, time.monotonic() - began)
+    return Baseline(before, requests, cell)
 
 
-def cells_of(contest: Contest, known: Rehearsal, fault: str, act: str) -> Iterator[OtherClient]:
+def cells_of(race: Race, known: Baseline, fault: str, act: str) -> Iterator[OtherClient]:
     """Yield where and when another client does this beside an operation."""
     counts = {op: known.requests.count(op) for op in dict.fromkeys(known.requests)}
-    for name, spot in contest.acts:
+    for name, spot in race.acts:
         for op, count in counts.items() if name == act else ():
             for nth in sorted({*range(1, min(count, _MOST_NTH) + 1), count}):
                 yield OtherClient(fault, act, spot, op, nth)
 
 
-def play(stage: Stage, contest: Contest, known: Rehearsal, *others: OtherClient) -> Cell:
+def play(bench: Bench, race: Race, known: Baseline, *others: OtherClient) -> Cell:
     """Carry out a case during which other clients act, and judge the result."""
     began = time.monotonic()
-    with _ready(stage, contest) as run, time_limit():
-        act = run.act_later if contest.case.write_once else run.act
+    with _ready(bench, race) as run, time_limit():
+        act = run.act_later if race.case.write_once else run.act
         actions = [Meanwhile(partial(act, other), FAULTS[other.fault]) for other in others]
         rules = [run.order(action, other.op, other.nth) for action, other in zip(actions, others, strict=True)]
-        stage.emulator.faults.add(
+        bench.emulator.faults.add(
             action=faults.DropBefore(), times=None, match=lambda call: run.silent and not run.acting
         )
-        _, error = attempt(contest.case, run.at)
-        stage.emulator.faults.clear()
+        _, error = attempt(race.case, run.at)
+        bench.emulator.faults.clear()
         hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
         assert all(action.done.wait(_PATIENCE) for action in hit)
-        stage.on_pause()
+        bench.on_pause()
         verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
     unseen = any(_is_unseen(other, known.requests) for other in others)
-    if verdict is Verdict.LOST and contest.asks_first and unseen:
+    if verdict is Verdict.LOST and race.asks_first and unseen:
         verdict = Verdict.BLIND
     row = " + ".join(f"{other.fault}, other client {other.act}" for other in others)
     moment = " + ".join(f"{other.op} {other.nth}, at {other.spot}" for other in others)
-    return Cell(contest.case.name, row, moment, verdict, detail, time.monotonic() - began)
+    return Cell(race.case.name, row, moment, verdict, detail, time.monotonic() - began)
 
 
 def _is_unseen(other: OtherClient, requests: tuple[str, ...]) -> bool:
@@ -201,7 +195,7 @@ def _is_unseen(other: OtherClient, requests: tuple[str, ...]) -> bool:
     no SHA-1: the status was the last question.
     """
     if other.op == "list":
-        # an operation that gives up may list more than its rehearsal did
+        # an operation that gives up may list more than its baseline did
         return (
             "in equal size" in other.act
             and requests[-3:] == ("stat", "list", "delete")
@@ -211,12 +205,12 @@ def _is_unseen(other: OtherClient, requests: tuple[str, ...]) -> bool:
 
 
 @contextmanager
-def _ready(stage: Stage, contest: Contest) -> Iterator[_Run]:
-    refusal = _REFUSALS.get(stage.protocol, faults.Refuse(-182))
-    with prepared(stage, contest.case) as (at, place):
-        contest.begin(stage, at)
-        run = _Run(stage, contest, at, place)
-        for op, nth in contest.refused.items():
+def _ready(bench: Bench, race: Race) -> Iterator[_Run]:
+    refusal = _REFUSALS.get(bench.protocol, faults.Refuse(-182))
+    with prepared(bench, race.case) as (at, place):
+        race.begin(bench, at)
+        run = _Run(bench, race, at, place)
+        for op, nth in race.refused.items():
             run.order(refusal, op, nth, times=None)
         yield run
 
@@ -226,7 +220,7 @@ def _judge(run: _Run, before: State, error: BaseException | None) -> tuple[Verdi
     odd = [*run.problems, bad_error(error, run.place) if error is not None else ""]
     try:
         state, _ = run.look()
-        happened = explain(before, run.contest.units, run.events, state, failed=error is not None)
+        happened = explain(before, run.race.units, run.events, state, failed=error is not None)
         if happened is None:
             odd.append(_contradiction(before, run.events, state, error))
         odd.append(_leftovers(run, state))
@@ -237,16 +231,16 @@ def _judge(run: _Run, before: State, error: BaseException | None) -> tuple[Verdi
         return Verdict.LOST, "; ".join(odd) + said
     if error is None:
         return Verdict.SURVIVED, ""
-    return (Verdict.DONE if happened == len(run.contest.units) else Verdict.REPORTED), said.strip()
+    return (Verdict.DONE if happened == len(run.race.units) else Verdict.REPORTED), said.strip()
 
 
 def _leftovers(run: _Run, state: State) -> str:
     """Remove what is hidden, and return what is wrong then."""
-    if run.contest.kinds == "upload":
+    if run.race.kinds == "upload":
         return ""
     for folder in (run.place.root, *([run.place.beyond] if run.is_beyond else [])):
         with suppress(FileNotFoundError):
-            run.stage.second.clean_uploads(folder, older_than=-60)
+            run.bench.second.clean_uploads(folder, older_than=-60)
     after, hidden = run.look()
     if after != state:
         return f"clean_uploads makes of it {_short(after)}"
@@ -272,16 +266,47 @@ def hash_of(data: bytes | str) -> str:
     return f"{abs(hash(data)) % 4096:03x}" if isinstance(data, bytes) else data
 
 
-def column(stage: Stage, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
+def _column(bench: Bench, name: str, chosen: Sequence[str]) -> Iterator[Callable[[], Cell]]:
     """Yield what plays the cells of one operation with these rows; nothing for what changes nothing."""
     rows = [row for row in chosen if row in ROWS]
-    if not rows or name not in CONTESTS[stage.protocol]:
+    if not rows or name not in RACES[bench.protocol]:
         return
-    contest = CONTESTS[stage.protocol][name]
-    known = rehearse(stage, contest)
+    race = RACES[bench.protocol][name]
+    known = run_baseline(bench, race)
     for row in rows:
         if row == ALONE:
             yield lambda: known.cell
             continue
-        for other in cells_of(contest, known, *ROWS[row]):
-            yield partial(play, stage, contest, known, other)
+        for other in cells_of(race, known, *ROWS[row]):
+            yield partial(play, bench, race, known, other)
+
+
+def column(protocol: str, name: str, chosen: list[str]) -> list[Cell]:
+    """Play the cells of one operation, other clients included, on a service of their own."""
+    with Bench(protocol) as bench:
+        return [play() for play in [*cells.column(bench, name, chosen), *_column(bench, name, chosen)]]
+
+
+def pairs(protocol: str, seed: int, count: int, names: list[str]) -> list[Cell]:
+    """Play cells in which two other clients act, on a service of their own; the same seed draws the same ones."""
+    races, chance = RACES[protocol], random.Random(seed)
+    names = [name for name in names if name in races]
+    with Bench(protocol) as bench:
+
+        @cache
+        def known(name: str) -> Baseline:
+            return run_baseline(bench, races[name])
+
+        def draw(name: str) -> OtherClient:
+            act, spot = chance.choice(races[name].acts)
+            op = chance.choice([*dict.fromkeys((*known(name).requests, *_ASKING))])
+            return OtherClient(chance.choice([*FAULTS]), act, spot, op, chance.randint(1, 3))
+
+        played = []
+        while names and len(played) < count:
+            name = chance.choice(names)
+            first, second = draw(name), draw(name)
+            # one request is struck by one fault
+            if (first.op, first.nth) != (second.op, second.nth):
+                played.append(play(bench, races[name], known(name), first, second))
+        return played

@@ -10,10 +10,9 @@ import pytest
 from cosv4fs.emulator import faults
 from cosv4fs.errors import make_error
 from tests.catalogue.cases import CASES
-from tests.faults.cells import Cell, Moment, moments, play, rehearse
+from tests.faults.bench import FAULTS, Bench
+from tests.faults.cells import Cell, Moment, markdown, moments, play, run_baseline, summary
 from tests.faults.judge import Outcome, Verdict, judge
-from tests.faults.stage import FAULTS, Stage
-from tests.faults.table import markdown, summary
 
 FIRST, SECOND, ALWAYS = Moment(None, 1, False), Moment(None, 2, False), Moment(None, 1, True)
 CORE = {
@@ -57,34 +56,34 @@ MOST = 3
 
 
 @pytest.fixture(scope="module")
-def stage():
-    with Stage() as running:
+def bench():
+    with Bench() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def rehearsals(stage):
-    return {name: rehearse(stage, CASES["cosv4"][name]) for name in CORE}
+def baselines(bench):
+    return {name: run_baseline(bench, CASES["cosv4"][name]) for name in CORE}
 
 
 @pytest.mark.parametrize("fault", faults.ALL)
-def test_nothing_is_lost(stage, rehearsals, fault):
+def test_nothing_is_lost(bench, baselines, fault):
     pairs = [(name, moment) for name, chosen in CORE.items() for moment in chosen]
     # a fault of connections strikes at any request only; one of ranges, a large read
     always = [("pipe small over", FIRST), ("cat large known", SECOND)]
     chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - len(always))
-    play_all(stage, CASES["cosv4"], rehearsals, fault, always + chosen)
+    play_all(bench, CASES["cosv4"], baselines, fault, always + chosen)
 
 
 @pytest.fixture(scope="module")
 def sampled():
-    """A function that returns the stage of a protocol and what its operations do without faults."""
+    """A function that returns the bench of a protocol and what its operations do without faults."""
     with ExitStack() as running:
 
         @functools.cache
         def of(protocol):
-            stage = running.enter_context(Stage(protocol))
-            return stage, {name: rehearse(stage, CASES[protocol][name]) for name in SAMPLED[protocol][0]}
+            bench = running.enter_context(Bench(protocol))
+            return bench, {name: run_baseline(bench, CASES[protocol][name]) for name in SAMPLED[protocol][0]}
 
         yield of
 
@@ -96,8 +95,8 @@ def test_nothing_is_lost_elsewhere(sampled, protocol, fault):
     core, always = SAMPLED[protocol]
     pairs = [(name, moment) for name, chosen in core.items() for moment in chosen]
     chosen = random.Random(fault).sample([pair for pair in pairs if pair not in always], MOST - len(always))
-    stage, rehearsals = sampled(protocol)
-    play_all(stage, CASES[protocol], rehearsals, fault, always + chosen)
+    bench, baselines = sampled(protocol)
+    play_all(bench, CASES[protocol], baselines, fault, always + chosen)
 
 
 @pytest.mark.parametrize("protocol", SAMPLED)
@@ -120,10 +119,10 @@ def test_all_of_a_core_strikes(sampled, protocol):
     ids=str,
 )
 def test_an_upload_that_keeps_a_name_is_lost(sampled, changes, text):
-    stage, rehearsals = sampled("cdcs")
+    bench, baselines = sampled("cdcs")
     # the file is put in parts: only that may be left for the same call, and only where it can go on
     name = "put sliced" if "stuck" in changes else "pipe sliced"
-    operation, known, place = CASES["cdcs"][name], rehearsals[name], stage.place()
+    operation, known, place = CASES["cdcs"][name], baselines[name], bench.place()
     error = make_error(5, "the service is failing", place / "x")
     again = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)
     moment = Moment("UploadPart", 1, forever=True)
@@ -135,21 +134,21 @@ def test_an_upload_that_keeps_a_name_is_lost(sampled, changes, text):
 
 
 def test_a_size_that_only_head_tells_is_undetectable(sampled):
-    stage, rehearsals = sampled("cdcs")
-    operation, known, action = CASES["cdcs"]["info"], rehearsals["info"], faults.WrongLength(7)
-    seen = Outcome(True, stage.place(), ("x", "file", 1007), None, known.before)
+    bench, baselines = sampled("cdcs")
+    operation, known, action = CASES["cdcs"]["info"], baselines["info"], faults.WrongLength(7)
+    seen = Outcome(True, bench.place(), ("x", "file", 1007), None, known.before)
     assert judge(operation, known, seen, action, FIRST)[0] is Verdict.BLIND
     assert judge(operation, known, dataclasses.replace(seen, result=("x", "file", 1)), action, FIRST)[0] is Verdict.LOST
 
 
-def play_all(stage, operations, rehearsals, fault, pairs):
-    cells = [play(stage, operations[name], rehearsals[name], fault, moment) for name, moment in pairs]
+def play_all(bench, operations, baselines, fault, pairs):
+    cells = [play(bench, operations[name], baselines[name], fault, moment) for name, moment in pairs]
     assert [cell for cell in cells if cell.verdict is Verdict.LOST] == []
     assert any(cell.verdict is not Verdict.NOT_HIT for cell in cells)
 
 
-def test_a_fault_that_strikes_nothing_is_not_counted(stage, rehearsals):
-    cell = play(stage, CASES["cosv4"]["exists"], rehearsals["exists"], "500 with JSON", Moment("move", 1, False))
+def test_a_fault_that_strikes_nothing_is_not_counted(bench, baselines):
+    cell = play(bench, CASES["cosv4"]["exists"], baselines["exists"], "500 with JSON", Moment("move", 1, False))
     assert cell.verdict is Verdict.NOT_HIT
     assert summary([cell]).startswith("injected 1, fired 0,")
 
@@ -162,9 +161,9 @@ def test_moments_reach_every_kind_of_request():
 
 class TestJudge:
     @pytest.fixture
-    def verdict(self, stage, rehearsals):
-        operation, known = CASES["cosv4"]["pipe small over"], rehearsals["pipe small over"]
-        place = stage.place()
+    def verdict(self, bench, baselines):
+        operation, known = CASES["cosv4"]["pipe small over"], baselines["pipe small over"]
+        place = bench.place()
         error = make_error(5, "the service is failing", place / "x")
         seen = Outcome(True, place, None, error, known.before, [], [], (None, None), known.after)
 
@@ -173,14 +172,14 @@ class TestJudge:
 
         return of
 
-    def test_an_error_is_reported(self, verdict, rehearsals):
+    def test_an_error_is_reported(self, verdict, baselines):
         assert verdict() is Verdict.REPORTED
-        assert verdict(state=rehearsals["pipe small over"].after) is Verdict.DONE
+        assert verdict(state=baselines["pipe small over"].after) is Verdict.DONE
 
-    def test_a_success_has_to_be_one(self, verdict, rehearsals):
-        assert verdict(error=None, state=rehearsals["pipe small over"].after) is Verdict.SURVIVED
+    def test_a_success_has_to_be_one(self, verdict, baselines):
+        assert verdict(error=None, state=baselines["pipe small over"].after) is Verdict.SURVIVED
         assert verdict(error=None) is Verdict.LOST
-        assert verdict(error=None, state=rehearsals["pipe small over"].after, result=1) is Verdict.LOST
+        assert verdict(error=None, state=baselines["pipe small over"].after, result=1) is Verdict.LOST
 
     @pytest.mark.parametrize(
         "changes",

@@ -12,7 +12,7 @@ from cosv4fs.emulator import faults
 from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.v4 import V4Upload
-from tests.faults.stage import Stage
+from tests.faults.bench import Bench
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 DATA = content(MIB + 5)
@@ -134,57 +134,57 @@ class TestRanges:
 
 class TestCoffers:
     @pytest.fixture
-    def stage(self):
-        with Stage("cdcs") as running:
+    def bench(self):
+        with Bench("cdcs") as running:
             yield running
 
     @pytest.fixture
-    def place(self, stage):
-        place = stage.place()
-        stage.second.pipe_file(place / "x", DATA)
+    def place(self, bench):
+        place = bench.place()
+        bench.second.pipe_file(place / "x", DATA)
         return place
 
-    def test_an_error_within_a_200_is_no_object(self, stage, place):
-        fault = stage.emulator.faults.add(action=faults.Refuse("InternalError", status=200), times=None)
+    def test_an_error_within_a_200_is_no_object(self, bench, place):
+        fault = bench.emulator.faults.add(action=faults.Refuse("InternalError", status=200), times=None)
         with pytest.raises(OSError, match="it describes no object") as caught:
-            stage.client().exists(place / "nothing")
+            bench.client().exists(place / "nothing")
         assert (caught.value.errno, fault.hits) == (errno.EBADMSG, 4)
-        stage.emulator.faults.clear()
-        stage.emulator.faults.add(action=faults.Refuse("InternalError", status=200), op="GetObject", times=None)
+        bench.emulator.faults.clear()
+        bench.emulator.faults.add(action=faults.Refuse("InternalError", status=200), op="GetObject", times=None)
         with pytest.raises(OSError) as caught:
-            stage.client().cat_file(place / "x")
+            bench.client().cat_file(place / "x")
         assert caught.value.code == "InternalError"
 
     @pytest.mark.parametrize("more", [7, -7])
-    def test_a_wrong_size_is_not_remembered(self, stage, place, more):
+    def test_a_wrong_size_is_not_remembered(self, bench, place, more):
         def read(fs, is_told=False):
             with fs.open(place / "x", "rb") as file:
                 if is_told:
                     assert file.size in (len(DATA), len(DATA) + more)
                 return file.read()
 
-        stage.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
-        assert read(stage.client()) == DATA
+        bench.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
+        assert read(bench.client()) == DATA
         for reading in (lambda fs: read(fs, is_told=True), lambda fs: fs.cat_file(place / "x")):
-            fs = stage.client()
-            stage.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
+            fs = bench.client()
+            bench.emulator.faults.add(action=faults.WrongLength(more), op="HeadObject", times=1)
             with pytest.raises(OSError):
                 reading(fs)
             assert reading(fs) == DATA
 
-    def test_values_of_wrong_types_are_none(self, stage, place):
-        fs, coffer = stage.client(), place.bucket
+    def test_values_of_wrong_types_are_none(self, bench, place):
+        fs, coffer = bench.client(), place.bucket
         fs.set_lifecycle(coffer, 30)
         fs.set_policy(coffer, {"version": "2.0", "statement": [{"effect": "deny", "action": "*", "resource": "*"}]})
-        stage.emulator.faults.add(action=faults.BrokenJson("types"), times=None)
+        bench.emulator.faults.add(action=faults.BrokenJson("types"), times=None)
         for ask in (fs.lifecycle, fs.policy):
             with pytest.raises(OSError, match="is invalid") as caught:
                 ask(coffer)
             assert caught.value.errno == errno.EBADMSG
 
     @pytest.mark.parametrize("same", [True, False])
-    def test_what_a_late_request_has_completed_is_stored(self, stage, same):
-        place, client = stage.place(), stage.second.client
+    def test_what_a_late_request_has_completed_is_stored(self, bench, same):
+        place, client = bench.place(), bench.second.client
         (place.scratch / "source").write_bytes(DATA)
 
         def complete():
@@ -194,13 +194,13 @@ class TestCoffers:
             parts = client.list_parts(place.bucket, upload.key, upload.upload_id)
             client.complete(place.bucket, upload.key, upload.upload_id, parts)
 
-        fault = stage.emulator.faults.add(action=Do(complete), op="CompleteMultipartUpload", times=1)
-        fs = stage.client()
+        fault = bench.emulator.faults.add(action=Do(complete), op="CompleteMultipartUpload", times=1)
+        fs = bench.client()
         if same:
             fs.put_file(place.scratch / "source", place / "x")
         else:
             with pytest.raises(FileExistsError, match="write-once"):
                 fs.put_file(place.scratch / "source", place / "x")
         assert fault.hits == 1
-        assert (stage.second.cat_file(place / "x") == DATA) is same
+        assert (bench.second.cat_file(place / "x") == DATA) is same
         assert fs.interrupted_uploads(place.bucket) == []

@@ -9,11 +9,11 @@ from cosv4fs.emulator import faults
 from tests.catalogue import CATALOGUE
 from tests.catalogue.cases import CASES
 from tests.faults import history
-from tests.faults.contests import ACTS, CONTESTS
+from tests.faults.bench import Bench
 from tests.faults.history import Event, Unit, explain
 from tests.faults.judge import Verdict
-from tests.faults.others import ROWS, OtherClient, cells_of, play, rehearse
-from tests.faults.stage import Stage
+from tests.faults.others import ROWS, OtherClient, cells_of, play, run_baseline
+from tests.faults.races import ACTS, RACES
 from tests.meanwhile import BETWEEN, Meanwhile
 from tests.support import BUCKET
 
@@ -83,45 +83,45 @@ CORES = {"cosv4": CORE, "cosv3": CORE_OF_V3, "cdcs": CORE_OF_COFFERS}
 
 
 @pytest.fixture(scope="module")
-def stages():
-    """A function that returns the stage of a protocol."""
+def benches():
+    """A function that returns the bench of a protocol."""
     with ExitStack() as running:
-        yield functools.cache(lambda protocol: running.enter_context(Stage(protocol)))
+        yield functools.cache(lambda protocol: running.enter_context(Bench(protocol)))
 
 
 @pytest.mark.parametrize(("protocol", "name"), [(protocol, name) for protocol in CORES for name in CORES[protocol]])
-def test_nothing_is_lost(stages, protocol, name):
-    stage, contest = stages(protocol), CONTESTS[protocol][name]
-    known = rehearse(stage, contest)
+def test_nothing_is_lost(benches, protocol, name):
+    bench, race = benches(protocol), RACES[protocol][name]
+    known = run_baseline(bench, race)
     cells = [known.cell]
     for given in CORES[protocol][name]:
         other = OtherClient(*given)
         assert known.requests.count(other.op) >= other.nth, f"{other} strikes nothing"
-        cells.append(play(stage, contest, known, other))
+        cells.append(play(bench, race, known, other))
     lost = [cell for cell in cells if cell.verdict in (Verdict.LOST, Verdict.NOT_HIT)]
     assert not lost, "\n".join(f"{cell.fault} / {cell.moment}: {cell.verdict.name}, {cell.detail}" for cell in lost)
 
 
 @pytest.mark.parametrize("protocol", CASES)
-def test_every_case_that_changes_something_is_contested(protocol):
+def test_every_case_that_changes_something_has_a_race(protocol):
     for name, case in CASES[protocol].items():
         change = case.effect.change
         if change.writes or change.makes or change.drops:
-            assert name in CONTESTS[protocol], f"no other client acts during {name}"
+            assert name in RACES[protocol], f"no other client acts during {name}"
 
 
 def test_rows_and_acts_are_used():
-    acts = {act for contest in CONTESTS["cosv4"].values() for act, _ in contest.acts}
+    acts = {act for race in RACES["cosv4"].values() for act, _ in race.acts}
     assert acts == set(ACTS)
     assert len(ROWS) == 1 + (len(BETWEEN) + 1) * len(ACTS)
 
 
-def test_cells_strike_the_first_and_the_last_request(stages):
-    contest = CONTESTS["cosv4"]["rm tree"]
-    known = rehearse(stages("cosv4"), contest)
-    found = [other for other in cells_of(contest, known, LOST, "creates") if other.op == "delete"]
+def test_cells_strike_the_first_and_the_last_request(benches):
+    race = RACES["cosv4"]["rm tree"]
+    known = run_baseline(benches("cosv4"), race)
+    found = [other for other in cells_of(race, known, LOST, "creates") if other.op == "delete"]
     last = known.requests.count("delete")
-    assert {other.spot for other in found} == set(contest.spots)
+    assert {other.spot for other in found} == set(race.spots)
     assert {other.nth for other in found} == {1, 2, 3, last}
 
 
@@ -223,10 +223,10 @@ class TestHistory:
         assert explain({"d": None, "d/x": OURS}, [drop], [], {"d": None, "d/x": OURS}, failed=True) == 0
 
 
-def test_a_loss_is_noticed(stages, monkeypatch):
+def test_a_loss_is_noticed(benches, monkeypatch):
     """A client that removes twice loses what another client wrote."""
-    stage, contest = stages("cosv4"), CONTESTS["cosv4"]["rm_file"]
-    known = rehearse(stage, contest)
+    bench, race = benches("cosv4"), RACES["cosv4"]["rm_file"]
+    known = run_baseline(bench, race)
 
     def remove_twice(at, name):
         at.fs.rm_file(at / name)
@@ -234,6 +234,6 @@ def test_a_loss_is_noticed(stages, monkeypatch):
         at.fs.rm_file(at / name)
 
     monkeypatch.setattr(CATALOGUE["rm_file"], "call", remove_twice)
-    cell = play(stage, contest, known, OtherClient(FREE, "creates", "x", "stat", 2))
+    cell = play(bench, race, known, OtherClient(FREE, "creates", "x", "stat", 2))
     assert cell.verdict is Verdict.LOST
     assert "another client saw {} and changed x" in cell.detail

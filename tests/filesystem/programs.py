@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 
-from tests.crash.zygote import Forked
+from tests.processes import Forked
 
 
 class Program(Forked):
@@ -26,7 +26,7 @@ class Program(Forked):
     @property
     def code(self):
         """The exit code; negative after a signal."""
-        return os.waitstatus_to_exitcode(self.wait())
+        return self.wait()
 
 
 def main():

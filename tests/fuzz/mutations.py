@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-__all__ = ["JSON", "NAMES", "NUMBERS", "Edit", "edited", "edits", "replaced", "replacements"]
-
 
 class Edit(NamedTuple):
     """One change of a text of bytes: at a place between 0 and 999 thousandths, over `length` bytes."""
@@ -60,63 +58,16 @@ def edited(data: bytes, changes: list[Edit]) -> bytes:
     return data
 
 
-NUMBERS = st.sampled_from(
-    [
-        0,
-        1,
-        -1,
-        5,
-        10,
-        2**31,
-        2**53,
-        2**63 - 1,
-        2**63,
-        10**19,
-        10**25,
-        10**400,
-        1.0,
-        0.5,
-        -0.0,
-        1e18,
-        1e300,
-        float("inf"),
-        float("-inf"),
-        float("nan"),
-        True,
-        False,
-    ]
-)
+NUMBERS = st.sampled_from([
+    0, 1, -1, 5, 10, 2**31, 2**53, 2**63 - 1, 2**63, 10**19, 10**25, 10**400, 1.0, 0.5, -0.0, 1e18, 1e300,
+    float("inf"), float("-inf"), float("nan"), True, False,
+])  # fmt: skip
 """Numbers that JSON can carry, as Python's parser and others understand it."""
 
-_TEXTS = st.sampled_from(
-    [
-        "",
-        "0",
-        "1",
-        "-1",
-        "10",
-        " 5 ",
-        "1_0",
-        "５",
-        "1e3",
-        "9" * 25,
-        "9" * 5000,
-        "true",
-        "null",
-        "[]",
-        "{}",
-        "[1]",
-        "[[[",
-        "\0",
-        "\ud800",
-        "..",
-        "/",
-        "x" * 3000,
-        "é",
-        "2017-01-01",
-        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
-    ]
-)
+_TEXTS = st.sampled_from([
+    "", "0", "1", "-1", "10", " 5 ", "1_0", "５", "1e3", "9" * 25, "9" * 5000, "true", "null", "[]", "{}", "[1]",
+    "[[[", "\0", "\ud800", "..", "/", "x" * 3000, "é", "2017-01-01", "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+])  # fmt: skip
 
 _SCALARS = st.none() | NUMBERS | _TEXTS | st.text(max_size=5)
 _BRANCHES = st.lists(_SCALARS, max_size=3) | st.dictionaries(_TEXTS, _SCALARS, max_size=3)
@@ -126,51 +77,12 @@ JSON = (
 )
 """Anything that JSON can say, and some that it cannot."""
 
-NAMES = st.one_of(
-    st.sampled_from(
-        [
-            "",
-            ".",
-            "..",
-            "/",
-            "//",
-            "../x",
-            "../../x",
-            "/abs",
-            "/etc/passwd",
-            "a/b",
-            "a/..",
-            "a/../..",
-            "x/.",
-            "./x",
-            "..\\x",
-            "C:\\x",
-            "\0",
-            "a\0b",
-            "\ud800",
-            "a\ud800",
-            "x" * 255,
-            "x" * 300,
-            "文" * 100,
-            "a\nb",
-            "~",
-            "~root",
-            "%2e%2e",
-            "..%2fx",
-            " ",
-            ".x.cosv4-0123456789abcdef",
-            "con",
-            "a*",
-            "[a]",
-            "good",
-            "dir/",
-            "../",
-            "a/../",
-            "*",
-        ]
-    ),
-    st.text(max_size=8),
-)
+_NAMES = [
+    "", ".", "..", "/", "//", "../x", "../../x", "/abs", "/etc/passwd", "a/b", "a/..", "a/../..", "x/.", "./x", "..\\x",
+    "C:\\x", "\0", "a\0b", "\ud800", "a\ud800", "x" * 255, "x" * 300, "文" * 100, "a\nb", "~", "~root", "%2e%2e",
+    "..%2fx", " ", ".x.cosv4-0123456789abcdef", "con", "a*", "[a]", "good", "dir/", "../", "a/../", "*",
+]  # fmt: skip
+NAMES = st.sampled_from(_NAMES) | st.text(max_size=8)
 """Names for the entries of listings."""
 
 

@@ -193,7 +193,6 @@ def check_forms(_: None, case: Any) -> None:
     assert read_body(memoryview(raw), raw, "application/json", {}).values == values
 
 
-BOUNDARY = b"XyZ"
 FORM = b"".join(
     b'--XyZ\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % pair
     for pair in ((b"op", b"upload_slice_init"), (b"filesize", b"10"), (b"filecontent", b"content"), (b"sha", b"f" * 40))

@@ -22,8 +22,6 @@ from tests.fuzz.mutations import JSON, Edit, edited, edits, replaced, replacemen
 from tests.fuzz.targets import check_error, target
 from tests.support import Clock, RawServer, http_reply
 
-__all__ = ["Peer", "chunked", "framed", "peer"]
-
 MOST_REQUESTS = 30
 SHA = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 LINKS = {"access_url": "http://a", "resource_path": "/1/b/x", "source_url": "http://s", "url": "http://u"}
@@ -106,20 +104,8 @@ def chunked(body: bytes, sizes: list[bytes] | None = None) -> bytes:
 
 FRAMES = ["length", "length", "length", "none", "short", "long", "chunked", "gzip", "both", "lies", "two"]
 LENGTHS = [
-    b"-1",
-    b"0",
-    b"1e3",
-    b"9" * 18,
-    b"9" * 19,
-    b"9" * 30,
-    b"9" * 5000,
-    b"",
-    b"x",
-    b"5, 5",
-    b"\xb2",
-    b"5_0",
-    b"+5",
-]
+    b"-1", b"0", b"1e3", b"9" * 18, b"9" * 19, b"9" * 30, b"9" * 5000, b"", b"x", b"5, 5", b"\xb2", b"5_0", b"+5",
+]  # fmt: skip
 CHUNKS = [b"-5", b"-1", b"0", b"", b"x", b"f" * 15, b"f" * 40, b"5;x=y", b"1_0", b"+5", b"0x5", b" 5"]
 STATUS_LINES = [
     b"HTTP/1.1 200 OK", b"HTTP/1.1 400 Bad", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 500 x", b"HTTP/1.1 503 x",

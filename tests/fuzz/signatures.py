@@ -14,8 +14,6 @@ from tests.fuzz.mutations import Edit, edited, edits
 from tests.fuzz.requests import Service, check_shape, service
 from tests.fuzz.targets import target
 
-__all__ = ["is_same"]
-
 OPS = ("stat", "upload", "delete", "update", "move", "download", "slices")
 FLAWS: dict[str, dict[str, Any]] = {
     "none": {},

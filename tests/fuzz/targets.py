@@ -16,48 +16,29 @@ from hypothesis.strategies import SearchStrategy
 
 from cosv4fs.errors import CosError
 
-__all__ = ["TARGETS", "Target", "check_error", "target"]
-
 _LONGEST_CASE = 120.0
 """Seconds after which a single case counts as hanging, and the stacks of all threads are printed."""
 
 
 @dataclass
 class Target:
-    """One thing that is fed.
-
-    Parameters
-    ----------
-    name : str
-        For the command line.
-    cases : SearchStrategy
-        What it is fed with.
-    check : callable
-        Takes what `bench` gives and a case; raises when something is not as it should be.
-    bench : callable
-        Returns a context manager with whatever all cases share.
-    pinned : sequence
-        Cases that are always run: each one showed a defect once, or shows that the check can tell good from bad.
-    weight : int
-        How many cases are run in the time of one of the slowest target.
-    """
+    """One thing that is fed."""
 
     name: str
     cases: SearchStrategy[Any]
+    # takes what `bench` gives and a case; raises when something is not as it should be
     check: Callable[[Any, Any], None]
+    # returns a context manager with whatever all cases share
     bench: Callable[[], AbstractContextManager[Any]]
+    # cases that are always run: each one showed a defect once, or shows that the check can tell good from bad
     pinned: Sequence[Any]
+    # how many cases are run in the time of one of the slowest target
     weight: int
 
     def run(self, count: int, number: int | None = None) -> int:
         """Run the pinned cases and `count` generated ones; return how many were run.
 
-        Parameters
-        ----------
-        count : int
-            Generated cases.
-        number : int, optional
-            The seed; None: always the same cases.
+        Without `number`, the seed, they are always the same.
         """
         done = 0
         with self.bench() as bench:
@@ -118,12 +99,7 @@ def target(
 def check_error(error: OSError, ours: bool = True) -> None:
     """Check that an error tells what it should, in a few words, and is not that somebody waited in vain.
 
-    Parameters
-    ----------
-    error : OSError
-        What was raised.
-    ours : bool
-        Whether it has to be one of the package's own, not the local disk's.
+    `ours`: it has to be one of the package's own, not the local disk's.
     """
     assert isinstance(error, CosError) or not ours
     assert error.errno

@@ -61,16 +61,7 @@ class WrongError(Exception):
 class Client:
     """What one thread knows, and what it has counted.
 
-    Parameters
-    ----------
-    index, seed : int
-        Decide all that it does.
-    account : dict
-        Storage options of the service.
-    folder : Path
-        The client's folder, the same for all threads.
-    shared : dict
-        The contents of the shared objects by path.
+    `index` and `seed` decide all that it does; `folder` is the same for all threads.
     """
 
     def __init__(
@@ -119,13 +110,7 @@ class Client:
         return every().draw(Draws(self.chance, VOCABULARY))
 
     def carry_out(self, step: Step) -> bool:
-        """Carry out a step and check its result; return whether it makes sense, and its effect is certain.
-
-        Raises
-        ------
-        WrongError
-            The result is wrong.
-        """
+        """Carry out a step and check its result; return whether it makes sense, and its effect is certain."""
         if step.name in LOAD:
             LOAD[step.name].call(self)
             return True
@@ -170,13 +155,7 @@ class Client:
             at.fs.rm_file(at.beyond_path)
 
     def compare(self, path: str, found: bytes, expected: bytes, how: str) -> None:
-        """Count bytes that were read, and refuse wrong ones.
-
-        Raises
-        ------
-        WrongError
-            They are not what was written last.
-        """
+        """Count bytes that were read, and refuse wrong ones."""
         self.received += len(found)
         self.checked += 1
         if found != expected:
@@ -185,13 +164,7 @@ class Client:
             raise WrongError(text)
 
     def require(self, condition: object, text: str) -> None:
-        """Refuse a wrong result.
-
-        Raises
-        ------
-        WrongError
-            The condition is false.
-        """
+        """Refuse a wrong result."""
         self.checked += 1
         if not condition:
             raise WrongError(text)

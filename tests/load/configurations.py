@@ -35,12 +35,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 """Options by name, beside those of the account and the folders."""
 
 
-def options_for(configuration: str, account: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the storage options of a configuration whose local files are below `folder`."""
-    folders = {"journal_dir": str(folder / "journal"), "spool_dir": str(folder / "spool")}
-    return {**account, **folders, **CONFIGURATIONS[configuration]}
-
-
 def filesystem(configuration: str, account: dict[str, Any], folder: Path) -> Any:
-    """Return the instance of the calling thread, as fsspec hands it out."""
-    return fsspec.filesystem("cosv4", **options_for(configuration, account, folder))
+    """Return the instance of the calling thread, as fsspec hands it out; its local files are below `folder`."""
+    folders = {"journal_dir": str(folder / "journal"), "spool_dir": str(folder / "spool")}
+    return fsspec.filesystem("cosv4", **account, **folders, **CONFIGURATIONS[configuration])

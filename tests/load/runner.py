@@ -19,9 +19,9 @@ from tests.catalogue import Content
 from tests.load.client import LARGEST, MOST_BYTES, SHARED, Client
 from tests.load.complaints import Complaints
 from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
-from tests.load.processes import Service, verified_elsewhere
 from tests.load.sampling import (
     ALLOWED,
+    PLAIN_MEMORY,
     REST_ALLOWED,
     Held,
     Sample,
@@ -31,6 +31,8 @@ from tests.load.sampling import (
     stored_bytes,
     trim_memory,
 )
+from tests.load.verify import verified_elsewhere
+from tests.processes import EmulatorCommand
 
 MIB = 1024 * 1024
 _SHARED_SIZES = (0, 1, 1000, 65536, 300_000, 512 * 1024 + 1, 2 * MIB, 5 * MIB + 7)
@@ -49,29 +51,16 @@ _WARM = 3 * MIB + MIB // 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
-
-    Parameters
-    ----------
-    threads, seed : int
-        How many clients, and what decides all that they do.
-    seconds : float or None
-        How long; None: until every thread has done `operations`.
-    operations : int or None
-        How many operations each thread does; None: until the time is over.
-    every : float
-        Seconds between looks.
-    patience : float
-        Seconds after which what was closed has to be let go of.
-    say : callable
-        Takes the lines that tell of the progress.
-    """
+    """What to run."""
 
     threads: int
     seed: int
+    # how long; None: until every thread has done `operations`
     seconds: float | None
+    # how many operations each thread does; None: until the time is over
     operations: int | None = None
     every: float = 2.0
+    # seconds after which what was closed has to be let go of
     patience: float = 30.0
     say: Callable[[str], None] = print
 
@@ -97,15 +86,7 @@ class Outcome:
 
 
 class Run:
-    """One run in an empty folder.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to run.
-    folder : Path
-        Empty; everything is below it.
-    """
+    """One run in an empty folder."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
@@ -114,7 +95,8 @@ class Run:
         self._over = threading.Event()
         self._local = folder / "client"
         self._watched = [self._local / name for name in ("tmp", "spool", "journal")]
-        for place in self._watched:
+        self._service, self._root = folder / "service", folder / "service" / "root"
+        for place in (*self._watched, self._service):
             place.mkdir(parents=True)
 
     def go(self) -> Outcome:
@@ -122,16 +104,20 @@ class Run:
         before, tempfile.tempdir = tempfile.tempdir, str(self._watched[0])
         gc.collect()  # what others left is not this run's
         try:
-            with self._complaints.listening(), Service(self._folder / "service") as service:
-                self._with(service)
-                code = service.stop()
-                if code or service.complaints:
-                    self._complaints.add(f"the service ended with {code} and said: {service.complaints[-4000:]}")
+            with self._complaints.listening(), (self._service / "said").open("wb") as said:
+                options = ("--bucket", *BUCKETS, "--no-fsync")
+                more = {**PLAIN_MEMORY, "TMPDIR": str(self._service)}
+                with EmulatorCommand(self._root, *options, stderr=said, **more) as service:
+                    self._with(service)
+                    code = service.stop()
+            complaints = (self._service / "said").read_text("utf-8", "replace")
+            if code or complaints:
+                self._complaints.add(f"the service ended with {code} and said: {complaints[-4000:]}")
         finally:
             tempfile.tempdir = before
         return self._out
 
-    def _with(self, service: Service) -> None:
+    def _with(self, service: EmulatorCommand) -> None:
         untouched = self._look(service, 0.0)
         shared = self._share(service)
         self._close()
@@ -144,7 +130,7 @@ class Run:
         self._out.closed = self._settled(service)
         self._judge()
 
-    def _share(self, service: Service) -> dict[str, Content]:
+    def _share(self, service: EmulatorCommand) -> dict[str, Content]:
         """Write what all threads read; and touch every configuration once, so that all modules are loaded."""
         shared = {
             f"{SHARED}/s{number}": Content(self._plan.seed * 100 + number, size)
@@ -161,7 +147,7 @@ class Run:
             fs.rm(f"{SHARED}/extra")
         return shared
 
-    def _work(self, service: Service, shared: dict[str, Content]) -> float:
+    def _work(self, service: EmulatorCommand, shared: dict[str, Content]) -> float:
         """Let all threads work; return when they began."""
         plan, everybody = self._plan, threading.Barrier(self._plan.threads + 1)
         self._out.clients = [
@@ -188,7 +174,7 @@ class Run:
                 self._complaints.add(f"{thread.name} stands still:\n" + "".join(traceback.format_stack(frame)))
         return began
 
-    def _watch(self, service: Service, threads: list[threading.Thread], began: float) -> None:
+    def _watch(self, service: EmulatorCommand, threads: list[threading.Thread], began: float) -> None:
         """Look until the time is over, or all threads have ended; say something each half minute."""
         plan, said = self._plan, began
         limit = plan.seconds if plan.seconds is not None else 2 * _PATIENCE
@@ -240,11 +226,11 @@ class Run:
                 return
             count += 1
 
-    def _look(self, service: Service, seconds: float) -> Sample:
+    def _look(self, service: EmulatorCommand, seconds: float) -> Sample:
         own, other = held_by(_own_pid()), held_by(service.process.pid)
-        return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(service.root))
+        return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(self._root))
 
-    def _verify(self, service: Service, shared: dict[str, Content]) -> None:
+    def _verify(self, service: EmulatorCommand, shared: dict[str, Content]) -> None:
         wait_for_background()
         files = dict(shared)
         for client in self._out.clients:
@@ -260,7 +246,7 @@ class Run:
         self._out.verified, self._out.verified_bytes = answer["files"], answer["bytes"]
         for failure in answer["failures"]:
             self._complaints.add(failure)
-        contents = sum(1 for _ in (service.root / "blobs").iterdir())
+        contents = sum(1 for _ in (self._root / "blobs").iterdir())
         if contents != len(files):
             self._complaints.add(f"the service keeps {contents} contents for {len(files)} objects")
 
@@ -271,7 +257,7 @@ class Run:
         wait_for_background()
         trim_memory()
 
-    def _settled(self, service: Service) -> Sample:
+    def _settled(self, service: EmulatorCommand) -> Sample:
         """Wait until both processes hold no more than at the beginning, or say what they keep."""
         assert self._out.baseline is not None
         end = time.monotonic() + self._plan.patience

@@ -17,17 +17,10 @@ REST_ALLOWED = 48 * MIB
 
 @dataclass(frozen=True)
 class Held:
-    """What one process holds.
-
-    Parameters
-    ----------
-    rss : int
-        Resident memory in bytes.
-    fds, sockets, threads : int
-        Open descriptors, those of them that are sockets, and threads.
-    """
+    """What one process holds."""
 
     rss: int
+    # open descriptors, those of them that are sockets, and threads
     fds: int
     sockets: int
     threads: int
@@ -35,24 +28,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at everything.
-
-    Parameters
-    ----------
-    seconds : float
-        Since the run began.
-    client, service : Held
-        The two processes.
-    files : int
-        Files in the client's folders for temporary files, spools and the journal.
-    disk, database : int
-        Bytes on disk below the service's folder, and those of its database.
-    """
+    """One look at everything."""
 
     seconds: float
     client: Held
     service: Held
+    # files in the client's folders for temporary files, spools and the journal
     files: int
+    # bytes on disk below the service's folder, and those of its database
     disk: int
     database: int
 
@@ -93,15 +76,8 @@ def growth(values: Sequence[float], allowed: tuple[float, float]) -> str | None:
 
     The first quarter is warm-up. Medians do not care about single peaks.
 
-    Parameters
-    ----------
-    allowed : tuple
-        How much more the last quarter may have: so much, or this part of the second quarter, whichever is more.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than eight values, which say nothing.
+    `allowed`: how much more the last quarter may have: so much, or this part of the second quarter, whichever is more.
+    Fewer than eight values say nothing.
     """
     if len(values) < 8:
         raise ValueError("eight values at least")

@@ -1,8 +1,5 @@
 """A small load, and whether a large one would notice what is wrong."""
 
-import subprocess
-import sys
-
 import fsspec
 import pytest
 
@@ -10,18 +7,17 @@ from cosv4fs.emulator import Emulator
 from tests.catalogue import Content, Draws
 from tests.load.client import VOCABULARY, Client, every
 from tests.load.configurations import BUCKETS
-from tests.load.processes import REPOSITORY
 from tests.load.runner import Plan, Run
 from tests.load.sampling import growth
 from tests.load.verify import verify
+from tests.processes import run_module
 
 ALLOWED = (10, 0.1)
 SEED = 5
 
 
 def test_a_small_load(tmp_path):
-    command = [sys.executable, "-m", "tests.load", "--threads", "4", "--operations", "10", "--folder", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    done = run_module("tests.load", "--threads", "4", "--operations", "10", "--folder", str(tmp_path), timeout=300)
     assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "errors 0", "")
     assert "operations 40," in done.stdout
     assert list(tmp_path.iterdir()) == []

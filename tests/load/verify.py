@@ -11,22 +11,29 @@ from typing import Any
 import fsspec
 
 from tests.catalogue import Content
+from tests.load.sampling import PLAIN_MEMORY
+from tests.processes import run_module
 
 _AT_ONCE = 32
+
+
+def verified_elsewhere(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
+    """Have another process `verify`."""
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps(plan), "utf-8")
+    done = run_module("tests.load.verify", str(manifest), timeout=1800, **PLAIN_MEMORY, TMPDIR=str(folder))
+    manifest.unlink()
+    if done.returncode:
+        return {"files": 0, "bytes": 0, "failures": [f"the verifying process failed: {done.stderr[-4000:]}"]}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def verify(plan: dict[str, Any]) -> dict[str, Any]:
     """Read every object of a plan and look for what should not be there.
 
-    Parameters
-    ----------
-    plan : dict
-        ``options`` of the filesystem, ``buckets``, and ``files``: the two numbers of a `Content` by path.
-
-    Returns
-    -------
-    dict
-        ``files`` and ``bytes`` that were right, and ``failures``, a list of texts.
+    The plan has ``options`` of the filesystem, ``buckets``, and ``files``: the two numbers of a `Content` by path.
+    Returned are ``files`` and ``bytes`` that were right, and ``failures``, a list of texts.
     """
     fs = fsspec.filesystem("cosv4", **plan["options"])
     expected = {path: Content(*numbers) for path, numbers in plan["files"].items()}

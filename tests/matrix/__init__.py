@@ -1,4 +1,4 @@
-"""The dialect matrix: what the client promises, under every reading of the API's disputed points.
+"""The dialect matrix: what the client promises, under every variant of the disputed points of the API.
 
-``python -m tests.matrix`` runs all of it and prints a table; pytest by itself runs a core under a handful of dialects.
+``python -m tests.matrix`` runs all of it and prints a table; pytest by itself runs the core under a few dialects.
 """

@@ -131,10 +131,7 @@ def pytest_pyfunc_call(pyfuncitem):
 class Kept:
     """Objects that have to be there at the end as they were put, whatever a test does beside them.
 
-    Parameters
-    ----------
-    fs : filesystem
-        Remembers nothing, and shares nothing with the test's.
+    `fs` remembers nothing, and shares nothing with the test's.
     """
 
     def __init__(self, fs):

@@ -1,4 +1,4 @@
-"""What a reading of the API makes impossible, declared: there the client has to say so, and to damage nothing.
+"""What a dialect of the API makes impossible, declared: there the client has to say so, and to damage nothing.
 
 A test that is declared here passes only if exactly the declared error came, it names the path, and everything that the
 test had put aside (fixture `kept`) is there as it was, alone. Everything that is not declared has to work.
@@ -19,28 +19,15 @@ from cosv4fs.errors import CosError, CosUploadSessionError
 
 @dataclass(frozen=True)
 class Impossible:
-    """One thing that cannot be done.
+    """One thing that cannot be done."""
 
-    Parameters
-    ----------
-    switches : mapping
-        The reading: these values of these switches.
-    tests : str
-        Pattern of ``group/test/parameter/…``.
-    error, number : type, int
-        The exact class of the error, and its errno.
-    says : str
-        A regular expression that is found in the message.
-    reason : str
-        Why nothing better can be done.
-    protocols : tuple of str
-        Where it is so.
-    """
-
+    # under these values of these switches
     switches: Mapping[str, object]
     tests: str
+    # the exact class of the error, and its errno
     error: type[OSError]
     number: int
+    # a regular expression that is found in the message
     says: str
     reason: str
     protocols: tuple[str, ...] = ("cosv4", "cosv3")
@@ -51,26 +38,20 @@ class Impossible:
         return protocol in self.protocols and fnmatchcase(test, self.tests) and agrees
 
 
-def _no_stream(switches: Mapping[str, object], tests: str) -> Impossible:
-    reason = "streaming='always' asks for an end of another size than was declared, and this service takes none"
-    says = "name the size, or leave streaming at 'auto'"
-    # v3 streams nothing: there everything waits in the spool
-    return Impossible(switches, tests, CosError, errno.ENOTSUP, says, reason, ("cosv4",))
-
+_STREAM = "streaming='always' asks for an end of another size than was declared, and this service takes none"
+_SMALL = {"max_object_size": 2 * 1024 * 1024}
+_GONE = "what was streamed is gone with the session, and the writer has not kept it"
+_EXPIRES = "resume/test_a_session_that_expires_on_the_way"
+_LONG = "overwrite/test_names_as_long_as_they_may_be"
 
 IMPOSSIBLE: list[Impossible] = [
-    Impossible(
-        {},
-        "attributes/test_changing_one_leaves_the_others/*",
-        CosError,
-        errno.ENOTSUP,
-        "can change biz_attr only",
-        "v3 documents no other attribute",
-        ("cosv3",),
-    ),
+    Impossible({}, "attributes/test_changing_one_leaves_the_others/*", CosError, errno.ENOTSUP,
+        "can change biz_attr only", "v3 documents no other attribute", ("cosv3",)),
     *(
-        _no_stream({switch: value}, tests)
-        for switch, value in (("finish_size", "declared"), ("max_object_size", 2 * 1024 * 1024))
+        # v3 streams nothing: there everything waits in the spool
+        Impossible(switches, tests, CosError, errno.ENOTSUP,
+            "name the size, or leave streaming at 'auto'", _STREAM, ("cosv4",))
+        for switches in ({"finish_size": "declared"}, _SMALL)
         for tests in (
             "round_trips/test_writing/*stream*/slices",
             "round_trips/test_writing/*stream*/large",
@@ -78,58 +59,21 @@ IMPOSSIBLE: list[Impossible] = [
             "transactions/test_all_at_the_end/*stream*",
         )
     ),
-    Impossible(
-        {"max_object_size": 2 * 1024 * 1024},
-        "round_trips/test_writing/*/large",
-        CosError,
-        errno.EFBIG,
-        "too large for the service",
-        "the service takes no object of this size, in whatever way it comes",
-    ),
-    Impossible(
-        {"file_names": "strict"},
-        "rearranging/test_names_with_forbidden_characters/*",
-        CosError,
-        errno.EINVAL,
-        "not allowed: use .* without",
-        "the service takes no file of this name",
-    ),
-    Impossible(
-        {"max_name": 64},
-        "overwrite/test_names_as_long_as_they_may_be/*/255",
-        CosError,
-        errno.EINVAL,
+    Impossible(_SMALL, "round_trips/test_writing/*/large", CosError, errno.EFBIG,
+        "too large for the service", "the service takes no object of this size, in whatever way it comes"),
+    Impossible({"file_names": "strict"}, "rearranging/test_names_with_forbidden_characters/*", CosError, errno.EINVAL,
+        "not allowed: use .* without", "the service takes no file of this name"),
+    Impossible({"max_name": 64}, f"{_LONG}/*/255", CosError, errno.EINVAL,
+        "not allowed: use a shorter name", "the service takes no file of this name"),
+    Impossible({"max_name": 64}, f"{_LONG}/*/64", CosError, errno.EINVAL,
         "not allowed: use a shorter name",
-        "the service takes no file of this name",
-    ),
-    Impossible(
-        {"max_name": 64},
-        "overwrite/test_names_as_long_as_they_may_be/*/64",
-        CosError,
-        errno.EINVAL,
-        "not allowed: use a shorter name",
-        "a large object is replaced by way of a hidden sibling, whose name is up to 24 bytes longer",
-    ),
-    Impossible(
-        {"session_ttl": 60.0},
-        "resume/test_a_session_that_expires_on_the_way/*open sized*",
-        CosUploadSessionError,
-        errno.ESTALE,
-        "begin again",
-        "what was streamed is gone with the session, and the writer has not kept it",
-        ("cosv4",),
-    ),
-    Impossible(
-        # without a limit on sizes the service also lets objects of unknown size be streamed
-        {"session_ttl": 60.0, "finish_size": "any", "max_object_size": None},
-        "resume/test_a_session_that_expires_on_the_way/open/*",
-        CosUploadSessionError,
-        errno.ESTALE,
-        "begin again",
-        "what was streamed is gone with the session, and the writer has not kept it",
-        ("cosv4",),
-    ),
-]
+        "a large object is replaced by way of a hidden sibling, whose name is up to 24 bytes longer"),
+    Impossible({"session_ttl": 60.0}, f"{_EXPIRES}/*open sized*", CosUploadSessionError, errno.ESTALE,
+        "begin again", _GONE, ("cosv4",)),
+    # without a limit on sizes the service also lets objects of unknown size be streamed
+    Impossible({"session_ttl": 60.0, "finish_size": "any", "max_object_size": None}, f"{_EXPIRES}/open/*",
+        CosUploadSessionError, errno.ESTALE, "begin again", _GONE, ("cosv4",)),
+]  # fmt: skip
 """All of them."""
 
 

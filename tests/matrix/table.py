@@ -1,4 +1,4 @@
-"""The matrix as a table: dialects down, groups across, and what became of the tests in each cell."""
+"""The matrix as a table: dialects down, groups across, and the results of the tests in each cell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Table:
         ]
 
     def summary(self) -> str:
-        """Return one line: dialects, cells, tests and what became of them."""
+        """Return one line: dialects, cells, tests and their results."""
         total: Counter[str] = sum(self._cells.values(), Counter())
         cells = len(self._labels) * len(self._groups)
         return (
@@ -75,7 +75,7 @@ class Table:
             "",
             self.summary() + ".",
             "",
-            "A cell: tests passed; `i`: impossible under that reading and refused as declared.",
+            "A cell: tests passed; `i`: impossible under that dialect and refused as declared.",
             "",
             "| dialect | " + " | ".join(self._groups) + " |",
             "|---|" + "---|" * len(self._groups),

@@ -14,10 +14,7 @@ SMALL, LARGE = 1000, MIB + LIMIT + 7
 class Reading(Action):
     """Reads an object before every request of a writer is acted on.
 
-    Parameters
-    ----------
-    fs : filesystem
-        Shares nothing with the writer's.
+    `fs` shares nothing with the writer's.
     """
 
     def __init__(self, fs):

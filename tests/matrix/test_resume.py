@@ -10,7 +10,7 @@ from tests.matrix.ways import BUCKET, LIMIT, MIB, WAYS, content
 from tests.support import Do
 
 PATH = f"{BUCKET}/dir/object"
-# below the limit for the size of an object that one of the readings has
+# below the limit for the size of an object that one of the dialects has
 SIZE = 2 * MIB - 5
 DATA = content(SIZE)
 DAY = 86400.0

@@ -48,17 +48,7 @@ def content(size: int, seed: int = 0) -> bytes:
 
 
 class Bench:
-    """Where a test works: an emulator, a folder of its own, and filesystems with the options of `OPTIONS`.
-
-    Parameters
-    ----------
-    emulator : Emulator
-        Running.
-    folder : Path
-        For local files and the journal.
-    protocol : str
-        Of the filesystems.
-    """
+    """Where a test works: an emulator, a folder of its own, and filesystems with the options of `OPTIONS`."""
 
     def __init__(self, emulator: Emulator, folder: Path, protocol: str = "cosv4") -> None:
         self.protocol = protocol

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machines import Site, machine, programs, run_together
+from tests.model.machines import Bench, machine, programs, run_together
 from tests.model.processes import process_programs, run_processes
 
 LENGTH = 50
@@ -31,23 +31,23 @@ def main() -> int:
     add("--processes", action="store_true", help="a parent, a forked child and a spawned one beside each other")
     given_ = parser.parse_args()
     began = time.monotonic()
-    with Site(*given_.dialect, protocol=given_.protocol) as site:
-        failed = not _succeeds(site, given_)
-        print("\n".join(site.tally.lines()))
+    with Bench(*given_.dialect, protocol=given_.protocol) as bench:
+        failed = not _succeeds(bench, given_)
+        print("\n".join(bench.tally.lines()))
     print(f"seed {given_.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if failed else 'ok'}")
     return int(failed)
 
 
-def _succeeds(site: Site, given_: argparse.Namespace) -> bool:
+def _succeeds(bench: Bench, given_: argparse.Namespace) -> bool:
     try:
-        _run(site, given_)
+        _run(bench, given_)
     except Exception:
         traceback.print_exc()
         return False
     return True
 
 
-def _run(site: Site, given_: argparse.Namespace) -> None:
+def _run(bench: Bench, given_: argparse.Namespace) -> None:
     at_once = given_.threads if given_.threads > 1 else 3 if given_.processes else 1
     chosen = settings(
         max_examples=max(1, given_.steps // LENGTH // at_once),
@@ -65,7 +65,7 @@ def _run(site: Site, given_: argparse.Namespace) -> None:
         @chosen
         @given(process_programs(LENGTH))
         def processes(work: object) -> None:
-            run_processes(site, work)
+            run_processes(bench, work)
 
         processes()
     elif given_.threads > 1:
@@ -74,11 +74,11 @@ def _run(site: Site, given_: argparse.Namespace) -> None:
         @chosen
         @given(st.lists(programs(LENGTH), min_size=given_.threads, max_size=given_.threads))
         def together(work: object) -> None:
-            run_together(site, work)
+            run_together(bench, work)
 
         together()
     else:
-        run_state_machine_as_test(seed(given_.seed)(machine(site)), settings=chosen)
+        run_state_machine_as_test(seed(given_.seed)(machine(bench)), settings=chosen)
 
 
 if __name__ == "__main__":

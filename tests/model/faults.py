@@ -23,21 +23,14 @@ KINDS = tuple(name for name in kinds.ALL if name not in SLOW)
 
 @dataclass(frozen=True)
 class StepFault:
-    """One fault.
+    """One fault."""
 
-    Parameters
-    ----------
-    kind : str
-        A name of `cosv4fs.emulator.faults.ALL`.
-    nth, times : int
-        The first request that goes wrong, and how many in a row do.
-    tidy : bool
-        Remove at once what a failure has left.
-    """
-
+    # a name of `cosv4fs.emulator.faults.ALL`
     kind: str
+    # the first request that goes wrong, and how many in a row do
     nth: int
     times: int
+    # remove at once what a failure has left
     tidy: bool
 
     @property
@@ -48,10 +41,7 @@ class StepFault:
 def step_faults(*, shared: bool = False) -> st.SearchStrategy[StepFault | None]:
     """Return a strategy in which three of five steps go undisturbed.
 
-    Parameters
-    ----------
-    shared : bool
-        Only faults that can be told to meet the requests of one directory.
+    `shared`: only faults that can be told to meet the requests of one directory.
     """
     some = [
         name
@@ -68,22 +58,12 @@ def step_faults(*, shared: bool = False) -> st.SearchStrategy[StepFault | None]:
     return st.one_of(st.none(), st.none(), st.none(), fault, fault)
 
 
-class _NoFault:
-    hits = 0
-
-
 @contextmanager
-def ordered(emulator: Emulator | None, fault: StepFault | None, root: str) -> Iterator[Any]:
+def ordered(emulator: Emulator, fault: StepFault, root: str) -> Iterator[Any]:
     """Order a fault for the time of the block; yield what counts its hits.
 
-    Parameters
-    ----------
-    root : str
-        ``bucket/dir``: only requests below it go wrong.
+    Only requests below `root`, ``bucket/dir``, go wrong.
     """
-    if emulator is None or fault is None:
-        yield _NoFault()
-        return
     action = kinds.ALL[fault.kind]
     below = f"/{root.partition('/')[2]}/"
 

@@ -26,15 +26,10 @@ if TYPE_CHECKING:
 _EXAMPLE_SECONDS = 120
 
 
-class Site:
+class Bench:
     """A local service, a local folder, and the count of what was done there; directories in it are used once.
 
-    Parameters
-    ----------
-    settings : list of str
-        Switches of the service's dialect, as NAME=VALUE.
-    protocol : str
-        By which protocol the tested filesystem speaks.
+    `settings` are switches of the service's dialect, as NAME=VALUE.
     """
 
     def __init__(self, *settings: str, protocol: str = "cosv4") -> None:
@@ -78,22 +73,22 @@ class Site:
         )
 
 
-def machine(site: Site) -> type[RuleBasedStateMachine]:
-    """Return a state machine whose examples take place at a site."""
+def machine(bench: Bench) -> type[RuleBasedStateMachine]:
+    """Return a state machine whose examples take place at a bench."""
 
     class Model(RuleBasedStateMachine):
         """Steps one after another, each perhaps with a fault."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.world = site.world()
+            self.world = bench.world()
 
-        @rule(step=steps(site.protocol), disturbance=disturbances(), look=st.booleans())
+        @rule(step=steps(bench.protocol), disturbance=disturbances(), look=st.booleans())
         def do(self, step: Step, disturbance: Disturbance, look: bool) -> None:
-            run(self.world, step, disturbance, site.emulator, site.tally, look=look)
+            run(self.world, step, disturbance, bench.tally, look=look)
 
         def teardown(self) -> None:
-            site.emulator.faults.clear()
+            bench.emulator.faults.clear()
             if not self.world.is_lost:
                 settle(self.world)
             shutil.rmtree(self.world.scratch, ignore_errors=True)
@@ -109,20 +104,20 @@ def programs(length: int) -> st.SearchStrategy[Program]:
     return st.lists(st.tuples(steps(alone=False), disturbances(shared=True)), min_size=length, max_size=length)
 
 
-def run_together(site: Site, work: list[Program]) -> None:
+def run_together(bench: Bench, work: list[Program]) -> None:
     """Let threads do one program each, on one instance and in one bucket, every thread in its own directory."""
-    fs = site.filesystem()
-    worlds = [site.world(fs) for _ in work]
+    fs = bench.filesystem()
+    worlds = [bench.world(fs) for _ in work]
     tallies = [Tally() for _ in work]
     start = threading.Barrier(len(work))
 
     def thread(number: int) -> None:
         start.wait(_EXAMPLE_SECONDS)
-        run_all(worlds[number], work[number], site.emulator, tallies[number])
+        run_all(worlds[number], work[number], tallies[number])
 
     with ThreadPoolExecutor(len(work)) as pool:
         futures = [pool.submit(thread, number) for number in range(len(work))]
     for tally in tallies:
-        site.tally.add(tally)
+        bench.tally.add(tally)
     for future in futures:
         future.result(_EXAMPLE_SECONDS)

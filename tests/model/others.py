@@ -7,26 +7,30 @@ import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from cosv4fs import paths
-from cosv4fs.emulator import Emulator, faults
+from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
 from tests.catalogue import EMPTY, Change, Content, Draws, Effect, State, Step, View
 from tests.catalogue.operations import REPLACING, pick
 from tests.catalogue.writing import WAYS, writes
-from tests.meanwhile import BETWEEN, Meanwhile
+from tests.faults.history import Event, Unit, explain, removes, stores, units_of, without_directories
+from tests.meanwhile import BETWEEN, Meanwhile, change
 from tests.model.steps import MODEL, NAMES, SIZES, expect
 from tests.model.world import World, without_pauses
 
-UNVISITED = {"others_write", "transaction", "rivals", "put_changed"}
-"""Steps that read through the second filesystem, or order faults: another client would fail their assertions."""
+ORDER_FAULTS = {"rivals", "put_changed"}
+"""Steps that order faults themselves."""
 
-NEED_EMULATOR = {"rivals", "put_changed"}
-"""Steps that order faults."""
+UNDISTURBED = {*ORDER_FAULTS, "others_leave_upload"}
+"""Steps that no fault and no other client meets: they order faults, or act as another client, themselves."""
+
+UNVISITED = {"others_write", "transaction"}
+"""Steps that read through the second filesystem: another client would fail their assertions."""
 
 _REMOVING = ("delete",)
 _STEP = 512 * 1024
@@ -35,29 +39,19 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class OtherClient:
-    """Another client that acts beside a step.
+    """Another client that acts beside a step."""
 
-    Parameters
-    ----------
-    fault : str
-        What happens to the request (see `tests.meanwhile.BETWEEN`).
-    nth : int
-        Which request of the step it is.
-    act : str
-        ``creates``, ``replaces`` or ``removes``.
-    name : str or None
-        The file; None: one that the step changes.
-    content : Content or None
-        What is written; None: the same that the step writes, or that is there.
-    op : str, optional
-        Only requests of this operation of the API are counted.
-    """
-
+    # what happens to the request (see `tests.meanwhile.BETWEEN`)
     fault: str
+    # which request of the step it is
     nth: int
+    # `creates`, `replaces` or `removes`
     act: str
+    # the file; None: one that the step changes
     name: str | None
+    # what is written; None: the same that the step writes, or that is there
     content: Content | None
+    # only requests of this operation of the API are counted
     op: str | None = None
 
     @property
@@ -67,32 +61,31 @@ class OtherClient:
 
 @dataclass
 class Visit:
-    """What another client saw and did.
-
-    Parameters
-    ----------
-    client : OtherClient
-        Which it is.
-    name : str
-        The file.
-    seen : bytes or None
-        What was at the name just before.
-    wrote : Content or None
-        What it left there.
-    acted, happened : bool
-        Whether it came at all, and whether its call returned.
-    """
+    """What another client saw and did."""
 
     client: OtherClient
     name: str
-    seen: bytes | None = None
-    wrote: Content | None = None
+    content: Content
+    # the effect that the step has when it comes after the act; None where it makes no sense then
+    later: Effect | None = None
+    # what was there just before: the file, and what the step makes of it or from it
+    seen: dict[str, bytes] = field(default_factory=dict)
+    # whether it came at all, and whether its call returned
     acted: bool = False
     happened: bool = False
+
+    @property
+    def wrote(self) -> Content | None:
+        return None if self.client.act == "removes" else self.content
 
     def applied(self, state: State) -> State:
         """Return the state that the other client makes of another one."""
         return state.after(Change({self.name: self.wrote}))
+
+    def involved(self, effect: Effect) -> set[str]:
+        """Return the file, and those that the step moves or copies to it or from it."""
+        pairs = [pair for one in (effect, self.later) if one for pair in (*one.change.moves, *one.change.copies)]
+        return {self.name, *(name for pair in pairs if self.name in pair for name in pair)}
 
 
 _FILES = [name for name in NAMES if name not in ("dir/sub", "a/under", "b")]
@@ -106,21 +99,22 @@ def other_clients() -> st.SearchStrategy[OtherClient]:
         st.sampled_from([*BETWEEN]),
         st.sampled_from([1, 1, 2, 3, 4, 5, 6]),
         st.sampled_from(["creates", "replaces", "removes"]),
-        st.one_of(
-            st.none(), st.none(), st.sampled_from([name for name in NAMES if name not in ("dir/sub", "a/under", "b")])
-        ),
+        st.one_of(st.none(), st.none(), st.sampled_from(_FILES)),
         st.one_of(st.none(), st.builds(Content, st.integers(0, 5), st.sampled_from(SIZES))),
     )
 
 
 @contextmanager
-def beside(world: World, effect: Effect, client: OtherClient, emulator: Emulator) -> Iterator[Visit]:
+def beside(world: World, step: Step, effect: Effect, client: OtherClient) -> Iterator[Visit]:
     """Let another client act while the block carries out a step; yield what it saw and did.
 
     It never comes between the last question and a removal: the service removes without conditions.
     """
     changed = sorted({*effect.change.writes, *effect.change.given_up}) or ["a"]
-    visit = Visit(client, changed[client.nth % len(changed)] if client.name is None else client.name)
+    name = changed[client.nth % len(changed)] if client.name is None else client.name
+    same = effect.change.writes.get(name) or world.state.files.get(name) or EMPTY
+    visit = Visit(client, name, same if client.content is None else client.content)
+    visit.later = expect(world, step, visit.applied(world.state))
     acting, below = [False], f"/{world.root.partition('/')[2]}/"
 
     def match(call: Any) -> bool:
@@ -135,61 +129,58 @@ def beside(world: World, effect: Effect, client: OtherClient, emulator: Emulator
             acting[0] = False
 
     action = Meanwhile(act, BETWEEN[client.fault])
-    rule = emulator.faults.add(action=action, op=client.op, nth=client.nth, match=match)
+    rule = world.emulator.faults.add(action=action, op=client.op, nth=client.nth, match=match)
     try:
         yield visit
     finally:
-        emulator.faults.remove(rule)
+        world.emulator.faults.remove(rule)
         assert not rule.hits or action.done.wait(_SECONDS)
 
 
 def _act(world: World, effect: Effect, visit: Visit) -> None:
-    client, name = visit.client, visit.name
-    same = effect.change.writes.get(name) or world.state.files.get(name) or EMPTY
-    content = same if client.content is None else client.content
-    visit.acted, visit.seen = True, world.bytes_of(name)
+    found = {name: world.bytes_of(name) for name in visit.involved(effect)}
+    visit.acted, visit.seen = True, {name: data for name, data in found.items() if data is not None}
     with suppress(CosError):
-        if client.act == "removes":
-            world.second.rm_file(world.path(name))
-        else:
-            mode = "create" if client.act == "creates" else "overwrite"
-            world.second.pipe_file(world.path(name), content.data, mode=mode)
-            visit.wrote = content
+        change(world.second, visit.client.act, world.path(visit.name), visit.content.data)
         visit.happened = True
 
 
-def legal_states(world: World, step: Step, effect: Effect, visit: Visit, *, failed: bool) -> tuple[list[State], Change]:
-    """Return the legal states after a step and another client, file by file, and what the step changes after the act.
+def legal_states(before: State, effect: Effect, visit: Visit, *, failed: bool) -> list[State]:
+    """Return the legal states after a step and another client, file by file.
 
     The step happened once, before the other client acted or after it, where its effect may differ; after an error it
     need not have happened.
     """
-    before, there = world.state, visit.applied(world.state)
-    world.state = there
-    try:
-        again = expect(world, step)
-    finally:
-        world.state = before
-    change = again.change if again is not None else Change()
-    happened = [visit.applied(before.after(effect.change)), there.after(change)]
-    return [*happened, *([there] if failed or effect.errors or change.given_up else [])], change
+    there, later = visit.applied(before), visit.later.change if visit.later is not None else Change()
+    happened = [visit.applied(before.after(effect.change)), there.after(later)]
+    return [*happened, *([there] if failed or effect.errors or later.given_up else [])]
 
 
 def check_visit(before: State, after: State, effect: Effect, visit: Visit, *, failed: bool) -> None:
-    """Assert that what the other client did is still there, unless the step legally came after it."""
-    name, wrote, found = visit.name, visit.wrote, after.files.get(visit.name)
-    ours = effect.change.writes.get(name)
-    stored = before.files.get(name)
-    taken = visit.seen != (None if stored is None else stored.data)
-    created = ours is not None and effect.creates and not failed
-    assert not (created and visit.client.act == "creates"), f"two clients created {name}"
-    if taken:
-        # the step had taken effect: it happens once, but for what it stores
-        legal = {wrote} | ({ours} if ours is not None and not (effect.creates and wrote is not None) else set())
-        assert found in legal, f"what the other client wrote at {name} is lost"
-    for source, target in effect.change.moves:
-        if source == name and wrote is not None and found is None and not taken:
-            assert after.files.get(target) == wrote, f"what the other client wrote at {name} is nowhere"
+    """Assert that an order of the step and the act explains the file that the other client has changed."""
+    names, data = visit.involved(effect), visit.content.data
+    acts = {"creates": stores(visit.name, data, create=True), "replaces": stores(visit.name, data)}
+    act = acts.get(visit.client.act, removes(visit.name))
+    event = Event(visit.name, dict(visit.seen), without_directories(act), succeeded=True)
+    old, new = ({name: state.files[name].data for name in names if name in state.files} for state in (before, after))
+    for one in (effect, visit.later):
+        # what creates a file where there is one has to fail
+        if one is None or (one.creates and one.errors and not failed):
+            continue
+        uncertain = failed or bool(one.errors) or bool(one.change.given_up)
+        if explain(old, _units(one, visit.name), [event], new, failed=uncertain) is not None:
+            return
+    raise AssertionError(f"no order explains what is at {visit.name}: {[*old]}, {[*visit.seen]}, {[*new]}")
+
+
+def _units(effect: Effect, name: str) -> list[Unit]:
+    """Return what the effect means for one file, without directories."""
+    pairs = [tuple(pair for pair in some if name in pair) for some in (effect.change.moves, effect.change.copies)]
+    names = {name, *(one for some in pairs for pair in some for one in pair)}
+    writes = {one: content for one, content in effect.change.writes.items() if one in names}
+    part = replace(effect.change, writes=writes, makes=frozenset(), moves=pairs[0], copies=pairs[1])
+    units = units_of(replace(effect, change=part))
+    return [replace(unit, transition=without_directories(unit.transition)) for unit in units]
 
 
 # -- steps ----------------------------------------------------------------------------------------------------------
@@ -331,6 +322,6 @@ def check_beyond(world: World, effect: Effect, content: Content, visit: Visit | 
     legal = [content.data, *([theirs.data] if theirs is not None else []), *([None] if failed else [])]
     assert found in legal, f"neither the old nor the new content at {target}"
     if name not in world.state.files and not (happened and theirs is None):
-        taken = visit is not None and visit.seen is None
+        taken = visit is not None and name not in visit.seen
         expected = content if theirs is None or taken else theirs
         assert found == expected.data, f"{name} is gone and not in the other bucket"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from cosv4fs.emulator import Emulator
 from tests.catalogue import Content, Effect, State, Step
 from tests.catalogue.state import parents
 from tests.model import others
@@ -33,25 +32,16 @@ class LostError(AssertionError):
 
 @dataclass
 class Tally:
-    """What was done: steps by operation, and how those ended that met a fault.
-
-    Parameters
-    ----------
-    steps : Counter
-        Steps by operation.
-    injected : Counter
-        Steps that met a fault, by its kind.
-    survived, reported, lost : int
-        How these ended: with the right result, with one error and a legal state, or wrong.
-    mended : int
-        Uploads that died between their last slice and their end and were written anew.
-    """
+    """What was done: steps by operation, and how those ended that met a fault."""
 
     steps: Counter[str] = field(default_factory=Counter)
+    # steps that met a fault, by its kind
     injected: Counter[str] = field(default_factory=Counter)
+    # how these ended: with the right result, with one error and a legal state, or wrong
     survived: int = 0
     reported: int = 0
     lost: int = 0
+    # uploads that died between their last slice and their end and were written anew
     mended: int = 0
 
     def add(self, other: Tally) -> None:
@@ -73,10 +63,6 @@ class Tally:
         ]
 
 
-_UNDISTURBED = {"rivals", "put_changed", "others_leave_upload"}
-"""Steps that act as another client, or order faults, themselves."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a step ended: whether it met something, failed, and failed in another way than it would have without."""
@@ -87,37 +73,26 @@ class Outcome:
     visit: Visit | None = None
 
 
-def run(
-    world: World, step: Step, disturbance: Disturbance, emulator: Emulator | None, tally: Tally, *, look: bool = True
-) -> None:
+def run(world: World, step: Step, disturbance: Disturbance, tally: Tally, *, look: bool = True) -> None:
     """Do a step, perhaps with a fault, and compare.
 
-    Parameters
-    ----------
-    look : bool
-        Compare also what the tested filesystem shows, from its caches.
-
-    Raises
-    ------
-    LostError
-        Saying what is wrong.
+    `look`: compare also what the tested filesystem shows, from its caches. A `LostError` says what is wrong.
     """
     effect = expect(world, step)
     if effect is None:
         return
-    if step.name in others.NEED_EMULATOR and world.emulator is None:
+    if step.name in others.ORDER_FAULTS and world.emulator is None:
         return
-    if isinstance(disturbance, OtherClient) and (emulator is None or step.name in others.UNVISITED):
-        disturbance = None
-    if step.name in _UNDISTURBED:
+    unvisited = isinstance(disturbance, OtherClient) and step.name in others.UNVISITED
+    if world.emulator is None or unvisited or step.name in others.UNDISTURBED:
         disturbance = None
     world.latest.append((step, disturbance))
     tally.steps[step.name] += 1
     try:
-        outcome = _attempt(world, step, effect, disturbance, emulator)
+        outcome = _attempt(world, step, effect, disturbance)
         data = world.state.files.get(effect.beyond) if effect.beyond else None
         if outcome.visit is not None and outcome.visit.happened:
-            _adopt_both(world, step, effect, outcome, outcome.visit)
+            _adopt_both(world, effect, outcome, outcome.visit)
         else:
             tally.mended += _adopt(world, effect, outcome)
         if data is not None:
@@ -138,23 +113,24 @@ def run(
         tally.reported += outcome.reported
 
 
-def _attempt(world: World, step: Step, effect: Effect, disturbance: Disturbance, emulator: Emulator | None) -> Outcome:
+def _attempt(world: World, step: Step, effect: Effect, disturbance: Disturbance) -> Outcome:
     """Carry out a step, and check what it returned or raised."""
     error: Exception | None = None
     result = None
     world.begin()
-    visiting: AbstractContextManager[Visit | None] = nullcontext()
-    if isinstance(disturbance, OtherClient) and emulator is not None:
-        visiting, disturbance = others.beside(world, effect, disturbance, emulator), None
-    with ordered(emulator, disturbance, world.root) as fault, visiting as visit:
+    with ExitStack() as disturbing:
+        fault = visit = None
+        if isinstance(disturbance, OtherClient):
+            visit = disturbing.enter_context(others.beside(world, step, effect, disturbance))
+        elif disturbance is not None:
+            fault = disturbing.enter_context(ordered(world.emulator, disturbance, world.root))
         try:
             result = call(world, step)
         except AssertionError:
             raise
         except Exception as raised:  # it is judged below
             error = raised
-    hit = fault.hits > 0 or (visit is not None and visit.acted)
-    world.disturbed = hit
+    hit = (fault is not None and fault.hits > 0) or (visit is not None and visit.acted)
     if visit is not None and visit.happened:
         world.fs.invalidate_cache(world.root)
         if error is not None:
@@ -162,15 +138,15 @@ def _attempt(world: World, step: Step, effect: Effect, disturbance: Disturbance,
             _check_error(error, (*effect.errors, NotImplementedError), disturbed=True)
         return Outcome(hit, failed=error is not None, reported=error is not None, visit=visit)
     if error is None:
-        fine = not effect.errors or effect.may_succeed or (world.disturbed and effect.unclear)
+        fine = not effect.errors or effect.may_succeed or (hit and effect.unclear)
         assert fine, f"it succeeded instead of {effect.errors}"
         if not effect.errors or effect.may_succeed:
-            effect.verify(result, disturbed=world.disturbed)
+            effect.verify(result, disturbed=hit)
         if not effect.errors:
             world.check_fetched(effect, failed=False)
         return Outcome(hit)
     expected = isinstance(error, effect.errors or ())
-    _check_error(error, effect.errors, disturbed=world.disturbed)
+    _check_error(error, effect.errors, disturbed=hit)
     world.check_fetched(effect, failed=True)
     return Outcome(hit, failed=True, reported=not expected)
 
@@ -193,7 +169,7 @@ def _adopt(world: World, effect: Effect, outcome: Outcome) -> int:
     # a success where an error was due: a repeated request took the answer for its own effect
     vague = bool(effect.errors) and not effect.may_succeed and not outcome.failed
     wanted = before.after(change)
-    if world.disturbed:
+    if outcome.hit:
         mended = _mend(world, change.uploads)
     if outcome.failed or vague or change.given_up:
         legal = [before, wanted, State({**before.files, **mended})]
@@ -208,12 +184,13 @@ def _adopt(world: World, effect: Effect, outcome: Outcome) -> int:
     return len(mended)
 
 
-def _adopt_both(world: World, step: Step, effect: Effect, outcome: Outcome, visit: Visit) -> None:
+def _adopt_both(world: World, effect: Effect, outcome: Outcome, visit: Visit) -> None:
     """Make the model what the service shows, where that is legal for a step and another client."""
     before, failed = world.state, outcome.failed
-    legal, change = others.legal_states(world, step, effect, visit, failed=failed)
-    least = before.folders - effect.change.drops - change.drops
-    most = set().union(*(state.folders for state in legal), effect.change.may_make, change.may_make, before.folders)
+    legal = others.legal_states(before, effect, visit, failed=failed)
+    changes = [effect.change, *([visit.later.change] if visit.later is not None else [])]
+    least = before.folders.difference(*(change.drops for change in changes))
+    most = before.folders.union(*(state.folders for state in legal), *(change.may_make for change in changes))
     world.state = _observed(world, legal, least, most)
     others.check_visit(before, world.state, effect, visit, failed=failed)
     for name in {*effect.change.uploads, *effect.change.writes, visit.name}:
@@ -261,21 +238,15 @@ def _mend(world: World, uploads: dict[str, Content]) -> dict[str, Content]:
     return dead
 
 
-def run_all(world: World, program: list[tuple[Step, Disturbance]], emulator: Emulator | None, tally: Tally) -> None:
+def run_all(world: World, program: list[tuple[Step, Disturbance]], tally: Tally) -> None:
     """Do steps one after another, and compare everything at the end."""
     for number, (step, disturbance) in enumerate(program):
-        run(world, step, disturbance, emulator, tally, look=number % 3 == 0)
+        run(world, step, disturbance, tally, look=number % 3 == 0)
     settle(world)
 
 
 def settle(world: World) -> None:
-    """Compare all contents through both filesystems, and assert that everything left behind can be removed.
-
-    Raises
-    ------
-    LostError
-        Saying what is wrong.
-    """
+    """Compare all contents through both filesystems, and assert that everything left behind can be removed."""
     try:
         world.compare(world.fs, thoroughly=True)
         world.fs.clean_uploads(world.root, older_than=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.catalogue import CATALOGUE, Catalogue, Draws, Effect, Step, Vocabulary
+from tests.catalogue import CATALOGUE, Catalogue, Draws, Effect, State, Step, View, Vocabulary
 from tests.model.world import World
 
 KIB = 1024
@@ -35,10 +35,11 @@ def every() -> Catalogue:
     return both
 
 
-def expect(world: World, step: Step) -> Effect | None:
-    """Return the effect of a step in a world; None when it makes no sense there."""
+def expect(world: World, step: Step, state: State | None = None) -> Effect | None:
+    """Return the effect of a step in a world, or in another state of it; None when it makes no sense there."""
     entry = MODEL.get(step.name) or CATALOGUE[step.name]
-    return entry.expect(world.view, **dict(step.arguments))
+    view = View(world.state if state is None else state, world.hidden, world.exact_folders)
+    return entry.expect(view, **dict(step.arguments))
 
 
 def call(world: World, step: Step) -> object:

@@ -1,8 +1,6 @@
 """A few examples of each kind; ``python -m tests.model`` runs as many as one likes."""
 
 import multiprocessing
-import os
-import signal
 import warnings
 
 import pytest
@@ -12,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.catalogue import Content, Step
 from tests.model.faults import StepFault
-from tests.model.machines import Site, machine, programs, run_together
+from tests.model.machines import Bench, machine, programs, run_together
 from tests.model.processes import process_programs, run_processes
 from tests.model.runner import LostError, Tally, run
 
@@ -35,76 +33,70 @@ def few(examples, **more):
 
 
 @pytest.fixture
-def site(request):
+def bench(request):
     settings, protocol = getattr(request, "param", ((), "cosv4"))
-    with Site(*settings, protocol=protocol) as running:
+    with Bench(*settings, protocol=protocol) as running:
         yield running
 
 
-SITES = {
+BENCHES = {
     "plain": ((), "cosv4"),
     "small": (("slice_size=65536", "finish_size=any"), "cosv4"),
     "cosv3": (("slice_size=65536",), "cosv3"),
 }
 
 
-@pytest.mark.parametrize("site", SITES.values(), indirect=True, ids=SITES)
-def test_steps_with_faults(site):
-    run_state_machine_as_test(machine(site), settings=few(5, stateful_step_count=20))
-    assert site.tally.steps.total() > 60
-    assert site.tally.injected.total() > 3
-    assert site.tally.lost == 0
+@pytest.mark.parametrize("bench", BENCHES.values(), indirect=True, ids=BENCHES)
+def test_steps_with_faults(bench):
+    run_state_machine_as_test(machine(bench), settings=few(5, stateful_step_count=20))
+    assert bench.tally.steps.total() > 60
+    assert bench.tally.injected.total() > 3
+    assert bench.tally.lost == 0
 
 
-def test_eight_threads_on_one_filesystem(site):
+def test_eight_threads_on_one_filesystem(bench):
     @few(2)
     @given(st.lists(programs(10), min_size=8, max_size=8))
     def together(work):
-        run_together(site, work)
+        run_together(bench, work)
 
     together()
-    assert site.tally.steps.total() > 20
-    assert site.tally.lost == 0
+    assert bench.tally.steps.total() > 20
+    assert bench.tally.lost == 0
 
 
-def test_a_parent_a_forked_child_and_a_spawned_one(site):
+def test_a_parent_a_forked_child_and_a_spawned_one(bench):
     @few(2)
     @given(process_programs(10))
     def processes(work):
-        run_processes(site, work)
+        run_processes(bench, work)
 
     processes()
-    assert site.tally.steps.total() > 5
+    assert bench.tally.steps.total() > 5
 
 
 def read_on(end, file, expected):
-    try:
-        with file:
-            end.send(file.read() == expected)
-    except BaseException as error:
-        end.send(repr(error))
-    finally:
-        os._exit(0)
+    with file:
+        end.send(file.read() == expected)
 
 
-def test_an_open_file_is_read_on_in_a_forked_child(site):
+def test_an_open_file_is_read_on_in_a_forked_child(bench):
     """The threads that fetch ahead do not exist in the child."""
-    world, data = site.world(), Content(3, 300_000).data
+    world, data, context = bench.world(), Content(3, 300_000).data, multiprocessing.get_context("fork")
     world.fs.pipe_file(world.path("a"), data)
-    here, there = multiprocessing.Pipe(duplex=False)
+    here, there = context.Pipe(duplex=False)
     with world.fs.open(world.path("a"), block_size=50_000) as file:
         assert file.read(60_000) == data[:60_000]
+        child = context.Process(target=read_on, args=(there, file, data[60_000:]), daemon=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            read_on(there, file, data[60_000:])
+            child.start()
         try:
             assert here.poll(60), "the child hangs"
             assert here.recv() is True
         finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            child.kill()
+            child.join()
         assert file.read() == data[60_000:]
     here.close()
     there.close()
@@ -114,19 +106,19 @@ def write(name, size):
     return Step("write", (("name", name), ("content", Content(1, size))))
 
 
-def test_a_wrong_byte_is_found(site):
+def test_a_wrong_byte_is_found(bench):
     """The comparison itself can fail: a content that changed behind the model's back is a loss."""
-    world, tally = site.world(), Tally()
-    run(world, write("a", 100), None, None, tally)
+    world, tally = bench.world(), Tally()
+    run(world, write("a", 100), None, tally)
     world.second.pipe_file(world.path("a"), bytes(100))
     with pytest.raises(LostError, match="another content"):
-        run(world, write("b", 1), None, None, tally)
+        run(world, write("b", 1), None, tally)
 
 
 @pytest.mark.parametrize("what", ["missing", "surplus", "stale"])
-def test_wrong_listings_are_found(site, what):
-    world, tally = site.world(), Tally()
-    run(world, write("a", 100), None, None, tally)
+def test_wrong_listings_are_found(bench, what):
+    world, tally = bench.world(), Tally()
+    run(world, write("a", 100), None, tally)
     if what == "missing":
         world.second.rm_file(world.path("a"))
     elif what == "surplus":
@@ -134,14 +126,14 @@ def test_wrong_listings_are_found(site, what):
     else:
         world.state.files["a"] = Content(1, 101)
     with pytest.raises(LostError):
-        run(world, write("b", 1), None, None, tally)
+        run(world, write("b", 1), None, tally)
     assert tally.lost == 1
 
 
-def test_a_half_replaced_file_is_found(site, monkeypatch):
+def test_a_half_replaced_file_is_found(bench, monkeypatch):
     """After a fault the old and the new content are legal, and nothing else."""
-    world, tally = site.world(), Tally()
-    run(world, write("a", 100), None, None, tally)
+    world, tally = bench.world(), Tally()
+    run(world, write("a", 100), None, tally)
     pipe_file = type(world.fs).pipe_file
 
     def breaking(fs, path, value, **options):
@@ -150,34 +142,34 @@ def test_a_half_replaced_file_is_found(site, monkeypatch):
 
     monkeypatch.setattr(type(world.fs), "pipe_file", breaking)
     with pytest.raises(LostError, match="neither the old nor the new"):
-        run(world, write("a", 1000), StepFault("reply lost", 1, 1, tidy=False), site.emulator, tally)
+        run(world, write("a", 1000), StepFault("reply lost", 1, 1, tidy=False), tally)
 
 
-@pytest.mark.parametrize("site", SITES.values(), indirect=True, ids=SITES)
+@pytest.mark.parametrize("bench", BENCHES.values(), indirect=True, ids=BENCHES)
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
-def test_a_list_is_removed_although_one_of_it_was_never_there(site, nth):
+def test_a_list_is_removed_although_one_of_it_was_never_there(bench, nth):
     """A repeated deletion that finds nothing counts as done: then the others are gone all the same."""
-    world, tally = site.world(), Tally()
-    run(world, write("a", 100), None, None, tally)
+    world, tally = bench.world(), Tally()
+    run(world, write("a", 100), None, tally)
     step = Step("rm_list", (("names", ["a", "b"]),))
-    run(world, step, StepFault("503 with XML", nth, 1, tidy=False), site.emulator, tally)
+    run(world, step, StepFault("503 with XML", nth, 1, tidy=False), tally)
     assert tally.lost == 0
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_directory_whose_reply_was_lost_is_seen(site, again):
+def test_a_directory_whose_reply_was_lost_is_seen(bench, again):
     """A directory may have been made although the request for it failed: listings from before are forgotten."""
-    world, tally = site.world(), Tally()
+    world, tally = bench.world(), Tally()
     assert world.fs.ls(world.root) == []
     step = Step("makedirs", (("folder", "dir/sub" if again else "dir"), ("exist_ok", True)))
-    run(world, step, StepFault("reply lost", 1, 40, tidy=False), site.emulator, tally)
+    run(world, step, StepFault("reply lost", 1, 40, tidy=False), tally)
     assert tally.reported == 1
     assert world.state.folders
 
 
-def test_a_directory_made_for_a_lost_writer_is_seen(site):
-    world, tally = site.world(), Tally()
+def test_a_directory_made_for_a_lost_writer_is_seen(bench):
+    world, tally = bench.world(), Tally()
     assert world.fs.ls(world.root) == []
     arguments = {"name": "dir/b", "content": Content(2, 600_000), "sized": True, "piece": 200_000, "how": "lose"}
-    run(world, Step("fail_to_write", tuple(arguments.items())), None, None, tally)
+    run(world, Step("fail_to_write", tuple(arguments.items())), None, tally)
     assert world.state.folders == {"dir"}

@@ -11,7 +11,7 @@ import fsspec
 
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError
-from tests.catalogue import Content, Effect, Place, State, View
+from tests.catalogue import Content, Effect, Place, State
 from tests.catalogue.reading import OLD
 from tests.support import elsewhere
 
@@ -48,27 +48,10 @@ def outside_filesystem(storage_options: dict[str, Any]) -> Any:
 class World:
     """One directory of a bucket, two filesystems that see it, and the model of what is in it.
 
-    Parameters
-    ----------
-    fs, second : filesystem
-        The one that is tested, and the one that shows whether it was right.
-    root : str
-        ``bucket/dir``: nobody else writes below it.
-    scratch : Path
-        A local folder.
-    exact_folders : bool
-        False where the service drops empty directories by itself.
-    emulator : Emulator, optional
-        The service, for steps that order faults themselves; not in another process.
-
-    Attributes
-    ----------
-    disturbed : bool
-        Whether the latest step met a fault.
-    is_lost : bool
-        Whether something was wrong: then there is nothing to compare any more.
-    latest : deque
-        The latest steps and their faults, for messages.
+    `fs` is tested, `second` shows whether it was right; nobody else writes below `root`. `exact_folders` is False where
+    the service drops empty directories by itself. In another process there is no `emulator`, and no step that orders
+    faults. `is_lost`: something was wrong, so there is nothing to compare any
+    more. `latest`: the latest steps and their faults, for messages.
     """
 
     def __init__(
@@ -78,7 +61,7 @@ class World:
         self.place = Place(fs, root, scratch, f"{BEYOND}/{root.partition('/')[2]}")
         self.place.before_commit = self._check_unpublished
         self.state = State()
-        self.disturbed = self.is_lost = False
+        self.is_lost = False
         self.latest: deque[tuple[Any, Any]] = deque(maxlen=6)
         self._turn = 0
         scratch.mkdir(parents=True, exist_ok=True)
@@ -97,26 +80,13 @@ class World:
     def scratch(self) -> Path:
         return self.place.scratch
 
-    @property
-    def view(self) -> View:
-        """What is known before a step."""
-        return View(self.state, self.hidden, self.exact_folders)
-
     def path(self, name: str) -> str:
         return self.place / name
-
-    def name(self, path: str) -> str:
-        """Return the name of a path below the root."""
-        return self.place.name(path)
 
     def begin(self) -> None:
         """Give the next step a local folder of its own."""
         self._turn += 1
         self.place.turn = str(self._turn)
-
-    def local_file(self, content: Content) -> Path:
-        """Return a local file of that content: each time the same one, so that an upload of it can be continued."""
-        return self.place.local_file(content.data)
 
     def check_fetched(self, effect: Effect, *, failed: bool) -> None:
         """Assert that the local files of a step are complete, or after a failure as they were before."""
@@ -140,8 +110,8 @@ class World:
     def seen(self, instance: Any) -> tuple[dict[str, dict[str, Any]], set[str]]:
         """Return infos of files and names of directories as one of the filesystems finds them."""
         found = instance.find(self.root, withdirs=True, detail=True)
-        files = {self.name(path): info for path, info in found.items() if info["type"] == "file"}
-        return files, {self.name(path) for path, info in found.items() if info["type"] == "directory"} - {""}
+        files = {self.place.name(path): info for path, info in found.items() if info["type"] == "file"}
+        return files, {self.place.name(path) for path, info in found.items() if info["type"] == "directory"} - {""}
 
     def bytes_of(self, name: str, instance: Any = None) -> bytes | None:
         """Return the bytes of the file at a name, None where there is none."""
@@ -158,7 +128,7 @@ class World:
     def hidden(self) -> set[str]:
         """Return names with unfinished uploads, or with temporary objects of dead ones."""
         try:
-            return {self.name(upload["name"]) for upload in self.second.uploads(self.root)}
+            return {self.place.name(upload["name"]) for upload in self.second.uploads(self.root)}
         except CosFileNotFoundError:
             return set()
 

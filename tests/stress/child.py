@@ -14,10 +14,7 @@ from typing import Any
 class Life:
     """What a process was told, how long it still has, and the watch over it.
 
-    Parameters
-    ----------
-    given : dict
-        ``seed``, ``seconds``, ``threads``, ``patience`` and ``options`` of the filesystem.
+    `given`: ``seed``, ``seconds``, ``threads``, ``patience`` and ``options`` of the filesystem.
     """
 
     def __init__(self, given: dict[str, Any]) -> None:

@@ -32,15 +32,7 @@ def run(life: Life) -> None:
 
 
 class Interrupted:
-    """A filesystem that is interrupted, and what is done with it.
-
-    Parameters
-    ----------
-    life : Life
-        How long.
-    folder : Path
-        For local files.
-    """
+    """A filesystem that is interrupted, and what is done with it."""
 
     def __init__(self, life: Life, folder: Path) -> None:
         self._life, self._folder, self._choice = life, folder, random.Random(life.seed)

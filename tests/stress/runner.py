@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cosv4fs.emulator import Emulator
+from tests.processes import run_module
 
 SCENARIOS = ("readers", "forks", "interrupts")
 BUCKET = "data"
@@ -21,30 +21,20 @@ _LIFE = 20.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, and with which choices.
-
-    Parameters
-    ----------
-    seconds : float
-        How long a scenario runs.
-    seed, threads : int
-        Of the random choices; in each process.
-    patience : float
-        Seconds without progress that count as a hang.
-    say : callable
-        Told of every process that did not end well.
-    """
+    """How long, and with which choices."""
 
     seconds: float
     seed: int = 1
     threads: int = 8
+    # seconds without progress that count as a hang
     patience: float = 60.0
+    # told of every process that did not end well
     say: Callable[[str], None] = print
 
 
 @dataclass
 class Outcome:
-    """What came of a scenario: processes, hangs, failures, and what was done."""
+    """The result of a scenario: processes, hangs, failures, and what was done."""
 
     name: str
     processes: int = 0
@@ -76,14 +66,11 @@ def _process(
     given = json.dumps(
         {"seed": seed, "seconds": life, "threads": plan.threads, "patience": plan.patience, "options": options}
     )
-    command = [sys.executable, "-m", "tests.stress.child", name, given]
     try:
         # the process ends itself when it hangs; this is for one that cannot even do that
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=life + 3 * plan.patience + 30
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", "Timeout (the process had to be killed)")
+        return run_module("tests.stress.child", name, given, timeout=life + 3 * plan.patience + 30)
+    except subprocess.TimeoutExpired as error:
+        return subprocess.CompletedProcess(error.cmd, 1, "", "Timeout (the process had to be killed)")
 
 
 def _count(done: subprocess.CompletedProcess[str], outcome: Outcome, plan: Plan) -> None:

@@ -6,15 +6,17 @@ import random
 import shutil
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.crash.child import run as perform
 from tests.crash.confirmed import Confirmed, inconsistent
-from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, KINDS_ONCE, SLICE, Operation, Stage
-from tests.crash.processes import Client, Event, Server
+from tests.crash.moments import Moment
+from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, KINDS_ONCE, SLICE, Maker, Operation
+from tests.crash.processes import Client, Server
 from tests.crash.readers import Reader, everything, fresh, listed, look, read
-from tests.crash.scenarios import Plan, Summary, scenario
+from tests.crash.scenarios import Plan, Summary
+from tests.processes import Event
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,58 +24,28 @@ if TYPE_CHECKING:
 NOT_THERE = ("ConnectionError", "TimeoutError")
 
 
-@dataclass(frozen=True)
-class Death:
-    """When a process is killed.
-
-    Parameters
-    ----------
-    how : str
-        ``called``: as soon as the call has begun. ``seen``: when the nth changing request was answered, while
-        everything goes on. ``held``: while the service has it and has not acted on it. ``acted``: while its answer is
-        held back. ``before``, ``half``, ``after``: while the service stands still in its store (see
-        `tests.crash.server.stall`).
-    nth : int
-        Of the requests, or of the calls of `place`.
-    extra : int
-        How many further changing requests the service has to see before the kill.
-    place : str
-        A method of the store.
-    late : str
-        When the service goes on with what it holds of a dead client: before the first look, before the operation is
-        repeated, or after it.
-    """
-
-    how: str
-    nth: int = 1
-    extra: int = 0
-    place: str = ""
-    late: str = ""
-
-    def __str__(self) -> str:
-        words = [self.place or "request", str(self.nth), self.how, f"+{self.extra}" if self.extra else "", self.late]
-        return " ".join(word for word in words if word)
-
-
-@scenario
 def client(plan: Plan) -> Summary:
     """A client is killed in the middle of writing, moving, copying, removing or a transaction."""
     with Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server:
         return _Client(plan, server).run()
 
 
-@scenario
 def emulator(plan: Plan) -> Summary:
     """The service is killed meanwhile, and started again on the same folder and port."""
     with (
         Server(plan.folder / "service", fsync=plan.fsync, protocol=plan.protocol) as server,
-        _Emulator(plan, server) as scene,
+        _Emulator(plan, server) as kills,
     ):
-        return scene.run()
+        return kills.run()
 
 
-class _Scene:
-    """What both scenarios share: an operation, a death, a look at what is left, the operation again."""
+def _is_in_store(moment: Moment) -> bool:
+    """Return whether it is counted in calls of a method of the service's store, not in requests."""
+    return moment.op != ANY_CHANGE
+
+
+class _Kills:
+    """What both scenarios share: an operation, a moment, a look at what is left, the operation again."""
 
     def __init__(self, plan: Plan, server: Server) -> None:
         self._plan, self._server, self._chance = plan, server, random.Random(plan.seed)
@@ -97,58 +69,58 @@ class _Scene:
         """Let processes die until there were enough of them."""
         for number in range(1, self._plan.moments + 1):
             chance = random.Random(self._chance.random())
-            failures = self._moment(f"{self._server.bucket}/moment {number}", chance, f"{number:>3}")
+            failures = self._one(f"{self._server.bucket}/moment {number}", chance, f"{number:>3}")
             self.summary.moments += 1
             self.summary.failures += [f"moment {number}: {failure}" for failure in failures]
         self._plan.say(", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())))
         return self.summary
 
-    def _moment(self, folder: str, chance: random.Random, number: str) -> list[str]:
+    def _one(self, folder: str, chance: random.Random, number: str) -> list[str]:
         self._local.mkdir()
         once, size = self._server.once, max(self._plan.size, 2 * SLICE)
-        operation = chance.choice(KINDS_ONCE if once else KINDS)(Stage(folder, self._local, chance, size, once))
-        death = self._choose(operation, chance)
+        operation = chance.choice(KINDS_ONCE if once else KINDS)(Maker(folder, self._local, chance, size, once))
+        moment = self._choose(operation, chance)
         self._server.catch_up()
         self._server.clear()
         failures: list[str] = []
         words: list[str] = []
         try:
             _prepare(fresh(self._server), operation)
-            words = self._play(operation, death, chance, failures)
+            words = self._play(operation, moment, chance, failures)
             self._end(self._possible(operation), failures)
         except Exception:
             failures.append(traceback.format_exc())
         self._clear(operation)
         result = "ok" if not failures else "FAILED: " + "; ".join(failures)
-        self._plan.say(f"{number} {operation.name}: {death}: {', '.join(words)}: {result}")
+        self._plan.say(f"{number} {operation.name}: {moment}: {', '.join(words)}: {result}")
         return failures
 
-    def _choose(self, operation: Operation, chance: random.Random) -> Death:
+    def _choose(self, operation: Operation, chance: random.Random) -> Moment:
         raise NotImplementedError
 
-    def _play(self, operation: Operation, death: Death, chance: random.Random, failures: list[str]) -> list[str]:
+    def _play(self, operation: Operation, moment: Moment, chance: random.Random, failures: list[str]) -> list[str]:
         raise NotImplementedError
 
     def _seen(self, kind: str, start: int) -> list[Event]:
         return [event for event in self._server.log(start) if event["kind"] == kind and event.get("op") in CHANGING]
 
-    def _reach(self, death: Death, start: int, running: Client) -> bool:
+    def _reach(self, moment: Moment, start: int, running: Client) -> bool:
         """Wait for the moment; return whether it came before the operation was over."""
         server = self._server
-        if death.how == "called":
+        if moment.how == "called":
             return server.wait_for_either(running, lambda: running.has_said("began"))
-        if death.how == "seen":
-            reached = server.wait_for_either(running, lambda: len(self._seen("answered", start)) >= death.nth)
+        if moment.how == "seen":
+            reached = server.wait_for_either(running, lambda: len(self._seen("answered", start)) >= moment.nth)
         else:
-            kind = "stalled" if death.place else "held"
+            kind = "stalled" if _is_in_store(moment) else "held"
             reached = server.wait_for_either(running, lambda: any(event["kind"] == kind for event in server.log(start)))
-        if reached and death.extra:
-            enough = len(self._seen("arrived", start)) + death.extra
+        if reached and moment.extra:
+            enough = len(self._seen("arrived", start)) + moment.extra
             server.wait_for_either(running, lambda: len(self._seen("arrived", start)) >= enough)
         return reached
 
     def _examine(self, operation: Operation, failures: list[str]) -> str:
-        """Look at what a death has left; return in a word how far the operation had come."""
+        """Look at what a kill has left; return in a word how far the operation had come."""
         fs = fresh(self._server)
         failures += look(fs, operation)
         shown, states = set(listed(fs, operation)), []
@@ -164,7 +136,7 @@ class _Scene:
             # an unfinished upload stands in the place where an object is to be, perhaps beside the old one
             if place not in operation.before and fs.exists(place):
                 failures.append(f"the hidden {place} exists for readers")
-        self.counts["hidden things after a death"] += len(hidden)
+        self.counts["hidden things after a kill"] += len(hidden)
         word = "part" if len(set(states)) > 1 else "".join(set(states))
         self.counts[f"found {word}"] += 1
         return word + (f", {len(hidden)} hidden" if hidden else "")
@@ -261,10 +233,10 @@ def _prepare(fs: Any, operation: Operation) -> None:
     fs.pipe(dict(operation.before))
 
 
-class _Client(_Scene):
+class _Client(_Kills):
     """The client dies."""
 
-    def _choose(self, operation: Operation, chance: random.Random) -> Death:
+    def _choose(self, operation: Operation, chance: random.Random) -> Moment:
         how = chance.choice(("called", "seen", "seen", "held", "held", "acted", "acted"))
         nth = chance.randint(1, operation.requests)
         # where an answer is awaited, perhaps nothing else comes
@@ -273,21 +245,21 @@ class _Client(_Scene):
         if self._server.once and late == "released after again":
             # what the service holds holds its name too
             late = "released before again"
-        return Death(how, nth, extra, late=late if how == "held" else "")
+        return Moment(ANY_CHANGE, nth, how, extra=extra, late=late if how == "held" else "")
 
-    def _play(self, operation: Operation, death: Death, chance: random.Random, failures: list[str]) -> list[str]:
-        held = death.how in ("held", "acted")
-        while not (reached := self._kill(operation, death, failures)) and death.nth > 1 and not self._server.once:
+    def _play(self, operation: Operation, moment: Moment, chance: random.Random, failures: list[str]) -> list[str]:
+        held = moment.how in ("held", "acted")
+        while not (reached := self._kill(operation, moment, failures)) and moment.nth > 1 and not self._server.once:
             # it was over before: begin anew, and kill earlier
             if held:
                 self._server.release("hold")
-            death = Death(death.how, death.nth // 2, 0, late=death.late)
+            moment = replace(moment, nth=moment.nth // 2, extra=0)
             self._begin_anew(operation)
-        if held and death.late in ("", "released first"):
+        if held and moment.late in ("", "released first"):
             self._release(held)
             held = False
-        words = [f"killed at {death}" if reached else "not killed", self._examine(operation, failures)]
-        if death.late == "released before again":
+        words = [f"killed at {moment}" if reached else "not killed", self._examine(operation, failures)]
+        if moment.late == "released before again":
             held = self._release(held)
         elif chance.random() < 0.5:
             self._clean(operation, failures)
@@ -305,19 +277,19 @@ class _Client(_Scene):
         shutil.rmtree(self._journal, ignore_errors=True)
         _prepare(fs, operation)
 
-    def _kill(self, operation: Operation, death: Death, failures: list[str]) -> bool:
+    def _kill(self, operation: Operation, moment: Moment, failures: list[str]) -> bool:
         """Have a process do it, and kill it; return whether it was killed before it was done."""
         server = self._server
         with Client(self._options, self._temporary, server.changed) as running:
             running.prepare(operation.task["action"], *operation.task["arguments"])
             start = server.mark("process")
-            if death.how in ("held", "acted"):
-                server.hold("hold", ANY_CHANGE, nth=death.nth, acted=death.how == "acted")
+            if moment.how in ("held", "acted"):
+                server.hold("hold", ANY_CHANGE, nth=moment.nth, acted=moment.how == "acted")
             with Reader(server, operation) as reader:
                 running.go()
-                reached = self._reach(death, start, running)
+                reached = self._reach(moment, start, running)
                 running.kill()
-            if death.how in ("called", "seen"):
+            if moment.how in ("called", "seen"):
                 # nothing is held: what it has still under way is not to act while somebody looks
                 server.settle()
             over = running.has_said("outcome")
@@ -338,7 +310,7 @@ class _Client(_Scene):
         return False
 
 
-class _Emulator(_Scene):
+class _Emulator(_Kills):
     """The service dies: it comes back while its client tries again, or only after that has given up."""
 
     def __init__(self, plan: Plan, server: Server) -> None:
@@ -355,28 +327,28 @@ class _Emulator(_Scene):
         for running in self._clients.values():
             running.kill()
 
-    def _choose(self, operation: Operation, chance: random.Random) -> Death:
+    def _choose(self, operation: Operation, chance: random.Random) -> Moment:
         if chance.random() < 0.5:
             how, nth = chance.choice(("seen", "held", "acted")), chance.randint(1, operation.requests)
-            return Death(how, nth, chance.randint(0, 2) if how == "seen" else 0)
+            return Moment(ANY_CHANGE, nth, how, extra=chance.randint(0, 2) if how == "seen" else 0)
         place = chance.choice(operation.places)
         how = chance.choice(("before", "after", "half") if place == "_write" else ("before", "after"))
         # such requests are signed for one use, which the service notes in a transaction of its own
         twice = place == "writing" and operation.step.name.startswith(("mv", "cp", "rm"))
-        return Death(how, chance.randint(1, operation.requests * (2 if twice else 1)), place=place)
+        return Moment(place, chance.randint(1, operation.requests * (2 if twice else 1)), how)
 
-    def _play(self, operation: Operation, death: Death, chance: random.Random, failures: list[str]) -> list[str]:
+    def _play(self, operation: Operation, moment: Moment, chance: random.Random, failures: list[str]) -> list[str]:
         server, patient = self._server, chance.random() < 0.6
         running = self._clients[patient]
         running.prepare(operation.task["action"], *operation.task["arguments"])
         start = server.mark("process")
-        if death.place:
-            server.stall("stall", death.place, death.nth, death.how)
-        elif death.how != "seen":
-            server.hold("hold", ANY_CHANGE, nth=death.nth, acted=death.how == "acted")
+        if _is_in_store(moment):
+            server.stall("stall", moment.op, moment.nth, moment.how)
+        elif moment.how != "seen":
+            server.hold("hold", ANY_CHANGE, nth=moment.nth, acted=moment.how == "acted")
         with Reader(server, operation) as reader:
             running.go()
-            reached = self._reach(death, start, running)
+            reached = self._reach(moment, start, running)
             self.summary.kills += reached
             if reached:
                 server.kill()
@@ -398,7 +370,7 @@ class _Emulator(_Scene):
         elif words[-1] not in ("new", ""):
             failures.append("the client says that all went well")
         if not reached:
-            self._forget(death)
+            self._forget(moment)
         return words
 
     def _check_store(self, failures: list[str]) -> None:
@@ -421,8 +393,8 @@ class _Emulator(_Scene):
             failures.append(f"the client raised {outcome['trace']}")
         return f"raised {error} {outcome['errno']}"
 
-    def _forget(self, death: Death) -> None:
-        if death.place:
+    def _forget(self, moment: Moment) -> None:
+        if _is_in_store(moment):
             self._server.unstall()
-        elif death.how != "seen":
+        elif moment.how != "seen":
             self._server.release("hold")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +19,14 @@ from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from tests.catalogue import Place
+from tests.catalogue.cases import Case
+from tests.catalogue.coffers import DAYS, POLICY, own_coffer
 from tests.support import KIB, MIB, Clock, elsewhere, taken
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FAULTS: Mapping[str, Mapping[str, faults.Action]] = {
-    "cosv4": faults.ALL,
-    "cosv3": faults.ALL,
-    "cdcs": faults.COFFER,
-}
+FAULTS: Mapping[str, Mapping[str, faults.Action]] = {"cosv4": faults.ALL, "cosv3": faults.ALL, "cdcs": faults.COFFER}
 """The rows of each protocol's table."""
 
 ENDLESS = " (without its end)"
@@ -46,20 +46,11 @@ State = dict[str, "bytes | str | None"]
 """What is stored: bytes by name, None for a directory; ``local/…`` is the local disk, ``extra`` other state."""
 
 
-class Stage:
+class Bench:
     """One service, and a filesystem that shares nothing with the client under test; to be closed.
 
-    Parameters
-    ----------
-    protocol : str
-        Of the filesystems: ``cosv4``, ``cosv3`` or ``cdcs``.
-
-    Attributes
-    ----------
-    faults : mapping of str to Action
-        What can go wrong there, by name.
-    on_pause : callable
-        Called while the client under test waits before it sends a request again.
+    `faults`: what can go wrong there, by name. `on_pause` is called while the client under test waits before it sends a
+    request again.
     """
 
     def __init__(self, protocol: str = "cosv4") -> None:
@@ -172,4 +163,79 @@ class Stage:
             client.upload_slice_data(bucket, key, session.session, 0, first)
 
 
-assert 2 * _OPTIONS["slice_size"] == MIB
+# -- cases -----------------------------------------------------------------------------------------------------------
+
+
+def _attributes(fs: Any, at: Place) -> object:
+    found = fs.attributes(at / "x")
+    return found["biz_attr"], found["custom_headers"].get("Cache-Control")
+
+
+def _hidden(fs: Any, at: Place) -> object:
+    return at.names(found["place"] for found in fs.uploads(at.root))
+
+
+def _of_coffer(ask: Callable[[Any, str], object]) -> Callable[[Any, Place], object]:
+    return lambda fs, at: ask(fs, own_coffer(at)) if own_coffer(at) in fs.ls("", detail=False) else "none"
+
+
+_EXISTS = _of_coffer(lambda fs, coffer: "there")
+_LIFECYCLE = _of_coffer(lambda fs, coffer: fs.lifecycle(coffer))
+_POLICY = _of_coffer(lambda fs, coffer: fs.policy(coffer))
+
+EXTRA: dict[str, Callable[[Any, Place], object]] = {
+    "update_attributes": _attributes,
+    "uploads": _hidden,
+    "abort_upload": _hidden,
+    "clean_uploads": _hidden,
+    "create_coffer": _EXISTS,
+    "delete_coffer": _EXISTS,
+    "lifecycle": _EXISTS,
+    "set_lifecycle": _LIFECYCLE,
+    "policy": _EXISTS,
+    "set_policy": _POLICY,
+    "delete_policy": _POLICY,
+}
+"""What else belongs to the state, by operation, as the second instance reads it."""
+
+_ON_COFFERS = {name for name, extra in EXTRA.items() if extra in (_EXISTS, _LIFECYCLE, _POLICY)}
+
+
+def extra_state(case: Case, place: Place) -> str | None:
+    """Return what else belongs to the state of a case; None for most of them."""
+    extra = EXTRA.get(case.step.name)
+    return None if extra is None else str(extra(place.fs, place))
+
+
+@contextmanager
+def prepared(bench: Bench, case: Case) -> Iterator[tuple[Place, Place]]:
+    """Set up a case; yield its place for the client under test, and for the second instance."""
+    place = bench.place()
+    fs = bench.client(**case.options)
+    at = replace(place, fs=fs)
+    try:
+        set_up(bench, case, place)
+        case.prepare(at)
+        if case.before is not None:
+            getattr(fs, case.before.name)(at / dict(case.before.arguments)["name"])
+        yield at, place
+    finally:
+        bench.emulator.faults.clear()
+        fs.client.close()
+        if case.step.name in _ON_COFFERS and own_coffer(place) in bench.second.ls("", detail=False):
+            bench.second.delete_coffer(own_coffer(place))
+
+
+def set_up(bench: Bench, case: Case, place: Place) -> None:
+    """Store what exists before a case."""
+    if case.files:
+        bench.second.pipe({place / name: content.data for name, content in case.files.items()})
+    for folder in case.folders:
+        bench.second.makedirs(place / folder)
+    for name, content in case.unfinished.items():
+        bench.unfinished(place, name, content.data)
+    if case.step.name in _ON_COFFERS - {"create_coffer"}:
+        bench.second.create_coffer(own_coffer(place))
+        if case.step.name in ("lifecycle", "policy", "delete_policy"):
+            bench.second.set_lifecycle(own_coffer(place), DAYS)
+            bench.second.set_policy(own_coffer(place), POLICY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from cosv4fs.emulator import faults
 from tests.catalogue import EMPTY, Content, Place
 from tests.catalogue.cases import CASES, LARGE, OLD, ONE_BY_ONE, SMALL, TREE, Case, case
 from tests.faults import history
+from tests.faults.bench import Bench
 from tests.faults.history import Transition, Unit
-from tests.faults.stage import Stage
+from tests.meanwhile import change
 
 BEYOND = "beyond:"
 """Before names of what is in the other bucket."""
@@ -29,28 +30,20 @@ CHANGED = Content(91, LARGE.size)
 
 @dataclass(frozen=True)
 class Act:
-    """What another client does with a path.
+    """What another client does with a path."""
 
-    Parameters
-    ----------
-    run : callable
-        Does it: gets the other client's filesystem, the path, and the bytes that our operation puts or finds there.
-    transition : callable
-        Returns what a success makes of the state: gets the name and those bytes.
-    on : str
-        Where it makes sense: ``file`` or ``directory``, which is what our operation puts or finds there, or
-        ``upload``, where an unfinished upload of the other client is.
-    """
-
+    # does it: gets the other client's filesystem, the path, and the bytes that our operation puts or finds there
     run: Callable[[Any, str, bytes], object]
+    # returns what a success makes of the state: gets the name and those bytes
     transition: Callable[[str, bytes], Transition]
+    # where it makes sense: `file` or `directory`, which is what our operation puts or finds there, or `upload`, where
+    # an unfinished upload of the other client is
     on: str = "file"
 
 
 def _writing(data: Callable[[bytes], bytes], *, create: bool = False, on: str = "file") -> Act:
-    mode = "create" if create else "overwrite"
     return Act(
-        lambda fs, path, ours: fs.pipe_file(path, data(ours), mode=mode),
+        lambda fs, path, ours: change(fs, "creates" if create else "replaces", path, data(ours)),
         lambda name, ours: history.stores(name, data(ours), create=create),
         on,
     )
@@ -70,7 +63,7 @@ ACTS: Mapping[str, Act] = {
     "replaces": _writing(lambda ours: THEIRS.data),
     "replaces in equal size": _writing(lambda ours: Content(92, len(ours)).data),
     "replaces by the same": _writing(lambda ours: ours),
-    "removes": Act(lambda fs, path, ours: fs.rm_file(path), lambda name, ours: history.removes(name)),
+    "removes": Act(lambda fs, path, ours: change(fs, "removes", path), lambda name, ours: history.removes(name)),
     "makes the directory": Act(
         lambda fs, path, ours: fs.mkdir(path), lambda name, ours: history.makes(name), "directory"
     ),
@@ -88,41 +81,28 @@ ACTS: Mapping[str, Act] = {
 """What other clients do, by name."""
 
 
-# -- contests --------------------------------------------------------------------------------------------------------
+# -- races --------------------------------------------------------------------------------------------------------
 
 
-def _begin_nothing(stage: Stage, at: Place) -> None:
+def _begin_nothing(bench: Bench, at: Place) -> None:
     """Leave everything as it is."""
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A case during which other clients act.
-
-    Parameters
-    ----------
-    case : Case
-        What the client under test does.
-    units : tuple of Unit
-        What that means.
-    spots : mapping of str to Content
-        Where other clients act, with the content that the case puts or finds there.
-    kinds : str
-        What is, or will be, at the spots; see `Act`.
-    begin : callable
-        What has happened before, after the case was set up: gets the stage and the place of the client under test.
-    refused : mapping
-        What is refused all the time, so that the case fails: operation of the API → from which request on.
-    asks_first : bool
-        It removes what it has asked about just before: only what happens in between is not noticed.
-    """
+class Race:
+    """A case during which other clients act."""
 
     case: Case
     units: tuple[Unit, ...]
+    # where other clients act, with the content that the case puts or finds there
     spots: Mapping[str, Content]
+    # what is, or will be, at the spots; see `Act`
     kinds: str = "file"
-    begin: Callable[[Stage, Place], None] = _begin_nothing
+    # what has happened before, after the case was set up: gets the bench and the place of the client under test
+    begin: Callable[[Bench, Place], None] = _begin_nothing
+    # what is refused all the time, so that the case fails: operation of the API → from which request on
     refused: Mapping[str, int] = field(default_factory=dict)
+    # it removes what it has asked about just before: only what happens in between is not noticed
     asks_first: bool = False
 
     @property
@@ -138,45 +118,15 @@ ADDED = "d/new"
 """A file that another client adds to a directory that is moved or removed."""
 
 
-def units_of(made: Case) -> tuple[Unit, ...]:
-    """Return what the effect of a case means, step by step."""
-    return tuple(_units(made))
-
-
-def _units(made: Case) -> Iterator[Unit]:
-    effect, arguments = made.effect, dict(made.step.arguments)
-    change = effect.change
-    if made.write_once:
-        for name, content in change.written.items():
-            yield Unit(history.stores_once(name, content.data, create=effect.creates), repeats=True)
-        return
-    is_tree, is_single = bool(change.drops) and bool(change.writes), not change.writes
-    for name in sorted(change.makes):
-        exist_ok = is_tree or bool(arguments.get("exist_ok"))
-        yield Unit(history.makes(name, exist_ok=exist_ok), repeats=is_single)
-    added = ((ADDED, f"m{ADDED[1:]}"),) if is_tree and change.moves else ()
-    for source, target in (*change.moves, *added):
-        yield Unit(history.moves(source, target, tolerant=is_tree))
-    for source, target in change.copies:
-        yield Unit(history.copies(source, target), repeats=True)
-    elsewhere = {name for pair in (*change.moves, *change.copies) for name in pair}
-    removed = [name for name, content in change.writes.items() if content is None and name not in elsewhere]
-    for name in [*removed, *([ADDED] if is_tree and not change.moves else [])]:
-        yield Unit(history.removes(name, tolerant=True))
-    for name, content in change.written.items():
-        if name not in elsewhere:
-            yield Unit(history.stores(name, content.data, create=effect.creates), repeats=True)
-    for name in sorted(change.drops, reverse=True):
-        yield Unit(history.drops(name, tolerant=True))
-
-
-def contest(made: Case, *spots: str, **more: Any) -> Contest:
-    """Return a contest of a case at these paths; without any, at all files that it writes or removes."""
+def race(made: Case, *spots: str, **more: Any) -> Race:
+    """Return a race of a case at these paths; without any, at all files that it writes or removes."""
     known = {**made.files, **made.unfinished, ADDED: OLD, **made.effect.change.written}
     names = spots or tuple(made.effect.change.writes)
     if made.several:
         made = replace(made, options={**made.options, **ONE_BY_ONE})
-    return Contest(made, units_of(made), {name: known.get(name, EMPTY) for name in names}, **more)
+    exist_ok = bool(dict(made.step.arguments).get("exist_ok"))
+    units = history.units_of(made.effect, once=made.write_once, exist_ok=exist_ok, added=ADDED)
+    return Race(made, tuple(units), {name: known.get(name, EMPTY) for name in names}, **more)
 
 
 SPOTS: Mapping[str, tuple[str, ...]] = {
@@ -197,24 +147,22 @@ DIRECTORIES: Mapping[str, tuple[str, ...]] = {
 """Where other clients act on directories."""
 
 
-def _changing(cases: Mapping[str, Case]) -> list[Contest]:
-    """Return a contest of every case that changes files or directories."""
-    directories = [
-        contest(cases[name], *spots, kinds="directory") for name, spots in DIRECTORIES.items() if name in cases
-    ]
+def _changing(cases: Mapping[str, Case]) -> list[Race]:
+    """Return a race of every case that changes files or directories."""
+    directories = [race(cases[name], *spots, kinds="directory") for name, spots in DIRECTORIES.items() if name in cases]
     files = [
-        contest(made, *SPOTS.get(name, ()))
+        race(made, *SPOTS.get(name, ()))
         for name, made in cases.items()
         if made.effect.change.writes and made.effect.beyond is None and name not in DIRECTORIES
     ]
     return [*files, *directories, *_unfinished(cases)]
 
 
-def _unfinished(cases: Mapping[str, Case]) -> list[Contest]:
-    return [contest(cases[name], "x", asks_first=True) for name in ("abort_upload", "clean_uploads")]
+def _unfinished(cases: Mapping[str, Case]) -> list[Race]:
+    return [race(cases[name], "x", asks_first=True) for name in ("abort_upload", "clean_uploads")]
 
 
-def _between_buckets(cases: Mapping[str, Case]) -> list[Contest]:
+def _between_buckets(cases: Mapping[str, Case]) -> list[Race]:
     # what is transferred through the client may be the content of an earlier moment, and a move takes two requests
     source, target = "y", f"{BEYOND}x"
     transferred, copied = history.stores(target, SMALL.data), history.copies(source, target)
@@ -229,8 +177,8 @@ def _between_buckets(cases: Mapping[str, Case]) -> list[Contest]:
     copy = Unit(copied, repeats=True, others=(transferred,))
     spots = {source: SMALL, target: SMALL}
     return [
-        Contest(cases["mv between buckets"], (move,), spots, asks_first=True),
-        Contest(cases["cp between buckets"], (copy,), spots),
+        Race(cases["mv between buckets"], (move,), spots, asks_first=True),
+        Race(cases["cp between buckets"], (copy,), spots),
     ]
 
 
@@ -244,25 +192,25 @@ _BEFORE_THE_END = {"upload_slice_finish": 1, "move": 1}
 _SOURCE = "changing"
 
 
-def _put_source(name: str, content: Content, *, create: bool = False, **more: Any) -> Contest:
-    """Return a contest of uploading a local file that changes meanwhile."""
+def _put_source(name: str, content: Content, *, create: bool = False, **more: Any) -> Race:
+    """Return a race of uploading a local file that changes meanwhile."""
     arguments = {"name": "x", "source": _SOURCE, "create": create}
     made = case(name, "put_local", {**arguments, "content": content}, options=more.pop("options", {}))
-    return contest(made, **more)
+    return race(made, **more)
 
 
-def _interrupt(stage: Stage, at: Place, ops: Mapping[str, int] = _BEFORE_THE_SECOND_SLICE) -> None:
+def _interrupt(bench: Bench, at: Place, ops: Mapping[str, int] = _BEFORE_THE_SECOND_SLICE) -> None:
     """Let an upload of the local file fail for good, so that the next call continues what was left."""
     at.local(_SOURCE).write_bytes(LARGE.data)
     for op, nth in ops.items():
-        stage.emulator.faults.add(action=faults.DropBefore(), op=op, nth=nth, times=None)
+        bench.emulator.faults.add(action=faults.DropBefore(), op=op, nth=nth, times=None)
     try:
         at.fs.put_file(str(at.local(_SOURCE)), at / "x")
     except OSError:
         pass
     else:
         raise AssertionError("nothing was interrupted")
-    stage.emulator.faults.clear()
+    bench.emulator.faults.clear()
 
 
 def _change_source(at: Place) -> None:
@@ -275,19 +223,19 @@ def _change_source(at: Place) -> None:
     other.replace(source)
 
 
-def _interrupt_and_change(stage: Stage, at: Place) -> None:
-    _interrupt(stage, at)
+def _interrupt_and_change(bench: Bench, at: Place) -> None:
+    _interrupt(bench, at)
     _change_source(at)
 
 
-def _interrupt_late_and_change(stage: Stage, at: Place) -> None:
-    _interrupt(stage, at, _BEFORE_THE_END)
+def _interrupt_late_and_change(bench: Bench, at: Place) -> None:
+    _interrupt(bench, at, _BEFORE_THE_END)
     _change_source(at)
 
 
-def _rival(stage: Stage, at: Place) -> None:
+def _rival(bench: Bench, at: Place) -> None:
     """Let another client send all slices of the same content to the same path, without finishing."""
-    client, step, data = stage.second.client, 512 * 1024, LARGE.data
+    client, step, data = bench.second.client, 512 * 1024, LARGE.data
     bucket, key = paths.file_key(at / "x")
     sha = hashlib.sha1(data).hexdigest()
     session = client.upload_slice_init(bucket, key, filesize=len(data), slice_size=step, sha=sha).session
@@ -295,16 +243,16 @@ def _rival(stage: Stage, at: Place) -> None:
         client.upload_slice_data(bucket, key, session, offset, memoryview(data)[offset : offset + step], sha=sha)
 
 
-def _failing(cases: Mapping[str, Case]) -> list[Contest]:
-    """Return contests of uploads that are refused at the end."""
+def _failing(cases: Mapping[str, Case]) -> list[Race]:
+    """Return races of uploads that are refused at the end."""
     sliced = cases["pipe sliced"]
     return [
-        contest(replace(sliced, name="pipe refused"), refused=REFUSED),
-        contest(replace(cases["put sliced"], name="put refused"), refused=REFUSED),
+        race(replace(sliced, name="pipe refused"), refused=REFUSED),
+        race(replace(cases["put sliced"], name="put refused"), refused=REFUSED),
     ]
 
 
-def _resumed() -> list[Contest]:
+def _resumed() -> list[Race]:
     unchecked = {"checksum": False}
     return [
         _put_source("put resumed", LARGE, begin=_interrupt),
@@ -314,17 +262,17 @@ def _resumed() -> list[Contest]:
     ]
 
 
-def _given_up(name: str, how: str) -> Contest:
-    """Return a contest of an upload that is discarded after most of it was written."""
+def _given_up(name: str, how: str) -> Race:
+    """Return a race of an upload that is discarded after most of it was written."""
     arguments = {"name": "x", "content": LARGE, "sized": True, "how": how}
-    return replace(contest(case(name, "fail_to_write", arguments), "x"), spots={"x": LARGE})
+    return replace(race(case(name, "fail_to_write", arguments), "x"), spots={"x": LARGE})
 
 
-def _sessions(cases: Mapping[str, Case]) -> list[Contest]:
-    """Return contests of sessions of v4 only, which end with a request of their own."""
+def _sessions(cases: Mapping[str, Case]) -> list[Race]:
+    """Return races of sessions of v4 only, which end with a request of their own."""
     return [
         _put_source("put changed late", CHANGED, begin=_interrupt_late_and_change),
-        contest(
+        race(
             replace(cases["pipe sliced"], name="pipe refused beside a rival"),
             kinds="upload",
             begin=_rival,
@@ -336,21 +284,21 @@ def _sessions(cases: Mapping[str, Case]) -> list[Contest]:
     ]
 
 
-def _named(*contests: Contest) -> dict[str, Contest]:
-    return {made.case.name: made for made in contests}
+def _named(*races: Race) -> dict[str, Race]:
+    return {made.case.name: made for made in races}
 
 
-def _contests(protocol: str) -> dict[str, Contest]:
+def _races(protocol: str) -> dict[str, Race]:
     cases = CASES[protocol]
     known = [*_changing(cases), *_failing(cases)]
     if protocol != "cdcs":
-        known += [*_between_buckets(cases), *_resumed(), contest(cases["update_attributes"], "x")]
+        known += [*_between_buckets(cases), *_resumed(), race(cases["update_attributes"], "x")]
     if protocol == "cosv4":
         known += _sessions(cases)
     return _named(*known)
 
 
-CONTESTS: Mapping[str, Mapping[str, Contest]] = {protocol: _contests(protocol) for protocol in CASES}
-"""The contests of each protocol, by the name of the case."""
+RACES: Mapping[str, Mapping[str, Race]] = {protocol: _races(protocol) for protocol in CASES}
+"""The races of each protocol, by the name of the case."""
 
 assert set(TREE) >= {"d/0", "d/1", "d/e/deep"}
