@@ -42,9 +42,6 @@ _PATIENCE = 300.0
 _LEAST_JUDGED = 180.0
 """Seconds of a run of which the first quarter is enough for all pools and caches to fill."""
 
-_ROUNDS = 3
-"""How often all threads ask at once, per configuration, before the time begins."""
-
 _WARM = 3 * MIB + MIB // 2
 """Bytes of the largest body for which the service keeps a connection's memory."""
 
@@ -59,6 +56,8 @@ class Plan:
     seconds: float | None
     # how many operations each thread does; None: until the time is over
     operations: int | None = None
+    # how often all threads ask at once, per configuration, before the time begins
+    rounds: int = 3
     every: float = 2.0
     # seconds after which what was closed has to be let go of
     patience: float = 30.0
@@ -160,7 +159,7 @@ class Run:
         for thread in threads:
             thread.start()
         with suppress(threading.BrokenBarrierError):
-            for _ in range(_ROUNDS * len(CONFIGURATIONS) + 1):
+            for _ in range(plan.rounds * len(CONFIGURATIONS) + 1):
                 everybody.wait(_PATIENCE)
         began = time.monotonic()
         self._watch(service, threads, began)
@@ -202,7 +201,7 @@ class Run:
         for configuration in CONFIGURATIONS:
             fs = client.fs_of(configuration)
             data = bytes(min(fs.config.single_upload_limit, _WARM))
-            for _ in range(_ROUNDS):
+            for _ in range(self._plan.rounds):
                 everybody.wait(_PATIENCE)
                 fs.pipe_file(path, data)
             fs.rm_file(path)

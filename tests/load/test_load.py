@@ -26,7 +26,7 @@ def test_a_small_load(tmp_path):
 def run(tmp_path, monkeypatch, act, threads, patience=30.0):
     """Run threads that do nothing but `act`, once."""
     monkeypatch.setattr(Client, "work", act)
-    return Run(Plan(threads, SEED, None, 1, patience=patience, say=str), tmp_path).go()
+    return Run(Plan(threads, SEED, None, 1, rounds=1, patience=patience, say=str), tmp_path).go()
 
 
 def test_every_operation_has_its_effect(tmp_path, monkeypatch):

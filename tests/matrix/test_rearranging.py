@@ -128,7 +128,7 @@ def test_removing(fs, second, kept, tree, protocol):
 
 
 def test_removing_a_tree_of_one_page_and_more(fs, second, kept):
-    fs.pipe({f"{BASE}/many/{number}": b"" for number in range(230)})
+    fs.pipe({f"{BASE}/many/{number}": b"" for number in range(205)})
     fs.rm(f"{BASE}/many", recursive=True)
     assert not second.exists(f"{BASE}/many")
 
