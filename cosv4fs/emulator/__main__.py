@@ -20,7 +20,6 @@ from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .dialects import Switches
     from .log import RequestRecord
 
 
@@ -140,7 +139,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _switches(dialect: type[Switches]) -> str:
+def _switches(dialect: type[Dialect | CofferDialect]) -> str:
     return "".join(f"\n  {name}={'|'.join(map(str, values))}" for name, values in dialect.choices().items())
 
 

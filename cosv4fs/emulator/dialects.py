@@ -19,7 +19,7 @@ _known_hints: dict[type, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
-class Switches:
+class _Switches:
     """A set of switches: every field has a fixed set of values, or is a positive number or None.
 
     Raises
@@ -71,7 +71,7 @@ class Switches:
 
 
 @dataclass(frozen=True)
-class Dialect(Switches):
+class Dialect(_Switches):
     """How the emulator treats each disputed point of the JSON API."""
 
     finish_size: Literal["declared", "any"] = "declared"
@@ -196,7 +196,7 @@ class Dialect(Switches):
 
 
 @dataclass(frozen=True)
-class CofferDialect(Switches):
+class CofferDialect(_Switches):
     """How the emulator treats each disputed point of CDCS."""
 
     content_type: Literal["application/json", "application/xml"] = "application/json"

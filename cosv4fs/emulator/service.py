@@ -113,15 +113,15 @@ class Service(abc.ABC, Generic[_AnyCall]):
         Set when the service stops.
     locks
         Keeps slices and completions of one upload apart.
-    storage_failed, internal_error : int or str
+    _storage_failed, _internal_error : int or str
         The codes for a failing disk, and for an error of the emulator itself.
-    head_codes : dict
+    _head_codes : dict
         The codes for requests that are not HTTP or too long, by HTTP status; 0: for any other status.
     """
 
-    storage_failed: ClassVar[int | str]
-    internal_error: ClassVar[int | str]
-    head_codes: ClassVar[Mapping[int, int | str]]
+    _storage_failed: ClassVar[int | str]
+    _internal_error: ClassVar[int | str]
+    _head_codes: ClassVar[Mapping[int, int | str]]
 
     def __init__(self, account: Account, store: Store, clock: Callable[[], float]) -> None:
         self.account = account
@@ -169,7 +169,7 @@ class Service(abc.ABC, Generic[_AnyCall]):
     def release(self, call: _AnyCall) -> None:
         """Release what a request holds, once it is served."""
 
-    def next_request_id(self) -> str:
+    def _next_request_id(self) -> str:
         """Return a new request id: base64 of four groups of hex digits, the first Unix seconds (cos.md#envelope)."""
         text = f"{max(0, int(self.clock())):x}_c9a33_{os.getpid() & 0xFFFFF:x}_{next(self._numbers):x}"
         return b64encode(text.encode()).decode()
@@ -184,20 +184,20 @@ class Service(abc.ABC, Generic[_AnyCall]):
         except ApiError as error:
             return self.refuse(call, error)
         except Exception as error:  # noqa: BLE001  an error of the emulator must not leave the client without a reply
-            if _storage_failed(error):
-                return self.refuse(call, ApiError(self.storage_failed, "the storage fails"))
+            if _is_of_storage(error):
+                return self.refuse(call, ApiError(self._storage_failed, "the storage fails"))
             traceback.print_exc(file=sys.stderr)
-            return self.refuse(call, ApiError(self.internal_error, status=500))
+            return self.refuse(call, ApiError(self._internal_error, status=500))
         finally:
             disk_full.reset(earlier)  # the next request's body may be stored before its operation runs
 
     def refuse_head(self, call: _AnyCall, status: int) -> Reply:
         """Return the reply to a head that is not HTTP, or to a body that cannot be accepted."""
-        code = self.head_codes.get(status, self.head_codes[0])
+        code = self._head_codes.get(status, self._head_codes[0])
         return self.refuse(call, ApiError(code, "the request is not valid HTTP here", status=status))
 
 
-def _storage_failed(error: Exception) -> bool:
+def _is_of_storage(error: Exception) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         return "full" in str(error) or "disk I/O" in str(error)
     return isinstance(error, OSError) and error.errno in _STORAGE_ERRORS

@@ -63,6 +63,12 @@ class Transaction:
         if blob is not None:
             self.freed.append(blob)
 
+    def delete(self, rows: str, values: Sequence[Any]) -> None:
+        """Delete rows, a table with its condition, and the blobs to which they refer."""
+        for (blob,) in self.execute(f"SELECT blob FROM {rows}", values):  # noqa: S608  constant text
+            self.free(blob)
+        self.execute(f"DELETE FROM {rows}", values)  # noqa: S608  constant text
+
 
 Database = sqlite3.Connection | Transaction
 """Where rows are read from, in a transaction or not."""
@@ -188,7 +194,7 @@ class Store:
                 self._db.execute("COMMIT")
             unused = transaction.freed
         finally:
-            self.remove_blobs(*unused)
+            self._remove_blobs(*unused)
 
     def blob_path(self, blob: str) -> Path:
         """Return the file of a blob."""
@@ -236,7 +242,7 @@ class Store:
         """Truncate or extend the blob of an unfinished upload."""
         os.truncate(self._blobs / blob, size)
 
-    def remove_blobs(self, *blobs: str) -> None:
+    def _remove_blobs(self, *blobs: str) -> None:
         """Remove blobs to which no row refers any more; open downloads of them continue."""
         for blob in blobs:
             with contextlib.suppress(PermissionError):  # Windows keeps open files: the next start removes it

@@ -180,7 +180,7 @@ def move_file(maker: Maker) -> Operation:
         files[target] = maker.content(maker.chance.random() < 0.5)
     step = CATALOGUE["mv_file"].step(source="from", target=target)
     name = f"mv file {'onto another' if taken else 'to a new path'}"
-    return maker.operation(name, step, files, 1, ("writing", "remove_blobs"))
+    return maker.operation(name, step, files, 1, ("writing", "_remove_blobs"))
 
 
 def move_directory(maker: Maker) -> Operation:
@@ -188,7 +188,7 @@ def move_directory(maker: Maker) -> Operation:
     tree, taken = maker.tree_onto("from", "to")
     step = CATALOGUE["mv_recursive"].step(source="from", target="to")
     name = f"mv directory of {len(tree)}"
-    return maker.operation(name, step, {**tree, **taken}, len(tree) + 4, ("writing", "remove_blobs"))
+    return maker.operation(name, step, {**tree, **taken}, len(tree) + 4, ("writing", "_remove_blobs"))
 
 
 def copy(maker: Maker) -> Operation:
@@ -199,7 +199,7 @@ def copy(maker: Maker) -> Operation:
         source = next(iter(tree))
         step = CATALOGUE["cp_file"].step(source=source, target=f"to{source[len('from') :]}")
         name, requests = "file", 1
-    places = ("copy_blob", "writing", "remove_blobs")
+    places = ("copy_blob", "writing", "_remove_blobs")
     return maker.operation(f"cp {name} onto {len(taken)}", step, {**tree, **taken}, requests, places)
 
 
@@ -208,7 +208,7 @@ def remove(maker: Maker) -> Operation:
     tree, beside = maker.tree("dir"), maker.tree("dir beside")
     step = CATALOGUE["rm_recursive"].step(name="dir")
     return maker.operation(
-        f"rm -r of {len(tree)}", step, {**tree, **beside}, len(tree) + 3, ("writing", "remove_blobs")
+        f"rm -r of {len(tree)}", step, {**tree, **beside}, len(tree) + 3, ("writing", "_remove_blobs")
     )
 
 

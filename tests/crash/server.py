@@ -27,7 +27,7 @@ from cosv4fs.emulator.store import Store, Transaction
 from tests.crash.moments import FINISH, INIT, LIST, SLICE
 from tests.crash.operations import ANY_CHANGE, CHANGING
 
-PLACES = ("new_blob", "copy_blob", "write_blob", "_write", "resize_blob", "remove_blobs", "writing")
+PLACES = ("new_blob", "copy_blob", "write_blob", "_write", "resize_blob", "_remove_blobs", "writing")
 """The methods of the store where the service can be told to stand still."""
 
 
@@ -106,7 +106,7 @@ class Holds:
 
 
 def _name(call: Any) -> str:
-    return OF_COFFERS.get(call.op, call.op) if isinstance(call, CofferCall) else _named(call.op, call.parameters.values)
+    return OF_COFFERS.get(call.op, call.op) if isinstance(call, CofferCall) else _named(call.op, call.values)
 
 
 def _named(op: str, values: Mapping[str, Any]) -> str:
@@ -181,8 +181,8 @@ def _part_number(text: str | None) -> int | None:
 
 
 def _arrived(call: CosCall) -> bool:
-    content = call.parameters.content
-    values = call.parameters.values
+    content = call.content
+    values = call.values
     say(
         "arrived",
         request=call.request_id,

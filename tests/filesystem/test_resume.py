@@ -99,7 +99,7 @@ def test_resuming_by_v3_under_other_readings(resumer, second, emulator, local, t
     offsets = range(0, local.stat().st_size, emulator.dialect.slice_size or MIB // 2)
     broken = 5 * MIB
     emulator.faults.add(
-        op=wire.slice, times=1000, action=DropBefore(), match=lambda call: call.parameters.text("offset") == str(broken)
+        op=wire.slice, times=1000, action=DropBefore(), match=lambda call: call.text("offset") == str(broken)
     )
     with pytest.raises(ConnectionError):
         resumer.put_file(local, PATH)

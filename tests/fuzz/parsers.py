@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import threading
 from dataclasses import fields
 from typing import Any
 from urllib.parse import unquote
@@ -31,8 +32,8 @@ from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import form_body, json_body
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Dialect
-from cosv4fs.emulator.call import ObjectPath, decode
-from cosv4fs.emulator.cos.call import read_body, read_query
+from cosv4fs.emulator.call import Head, ObjectPath, decode
+from cosv4fs.emulator.cos.call import CosCall, read_body, read_query
 from cosv4fs.emulator.cos.signature import Kind, check_signature
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Account
@@ -184,13 +185,20 @@ def check_forms(_: None, case: Any) -> None:
     raw = bytearray(b"".join(body))
     assert len(raw) == len(body)
     room = raw + b"left from before --\r\n"
-    parameters = read_body(memoryview(room)[: len(raw)], room, body.content_type, {})
-    assert parameters.values == values
-    assert parameters.multipart
-    assert (None if parameters.content is None else bytes(parameters.content)) == content
-    assert content is None or parameters.content_type == kind
+    call = received(memoryview(room)[: len(raw)], room, body.content_type)
+    assert call.values == values
+    assert call.is_form
+    assert (None if call.content is None else bytes(call.content)) == content
+    assert content is None or call.content_type == kind
     raw = bytearray(b"".join(json_body(values)))
-    assert read_body(memoryview(raw), raw, "application/json", {}).values == values
+    assert received(memoryview(raw), raw, "application/json").values == values
+
+
+def received(body: memoryview, buffer: bytearray, kind: str, query: dict[str, str] | None = None) -> CosCall:
+    """Return the request of a body in a buffer."""
+    call = CosCall(Head(headers={"content-type": kind}), "", threading.Event(), lambda: None, query=query or {})
+    read_body(call, body, buffer)
+    return call
 
 
 FORM = b"".join(
@@ -215,20 +223,20 @@ def check_request_bodies(_: None, case: Any) -> None:
     raw = bytearray(edited(BODIES[kind], changes))
     room = raw + FORM  # what an earlier request left behind must not be read
     try:
-        parameters = read_body(memoryview(room)[: len(raw)], room, kind, {"op": "x"} if mixed else {})
+        call = received(memoryview(room)[: len(raw)], room, kind, {"op": "x"} if mixed else {})
     except ApiError as error:
         _check_refusal(error, bool(changes))
         return
     if not changes:
-        assert "op" in parameters.values
-    if parameters.content is not None:
-        assert bytes(parameters.content) in bytes(raw)
-    for name in parameters.values:
+        assert "op" in call.values
+    if call.content is not None:
+        assert bytes(call.content) in bytes(raw)
+    for name in call.values:
         for read in (
-            lambda name=name: parameters.text(name),
-            lambda name=name: parameters.whole(name, missing=-1, bad=-2),
-            lambda name=name: parameters.flag(name, default=True),
-            parameters.sha,
+            lambda name=name: call.text(name),
+            lambda name=name: call.whole(name, missing=-1, bad=-2),
+            lambda name=name: call.flag(name, default=True),
+            call.sha,
         ):
             with contextlib.suppress(ApiError):
                 read()

@@ -21,6 +21,7 @@ from cosv4fs.emulator.replies import Reply
 from . import coffers, multipart, objects
 from .call import Body, CofferCall, read_url
 from .service import CofferService
+from .signature import check_authorization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,13 +98,13 @@ _COPIES = ("x-cdcs-copy-source", "x-cos-copy-source")
 class CofferApi(CofferService):
     """CDCS for one account."""
 
-    storage_failed = "InternalError"
-    internal_error = "InternalError"
-    head_codes = MappingProxyType({0: "InvalidArgument"})
+    _storage_failed = "InternalError"
+    _internal_error = "InternalError"
+    _head_codes = MappingProxyType({0: "InvalidArgument"})
 
     def new_call(self, head: Head, restart: Callable[[], None]) -> CofferCall:
         """Return a new call."""
-        return CofferCall(head, self.next_request_id(), self.stopping, restart, dialect=self.dialect)
+        return CofferCall(head, self._next_request_id(), self.stopping, restart, dialect=self.dialect)
 
     def peek(self, call: CofferCall, preview: Callable[[], bytes]) -> None:
         """Find the operation in the head."""
@@ -133,9 +134,10 @@ class CofferApi(CofferService):
         limit = _LARGEST_OBJECT if operation.stored else _LARGEST_JSON
         if length > limit:
             raise ApiError("InvalidArgument", f"the body has more than {limit} bytes")
-        self.check_signer(call)
+        # without its time: bodies without a valid signature are dropped, and claim no key
+        check_authorization(call, self.account, None)
         if operation.claims:
-            self.claim(call)
+            self._claim(call)
         if not operation.stored:
             call.body = Body(keep=True)
             return
@@ -146,10 +148,10 @@ class CofferApi(CofferService):
 
     def perform(self, call: CofferCall) -> Reply:
         """Check the signature, now with its time, run the operation, and write its data as JSON."""
-        self.authorize(call)
+        check_authorization(call, self.account, self.clock() + call.skew)
         if call.body.failure is not None:
             raise call.body.failure
-        self.expire()
+        self._expire()
         operation = _OPERATIONS[call.op]
         result = operation.run(self, call)
         if isinstance(result, Reply):

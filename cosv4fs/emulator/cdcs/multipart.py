@@ -253,7 +253,5 @@ def _find(service: CofferService, call: CofferCall, db: Database, *, completed: 
 
 def _remove(db: Transaction, upload: str) -> None:
     """Remove an upload with its parts."""
-    for row in db.execute("SELECT blob FROM parts WHERE upload = ?", (upload,)):
-        db.free(row["blob"])
-    db.execute("DELETE FROM parts WHERE upload = ?", (upload,))
+    db.delete("parts WHERE upload = ?", (upload,))
     db.execute("DELETE FROM uploads WHERE upload = ?", (upload,))

@@ -11,7 +11,6 @@ from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Service
 
 from .call import CofferCall
-from .signature import check_authorization
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,15 +105,7 @@ class CofferService(Service[CofferCall]):
         """The account as replies show it."""
         return {"ID": self.account.appid, "DisplayName": self.account.appid}
 
-    def authorize(self, call: CofferCall) -> None:
-        """Check a request's signature with its time, and its token; raise AuthFailed if they are not good."""
-        check_authorization(call, self.account, self.clock() + call.skew)
-
-    def check_signer(self, call: CofferCall) -> None:
-        """Check all but the time, so that bodies without a valid signature are dropped and claim no key."""
-        check_authorization(call, self.account, None)
-
-    def claim(self, call: CofferCall) -> None:
+    def _claim(self, call: CofferCall) -> None:
         """Let a request that begins an object hold its key, from its head until its reply; or refuse it."""
         key = (call.coffer, call.key)
         with self._mutex:
@@ -124,47 +115,29 @@ class CofferService(Service[CofferCall]):
             call.claimed = True
 
     def release(self, call: CofferCall) -> None:
-        """Release the key that `claim` took, if it did, and drop the body."""
+        """Release the key that `_claim` took, if it did, and drop the body."""
         if call.claimed:
             call.claimed = False
             with self._mutex:
                 self._uploading.discard((call.coffer, call.key))
         call.body.discard()
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         """Remove what is older than its coffer's lifecycle allows (cdcs.md#lifecycle, cdcs.md#immutability)."""
-        now = self.clock()
-        with self.store.reading() as db:
-            rows = db.execute("SELECT name, days, ctime FROM coffers WHERE days > 0").fetchall()
-            ends = [(row["name"], now - row["days"] * _DAY, row["ctime"]) for row in rows]
-            if self.dialect.lifecycle_subject == "coffer":
-                old = [name for name, end, made in ends if made <= end]
-            else:
-                old = [name for name, end, _ in ends if self._oldest(db, name, end)]
-        for name, end, _ in ends:
-            if name in old:
-                self._remove(name, end)
-
-    def _oldest(self, db: sqlite3.Connection, coffer: str, end: float) -> bool:
-        found = db.execute("SELECT 1 FROM objects WHERE coffer = ? AND ctime <= ? LIMIT 1", (coffer, end))
-        return found.fetchone() is not None
-
-    def _remove(self, coffer: str, end: float) -> None:
         whole = self.dialect.lifecycle_subject == "coffer"
-        with self.store.writing() as db:
-            limit = float("inf") if whole else end
-            which = (coffer, limit)
-            for row in db.execute("SELECT blob FROM objects WHERE coffer = ? AND ctime <= ?", which):
-                db.free(row[0])
-            db.execute("DELETE FROM objects WHERE coffer = ? AND ctime <= ?", which)
-            if whole:
-                inside = "upload IN (SELECT upload FROM uploads WHERE coffer = ?)"
-                for row in db.execute(f"SELECT blob FROM parts WHERE {inside}", (coffer,)):  # noqa: S608
-                    db.free(row[0])
-                db.execute(f"DELETE FROM parts WHERE {inside}", (coffer,))  # noqa: S608  constant text
-                for table in ("uploads", "completed"):
-                    db.execute(f"DELETE FROM {table} WHERE coffer = ?", (coffer,))  # noqa: S608  constant names
-                db.execute("DELETE FROM coffers WHERE name = ?", (coffer,))
+        objects = "EXISTS (SELECT 1 FROM objects WHERE coffer = name AND objects.ctime <= :now - days * :day)"
+        is_old = "ctime <= :now - days * :day" if whole else objects
+        with self.store.reading() as db:
+            found = db.execute(
+                f"SELECT name, :now - days * :day AS until FROM coffers WHERE days > 0 AND {is_old}",  # noqa: S608
+                {"now": self.clock(), "day": _DAY},
+            ).fetchall()
+        for row in found:
+            with self.store.writing() as db:
+                if whole:
+                    _remove_coffer(db, row["name"])
+                else:
+                    db.delete("objects WHERE coffer = ? AND ctime <= ?", (row["name"], row["until"]))
 
     def settle(self) -> None:
         """List every object that is still missing from listings."""
@@ -204,6 +177,14 @@ class CofferService(Service[CofferCall]):
         """Refuse a prefix that no key can have."""
         if "\0" in prefix or (self.dialect.object_keys == "cos" and prefix and not _is_valid(prefix)):
             raise ApiError("InvalidObjectPrefix", "no key can have this prefix")
+
+
+def _remove_coffer(db: Transaction, name: str) -> None:
+    db.delete("parts WHERE upload IN (SELECT upload FROM uploads WHERE coffer = ?)", (name,))
+    db.delete("objects WHERE coffer = ?", (name,))
+    for table in ("uploads", "completed"):
+        db.execute(f"DELETE FROM {table} WHERE coffer = ?", (name,))  # noqa: S608  constant names
+    db.execute("DELETE FROM coffers WHERE name = ?", (name,))
 
 
 def check_coffer_name(name: str, dialect: CofferDialect, appid: str | None = None) -> None:

@@ -21,6 +21,7 @@ from . import entries, listing, uploads, v3
 from .call import CosCall, read_body, read_op, read_url
 from .downloads import download
 from .service import CosService
+from .signature import check_signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,13 +116,13 @@ _PLAIN: Mapping[str, _Operation] = {
 class CosApi(CosService):
     """The JSON API of one account."""
 
-    storage_failed = -6993
-    internal_error = -9999
-    head_codes = MappingProxyType({405: -5996, 411: -5992, 413: -5991, 414: -187, 431: -5999, 0: -5999})
+    _storage_failed = -6993
+    _internal_error = -9999
+    _head_codes = MappingProxyType({405: -5996, 411: -5992, 413: -5991, 414: -187, 431: -5999, 0: -5999})
 
     def new_call(self, head: Head, restart: Callable[[], None]) -> CosCall:
         """Return a new call."""
-        return CosCall(head, self.next_request_id(), self.stopping, restart)
+        return CosCall(head, self._next_request_id(), self.stopping, restart)
 
     def peek(self, call: CosCall, preview: Callable[[], bytes]) -> None:
         """Find the operation in the query, or at the beginning of a form."""
@@ -142,7 +143,8 @@ class CosApi(CosService):
             return length or 0
         body = connection.read_body(call.head, _largest(call.head))
         try:
-            _read_parameters(call, connection, body)
+            read_body(call, body, connection.buffer)
+            call.op = call.text("op") or (v3.implied_op(call.head.method, call.values) if call.is_v3 else "")
         except ApiError as error:
             call.error = error
         return len(body)
@@ -165,7 +167,7 @@ class CosApi(CosService):
             return False
         if SMALL_BODY < read_length(call.head) <= _largest(call.head):
             try:
-                self.check_signer(call)
+                check_signer(call.signature, call.path.bucket, self.account)
             except ApiError:
                 call.op = call.query.get("op", "") or read_op(connection.beginning())
                 raise
@@ -210,7 +212,7 @@ class CosApi(CosService):
 
     def release(self, call: CosCall) -> None:
         """Drop the content: the connection's next request overwrites it."""
-        call.parameters.content = None
+        call.content = None
 
     def headers(self, call: CosCall) -> list[tuple[str, str]]:
         """Return the server's name, the request's id, and what browsers need."""
@@ -231,13 +233,6 @@ def _largest(head: Head) -> int:
 def _named(call: CosCall) -> str:
     """Return the operation that a URL names, or implies for v3."""
     return call.query.get("op") or (v3.implied_op("GET", call.query) if call.is_v3 else "")
-
-
-def _read_parameters(call: CosCall, connection: Connection, body: memoryview) -> None:
-    content_type = call.head.headers.get("content-type", "")
-    call.parameters = read_body(body, connection.buffer, content_type, call.query)
-    implied = v3.implied_op(call.head.method, call.parameters.values) if call.is_v3 else ""
-    call.op = call.parameters.text("op") or implied
 
 
 def _find(call: CosCall) -> _Operation:

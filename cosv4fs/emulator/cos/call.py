@@ -25,23 +25,59 @@ _LONGEST_FIELD = 8 * 1024 * 1024
 
 
 @dataclass
-class Parameters:
-    """The parameters of one request by their names in lower case: text, or whatever a JSON body held.
+class CosCall(Call):
+    """One request to a bucket.
 
-    `content` are the bytes of the part ``filecontent``, good until the connection's next request; `content_type` is
-    that part's own, when it says something about the object; `multipart` says whether the body was a form.
+    Parameters
+    ----------
+    query_signature : str, optional
+        The signature of the query.
+    is_v3, is_plain, is_form : bool
+        Whether it is one of v3 (cos.md#v3); one without operation: a download, its head, or a browser's question before
+        another request; one with a form.
+    values : dict
+        The parameters of query and body, by lower-case name: text, or whatever a JSON body held.
+    content : memoryview, optional
+        The bytes of the part ``filecontent``; good until the connection's next request.
+    content_type : str, optional
+        That part's own type, when it says something about the object.
     """
 
+    query_signature: str | None = None
+    is_v3: bool = False
+    is_plain: bool = False
+    is_form: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     content: memoryview | None = None
     content_type: str | None = None
-    multipart: bool = False
 
-    def text(self, name: str, default: str | None = None) -> str | None:
+    @property
+    def signature(self) -> str:
+        """The signature, of the query or the header (cos.md#envelope)."""
+        if self.query_signature is not None:
+            return self.query_signature
+        return self.head.headers.get("authorization", "")
+
+    @property
+    def session(self) -> str | None:
+        """The unfinished upload that the request names."""
+        return self._short_text("session")
+
+    @property
+    def offset(self) -> int | None:
+        """The offset of a slice in bytes."""
+        text = self._short_text("offset")
+        return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+    def _short_text(self, name: str) -> str | None:
+        value = self.values.get(name)
+        return str(value)[:256] if isinstance(value, (str, int)) else None
+
+    def text(self, name: str) -> str | None:
         """Return a parameter as text; −147 when it cannot be written as UTF-8, −182 for an object or a list."""
         value = self.values.get(name.lower())
         if value is None:
-            return default
+            return None
         if isinstance(value, bool):
             value = int(value)
         if isinstance(value, (dict, list)):
@@ -73,41 +109,12 @@ class Parameters:
             raise ApiError(-168)
         return text.lower() or None
 
-
-@dataclass
-class CosCall(Call):
-    """One request to a bucket, with the signature and the parameters of its query and body.
-
-    It may be one of v3 (cos.md#v3), or a plain one without operation: a download or its head, or one of a browser
-    before another.
-    """
-
-    query_signature: str | None = None
-    is_v3: bool = False
-    is_plain: bool = False
-    parameters: Parameters = field(default_factory=Parameters)
-
-    @property
-    def signature(self) -> str:
-        """The signature, of the query or the header (cos.md#envelope)."""
-        if self.query_signature is not None:
-            return self.query_signature
-        return self.head.headers.get("authorization", "")
-
-    @property
-    def session(self) -> str | None:
-        """The unfinished upload that the request names."""
-        return self._short_text("session")
-
-    @property
-    def offset(self) -> int | None:
-        """The offset of a slice in bytes."""
-        text = self._short_text("offset")
-        return int(text) if text is not None and text.isascii() and text.isdigit() else None
-
-    def _short_text(self, name: str) -> str | None:
-        value = self.parameters.values.get(name)
-        return str(value)[:256] if isinstance(value, (str, int)) else None
+    def needed_session(self) -> str:
+        """Return the parameter ``session``; −95 when it is absent or empty."""
+        session = self.text("session") or ""
+        if not session:
+            raise ApiError(-95)
+        return session
 
 
 def checked(text: str) -> str:
@@ -179,22 +186,22 @@ def read_op(beginning: bytes) -> str:
     return (match[1] or match[2]).decode() if match else ""
 
 
-def read_body(body: memoryview, buffer: bytearray, content_type: str, query: dict[str, str]) -> Parameters:
-    """Return the parameters of a request: the query's and the body's, which wins.
+def read_body(call: CosCall, body: memoryview, buffer: bytearray) -> None:
+    """Read the parameters of a request: the query's and the body's, which wins.
 
     The body is a view of the first bytes of `buffer`. Codes: −5993 for a malformed form, −5975 for malformed JSON, −147
     for text that is not UTF-8.
     """
-    parameters = Parameters(dict(query))
+    content_type = call.head.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
+    call.values = dict(call.query)
     if kind == "multipart/form-data":
-        parameters.multipart = True
-        _read_multipart(body, buffer, content_type, parameters)
+        call.is_form = True
+        _read_multipart(call, body, buffer, content_type)
     elif kind == "application/x-www-form-urlencoded":
-        parameters.values.update(read_query(str(body, "latin-1")))
+        call.values |= read_query(str(body, "latin-1"))
     elif len(body):
-        parameters.values.update(_read_json(body))
-    return parameters
+        call.values |= _read_json(body)
 
 
 def _read_json(body: memoryview) -> dict[str, Any]:
@@ -209,7 +216,7 @@ def _read_json(body: memoryview) -> dict[str, Any]:
     return {name.lower(): item for name, item in value.items()}
 
 
-def _read_multipart(body: memoryview, buffer: bytearray, content_type: str, parameters: Parameters) -> None:
+def _read_multipart(call: CosCall, body: memoryview, buffer: bytearray, content_type: str) -> None:
     match = _BOUNDARY.search(content_type)
     if not match:
         raise ApiError(-5993)
@@ -226,11 +233,11 @@ def _read_multipart(body: memoryview, buffer: bytearray, content_type: str, para
         stop, count = buffer.find(delimiter, start, end), count + 1
         if after != b"\r\n" or stop == -1 or count > _MOST_PARTS:
             raise ApiError(-5993)
-        _read_part(body, buffer, start + 2, stop, parameters)
+        _read_part(call, body, buffer, start + 2, stop)
         start = stop + len(delimiter)
 
 
-def _read_part(body: memoryview, buffer: bytearray, start: int, stop: int, parameters: Parameters) -> None:
+def _read_part(call: CosCall, body: memoryview, buffer: bytearray, start: int, stop: int) -> None:
     split = buffer.find(b"\r\n\r\n", start, min(stop, start + _HEADERS_MAX))
     headers: dict[bytes, bytes] = {}
     for line in buffer[start:split].split(b"\r\n") if split != -1 else ():
@@ -243,13 +250,13 @@ def _read_part(body: memoryview, buffer: bytearray, start: int, stop: int, param
     try:
         field_name = (match[1] if match[1] is not None else match[2]).decode().lower()
         if field_name == "filecontent":
-            parameters.content = content
-            parameters.content_type = _object_type(headers)
+            call.content = content
+            call.content_type = _object_type(headers)
         else:
             if len(content) > _LONGEST_FIELD:
                 raise ApiError(-5993)
             # A file name on a plain field means nothing: one HTTP library gives every field one.
-            parameters.values[field_name] = str(content, "utf-8")
+            call.values[field_name] = str(content, "utf-8")
     except UnicodeError:
         raise ApiError(-147) from None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cosv4fs.emulator.dialects import Dialect
     from cosv4fs.emulator.store import Transaction
 
-    from .call import CosCall, Parameters
+    from .call import CosCall
     from .service import CosService
 
 
@@ -34,7 +34,7 @@ _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 def create(service: CosService, call: CosCall) -> dict[str, Any]:
     """Make a directory (cos.md#create)."""
     namespace.check_new_path(call.path, service.dialect)
-    biz_attr = call.parameters.text("biz_attr") or ""
+    biz_attr = call.text("biz_attr") or ""
     now = service.now()
     with service.store.writing() as db:
         namespace.create_directory(db, call.path, service.dialect, now, biz_attr)
@@ -104,7 +104,7 @@ def update(service: CosService, call: CosCall) -> None:
         db.execute(
             "UPDATE nodes SET biz_attr = :biz_attr, authority = :authority, headers = :headers, forbid = :forbid"
             " WHERE bucket = :bucket AND parent = :parent AND name = :name",
-            {**key, **_read_update(call.parameters, service.dialect, node)},
+            {**key, **_read_update(call, service.dialect, node)},
         )
 
 
@@ -124,17 +124,17 @@ def delete(service: CosService, call: CosCall) -> None:
         namespace.prune_parents(db, path, service.dialect)
 
 
-def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) -> dict[str, object]:
+def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row) -> dict[str, object]:
     """Return the attributes of a file or directory after an update.
 
     Codes: −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
     """
-    biz_attr = parameters.text("biz_attr")
-    authority = parameters.text("authority") or None
-    headers = _read_headers(parameters.values.get("custom_headers"))
-    forbid = parameters.text("forbid") or None
+    biz_attr = call.text("biz_attr")
+    authority = call.text("authority") or None
+    headers = _read_headers(call.values.get("custom_headers"))
+    forbid = call.text("forbid") or None
     if dialect.update_flag == "required":
-        _check_flag(parameters, biz_attr, headers, authority)
+        _check_flag(call, biz_attr, headers, authority)
     if authority is not None and authority not in _AUTHORITIES:
         raise ApiError(-158)
     stored = node["headers"]
@@ -144,15 +144,13 @@ def _read_update(parameters: Parameters, dialect: Dialect, node: sqlite3.Row) ->
         "biz_attr": node["biz_attr"] if biz_attr is None else biz_attr,
         "authority": node["authority"] if authority is None or node["directory"] else authority,
         "headers": stored,
-        "forbid": node["forbid"] if forbid is None else parameters.whole("forbid", missing=-182, bad=-182),
+        "forbid": node["forbid"] if forbid is None else call.whole("forbid", missing=-182, bad=-182),
     }
 
 
-def _check_flag(
-    parameters: Parameters, biz_attr: str | None, headers: dict[str, str] | None, authority: str | None
-) -> None:
+def _check_flag(call: CosCall, biz_attr: str | None, headers: dict[str, str] | None, authority: str | None) -> None:
     sent = (biz_attr is not None) * 0x01 | (headers is not None) * 0x40 | (authority is not None) * 0x80
-    if parameters.whole("flag", missing=-179, bad=-179) != sent:
+    if call.whole("flag", missing=-179, bad=-179) != sent:
         raise ApiError(-179)
 
 
@@ -238,7 +236,7 @@ def copy(service: CosService, call: CosCall) -> None:
 
 
 def _read_target(service: CosService, call: CosCall) -> tuple[ObjectPath, bool]:
-    text = call.parameters.text("dest_fileid") or ""
+    text = call.text("dest_fileid") or ""
     if not text:
         raise ApiError(-182)
     if not text.startswith("/"):
@@ -254,7 +252,7 @@ def _read_target(service: CosService, call: CosCall) -> tuple[ObjectPath, bool]:
     if target.is_root:
         raise ApiError(-178)
     namespace.check_new_path(target, service.dialect)
-    return target, call.parameters.flag("to_over_write", default=False)
+    return target, call.flag("to_over_write", default=False)
 
 
 def _make_room(service: CosService, db: Transaction, target: ObjectPath, *, overwrite: bool) -> None:

@@ -65,7 +65,7 @@ def read_page(service: CosService, call: CosCall, most: int) -> _Listed:
     """Return a page as both versions of the API know it, with a limited number of entries."""
     directory = ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
     prefix = call.path.text.rpartition("/")[2]
-    context = call.parameters.text("context") or ""
+    context = call.text("context") or ""
     count = _page_size(service, call, most)
     after = _read_context(context)
     with service.store.reading() as db:
@@ -82,7 +82,7 @@ def read_page(service: CosService, call: CosCall, most: int) -> _Listed:
 
 
 def _page_size(service: CosService, call: CosCall, most: int) -> int:
-    count = call.parameters.whole("num", missing=-182, bad=-157)
+    count = call.whole("num", missing=-182, bad=-157)
     dialect = service.dialect
     if count < 1:
         raise ApiError(-157)
@@ -96,8 +96,8 @@ def _page_size(service: CosService, call: CosCall, most: int) -> int:
 def _select(
     db: sqlite3.Connection, call: CosCall, directory: ObjectPath, prefix: str, after: str | None, limit: int
 ) -> list[sqlite3.Row]:
-    reverse = (call.parameters.text("order") or "0") == "1"
-    pattern = _PATTERNS.get((call.parameters.text("pattern") or "eListBoth").lower())
+    reverse = (call.text("order") or "0") == "1"
+    pattern = _PATTERNS.get((call.text("pattern") or "eListBoth").lower())
     if pattern is None:
         raise ApiError(-182)
     values: dict[str, object] = {

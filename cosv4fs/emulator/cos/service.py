@@ -11,7 +11,7 @@ from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Service
 
 from .call import CosCall
-from .signature import LONGEST_VALIDITY, check_signature, check_signer
+from .signature import LONGEST_VALIDITY, check_signature
 
 if TYPE_CHECKING:
     import sqlite3
@@ -200,10 +200,6 @@ class CosService(Service[CosCall]):
         with self.store.writing() as db:
             db.execute("DELETE FROM used_signatures WHERE until < ?", (self.clock(),))
             return db.execute("INSERT OR IGNORE INTO used_signatures VALUES (?, ?)", (key, until)).rowcount == 1
-
-    def check_signer(self, call: CosCall) -> None:
-        """Check that a request comes from the account, before its body is read; `authorize` checks all the rest."""
-        check_signer(call.signature, call.path.bucket, self.account)
 
     def time(self, seconds: int) -> int | str:
         """Return a time as replies show it."""

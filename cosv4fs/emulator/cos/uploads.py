@@ -37,15 +37,14 @@ def upload(service: CosService, call: CosCall) -> dict[str, Any]:
     Codes: −5990 without content, −285 when it is too large, −174 when it differs from ``sha``, the code for "exists",
     −4019 at an unfinished upload.
     """
-    parameters = call.parameters
     namespace.check_new_path(call.path, service.dialect)
-    insert_only = parameters.flag("insertOnly", default=True)
-    biz_attr = parameters.text("biz_attr") or ""
-    declared = parameters.sha()
-    content = parameters.content
+    insert_only = call.flag("insertOnly", default=True)
+    biz_attr = call.text("biz_attr") or ""
+    declared = call.sha()
+    content = call.content
     if content is None:
         # One client sends no part at all for an empty file (cos.md#bodies).
-        if not parameters.multipart or declared not in {None, _EMPTY_SHA}:
+        if not call.is_form or declared not in {None, _EMPTY_SHA}:
             raise ApiError(-5990)
         content = memoryview(b"")
     if len(content) > _LARGEST_UPLOAD:
@@ -74,17 +73,17 @@ def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
 
     Codes: −5971 and −5995 for the size, −182 for implausible ``uploadparts``, the code for "exists", −4019.
     """
-    parameters, dialect = call.parameters, service.dialect
+    dialect = service.dialect
     namespace.check_new_path(call.path, dialect)
-    size = parameters.whole("filesize", missing=-5971, bad=-5995)
+    size = call.whole("filesize", missing=-5971, bad=-5995)
     check_size(service, size)
-    sha = parameters.sha()
-    insert_only = parameters.flag("insertOnly", default=True)
-    parts = parameters.text("uploadparts") or ""
+    sha = call.sha()
+    insert_only = call.flag("insertOnly", default=True)
+    parts = call.text("uploadparts") or ""
     if sha is not None and parts.strip():
         _check_parts(parts, size, sha)
     slice_size = read_slice_size(service, call, _DEFAULT_SLICE)
-    values = {"size": size, "slice_size": slice_size, "sha": sha, "biz_attr": parameters.text("biz_attr") or ""}
+    values = {"size": size, "slice_size": slice_size, "sha": sha, "biz_attr": call.text("biz_attr") or ""}
     with service.store.reading() as db:
         resumed = _resumable(service, db, call.path, values)
         if resumed is not None:
@@ -106,20 +105,18 @@ def slice_data(service: CosService, call: CosCall) -> dict[str, Any]:
     Codes: −95 and −94 for the session, −284 and −5991 for offset and length, −5990 without content, −174 when it
     differs from ``datamd5``.
     """
-    parameters, content = call.parameters, call.parameters.content
-    session = parameters.text("session") or ""
-    if not session:
-        raise ApiError(-95)
-    offset = parameters.whole("offset", missing=-5992, bad=-5992)
+    content = call.content
+    session = call.needed_session()
+    offset = call.whole("offset", missing=-5992, bad=-5992)
     with service.locks.writing(session):
         upload_row = find_session(service, call, session)
         if content is None:
             raise ApiError(-5990)
         check_slice(service, upload_row, offset, content)
-        declared = parameters.sha()
+        declared = call.sha()
         if declared is not None and upload_row["sha"] not in {None, declared}:
             raise ApiError(-174)
-        md5 = (parameters.text("datamd5") or "").strip()
+        md5 = (call.text("datamd5") or "").strip()
         if md5 and md5.lower() != hashlib.md5(content, usedforsecurity=False).hexdigest():
             raise ApiError(-174)
         write_slice(service, call, upload_row, offset, content)
@@ -159,13 +156,11 @@ def slice_finish(service: CosService, call: CosCall) -> dict[str, Any]:
 
     Codes: −95 and −94 for the session, −5971, −5995 and −175 for the size, −29094 and −174 for the sha.
     """
-    session = call.parameters.text("session") or ""
-    if not session:
-        raise ApiError(-95)
+    session = call.needed_session()
     with service.locks.closing(session):
         row = find_session(service, call, session)
-        size = call.parameters.whole("filesize", missing=-5971, bad=-5995)
-        declared = call.parameters.sha()
+        size = call.whole("filesize", missing=-5971, bad=-5995)
+        declared = call.sha()
         if row["sha"] is not None and declared is None:
             raise ApiError(-29094)
         if row["sha"] is not None and declared != row["sha"]:
@@ -254,16 +249,16 @@ def _shown(service: CosService, sha: str | None, size: int) -> str | None:
 
 
 def _object_type(service: CosService, call: CosCall) -> str | None:
-    return call.parameters.content_type if service.dialect.part_content_type == "keep" else None
+    return call.content_type if service.dialect.part_content_type == "keep" else None
 
 
 def read_slice_size(service: CosService, call: CosCall, usual: int, *, needed: bool = True) -> int:
     """Return the slice size of a new upload: the dialect's, else the requested one if it is allowed, else the usual."""
     if service.dialect.slice_size is not None:
         return service.dialect.slice_size
-    if not needed and not call.parameters.text("slice_size"):
+    if not needed and not call.text("slice_size"):
         return usual
-    size = call.parameters.whole("slice_size", missing=-5992, bad=-5992)
+    size = call.whole("slice_size", missing=-5992, bad=-5992)
     return size if size in _SLICE_SIZES else usual
 
 

@@ -77,36 +77,35 @@ def stat(service: CosService, call: CosCall) -> dict[str, Any]:
 
 def update(service: CosService, call: CosCall) -> None:
     """Change ``biz_attr``, the only attribute of v3."""
-    values = call.parameters.values
-    call.parameters.values = {name: values[name] for name in ("biz_attr",) if name in values}
+    values = call.values
+    call.values = {name: values[name] for name in ("biz_attr",) if name in values}
     entries.update(service, call)
 
 
 def upload_slice(service: CosService, call: CosCall) -> dict[str, Any]:
     """Open or continue an upload, when the request is a description, which has no content; else store a slice."""
-    if call.parameters.content is None:
+    if call.content is None:
         return _control(service, call)
-    if call.parameters.text("offset") is None:
+    if call.text("offset") is None:
         raise ApiError(-65)
     return _data(service, call)
 
 
 def _control(service: CosService, call: CosCall) -> dict[str, Any]:
-    parameters = call.parameters
     namespace.check_new_path(call.path, service.dialect)
-    size = parameters.whole("filesize", missing=-5971, bad=-5995)
+    size = call.whole("filesize", missing=-5971, bad=-5995)
     uploads.check_size(service, size)
-    sha = parameters.sha()
+    sha = call.sha()
     if sha is None:
         raise ApiError(-5979)
     values: dict[str, Any] = {
         "size": size,
         "sha": sha,
-        "biz_attr": parameters.text("biz_attr") or "",
+        "biz_attr": call.text("biz_attr") or "",
         "slice_size": uploads.read_slice_size(service, call, _USUAL_SLICE, needed=False),
     }
-    insert_only = parameters.flag("insertOnly", default=True)
-    known = _known(service, call, values, parameters.text("session") or "")
+    insert_only = call.flag("insertOnly", default=True)
+    known = _known(service, call, values, call.text("session") or "")
     if known is not None:
         return known
     with service.store.reading() as db:
@@ -151,12 +150,10 @@ def _data(service: CosService, call: CosCall) -> dict[str, Any]:
     Codes: −95 and −94 for the session, −290 behind a gap, −4024 where the dialect takes nothing twice, −284 and −5991
     for offset and length, −4016 when the whole is not what was declared.
     """
-    content = call.parameters.content
+    content = call.content
     assert content is not None  # a description has none
-    session = call.parameters.text("session") or ""
-    if not session:
-        raise ApiError(-95)
-    offset = call.parameters.whole("offset", missing=-5992, bad=-5992)
+    session = call.needed_session()
+    offset = call.whole("offset", missing=-5992, bad=-5992)
     with service.locks.writing(session):
         row = uploads.find_session(service, call, session)
         uploads.check_slice(service, row, offset, content)
