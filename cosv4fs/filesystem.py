@@ -257,12 +257,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         return out if detail else list(out)
 
     def du(
-        self,
-        path: str,
-        total: bool = True,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        refresh: bool = False,
+        self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, refresh: bool = False
     ) -> int | dict[str, int]:
         """Return the size in bytes of all files under a path, in total or by path; costs as much as `find`."""
         found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
@@ -547,12 +542,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     # -- copying ---------------------------------------------------------------------------------------------------
 
     def copy(
-        self,
-        path1: Any,
-        path2: Any,
-        recursive: bool = False,
-        maxdepth: int | None = None,
-        on_error: str | None = None,
+        self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, on_error: str | None = None
     ) -> None:
         """Copy files, several at once; see fsspec for the rules on targets.
 

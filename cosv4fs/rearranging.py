@@ -109,9 +109,8 @@ class Rearranging:
         try:
             info = self._namespace.info(path)
             if info["type"] == "directory":
-                raise make_error(
-                    errno.EISDIR, "this is a directory: remove it with rmdir, or rm with recursive=True", path
-                )
+                text = "this is a directory: remove it with rmdir, or rm with recursive=True"
+                raise make_error(errno.EISDIR, text, path)
             self._client.delete(bucket, key, seen=_seen_in(info))
         finally:
             self._cache.invalidate(path, gone=True)
@@ -177,11 +176,9 @@ class Rearranging:
                 raise
 
     def _delete(self, bucket: str, key: str, seen: Entry | None = None) -> None:
-        try:
+        # another client may have removed it
+        with suppress(CosFileNotFoundError):
             self._client.delete(bucket, key, seen=seen)
-        except CosFileNotFoundError:
-            # another client has removed it
-            return
 
     # -- copying and moving ----------------------------------------------------------------------------------------
 

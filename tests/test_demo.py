@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import contextlib, io, json, sys
 from cosv4fs.cli import main
-from cosv4fs.demo import Digests, run
+from cosv4fs.demo import _Digests, run
 from cosv4fs.emulator import Emulator
 from cosv4fs.emulator.faults import Corrupt
 
@@ -22,7 +22,7 @@ def broken():
     return run(200, emulator=emulator)
 
 def digests():
-    digests = [Digests("x", "1", "1", "1"), Digests("x", "1", "1", None), Digests("x", "1", "1", "2")]
+    digests = [_Digests("x", "1", "1", "1"), _Digests("x", "1", "1", None), _Digests("x", "1", "1", "2")]
     print(*digests, [digest.agree for digest in digests], sep="\\n")
 
 folder = sys.argv[1]
