@@ -127,7 +127,7 @@ class TestLogs:
         def fail():
             raise make_error(errno.EIO, "no", file.path)
 
-        monkeypatch.setattr(file._writer._strategy, "abort", fail)
+        monkeypatch.setattr(file._writer, "_abort", fail)
         file.discard()
         [record] = caplog.records
         assert "forged" in record.getMessage()
