@@ -49,6 +49,11 @@ class ObjectPath:
         text = self.text[:-1] if self.is_directory else self.text
         return text.rpartition("/")[2]
 
+    @property
+    def row_key(self) -> tuple[str, str, str]:
+        """The columns that name it in the database."""
+        return self.bucket, self.parent, self.name
+
     def ancestors(self) -> Iterator[ObjectPath]:
         """Yield the directories above it from the top down, without the root."""
         start = self.text.find("/", 1)

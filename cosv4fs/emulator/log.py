@@ -70,15 +70,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """A bounded list of the latest requests, safe to use from any thread.
-
-    Parameters
-    ----------
-    limit : int
-        How many records are kept.
-    listener : callable, optional
-        Called with every record, for a log that a person reads.
-    """
+    """A bounded list of the latest requests, safe to use from any thread; `listener` is called with every record."""
 
     def __init__(self, limit: int = 100_000, listener: Callable[[RequestRecord], None] | None = None) -> None:
         self._listener = listener

@@ -106,22 +106,14 @@ class Service(abc.ABC, Generic[_AnyCall]):
     """One protocol for one account.
 
     The server calls `new_call`, `receive`, `run`, `decorate` and `release`, in this order.
-
-    Attributes
-    ----------
-    stopping : threading.Event
-        Set when the service stops.
-    locks
-        Keeps slices and completions of one upload apart.
-    _storage_failed, _internal_error : int or str
-        The codes for a failing disk, and for an error of the emulator itself.
-    _head_codes : dict
-        The codes for requests that are not HTTP or too long, by HTTP status; 0: for any other status.
     """
 
     _storage_failed: ClassVar[int | str]
+    """The code for a failing disk."""
     _internal_error: ClassVar[int | str]
+    """The code for an error of the emulator itself."""
     _head_codes: ClassVar[Mapping[int, int | str]]
+    """The codes for requests that are not HTTP or too long, by HTTP status; 0: for any other status."""
 
     def __init__(self, account: Account, store: Store, clock: Callable[[], float]) -> None:
         self.account = account

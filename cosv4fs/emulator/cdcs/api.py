@@ -1,9 +1,4 @@
-"""CDCS: its table of operations, and the steps from a request to its operation and the reply.
-
-To add an operation, write a function of the service and the call, and name it in the table. The function returns the
-data of the reply (None: no data) or a whole `Reply`, and raises `ApiError` to refuse the request. Everything else
-follows from the row.
-"""
+"""CDCS: its table of operations, to which one is added as in `cos.api`, and the steps from a request to the reply."""
 
 from __future__ import annotations
 
@@ -39,22 +34,9 @@ _LARGEST_JSON = 2 * 1024**2
 class _Operation:
     """One operation: what it does, and the requests for it.
 
-    Parameters
-    ----------
-    run : callable
-        Runs it, and returns the reply's data or the reply.
-    method : str
-        The HTTP method.
-    path : str
-        What the path names.
-    query : str
-        The parameter of the query that selects the operation; empty for none.
-    status : int
-        The HTTP status of a reply without data.
-    stored : bool
-        Whether the body is streamed into the store while it is received.
-    claims : bool
-        Whether the request holds its key from its head until its reply.
+    `query` is the parameter that selects it, if there is one; `status` is that of a reply without data. A body that is
+    `stored` is streamed into the store while it is received. A request that `claims` its key holds it from its head
+    until its reply.
     """
 
     run: Callable[[CofferService, CofferCall], dict[str, Any] | Reply | None]

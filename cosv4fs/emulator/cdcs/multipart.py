@@ -53,11 +53,9 @@ def upload_part(service: CofferService, call: CofferCall) -> Reply:
     blob = body.publish()
     with service.locks.writing(upload), service.store.writing(blob) as db:
         _find(service, call, db)
-        old = db.execute("SELECT blob FROM parts WHERE upload = ? AND number = ?", (upload, number)).fetchone()
-        if old is not None:
-            db.free(old["blob"])
+        db.delete("parts WHERE upload = ? AND number = ?", (upload, number))
         row = (upload, number, body.size, etag, service.clock(), blob)
-        db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)", row)
     return call.empty_reply(headers=[("ETag", f'"{etag}"')])
 
 

@@ -46,18 +46,9 @@ _UNKNOWN_BUCKET = (
 class _Operation:
     """One operation: what it does, and the conditions of a request for it.
 
-    Parameters
-    ----------
-    run : callable
-        Runs it, and returns the reply's data or the reply.
-    methods : tuple of str
-        HTTP methods.
-    path : str
-        The kind of path; ``either`` is a file or a directory, ``any`` also the bucket.
-    signature : str
-        The kind of signature (cos.md#signature), or the dialect switch that names it; ``own``: the operation checks it.
-    bound : bool
-        Whether the dialect may refuse multi-effect signatures that are bound to a path.
+    A path of ``either`` kind is a file's or a directory's, of ``any`` also the bucket's. The signature is of a kind
+    (cos.md#signature), or of that which a dialect switch names, or the operation checks its ``own``. The dialect may
+    refuse multi-effect signatures of `bound` operations that are bound to a path.
     """
 
     run: Callable[[CosService, CosCall], dict[str, Any] | Reply | None]

@@ -30,8 +30,8 @@ class CosCall(Call):
 
     Parameters
     ----------
-    query_signature : str, optional
-        The signature of the query.
+    signature : str
+        The signature, of the query or the header (cos.md#envelope).
     is_v3, is_plain, is_form : bool
         Whether it is one of v3 (cos.md#v3); one without operation: a download, its head, or a browser's question before
         another request; one with a form.
@@ -43,20 +43,13 @@ class CosCall(Call):
         That part's own type, when it says something about the object.
     """
 
-    query_signature: str | None = None
+    signature: str = field(default="", repr=False)
     is_v3: bool = False
     is_plain: bool = False
     is_form: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     content: memoryview | None = None
     content_type: str | None = None
-
-    @property
-    def signature(self) -> str:
-        """The signature, of the query or the header (cos.md#envelope)."""
-        if self.query_signature is not None:
-            return self.query_signature
-        return self.head.headers.get("authorization", "")
 
     @property
     def session(self) -> str | None:
@@ -155,9 +148,8 @@ def read_url(call: CosCall, appid: str, buckets: Collection[str]) -> bool:
     known = next((name for name in buckets if name == bucket or (is_download_host and name.lower() == bucket)), None)
     if owner != appid or known is None:
         raise UnknownBucketError
-    if sign is not None:
-        # spaces around a signature are stripped: a leading plus must not look like one
-        call.query_signature = sign.replace(" ", "+")
+    # spaces around a signature are stripped: a leading plus of the query must not look like one
+    call.signature = call.head.headers.get("authorization", "") if sign is None else sign.replace(" ", "+")
     call.path, call.query, call.is_v3 = ObjectPath(known, path), query, version == "v1"
     return is_download_host
 

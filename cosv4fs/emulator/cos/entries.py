@@ -100,11 +100,10 @@ def update(service: CosService, call: CosCall) -> None:
     """Change attributes of a file or directory (cos.md#update)."""
     with service.store.writing() as db:
         node = namespace.existing_node(db, call.path)
-        key = {"bucket": call.path.bucket, "parent": call.path.parent, "name": call.path.name}
         db.execute(
-            "UPDATE nodes SET biz_attr = :biz_attr, authority = :authority, headers = :headers, forbid = :forbid"
-            " WHERE bucket = :bucket AND parent = :parent AND name = :name",
-            {**key, **_read_update(call, service.dialect, node)},
+            "UPDATE nodes SET biz_attr = ?, authority = ?, headers = ?, forbid = ?"
+            " WHERE bucket = ? AND parent = ? AND name = ?",
+            (*_read_update(call, service.dialect, node), *call.path.row_key),
         )
 
 
@@ -124,8 +123,8 @@ def delete(service: CosService, call: CosCall) -> None:
         namespace.prune_parents(db, path, service.dialect)
 
 
-def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row) -> dict[str, object]:
-    """Return the attributes of a file or directory after an update.
+def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row) -> tuple[object, ...]:
+    """Return biz_attr, authority, headers and forbid of a file or directory after an update.
 
     Codes: −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
     """
@@ -140,12 +139,12 @@ def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row) -> dict[str
     stored = node["headers"]
     if headers is not None and not node["directory"]:
         stored = json.dumps(_combine(json.loads(stored), headers, dialect), ensure_ascii=False)
-    return {
-        "biz_attr": node["biz_attr"] if biz_attr is None else biz_attr,
-        "authority": node["authority"] if authority is None or node["directory"] else authority,
-        "headers": stored,
-        "forbid": node["forbid"] if forbid is None else call.whole("forbid", missing=-182, bad=-182),
-    }
+    return (
+        node["biz_attr"] if biz_attr is None else biz_attr,
+        node["authority"] if authority is None or node["directory"] else authority,
+        stored,
+        node["forbid"] if forbid is None else call.whole("forbid", missing=-182, bad=-182),
+    )
 
 
 def _check_flag(call: CosCall, biz_attr: str | None, headers: dict[str, str] | None, authority: str | None) -> None:
@@ -210,10 +209,7 @@ def move(service: CosService, call: CosCall) -> None:
         if service.dialect.cross_directory_move == "refuse" and target.parent != source.parent:
             raise ApiError(-199)
         _make_room(service, db, target, overwrite=overwrite)
-        db.execute(
-            "DELETE FROM nodes WHERE bucket = ? AND parent = ? AND name = ?",
-            (source.bucket, source.parent, source.name),
-        )
+        db.execute("DELETE FROM nodes WHERE bucket = ? AND parent = ? AND name = ?", source.row_key)
         values = {name: node[name] for name in (*_CARRIED, "ctime", "mtime", "blob")}
         namespace.add_file(db, target, values)
         namespace.prune_parents(db, source, service.dialect)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import ObjectPath
@@ -38,32 +37,23 @@ _UPLOADS = (
 )
 
 
-@dataclass
-class _Listed:
-    """One page: the directory, the context for the next page, whether there is one, and the entries as shown."""
-
-    directory: ObjectPath
-    context: str
-    more: bool
-    infos: list[dict[str, Any]]
-
-
 def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     """Return one page of a directory: its direct entries, names in byte order.
 
     Codes: −157, −165, −170 for the page size, −182 for a malformed context, −197 when the directory does not exist.
     """
-    page = read_page(service, call, service.dialect.max_list)
-    return {
-        "context": page.context,
-        "listover": page.more if service.dialect.listover == "more" else not page.more,
-        "infos": page.infos,
-    }
+    context, more, infos = read_page(service, call, service.dialect.max_list)
+    return {"context": context, "listover": more if service.dialect.listover == "more" else not more, "infos": infos}
 
 
-def read_page(service: CosService, call: CosCall, most: int) -> _Listed:
-    """Return a page as both versions of the API know it, with a limited number of entries."""
-    directory = ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
+def listed_directory(call: CosCall) -> ObjectPath:
+    """Return the directory that a request lists; what follows it in the path is a prefix of names."""
+    return ObjectPath(call.path.bucket, call.path.text.rpartition("/")[0] + "/")
+
+
+def read_page(service: CosService, call: CosCall, most: int) -> tuple[str, bool, list[dict[str, Any]]]:
+    """Return a page of at most so many entries: the context of the next one, whether there is one, and the entries."""
+    directory = listed_directory(call)
     prefix = call.path.text.rpartition("/")[2]
     context = call.text("context") or ""
     count = _page_size(service, call, most)
@@ -78,7 +68,7 @@ def read_page(service: CosService, call: CosCall, most: int) -> _Listed:
     following = context if last == "kept" else ""
     if rows and (more or last == "next"):
         following = _make_context(rows[-1]["name"])
-    return _Listed(directory, following, more, [_entry(service, directory, row) for row in rows])
+    return following, more, [_entry(service, directory, row) for row in rows]
 
 
 def _page_size(service: CosService, call: CosCall, most: int) -> int:

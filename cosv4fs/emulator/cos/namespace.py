@@ -20,10 +20,6 @@ _FORBIDDEN = frozenset('?*:|\\<>"')
 _KEY = "bucket = ? AND parent = ? AND name = ?"
 
 
-def _key(path: ObjectPath) -> tuple[str, str, str]:
-    return path.bucket, path.parent, path.name
-
-
 def check_new_path(path: ObjectPath, dialect: Dialect) -> None:
     """Refuse empty, blank, dotted, over-long and forbidden names of new files and directories (cos.md#paths)."""
     names = path.text[1:].split("/")
@@ -41,7 +37,7 @@ def check_new_path(path: ObjectPath, dialect: Dialect) -> None:
 
 def find_node(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     """Return the file or directory of this name, whichever it is."""
-    row: sqlite3.Row | None = db.execute(f"SELECT * FROM nodes WHERE {_KEY}", _key(path)).fetchone()  # noqa: S608
+    row: sqlite3.Row | None = db.execute(f"SELECT * FROM nodes WHERE {_KEY}", path.row_key).fetchone()  # noqa: S608
     return row
 
 
@@ -55,7 +51,7 @@ def existing_node(db: Database, path: ObjectPath) -> sqlite3.Row:
 
 def find_upload(db: Database, path: ObjectPath) -> sqlite3.Row | None:
     """Return the unfinished upload at a path."""
-    row: sqlite3.Row | None = db.execute(f"SELECT * FROM uploads WHERE {_KEY}", _key(path)).fetchone()  # noqa: S608
+    row: sqlite3.Row | None = db.execute(f"SELECT * FROM uploads WHERE {_KEY}", path.row_key).fetchone()  # noqa: S608
     return row
 
 
@@ -97,7 +93,7 @@ def create_directory(db: Transaction, path: ObjectPath, dialect: Dialect, now: i
     row = find_node(db, path)
     if row is not None and row["directory"] and not row["made"]:
         # until now it was only implied by what is below it
-        db.execute(f"UPDATE nodes SET made = 1, biz_attr = ? WHERE {_KEY}", (biz_attr, *_key(path)))  # noqa: S608
+        db.execute(f"UPDATE nodes SET made = 1, biz_attr = ? WHERE {_KEY}", (biz_attr, *path.row_key))  # noqa: S608
         return
     if row is not None or find_upload(db, path) is not None:
         raise ApiError(-178)
@@ -108,7 +104,7 @@ def create_directory(db: Transaction, path: ObjectPath, dialect: Dialect, now: i
 def _insert_directory(db: Transaction, path: ObjectPath, now: int, *, made: bool, biz_attr: str) -> None:
     db.execute(
         "INSERT INTO nodes VALUES (?, ?, ?, 1, ?, 0, 0, NULL, NULL, NULL, '{}', 'eInvalid', 0, ?, ?, ?, NULL)",
-        (*_key(path), made, biz_attr, now, now),
+        (*path.row_key, made, biz_attr, now, now),
     )
 
 
@@ -146,7 +142,7 @@ def remove_node(db: Transaction, path: ObjectPath) -> None:
         return
     if bool(row["directory"]) != path.is_directory:
         raise ApiError(-178)
-    db.execute(f"DELETE FROM nodes WHERE {_KEY}", _key(path))  # noqa: S608
+    db.execute(f"DELETE FROM nodes WHERE {_KEY}", path.row_key)  # noqa: S608
     db.free(row["blob"])
 
 
@@ -164,14 +160,14 @@ def prune_parents(db: Transaction, path: ObjectPath, dialect: Dialect) -> None:
         row = find_node(db, directory)
         if row is None or not row["directory"] or row["made"] or has_children(db, directory):
             return
-        db.execute(f"DELETE FROM nodes WHERE {_KEY}", _key(directory))  # noqa: S608
+        db.execute(f"DELETE FROM nodes WHERE {_KEY}", directory.row_key)  # noqa: S608
 
 
 def rename_directory(db: Transaction, source: ObjectPath, target: ObjectPath) -> None:
     """Move a directory with everything below it; the parents of `target` exist, and `target` does not."""
     db.execute(
         f"UPDATE nodes SET parent = ?, name = ?, made = 1 WHERE {_KEY}",  # noqa: S608
-        (target.parent, target.name, *_key(source)),
+        (target.parent, target.name, *source.row_key),
     )
     length = len(source.text)
     values = (target.text, length + 1, source.bucket, length, source.text)

@@ -66,20 +66,10 @@ def check_signature(
     bound: bool = True,
     download: bool = False,
 ) -> _Signature:
-    """Return the signature of one request if it is good; a single-use one may have been used before.
+    """Return the signature of one request if it is good at `now`; a single-use one may have been used before.
 
-    Parameters
-    ----------
-    text, path, account, dialect
-        The signature as received, what the URL names, who has to have signed it, and how fields are decoded.
-    now : float
-        Unix seconds.
-    kind : Kind
-        What the operation needs.
-    bound : bool
-        Whether a multi-effect signature may be bound to a path.
-    download : bool
-        Whether the short forms of ``f`` are good: without appid and bucket, without leading slash.
+    `bound` says whether a multi-effect signature may be bound to a path; `download` whether the short forms of ``f``
+    are good: without appid and bucket, without leading slash.
     """
     signature = check_signer(text, path.bucket, account)
     if signature.single and kind == "multi":

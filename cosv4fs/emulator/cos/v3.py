@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cosv4fs.emulator.errors import ApiError
 
 from . import entries, namespace, uploads
-from .listing import read_page
+from .listing import listed_directory, read_page
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,16 +54,13 @@ def decorate(reply: Reply) -> None:
 
 def list_page(service: CosService, call: CosCall) -> dict[str, Any]:
     """Return one page of a directory, with the numbers of everything in it; −165 above 199 entries."""
-    page = read_page(service, call, _MOST_LISTED)
-    directory = (page.directory.bucket, page.directory.text)
+    context, more, infos = read_page(service, call, _MOST_LISTED)
+    directory = listed_directory(call)
+    found = "SELECT directory, count(*) FROM nodes WHERE bucket = ? AND parent = ? GROUP BY directory"
     with service.store.reading() as db:
-        counts = dict(
-            db.execute(
-                "SELECT directory, count(*) FROM nodes WHERE bucket = ? AND parent = ? GROUP BY directory", directory
-            ).fetchall()
-        )
+        counts = dict(db.execute(found, (directory.bucket, directory.text)).fetchall())
     totals = {"dircount": counts.get(1, 0), "filecount": counts.get(0, 0)}
-    return {"context": page.context, "has_more": page.more, **totals, "infos": page.infos}
+    return {"context": context, "has_more": more, **totals, "infos": infos}
 
 
 def stat(service: CosService, call: CosCall) -> dict[str, Any]:
