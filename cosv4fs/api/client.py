@@ -175,15 +175,8 @@ class Client(ABC):
         return self._run(attempt)
 
     def server_time(self, bucket: str) -> float:
-        """Return the server's Unix seconds, or this machine's if the reply has no time; costs a request.
-
-        Raises
-        ------
-        ConnectionError, TimeoutError
-            There was no reply.
-        """
-        ahead = self.clock_difference(bucket) or 0.0
-        return self._clock() + ahead
+        """Return the server's Unix seconds, or this machine's if the reply has no time; see `clock_difference`."""
+        return (self.clock_difference(bucket) or 0.0) + self._clock()
 
     def _is_older(self, seconds: int, bucket: str, moment: float) -> bool:
         """Return whether a time of the service is certainly before a moment of `time.monotonic`; costs a request."""

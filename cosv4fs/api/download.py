@@ -55,7 +55,7 @@ class Version:
 
         Last-Modified counts whole seconds, and weak ETags are often made of it.
         """
-        return bool(self.etag) and not (self.etag or "").startswith("W/")
+        return bool(self.etag and not self.etag.startswith("W/"))
 
     def differs(self, other: Version) -> bool:
         """Return whether the two are provably different contents."""

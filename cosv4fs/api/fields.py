@@ -1,7 +1,8 @@
 """Typed access to the values of a reply, for both services.
 
-It is lenient where the documentation is (numbers may be strings, fields may be absent) and strict where a wrong value
-would do harm: an invalid reply raises `OSError`, it never becomes a wrong result.
+It is lenient where the documentation is (numbers may be strings, fields may be absent: cos.md#times,
+cdcs.md#body-format) and strict where a wrong value would do harm: an invalid reply raises `OSError`, it never becomes a
+wrong result.
 """
 
 from __future__ import annotations

@@ -28,23 +28,19 @@ _MEANINGS = {
 
 @dataclass
 class Quirks:
-    """The quirks of one server, shared by all threads; None and empty where nothing was learned.
-
-    They are about cos.md#move-signature, cos.md#update-flag, cos.md#page-limit, cos.md#finish-size,
-    cdcs.md#response-headers, cdcs.md#disputed-list, and both kinds of signature (cos.md#signature, cdcs.md#signature).
-    """
+    """The quirks of one server, shared by all threads; None and empty where nothing was learned."""
 
     server: str = ""
     """The root of the API, for log messages."""
-    move_signature: Literal["single", "multi"] | None = None
-    copy_signature: Literal["single", "multi"] | None = None
-    update_flag: Literal["required"] | None = None
-    max_list: int | None = None
-    finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)
+    move_signature: Literal["single", "multi"] | None = None  # cos.md#move-signature
+    copy_signature: Literal["single", "multi"] | None = None  # cos.md#move-signature
+    update_flag: Literal["required"] | None = None  # cos.md#update-flag
+    max_list: int | None = None  # cos.md#page-limit
+    finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size
     """With ``any``, files of unknown size are sent while they are written."""
-    part_etag: Literal["encrypted"] | None = None
-    etag_quotes: Literal["quoted"] | None = None
-    clock_offset: float = 0.0
+    part_etag: Literal["encrypted"] | None = None  # cdcs.md#response-headers
+    etag_quotes: Literal["quoted"] | None = None  # cdcs.md#disputed-list
+    clock_offset: float = 0.0  # cos.md#signature, cdcs.md#signature
     """Seconds by which the server's clock is ahead, learned when it refuses a signature as expired."""
 
     def learn(self, **learned: object) -> None:

@@ -1,18 +1,20 @@
 """The error codes of the Data Coffer Service, and which reply is which error (cdcs.md#errors).
 
 The table includes codes that only the pages of single operations or early drafts name. The HTTP status decides about
-others. The body of an error is JSON, XML (in the early documentation) or empty (HEAD). An error may also come within a
-200: the reply to a completion begins before the work is done (cdcs.md#complete).
+others. The body of an error is JSON or empty (HEAD). An error may also come within a 200: the reply to a completion
+begins before the work is done (cdcs.md#complete). Early drafts had XML, which becomes the same mappings
+(cdcs.md#xml-era).
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
-from cosv4fs.api.cdcs.replies import parse_body
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import (
@@ -108,6 +110,11 @@ _MEANINGS = {
     416: (errno.EINVAL, "the server refused the range"),
 }
 
+_DEEPEST = 16
+"""No reply of the service is nested more deeply than this."""
+
+_DECLARATIONS = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+
 _ID = re.compile(r"[A-Za-z0-9+/=_.:-]{1,200}")
 
 
@@ -130,12 +137,58 @@ def read_nothing(response: requests.Response, request: Request) -> None:
 
 def _accepted(response: requests.Response, request: Request, body: bytes) -> dict[str, Any] | None:
     """Return the values of a successful reply; None when it has none."""
-    values = parse_body(body)
+    values = _parsed(body)
     if values is not None and isinstance(values.get("Code"), str) and values["Code"]:
         raise _by_code(response, request, values)
     if response.status_code >= 300:
         raise _without_code(response, request, body)
     return values
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    """Return the mapping in a body of JSON or XML; None if there is none. White space may come first.
+
+    The Content-Type is ignored: every sample of the documentation has JSON as ``application/xml``.
+    """
+    bare = body.strip()
+    if bare[:1] == b"<":
+        return _from_xml(bare)
+    try:
+        values = json.loads(bare)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _from_xml(body: bytes) -> dict[str, Any] | None:
+    # without declarations there are no entities that could grow or point elsewhere
+    if _DECLARATIONS.search(body):
+        return None
+    try:
+        root = ET.fromstring(body)  # noqa: S314  # see above
+    except (ET.ParseError, ValueError, LookupError):
+        return None
+    if root.tag.rpartition("}")[2].lower() == "html":
+        # a page of something else, whose elements are no values
+        return None
+    value = _element(root, _DEEPEST)
+    return value if isinstance(value, dict) else None
+
+
+def _element(element: ET.Element, depth: int) -> Any:
+    """Return a text for an element without children, else a mapping; elements of one name become a list."""
+    if not len(element):
+        return (element.text or "").strip()
+    found: dict[str, Any] = {}
+    for child in element if depth else ():
+        name, value = child.tag.rpartition("}")[2], _element(child, depth - 1)
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found
 
 
 def _by_code(response: requests.Response, request: Request, values: dict[str, Any]) -> AttemptError:

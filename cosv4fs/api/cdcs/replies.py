@@ -1,73 +1,14 @@
-"""The replies of the Data Coffer Service: typed access, and dataclasses (cdcs.md#coffers to cdcs.md#multipart).
-
-The documentation promises JSON, where booleans and numbers may be strings, and absent fields may be empty
-(cdcs.md#body-format). Early drafts had XML, which is converted to the same mappings (cdcs.md#xml-era).
+"""The replies of the Data Coffer Service, as dataclasses (cdcs.md#coffers to cdcs.md#multipart).
 
 As everywhere here, a key begins with ``/``, which it has not on the wire. ETags are without their quotation marks.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
-from typing import Any
-from xml.etree import ElementTree as ET
 
 from cosv4fs.api.download import Version
 from cosv4fs.api.fields import Fields
-
-_DEEPEST = 16
-"""No reply of the service is nested more deeply than this."""
-
-_DECLARATIONS = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
-
-
-def parse_body(body: bytes) -> dict[str, Any] | None:
-    """Return the mapping in a body of JSON or XML; None if there is none.
-
-    The Content-Type is ignored: every sample of the documentation has JSON as ``application/xml``. White space may come
-    first (cdcs.md#complete).
-    """
-    bare = body.strip()
-    if bare[:1] == b"<":
-        return _from_xml(bare)
-    try:
-        values = json.loads(bare)
-    except (ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
-
-
-def _from_xml(body: bytes) -> dict[str, Any] | None:
-    # without declarations there are no entities that could grow or point elsewhere
-    if _DECLARATIONS.search(body):
-        return None
-    try:
-        root = ET.fromstring(body)  # noqa: S314  # see above
-    except (ET.ParseError, ValueError, LookupError):
-        return None
-    if root.tag.rpartition("}")[2].lower() == "html":
-        # a page of something else, whose elements are no values
-        return None
-    value = _element(root, _DEEPEST)
-    return value if isinstance(value, dict) else None
-
-
-def _element(element: ET.Element, depth: int) -> Any:
-    """Return a text for an element without children, else a mapping; elements of one name become a list."""
-    if not len(element):
-        return (element.text or "").strip()
-    found: dict[str, Any] = {}
-    for child in element if depth else ():
-        name, value = child.tag.rpartition("}")[2], _element(child, depth - 1)
-        if name not in found:
-            found[name] = value
-        elif isinstance(found[name], list):
-            found[name].append(value)
-        else:
-            found[name] = [found[name], value]
-    return found
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ _SINGLE, _MULTI = "single", "multi"
 _SINGLE_USE = ("delete", "update", "move")
 """Operations with a single-use signature (cos.md#signature, table); multi-effect for all others."""
 
+_ABSENT_ON_404 = ("upload_slice_list",)
+"""Operations of which a 404 without an envelope says that there is no such object, as of downloads."""
+
 _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
 """The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
 
@@ -174,23 +177,11 @@ class CosClient(Client):
         return Page(entries, data.text("context", ""), data.flag("listover"))
 
     def list(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
-        """Yield all entries of a directory, page by page; unfinished uploads too.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such directory.
-        """
+        """Yield all entries of a directory, page by page, unfinished uploads too; see `list_page`."""
         return self._pager.entries(bucket, key, prefix)
 
     def list_first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
-        """Return a first page of at most 199 entries, and whether it is the whole directory.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such directory.
-        """
+        """Return a first page of at most 199 entries, and whether it is the whole directory; see `list_page`."""
         return self._pager.first(bucket, key)
 
     # -- metadata --------------------------------------------------------------------------------------------------
@@ -436,7 +427,6 @@ class CosClient(Client):
         *,
         query: str = "",
         body: Body | None = None,
-        absent_on_404: bool = False,
     ) -> Request:
         _check_bucket(bucket, key)
         return Request(
@@ -446,7 +436,7 @@ class CosClient(Client):
             paths.join(bucket, key),
             self._sign(operation, bucket, key),
             body=body,
-            absent_on_404=absent_on_404,
+            absent_on_404=operation in _ABSENT_ON_404,
         )
 
     def _prefix(self, bucket: str) -> str:
@@ -478,10 +468,8 @@ class CosClient(Client):
         body: Body,
         parse: Callable[[Fields], T],
         settle: Callable[[AttemptError], T | None] | None = None,
-        *,
-        absent_on_404: bool = False,
     ) -> T:
-        request = self._request("POST", operation, bucket, key, body=body, absent_on_404=absent_on_404)
+        request = self._request("POST", operation, bucket, key, body=body)
         kind = self._signature_kind(operation)
         try:
             return self._query(request, parse, settle)

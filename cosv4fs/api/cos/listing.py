@@ -64,8 +64,6 @@ class DirectoryPager:
         """Return whether nothing follows a page that was fetched with a context."""
         if not page.entries or page.context in ("", context):
             return True
-        return page.listover is not False and not self._is_full(page)
-
-    def _is_full(self, page: Page) -> bool:
         # a real directory lists one entry less than was asked for (a note in one of the vendor's clients)
-        return len(page.entries) >= min(self._page_size, _SMALL_PAGE) - 1
+        is_full = len(page.entries) >= min(self._page_size, _SMALL_PAGE) - 1
+        return page.listover is not False and not is_full

@@ -142,8 +142,7 @@ class CosV4Client(CosClient):
             return None
 
         try:
-            body = form_body({"op": "upload_slice_list"})
-            return self._post("upload_slice_list", bucket, key, body, parse, absent_on_404=True)
+            return self._post("upload_slice_list", bucket, key, form_body({"op": "upload_slice_list"}), parse)
         except CosFileNotFoundError:
             return None
 
