@@ -104,15 +104,16 @@ class PathCache:
     @_locked
     def info(self, path: str) -> Info | None:
         """Return the info of a path, or None if it is not cached."""
-        found = self._infos.get(path)
-        if found is None:
-            found = self._listings.get(_parent(path), {}).get(path)
+        found = self._known(path)
         return None if found is None else found.copy()
+
+    def _known(self, path: str) -> Info | None:
+        return self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
 
     @_locked
     def is_directory(self, path: str) -> bool:
         """Return whether the path is cached as a directory."""
-        found = self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
+        found = self._known(path)
         if found is not None:
             return found["type"] == "directory"
         return path in self._folders or path in self._listings
@@ -155,14 +156,14 @@ class PathCache:
         if path is None:
             self._clear()
             return
-        below = path + "/"
-        for store in (self._listings, self._infos, self._folders):
+        below, stores = path + "/", (self._listings, self._infos, self._folders)
+        for store in stores:
             for name in [name for name in store if name == path or name.startswith(below)]:
                 store.pop(name, None)
         # writing a file may create its parent directories
         above = _parent(path)
         while above:
-            for store in (self._listings, self._infos, self._folders) if gone else (self._listings,):
+            for store in stores if gone else stores[:1]:
                 store.pop(above, None)
             above = _parent(above)
 
