@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import threading
 import time
 from functools import partial
@@ -16,18 +15,20 @@ from tests.crash.moments import FINISH, INIT, LIST, SLICE, Moment, on_the_way
 from tests.crash.scenarios import Plan
 from tests.crash.uploads import uploads
 from tests.filesystem.conftest import WIRES
-from tests.support import Do, taken
+from tests.support import MIB, Do, content, taken
 
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 PROTOCOLS = ("cosv4", "cosv3")
-MIB = 1024 * 1024
+PIECE = MIB // 2
+SIZE = 4 * MIB + 5
+OFFSETS = range(0, SIZE, PIECE)
 
 
 @pytest.fixture
 def local(tmp_path):
     path = tmp_path / "source"
-    path.write_bytes(random.Random(7).randbytes(9 * MIB + 5))
+    path.write_bytes(content(SIZE))
     return path
 
 
@@ -35,7 +36,8 @@ def local(tmp_path):
 def options(emulator, tmp_path):
     return {
         **emulator.storage_options,
-        "slice_size": MIB // 2,
+        "slice_size": PIECE,
+        "single_upload_limit": MIB,
         "max_concurrency": 3,
         "journal_dir": str(tmp_path / "journal"),
         "max_retries": 0,
@@ -56,7 +58,7 @@ def nothing_is_left(fs, tmp_path):
 def test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path, wire, old):
     if old is not None:
         resumer.pipe_file(PATH, old)
-    emulator.faults.add(op=wire.slice, nth=8 + wire.before, times=1000, action=DropBefore())
+    emulator.faults.add(op=wire.slice, nth=5 + wire.before, times=1000, action=DropBefore())
     with pytest.raises(ConnectionError):
         resumer.put_file(local, PATH)
     assert second.exists(PATH) is (old is not None)
@@ -69,7 +71,7 @@ def test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path
     resumer.put_file(local, PATH)
     sent = [r.offset for r in wire.slices(emulator)]
     assert acknowledged.isdisjoint(sent)
-    assert len(sent) + len(acknowledged) == 19
+    assert len(sent) + len(acknowledged) == len(OFFSETS)
     assert "upload_slice_init" not in emulator.count()
     assert second.cat_file(PATH) == local.read_bytes()
     assert nothing_is_left(resumer, tmp_path)
@@ -96,8 +98,8 @@ def test_resuming_under_other_readings(resumer, second, emulator, local, tmp_pat
 )
 @pytest.mark.protocol("cosv3")
 def test_resuming_by_v3_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
-    offsets = range(0, local.stat().st_size, emulator.dialect.slice_size or MIB // 2)
-    broken = 5 * MIB
+    offsets = range(0, SIZE, emulator.dialect.slice_size or PIECE)
+    broken = 2 * MIB
     emulator.faults.add(
         op=wire.slice, times=1000, action=DropBefore(), match=lambda call: call.text("offset") == str(broken)
     )
@@ -116,12 +118,11 @@ def test_resuming_by_v3_under_other_readings(resumer, second, emulator, local, t
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(v1_again="refuse"), Dialect(v1_stat="filelen")])
-@pytest.mark.parametrize("nth", [1, 2, 7, 20])
+@pytest.mark.parametrize("nth", [1, 2, 5, 1 + len(OFFSETS)])
 @pytest.mark.protocol("cosv3")
 def test_a_lost_reply_of_v3_costs_no_more_than_a_question(emulator, second, local, tmp_path, nth):
-    fs = fsspec.filesystem(
-        "cosv3", **emulator.storage_options, slice_size=MIB // 2, journal_dir=str(tmp_path / "journal")
-    )
+    sizes = {"slice_size": PIECE, "single_upload_limit": MIB}
+    fs = fsspec.filesystem("cosv3", **emulator.storage_options, **sizes, journal_dir=str(tmp_path / "journal"))
     lost = emulator.faults.add(op="upload_slice", nth=nth, action=DropReply())
     fs.put_file(local, PATH)
     assert lost.hits == 1
@@ -134,7 +135,7 @@ def test_a_lost_reply_of_v3_costs_no_more_than_a_question(emulator, second, loca
 def test_the_last_steps_are_taken_up(resumer, second, emulator, local, tmp_path, wire, operation, action):
     resumer.pipe_file(PATH, b"old")
     if operation == "last" and wire.before:
-        emulator.faults.add(op=wire.slice, nth=20, times=1, action=action)
+        emulator.faults.add(op=wire.slice, nth=1 + len(OFFSETS), times=1, action=action)
     else:
         emulator.faults.add(op=operation.replace("last", "upload_slice_finish"), times=1, action=action)
     try:
@@ -152,15 +153,15 @@ def test_a_changed_file_is_not_continued(resumer, second, emulator, local, tmp_p
     with pytest.raises(ConnectionError):
         resumer.put_file(local, PATH)
     emulator.faults.clear()
-    local.write_bytes(random.Random(8).randbytes(9 * MIB + 5))
+    local.write_bytes(content(SIZE, 1))
     resumer.put_file(local, PATH)
     assert second.cat_file(PATH) == local.read_bytes()
     assert nothing_is_left(resumer, tmp_path)
 
 
-def interrupt(fs, emulator, wire, local, nth=5):
+def interrupt(fs, emulator, wire, local):
     """Let an upload fail at a slice, so that a later call could continue it."""
-    emulator.faults.add(op=wire.slice, nth=nth, times=1000, action=DropBefore())
+    emulator.faults.add(op=wire.slice, nth=5, times=1000, action=DropBefore())
     with pytest.raises(ConnectionError):
         fs.put_file(local, PATH)
     emulator.faults.clear()
@@ -228,7 +229,7 @@ def test_what_lacks_only_its_end_is_proven_too(options, second, emulator, local,
 @pytest.mark.protocol("cosv4")
 def test_without_checksum_the_same_content_is_continued(options, second, emulator, local, tmp_path, wire):
     fs = fsspec.filesystem("cosv4", **options, checksum=False)
-    interrupt(fs, emulator, wire, local, nth=8)
+    interrupt(fs, emulator, wire, local)
     acknowledged = {r.offset for r in wire.slices(emulator) if r.status == 200}
     emulator.clear_requests()
     fs.put_file(local, PATH)
@@ -296,21 +297,21 @@ def test_two_threads_share_no_journal_entry(options, second, emulator, local, tm
     stall.release.set()
     first.join(60)
     # it has sent everything, also what the first had sent already
-    assert sent == list(range(0, 9 * MIB + 5, MIB // 2))
+    assert sent == list(OFFSETS)
     assert len(told) == 1
     assert second.cat_file(PATH) == local.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty"])
 def test_an_upload_whose_replies_are_all_damaged_is_continued(resumer, second, emulator, local, tmp_path, wire, kind):
-    emulator.faults.add(op=wire.slice, nth=8 + wire.before, times=1000, action=BrokenJson(kind))
+    emulator.faults.add(op=wire.slice, nth=5 + wire.before, times=1000, action=BrokenJson(kind))
     with pytest.raises(OSError, match="HTTP 200"):
         resumer.put_file(local, PATH)
     assert len(resumer.uploads(BUCKET)) == 1
     emulator.faults.clear()
     emulator.clear_requests()
     resumer.put_file(local, PATH)
-    assert len(wire.slices(emulator)) < 14
+    assert len(wire.slices(emulator)) < 7
     assert second.cat_file(PATH) == local.read_bytes()
     assert nothing_is_left(second, tmp_path)
 
@@ -331,7 +332,8 @@ def test_without_resume_nothing_stays(resumer, emulator, local, tmp_path, wire):
 
 def test_an_unwritable_journal_is_no_obstacle(emulator, local, tmp_path, protocol):
     (tmp_path / "file").write_bytes(b"")
-    fs = fsspec.filesystem(protocol, **emulator.storage_options, journal_dir=str(tmp_path / "file" / "x"))
+    options = {"single_upload_limit": MIB, "journal_dir": str(tmp_path / "file" / "x")}
+    fs = fsspec.filesystem(protocol, **emulator.storage_options, **options)
     fs.put_file(local, PATH)
     assert fs.cat_file(PATH) == local.read_bytes()
 
@@ -371,7 +373,7 @@ def test_seeing_and_removing_uploads(fs, second, wire):
 def crash(folder, *, seed=1, moments=1, old=None, protocol="cosv4"):
     """Return the plan of a small crash."""
     said = []
-    return Plan(folder, seed, moments, 9 * MIB + 5, MIB // 2, old=old, say=said.append, protocol=protocol)
+    return Plan(folder, seed, moments, SIZE, PIECE, old=old, say=said.append, protocol=protocol)
 
 
 # seeds by which at least one process is held when it is killed: one that is not may be done before
@@ -404,8 +406,8 @@ def near_the_end(chance, missing):
         (Moment(INIT, 1, "acted"), b"old"),
         (Moment(SLICE, 1, "held"), None),
         (Moment(SLICE, 5, "acted"), b"old"),
-        (Moment(SLICE, 19, "held"), None),
-        (Moment(SLICE, 19, "acted"), b"old"),
+        (Moment(SLICE, len(OFFSETS), "held"), None),
+        (Moment(SLICE, len(OFFSETS), "acted"), b"old"),
         (Moment("move", 1, "held"), b"old"),
         (Moment("move", 1, "acted"), b"old"),
         (Moment("", 1, "unlink"), None),
