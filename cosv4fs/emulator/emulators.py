@@ -151,7 +151,7 @@ class _LocalService(abc.ABC):
                 self._start(self.port if port is None else port)
 
     def _start(self, port: int) -> None:
-        store = Store(self.root, self._schema, fsync=self._fsync)
+        store = Store(self.root, self._schema, fsync=self._fsync, temporary=self._cleanup is not None)
         try:
             service = self._make_service(store)
             server = self._bind(service, port)

@@ -81,10 +81,11 @@ class Store:
     `schema` is SQL that makes its tables, and the temporary view ``known`` of every blob to which a row refers.
     """
 
-    def __init__(self, root: Path, schema: str, *, fsync: bool) -> None:
+    def __init__(self, root: Path, schema: str, *, fsync: bool, temporary: bool = False) -> None:
         self.root = root
         self._schema = schema
         self._fsync = fsync
+        self._temporary = temporary
         self._blobs = root / _BLOBS
         self._mutex = threading.RLock()
         try:
@@ -124,7 +125,8 @@ class Store:
             db.row_factory = sqlite3.Row
             # first: changing the journal mode waits for the disk where that is not switched off
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
-            db.execute("PRAGMA journal_mode=WAL")
+            # nobody opens a temporary folder after the death of its process: it needs no journal on disk
+            db.execute("PRAGMA journal_mode=MEMORY" if self._temporary else "PRAGMA journal_mode=WAL")
             db.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
         except sqlite3.Error:
             db.close()
