@@ -37,8 +37,10 @@ def test_unclosed_layers_above_a_file_publish_nothing(fs, second, how):
     assert second.cat_file(PATH) == b"old"
 
 
-@pytest.mark.parametrize("where", ["module", "function"])
-@pytest.mark.parametrize("options", ["'w'", "'wb', compression='gzip'", "'wb'"])
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [("'w'", "function"), ("'wb', compression='gzip'", "module"), ("'wb'", "module"), ("'wb'", "function")],
+)
 def test_a_program_that_ends_with_an_exception_publishes_nothing(fs, second, options, where):
     second.pipe_file(PATH, b"old")
     text = "'part'" if options == "'w'" else "b'part'"

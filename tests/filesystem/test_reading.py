@@ -219,6 +219,7 @@ class TestReplacedBeforeTheFirstRead:
         with fs.open(PATH, "r", encoding="latin-1", newline="") as file:
             assert file.read() == new.decode("latin-1")
 
+    @pytest.mark.parametrize("new", [b"", b"longer than before"], ids=len, indirect=True)
     @pytest.mark.parametrize(
         "ask",
         [lambda file: file.size, lambda file: file.seek(0, 2), lambda file: file.seek(0), lambda file: file.details],
