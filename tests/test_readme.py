@@ -95,7 +95,7 @@ def test_python(number, outputs):
 @pytest.mark.parametrize("number", TESTS)
 def test_tests(number, tmp_path):
     (tmp_path / "test_block.py").write_text(TESTS[number], encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:zarr"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
