@@ -494,7 +494,10 @@ def test_sync_of_a_file_that_vanishes_deletes_nothing(run, here, fs, emulator):
     plant(here / "d", a="1", b="2")
     fs.pipe_file("data/d/only-copy", b"")
     emulator.faults.add(
-        op="list", action=None, match=lambda _call: (here / "d" / "a").unlink(missing_ok=True) and False, times=100
+        op="list",
+        action=faults.Action(),
+        match=lambda _call: (here / "d" / "a").unlink(missing_ok=True) and False,
+        times=100,
     )
     done = run("sync", "-j", "1", "--delete", "d", "cosv4://data/d")
     assert done.code == 3
