@@ -113,8 +113,8 @@ def sync(
         own = ThreadInstances()
         for_each(jobs, lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
     _report_sync(session, difference, deletions, dry_run, failures)
-    failed = "nothing was deleted, because " if delete and difference.deletions and not deletions else ""
-    failures.exit(f"{failed}not everything was copied" if failed else "not everything was done")
+    is_kept = delete and difference.deletions and not deletions
+    failures.exit("nothing was deleted, because not everything was copied" if is_kept else "not everything was done")
 
 
 def _check_sync(source: Location, target: Location, delete: bool) -> None:

@@ -22,8 +22,6 @@ from cosv4fs.protocols import Capabilities
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
 """Protocols of other object stores without directories."""
 
-_EMPTY_PATH = "the path is empty: check for an unset variable, or use . for the working directory"
-
 _THREAD_SAFE = (LocalFileSystem, MemoryFileSystem)
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -169,7 +167,7 @@ def _escapes(parts: list[str]) -> bool:
 def open_location(url: str, options: Options | None = None) -> Location:
     """Return the location of a URL, a local path, or an fsspec chain such as ``zip://*::cosv4://…``."""
     if not url:
-        raise ValueError(_EMPTY_PATH)
+        raise ValueError("the path is empty: check for an unset variable, or use . for the working directory")
     protocols = {get_protocol(part) for part in url.split("::")}
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
