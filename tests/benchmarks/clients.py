@@ -212,13 +212,11 @@ class ObstoreClient(Client):
         return self.name(size, kind).partition("/")[2]
 
     def put_file(self, task: Task) -> Action:
-        """Upload one file."""
         import obstore
 
         return partial(obstore.put, self.store, self._key(task.size, "put"), Path(self.local(task.size)))
 
     def write(self, task: Task) -> Action:
-        """Write one object in pieces of 1 MiB."""
         import obstore
 
         def write(key: str) -> None:
@@ -230,14 +228,12 @@ class ObstoreClient(Client):
         return partial(write, self._key(task.size, "put"))
 
     def cat_file(self, task: Task) -> Action:
-        """Read one object into memory."""
         import obstore
 
         key = self._key(task.size)
         return lambda: obstore.get(self.store, key).bytes()
 
     def get_file(self, task: Task) -> Action:
-        """Download one object to a file."""
         import obstore
 
         def get(key: str, target: str) -> None:

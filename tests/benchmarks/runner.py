@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.clients import Task
-from tests.benchmarks.measure import process_seconds
 from tests.benchmarks.processes import SinkProcess, Worker
 from tests.benchmarks.scenarios import Scenario, Variant
+from tests.benchmarks.worker import process_seconds
 from tests.processes import ACCOUNT, EmulatorCommand
 
 MIB = 1024 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,31 +89,26 @@ def _size(number: int) -> str:
     return f"{number} B"
 
 
-def _raw(scale: Scale) -> list[Scenario]:
-    found = []
+def _raw(scale: Scale) -> Iterator[Scenario]:
     for operation, size in (("slices", SLICE), ("ranges", RANGE)):
         for threads in (1, 4, 8):
             task = Task(operation, size, scale.memory // size // 2 + threads, threads)
             variants = tuple(Variant(client, task) for client in ("http.client", "cosv4fs"))
             title = f"{operation} of {_size(size)}, {threads} thread{'s' * (threads > 1)}"
-            found.append(Scenario("raw", title, variants, samples=2 * scale.samples))
-    return found
+            yield Scenario("raw", title, variants, samples=2 * scale.samples)
 
 
-def _vendor(scale: Scale) -> list[Scenario]:
-    found = []
+def _vendor(scale: Scale) -> Iterator[Scenario]:
     for operation in ("put_file", "get_file", "cat_file"):
         task = Task(operation, scale.emulator)
         variants = [Variant(client, task) for client in ("cosv4fs (emulator)", "qcloud_cos_py3")]
         if operation == "put_file":
             variants.append(Variant("cosv4fs (emulator)", task, {"checksum": False}, UNCHECKED))
         title = f"{operation} {_size(scale.emulator)} on the local service"
-        found.append(Scenario("vendor", title, tuple(variants), on_emulator=True))
-    return found
+        yield Scenario("vendor", title, tuple(variants), on_emulator=True)
 
 
-def _peers(scale: Scale) -> list[Scenario]:
-    found = []
+def _peers(scale: Scale) -> Iterator[Scenario]:
     for size in scale.large:
         for operation in _LARGE:
             task = Task(operation, size)
@@ -128,33 +123,27 @@ def _peers(scale: Scale) -> list[Scenario]:
                 unsized = Task("write_unsized", size)
                 variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))
             samples = max(3, scale.samples - 1) if size > 512 * MIB else 0
-            found.append(Scenario("peers", f"{operation} {_size(size)}", tuple(variants), samples=samples))
-    return found
+            yield Scenario("peers", f"{operation} {_size(size)}", tuple(variants), samples=samples)
 
 
-def _small(scale: Scale) -> list[Scenario]:
-    found = []
+def _small(scale: Scale) -> Iterator[Scenario]:
     for operation in _SMALL:
         task = Task(operation, 4 * KIB, scale.small)
         variants = tuple(Variant(client, task) for client in _PEERS)
-        found.append(Scenario("small", f"{operation} {scale.small} x 4 KiB", variants))
-    return found
+        yield Scenario("small", f"{operation} {scale.small} x 4 KiB", variants)
 
 
-def _concurrency(scale: Scale) -> list[Scenario]:
+def _concurrency(scale: Scale) -> Iterator[Scenario]:
     size = min(256 * MIB, scale.memory)
-    found = []
     for operation in ("put_file", "get_file"):
         variants = tuple(
             Variant("cosv4fs", Task(operation, size), {"max_concurrency": number}, f"concurrency {number}")
             for number in (1, 2, 4, 8, 12, 16, 32)
         )
-        found.append(Scenario("concurrency", f"{operation} {_size(size)} by concurrency", variants))
-    return found
+        yield Scenario("concurrency", f"{operation} {_size(size)} by concurrency", variants)
 
 
-def _wan(scale: Scale) -> list[Scenario]:
-    found = []
+def _wan(scale: Scale) -> Iterator[Scenario]:
     for rtt in (10.0, 30.0, 80.0):
         for operation in ("put_file", "write", "get_file", "read") if rtt == 30.0 else ("put_file", "get_file"):
             variants = [
@@ -173,21 +162,18 @@ def _wan(scale: Scale) -> list[Scenario]:
                 size = scale.wan_slow if operation == "read" else scale.wan
                 variants += [Variant(client, Task(operation, size)) for client in _PEERS[1:]]
             title = f"{operation} {_size(scale.wan)}, {rtt:.0f} ms"
-            found.append(Scenario("wan", title, tuple(variants), rtt, WAN_RATE, samples=max(2, scale.samples - 1)))
-    return found
+            yield Scenario("wan", title, tuple(variants), rtt, WAN_RATE, samples=max(2, scale.samples - 1))
 
 
-def _wan_small(scale: Scale) -> list[Scenario]:
-    found = []
+def _wan_small(scale: Scale) -> Iterator[Scenario]:
     for operation in ("put_many", "get_many", "cat_many"):
         task = Task(operation, 4 * KIB, scale.small)
         variants = tuple(Variant(client, task) for client in (_PEERS if operation == "put_many" else _PEERS[:2]))
         title = f"{operation} {scale.small} x 4 KiB, 30 ms"
-        found.append(Scenario("wan-small", title, variants, 30.0, WAN_RATE, samples=max(2, scale.samples - 1)))
-    return found
+        yield Scenario("wan-small", title, variants, 30.0, WAN_RATE, samples=max(2, scale.samples - 1))
 
 
-SCENARIOS: dict[str, Callable[[Scale], list[Scenario]]] = {
+SCENARIOS: dict[str, Callable[[Scale], Iterator[Scenario]]] = {
     "raw": _raw,
     "vendor": _vendor,
     "peers": _peers,

@@ -21,11 +21,10 @@ from tests.catalogue.operations import (
     Draws,
     Effect,
     Operation,
+    Place,
     Step,
     View,
-    Vocabulary,
 )
-from tests.catalogue.place import Place
 from tests.catalogue.state import EMPTY, Change, Content, State
 
 __all__ = [
@@ -41,7 +40,6 @@ __all__ = [
     "State",
     "Step",
     "View",
-    "Vocabulary",
 ]
 
 MODULES = (coffers, queries, reading, rearranging, writing)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tests.catalogue.operations import CATALOGUE, PROTOCOLS, Effect, Step, View
-from tests.catalogue.place import Place
+from tests.catalogue.operations import CATALOGUE, PROTOCOLS, Effect, Place, Step, View
 from tests.catalogue.state import Content, State
 
 KIB = 1024

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.catalogue.operations import Effect, View, operation
-from tests.catalogue.place import Place
+from tests.catalogue.operations import Effect, Place, View, operation
 
 POLICY = {"version": "2.0", "statement": [{"effect": "allow", "action": ["name/cdcs:GetObject"], "resource": ["*"]}]}
 DAYS = 7

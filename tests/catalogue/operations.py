@@ -1,13 +1,14 @@
-"""What an entry of the catalogue is, and how random steps are drawn from it."""
+"""What an entry of the catalogue is, where it is carried out, and how random steps are drawn."""
 
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from tests.catalogue.place import Place
 from tests.catalogue.state import Change, Content, State
 
 CONFLICT = (IsADirectoryError, NotADirectoryError, FileExistsError)
@@ -18,6 +19,64 @@ NOT_FOUND = (FileNotFoundError, NotADirectoryError)
 PROTOCOLS = ("cosv4", "cosv3", "cdcs")
 REPLACING = ("cosv4", "cosv3")
 """The protocols by which objects can be replaced, moved and removed."""
+
+
+@dataclass
+class Place:
+    """A filesystem and the directory in which it works."""
+
+    fs: Any
+    # `bucket/dir`: all names are relative to it
+    root: str
+    scratch: Path
+    # a directory in another bucket
+    beyond: str = ""
+    # a folder in `scratch` for what the current call fetches; empty: `scratch` itself
+    turn: str = ""
+    # called at the end of a transaction, before it publishes anything
+    before_commit: Callable[[], None] = lambda: None
+
+    def __truediv__(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the filesystem."""
+        protocol = self.fs.protocol
+        return protocol if isinstance(protocol, str) else str(protocol[0])
+
+    @property
+    def bucket(self) -> str:
+        """The bucket, or the full name of the coffer."""
+        return self.root.partition("/")[0]
+
+    @property
+    def beyond_path(self) -> str:
+        """A path in the other bucket, which only the current call uses."""
+        return f"{self.beyond}/{self.turn or 'x'}"
+
+    def name(self, path: str) -> str:
+        """Return the name of a path below the root."""
+        assert path == self.root or path.startswith(self.root + "/"), path
+        return path[len(self.root) + 1 :]
+
+    def names(self, paths: Any) -> list[str]:
+        """Return the names of several paths, in their order."""
+        return [self.name(path) for path in paths]
+
+    def local(self, name: str) -> Path:
+        """Return a path in the local folder, whose parents exist."""
+        path = self.scratch / self.turn / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def local_file(self, data: bytes) -> Path:
+        """Return a local file with these bytes: the same one each time, so that an upload of it can be continued."""
+        path = self.scratch / f"source-{len(data)}-{zlib.crc32(data):08x}"
+        if not path.exists():
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return path
 
 
 @dataclass(frozen=True)
@@ -67,30 +126,22 @@ def _short(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What random arguments are made of."""
-
-    # names of files and of directories; some may be both
-    names: Sequence[str]
-    folders: Sequence[str]
-    # draws the size of a content in bytes
-    size: Callable[[random.Random], int]
-    # draws the seed of a content
-    seeds: Callable[[random.Random], int] = lambda chance: chance.randint(0, 5)
-
-
-@dataclass(frozen=True)
 class Draws:
     """Draws arguments at random."""
 
     chance: random.Random
-    vocabulary: Vocabulary
+    # some may be both
+    file_names: Sequence[str]
+    folder_names: Sequence[str]
+    # draws the size of a content in bytes, and its seed
+    size: Callable[[random.Random], int]
+    seed: Callable[[random.Random], int] = lambda chance: chance.randint(0, 5)
 
     def name(self) -> str:
-        return self.chance.choice(self.vocabulary.names)
+        return self.chance.choice(self.file_names)
 
     def folder(self) -> str:
-        return self.chance.choice(self.vocabulary.folders)
+        return self.chance.choice(self.folder_names)
 
     def anything(self) -> str:
         """Return the name of a file or of a directory."""
@@ -101,7 +152,7 @@ class Draws:
         return self.chance.choice((lambda: "", self.folder, self.name))()
 
     def content(self) -> Content:
-        return Content(self.vocabulary.seeds(self.chance), self.vocabulary.size(self.chance))
+        return Content(self.seed(self.chance), self.size(self.chance))
 
     def flag(self) -> bool:
         return self.chance.choice((False, True))

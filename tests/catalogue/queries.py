@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.catalogue.operations import NOT_FOUND, Draws, Effect, View, operation, pick
-from tests.catalogue.place import Place
+from tests.catalogue.operations import NOT_FOUND, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.rearranging import matches
 from tests.catalogue.state import is_below
 

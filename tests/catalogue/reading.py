@@ -7,8 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from tests.catalogue.operations import NOT_FOUND, Draws, Effect, View, operation, pick
-from tests.catalogue.place import Place
+from tests.catalogue.operations import NOT_FOUND, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import Content
 
 KIB = 1024

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 
-from tests.catalogue.operations import CONFLICT, NOT_FOUND, REPLACING, Draws, Effect, View, operation, pick
-from tests.catalogue.place import Place
+from tests.catalogue.operations import CONFLICT, NOT_FOUND, REPLACING, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import EMPTY, Change, Content, State, is_below
 
 

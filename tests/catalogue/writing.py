@@ -12,8 +12,7 @@ import fsspec
 from fsspec.callbacks import Callback
 
 from cosv4fs.concurrency.background import wait_for_background
-from tests.catalogue.operations import CONFLICT, REPLACING, Draws, Effect, View, operation, pick
-from tests.catalogue.place import Place
+from tests.catalogue.operations import CONFLICT, REPLACING, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import EMPTY, Change, Content, clashes
 
 KIB = 1024

@@ -20,7 +20,6 @@ from typing import Any
 from cosv4fs.emulator import CofferEmulator, Emulator, RequestRecord
 from cosv4fs.emulator.call import Call
 from cosv4fs.emulator.cdcs.call import CofferCall
-from cosv4fs.emulator.cos.call import CosCall
 from cosv4fs.emulator.faults import Action, Fault
 from cosv4fs.emulator.replies import Reply
 from cosv4fs.emulator.store import Store, Transaction
@@ -160,43 +159,28 @@ def _unstall(plain: dict[str, Any]) -> None:
         setattr(Store, place, method)
 
 
-def _part_arrived(call: CofferCall) -> bool:
-    say(
-        "arrived",
-        request=call.request_id,
-        op=_name(call),
-        path=call.path.text,
-        session=call.upload_id or None,
-        offset=_part_number(call.text("partNumber")),
-        length=call.body.size,
-        sha=call.body.md5.hex(),
-        target=None,
-        size=None,
-    )
+def _arrived(call: Any) -> bool:
+    """Tell of a request that has come, before anything is done about it."""
+    if isinstance(call, CofferCall):
+        more = {
+            "session": call.upload_id or None, "offset": _number(call.text("partNumber")),
+            "length": call.body.size, "sha": call.body.md5.hex(), "target": None, "size": None,
+        }  # fmt: skip
+    else:
+        content, values = call.content or b"", call.values
+        more = {
+            "session": values.get("session"), "offset": _number(str(values.get("offset"))), "length": len(content),
+            "sha": hashlib.sha1(content, usedforsecurity=False).hexdigest() if call.op in CHANGING else None,
+            "target": values.get("dest_fileid"),
+            # what v3 completes by itself, with the last slice
+            "size": int(values.get("filesize", 0)) if call.is_v3 else None,
+        }  # fmt: skip
+    say("arrived", request=call.request_id, op=_name(call), path=call.path.text, **more)
     return False
 
 
-def _part_number(text: str | None) -> int | None:
+def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
-
-
-def _arrived(call: CosCall) -> bool:
-    content = call.content
-    values = call.values
-    say(
-        "arrived",
-        request=call.request_id,
-        op=_named(call.op, values),
-        path=call.path.text,
-        session=values.get("session"),
-        offset=int(values["offset"]) if str(values.get("offset", "")).isdigit() else None,
-        length=len(content) if content is not None else 0,
-        sha=hashlib.sha1(content or b"", usedforsecurity=False).hexdigest() if call.op in CHANGING else None,
-        target=values.get("dest_fileid"),
-        # what v3 completes by itself, with the last slice
-        size=int(values.get("filesize", 0)) if call.is_v3 else None,
-    )
-    return False
 
 
 def _answered(record: RequestRecord) -> None:
@@ -206,7 +190,7 @@ def _answered(record: RequestRecord) -> None:
         op=OF_COFFERS.get(record.op) or _named(record.op, {"offset": record.offset, "session": record.session}),
         path=record.path,
         session=record.session,
-        offset=record.offset if record.offset is not None else _part_number(record.query.get("partNumber")),
+        offset=record.offset if record.offset is not None else _number(record.query.get("partNumber")),
         ok=200 <= record.status < 300 and record.code == 0,
         code=record.code,
     )
@@ -228,7 +212,7 @@ def main() -> None:
         else Emulator(given.root, buckets=names, **common)
     )
     # `match` sees every request when it has come and nothing is done about it yet
-    emulator.faults.add(action=Action(), times=None, match=_part_arrived if given.coffers else _arrived)
+    emulator.faults.add(action=Action(), times=None, match=_arrived)
     with emulator:
         holds, plain = Holds(emulator), {place: getattr(Store, place) for place in PLACES}
         say("ready", options=emulator.storage_options, port=emulator.port)

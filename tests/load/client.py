@@ -8,14 +8,40 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fsspec
+
 from cosv4fs.api import SliceSession
-from tests.catalogue import CATALOGUE, Catalogue, Change, Content, Draws, Effect, Place, State, Step, View, Vocabulary
-from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
+from tests.catalogue import CATALOGUE, Catalogue, Change, Content, Draws, Effect, Place, State, Step, View
+
+KIB, MIB = 1024, 1024 * 1024
+BUCKETS = ("data", "other")
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "small": {
+        "slice_size": 512 * KIB,
+        "single_upload_limit": 512 * KIB,
+        "spool_memory": 1 * MIB,
+        "range_size": 256 * KIB,
+        "max_concurrency": 6,
+        "page_size": 7,
+    },
+    "plain": {"spool_memory": 2 * MIB},
+    "uncached": {
+        "use_listings_cache": False,
+        "single_upload_limit": 1 * MIB,
+        "slice_size": 1 * MIB,
+        "range_size": 1 * MIB,
+        "instant_upload": True,
+        "streaming": "never",
+        "max_requests": 8,
+        "max_concurrency": 3,
+    },
+}
+"""Options by name, beside those of the account and the folders: each makes a runtime of its own."""
 
 SHARED = f"{BUCKETS[0]}/shared"
 """The directory that all threads read and none writes during a run."""
 
-KIB, MIB = 1024, 1024 * 1024
 MOST_FILES = 24
 MOST_BYTES = 24 * MIB
 """What a thread keeps on the service; beyond that it removes."""
@@ -26,6 +52,12 @@ LARGEST = 7 * MIB
 _FOLDERS = ("dir", "dir/sub", "other", "d0", "d1/e", "d1/e/f")
 _NAMES = ("a", "b.csv", "c.bin", "part {} #1%.txt", "雪+é.csv", ".x.hidden")
 _LIMITS = (0, 1, 20, MIB // 2 - 1, MIB // 2, MIB // 2 + 1, MIB, 3 * MIB, 4 * MIB + 1)
+
+
+def filesystem(configuration: str, account: dict[str, Any], folder: Path) -> Any:
+    """Return the instance of the calling thread, as fsspec hands it out; its local files are below `folder`."""
+    folders = {"journal_dir": str(folder / "journal"), "spool_dir": str(folder / "spool")}
+    return fsspec.filesystem("cosv4", **account, **folders, **CONFIGURATIONS[configuration])
 
 
 def some_size(chance: random.Random) -> int:
@@ -42,13 +74,11 @@ def some_size(chance: random.Random) -> int:
     return chance.randint(2 * MIB, LARGEST)
 
 
-VOCABULARY = Vocabulary(
-    [f"{folder}/{name}" for folder in _FOLDERS for name in _NAMES],
-    _FOLDERS,
-    some_size,
-    lambda chance: chance.randrange(1 << 30),
-)
-"""No name is both a file and a directory here: then it is certain what every step does."""
+def draws(chance: random.Random) -> Draws:
+    """Return what draws arguments. No name is both a file and a directory: it is certain what every step does."""
+    names = [f"{folder}/{name}" for folder in _FOLDERS for name in _NAMES]
+    return Draws(chance, names, _FOLDERS, some_size, lambda chance: chance.randrange(1 << 30))
+
 
 LOAD = Catalogue()
 """Operations of the load test only; they are called with its `Client`."""
@@ -107,7 +137,7 @@ class Client:
         if len(files) > MOST_FILES or sum(content.size for content in files.values()) > MOST_BYTES:
             names = self.chance.sample(sorted(files), 5 if len(files) > 5 else 1)
             return CATALOGUE["rm_list"].step(names=names)
-        return every().draw(Draws(self.chance, VOCABULARY))
+        return every().draw(draws(self.chance))
 
     def carry_out(self, step: Step) -> bool:
         """Carry out a step and check its result; return whether it makes sense, and its effect is certain."""
@@ -172,9 +202,7 @@ class Client:
 
 def every() -> Catalogue:
     """Return the operations of the catalogue and of the load test."""
-    both = Catalogue(CATALOGUE)
-    both.update(LOAD)
-    return both
+    return Catalogue({**CATALOGUE, **LOAD})
 
 
 @LOAD.operation(8)

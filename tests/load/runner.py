@@ -16,9 +16,8 @@ from pathlib import Path
 from cosv4fs import CosV4FileSystem
 from cosv4fs.concurrency.background import wait_for_background
 from tests.catalogue import Content
-from tests.load.client import LARGEST, MOST_BYTES, SHARED, Client
+from tests.load.client import BUCKETS, CONFIGURATIONS, LARGEST, MOST_BYTES, SHARED, Client, filesystem
 from tests.load.complaints import Complaints
-from tests.load.configurations import BUCKETS, CONFIGURATIONS, filesystem
 from tests.load.sampling import (
     ALLOWED,
     PLAIN_MEMORY,
@@ -66,7 +65,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a run came to; see `tests.load.report`."""
+    """What a run came to; see `tests.load.__main__.table`."""
 
     complaints: Complaints
     clients: list[Client] = field(default_factory=list)

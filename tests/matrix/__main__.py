@@ -17,8 +17,8 @@ from pathlib import Path
 from cosv4fs.emulator import Dialect
 from tests.matrix import dialects
 from tests.matrix.table import CORE_GROUPS, GROUPS, Table
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 BATCH = 4
 """Dialects per process: starting one costs a second or two."""
 

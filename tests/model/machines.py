@@ -17,8 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from cosv4fs.emulator import Dialect, Emulator
 from tests.catalogue import Step
 from tests.model.runner import Disturbance, Tally, disturbances, run, run_all, settle
-from tests.model.steps import steps
-from tests.model.world import BEYOND, BUCKET, OPTIONS, World, outside_filesystem, without_pauses
+from tests.model.world import BEYOND, BUCKET, OPTIONS, World, outside_filesystem, steps, without_pauses
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -20,8 +20,7 @@ from tests.catalogue.operations import REPLACING, pick
 from tests.catalogue.writing import WAYS, writes
 from tests.faults.history import Event, Unit, explain, removes, stores, units_of, without_directories
 from tests.meanwhile import BETWEEN, Meanwhile, change
-from tests.model.steps import MODEL, NAMES, SIZES, expect
-from tests.model.world import World, without_pauses
+from tests.model.world import MODEL, NAMES, SIZES, World, expect, without_pauses
 
 ORDER_FAULTS = {"rivals", "put_changed"}
 """Steps that order faults themselves."""

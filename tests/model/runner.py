@@ -14,8 +14,7 @@ from tests.catalogue.state import parents
 from tests.model import others
 from tests.model.faults import StepFault, ordered, step_faults
 from tests.model.others import OtherClient, Visit
-from tests.model.steps import call, expect
-from tests.model.world import World
+from tests.model.world import World, call, expect
 
 Disturbance = StepFault | OtherClient | None
 """What disturbs a step: a fault of the service, or another client that acts meanwhile."""
@@ -45,12 +44,8 @@ class Tally:
     mended: int = 0
 
     def add(self, other: Tally) -> None:
-        self.steps += other.steps
-        self.injected += other.injected
-        self.survived += other.survived
-        self.reported += other.reported
-        self.lost += other.lost
-        self.mended += other.mended
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
 
     def lines(self) -> list[str]:
         """Return the numbers as text."""

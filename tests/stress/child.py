@@ -5,9 +5,12 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import json
+import random
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 
@@ -32,6 +35,36 @@ class Life:
     def goes_on(self) -> bool:
         """Whether there is time left, or nothing was done yet: on a busy machine the start may take all of it."""
         return not self.counts or time.monotonic() < self._end
+
+    def work(self, unit: Callable[[int, random.Random], str], beside: Callable[[], None] | None = None) -> None:
+        """Let threads repeat a unit of work, and this one another, until the time is over; raise their first error.
+
+        A unit gets the thread's number and its own chance, and returns the name by which it is counted.
+        """
+        errors: list[BaseException] = []
+
+        def repeat(number: int) -> None:
+            choice = random.Random(f"{self.seed} {number}")
+            try:
+                while self.goes_on and not errors:
+                    self.counts[unit(number, choice)] += 1
+                    self.progress()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=repeat, args=(number,)) for number in range(self.threads)]
+        for thread in threads:
+            thread.start()
+        try:
+            while beside is not None and self.goes_on and not errors:
+                beside()
+                self.progress()
+        except BaseException as error:
+            errors.append(error)
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import tempfile
-import threading
 import traceback
 import warnings
 from pathlib import Path
@@ -26,34 +25,16 @@ def run(life: Life) -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     faulthandler.register(signal.SIGALRM, chain=True)
     fs.pipe_file(f"{BUCKET}/common", bytes(3 * _PART))
-    errors: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        threads = [
-            threading.Thread(target=_work, args=(life, fs, f"{number}", Path(folder), errors))
-            for number in range(life.threads)
-        ]
-        for thread in threads:
-            thread.start()
-        while life.goes_on and not errors:
-            _fork(life, fs, Path(folder), errors)
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise AssertionError("\n".join(errors))
+
+        def compare(number: int, choice: random.Random) -> str:
+            _round(fs, f"{BUCKET}/parent/{number}", Path(folder, str(number)), choice)
+            return "rounds beside forks"
+
+        life.work(compare, beside=lambda: _fork(life, fs, Path(folder)))
 
 
-def _work(life: Life, fs: CosV4FileSystem, name: str, folder: Path, errors: list[str]) -> None:
-    choice = random.Random(f"{life.seed} {name}")
-    try:
-        while life.goes_on and not errors:
-            _round(fs, f"{BUCKET}/parent/{name}", folder / name, choice)
-            life.counts["rounds beside forks"] += 1
-            life.progress()
-    except BaseException:
-        errors.append(traceback.format_exc())
-
-
-def _fork(life: Life, fs: CosV4FileSystem, folder: Path, errors: list[str]) -> None:
+def _fork(life: Life, fs: CosV4FileSystem, folder: Path) -> None:
     number = life.counts["forks"]
     # opened before the fork: parent and child read on, each for itself
     reader = fs.open(f"{BUCKET}/common", cache_type=("parallel", "background", "bytes")[number % 3])
@@ -73,10 +54,9 @@ def _fork(life: Life, fs: CosV4FileSystem, folder: Path, errors: list[str]) -> N
             os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     reader.close()
-    if code:
-        errors.append(f"a forked child ended with {code}: {'it hung' if code == -signal.SIGALRM else 'see above'}")
+    hung = "it hung" if code == -signal.SIGALRM else "see above"
+    assert code == 0, f"a forked child ended with {code}: {hung}"
     life.counts["forks"] += 1
-    life.progress()
 
 
 def _round(fs: CosV4FileSystem, path: str, local: Path, choice: random.Random) -> None:

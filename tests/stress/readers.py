@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import random
-import threading
 from typing import Any
 
 from cosv4fs import CosV4FileSystem
@@ -24,26 +23,13 @@ def run(life: Life) -> None:
     fs.pipe_file(f"{BUCKET}/a.json", json.dumps(_SMALL).encode())
     fs.pipe_file(f"{BUCKET}/large", _LARGE)
     gc.set_threshold(*_COLLECT[life.seed % len(_COLLECT)])
-    errors: list[BaseException] = []
-    threads = [threading.Thread(target=_work, args=(life, fs, number, errors)) for number in range(life.threads)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
+    def read(_: int, choice: random.Random) -> str:
+        name = choice.choices(list(_WAYS), _WEIGHTS)[0]
+        _WAYS[name](fs, choice)
+        return name
 
-def _work(life: Life, fs: CosV4FileSystem, number: int, errors: list[BaseException]) -> None:
-    choice = random.Random(f"{life.seed} {number}")
-    try:
-        while life.goes_on and not errors:
-            name = choice.choices(list(_WAYS), _WEIGHTS)[0]
-            _WAYS[name](fs, choice)
-            life.counts[name] += 1
-            life.progress()
-    except BaseException as error:
-        errors.append(error)
+    life.work(read)
 
 
 def _load(fs: CosV4FileSystem, choice: random.Random) -> None:
