@@ -121,7 +121,7 @@ class Service:
             look(call)
             return False
 
-        self.emulator.faults.add(faults.Action(), op=op, match=match)
+        self.emulator.faults.add(action=faults.Action(), op=op, match=match)
 
     def put(self, key, data, **more):
         return self.client.upload(BUCKET, key, data, insert_only=False, **more)
