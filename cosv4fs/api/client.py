@@ -151,6 +151,10 @@ class Client(ABC):
             ESTALE when the object changed.
         """
 
+    @property
+    def _page_size(self) -> int:
+        return min(self.config.page_size, self.config.protocol.page_size)
+
     def close(self) -> None:
         """Close the pooled connections. The client stays usable."""
         self._transport.close()

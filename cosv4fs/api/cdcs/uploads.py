@@ -364,10 +364,6 @@ class CofferUploads(Client):
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    @property
-    def _page_size(self) -> int:
-        return min(self.config.page_size, self.config.protocol.page_size)
-
     def _read(self, response: requests.Response, request: Request) -> Fields:
         return read_values(response, request)
 

@@ -24,15 +24,7 @@ from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Body, Request, check_plain, form_body, json_body
 from cosv4fs.api.responses import header_seconds
-from cosv4fs.api.retry import (
-    AttemptError,
-    RetryPolicy,
-    checking,
-    outcome_unknown,
-    possibly_gone,
-    possibly_own,
-)
-from cosv4fs.config import Config
+from cosv4fs.api.retry import AttemptError, checking, outcome_unknown, possibly_gone, possibly_own
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 
 if TYPE_CHECKING:
@@ -67,11 +59,9 @@ class CosClient(Client):
     _signer: Signer
     _signer_class = Signer
 
-    def __init__(
-        self, config: Config, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        super().__init__(config, policy, clock)
-        self._pager = DirectoryPager(self.list_page, min(config.page_size, config.protocol.page_size), self.quirks)
+    @property
+    def _pager(self) -> DirectoryPager:
+        return DirectoryPager(self.list_page, self._page_size, self.quirks)
 
     @abstractmethod
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
