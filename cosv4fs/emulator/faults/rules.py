@@ -86,6 +86,11 @@ class Fault:
     seen: int = 0
     hits: int = 0
 
+    @property
+    def stage(self) -> Stage:
+        """When the rule applies; a rule that only watches, with a `match` that is never true, needs no action."""
+        return getattr(self.action, "stage", "request")
+
     def _fits(self, call: Call | None) -> bool:
         """Return whether the rule covers this request; None is a new connection."""
         if call is None:
@@ -148,7 +153,7 @@ class Faults:
             A condition on requests for an action on connections, of which nothing is known yet.
         """
         fault = Fault(op, path, nth, times, action, match)
-        if fault.action.stage == "connection" and (op, path, match) != (None, None, None):
+        if fault.stage == "connection" and (op, path, match) != (None, None, None):
             raise ValueError("a new connection has no operation and no path yet: leave op, path and match out")
         with self._lock:
             self._faults.append(fault)
@@ -167,12 +172,12 @@ class Faults:
 
     def wait_for(self, stage: Stage) -> bool:
         """Return whether there are rules for this stage."""
-        return any(fault.action.stage == stage for fault in tuple(self._faults))
+        return any(fault.stage == stage for fault in tuple(self._faults))
 
     def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
         """Return the actions on a request at a stage, in the order in which they were added."""
         if not self._faults:
             return []
         with self._lock:
-            fitting = [fault for fault in self._faults if fault.action.stage == stage and fault._fits(call)]
+            fitting = [fault for fault in self._faults if fault.stage == stage and fault._fits(call)]
             return [fault.action for fault in fitting if fault._takes()]
