@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from cosv4fs.api import CosV4Client
+from cosv4fs.api import CofferClient, CosV4Client
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
-from cosv4fs.emulator import CofferEmulator, Dialect, Emulator, faults
+from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, faults
 from cosv4fs.emulator.call import ObjectPath
 from cosv4fs.emulator.cos import namespace
 from cosv4fs.options import OPTIONS, options_of
@@ -24,6 +24,7 @@ from cosv4fs.protocols import CDCS, V3, V4
 KIB = 1024
 MIB = 1024 * KIB
 BUCKET = "box"
+COFFER = "examplecoffer-1250000000"
 
 
 @functools.lru_cache(maxsize=16)
@@ -80,8 +81,9 @@ class Clock:
     def sleep(self, seconds):
         self.slept.append(seconds)
         self.now += seconds
-        while self._meanwhile:
-            self._meanwhile.pop()()
+        acts, self._meanwhile = self._meanwhile, []
+        for act in acts:
+            act()
 
     def meanwhile(self, act):
         """Let something happen in the next pause between two attempts."""
@@ -89,10 +91,10 @@ class Clock:
 
 
 class Service:
-    """An emulator and a client that wastes no time between attempts."""
+    """An emulator, of buckets or of coffers, and a client that wastes no time between attempts."""
 
     def __init__(self, *, options=None, retries=5, emulator=None, clock=time.time, kind=CosV4Client, **dialect):
-        self.emulator = Emulator(buckets=(BUCKET,), dialect=Dialect(**dialect), **(emulator or {}))
+        self.emulator = self._make_emulator(dialect, emulator or {})
         self.emulator.start()
         self.clock = Clock()
         given = {**self.emulator.storage_options, "read_timeout": 30.0, **(options or {})}
@@ -100,6 +102,9 @@ class Service:
         self.policy = RetryPolicy(retries, 120.0, clock=self.clock, sleep=self.clock.sleep)
         self.client = kind(self.config, self.policy, clock)
         self.pool = transfer_pool(self.client)
+
+    def _make_emulator(self, dialect, options):
+        return Emulator(buckets=(BUCKET,), dialect=Dialect(**dialect), **options)
 
     def close(self):
         self.client.close()
@@ -135,18 +140,64 @@ class Service:
 
     def read(self, key, start=None, stop=None):
         """Return bytes as the client's own `fetch` brings them."""
+        return self._fetch(BUCKET, key, start, stop)[0]
+
+    def _fetch(self, bucket, key, *more):
         memory = bytearray()
 
         def allocate(length, version):
             memory.extend(bytes(length))
             return memoryview(memory)
 
-        fetched = self.client.fetch(BUCKET, key, allocate, start, stop)
+        fetched = self.client.fetch(bucket, key, allocate, *more)
         assert fetched.length == len(memory)
-        return bytes(memory)
+        return bytes(memory), fetched
 
     def names(self, key="/"):
         return sorted(entry.name for entry in self.client.list(BUCKET, key))
+
+
+class Coffers(Service):
+    """A service of coffers."""
+
+    def __init__(self, **more):
+        super().__init__(kind=CofferClient, **more)
+        self.meanwhile = self.clock.meanwhile
+
+    def _make_emulator(self, dialect, options):
+        return CofferEmulator(coffers=(COFFER,), dialect=CofferDialect(**dialect), **options)
+
+    def ranges(self):
+        return [record.range for record in self.emulator.requests if record.op == "GetObject"]
+
+    def let_go(self, stall, op):
+        """Let a stalled request go on, and wait until it was answered."""
+        before = self.ops().count(op)
+        stall.release.set()
+        for _ in range(20_000):
+            if self.ops().count(op) > before:
+                return
+            time.sleep(0.001)
+
+    def put(self, key, data=b"x", **more):
+        return self.client.put_object(COFFER, key, memoryview(data), **more)
+
+    def put_parts(self, key, *contents):
+        upload = self.client.initiate(COFFER, key)
+        parts = self.send(key, upload, *contents)
+        self.client.complete(COFFER, key, upload, parts)
+
+    def send(self, key, upload, *contents):
+        for number, data in enumerate(contents, 1):
+            self.client.upload_part(COFFER, key, upload, number, memoryview(data))
+        return self.client.list_parts(COFFER, key, upload)
+
+    def read(self, key, start=None, stop=None, expected=None):
+        """Return the bytes and the result of `fetch`."""
+        return self._fetch(COFFER, key, start, stop, expected)
+
+    def keys(self, prefix=""):
+        return [entry.key for entry in self.client.list(COFFER, prefix)]
 
 
 class Do(faults.Action):
@@ -280,9 +331,9 @@ def http_reply(body=b"", status="200 OK", headers=(), length=None):
 
 def raw_client(server, kind=CosV4Client, **options):
     """Return a client for a `RawServer` that tries once."""
-    given = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz", "endpoint": server.endpoint}
-    given |= {"max_retries": 0, "read_timeout": 20.0}
-    return kind(resolve({**given, **options}, protocol=kind.protocol))
+    given = {"appid": "1250000000", "secret_id": "theId", "secret_key": "theKey", "region": "gz"}
+    given |= {"endpoint": server.endpoint, "max_retries": 0, "read_timeout": 20.0}
+    return kind(resolve({**taken(kind.protocol.name, given), **options}, protocol=kind.protocol))
 
 
 @pytest.fixture
@@ -290,8 +341,8 @@ def make_service():
     """Start services that end with the test; keywords are switches of the dialect."""
     running = []
 
-    def make(**dialect):
-        running.append(Service(**dialect))
+    def make(service=Service, **dialect):
+        running.append(service(**dialect))
         return running[-1]
 
     yield make
@@ -302,6 +353,17 @@ def make_service():
 @pytest.fixture
 def service(make_service):
     return make_service()
+
+
+@pytest.fixture
+def make_coffers(make_service):
+    """Start services of coffers that end with the test; keywords are switches of the dialect."""
+    return functools.partial(make_service, Coffers)
+
+
+@pytest.fixture
+def coffers(make_coffers):
+    return make_coffers()
 
 
 def taken(protocol, options):

@@ -11,9 +11,7 @@ import pytest
 from cosv4fs.api import CofferClient, Part, Version
 from cosv4fs.emulator import CofferDialect
 from cosv4fs.errors import CosFileExistsError, CosUploadSessionError
-from tests.support import MIB, content
-
-from .coffers import COFFER
+from tests.support import COFFER, MIB, content
 
 POLICY = {
     "Statement": [

@@ -6,9 +6,7 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError, CosPossiblyCreatedError, CosUploadSessionError
-from tests.support import MIB, content
-
-from .coffers import COFFER
+from tests.support import COFFER, MIB, content
 
 LOST = {
     "nothing": faults.DropReply(),

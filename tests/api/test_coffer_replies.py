@@ -9,9 +9,8 @@ from cosv4fs.api import Coffer, CofferClient, Part, Version
 from cosv4fs.api.cdcs.errors import CODES
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, error_for_row, make_error
-from tests.support import RawServer, http_reply
+from tests.support import COFFER, RawServer, http_reply, raw_client
 
-from .coffers import COFFER, raw
 from .failures import failure_of
 
 XML_TYPE = ("Content-Type: application/xml",)
@@ -69,7 +68,7 @@ UPLOADS = {
 def asked(ask, *replies, **options):
     """Return what a client makes of replies, one per request, and the heads of the requests."""
     with RawServer(*replies) as server:
-        client = raw(server, **options)
+        client = raw_client(server, CofferClient, **options)
         try:
             return ask(client), server.requests
         finally:

@@ -4,17 +4,22 @@ import errno
 
 import pytest
 
+from cosv4fs.api import CofferClient, CosV4Client
 from cosv4fs.codes import Retry
-from tests.api.coffers import COFFER, raw
 from tests.api.failures import failure_of
-from tests.support import RawServer, http_reply, raw_client
+from tests.support import COFFER, RawServer, http_reply, raw_client
 
 HTML = b"<html><head><title>404</title></head><body><h1>Not   here</h1></body></html>"
 GARBAGE = b"\xff\xfe\x00garbage"
 
 SERVICES = {
-    "cos": (raw_client, lambda client: client.stat("b", "/dir/"), "b/dir", "stat"),
-    "cdcs": (raw, lambda client: client.list_parts(COFFER, "/a", "u"), f"{COFFER}/a", "ListParts"),
+    "cos": (CosV4Client, lambda client: client.stat("b", "/dir/"), "b/dir", "stat"),
+    "cdcs": (
+        CofferClient,
+        lambda client: client.list_parts(COFFER, "/a", "u"),
+        f"{COFFER}/a",
+        "ListParts",
+    ),
 }
 
 
@@ -26,11 +31,11 @@ def kind(request):
 @pytest.fixture
 def failure(kind):
     """Send a request that gets a prepared reply; return how its one attempt fails."""
-    make_client, act, path, operation = SERVICES[kind]
+    client_kind, act, path, operation = SERVICES[kind]
 
     def fail(reply, **options):
         with RawServer(reply) as server:
-            client = make_client(server, **options)
+            client = raw_client(server, client_kind, **options)
             try:
                 failed = failure_of(client, act)
             finally:

@@ -3,16 +3,12 @@
 import errno
 import os
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.api import CofferClient
-from cosv4fs.api.retry import RetryPolicy
-from cosv4fs.config import resolve
-from cosv4fs.emulator import CofferDialect, CofferEmulator
-from cosv4fs.protocols import CDCS
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.coffers import CofferUpload
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, part_size
@@ -20,9 +16,8 @@ from cosv4fs.transfer.sources import FilePiece, MemorySource
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
-from tests.support import MIB, Clock, content, transfer_pool, upload_source
+from tests.support import COFFER, MIB, Coffers, content, upload_source
 
-COFFER = "box-1250000000"
 TARGET = Target(COFFER, "/x", create=True)
 TIB = MIB * MIB
 
@@ -66,48 +61,23 @@ def test_ten_thousand_growing_parts_are_tens_of_terabytes(first):
     assert sum(every[:500]) >= 500 * first
 
 
-class Vault:
+class Vault(Coffers):
     """A service of coffers, and what writes to it."""
 
     def __init__(self, **dialect):
-        self.emulator = CofferEmulator(coffers=(COFFER,), dialect=CofferDialect(**dialect))
-        self.emulator.start()
-        given = {**self.emulator.storage_options, "slice_size": MIB, "single_upload_limit": MIB, "spool_memory": MIB}
-        self.config = resolve(given, protocol=CDCS)
-        self.clock = Clock()
-        self.client = CofferClient(self.config, RetryPolicy(5, 120.0, clock=self.clock, sleep=self.clock.sleep))
-        self.pool = transfer_pool(self.client)
+        super().__init__(options={"slice_size": MIB, "single_upload_limit": MIB, "spool_memory": MIB}, **dialect)
         self.uploader = Uploader(self.client, self.pool, CofferUpload)
 
     def writer(self, size=None):
         return ObjectWriter(self.uploader, TARGET, size)
 
-    def read(self):
-        memory = bytearray()
-
-        def allocate(length, version):
-            memory.extend(bytes(length))
-            return memoryview(memory)
-
-        self.client.fetch(COFFER, "/x", allocate)
-        return bytes(memory)
-
-    def close(self):
-        self.client.close()
-        self.emulator.close()
+    def content(self):
+        return self.read("/x")[0]
 
 
 @pytest.fixture
-def make_vault():
-    running = []
-
-    def make(**dialect):
-        running.append(Vault(**dialect))
-        return running[-1]
-
-    yield make
-    for vault in running:
-        vault.close()
+def make_vault(make_service):
+    return partial(make_service, Vault)
 
 
 @pytest.fixture
@@ -128,7 +98,7 @@ def test_growing_parts(make_vault, soon_doubling, length, step):
     made = vault.writer()
     write(made, data, step)
     made.finish()
-    assert vault.read() == data
+    assert vault.content() == data
     assert vault.emulator.count()["CompleteMultipartUpload"] == 1
 
 
@@ -148,7 +118,7 @@ def test_large_parts_wait_in_files(make_vault, soon_doubling, tmp_path, monkeypa
     # those of 2 and 4 MiB: only 1 MiB may be in memory
     assert {piece._size for piece in opened} == {2 * MIB, 4 * MIB}
     assert all(piece._file is None for piece in opened)
-    assert vault.read() == data
+    assert vault.content() == data
 
 
 @pytest.mark.parametrize("way", ["sized", "source"])
@@ -164,7 +134,7 @@ def test_parts_are_larger_where_there_would_be_too_many(make_vault, monkeypatch,
         write(made, data)
         made.finish()
     assert vault.emulator.count()["UploadPart"] == 3
-    assert vault.read() == data
+    assert vault.content() == data
 
 
 @pytest.mark.parametrize("moment", ["write", "finish"])
@@ -215,7 +185,7 @@ def test_a_file_piece_that_finds_no_room_names_the_folder(tmp_path):
 def test_every_dialect_accepts_the_parts(make_vault, dialect):
     vault, data = make_vault(**dialect), content(5 * MIB + 1)
     upload_source(CofferUpload, vault, TARGET, MemorySource(data), MIB)
-    assert vault.read() == data
+    assert vault.content() == data
     with pytest.raises(FileExistsError, match="write-once"):
         upload_source(CofferUpload, vault, TARGET, MemorySource(data), MIB)
 
