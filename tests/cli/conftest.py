@@ -12,6 +12,7 @@ import pytest
 
 from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
+from cosv4fs.migrate import cluster
 from tests.filesystem.conftest import pytest_generate_tests
 from tests.migrate.conftest import s3_options, s3_port
 from tests.support import elsewhere
@@ -94,6 +95,23 @@ def start(emulator, here, protocol):
         process.wait(30)
         process.stdout.close()
         process.stderr.close()
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Let this process be a cluster's worker, which has no account in its environment; return what it is told."""
+    told = []
+
+    def run_on_cluster(_address, work, jobs, _count, record):
+        told.append(work)
+        for name in list(os.environ):
+            if name.startswith(("COSV", "CDCS")):
+                monkeypatch.delenv(name)
+        for batch in cluster.batches(jobs):
+            record(cluster.migrate_batch(work, batch), begun=False)
+
+    monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
+    return told
 
 
 def plant(folder, **files):

@@ -12,7 +12,6 @@ from cosv4fs.cli import main
 from cosv4fs.cli.migrate import Display
 from cosv4fs.cli.session import Session
 from cosv4fs.emulator import Emulator, faults
-from cosv4fs.migrate import cluster
 from cosv4fs.migrate.manifest import Manifest, Outcome
 
 PROTOCOLS = ("cosv4", "cosv3")
@@ -138,21 +137,11 @@ def test_a_source_that_is_no_directory_is_refused(emulator, capsys, tmp_path, ur
     assert capsys.readouterr().err.startswith("cosv4fs migrate: ")
 
 
-def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run, emulator, monkeypatch):
-    seen = []
-
-    def run_on_cluster(_address, work, jobs, _count, record):
-        seen.append(work)
-        for name in emulator.storage_options:
-            monkeypatch.delenv(f"COSV4_{name.upper()}")
-        for batch in cluster.batches(jobs):
-            record(cluster.migrate_batch(work, batch), begun=False)
-
-    monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
+def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run, emulator, worker):
     code, out, err = run("--scheduler", "local", "--verify")
     assert (code, err) == (0, "")
     assert "verified 2" in out
-    assert emulator.storage_options["secret_key"] not in f"{out}{seen}"
+    assert emulator.storage_options["secret_key"] not in f"{out}{worker}"
 
 
 def test_progress_is_a_line_now_and_then(capsys):
