@@ -13,13 +13,11 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-    from typing_extensions import Self
+from typing_extensions import Self
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATIENCE = 120.0

@@ -7,7 +7,9 @@ import shutil
 import traceback
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from typing_extensions import Self
 
 from tests.crash.child import run as perform
 from tests.crash.confirmed import Confirmed, inconsistent
@@ -17,9 +19,6 @@ from tests.crash.processes import Client, Server
 from tests.crash.readers import Reader, everything, fresh, listed, look, read
 from tests.crash.scenarios import Plan, Summary
 from tests.processes import Event
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 NOT_THERE = ("ConnectionError", "TimeoutError")
 

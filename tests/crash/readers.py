@@ -5,18 +5,16 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fsspec
+from typing_extensions import Self
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient
 from tests.crash.operations import CHANGING, Operation
 from tests.crash.processes import Server
 from tests.processes import PATIENCE
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _PATIENT = 100
 """How often a read is begun anew because the object was replaced meanwhile."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fsspec
 import urllib3
+from typing_extensions import Self
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosV3Client, SliceSession
@@ -22,9 +23,6 @@ from tests.catalogue import Place
 from tests.catalogue.cases import Case
 from tests.catalogue.coffers import DAYS, POLICY, own_coffer
 from tests.support import KIB, MIB, Clock, elsewhere, taken
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 FAULTS: Mapping[str, Mapping[str, faults.Action]] = {"cosv4": faults.ALL, "cosv3": faults.ALL, "cdcs": faults.COFFER}
 """The rows of each protocol's table."""

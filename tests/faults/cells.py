@@ -16,7 +16,7 @@ from cosv4fs.errors import CosError
 from tests.catalogue import Place
 from tests.catalogue.cases import CASES, Case
 from tests.faults.bench import EXTRA, Bench, State, extra_state, prepared
-from tests.faults.judge import Outcome, Verdict, judge
+from tests.faults.judge import Baseline, Moment, Outcome, Verdict, judge
 
 _MOST_SECONDS = 60
 _QUICK_TIMEOUT = 0.1
@@ -27,28 +27,6 @@ _MOST_TRIES = 5
 
 _OPENING = ("upload_slice_init", "upload_slice", "InitiateMultipartUpload")
 _SLOW = (faults.Stall, faults.StallReply)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When a fault strikes: at the nth request of an operation of the API (None: any), once or from then on."""
-
-    op: str | None
-    nth: int
-    forever: bool
-
-    def __str__(self) -> str:
-        return f"{self.op or 'request'} {self.nth}{' and all after it' if self.forever else ''}"
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A case without faults: state before and after, and the requests in their order."""
-
-    before: State
-    after: State
-    requests: tuple[str, ...]
-    openings: int
 
 
 @dataclass(frozen=True)

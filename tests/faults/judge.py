@@ -6,7 +6,6 @@ import builtins
 import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
@@ -14,9 +13,6 @@ from tests.catalogue import Place
 from tests.catalogue.cases import Case
 from tests.catalogue.coffers import own_coffer
 from tests.faults.bench import ENDLESS, EXTRA, State
-
-if TYPE_CHECKING:
-    from tests.faults.cells import Baseline, Moment
 
 
 class Verdict(Enum):
@@ -34,6 +30,28 @@ class Verdict(Enum):
     """Anything else."""
     NOT_HIT = "-"
     """The operation makes no such request, or the fault has no effect on it."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a fault strikes: at the nth request of an operation of the API (None: any), once or from then on."""
+
+    op: str | None
+    nth: int
+    forever: bool
+
+    def __str__(self) -> str:
+        return f"{self.op or 'request'} {self.nth}{' and all after it' if self.forever else ''}"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A case without faults: state before and after, and the requests in their order."""
+
+    before: State
+    after: State
+    requests: tuple[str, ...]
+    openings: int
 
 
 @dataclass(frozen=True)

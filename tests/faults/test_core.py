@@ -11,8 +11,8 @@ from cosv4fs.emulator import faults
 from cosv4fs.errors import make_error
 from tests.catalogue.cases import CASES
 from tests.faults.bench import FAULTS, Bench
-from tests.faults.cells import Cell, Moment, markdown, moments, play, run_baseline, summary
-from tests.faults.judge import Outcome, Verdict, judge
+from tests.faults.cells import Cell, markdown, moments, play, run_baseline, summary
+from tests.faults.judge import Moment, Outcome, Verdict, judge
 
 FIRST, SECOND, ALWAYS = Moment(None, 1, False), Moment(None, 2, False), Moment(None, 1, True)
 CORE = {

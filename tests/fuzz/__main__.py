@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import time
 import traceback
 
 from tests.fuzz.targets import TARGETS, Target
@@ -35,9 +36,9 @@ def main() -> int:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     total, failed = 0, []
     for name in given.names or targets:
-        target = targets[name]
+        target, begin = targets[name], time.monotonic()
         try:
-            count, seconds = target.timed(given.examples * target.weight, given.seed)
+            count = target.run(given.examples * target.weight, given.seed)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -46,7 +47,7 @@ def main() -> int:
             print(f"{name:<24} FAILED", flush=True)
             continue
         total += count
-        print(f"{name:<24}{count:>8} cases {seconds:>8.1f} s", flush=True)
+        print(f"{name:<24}{count:>8} cases {time.monotonic() - begin:>8.1f} s", flush=True)
     print(f"{'all':<24}{total:>8} cases, seed {given.seed}, failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 

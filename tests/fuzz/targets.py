@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -69,11 +68,6 @@ class Target:
                 suppress_health_check=list(HealthCheck),
             )(test)()
         return done
-
-    def timed(self, count: int, number: int) -> tuple[int, float]:
-        """Run as `run` does; return the number of cases and the seconds."""
-        begin = time.monotonic()
-        return self.run(count, number), time.monotonic() - begin
 
 
 TARGETS: dict[str, Target] = {}

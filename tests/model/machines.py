@@ -8,19 +8,17 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fsspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
+from typing_extensions import Self
 
 from cosv4fs.emulator import Dialect, Emulator
 from tests.catalogue import Step
 from tests.model.runner import Disturbance, Tally, disturbances, run, run_all, settle
 from tests.model.world import BEYOND, BUCKET, OPTIONS, World, outside_filesystem, steps, without_pauses
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _EXAMPLE_SECONDS = 120
 
