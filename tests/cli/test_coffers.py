@@ -26,8 +26,7 @@ def dialect():
 
 @pytest.fixture
 def token():
-    """What the account's keys are only good with; tests override it."""
-    return
+    """What the account's keys are only good with: nothing; tests override it."""
 
 
 @pytest.fixture(autouse=True)
