@@ -3,7 +3,6 @@
 import errno
 import os
 import queue
-import random
 import signal
 
 import pytest
@@ -11,12 +10,11 @@ import pytest
 from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, faults
 from tests.filesystem.programs import Program
-from tests.support import Do
+from tests.support import MIB, Do, content
 
 COFFER = "examplecoffer-1250000000"
 PATH = f"{COFFER}/dir/object"
-MIB = 1024 * 1024
-PARTS = 10
+PARTS = 6
 TIMEOUT = 120
 
 CHILD = """
@@ -30,7 +28,7 @@ CofferFileSystem(**options).put_file(local, path)
 @pytest.fixture
 def local(tmp_path):
     path = tmp_path / "source"
-    path.write_bytes(random.Random(7).randbytes((PARTS - 1) * MIB + 5))
+    path.write_bytes(content((PARTS - 1) * MIB + 5))
     return path
 
 
@@ -134,7 +132,7 @@ def test_a_changed_file_is_not_continued_and_its_own_upload_is_no_obstacle(
 ):
     interrupt(resumer, vault, local, 5)
     times = local.stat()
-    local.write_bytes(random.Random(8).randbytes((PARTS - 1) * MIB + 5))
+    local.write_bytes(content((PARTS - 1) * MIB + 5, 1))
     if old_times:
         os.utime(local, ns=(times.st_atime_ns, times.st_mtime_ns))
     resumer.put_file(local, PATH)
@@ -226,7 +224,7 @@ def test_without_resume_nothing_stays(resumer, vault, local, tmp_path):
     assert nothing_is_left(resumer, tmp_path)
 
 
-@pytest.mark.parametrize(("op", "nth"), [("UploadPart", 1), ("UploadPart", 6), ("CompleteMultipartUpload", 1)])
+@pytest.mark.parametrize(("op", "nth"), [("UploadPart", 1), ("UploadPart", 4), ("CompleteMultipartUpload", 1)])
 def test_a_killed_process_is_continued(resumer, onlooker, options, vault, local, tmp_path, op, nth):
     children = queue.Queue()
     fault = vault.faults.add(action=Do(lambda: children.get(timeout=TIMEOUT).kill()), op=op, nth=nth, times=1)

@@ -11,12 +11,13 @@ from cosv4fs.transfer import sha1state
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
-CONTENT = os.urandom(6 * MIB + 100)
+CONTENT = os.urandom(3 * MIB + 100)
 
 
 @pytest.fixture
 def instant(emulator):
-    return fsspec.filesystem("cosv4", **emulator.storage_options, instant_upload=True, streaming="never")
+    options = {"instant_upload": True, "streaming": "never", "single_upload_limit": MIB}
+    return fsspec.filesystem("cosv4", **emulator.storage_options, **options)
 
 
 def ways(fs, tmp_path):
@@ -54,7 +55,7 @@ def test_new_content_is_sent(instant, second, emulator, tmp_path):
     instant.pipe_file(f"{BUCKET}/a", CONTENT)
     emulator.clear_requests()
     instant.pipe_file(f"{BUCKET}/b", CONTENT[:-1] + b"?")
-    assert emulator.count()["upload_slice_data"] == 7
+    assert emulator.count()["upload_slice_data"] == 4
 
 
 def test_the_progress_is_complete(instant):
@@ -86,4 +87,4 @@ def test_without_the_library_contents_are_sent(instant, second, emulator, monkey
     for name in ("a", "b"):
         instant.pipe_file(f"{BUCKET}/{name}", CONTENT)
         assert second.cat_file(f"{BUCKET}/{name}") == CONTENT
-    assert emulator.count()["upload_slice_data"] == 6
+    assert emulator.count()["upload_slice_data"] == 4

@@ -84,7 +84,7 @@ def test_a_local_file_that_changes_during_its_upload_is_an_error(emulator, secon
 
 def test_threads_that_put_the_same_file_do_not_disturb_each_other(emulator, second, protocol, tmp_path):
     local, journal = tmp_path / "local", str(tmp_path / "journal")
-    local.write_bytes(random.Random(3).randbytes(5 * MIB))
+    local.write_bytes(random.Random(3).randbytes(3 * MIB))
     fs = fsspec.filesystem(
         protocol, **emulator.storage_options, slice_size=MIB, single_upload_limit=MIB, journal_dir=journal
     )

@@ -1,7 +1,6 @@
 """Progress: what callbacks are told while bytes travel, from however many threads."""
 
 import io
-import random
 import threading
 import time
 from contextlib import suppress
@@ -13,11 +12,11 @@ from fsspec.callbacks import Callback, TqdmCallback
 from tqdm import tqdm
 
 from cosv4fs.emulator.faults import DropReply, HttpError, Refuse
+from tests.support import MIB, content
 
 PROTOCOLS = ("cosv4", "cosv3")
 
 BUCKET = "test-1250000000"
-MIB = 1024 * 1024
 SIZES = {"empty": 0, "one": 1, "single": 1000, "limit": 512 * 1024, "slices": 3 * MIB + 5}
 TREE = {"empty": 0, "a": 10, "b": 20, "large": 2 * MIB + 1, "sub/c": 30, "sub/large": 3 * MIB}
 
@@ -75,10 +74,6 @@ class Recorder(Callback):
         assert set(self.sizes) == {size}
         assert self.value == sum(self.told) == size
         assert all(count >= 0 for count in self.told)
-
-
-def content(size):
-    return random.Random(size).randbytes(size)
 
 
 @pytest.fixture
@@ -174,10 +169,10 @@ def test_what_is_sent_again_counts_once(small_fs, emulator, tmp_path, action, wi
 
 
 def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, protocol):
-    options = {**emulator.storage_options, "slice_size": MIB, "max_concurrency": 2, "journal_dir": str(tmp_path / "j")}
-    fs = fsspec.filesystem(protocol, **options, max_retries=0)
+    options = {**emulator.storage_options, "slice_size": MIB // 2, "max_concurrency": 2, "single_upload_limit": MIB}
+    fs = fsspec.filesystem(protocol, **options, journal_dir=str(tmp_path / "j"), max_retries=0)
     local, path = tmp_path / "local", f"{BUCKET}/file"
-    local.write_bytes(content(9 * MIB))
+    local.write_bytes(content(4 * MIB + 5))
     first, second = Recorder(), Recorder()
     emulator.faults.add(op=wire.slice, nth=5, times=1000, action=HttpError(503))
     with suppress(OSError):
@@ -185,7 +180,7 @@ def test_an_upload_that_goes_on_counts_what_is_there(emulator, tmp_path, wire, p
     assert 0 < first.value < first.size
     emulator.faults.clear()
     fs.put_file(local, path, callback=second)
-    second.assert_complete(9 * MIB)
+    second.assert_complete(4 * MIB + 5)
     assert second.told[0] >= first.value
 
 
