@@ -58,7 +58,7 @@ class Case:
     @cached_property
     def effect(self) -> Effect:
         """What the step does without faults."""
-        effect = CATALOGUE.expect(View(self.state, lambda: {*self.unfinished}, once=self.write_once), self.step)
+        effect = CATALOGUE.expect(View(self.state, lambda: {*self.unfinished}, write_once=self.write_once), self.step)
         assert effect is not None, f"{self.name} makes no sense"
         return effect
 

@@ -88,7 +88,7 @@ class View:
     hidden: Callable[[], set[str]] = set
     # false where the service drops empty directories by itself
     exact_folders: bool = True
-    once: bool = False
+    write_once: bool = False
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def _(view: View, source: str, target: str) -> Effect | None:
     files, folders, blocked = _tree(state, source, target)
     pairs = {name: to for name, to in files.items() if not state.blocks_file(to)}
     copied: dict[str, Content | None] = {to: state.files[name] for name, to in pairs.items()}
-    change = Change(copied, frozenset() if view.once else frozenset(folders), copies=tuple(pairs.items()))
+    change = Change(copied, frozenset() if view.write_once else frozenset(folders), copies=tuple(pairs.items()))
     return Effect(change, errors=CONFLICT if blocked else ())
 
 

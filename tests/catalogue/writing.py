@@ -84,7 +84,7 @@ _RANDOM_WAYS = [way for way in WAYS if way not in ("pipe", "put", "open by URL")
 def writes(view: View, contents: dict[str, Content], *, create: bool = False) -> Effect:
     """Return the effect of writing these files, each by itself."""
     state = view.state
-    if view.once:
+    if view.write_once:
         return _writes_once(view, contents, create=create)
     free: dict[str, Content | None] = {
         name: content for name, content in contents.items() if not state.blocks_file(name)
@@ -223,7 +223,7 @@ def _(at: Place, folder: str, contents: dict[str, Content]) -> None:
 @put_tree.effect
 def _(view: View, folder: str, contents: dict[str, Content]) -> Effect:
     effect = writes(view, {f"{folder}/{name}": content for name, content in contents.items()})
-    if view.once:
+    if view.write_once:
         return effect
     folders = {folder} | {f"{folder}/{above}" for name in contents for above in _above(name)}
     blocked = any(view.state.blocks_folder(name) for name in folders)

@@ -7,13 +7,11 @@ last what the result was. All lines are JSON.
 from __future__ import annotations
 
 import errno
-import functools
 import json
 import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +24,25 @@ CHUNK = 300_000
 """Bytes per `write`: no divisor of a slice."""
 
 
-def _write(fs: Any, local: str, path: str, mode: str, *, way: str) -> None:
-    """Write a local file's bytes in one of the catalogue's ways"""
-    creates = mode in ("xb", "create")
-    words = way.split()
-    chosen = " ".join([words[0], *(["create"] if creates else []), *words[1:]])
+WRITING = {"write": "open", "write sized": "open sized", "pipe_file": "pipe_file"}
+"""Ways of the catalogue to write the bytes of a local file, by the name of the action."""
+
+
+def _write(way: str, fs: Any, local: str, path: str, mode: str) -> None:
+    name, *more = WRITING[way].split()
+    chosen = " ".join([name, *["create"] * (mode in ("xb", "create")), *more])
     WAYS[chosen].write(Place(fs, "", Path(local).parent), path, Path(local).read_bytes(), CHUNK)
 
 
-def _step(fs: Any, root: str, scratch: str, step: str) -> None:
-    CATALOGUE.call(Place(fs, root, Path(scratch)), pickle.loads(bytes.fromhex(step)))
-
-
-NAMES = {"write": "open", "write sized": "open sized", "pipe_file": "pipe_file"}
-"""Ways to write the bytes of a local file, by the name of the action."""
-
-ACTIONS: dict[str, Callable[..., None]] = {
-    "step": _step,
-    **{name: functools.partial(_write, way=way) for name, way in NAMES.items()},
-}
-"""What can be done besides the filesystem's own methods: called with the filesystem and the task's arguments."""
+def _act(fs: Any, action: str, arguments: list[Any], keywords: dict[str, Any]) -> None:
+    """Carry out a step of the catalogue, write a local file, or call a method of the filesystem."""
+    if action == "step":
+        root, scratch, step = arguments
+        CATALOGUE.call(Place(fs, root, Path(scratch)), pickle.loads(bytes.fromhex(step)))
+    elif action in WRITING:
+        _write(action, fs, *arguments)
+    else:
+        getattr(fs, action)(*arguments, **keywords)
 
 
 def say(**message: Any) -> None:
@@ -70,12 +67,8 @@ def halt_at(name: str, nth: int) -> None:
 
 def run(fs: Any, task: dict[str, Any]) -> dict[str, Any]:
     """Do a task and return its result."""
-    action = ACTIONS.get(task["action"])
     try:
-        if action is not None:
-            action(fs, *task["arguments"])
-        else:
-            getattr(fs, task["action"])(*task["arguments"], **task["keywords"])
+        _act(fs, task["action"], task["arguments"], task["keywords"])
     except Exception as error:
         number = errno.errorcode.get(getattr(error, "errno", 0) or 0)
         named = getattr(error, "filename", None)

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from tests.crash.child import run as perform
 from tests.crash.confirmed import Confirmed, inconsistent
 from tests.crash.moments import Moment
-from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, KINDS_ONCE, SLICE, Maker, Operation
+from tests.crash.operations import ANY_CHANGE, CHANGING, KINDS, SLICE, WRITE_ONCE_KINDS, Maker, Operation
 from tests.crash.processes import Client, Server
 from tests.crash.readers import Reader, everything, fresh, listed, look, read
 from tests.crash.scenarios import Plan, Summary
@@ -55,7 +55,7 @@ class _Kills:
             **server.options,
             "protocol": plan.protocol,
             # parts of coffers have 1 MiB at least
-            "slice_size": 2 * SLICE if server.once else SLICE,
+            "slice_size": 2 * SLICE if server.write_once else SLICE,
             "single_upload_limit": SLICE,
             "spool_memory": 2 * SLICE,
             "journal_dir": str(self._journal),
@@ -76,8 +76,9 @@ class _Kills:
 
     def _one(self, folder: str, chance: random.Random, number: str) -> list[str]:
         self._local.mkdir()
-        once, size = self._server.once, max(self._plan.size, 2 * SLICE)
-        operation = chance.choice(KINDS_ONCE if once else KINDS)(Maker(folder, self._local, chance, size, once))
+        write_once, size = self._server.write_once, max(self._plan.size, 2 * SLICE)
+        maker = Maker(folder, self._local, chance, size, write_once)
+        operation = chance.choice(WRITE_ONCE_KINDS if write_once else KINDS)(maker)
         moment = self._choose(operation, chance)
         self._server.catch_up()
         self._server.clear()
@@ -142,7 +143,7 @@ class _Kills:
 
     def _is_there(self, fs: Any, operation: Operation) -> bool:
         """Return whether there may be unfinished uploads: in coffers there may be without any directory."""
-        return self._server.once or fs.exists(operation.folder)
+        return self._server.write_once or fs.exists(operation.folder)
 
     def _clean(self, operation: Operation, failures: list[str]) -> None:
         """Remove what is unfinished; nothing hidden may be left, and nothing else may be gone."""
@@ -161,7 +162,7 @@ class _Kills:
         fs = fresh(self._server)
         done = bool(gone) and not any(fs.exists(path) for path in gone)
         outcome = self._perform(operation)
-        if self._server.once and outcome["error"] == "CosFileExistsError":
+        if self._server.write_once and outcome["error"] == "CosFileExistsError":
             outcome = self._repeat_once(operation, outcome, failures)
         if outcome["error"] is not None and not (done and "FileNotFoundError" in outcome["error"]):
             failures.append(f"the repetition raised {outcome['trace']}")
@@ -219,7 +220,7 @@ class _Kills:
 
     def _clear(self, operation: Operation) -> None:
         fs = fresh(self._server)
-        if not self._server.once and fs.exists(operation.folder):
+        if not self._server.write_once and fs.exists(operation.folder):
             fs.rm(operation.folder, recursive=True)
         for folder in (self._local, self._journal):
             shutil.rmtree(folder, ignore_errors=True)
@@ -241,14 +242,16 @@ class _Client(_Kills):
         # where an answer is awaited, perhaps nothing else comes
         extra = chance.randint(0, 3) if how == "seen" else 0
         late = chance.choice(("released first", "released before again", "released after again"))
-        if self._server.once and late == "released after again":
+        if self._server.write_once and late == "released after again":
             # what the service holds holds its name too
             late = "released before again"
         return Moment(ANY_CHANGE, nth, how, extra=extra, late=late if how == "held" else "")
 
     def _play(self, operation: Operation, moment: Moment, chance: random.Random, failures: list[str]) -> list[str]:
         held = moment.how in ("held", "acted")
-        while not (reached := self._kill(operation, moment, failures)) and moment.nth > 1 and not self._server.once:
+        while (
+            not (reached := self._kill(operation, moment, failures)) and moment.nth > 1 and not self._server.write_once
+        ):
             # it was over before: begin anew, and kill earlier
             if held:
                 self._server.release("hold")

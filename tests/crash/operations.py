@@ -105,24 +105,24 @@ Kind = Callable[["Maker"], Operation]
 class Maker:
     """What operations are made of: a folder, local files, and chance.
 
-    `size`: bytes of the largest object. `once`: nothing can be replaced, so nothing is where something is to be stored.
+    `size`: bytes of the largest object. `write_once`: nothing is where something is to be stored.
     """
 
-    def __init__(self, folder: str, local: Path, chance: random.Random, size: int, once: bool = False) -> None:
-        self.folder, self.local, self.chance, self.size, self.once = folder, local, chance, size, once
+    def __init__(self, folder: str, local: Path, chance: random.Random, size: int, write_once: bool = False) -> None:
+        self.folder, self.local, self.chance, self.size, self.write_once = folder, local, chance, size, write_once
 
     def operation(
         self, name: str, step: Step, files: dict[str, Content], requests: int, places: tuple[str, ...]
     ) -> Operation:
         """Return an operation whose effect is that of the catalogue, with its local files made."""
         state = State.of(files)
-        effect = CATALOGUE.expect(View(state, once=self.once), step)
+        effect = CATALOGUE.expect(View(state, write_once=self.write_once), step)
         assert effect is not None
         assert not effect.errors, f"{step} is refused"
         CATALOGUE.prepare(Place(None, self.folder, self.local), step)
         change = effect.change
         # a write-once store has its own methods for contents
-        used = tuple(place for place in places if place == "writing") if self.once else places
+        used = tuple(place for place in places if place == "writing") if self.write_once else places
         return Operation(
             name, self.folder, self.local, step, state, state.after(change), requests, used,
             dict(change.moves), tuple(change.drops),
@@ -143,13 +143,13 @@ class Maker:
         """Return the files of a tree, and some that are where its files go."""
         tree = self.tree(source)
         targets = [f"{target}{name[len(source) :]}" for name in tree]
-        taken = [name for name in targets if not self.once and self.chance.random() < 0.3]
+        taken = [name for name in targets if not self.write_once and self.chance.random() < 0.3]
         return tree, {name: self.content(False) for name in taken}
 
 
-def _requests(new: Content, old: Content | None, once: bool) -> int:
+def _requests(new: Content, old: Content | None, write_once: bool) -> int:
     """Return how many changing requests an upload makes; parts of coffers are twice as large."""
-    slices = 0 if new.size <= SLICE else -(-new.size // (2 * SLICE if once else SLICE))
+    slices = 0 if new.size <= SLICE else -(-new.size // (2 * SLICE if write_once else SLICE))
     return 1 if not slices else slices + (2 if old is None else 4)
 
 
@@ -157,7 +157,7 @@ def write(maker: Maker) -> Operation:
     """One object is stored, in one request or in slices, where nothing, a small or a large one was."""
     chance = maker.chance
     way, large = chance.choice(_WAYS), chance.random() < 0.7
-    was = "nothing" if maker.once else chance.choice(("nothing", "small", "large"))
+    was = "nothing" if maker.write_once else chance.choice(("nothing", "small", "large"))
     old = None if was == "nothing" else maker.content(was == "large")
     new, name = maker.content(large), "deep/object"
     # something beside it, which has to stay
@@ -167,7 +167,7 @@ def write(maker: Maker) -> Operation:
         f"{way}, {'large' if large else 'small'} over {was}",
         CATALOGUE["write"].step(name=name, content=new, way=way),
         files,
-        _requests(new, old, maker.once),
+        _requests(new, old, maker.write_once),
         (*places, "writing"),
     )
 
@@ -218,9 +218,9 @@ def transaction(maker: Maker) -> Operation:
     for number in range(chance.randint(2, 4)):
         name = f"{number % 2}/file{number}"
         contents[name] = maker.content(chance.random() < 0.3)
-        if not maker.once and chance.random() < 0.5:
+        if not maker.write_once and chance.random() < 0.5:
             before[name] = maker.content(chance.random() < 0.3)
-    requests = sum(_requests(new, None, maker.once) + (not maker.once) for new in contents.values())
+    requests = sum(_requests(new, None, maker.write_once) + (not maker.write_once) for new in contents.values())
     step = CATALOGUE["transaction"].step(contents=contents, sized=chance.random() < 0.5)
     name = f"transaction of {len(contents)}, {len(before)} there"
     return maker.operation(name, step, before, requests, ("_write", "writing", "new_blob"))
@@ -231,5 +231,5 @@ KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 """What is chosen from; often what has many variants."""
 
-KINDS_ONCE: tuple[Kind, ...] = (write, write, write, write, copy, transaction)
+WRITE_ONCE_KINDS: tuple[Kind, ...] = (write, write, write, write, copy, transaction)
 """What is chosen from where nothing can be replaced, moved or removed."""

@@ -19,10 +19,10 @@ class Server(Listened):
 
     def __init__(self, root: Path, *, fsync: bool = False, protocol: str = "cosv4") -> None:
         self.protocol = protocol
-        self.once = protocol == "cdcs"
+        self.write_once = protocol == "cdcs"
         """Whether nothing can be replaced or removed."""
-        self.bucket = "bucket-1250000000" if self.once else "bucket"
-        more = ["--bucket", self.bucket, *["--fsync"] * fsync, *["--coffers"] * self.once]
+        self.bucket = "bucket-1250000000" if self.write_once else "bucket"
+        more = ["--bucket", self.bucket, *["--fsync"] * fsync, *["--coffers"] * self.write_once]
         # bound and never listened on: while the service is dead nobody else may be given its port
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

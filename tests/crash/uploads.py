@@ -143,7 +143,7 @@ class Upload:
             ended = not reached or client.has_said("outcome")
             freed = False
             if ended:
-                freed = server.once and self._free(client.outcome())
+                freed = server.write_once and self._free(client.outcome())
                 if not freed:
                     self._check(client.outcome())
         self._after(held, moment.late if moment is not None and not ended else "")
@@ -304,7 +304,7 @@ class Upload:
         return digest.hexdigest()
 
     def _clear(self) -> None:
-        if not self._server.once:
+        if not self._server.write_once:
             self._server.filesystem().rm(self._folder, recursive=True)
         for folder in (self._journal, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)

@@ -73,13 +73,13 @@ class _Way:
     least: int
 
 
-def units_of(effect: Effect, *, once: bool = False, exist_ok: bool = False, added: str = "") -> Iterator[Unit]:
+def units_of(effect: Effect, *, write_once: bool = False, exist_ok: bool = False, added: str = "") -> Iterator[Unit]:
     """Yield what an effect of the catalogue means, step by step.
 
-    `once`: nothing can be replaced. `added`: a file that others add to a directory which is moved or removed.
+    `write_once`: nothing can be replaced. `added`: a file that others add to a directory which is moved or removed.
     """
     change = effect.change
-    if once:
+    if write_once:
         for name, content in change.written.items():
             yield Unit(stores_once(name, content.data, create=effect.creates), repeats=True)
         return

@@ -125,7 +125,7 @@ def race(made: Case, *spots: str, **more: Any) -> Race:
     if made.several:
         made = replace(made, options={**made.options, **ONE_BY_ONE})
     exist_ok = bool(dict(made.step.arguments).get("exist_ok"))
-    units = history.units_of(made.effect, once=made.write_once, exist_ok=exist_ok, added=ADDED)
+    units = history.units_of(made.effect, write_once=made.write_once, exist_ok=exist_ok, added=ADDED)
     return Race(made, tuple(units), {name: known.get(name, EMPTY) for name in names}, **more)
 
 
