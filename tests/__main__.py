@@ -18,9 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SLOW = (
     "api/test_coffer.py",
     "api/test_coffer_lost.py",
-    "api/test_listing.py",
     "api/test_lost_replies.py",
-    "api/test_v3.py",
     "cli",
     "consumers",
     "crash",
