@@ -123,9 +123,9 @@ def test_cat(run, files):
 def test_a_reader_that_goes_away_is_no_failure(start, fs, command):
     """More is written than a pipe holds."""
     if "ls" in command:
-        fs.pipe({f"data/x/{'n' * 200}/{'n' * 200}/{'n' * 200}{number}": b"" for number in range(120)})
+        fs.pipe({f"data/x/{'n' * 200}/{'n' * 200}/{'n' * 200}{number}": b"" for number in range(150)})
     else:
-        fs.pipe_file("data/x", bytes(MIB))
+        fs.pipe_file("data/x", bytes(5 * MIB))
     process = start(*command, "cosv4://data/x")
     process.stdout.read(1)
     process.stdout.close()
