@@ -75,7 +75,7 @@ class FileSource(Source):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
-        self._file: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._file: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by __exit__()
         self.status = os.fstat(self._file.fileno())
         self.size = self.status.st_size
         self._lock = threading.Lock()
@@ -176,9 +176,11 @@ class Spool(Source):
             raise make_error(errno.EIO, "nothing more can be written: an earlier write failed", self._path)
         held, self._memory = self._memory, None
         reason = "the size of this object is not known in advance, so it is kept in {folder} until it is complete"
-        advice = ", or give the size with open(..., size=)"
-        for part in (view,) if held is None else (memoryview(held), view):
-            self._file = _append(self._file, part, self._folder, self._path, reason, advice)
+        with _explained(self._folder, self._path, reason, ", or give the size with open(..., size=)"):
+            if self._file is None:
+                self._file = _temporary_file(self._folder)
+            for part in (view,) if held is None else (memoryview(held), view):
+                _write_all(self._file, part)
 
 
 class MemoryPiece:
@@ -255,8 +257,10 @@ class FilePiece:
     def take(self, view: memoryview) -> int:
         """Take as many bytes as fit into the piece; return their number."""
         taken = view[: self._size - self.length]
-        reason = "a piece of this object is kept in {folder} until it is sent"
-        self._file = _append(self._file, taken, self._folder, self._path, reason)
+        with _explained(self._folder, self._path, "a piece of this object is kept in {folder} until it is sent"):
+            if self._file is None:
+                self._file = _temporary_file(self._folder)
+            _write_all(self._file, taken)
         self.length += len(taken)
         return len(taken)
 
@@ -273,23 +277,25 @@ class FilePiece:
         self.release()
 
 
-def _append(
-    file: BinaryIO | None, view: memoryview, folder: str | None, path: str, reason: str, advice: str = ""
-) -> BinaryIO:
-    """Append bytes to an unnamed temporary file, which is made for the first ones; return it.
-
-    Errors such as ENOSPC name the folder and the option that moves it.
-    """
+@contextmanager
+def _explained(folder: str | None, path: str, reason: str, advice: str = "") -> Iterator[None]:
+    """Name the folder of temporary files, and the option that moves it, in errors such as ENOSPC."""
     try:
-        if file is None:
-            file = tempfile.TemporaryFile(buffering=0, prefix="cosv4fs-", dir=folder)  # noqa: SIM115
-        while len(view):
-            view = view[file.write(view) :]
+        yield
     except OSError as fault:
         why = reason.format(folder=folder or tempfile.gettempdir())
         text = f"{fault.strerror}: {why}; make room there, or set spool_dir= to another folder{advice}"
         raise make_error(fault.errno or errno.EIO, text, path) from fault
-    return file
+
+
+def _temporary_file(folder: str | None) -> BinaryIO:
+    """Return an unnamed temporary file. Its owner keeps it before the first write, and closes it when that fails."""
+    return tempfile.TemporaryFile(buffering=0, prefix="cosv4fs-", dir=folder)
+
+
+def _write_all(file: BinaryIO, view: memoryview) -> None:
+    while len(view):
+        view = view[file.write(view) :]
 
 
 def _read_at(file: BinaryIO, lock: threading.Lock, offset: int, view: memoryview) -> int:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Buffers
-from cosv4fs.transfer.sources import FileSource, MemorySource, Spool
+from cosv4fs.transfer.sources import FilePiece, FileSource, MemorySource, Spool
 from tests.support import KIB, MIB, content
 
 BUFFERS = Buffers(3)
@@ -174,6 +174,27 @@ class TestSpool:
         assert "spool_dir=" in str(caught.value)
         assert caught.value.filename == "b/x"
         spool.close()
+
+    @pytest.mark.parametrize(("kind", "take", "drop"), [(Spool, "append", "close"), (FilePiece, "take", "release")])
+    def test_a_full_disk_has_room_again_while_the_error_is_kept(self, monkeypatch, kind, take, drop):
+        class Full:
+            is_open = True
+
+            def write(self, view):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            def close(self):
+                self.is_open = False
+
+        file = Full()
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: file)
+        bytes_on_disk = kind(10, None, "b/x")
+        if kind is Spool:
+            bytes_on_disk.append(memoryview(b"in memory"))
+        with pytest.raises(OSError, match="No space left"):
+            getattr(bytes_on_disk, take)(memoryview(DATA))
+        getattr(bytes_on_disk, drop)()
+        assert not file.is_open
 
     def test_nothing_is_taken_after_a_failure(self, tmp_path):
         spool = Spool(10, str(tmp_path / "missing"), "b/x")
