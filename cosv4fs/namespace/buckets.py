@@ -265,10 +265,15 @@ class BucketNamespace(Namespace):
         out: list[UploadInfo] = []
         level = [path]
         while level:
-            listings = list(zip(level, self._pool.map(self.everything, level), strict=True))
-            out += [upload for at, entries in listings for upload in _upload_infos(at, entries)]
-            level = [f"{at}/{entry.name}" for at, entries in listings for entry in entries if entry.is_directory]
+            found = self._pool.map(self._uploads_in, level)
+            out += [upload for uploads, _ in found for upload in uploads]
+            level = [folder for _, folders in found for folder in folders]
         return out
+
+    def _uploads_in(self, path: str) -> tuple[list[UploadInfo], list[str]]:
+        """Return the uploads and the directories in a directory; its files, which may be many, are not kept."""
+        entries = self.everything(path)
+        return _upload_infos(path, entries), [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
     def _uploads_of_file(self, path: str) -> list[UploadInfo]:
         folder, _, name = path.rpartition("/")

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import threading
+import weakref
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -277,6 +278,27 @@ def test_unfinished_uploads_are_invisible(fs, wire):
             action(path)
     fs.rm(f"{BUCKET}/d", recursive=True)
     assert fs.ls(BUCKET) == []
+
+
+def test_a_search_for_unfinished_uploads_keeps_no_other_entries(fs, monkeypatch):
+    class Listed(list):
+        """A list that can be watched."""
+
+    fs.pipe({f"{BUCKET}/{number}/x": b"x" for number in range(6)})
+    listed, kept = [], []
+
+    def everything(path):
+        kept.append(sum(one() is not None for one in listed))
+        found = Listed(asked(path))
+        listed.append(weakref.ref(found))
+        return found
+
+    asked = fs.namespace.everything
+    monkeypatch.setattr(fs.namespace, "everything", everything)
+    monkeypatch.setattr(fs.pool, "most", 1)
+    assert fs.uploads(BUCKET) == []
+    assert len(kept) == 7
+    assert max(kept) <= 1
 
 
 def test_fingerprints_change_with_the_content_and_only_then(fs):
