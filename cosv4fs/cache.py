@@ -143,9 +143,10 @@ class PathCache:
             self._folders[path] = True
 
     def invalidate(self, path: str | None = None, gone: bool = False) -> None:
-        """Drop a path, everything inside it and the listings of its parents, or everything, in all caches of the group.
+        """Drop a path, everything inside it and the listings of its parents, in all caches of the group.
 
-        When something is `gone`, also the parents: some services remove a directory with its last entry.
+        Without a path, drop everything. If something is `gone`, also drop the parents: some services remove a directory
+        with its last entry.
         """
         self._group.invalidate(path, gone)
 

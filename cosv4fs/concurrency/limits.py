@@ -57,7 +57,7 @@ class Window:
         return self._limit
 
     def acquire(self) -> Permit:
-        """Wait for a permit, or until the calling thread is cancelled."""
+        """Wait for a permit; raise EINTR if the calling thread is cancelled meanwhile."""
         while (permit := self.try_acquire()) is None:
             freed: SimpleQueue[None] = SimpleQueue()
             self._waiting.append(freed)

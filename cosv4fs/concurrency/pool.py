@@ -36,7 +36,7 @@ _REUSE_FROM = 256 * 1024
 
 
 class Buffers:
-    """Memory that tasks reuse; thread-safe. At most some buffers are kept when they are idle."""
+    """Memory that tasks reuse; thread-safe. Up to `most` idle buffers are kept."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -281,7 +281,8 @@ class TaskGroup:
     def _reap(self, *, wait: bool = False) -> None:
         """Drop the tasks that have finished; raise the first failure.
 
-        With `wait`, wait until one has finished, a fraction of a second has passed, or the calling thread is cancelled.
+        With `wait`, wait until one has finished or a fraction of a second has passed; raise EINTR if the calling thread
+        is cancelled.
         """
         found = self._take(wait=wait)
         while found:

@@ -201,7 +201,7 @@ class BucketNamespace(Namespace):
     def _matches(self, pattern: str) -> dict[str, Info]:
         """Return infos of what matches a pattern without ``**``, level by level, by path.
 
-        Only directories that match so far are listed, each with the pattern's literal name_prefix as prefix.
+        Only directories that match so far are listed, each by the literal start of the next part.
         """
         parts = pattern.split("/")
         first = next(index for index, part in enumerate(parts) if paths.MAGIC.search(part))

@@ -1,7 +1,7 @@
 """Uploads to buckets, by the JSON API: in one request, or in slices by a session. What v4 and v3 share.
 
-Large content goes to a hidden sibling that is moved into place, so that no reader sees a part of it; small content does
-where the path cannot be replaced in one request, or waits for the end of a transaction.
+Large content goes to a hidden sibling that is moved into place, so that no reader sees a part of it. Small content goes
+there only if the path cannot be replaced in one request, or until the end of a transaction.
 """
 
 from __future__ import annotations
