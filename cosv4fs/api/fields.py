@@ -23,8 +23,8 @@ LARGEST_OBJECT = 2**40
 _MOST_ROWS = 10_000
 """Pages with more rows are invalid: requests ask for at most 1000."""
 
-_HIDDEN = ("session", "data", "UploadId", "UploadID")
-"""Fields that are not shown: the name of an upload is as good as a key to it, and ``data`` may hold one."""
+_HIDDEN = ("session", "data", "Upload", "UploadId", "UploadID")
+"""Fields that are not shown: the name of an upload is as good as a key to it, and others may hold one."""
 
 _TRUTHS = {"true": True, "false": False, "1": True, "0": False, "": False}
 _ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
@@ -32,10 +32,13 @@ _FRACTION = re.compile(r"[.,]\d+")
 
 
 class Fields:
-    """Typed access to one mapping of a reply; `operation` and `path` are for messages."""
+    """Typed access to one mapping of a reply; `operation` and `path` are for messages.
 
-    def __init__(self, values: object, operation: str, path: str) -> None:
-        self._operation, self._path = operation, path
+    With `lone_rows`, a mapping may stand for the list of which it is the only row, as it does in XML.
+    """
+
+    def __init__(self, values: object, operation: str, path: str, *, lone_rows: bool = False) -> None:
+        self._operation, self._path, self._lone_rows = operation, path, lone_rows
         if not isinstance(values, Mapping):
             raise self.bad("data", values)
         self.values: Mapping[str, Any] = values
@@ -144,10 +147,7 @@ class Fields:
         return {str(key): str(item) for key, item in self.inner(name).values.items()}
 
     def rows(self, name: str) -> list[Fields]:
-        """Return the mappings of a list, sent as such or as JSON text (cos.md#listparts-type); empty when absent.
-
-        In XML, a list of one looks like a mapping.
-        """
+        """Return the mappings of a list, sent as such or as JSON text (cos.md#listparts-type); empty when absent."""
         return [self._of(value) for value in self._listed(name)]
 
     def page(self, name: str) -> list[Fields]:
@@ -167,7 +167,7 @@ class Fields:
         return tuple(values)
 
     def _of(self, values: object) -> Fields:
-        return Fields(values, self._operation, self._path)
+        return Fields(values, self._operation, self._path, lone_rows=self._lone_rows)
 
     def _invalid(self, text: str) -> OSError:
         return make_error(errno.EBADMSG, f"the reply to {self._operation} is invalid: {text}", self._path)
@@ -181,7 +181,7 @@ class Fields:
                 raise self.bad(name, value) from None
         if value is None:
             return []
-        if isinstance(value, Mapping):
+        if self._lone_rows and isinstance(value, Mapping):
             return [value]
         if not isinstance(value, list):
             raise self.bad(name, value)

@@ -278,9 +278,16 @@ class TestNonsense:
         with pytest.raises(OSError, match="PartNumber is 0"):
             said(parts, {**PARTS, "Part": [{"PartNumber": 0, "Size": 1}]})
 
-    def test_an_upload_is_not_shown(self):
-        with pytest.raises(OSError, match="UploadId is a list") as caught:
-            said(lambda client: client.initiate(COFFER, "/a"), {"UploadId": ["theUploadId"]})
+    @pytest.mark.parametrize(
+        ("ask", "values", "text"),
+        [
+            (lambda client: client.initiate(COFFER, "/a"), {"UploadId": ["theUploadId"]}, "UploadId is a list"),
+            (lambda client: list(client.list_uploads(COFFER)), {"Upload": "theUploadId"}, "Upload is a str"),
+        ],
+    )
+    def test_an_upload_is_not_shown(self, ask, values, text):
+        with pytest.raises(OSError, match=text) as caught:
+            said(ask, values)
         assert "theUploadId" not in str(caught.value)
 
     def test_a_head_without_length(self):

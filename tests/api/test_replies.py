@@ -98,6 +98,12 @@ class TestLeniency:
         values = {"session": "s", "slice_size": "10", "filesize": 15, "listparts": parts}
         assert UnfinishedUpload.parse(fields(values)).parts == ((0, 10), (10, 5))
 
+    @pytest.mark.parametrize("parts", [{"offset": 0}, '{"offset": 0}'])
+    def test_a_row_is_no_list(self, parts):
+        values = {"session": "s", "slice_size": 10, "filesize": 15, "listparts": parts}
+        with pytest.raises(CosError, match="listparts is"):
+            UnfinishedUpload.parse(fields(values))
+
     @pytest.mark.parametrize("parts", [None, "", "  ", []])
     def test_no_parts(self, parts):
         values = {"session": "s", "slice_size": 10, "filesize": 15, "listparts": parts}

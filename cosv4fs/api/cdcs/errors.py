@@ -124,7 +124,7 @@ def read_values(response: requests.Response, request: Request) -> Fields:
     values = _accepted(response, request, body)
     if values is None:
         raise _without_code(response, request, body)
-    return Fields(values, request.operation, request.path)
+    return Fields(values, request.operation, request.path, lone_rows=True)
 
 
 def read_nothing(response: requests.Response, request: Request) -> None:
