@@ -6,6 +6,7 @@ import errno
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cosv4fs.api.credentials import SignerBase
@@ -19,7 +20,7 @@ from cosv4fs.api.transport import Transport, give_back, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
-from cosv4fs.errors import make_error
+from cosv4fs.errors import CosError, make_error
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
 
@@ -213,7 +214,9 @@ class Client(ABC):
     def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
         """Return the failure that a reply without the wanted content stands for, whatever form its body has."""
         try:
-            self._read(response, request)
+            # its values do not matter
+            with suppress(CosError):
+                self._read(response, request)
         except AttemptError as failure:
             return failure
         return AttemptError(make_error(errno.EIO, f"{request.operation} was answered with an API reply", request.path))

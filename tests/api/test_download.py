@@ -169,6 +169,11 @@ class TestRawReplies:
         assert caught.value.errno in (errno.EBADMSG, errno.EIO)
         assert caught.value.filename == "b/x"
 
+    def test_a_reply_of_the_api(self):
+        with pytest.raises(OSError, match="was answered with an API reply") as caught:
+            self.fetch(http_reply(b'{"code": 0, "message": "SUCCESS"}', "201 Created"), 3, 6)
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, "b/x")
+
     @pytest.mark.parametrize("length", ["\xb2", "x", "9" * 5000])
     def test_a_length_that_is_none(self, length):
         with pytest.raises(OSError) as caught:
