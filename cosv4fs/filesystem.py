@@ -292,13 +292,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """Return when a file was last modified, in UTC (`refresh`: see `info`)."""
         return time_of(self.info(path, refresh=refresh), "mtime")
 
-    def ukey(self, path: str) -> str:
-        """Return a hash that changes with the size, time or content of a file."""
-        return fingerprint_of(self.info(path))
+    def ukey(self, path: str, refresh: bool = False) -> str:
+        """Return a hash that changes with the size, time or content of a file (`refresh`: see `info`)."""
+        return fingerprint_of(self.info(path, refresh=refresh))
 
-    def checksum(self, path: str) -> int:
-        """Return a number that changes with the size, time or content of a file."""
-        return int(self.ukey(path)[:16], 16)
+    def checksum(self, path: str, refresh: bool = False) -> int:
+        """Return a number that changes with the size, time or content of a file (`refresh`: see `info`)."""
+        return int(self.ukey(path, refresh=refresh)[:16], 16)
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Invalidate the cache for a path and everything under it, or for all paths."""
