@@ -136,7 +136,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Parameters
         ----------
         refresh : bool
-            Ask the service even if the answer is cached; what is cached for everything under the path is dropped, too.
+            Ask the service even if the answer is cached. What is cached for everything under the path, and the listings
+            above it, are dropped, too.
 
         Returns
         -------
@@ -150,9 +151,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         FileNotFoundError
             Nothing exists at the path; an unfinished upload does not count. With ``anon=True`` only files are found.
         """
-        return self.namespace.info(self._strip(path, refresh))
+        return self.namespace.info(self._path(path, refresh))
 
-    def _strip(self, path: str, refresh: bool) -> str:
+    def _path(self, path: str, refresh: bool) -> str:
         """Return a path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path)
         if refresh:
@@ -161,15 +162,15 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def exists(self, path: str, refresh: bool = False) -> bool:
         """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.exists(self._strip(path, refresh))
+        return self.namespace.exists(self._path(path, refresh))
 
     def isfile(self, path: str, refresh: bool = False) -> bool:
         """Return whether the path is a file; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.is_file(self._strip(path, refresh))
+        return self.namespace.is_file(self._path(path, refresh))
 
     def isdir(self, path: str, refresh: bool = False) -> bool:
         """Return whether the path is a directory; any failure but "not found" is raised (`refresh`: see `info`)."""
-        return self.namespace.is_directory(self._strip(path, refresh))
+        return self.namespace.is_directory(self._path(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
         """List a directory, or one file; notebooks show the list as a table.
@@ -188,7 +189,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         NotImplementedError
             The path is empty, and the API cannot list buckets.
         """
-        infos = self.namespace.ls(self._strip(path, refresh))
+        infos = self.namespace.ls(self._path(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
 
     def walk(
@@ -232,7 +233,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        found = self.namespace.find(self._strip(path, refresh), maxdepth, prefix, withdirs=withdirs)
+        found = self.namespace.find(self._path(path, refresh), maxdepth, prefix, withdirs=withdirs)
         return found if detail else list(found)
 
     def glob(
@@ -293,11 +294,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         return time_of(self.info(path, refresh=refresh), "mtime")
 
     def ukey(self, path: str, refresh: bool = False) -> str:
-        """Return a hash that changes with the size, time or content of a file (`refresh`: see `info`)."""
+        """Return a hash of a path and its type, size, time and checksum, as cached unless `refresh` (see `info`)."""
         return fingerprint_of(self.info(path, refresh=refresh))
 
     def checksum(self, path: str, refresh: bool = False) -> int:
-        """Return a number that changes with the size, time or content of a file (`refresh`: see `info`)."""
+        """Return the hash that `ukey` returns as a number (`refresh`: see `info`)."""
         return int(self.ukey(path, refresh=refresh)[:16], 16)
 
     def invalidate_cache(self, path: str | None = None) -> None:

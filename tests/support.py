@@ -34,9 +34,9 @@ def content(size, seed=0):
 
 
 def elsewhere(options):
-    """Return options by which a filesystem hears nothing of what others of this process change, nor they of it.
+    """Return options of a filesystem that stands for another process: it shares no cache with those of this process.
 
-    So it is what another process would be: the service's address is spelled in another way.
+    Caches are shared by endpoint, and the endpoint is spelled differently.
     """
     return {**options, "endpoint": options["endpoint"].replace("http://", "HTTP://")}
 

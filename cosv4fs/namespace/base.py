@@ -180,7 +180,7 @@ def time_of(info: Info, field: Literal["created", "mtime"]) -> datetime:
 
 
 def fingerprint_of(info: Info) -> str:
-    """Return a hash of the name, size, time and checksum of a file."""
+    """Return a hash of a path and its type, size, time and checksum."""
     what = (info["name"], info["type"], info["size"], info.get("mtime"), info.get("sha") or info.get("etag"))
     return hashlib.sha256(repr(what).encode()).hexdigest()
 

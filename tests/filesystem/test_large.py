@@ -1,4 +1,4 @@
-"""An object four times as large as the memory that is allowed, through every way of writing and reading."""
+"""An object nearly three times as large as the memory that is allowed, through every way of writing and reading."""
 
 import hashlib
 import subprocess
