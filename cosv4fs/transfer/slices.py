@@ -166,7 +166,7 @@ class SlicedUpload(Upload):
         """Continue the session in order, or find it complete, or start again on another sibling."""
         if self._continue_session() or self._adopt_if_finished():
             return
-        discard_sibling(self._client, self._target.bucket, self._key)
+        self._discard()
         self._key = self._target.key
         self._session, self._done, self._stored, self._continued = None, (), False, False
         self._begin()
@@ -181,10 +181,13 @@ class SlicedUpload(Upload):
 
     def abort(self) -> None:
         """Remove the sibling, also where the reply that named its session was lost."""
-        if self._has_sibling:
-            discard_sibling(self._client, self._target.bucket, self._key)
+        self._discard()
         self._session, self._stored = None, False
         self._remove_record()
+
+    def _discard(self) -> None:
+        if self._has_sibling:
+            discard_sibling(self._client, self._target.bucket, self._key)
 
     # -- publishing ------------------------------------------------------------------------------------------------
 

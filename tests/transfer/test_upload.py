@@ -303,6 +303,15 @@ class TestAbort:
         assert service.read("/x") == OLD
         assert service.names() == ["x"]
 
+    def test_recovering_spares_a_complete_object(self, service):
+        """What an upload was moved to may be another client's object by now."""
+        service.put("/x", OLD)
+        upload = V4Upload(service.client, service.pool, Target(BUCKET, "/x"), HALF, len(DATA))
+        upload.recover()
+        assert service.read("/x") == OLD
+        upload.abort()
+        assert service.names() == ["x"]
+
     def test_names_only_its_own_sibling(self, service):
         """A request that removes is carried out whenever it arrives: its path must never be anybody else's."""
         service.fault(faults.Refuse(-4002), op="upload_slice_finish")
