@@ -2,13 +2,15 @@
 
 import errno
 import hashlib
+from contextlib import contextmanager
 
 import pytest
 
 from cosv4fs import paths
 from cosv4fs.emulator import faults
-from cosv4fs.transfer.sources import MemorySource
+from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.target import Target
+from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.v4 import V4Upload
 from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
@@ -361,6 +363,21 @@ class TestSingle:
         single(service)
         assert service.read("/x") == b"content"
         assert service.names() == ["x"]
+
+    def test_a_file_that_changes_while_it_is_read_is_not_stored(self, service, tmp_path):
+        local = tmp_path / "local"
+        local.write_bytes(OLD)
+
+        class Changing(FileSource):
+            @contextmanager
+            def lend(self, offset, length, buffers):
+                with super().lend(offset, length, buffers) as view:
+                    local.write_bytes(OLD + b", and more")
+                    yield view
+
+        with Changing(local) as source, pytest.raises(OSError, match="changed while it was being uploaded"):
+            Uploader(service.client, service.pool, V4Upload).upload(Target(BUCKET, "/x"), source)
+        assert service.names() == []
 
     def test_a_directory_has_the_name(self, service):
         service.client.create(BUCKET, "/x/")
