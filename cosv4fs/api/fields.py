@@ -45,8 +45,8 @@ class Fields:
 
     def bad(self, name: str, value: object) -> OSError:
         """Return the error for an invalid field."""
-        shown = f" a {type(value).__name__}" if name in _HIDDEN else f" {repr(value)[:80]}"
-        return self._invalid(f"{name} is{shown}")
+        is_hidden = name in _HIDDEN and value is not None
+        return self._invalid(f"{name} is a {type(value).__name__}" if is_hidden else f"{name} is {repr(value)[:80]}")
 
     def has(self, name: str) -> bool:
         """Return whether the field is present and not null."""

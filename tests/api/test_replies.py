@@ -104,6 +104,12 @@ class TestLeniency:
         with pytest.raises(CosError, match="listparts is"):
             UnfinishedUpload.parse(fields(values))
 
+    def test_what_is_missing(self):
+        with pytest.raises(CosError, match="session is None"):
+            UnfinishedUpload.parse(fields({"slice_size": 10}))
+        with pytest.raises(CosError, match="data is None"):
+            fields(None)
+
     @pytest.mark.parametrize("parts", [None, "", "  ", []])
     def test_no_parts(self, parts):
         values = {"session": "s", "slice_size": 10, "filesize": 15, "listparts": parts}
