@@ -148,7 +148,7 @@ class Dialect(_Switches):
     times: Literal["number", "string"] = "number"
     """``ctime`` and ``mtime`` are numbers; or strings (cos.md#times)."""
     missing_mtime: bool = False
-    """Entries of a list and replies to stat have no ``mtime`` (cos.md#missing-mtime)."""
+    """No reply has an ``mtime``, be it of a file, a directory, an upload or the bucket (cos.md#missing-mtime)."""
     cross_directory_move: Literal["accept", "refuse"] = "accept"
     """A move to another directory works; or answers −199 (cos.md#move-scope)."""
     directory_move: Literal["refuse", "accept"] = "refuse"

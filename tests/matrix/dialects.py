@@ -75,9 +75,9 @@ def pairwise(protocol: str = "cosv4") -> Iterator[Dialect]:
 
 
 def core(protocol: str = "cosv4") -> list[Dialect]:
-    """Return the few that differ most: a permissive, an old, a poor and a strict service beside the default.
+    """Return the few that differ most: the default, and for v4 a permissive, an old, a poor and a strict service.
 
-    Of v3, one that takes slices in any order, and one that refuses what it can.
+    For v3 a permissive service and a strict one. A switch that only changes replies can be in any of them.
     """
     return _core_of_v3() if protocol == "cosv3" else _core()
 
@@ -116,11 +116,13 @@ def _core_of_v3() -> list[Dialect]:
     return [
         Dialect(),
         Dialect(
+            # permissive
             v1_order="any", v1_reply_offset="echo", v1_stat="filelen", v1_resource_path="full", v1_reinit="matching",
             slice_size=64 * KIB, parents="virtual", instant="appid", download_headers="bare", ranges="ignore",
             error_status="always-200", dir_slash=True, times="string",
         ),
         Dialect(
+            # strict
             v1_again="refuse", parents="required", overwrite_upload="refuse", slice_overwrite="refuse",
             exists_code=-177, move_signature="multi", bound_stat="refuse", cross_directory_move="refuse",
             file_names="strict", short_pages=True, session_ttl=60.0, max_object_size=2 * MIB, max_name=255,
