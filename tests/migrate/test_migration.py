@@ -100,6 +100,23 @@ def test_a_listing_that_is_remembered_late_is_not_believed(source, fs):
     assert target.cat_file("/late/a.bin") == FILES["a.bin"]
 
 
+class Damaging(MemoryFileSystem):
+    """Stores another content of the same size than it is given."""
+
+    protocol = "damaging"
+
+    def _open(self, path, mode="rb", **options):
+        return io.BytesIO(bytes(self.size(path))) if mode == "rb" else super()._open(path, mode, **options)
+
+
+@pytest.mark.parametrize(("verify", "state"), [(False, "copied"), (True, "failed")])
+def test_a_copy_with_another_content_is_verified_as_none(source, fs, verify, state):
+    target = Damaging(skip_instance_cache=True)
+    mover = FileMigrator(Location(fs, "data/in"), Location(target, f"/damaged {verify}"), verify=verify)
+    outcome = mover.migrate(File("a.bin", 70_000), Callback())
+    assert (outcome.state, "differs from the source" in outcome.error) == (state, verify)
+
+
 def test_a_second_run_reads_nothing(run, emulator):
     run()
     before = emulator.count().get("download", 0)
