@@ -12,6 +12,9 @@ from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
 from tests.support import elsewhere
 
+EVERY = ("cosv4", "cosv3", "cdcs")
+"""All protocols, for ``PROTOCOLS = EVERY`` or ``@pytest.mark.protocol(*EVERY)``."""
+
 BUCKET = "test-1250000000"
 COFFER = "examplecoffer-1250000000"
 COPIES = "tests/filesystem/test_abstract.py::TestCopy::test_copy_glob_edge_cases["

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.consumers.registry import Tool
+from tests.filesystem.conftest import EVERY
 
 dataset = Tool("pyarrow.dataset")
 dd = Tool("dask.dataframe")
@@ -10,7 +11,7 @@ pd = Tool("pandas")
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
-PROTOCOLS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = EVERY
 COS = ("cosv4", "cosv3")
 
 STATUS = {"cosv4": 0, "cosv3": 1, "cdcs": 0}

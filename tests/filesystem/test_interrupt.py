@@ -7,9 +7,10 @@ import threading
 import pytest
 
 from cosv4fs.emulator.faults import Stall
+from tests.filesystem.conftest import EVERY
 from tests.filesystem.programs import Program
 
-PROTOCOLS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = EVERY
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024

@@ -10,11 +10,10 @@ import pytest
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import HttpError, Refuse, Stall
+from tests.filesystem.conftest import BUCKET, EVERY
 from tests.support import fill
 
-BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import fsspec
 import fsspec.core
 import pytest
 
+from tests.filesystem.conftest import EVERY
 from tests.support import MIB, Do, taken
 
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 

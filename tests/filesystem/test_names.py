@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.filesystem.conftest import EVERY
+
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import CutReply, HttpError
+from tests.filesystem.conftest import EVERY
 
 BUCKET = "test-1250000000"
-PROTOCOLS = ("cosv4", "cosv3", "cdcs")
+PROTOCOLS = EVERY
 COS = ("cosv4", "cosv3")
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024

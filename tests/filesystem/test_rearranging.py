@@ -7,10 +7,9 @@ import pytest
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import Refuse
+from tests.filesystem.conftest import BUCKET, EVERY
 
-BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
 
 
 def at(*parts):

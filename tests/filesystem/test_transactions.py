@@ -4,10 +4,9 @@ import os
 
 import pytest
 
-from tests.filesystem.conftest import unfinished
+from tests.filesystem.conftest import EVERY, unfinished
 
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024

@@ -13,12 +13,10 @@ import pytest
 
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Dialect
-from tests.filesystem.conftest import unfinished
+from tests.filesystem.conftest import EVERY, unfinished
 
 BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")
-EVERY = (*PROTOCOLS, "cdcs")
-"""For tests that replace and remove nothing."""
 
 PATH = f"{BUCKET}/dir/object"
 KIB = 1024
