@@ -30,7 +30,8 @@ class VersionGuard:
 
     Then only the status tells versions apart (cos.md#download-headers): it has to be the same before and after a range
     is read. Its time is in whole seconds and hides a replacement within the same one. So unless the status identifies
-    the content, or is old, a range counts only if it was read some seconds after the status.
+    the content, or is old, a range counts only if it was read some seconds after the status. One replacement stays
+    hidden: by an object of the same size that was stored in the same second, and moved into place seconds later.
 
     Parameters
     ----------
