@@ -17,7 +17,6 @@ EVERY = ("cosv4", "cosv3", "cdcs")
 
 BUCKET = "test-1250000000"
 COFFER = "examplecoffer-1250000000"
-COPIES = "tests/filesystem/test_abstract.py::TestCopy::test_copy_glob_edge_cases["
 
 
 def pytest_generate_tests(metafunc):
@@ -26,15 +25,6 @@ def pytest_generate_tests(metafunc):
         marked = metafunc.definition.get_closest_marker("protocol")
         chosen = marked.args if marked else getattr(metafunc.module, "PROTOCOLS", ("cosv4",))
         metafunc.parametrize("protocol", chosen, scope="class")
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leave every third of the edge cases of copies: a copy finds its sources as `get` does, which has them all."""
-    cases = [item for item in items if item.nodeid.startswith(COPIES)]
-    left_out = {item for number, item in enumerate(cases) if number % 3}
-    if len(cases) > 1 and left_out:
-        config.hook.pytest_deselected(items=list(left_out))
-        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ The suite tidies up between its phases with ``rm``, which coffers cannot. Here t
 import fsspec
 import fsspec.tests.abstract as abstract
 import pytest
+from fsspec.tests.abstract.common import GLOB_EDGE_CASES_TESTS
 
 from cosv4fs import CofferFileSystem
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
@@ -52,7 +53,7 @@ class Expiring(CofferFileSystem):
         self.invalidate_cache()
 
 
-class _Fixtures(abstract.AbstractFixtures):
+class Fixtures(abstract.AbstractFixtures):
     @pytest.fixture(scope="class")
     def fs(self, request):
         if request.param == "cdcs":
@@ -72,21 +73,28 @@ class _Fixtures(abstract.AbstractFixtures):
         return fs.protocol != "cdcs"
 
 
-class TestCopy(abstract.AbstractCopyTests, _Fixtures):
+class TestCopy(abstract.AbstractCopyTests, Fixtures):
+    @pytest.mark.parametrize(GLOB_EDGE_CASES_TESTS["argnames"], GLOB_EDGE_CASES_TESTS["argvalues"][::3])
+    def test_copy_glob_edge_cases(
+        self, path, recursive, maxdepth, expected, fs, fs_join, fs_glob_edge_cases_files, fs_target, fs_sanitize_path
+    ):
+        """Every third of the cases: a copy finds its sources as `get` does, which runs all of them."""
+        super().test_copy_glob_edge_cases(
+            path, recursive, maxdepth, expected, fs, fs_join, fs_glob_edge_cases_files, fs_target, fs_sanitize_path
+        )
+
+
+class TestGet(abstract.AbstractGetTests, Fixtures):
     pass
 
 
-class TestGet(abstract.AbstractGetTests, _Fixtures):
+class TestPut(abstract.AbstractPutTests, Fixtures):
     pass
 
 
-class TestPut(abstract.AbstractPutTests, _Fixtures):
+class TestPipe(abstract.AbstractPipeTests, Fixtures):
     pass
 
 
-class TestPipe(abstract.AbstractPipeTests, _Fixtures):
-    pass
-
-
-class TestOpen(abstract.AbstractOpenTests, _Fixtures):
+class TestOpen(abstract.AbstractOpenTests, Fixtures):
     pass
