@@ -62,8 +62,8 @@ def transfer_pool(client):
 
 def upload_source(kind, service, target, source, piece_size, progress=None):
     """Upload a source in slices or parts, however small it is; return the upload."""
-    upload = kind(service.client, service.pool, target, piece_size, source=source)
-    upload.send_source(progress)
+    upload = kind(service.client, service.pool, target, piece_size, source.size)
+    upload.send_source(source, progress)
     return upload
 
 

@@ -23,9 +23,7 @@ from cosv4fs.errors import (
     CosPossiblyCreatedError,
     make_error,
 )
-from cosv4fs.transfer.journal import JournalEntry
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, part_size, ranges
-from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Upload, is_gone
 
@@ -53,16 +51,9 @@ class CofferUpload(Upload):
     _client: CofferClient
 
     def __init__(
-        self,
-        client: CofferClient,
-        pool: Pool,
-        target: Target,
-        piece_size: int,
-        size: int | None = None,
-        source: Source | None = None,
-        entry: JournalEntry | None = None,
+        self, client: CofferClient, pool: Pool, target: Target, piece_size: int, size: int | None = None
     ) -> None:
-        super().__init__(client, pool, target, piece_size, size, source, entry)
+        super().__init__(client, pool, target, piece_size, size)
         self._sizes = self._sized(piece_size)
         self._upload_id: str | None = None
         self._listed: dict[int, Part] = {}

@@ -46,29 +46,18 @@ class Upload(ABC):
     piece_size : int
         Bytes per piece to ask for.
     size : int, optional
-        Bytes of the whole object; None if unknown, or if there is a source: then its size counts.
-    source : Source, optional
-        The content, if it can be read again: its upload can be verified, and resumed.
-    entry : JournalEntry, optional
-        Where the upload is recorded, if a later process can read the source again.
+        Bytes of the whole object; None if unknown.
     """
 
     needs_size: ClassVar[bool] = True
     """Whether the service expects the size of an object before its first piece."""
 
-    def __init__(
-        self,
-        client: Client,
-        pool: Pool,
-        target: Target,
-        piece_size: int,
-        size: int | None = None,
-        source: Source | None = None,
-        entry: JournalEntry | None = None,
-    ) -> None:
+    def __init__(self, client: Client, pool: Pool, target: Target, piece_size: int, size: int | None = None) -> None:
         self._client, self._pool, self._target = client, pool, target
-        self._wanted_piece, self._source, self._entry = piece_size, source, entry
-        self._size = size if source is None else source.size
+        self._wanted_piece, self._size = piece_size, size
+        # set by `send_source`
+        self._source: Source | None = None
+        self._entry: JournalEntry | None = None
         # where the content goes at present: the target's own, or that of a hidden sibling
         self._key = target.key
         self._sha: str | None = None
@@ -136,24 +125,28 @@ class Upload(ABC):
     def abort(self) -> None:
         """Remove the unfinished upload. A complete object at the target is never touched."""
 
-    def send_source(self, progress: Progress | None = None) -> None:
-        """Open the upload, send its source, and finish it.
+    def send_source(self, source: Source, progress: Progress | None = None, entry: JournalEntry | None = None) -> None:
+        """Open the upload, send the whole content, and finish it.
 
         On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays,
         invisible, and the journal has a record of it.
 
         Parameters
         ----------
+        source : Source
+            The content, of the size that was named; it can be read again, to verify the upload or to resume it.
         progress : callable, optional
             Called with the number of bytes of each piece that was sent; never from two threads at once.
+        entry : JournalEntry, optional
+            Where the upload is recorded, if a later process can read the source again.
         """
-        assert self._source is not None  # else the caller sends the pieces
-        self._sha = self._sha1(self._source)
+        self._source, self._entry = source, entry
+        self._sha = self._sha1(source)
         try:
-            self._send_all(self._source, _Counter(progress))
+            self._send_all(source, _Counter(progress))
         except BaseException as error:
             is_transient = isinstance(error, CosError) and error.is_transient
-            if self._entry is None or not (is_transient or cancellation.is_cancellation(error)):
+            if entry is None or not (is_transient or cancellation.is_cancellation(error)):
                 with suppress(OSError):
                     cancellation.clean_up(self.abort)
             raise
@@ -291,8 +284,8 @@ class Uploader:
         config = self.client.config
         piece_size = piece_size or config.slice_size
         if source.size > config.single_upload_limit:
-            upload = self.kind(self.client, self.pool, target, piece_size, source=source, entry=entry)
-            upload.send_source(progress)
+            upload = self.kind(self.client, self.pool, target, piece_size, source.size)
+            upload.send_source(source, progress, entry)
             return upload
         upload = self.kind(self.client, self.pool, target, piece_size)
         with source.lend(0, source.size, self.pool.buffers) as view:
