@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -48,10 +48,7 @@ class Body:
 
     def md5(self) -> bytes:
         """Return the MD5 of the whole body."""
-        digest = hashlib.md5(usedforsecurity=False)
-        for piece in self._pieces:
-            digest.update(piece)
-        return digest.digest()
+        return md5_of(self._pieces)
 
     def payload(self) -> bytes | Body:
         """Return what to hand to `requests`: one bytes object when small, else this body."""
@@ -67,6 +64,14 @@ def pieces_of(content: Content) -> list[memoryview]:
     """Return the pieces of a content as bytes."""
     pieces = [content] if isinstance(content, memoryview) else content
     return [piece.cast("B") for piece in pieces]
+
+
+def md5_of(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Return the MD5 of pieces that belong one after another."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 def size_of(content: Content) -> int:

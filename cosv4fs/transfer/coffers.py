@@ -8,13 +8,12 @@ deferred object waits in memory, or its parts have not been completed yet. An un
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cosv4fs.api import CofferClient, Part
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES
-from cosv4fs.api.request import Content
+from cosv4fs.api.request import Content, md5_of, pieces_of
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import (
     CosError,
@@ -110,7 +109,7 @@ class CofferUpload(Upload):
         number, md5 = self._number(piece.start), None
         listed = self._listed.get(number)
         if listed is not None and listed.size == len(piece):
-            md5 = _md5(content)
+            md5 = md5_of(pieces_of(content))
             # an ETag that is no MD5 proves nothing: the part is sent again and replaces the other
             if listed.etag.strip('"').lower() == md5.hex():
                 self._sent[number] = listed
@@ -242,10 +241,3 @@ def _creating(client: CofferClient, target: Target) -> Iterator[None]:
         except CosError:
             raise refusal from None
         raise exists_error(target.path, refusal) from refusal
-
-
-def _md5(content: Content) -> bytes:
-    digest = hashlib.md5(usedforsecurity=False)
-    for piece in [content] if isinstance(content, memoryview) else content:
-        digest.update(piece)
-    return digest.digest()
