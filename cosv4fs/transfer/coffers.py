@@ -111,7 +111,7 @@ class CofferUpload(Upload):
         if listed is not None and listed.size == len(piece):
             md5 = md5_of(pieces_of(content))
             # an ETag that is no MD5 proves nothing: the part is sent again and replaces the other
-            if listed.etag.strip('"').lower() == md5.hex():
+            if listed.etag.lower() == md5.hex():
                 self._sent[number] = listed
                 return
         etag = self._client.upload_part(self._target.bucket, self._target.key, self._opened(), number, content, md5=md5)
