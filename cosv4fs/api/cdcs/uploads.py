@@ -103,7 +103,7 @@ class CofferUploads(Client):
             return opened
 
         def check_lost() -> None:
-            self._abort_unheard(coffer, key, time.monotonic() - began)
+            self._abort_lost(coffer, key, time.monotonic() - began)
 
         return self._query(request, parse, settle, check_lost)
 
@@ -344,8 +344,8 @@ class CofferUploads(Client):
         if self._status(coffer, key) is None and not self._pending(coffer, key):
             failure.retry = Retry.BACK_OFF
 
-    def _abort_unheard(self, coffer: str, key: str, elapsed: float) -> None:
-        """Abort the upload that a request without a reply has opened, if there is one: it would block the name."""
+    def _abort_lost(self, coffer: str, key: str, elapsed: float) -> None:
+        """Abort the upload that a request with a lost reply has opened, if there is one: it would block the name."""
         # the earlier error matters more
         with suppress(CosError):
             ahead = self.clock_difference(coffer)
