@@ -175,7 +175,8 @@ class Download:
     ) -> Fetched:
         begin = start or 0
         if begin >= 0:
-            stop = min(begin + self._range_size, begin + self._range_size if stop is None else stop)
+            most = begin + self._range_size
+            stop = most if stop is None else min(stop, most)
         return self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version)
 
     def _fetch_all(
