@@ -17,8 +17,6 @@ from fsspec.utils import glob_translate
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
-from cosv4fs.cache import PathCache
-from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
 from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import Namespace, not_found_error
@@ -41,10 +39,10 @@ class BucketNamespace(Namespace):
 
     _client: CosClient
 
-    def __init__(self, client: CosClient, pool: Pool, cache: PathCache) -> None:
-        super().__init__(client, pool, cache)
-        # requests are not signed then: the service only answers those for files
-        self._anon = client.config.anon
+    @property
+    def _anon(self) -> bool:
+        """Whether requests are not signed: the service then only answers those for files."""
+        return self._client.config.anon
 
     def check_name(self, path: str) -> None:
         """Refuse names that are not valid in directories, and those of hidden siblings."""
