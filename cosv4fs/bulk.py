@@ -150,7 +150,7 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
 
 
 def check_moves(pairs: Iterable[Pair]) -> list[Pair]:
-    """Like `check_targets`, but without moves of a path to itself; also refuse to move a directory into itself."""
+    """Return each move once, without those of a path to itself; refuse as `check_targets`, and moves into itself."""
     pairs = list(pairs)
     into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
     if into_itself is not None:

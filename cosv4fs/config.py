@@ -157,7 +157,7 @@ def resolve(
 def _merged(
     options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec
 ) -> dict[str, tuple[Any, str]]:
-    """Return the given values, each from the first place that has one and with its name; the caller's has none."""
+    """Return each given value from the first place that has one, with the name of the place; empty for the caller."""
     fallback, given = _given(fallback), _given(options)
     own = {name: value for name, value in given.items() if name not in fallback or fallback[name] != value}
     environment = {

@@ -95,7 +95,7 @@ def human_size(count: float) -> str:
 
 
 def with_progress(unit: str) -> Callable[[_F], _F]:
-    """Decorate a method: show its `callback`, of ``B`` or ``file``, as a bar, if the option `progress` is set."""
+    """Decorate a method that takes a `callback`: show a bar, in ``B`` or ``file``, if the option `progress` is set."""
 
     def decorate(method: _F) -> _F:
         position = list(inspect.signature(method).parameters).index("callback") - 1

@@ -167,7 +167,7 @@ def session_error(text: str, path: str | None, origin: Origin | CosError | None 
 
 
 def with_origin(error: E, origin: Origin | CosError | None) -> E:
-    """Return the error with what the server said, as `make_error` does for errors whose class ``errno`` decides."""
+    """Add what the server said to an error, and return it; `make_error` and `session_error` do so themselves."""
     if origin is not None:
         error.code, error.request_id, error.status = origin.code, origin.request_id, origin.status
         error.is_transient = error.is_transient or origin.is_transient

@@ -136,8 +136,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Parameters
         ----------
         refresh : bool
-            Ask the service even if the answer is cached. What is cached for everything under the path, and the listings
-            above it, are dropped, too.
+            Ask the service even if the answer is cached. This also invalidates what is cached for everything under the
+            path, and the listings above it.
 
         Returns
         -------

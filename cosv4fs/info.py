@@ -21,7 +21,7 @@ class Info(TypedDict):
     mtime: NotRequired[float]
     # the SHA-1 of a file in a bucket, in lower-case hex
     sha: NotRequired[str | None]
-    # that of an object in a coffer
+    # the ETag of an object in a coffer
     etag: NotRequired[str | None]
 
 

@@ -36,7 +36,7 @@ def state_folder() -> Path:
     try:
         return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
     except RuntimeError:
-        # a user without a home: nothing can be recorded there, so no upload is continued
+        # a user without a home: nothing can be created here, so uploads are not resumed and migrations fail
         return Path(os.devnull) / "cosv4fs"
 
 

@@ -90,5 +90,5 @@ _cache_groups: Registry[CacheGroup] = Registry()
 
 
 def runtime_for(service: Service[C_co, N_co], config: Config) -> Runtime[C_co, N_co]:
-    """Return the runtime of a configuration, which names its protocol, in this process."""
+    """Return the runtime that this process has for a configuration, of which the protocol is a part."""
     return _runtimes.get(config, lambda: Runtime(service, config))

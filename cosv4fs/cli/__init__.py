@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with arguments, by default those of the process; return one of its `failures.EXIT_CODES`."""
+    """Run the command with arguments, by default those of the process; return its exit code (`failures.EXIT_CODES`)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["emulator"]:
         from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - works without the extra

@@ -1,4 +1,4 @@
-"""The command itself: options before the subcommand, and all subcommands, with the short ones emulator and demo."""
+"""The command itself: options before the subcommand, the subcommands emulator and demo, and the list of all."""
 
 from __future__ import annotations
 

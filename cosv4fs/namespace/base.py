@@ -76,9 +76,10 @@ class Namespace(ABC):
         """Remove one upload, if it is still unfinished."""
 
     def clean_uploads(self, path: str, older_than: float) -> list[UploadInfo]:
-        """Remove the uploads under a directory that began, or last changed, so many seconds ago; return them.
+        """Remove the uploads under a directory that are at least `older_than` seconds old, and return them.
 
-        With 0 all are removed; with more, those of unknown age stay, because they may be in flight.
+        The age counts from the last change, in coffers from the start. With 0 all are removed; with more, those of
+        unknown age stay, because they may be in flight.
         """
         found = self.uploads(path)
         # the times are the service's: by a local clock that is ahead, uploads in flight would look stale
@@ -96,7 +97,7 @@ class Namespace(ABC):
         return None
 
     def check_free(self, path: str, *, create: bool) -> None:
-        """Refuse a path that cannot be written, with `create` an existing file, before data is sent.
+        """Refuse, before data is sent, a path that cannot be written; with `create` also an existing file.
 
         The service decides again when the path is written.
         """
