@@ -119,7 +119,7 @@ _CLASSES: dict[int, type[CosError]] = {
     _errno.EHOSTUNREACH: CosConnectionError,
 }
 
-E = TypeVar("E", bound=CosError)
+_E = TypeVar("_E", bound=CosError)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def session_error(text: str, path: str | None, origin: Origin | CosError | None 
     return with_origin(CosUploadSessionError(_errno.ESTALE, text, path), origin)
 
 
-def with_origin(error: E, origin: Origin | CosError | None) -> E:
+def with_origin(error: _E, origin: Origin | CosError | None) -> _E:
     """Add what the server said to an error, and return it; `make_error` and `session_error` do so themselves."""
     if origin is not None:
         error.code, error.request_id, error.status = origin.code, origin.request_id, origin.status

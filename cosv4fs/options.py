@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 from cosv4fs.redaction import Secret
 
-C = TypeVar("C", bound=type)
+_C = TypeVar("_C", bound=type)
 
 MIB = 1024 * 1024
 
@@ -469,10 +469,10 @@ _OF_FSSPEC = {
 }
 
 
-def lists_options(protocol: ProtocolSpec) -> Callable[[C], C]:
+def lists_options(protocol: ProtocolSpec) -> Callable[[_C], _C]:
     """Decorate a filesystem: its docstring lists the options that the protocol takes, and what they may raise."""
 
-    def decorate(filesystem: C) -> C:
+    def decorate(filesystem: _C) -> _C:
         text = inspect.cleandoc(filesystem.__doc__ or "")
         found = _SECTION.search(text)
         place = found.start() if found else len(text)

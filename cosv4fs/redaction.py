@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Secret(str):
@@ -24,7 +24,7 @@ class Secret(str):
         return "'(secret)'"
 
 
-def clears_frames(function: F) -> F:
+def clears_frames(function: _F) -> _F:
     """Decorate a function that takes secrets: when it raises, its frames keep no variables.
 
     Only frames that have ended are cleared: those of the function and of what it called, none of its callers'.
@@ -41,7 +41,7 @@ def clears_frames(function: F) -> F:
                 traceback.clear_frames(trace)
             raise
 
-    return cast("F", called)
+    return cast("_F", called)
 
 
 def _tracebacks(error: BaseException | None, handled: BaseException | None) -> list[TracebackType | None]:

@@ -22,7 +22,7 @@ from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 
-A = TypeVar("A")
+_A = TypeVar("_A")
 CosFileSystem: TypeAlias = CosV4FileSystem | CosV3FileSystem | CofferFileSystem
 """Filesystems of this package."""
 
@@ -66,7 +66,7 @@ class Session:
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return fs, location.path
 
-    def show(self, rows: Iterable[A], line: Callable[[A], str]) -> None:
+    def show(self, rows: Iterable[_A], line: Callable[[_A], str]) -> None:
         """Print rows, one per line or all as one JSON array."""
         if self.as_json:
             self.show_json(list(rows))
@@ -119,20 +119,20 @@ def _writable(text: str) -> str:
     return text
 
 
-def for_each(jobs: int, action: Callable[[A], None], items: Iterable[A], failures: FailureLog) -> None:
+def for_each(jobs: int, action: Callable[[_A], None], items: Iterable[_A], failures: FailureLog) -> None:
     """Call `action` with every item, `jobs` in parallel; record failures, in the calling thread, and continue.
 
     Ctrl-C cancels the running calls and is raised when they have ended.
     """
 
-    def attempt(item: A) -> tuple[A, Exception | None]:
+    def attempt(item: _A) -> tuple[_A, Exception | None]:
         try:
             action(item)
         except Exception as error:  # noqa: BLE001 - one item must not stop the others
             return item, error
         return item, None
 
-    def record(outcome: tuple[A, Exception | None]) -> None:
+    def record(outcome: tuple[_A, Exception | None]) -> None:
         item, error = outcome
         if error is not None:
             failures.record(error, item)
