@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.portability import READ_FLAGS
-from cosv4fs.emulator.replies import Reply, file_reply, read_range
+from cosv4fs.emulator.replies import file_reply, read_range
 
 from . import namespace
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from cosv4fs.emulator.replies import Reply
 
     from .call import CosCall
     from .service import CosService
@@ -65,8 +67,9 @@ def _reply(service: CosService, call: CosCall, node: sqlite3.Row, descriptor: in
         part = read_range(call.head.headers.get("range"), size)
     if part is not None and not part[1]:
         if dialect.bad_range == "416":
-            os.close(descriptor)
-            return _beyond_end(call, size)
+            error = ApiError(-182, status=416)
+            error.headers.append(("Content-Range", f"bytes */{size}"))
+            raise error
         part = None
     headers = _headers(service, node)
     custom = json.loads(node["headers"])
@@ -86,8 +89,3 @@ def _headers(service: CosService, node: sqlite3.Row) -> list[tuple[str, str]]:
         if service.dialect.ranges == "accept":
             headers.append(("Accept-Ranges", "bytes"))
     return headers
-
-
-def _beyond_end(call: CosCall, size: int) -> Reply:
-    envelope = {"code": -182, "message": "ERROR_CMD_PARAM_INVALID", "request_id": call.request_id}
-    return Reply(416, json.dumps(envelope).encode(), -182, headers=[("Content-Range", f"bytes */{size}")])
