@@ -135,8 +135,6 @@ class Call:
         Seconds by which the service's clock is ahead, for this request only (a fault).
     disk_full : bool
         Whether there is no room for what this request writes (a fault).
-    unread : bool
-        Whether its body is left on the connection, which then cannot be used again.
     number, bytes_in, started
         As in its `RequestRecord`.
     """
@@ -151,7 +149,6 @@ class Call:
     error: ApiError | None = None
     skew: float = 0.0
     disk_full: bool = False
-    unread: bool = False
     number: int = 0
     bytes_in: int = 0
     started: float = field(default_factory=time.time)

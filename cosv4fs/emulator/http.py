@@ -179,6 +179,8 @@ class Connection(StreamRequestHandler):
     server: HttpServer
     number = 0
     """Which of its server's; set by the server."""
+    unread = False
+    """Whether a body was left on it, so that it cannot be used again."""
 
     def setup(self) -> None:
         """Prepare the buffer for bodies."""
@@ -260,15 +262,16 @@ class Connection(StreamRequestHandler):
         self._fill(body)
         return body
 
-    def skip_body(self, head: Head) -> int | None:
+    def skip_body(self, head: Head) -> int:
         """Read and drop the body of a request that is refused; return its length.
 
-        None: it was left on the connection, which then cannot be used again. It is very long, or its client waits for
-        ``100 Continue``.
+        One that is very long, or whose client waits for ``100 Continue``, is left unread, and 0 returned: the
+        connection then ends with the reply.
         """
         length = read_length(head)
         if length > _LARGEST_DRAINED or (length and self._continue):
-            return None
+            self.unread = True
+            return 0
         self._skip(length)
         return length
 

@@ -181,7 +181,7 @@ class Server:
     def _send(self, connection: Connection, call: Call, reply: Reply) -> bool:
         """Send a reply; False when the connection is to be closed."""
         with_body = call.head.method != "HEAD" and reply.status not in {204, 304}
-        close = reply.close or call.unread or not call.head.keep_alive
+        close = reply.close or connection.unread or not call.head.keep_alive
         # Recorded before it is sent: a client that has the reply finds the record.
         streamed = isinstance(reply.body, FileBody)
         self._record(connection, call, reply, reply.planned if with_body else 0)

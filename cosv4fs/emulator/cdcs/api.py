@@ -101,9 +101,7 @@ class CofferApi(CofferService):
             self._read_head(call, length)
         except ApiError as error:
             call.error = error
-            skipped = connection.skip_body(call.head)
-            call.unread = skipped is None
-            return skipped or 0
+            return connection.skip_body(call.head)
         for block in connection.read_blocks(length):
             call.body.add(block)
         return length

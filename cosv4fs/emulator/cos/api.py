@@ -129,9 +129,7 @@ class CosApi(CosService):
         except ApiError as error:
             call.error = error
         if not needed:
-            length = connection.skip_body(call.head)
-            call.unread = length is None
-            return length or 0
+            return connection.skip_body(call.head)
         body = connection.read_body(call.head, _largest(call.head))
         try:
             read_body(call, body, connection.buffer)
