@@ -12,13 +12,15 @@ from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
+"""A SHA-1 in hex."""
+
 _API = re.compile(r"/files/(v[12])/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
 _DOWNLOAD_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
 _NAME = re.compile(rb';\s*name\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
 _EARLY_OP = re.compile(rb';\s*name="op"[^\r]*(?:\r\n[^\r]+)*\r\n\r\n(\w+)\r\n|"op"\s*:\s*"(\w+)"')
-_SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
 _HEADERS_MAX = 16384
 _MOST_PARTS = 200
 _LONGEST_FIELD = 8 * 1024 * 1024
@@ -98,7 +100,7 @@ class CosCall(Call):
     def sha(self) -> str | None:
         """Return the parameter ``sha`` in lower case, None when absent or empty; −168 when malformed."""
         text = (self.text("sha") or "").strip()
-        if text and not _SHA1.match(text):
+        if text and not SHA1.match(text):
             raise ApiError(-168)
         return text.lower() or None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from cosv4fs.emulator.call import ObjectPath, load_json
 from cosv4fs.emulator.errors import ApiError
 
 from . import namespace
+from .call import SHA1
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +28,6 @@ _SLICE_SIZES = frozenset({524288, 1048576, 2097152, 3145728})
 """The slice sizes in bytes that a client may ask for (cos.md#upload_slice_init)."""
 _DEFAULT_SLICE = 1048576
 _EMPTY_SHA = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
-_HEX40 = re.compile(r"[0-9a-fA-F]{40}\Z")
 
 
 def upload(service: CosService, call: CosCall) -> dict[str, Any]:
@@ -267,7 +266,7 @@ def _check_parts(text: str, size: int, sha: str) -> None:
         parts = load_json(text)
         position = 0
         for part in parts:
-            if int(part["offset"]) != position or int(part["datalen"]) < 0 or not _HEX40.match(part["datasha"]):
+            if int(part["offset"]) != position or int(part["datalen"]) < 0 or not SHA1.match(part["datasha"]):
                 raise ApiError(-182)
             position += int(part["datalen"])
         last = parts[-1]["datasha"].lower() if parts else sha
