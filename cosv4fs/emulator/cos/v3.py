@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cosv4fs.emulator.replies import Reply
+    from cosv4fs.emulator.store import Database
 
     from .call import CosCall
     from .service import CosService
@@ -117,10 +118,10 @@ def _control(service: CosService, call: CosCall) -> dict[str, Any]:
 def _known(service: CosService, call: CosCall, values: dict[str, Any], session: str) -> dict[str, Any] | None:
     """Return the reply when the upload is unfinished or complete; remove one that starts again."""
     with service.store.writing() as db:
-        row, node = namespace.find_upload(db, call.path), namespace.find_node(db, call.path)
+        row = namespace.find_upload(db, call.path)
         if row is not None and _continues(service, row, values, session):
             return _progress(service, row["session"], row["slice_size"], uploads.first_gap(db, row))
-        if node is not None and (node["size"], node["sha"]) == (values["size"], values["sha"]):
+        if _is_published(db, call, values):
             return service.links(call)
         if session:
             raise ApiError(-94)
@@ -171,9 +172,10 @@ def _data(service: CosService, call: CosCall) -> dict[str, Any]:
 
 def _complete(service: CosService, call: CosCall, row: sqlite3.Row) -> dict[str, Any]:
     with service.locks.closing(row["session"]):
-        if _is_published(service, call, row):
-            # two last slices came at once, and the other request published the file
-            return service.links(call)
+        with service.store.reading() as db:
+            if _is_published(db, call, row):
+                # two last slices came at once, and the other request published the file
+                return service.links(call)
         uploads.find_session(service, call, row["session"])
         try:
             uploads.publish(service, call.path, row, row["size"], row["sha"])
@@ -182,7 +184,7 @@ def _complete(service: CosService, call: CosCall, row: sqlite3.Row) -> dict[str,
     return service.links(call)
 
 
-def _is_published(service: CosService, call: CosCall, row: sqlite3.Row) -> bool:
-    with service.store.reading() as db:
-        node = namespace.find_node(db, call.path)
-    return node is not None and (node["size"], node["sha"]) == (row["size"], row["sha"])
+def _is_published(db: Database, call: CosCall, wanted: sqlite3.Row | dict[str, Any]) -> bool:
+    """Return whether the file at the path has the size and the SHA-1 of an upload."""
+    node = namespace.find_node(db, call.path)
+    return node is not None and (node["size"], node["sha"]) == (wanted["size"], wanted["sha"])
