@@ -224,13 +224,14 @@ class CosService(Service[CosCall]):
         path, dialect, is_v3 = call.path, self.dialect, call.is_v3
         full = f"/{self.account.appid}/{path.bucket}{path.text}"
         resource = full if (dialect.v1_resource_path if is_v3 else dialect.resource_path) == "full" else path.text
-        # v3's sample leaves appid and bucket out of both
-        url = f"web.file.myqcloud.com/files/v1{encode(resource)}" if is_v3 else ""
+        url = f"http://{self.account.region}.file.myqcloud.com/files/v2{encode(full)}"
+        if is_v3:  # whose sample leaves appid and bucket out of both
+            url = f"http://web.file.myqcloud.com/files/v1{encode(resource)}"
         return {
             "access_url": self.access_url(path),
             "resource_path": resource,
             "source_url": self.source_url(path, v3=is_v3),
-            "url": f"http://{url or f'{self.account.region}.file.myqcloud.com/files/v2{encode(full)}'}",
+            "url": url,
         }
 
     def is_public(self, path: ObjectPath, node: sqlite3.Row | None) -> bool:
