@@ -31,10 +31,10 @@ class Body:
     """
 
     def __init__(self, writer: BlobWriter | None = None, *, keep: bool = False, tag: str = "md5") -> None:
-        self.writer = writer
         self.content = bytearray()
         self.size = 0
         self.failure: OSError | None = None
+        self._writer = writer
         self._keep = keep
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha1 = hashlib.sha1(usedforsecurity=False) if tag == "sha1" else None
@@ -45,21 +45,21 @@ class Body:
         self.size += len(block)
         if self._keep:
             self.content += block
-        if self.writer is None:
+        if self._writer is None:
             return
         self._md5.update(block)
         if self._sha1 is not None:
             self._sha1.update(block)
         if self.failure is None:
             try:
-                self.writer.write(block)
+                self._writer.write(block)
             except OSError as error:
                 self.failure = error
 
     @property
     def md5(self) -> bytes:
         """The MD5 of all bytes, raw."""
-        return self._md5.digest() if self.writer is not None else _md5(self.content)
+        return self._md5.digest() if self._writer is not None else _md5(self.content)
 
     @property
     def tag(self) -> str:
@@ -70,14 +70,14 @@ class Body:
 
     def publish(self) -> str:
         """Publish what was written, and return the name of the blob."""
-        assert self.writer is not None  # operations that store their body have one
-        return self.writer.publish()
+        assert self._writer is not None  # operations that store their body have one
+        return self._writer.publish()
 
     def discard(self) -> None:
         """Drop the content, and remove what was written and not published."""
         self.content = bytearray()
-        if self.writer is not None:
-            self.writer.discard()
+        if self._writer is not None:
+            self._writer.discard()
 
 
 def _md5(content: bytes | bytearray) -> bytes:

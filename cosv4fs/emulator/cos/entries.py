@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .call import CosCall
     from .service import CosService
 
-
 _AUTHORITIES = frozenset({"eInvalid", "eWRPrivate", "eWPrivateRPublic"})
 _HEADERS = {
     name.lower(): name
@@ -80,7 +79,7 @@ def _stat_bucket(service: CosService, bucket: str) -> dict[str, Any]:
     return {"biz_attr": "", "authority": authority, **service.times(ctime, ctime)}
 
 
-def _stat_upload(service: CosService, call: CosCall, upload: Any, received: int) -> dict[str, Any]:
+def _stat_upload(service: CosService, call: CosCall, upload: sqlite3.Row, received: int) -> dict[str, Any]:
     return {
         "slicesize": upload["slice_size"],
         "biz_attr": upload["biz_attr"],
