@@ -348,22 +348,22 @@ def test_any_finish_size(make_emulator):
     assert client.get("/g", "stat").data["sha"] == hashlib.sha1(b"012345").hexdigest()
 
 
-@pytest.mark.parametrize("reading", ["string", "absent-when-empty"])
-def test_listparts(make_emulator, reading):
-    client = Client(make_emulator(dialect=Dialect(listparts=reading, slice_size=4)))
+@pytest.mark.parametrize("variant", ["string", "absent-when-empty"])
+def test_listparts(make_emulator, variant):
+    client = Client(make_emulator(dialect=Dialect(listparts=variant, slice_size=4)))
     session = client.begin("/f", 10).data["session"]
     empty = client.post("/f", "upload_slice_list").data
-    assert empty.get("listparts") == ("[]" if reading == "string" else None)
+    assert empty.get("listparts") == ("[]" if variant == "string" else None)
     client.piece("/f", session, 0, b"0123")
     listed = client.post("/f", "upload_slice_list").data["listparts"]
-    assert (json.loads(listed) if reading == "string" else listed) == [{"offset": 0, "datalen": 4}]
+    assert (json.loads(listed) if variant == "string" else listed) == [{"offset": 0, "datalen": 4}]
 
 
 @pytest.mark.parametrize(
-    ("reading", "shown"), [("suffixed", SHA + "_1234"), ("absent", None), ("zeros", "0" * 40), ("real", SHA)]
+    ("variant", "shown"), [("suffixed", SHA + "_1234"), ("absent", None), ("zeros", "0" * 40), ("real", SHA)]
 )
-def test_slice_sha(make_emulator, reading, shown):
-    client = Client(make_emulator(dialect=Dialect(slice_sha=reading)))
+def test_slice_sha(make_emulator, variant, shown):
+    client = Client(make_emulator(dialect=Dialect(slice_sha=variant)))
     client.upload_sliced("/f", CONTENT)
     assert client.get("/f", "stat").data.get("sha") == shown
     assert client.get("/", "list", num=1).data["infos"][0].get("sha") == shown
@@ -372,12 +372,12 @@ def test_slice_sha(make_emulator, reading, shown):
     assert client.get("/g", "stat").data["sha"] == SHA
 
 
-@pytest.mark.parametrize("reading", ["empty", "html"])
-def test_not_found_bodies(make_emulator, reading):
-    client = Client(make_emulator(dialect=Dialect(not_found_body=reading)))
+@pytest.mark.parametrize("variant", ["empty", "html"])
+def test_not_found_bodies(make_emulator, variant):
+    client = Client(make_emulator(dialect=Dialect(not_found_body=variant)))
     for answer in (client.post("/f", "upload_slice_list"), client.download("/f")):
         assert answer.status == 404
-        assert answer.body[:1] == (b"" if reading == "empty" else b"<")
+        assert answer.body[:1] == (b"" if variant == "empty" else b"<")
     assert client.get("/f", "stat").code == -197
 
 

@@ -41,8 +41,8 @@ LAST_REPLY = {
 }
 
 
-class Predecessor(Client):
-    """The tests' own client, at the older URL."""
+class V3Client(Client):
+    """The tests' own client, at the URL of v3."""
 
     def target(self, path, **query):
         return super().target(path, **query).replace("/files/v2/", "/files/v1/", 1)
@@ -59,13 +59,13 @@ class Predecessor(Client):
 def make(make_emulator):
     def make(**dialect):
         emulator = make_emulator(dialect=Dialect(**dialect))
-        return Predecessor(emulator), Client(emulator)
+        return V3Client(emulator), Client(emulator)
 
     return make
 
 
 @pytest.fixture
-def old(make):
+def v3(make):
     return make()[0]
 
 
@@ -84,7 +84,7 @@ def test_the_sample_of_the_documentation(make_emulator):
     emulator = make_emulator(appid="10000202", buckets=("buckettest",))
     line, boundary = SAMPLE
     target, path = line.split()[1], "/foldertest/test_slice_upload.pptx"
-    client = Predecessor(emulator, "buckettest")
+    client = V3Client(emulator, "buckettest")
     signature = sign("buckettest", a="10000202")
 
     def post(fields, file=None):
@@ -118,212 +118,212 @@ def test_the_sample_of_the_documentation(make_emulator):
     assert read.body == DATA
 
 
-def test_sessions_have_the_form_of_the_sample(old):
-    session = begin(old)["session"]
+def test_sessions_have_the_form_of_the_sample(v3):
+    session = begin(v3)["session"]
     sample = FIRST_REPLY["data"]["session"]
     assert [len(part) for part in session.split("-")[:4]] == [len(part) for part in sample.split("-")[:4]]
     assert "+" in session
 
 
-@pytest.mark.parametrize(("reading", "shown"), [("next", SMALL), ("echo", 0)])
-def test_the_offset_of_a_reply(make, reading, shown):
-    client = make(v1_reply_offset=reading)[0]
+@pytest.mark.parametrize(("variant", "shown"), [("next", SMALL), ("echo", 0)])
+def test_the_offset_of_a_reply(make, variant, shown):
+    client = make(v1_reply_offset=variant)[0]
     session = begin(client)["session"]
     assert client.slice("/x", session, 0, DATA[:SMALL]).data == {"offset": shown, "session": session}
 
 
 def test_the_last_slice_completes_the_file(make):
-    old, new = make()
-    begun = begin(old)
-    assert old.download("/x").status == 404
-    assert send_all(old).data["resource_path"] == "/x"
-    assert new.download("/x").body == DATA
-    assert new.get("/x", "stat").data["sha"] == SHA
-    assert old.slice("/x", begun["session"], 0, DATA[:SMALL]).code == -94
+    v3, v4 = make()
+    begun = begin(v3)
+    assert v3.download("/x").status == 404
+    assert send_all(v3).data["resource_path"] == "/x"
+    assert v4.download("/x").body == DATA
+    assert v4.get("/x", "stat").data["sha"] == SHA
+    assert v3.slice("/x", begun["session"], 0, DATA[:SMALL]).code == -94
 
 
 def test_slices_come_in_order(make):
-    old = make()[0]
-    session = begin(old)["session"]
-    assert old.slice("/x", session, SMALL, DATA[SMALL : 2 * SMALL]).code == -290
-    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
-    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
-    assert begin(old, session=session)["offset"] == SMALL
+    v3 = make()[0]
+    session = begin(v3)["session"]
+    assert v3.slice("/x", session, SMALL, DATA[SMALL : 2 * SMALL]).code == -290
+    assert v3.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert v3.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert begin(v3, session=session)["offset"] == SMALL
 
 
 def test_slices_may_come_in_any_order_where_the_service_says_so(make):
-    old = make(v1_order="any")[0]
-    begun = begin(old)
+    v3 = make(v1_order="any")[0]
+    begun = begin(v3)
     assert begun["serial_upload"] == 0
     offsets = list(range(0, len(DATA), SMALL))
     for offset in reversed(offsets[1:]):
-        answer = old.slice("/x", begun["session"], offset, DATA[offset : offset + SMALL])
+        answer = v3.slice("/x", begun["session"], offset, DATA[offset : offset + SMALL])
         assert "access_url" not in answer.data
-    assert old.slice("/x", begun["session"], 0, DATA[:SMALL]).data["access_url"]
-    assert old.download("/x").body == DATA
+    assert v3.slice("/x", begun["session"], 0, DATA[:SMALL]).data["access_url"]
+    assert v3.download("/x").body == DATA
 
 
 def test_a_repeated_slice_may_be_refused(make):
-    old = make(v1_again="refuse")[0]
-    session = begin(old)["session"]
-    assert old.slice("/x", session, 0, DATA[:SMALL]).code == 0
-    assert old.slice("/x", session, 0, DATA[:SMALL]).code == -4024
+    v3 = make(v1_again="refuse")[0]
+    session = begin(v3)["session"]
+    assert v3.slice("/x", session, 0, DATA[:SMALL]).code == 0
+    assert v3.slice("/x", session, 0, DATA[:SMALL]).code == -4024
 
 
-def test_a_session_continues(old):
-    session = begin(old)["session"]
-    old.slice("/x", session, 0, DATA[:SMALL])
-    taken = begin(old, session=session)
+def test_a_session_continues(v3):
+    session = begin(v3)["session"]
+    v3.slice("/x", session, 0, DATA[:SMALL])
+    taken = begin(v3, session=session)
     assert (taken["session"], taken["offset"], taken["slice_size"]) == (session, SMALL, SMALL)
-    assert old.control("/x", session="other").code == -94
+    assert v3.control("/x", session="other").code == -94
     for offset in range(SMALL, len(DATA), SMALL):
-        old.slice("/x", session, offset, DATA[offset : offset + SMALL])
-    assert old.control("/x", session=session).data["access_url"]
+        v3.slice("/x", session, offset, DATA[offset : offset + SMALL])
+    assert v3.control("/x", session=session).data["access_url"]
 
 
-@pytest.mark.parametrize(("reading", "same"), [("new", False), ("matching", True)])
-def test_a_description_without_its_session(make, reading, same):
-    old = make(v1_reinit=reading)[0]
-    session = begin(old)["session"]
-    old.slice("/x", session, 0, DATA[:SMALL])
-    again = begin(old)
+@pytest.mark.parametrize(("variant", "same"), [("new", False), ("matching", True)])
+def test_a_description_without_its_session(make, variant, same):
+    v3 = make(v1_reinit=variant)[0]
+    session = begin(v3)["session"]
+    v3.slice("/x", session, 0, DATA[:SMALL])
+    again = begin(v3)
     assert ((again["session"] == session), again["offset"]) == (same, SMALL if same else 0)
 
 
-def test_known_content_is_stored_at_once(old):
-    send_all(old, "/x")
-    assert old.control("/y").data.keys() == LAST_REPLY["data"].keys()
-    assert old.download("/y").body == DATA
+def test_known_content_is_stored_at_once(v3):
+    send_all(v3, "/x")
+    assert v3.control("/y").data.keys() == LAST_REPLY["data"].keys()
+    assert v3.download("/y").body == DATA
 
 
-def test_wrong_content_is_refused_at_the_end(old):
-    session = begin(old, sha="0" * 40)["session"]
+def test_wrong_content_is_refused_at_the_end(v3):
+    session = begin(v3, sha="0" * 40)["session"]
     for offset in range(0, len(DATA), SMALL):
-        answer = old.slice("/x", session, offset, DATA[offset : offset + SMALL])
+        answer = v3.slice("/x", session, offset, DATA[offset : offset + SMALL])
     assert answer.code == -4016
-    assert old.download("/x").status == 404
+    assert v3.download("/x").status == 404
 
 
 @pytest.mark.parametrize(
     ("fields", "code"),
     [({"sha": ""}, -5979), ({"filesize": ""}, -5971), ({"filesize": "x"}, -5995), ({"sha": "12"}, -168)],
 )
-def test_a_description_needs_size_and_sha(old, fields, code):
-    assert old.control("/x", **fields).code == code
+def test_a_description_needs_size_and_sha(v3, fields, code):
+    assert v3.control("/x", **fields).code == code
 
 
-def test_content_needs_session_and_offset(old):
-    begun = begin(old)
-    assert old.post("/x", "upload_slice", b"x", filesize=1, sha=SHA).code == -65
-    assert old.post("/x", "upload_slice", b"x", offset=0).code == -95
-    assert old.slice("/x", begun["session"], SMALL * 100, DATA[:SMALL]).code == -5991
+def test_content_needs_session_and_offset(v3):
+    begun = begin(v3)
+    assert v3.post("/x", "upload_slice", b"x", filesize=1, sha=SHA).code == -65
+    assert v3.post("/x", "upload_slice", b"x", offset=0).code == -95
+    assert v3.slice("/x", begun["session"], SMALL * 100, DATA[:SMALL]).code == -5991
 
 
 def test_v3_and_v4_share_files_but_no_sessions(make):
-    old, new = make()
-    old.upload("/dir/a", b"a")
-    new.upload("/dir/b", b"b")
-    assert old.names("/dir/", num=199) == new.names("/dir/") == ["a", "b"]
-    assert new.download("/dir/a").body == b"a"
-    session = begin(old)["session"]
-    assert new.piece("/x", session, 0, DATA[:SMALL]).code == -94
-    other = new.begin("/y", len(DATA)).data["session"]
-    assert old.slice("/y", other, 0, DATA[:SMALL]).code == -94
+    v3, v4 = make()
+    v3.upload("/dir/a", b"a")
+    v4.upload("/dir/b", b"b")
+    assert v3.names("/dir/", num=199) == v4.names("/dir/") == ["a", "b"]
+    assert v4.download("/dir/a").body == b"a"
+    session = begin(v3)["session"]
+    assert v4.piece("/x", session, 0, DATA[:SMALL]).code == -94
+    other = v4.begin("/y", len(DATA)).data["session"]
+    assert v3.slice("/y", other, 0, DATA[:SMALL]).code == -94
 
 
-def test_lists(old):
+def test_lists(v3):
     for number in range(5):
-        old.upload(f"/dir/{number}", b"x")
-    old.post("/dir/sub/", "create", carrier="json")
-    page = old.get("/dir/", "list", num=2).data
+        v3.upload(f"/dir/{number}", b"x")
+    v3.post("/dir/sub/", "create", carrier="json")
+    page = v3.get("/dir/", "list", num=2).data
     assert page.keys() == {"context", "has_more", "dircount", "filecount", "infos"}
     assert (page["has_more"], page["dircount"], page["filecount"]) == (True, 1, 5)
-    rest = old.get("/dir/", "list", num=199, context=page["context"]).data
+    rest = v3.get("/dir/", "list", num=199, context=page["context"]).data
     assert [entry["name"] for entry in page["infos"] + rest["infos"]] == ["0", "1", "2", "3", "4", "sub"]
     assert not rest["has_more"]
-    assert old.names("/dir/", num=9, pattern="eListDirOnly") == ["sub"]
-    assert old.names("/dir/", num=1, order=1) == ["sub"]
-    assert old.get("/dir/", "list", num=200).code == -165
+    assert v3.names("/dir/", num=9, pattern="eListDirOnly") == ["sub"]
+    assert v3.names("/dir/", num=1, order=1) == ["sub"]
+    assert v3.get("/dir/", "list", num=200).code == -165
 
 
-def test_list_and_update_need_no_name(old):
-    old.upload("/x", b"x")
+def test_list_and_update_need_no_name(v3):
+    v3.upload("/x", b"x")
     headers = {"Authorization": sign()}
-    assert old.raw("GET", old.target("/", num=5), headers=headers).data["filecount"] == 1
+    assert v3.raw("GET", v3.target("/", num=5), headers=headers).data["filecount"] == 1
     headers = {"Authorization": once("b", "/x"), "Content-Type": "application/json"}
-    assert old.raw("POST", old.target("/x"), body=b'{"biz_attr": "new"}', headers=headers).code == 0
-    assert old.get("/x", "stat").data["biz_attr"] == "new"
+    assert v3.raw("POST", v3.target("/x"), body=b'{"biz_attr": "new"}', headers=headers).code == 0
+    assert v3.get("/x", "stat").data["biz_attr"] == "new"
 
 
-@pytest.mark.parametrize("reading", ["bare", "filelen"])
-def test_status(make, reading):
-    old, new = make(v1_stat=reading)
-    old.upload("/x", b"content")
-    status = old.get("/x", "stat").data
+@pytest.mark.parametrize("variant", ["bare", "filelen"])
+def test_status(make, variant):
+    v3, v4 = make(v1_stat=variant)
+    v3.upload("/x", b"content")
+    status = v3.get("/x", "stat").data
     expected = {"name", "biz_attr", "filesize", "sha", "ctime", "mtime", "access_url"}
-    assert status.keys() == expected | ({"filelen"} if reading == "filelen" else set())
+    assert status.keys() == expected | ({"filelen"} if variant == "filelen" else set())
     assert (status["name"], status["filesize"]) == ("x", 7)
-    old.post("/dir/", "create", carrier="json")
-    assert old.get("/dir/", "stat").data.keys() == {"name", "biz_attr", "ctime", "mtime"}
-    assert old.get("/none", "stat").code == -197
-    assert new.get("/x", "stat").data["filelen"] == 7
+    v3.post("/dir/", "create", carrier="json")
+    assert v3.get("/dir/", "stat").data.keys() == {"name", "biz_attr", "ctime", "mtime"}
+    assert v3.get("/none", "stat").code == -197
+    assert v4.get("/x", "stat").data["filelen"] == 7
 
 
 def test_without_mtime(make):
-    old, _ = make(missing_mtime=True)
-    old.upload("/d/x", b"x")
-    (entry,) = old.get("/d/", "list", num=10).data["infos"]
-    for reply in (entry, old.get("/d/x", "stat").data, old.get("/d/", "stat").data):
+    v3, _ = make(missing_mtime=True)
+    v3.upload("/d/x", b"x")
+    (entry,) = v3.get("/d/", "list", num=10).data["infos"]
+    for reply in (entry, v3.get("/d/x", "stat").data, v3.get("/d/", "stat").data):
         assert "ctime" in reply
         assert "mtime" not in reply
 
 
 def test_update_changes_one_attribute(make):
-    old, new = make()
-    old.upload("/x", b"x")
-    assert old.post("/x", "update", carrier="json", biz_attr="b", authority="eWRPrivate").code == 0
-    status = new.get("/x", "stat").data
+    v3, v4 = make()
+    v3.upload("/x", b"x")
+    assert v3.post("/x", "update", carrier="json", biz_attr="b", authority="eWRPrivate").code == 0
+    status = v4.get("/x", "stat").data
     assert (status["biz_attr"], status["authority"]) == ("b", "eInvalid")
 
 
 @pytest.mark.parametrize("op", ["copy", "upload_slice_init", "upload_slice_list"])
-def test_missing_files(old, op):
-    assert old.post("/x", op).code == -299
+def test_missing_files(v3, op):
+    assert v3.post("/x", op).code == -299
 
 
-def test_move_and_delete(old):
-    old.upload("/x", b"x")
-    assert old.post("/x", "move", dest_fileid="/y", to_over_write=0).code == 0
-    assert old.post("/y", "delete", carrier="json").code == 0
-    assert old.get("/y", "stat").status == 404
+def test_move_and_delete(v3):
+    v3.upload("/x", b"x")
+    assert v3.post("/x", "move", dest_fileid="/y", to_over_write=0).code == 0
+    assert v3.post("/y", "delete", carrier="json").code == 0
+    assert v3.get("/y", "stat").status == 404
 
 
-@pytest.mark.parametrize(("reading", "prefix"), [("short", ""), ("full", f"/{APPID}/b")])
-def test_resource_path(make, reading, prefix):
-    data = make(v1_resource_path=reading)[0].upload("/dir/ä", b"x").data
+@pytest.mark.parametrize(("variant", "prefix"), [("short", ""), ("full", f"/{APPID}/b")])
+def test_resource_path(make, variant, prefix):
+    data = make(v1_resource_path=variant)[0].upload("/dir/ä", b"x").data
     assert data["resource_path"] == f"{prefix}/dir/ä"
     assert data["url"] == f"http://web.file.myqcloud.com/files/v1{prefix}{quote('/dir/ä')}"
 
 
-def test_downloads_under_the_url_of_the_api(old):
-    old.upload("/x", b"content")
-    answer = old.raw("GET", old.target("/x"), headers={"Authorization": sign()})
+def test_downloads_under_the_url_of_the_api(v3):
+    v3.upload("/x", b"content")
+    answer = v3.raw("GET", v3.target("/x"), headers={"Authorization": sign()})
     assert (answer.body, answer.headers["Content-Type"]) == (b"content", "application/octet-stream")
 
 
-def test_unknown_operations_are_refused(old):
+def test_unknown_operations_are_refused(v3):
     body, kind = form({"op": "upload_slice_finish"})
     headers = {"Authorization": sign(), "Content-Type": kind}
-    assert old.raw("POST", old.target("/x"), body=body, headers=headers).code == -299
+    assert v3.raw("POST", v3.target("/x"), body=body, headers=headers).code == -299
 
 
 @pytest.mark.parametrize("by", [-7, 7])
-def test_faults_apply_to_the_reply_as_sent(old, by):
+def test_faults_apply_to_the_reply_as_sent(v3, by):
     """The length is wrong relative to the body without its request id."""
-    body = old.get("/", "stat").body
-    old.emulator.faults.add(op="stat", action=faults.WrongLength(by))
-    with socket.create_connection(("127.0.0.1", urlsplit(old.emulator.endpoint).port), timeout=20) as wire:
-        target = old.target("/", op="stat")
+    body = v3.get("/", "stat").body
+    v3.emulator.faults.add(op="stat", action=faults.WrongLength(by))
+    with socket.create_connection(("127.0.0.1", urlsplit(v3.emulator.endpoint).port), timeout=20) as wire:
+        target = v3.target("/", op="stat")
         wire.sendall(
             f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\nConnection: close\r\n\r\n".encode()
         )
@@ -332,9 +332,9 @@ def test_faults_apply_to_the_reply_as_sent(old, by):
     assert {b"Server: nginx", f"Content-Length: {len(body) + by}".encode()} < set(head.split(b"\r\n"))
 
 
-def test_pages_of_a_gateway_are_decorated(old):
-    old.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
-    answer = old.get("/", "stat")
+def test_pages_of_a_gateway_are_decorated(v3):
+    v3.emulator.faults.add(op="stat", action=faults.HttpError(502, acted=True))
+    answer = v3.get("/", "stat")
     assert (answer.status, answer.headers["Server"], answer.headers["x-cos-request-id"]) == (502, "nginx", None)
 
 
