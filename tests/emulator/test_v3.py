@@ -196,6 +196,17 @@ def test_known_content_is_stored_at_once(v3):
     assert v3.download("/y").body == DATA
 
 
+@pytest.mark.parametrize("size", [len(DATA), 5], ids=["equal", "shorter"])
+def test_a_file_is_replaced_by_other_content(v3, size):
+    v3.upload("/x", random.Random(12).randbytes(size))
+    assert v3.control("/x").code == -4018
+    begun = begin(v3, insertOnly=0)
+    for offset in range(0, len(DATA), SMALL):
+        answer = v3.slice("/x", begun["session"], offset, DATA[offset : offset + SMALL])
+    assert answer.data["access_url"]
+    assert v3.download("/x").body == DATA
+
+
 def test_wrong_content_is_refused_at_the_end(v3):
     session = begin(v3, sha="0" * 40)["session"]
     for offset in range(0, len(DATA), SMALL):
