@@ -37,7 +37,8 @@ class Table:
             wrong = next((found for kind in ("failure", "error") if (found := test.find(kind)) is not None), None)
             self.add({
                 "dialect": said.get("dialect", "?"),
-                "group": re.findall(r"\btest_(\w+)", test.get("classname", ""))[0],
+                # a file that cannot be collected has no class name
+                "group": re.findall(r"\btest_(\w+)", f"{test.get('classname')} {test.get('name')}")[0],
                 "test": test.get("name", ""),
                 "outcome": "failed" if wrong is not None else "impossible" if "impossible" in said else "passed",
                 "detail": (wrong.get("message", "") if wrong is not None else said.get("impossible", ""))[:300],

@@ -95,6 +95,16 @@ def test_the_table_counts():
     assert "2 passed, 1 impossible as declared, 1 failed; 1 cells did not run" in text
 
 
+def test_a_file_that_cannot_be_collected_is_a_failure(tmp_path):
+    (tmp_path / "test_uploads.py").write_text("import a_module_that_is_not_there\n")
+    report, table = tmp_path / "report.xml", Table(["default"], ["uploads"])
+    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", f"--junitxml={report}"]
+    subprocess.run([*run, str(tmp_path)], cwd=command.REPOSITORY, capture_output=True, check=False, timeout=120)
+    table.read(report)
+    assert [(one["group"], one["detail"]) for one in table.failures] == [("uploads", "collection failure")]
+    assert table.missing() == ["default × uploads"]
+
+
 def test_groups_have_files():
     here = command.Path(command.__file__).parent
     assert {path.stem.removeprefix("test_") for path in here.glob("test_*.py")} == {*GROUPS, "command"}
