@@ -54,7 +54,9 @@ def pytest_generate_tests(metafunc):
     result = yield
     if "dialect" in metafunc.fixturenames:
         wanted = wanted_dialects(metafunc)
-        ids = [label if protocol == "cosv4" else f"{protocol}:{label}" for protocol, label in map(named, wanted)]
+        ids = [
+            ("" if protocol == "cosv4" else f"{protocol}:") + dialects.label(dialect) for protocol, dialect in wanted
+        ]
         metafunc.parametrize(("protocol", "dialect"), wanted, ids=ids, scope="session")
         if not is_whole(metafunc.config):
             name = metafunc.definition.originalname
@@ -80,10 +82,6 @@ def wanted_dialects(metafunc):
         if marked is None or protocol in marked.args
         for dialect in ([dialects.chosen(text) for text in given] if given else dialects.core(protocol))
     ]
-
-
-def named(pair):
-    return pair[0], dialects.label(pair[1])
 
 
 def pytest_addoption(parser):

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 
-from tests.matrix.ways import BUCKET, MIB, content
+from tests.matrix.ways import BUCKET
+from tests.support import MIB, content
 
 BASE = f"{BUCKET}/dir"
 PATH = f"{BASE}/object"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.matrix.ways import BUCKET, CREATING, MIB, WAYS, content
+from tests.matrix.ways import BUCKET, CREATING, WAYS
+from tests.support import MIB, content
 
 OWN = {name: WAYS[name] for name in ("pipe file", "pipe", "put file", "put", "open", "open sized", "open by URL")}
 """The ways that write with the options of the fixture `fs`; others have caches of their own."""

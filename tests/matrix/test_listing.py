@@ -7,7 +7,8 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Emulator
-from tests.matrix.ways import BUCKET, MIB
+from tests.matrix.ways import BUCKET
+from tests.support import MIB
 
 MANY = 1020
 NESTED = {

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from cosv4fs.emulator.faults import Action, Refuse
-from tests.matrix.ways import BUCKET, LIMIT, MIB, WAYS, content
+from tests.matrix.ways import BUCKET, LIMIT, WAYS
+from tests.support import MIB, content
 
 PATH = f"{BUCKET}/dir/object"
 SMALL, LARGE = 1000, MIB + LIMIT + 7

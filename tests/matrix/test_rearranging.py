@@ -6,7 +6,8 @@ import errno
 import pytest
 
 from tests.filesystem.conftest import WIRES
-from tests.matrix.ways import BUCKET, LIMIT, MIB, content
+from tests.matrix.ways import BUCKET, LIMIT
+from tests.support import MIB, content
 
 BASE = f"{BUCKET}/dir"
 TREE = {"a": b"1", "b": content(MIB + 7), "sub/c": b"", "sub/deep/d": b"4", "sub/deep/e": b"5"}

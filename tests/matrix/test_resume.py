@@ -6,8 +6,8 @@ import pytest
 
 from cosv4fs.emulator.faults import DropBefore
 from tests.filesystem.conftest import WIRES
-from tests.matrix.ways import BUCKET, LIMIT, MIB, WAYS, content
-from tests.support import Do
+from tests.matrix.ways import BUCKET, LIMIT, WAYS
+from tests.support import MIB, Do, content
 
 PATH = f"{BUCKET}/dir/object"
 # below the limit for the size of an object that one of the dialects has

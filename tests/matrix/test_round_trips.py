@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from tests.matrix.ways import BUCKET, CREATING, LIMIT, MIB, SIZES, WAYS, content
+from tests.matrix.ways import BUCKET, CREATING, LIMIT, SIZES, WAYS
+from tests.support import MIB, content
 
 PATH = f"{BUCKET}/dir/sub/object"
 

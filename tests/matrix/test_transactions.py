@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.matrix.ways import BUCKET, LIMIT, MIB, content
+from tests.matrix.ways import BUCKET, LIMIT
+from tests.support import MIB, content
 
 NAMES = {f"{BUCKET}/dir/small": 10, f"{BUCKET}/dir/large": MIB + LIMIT + 7, f"{BUCKET}/new/empty": 0}
 

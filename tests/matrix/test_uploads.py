@@ -3,7 +3,8 @@
 import pytest
 
 from tests.filesystem.conftest import WIRES
-from tests.matrix.ways import BUCKET, LIMIT, MIB
+from tests.matrix.ways import BUCKET, LIMIT
+from tests.support import MIB
 
 HALF, SIBLING = f"{BUCKET}/dir/half", "/dir/.bystander.cosv4-0123456789abcdef"
 SIZE = MIB + LIMIT

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,9 @@ import fsspec
 from cosv4fs.emulator import Emulator
 from tests.catalogue import Place
 from tests.catalogue import writing as catalogue
-from tests.support import taken
+from tests.support import KIB, MIB, taken
 
 BUCKET = "box"
-KIB, MIB = 1024, 1024 * 1024
 PIECE = 100_000
 """Bytes per call of ``write``."""
 
@@ -39,12 +36,6 @@ SIZES = {
     "large": (2 * MIB + LIMIT + 5,),
 }
 """Sizes in bytes, by what is special about them."""
-
-
-@lru_cache(64)
-def content(size: int, seed: int = 0) -> bytes:
-    """Return bytes that look like nothing else."""
-    return random.Random(seed).randbytes(size)
 
 
 class Bench:
