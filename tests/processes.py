@@ -100,40 +100,24 @@ class EmulatorCommand(Child):
 
 
 class Listened:
-    """A process whose lines of JSON are collected by a thread; it is killed with the block.
+    """A forked process whose lines of JSON are collected by a thread; it is killed with the block.
 
-    Its standard streams are pipes. `quick` forks it from a process that has imported `IMPORTED` already: imports are
-    most of what a crash costs. `changed` is notified of every event; two processes may share it.
+    Its standard streams are pipes. `changed` is notified of every event; two processes may share it.
     """
 
-    def __init__(
-        self,
-        module: str,
-        *arguments: str,
-        quick: bool = False,
-        changed: threading.Condition | None = None,
-        **more: str,
-    ) -> None:
+    def __init__(self, module: str, *arguments: str, changed: threading.Condition | None = None, **more: str) -> None:
         self._module, self._arguments, self._environment = module, list(arguments), environment(**more)
-        self._quick = quick
         self.changed = changed or threading.Condition()
         self.events: list[Event] = []
         self._start()
 
     def _start(self) -> None:
         self.ended = False
-        if self._quick:
-            self.process: Forked | subprocess.Popen[bytes] = Forked(self._module, self._arguments, self._environment)
-        else:
-            command = [sys.executable, "-m", self._module, *self._arguments]
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY, env=self._environment
-            )
+        self.process = Forked(self._module, self._arguments, self._environment)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             if not line.endswith(b"\n"):
                 break
@@ -147,7 +131,6 @@ class Listened:
 
     def tell(self, **message: Any) -> None:
         """Send it a line."""
-        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
         self.process.stdin.flush()
 
@@ -163,8 +146,6 @@ class Listened:
         self.process.kill()
         self.process.wait(PATIENCE)
         self._thread.join(PATIENCE)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdout.close()
         with suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -177,7 +158,7 @@ class Listened:
 
 
 IMPORTED = ["tests.crash.child", "tests.crash.migrating", "tests.crash.server"]
-"""Modules that every forked process has imported already."""
+"""Modules that every forked process has imported already: imports are most of what a crash costs."""
 
 
 class Forked:
@@ -191,7 +172,7 @@ class Forked:
         given = (module, arguments, variables, (their_input, their_output))
         self._process = context.Process(target=_become, args=given, daemon=True)
         self._process.start()
-        # wrapped anew, so that lines can be written and read
+        # wrapped again, so that lines can be written and read
         self.stdin, self.stdout = _stream(our_output, "wb"), _stream(our_input, "rb")
         for end in (their_input, their_output, our_output, our_input):
             end.close()

@@ -127,7 +127,7 @@ class Migration:
     def kill(self, number: int) -> None:
         """Run the command, and kill it at a moment."""
         moment = self._moment(number)
-        with Listened("tests.crash.migrating", json.dumps(moment), *self._arguments, quick=True) as child:
+        with Listened("tests.crash.migrating", json.dumps(moment), *self._arguments) as child:
             reached = self._wait_for(child, lambda: bool(child.events))
             is_moment = reached and "reached" in child.events[0]
         if not is_moment:
@@ -192,7 +192,7 @@ class Migration:
 
     def finish(self) -> None:
         """Run the command to its end, and examine everything."""
-        with Listened("tests.crash.migrating", "null", *self._arguments, quick=True) as child:
+        with Listened("tests.crash.migrating", "null", *self._arguments) as child:
             self._wait_for(child, lambda: child.ended)
         if child.events != [{"code": 0}]:
             self.failures.append(f"the last run ended with {child.events}")

@@ -28,7 +28,7 @@ class Server(Listened):
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind(("127.0.0.1", 0))
         self.port: int = self._reserved.getsockname()[1]
-        super().__init__("tests.crash.server", str(root), "--port", str(self.port), *more, quick=True)
+        super().__init__("tests.crash.server", str(root), "--port", str(self.port), *more)
         if not self.wait_for(lambda: bool(self.events)):
             raise RuntimeError("the service did not start")
         self.options: dict[str, Any] = self.events[0]["options"]
@@ -116,7 +116,7 @@ class Client(Listened):
     """A process that works with a filesystem, whose temporary files are in a folder."""
 
     def __init__(self, options: dict[str, Any], folder: Path, changed: threading.Condition | None = None) -> None:
-        super().__init__("tests.crash.child", json.dumps(options), quick=True, changed=changed, TMPDIR=str(folder))
+        super().__init__("tests.crash.child", json.dumps(options), changed=changed, TMPDIR=str(folder))
 
     def prepare(self, action: str, *arguments: Any, halt: tuple[str, int] | None = None, **keywords: Any) -> None:
         """Name the next task, and wait until it could begin."""

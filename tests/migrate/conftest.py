@@ -1,18 +1,12 @@
 """Both sides of a migration: the local COS service, and moto's S3 service in a process of its own."""
 
-import json
-import subprocess
-import sys
-import threading
 import uuid
-from pathlib import Path
 
 import fsspec
 import pytest
 
 from cosv4fs.emulator import Emulator
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+from tests.processes import Listened
 
 
 @pytest.fixture
@@ -29,21 +23,9 @@ def fs(emulator):
 @pytest.fixture(scope="session")
 def s3_port():
     """The S3 service's port; the process ends with the session."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.migrate.bucket_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-    )
-    port = json.loads(process.stdout.readline())["port"]
-    # the pipe would fill
-    reader = threading.Thread(target=process.stdout.read, daemon=True)
-    reader.start()
-    yield port
-    process.stdin.close()
-    process.wait(30)
-    reader.join(30)
-    process.stdout.close()
+    with Listened("tests.migrate.bucket_server") as process:
+        assert process.wait_for(lambda: bool(process.events))
+        yield process.events[0]["port"]
 
 
 @pytest.fixture
