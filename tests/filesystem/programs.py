@@ -1,8 +1,10 @@
 """Programs that a test starts in processes of their own, without waiting for their imports."""
 
 import os
+import signal
 import sys
 import threading
+import time
 
 from tests.processes import Forked
 
@@ -13,6 +15,18 @@ class Program(Forked):
     def __init__(self, script, *arguments):
         super().__init__("tests.filesystem.programs", [script, *arguments], dict(os.environ))
 
+    def wait_for(self, fault, hits):
+        """Wait until a fault has struck so often, or the process has ended."""
+        for _ in range(1500):
+            if fault.hits >= hits or self.has_ended:
+                break
+            time.sleep(0.02)
+
+    def interrupt(self):
+        """Send it what Ctrl-C does."""
+        if not self.has_ended:
+            os.kill(self.pid, signal.SIGINT)
+
     def text(self, timeout=120.0):
         """Wait for its end and return what it has printed; it is killed when that takes too long."""
         killer = threading.Timer(timeout, self.kill)
@@ -22,6 +36,10 @@ class Program(Forked):
         self.wait()
         killer.cancel()
         return text
+
+    @property
+    def has_ended(self):
+        return self._process.exitcode is not None
 
     @property
     def code(self):

@@ -1,7 +1,6 @@
 """Ctrl-C: what is in flight ends at once, and nothing is left running."""
 
 import os
-import signal
 import threading
 
 import pytest
@@ -78,16 +77,13 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, pr
     operation = getattr(wire, operation)
     fault = emulator.faults.add(op=operation, nth=first, times=1000, action=stall)
     process = Program(SCRIPT, repr(options), str(local), what, protocol)
-    for _ in range(1500):
-        if fault.hits >= count:
-            break
-        release.wait(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    process.wait_for(fault, count)
+    process.interrupt()
     # every request stalls until the end of this test: the process could not end by itself
     text = process.text(timeout=20)
     release.set()
-    assert fault.hits >= count
     assert (text, process.code) == ("interrupted []\n", 0)
+    assert fault.hits >= count
     assert list(tmp_path.glob("*.cosv4fs-part")) == []
     emulator.faults.clear()
     if "many" not in what and what != "put resumable":
@@ -111,14 +107,11 @@ class Hung:
         self.process = Program(*self._arguments)
 
     def wait_for(self, hits):
-        for _ in range(1500):
-            if self.fault.hits >= hits:
-                break
-            self.release.wait(0.02)
+        self.process.wait_for(self.fault, hits)
         assert self.fault.hits >= hits
 
     def interrupt(self):
-        os.kill(self.process.pid, signal.SIGINT)
+        self.process.interrupt()
 
     def end(self):
         try:

@@ -224,7 +224,7 @@ fs = fsspec.filesystem(protocol, **options)
 fs.pipe({f"{bucket}/{name}": bytes(3_000_000) for name in "abc"})
 reader = fs.open(f"{bucket}/a", cache_type=sys.argv[5])
 reader.read(10)
-client, room = fs.client, fs.runtime
+client, runtime = fs.client, fs.runtime
 kinds = type(threading.Lock()), type(threading.RLock())
 def locks():
     things = [value() for value in forking._renewable if isinstance(value, forking.PerProcess)]
@@ -257,8 +257,8 @@ if child == 0:
             other = fsspec.filesystem(protocol, **options, **more, skip_instance_cache=True)
             other.pipe({f"{bucket}/{name}": b"x" for name in "xyz"} if protocol != "cdcs" or not more else {})
             assert other.cat_file(f"{bucket}/a") == bytes(3_000_000)
-            assert other.runtime is not room
-        assert fs.runtime is not room
+            assert other.runtime is not runtime
+        assert fs.runtime is not runtime
         os._exit(0)
     except BaseException:
         import traceback
@@ -301,13 +301,14 @@ def test_closing_beside_a_read_ends_both(fs, emulator, wire):
 
 
 WRITER_FORK = """
-import os, sys, fsspec
+import os, signal, sys, fsspec
 protocol, path, how = sys.argv[1], sys.argv[2], sys.argv[3]
 fs = fsspec.filesystem(protocol, **eval(sys.argv[4]))
 with fs.open(path, "wb", size=9 << 20) as file:
     file.write(bytes(4 << 20))
     child = os.fork()
     if child == 0:
+        signal.alarm(60)
         if how == "leave":
             sys.exit(0)
         try:
