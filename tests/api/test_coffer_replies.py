@@ -435,6 +435,6 @@ class TestRequests:
         monkeypatch.setattr(client._transport._adapter, "send", send)
         with pytest.raises(ConnectionError):
             ask(client)
-        # what became of a completion is asked once more, with the usual patience
+        # whether a completion succeeded is asked once more, with the usual timeout
         assert waits == [seconds, 10.0][: 1 + (ask is complete)]
         client.close()

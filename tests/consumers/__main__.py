@@ -16,7 +16,7 @@ from tests.consumers.table import PASSED, README, between, render
 
 
 class Outcomes:
-    """A plug-in of pytest that remembers what became of each test function, the worst of its parameters."""
+    """A plug-in of pytest that remembers the outcome of each test function, the worst over its parameters."""
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}

@@ -238,7 +238,7 @@ def test_an_empty_coffer_is_there(coffers):
     assert coffers.ls(COFFER) == []
 
 
-READINGS = [
+DIALECTS = [
     CofferDialect(next_marker="empty"),
     CofferDialect(booleans="json", numbers="strings", empty_fields="omitted"),
     CofferDialect(booleans="upper-strings", content_type="application/xml", error_bodies="xml"),
@@ -248,7 +248,7 @@ READINGS = [
 ]
 
 
-@pytest.mark.parametrize("coffer_dialect", READINGS, ids=str)
+@pytest.mark.parametrize("coffer_dialect", DIALECTS, ids=str)
 def test_every_reading_shows_the_same(vault, onlooker):
     fs = CofferFileSystem(**vault.storage_options, page_size=2, range_size=10)
     onlooker.pipe({path: path.encode() for path in PATHS})

@@ -21,7 +21,7 @@ from tests.consumers.registry import Tool
 pd = Tool("pandas")
 pq = Tool("pyarrow.parquet")
 
-READINGS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
+VARIANTS = [("download_headers", "bare"), ("ranges", "ignore"), ("bad_range", "200")]
 BUCKET = "test-1250000000"
 SECRET = "the-secret-key-nobody-may-see"
 
@@ -199,7 +199,7 @@ class TestWithoutKeys:
         with pytest.raises(PermissionError, match="anon=True"):
             anybody.mkdir("public/d/new", create_parents=False)
 
-    @pytest.mark.parametrize("dialect", [Dialect(**{name: value}) for name, value in READINGS], ids=str)
+    @pytest.mark.parametrize("dialect", [Dialect(**{name: value}) for name, value in VARIANTS], ids=str)
     def test_whatever_the_service_makes_of_ranges(self, anybody, dialect):
         assert anybody.sizes(["public/d/x", "public/empty"]) == [8, 0]
         assert anybody.open("public/d/x").read() == b"a,b\n1,2\n"

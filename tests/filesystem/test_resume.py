@@ -81,7 +81,7 @@ def test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path
     "dialect", [Dialect(listparts="string"), Dialect(reinit="matching"), Dialect(slice_sha="absent")]
 )
 @pytest.mark.protocol("cosv4")
-def test_resuming_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
+def test_resuming_under_other_dialects(resumer, second, emulator, local, tmp_path, wire):
     test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path, wire, None)
 
 
@@ -97,7 +97,7 @@ def test_resuming_under_other_readings(resumer, second, emulator, local, tmp_pat
     ],
 )
 @pytest.mark.protocol("cosv3")
-def test_resuming_by_v3_under_other_readings(resumer, second, emulator, local, tmp_path, wire):
+def test_resuming_by_v3_under_other_dialects(resumer, second, emulator, local, tmp_path, wire):
     offsets = range(0, SIZE, emulator.dialect.slice_size or PIECE)
     broken = 2 * MIB
     emulator.faults.add(
@@ -267,7 +267,7 @@ def test_an_upload_that_only_looks_complete_can_be_seen_and_given_up(fs, second,
     assert second.cat_file(PATH) == b"new"
 
 
-def test_a_stranger_is_left_alone_until_the_end(resumer, second, local, tmp_path, wire):
+def test_an_upload_of_another_client_is_left_alone_until_the_end(resumer, second, local, tmp_path, wire):
     wire.leave(second, "/dir/object", local.stat().st_size, MIB, bytes(MIB))
     resumer.put_file(local, PATH)
     assert second.cat_file(PATH) == local.read_bytes()

@@ -59,7 +59,7 @@ def contents(request, tmp_path):
 
 
 def at_once(writers, contents, ways, modes):
-    """Have both write, and return what became of each."""
+    """Have both write, and return their outcomes."""
     for writer, local, way, mode in zip(writers, contents, ways, modes, strict=True):
         keywords = {"mode": mode} if way == "put_file" else {}
         more = () if way == "put_file" else (mode,)

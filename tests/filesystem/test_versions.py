@@ -21,7 +21,8 @@ RANGE = 128 * KIB
 class FrozenClock:
     """The service's clock, which goes on only when a client waits, and never within a replacement.
 
-    Nothing shows that an object was replaced by one that was stored in its own second, but moved there later.
+    Otherwise the new object could be stored in the same second as the old one and take its place in a later second:
+    nothing in a reply shows such a replacement.
     """
 
     def __init__(self):
@@ -67,8 +68,8 @@ def filesystem(emulator, **options):
     return fsspec.filesystem("cosv4", **options, skip_instance_cache=True)
 
 
-def stranger(emulator, **options):
-    """Return what another client has; its files have a SHA-1 that the service does not tell, with ``slice_sha``."""
+def other_client(emulator, **options):
+    """Return another client's filesystem; its files have a SHA-1 that the service does not tell, with ``slice_sha``."""
     options = {"single_upload_limit": 0, "checksum": False, "max_concurrency": 2, **options}
     return filesystem(emulator, **elsewhere({**emulator.storage_options, **options}))
 
@@ -128,7 +129,7 @@ class TestReplacedWithinTheSecond:
         return make_emulator(download_headers=told, slice_sha=slice_sha)
 
     def test_what_is_read_is_one_version(self, emulator, read, nth, clock):
-        other = stranger(emulator)
+        other = other_client(emulator)
         other.pipe_file(PATH, OLD)
         replaced = []
 
@@ -143,7 +144,7 @@ class TestReplacedWithinTheSecond:
         assert len(replaced) == 1
 
     def test_it_is_read_where_nobody_replaces_it(self, emulator, read, clock, told, slice_sha):
-        stranger(emulator).pipe_file(PATH, OLD)
+        other_client(emulator).pipe_file(PATH, OLD)
         assert read(filesystem(emulator)) == OLD
         assert bool(clock.waited) == (told != "full" and slice_sha == "absent")
         # an old file without waiting
@@ -156,7 +157,7 @@ class TestReplacedWithinTheSecond:
 @pytest.mark.parametrize("told", ["weak", "modified", "bare"])
 def test_a_file_that_comes_in_one_reply_needs_no_further_request(make_emulator, told, tmp_path):
     emulator = make_emulator(download_headers=told)
-    stranger(emulator).pipe_file(PATH, OLD)
+    other_client(emulator).pipe_file(PATH, OLD)
     for name, way in WAYS.items():
         fs = filesystem(emulator, range_size=len(OLD))
         emulator.clear_requests()
@@ -168,7 +169,7 @@ def test_a_file_that_comes_in_one_reply_needs_no_further_request(make_emulator, 
 @pytest.mark.parametrize("told", ["weak", "modified", "bare"])
 def test_a_broken_reply_is_not_continued_with_another_version(make_emulator, told):
     emulator = make_emulator(download_headers=told)
-    other = stranger(emulator)
+    other = other_client(emulator)
     other.pipe_file(PATH, OLD)
     fs = filesystem(emulator, range_size=len(OLD))
     emulator.faults.add(op="download", action=faults.CutReply(300 * KIB))

@@ -92,7 +92,7 @@ def pytest_addoption(parser):
         help="run the dialect matrix under this variant of the API (several times: under each); 'default' is one",
     )
     parser.addoption("--protocol", choices=dialects.PROTOCOLS, help="run the dialect matrix for one protocol only")
-    parser.addoption("--core", action="store_true", help="run a core of the dialect matrix, also under named dialects")
+    parser.addoption("--core", action="store_true", help="run only the core, under named dialects too")
 
 
 def name_of(module, function, params):
@@ -134,7 +134,7 @@ def pytest_pyfunc_call(pyfuncitem):
 class Kept:
     """Objects that have to be there at the end as they were put, whatever a test does beside them.
 
-    `fs` remembers nothing, and shares nothing with the test's.
+    `fs` caches nothing, and shares nothing with the test's.
     """
 
     def __init__(self, fs):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cosv4fs import paths
 from tests.catalogue import Content, Step
 from tests.model.machines import Bench
 from tests.model.others import OtherClient
@@ -23,7 +24,7 @@ def world(bench):
 
 
 @pytest.fixture
-def play(bench, world):
+def play(world):
     """A function that carries out steps, another client acts during the last one, and compares everything."""
 
     def do(*steps, client=None):
@@ -46,11 +47,8 @@ def pipe(name="a", content=SMALL, create=False):
 
 REMOVE = step("rm_file", name="a")
 BESIDE = {
-    "rm": ([pipe(), step("rm_file", name="a")], OtherClient("reply lost", 1, "creates", "a", OTHER, "delete")),
-    "rm of the same": (
-        [pipe(), step("rm_file", name="a")],
-        OtherClient("reply lost", 1, "replaces", "a", None, "delete"),
-    ),
+    "rm": ([pipe(), REMOVE], OtherClient("reply lost", 1, "creates", "a", OTHER, "delete")),
+    "rm of the same": ([pipe(), REMOVE], OtherClient("reply lost", 1, "replaces", "a", None, "delete")),
     "rm -r": (
         [pipe("dir/a"), step("rm_recursive", name="dir")],
         OtherClient("reply lost", 1, "creates", "dir/a", OTHER, "delete"),
@@ -91,34 +89,29 @@ def test_an_upload_that_another_client_left_blocks_nothing(play, then):
     play(step("others_leave_upload", name="dir/a", content=OTHER), then)
 
 
-def test_removing_the_file_of_another_client_is_noticed(bench, world, monkeypatch):
+def test_removing_the_file_of_another_client_is_noticed(world, monkeypatch):
     rm_file = type(world.fs).rm_file
 
     def removes_twice(fs, path):
         rm_file(fs, path)
         fs.exists(path, refresh=True)
-        fs.client.delete(*path.split("/", 1)[:1], "/" + path.split("/", 1)[1])
+        fs.client.delete(*paths.file_key(path))
 
     tally = Tally()
     run(world, pipe(), None, tally)
     monkeypatch.setattr(type(world.fs), "rm_file", removes_twice)
     with pytest.raises(LostError, match=r"no order explains|neither the old"):
-        run(
-            world,
-            step("rm_file", name="a"),
-            OtherClient("nothing wrong", 2, "creates", "a", OTHER),
-            tally,
-        )
+        run(world, REMOVE, OtherClient("nothing wrong", 2, "creates", "a", OTHER), tally)
 
 
-def test_creating_twice_is_noticed(bench, world, monkeypatch):
+def test_creating_twice_is_noticed(world, monkeypatch):
     def takes_it_for_its_own(fs, path, value, mode="overwrite", **options):
         fs.exists(path)
 
     monkeypatch.setattr(type(world.fs), "pipe_file", takes_it_for_its_own)
     client = OtherClient("nothing wrong", 1, "creates", "a", SMALL)
     world.second.pipe_file = lambda path, value, mode: world.second.client.upload(
-        path.split("/", 1)[0], "/" + path.split("/", 1)[1], value, insert_only=True
+        *paths.file_key(path), value, insert_only=True
     )
     with pytest.raises(LostError, match="no order explains"):
         run(world, pipe(create=True), client, Tally())

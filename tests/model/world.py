@@ -51,10 +51,10 @@ def outside_filesystem(storage_options: dict[str, Any]) -> Any:
 class World:
     """One directory of a bucket, two filesystems that see it, and the model of what is in it.
 
-    `fs` is tested, `second` shows whether it was right; nobody else writes below `root`. `exact_folders` is False where
-    the service drops empty directories by itself. In another process there is no `emulator`, and no step that orders
-    faults. `is_lost`: something was wrong, so there is nothing to compare any
-    more. `latest`: the latest steps and their faults, for messages.
+    `fs` is tested, `second` shows whether it was right; nothing else writes below `root`. `exact_folders` is False
+    where the service drops empty directories by itself. In another process there is no `emulator`, and no step that
+    orders faults. `is_lost`: something was wrong, so there is nothing to compare any more. `latest`: the latest steps
+    and their faults, for messages.
     """
 
     def __init__(

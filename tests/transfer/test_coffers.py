@@ -19,7 +19,6 @@ from cosv4fs.transfer.writer import ObjectWriter
 from tests.support import COFFER, MIB, Coffers, content, upload_source
 
 TARGET = Target(COFFER, "/x", create=True)
-TIB = MIB * MIB
 
 
 @given(st.integers(0, MOST_PARTS * LARGEST_PART), st.integers(1, 64 * MIB))
