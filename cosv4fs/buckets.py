@@ -225,7 +225,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             ``eInvalid`` (that of the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
         custom_headers : mapping, optional
             Headers of downloads to add or change: Cache-Control, Content-Type, Content-Disposition,
-            Content-Language, Content-Encoding and ``x-cos-meta-*``. Other headers are kept.
+            Content-Language, Content-Encoding and ``x-cos-meta-*``. Other headers are kept. COS v3 does not show
+            them: give all of them there, since some services replace the earlier ones.
 
         Raises
         ------
@@ -332,7 +333,7 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
 
     It is used like `CosV4FileSystem`. The service needs the SHA-1 of an object before its first slice (cos.md#v3): an
     object that is written in steps is spooled until it is closed, even if its size is known. Copies pass through this
-    machine, and ``biz_attr`` is the only attribute that can be changed.
+    machine, and of the attributes that can be changed, only ``biz_attr`` is shown.
     """
 
     protocol = "cosv3"

@@ -212,8 +212,24 @@ def test_updates_that_are_refused(client, fields, code):
     assert client.post("/f", "update", carrier="json", **fields).code == code
 
 
+@pytest.mark.parametrize("headers", [b"[]", b'"[]"', b"{}"])
+def test_an_empty_list_of_headers_is_an_empty_object(client, headers):
+    client.upload("/f", b"x")
+    client.post("/f", "update", carrier="json", custom_headers={"Cache-Control": "no"})
+    # PHP's JSON of an empty array
+    body = b'{"op":"update","biz_attr":"b","authority":"eWRPrivate","custom_headers":' + headers + b"}"
+    sent = {"Authorization": once("b", "/f"), "Content-Type": "application/json", "Expect": "100-continue"}
+    assert client.raw("POST", client.target("/f"), body=body, headers=sent).ok
+    data = client.get("/f", "stat").data
+    assert (data["biz_attr"], data["authority"]) == ("b", "eWRPrivate")
+    assert data["custom_headers"] == {"Cache-Control": "no"}
+
+
 def test_update_of_a_directory(client):
     client.post("/d/", "create")
+    assert client.post("/d/", "update", carrier="json", authority="eWRPrivate").code == -182
+    assert client.post("/d/", "update", carrier="json", custom_headers={"Cache-Control": "no"}).code == -182
+    assert client.post("/d/", "update", carrier="json", biz_attr="y", custom_headers=[]).code == 0
     assert client.post("/d/", "update", carrier="json", biz_attr="x").code == 0
     assert client.get("/d/", "stat").data["biz_attr"] == "x"
     assert client.post("/e/", "update", carrier="json", biz_attr="x").code == -197

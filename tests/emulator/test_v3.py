@@ -289,12 +289,52 @@ def test_without_mtime(make):
         assert "mtime" not in reply
 
 
-def test_update_changes_one_attribute(make):
+def test_update_stores_what_its_flag_names(make):
     v3, v4 = make()
     v3.upload("/x", b"x")
-    assert v3.post("/x", "update", carrier="json", biz_attr="b", authority="eWRPrivate").code == 0
+    # as two clients of v3 send it
+    body = (
+        rb'{"flag":"193","biz_attr":"b2","custom_headers":{"Cache-Control":"no","Content-Type":"application\/pdf"},'
+        rb'"authority":"eWPrivateRPublic","op":"update"}'
+    )
+    headers = {"Authorization": once("b", "/x"), "Content-Type": "application/json", "Method": "POST"}
+    assert v3.raw("POST", v3.target("/x"), body=body, headers=headers).ok
     status = v4.get("/x", "stat").data
-    assert (status["biz_attr"], status["authority"]) == ("b", "eInvalid")
+    assert (status["biz_attr"], status["authority"]) == ("b2", "eWPrivateRPublic")
+    assert status["custom_headers"] == {"Cache-Control": "no", "Content-Type": "application/pdf"}
+    assert v3.download("/x", signature="").headers["Content-Type"] == "application/pdf"
+    assert v3.post("/x", "update", carrier="json", flag=0x80, authority="eInvalid", biz_attr="").ok
+    status = v4.get("/x", "stat").data
+    assert (status["biz_attr"], status["authority"]) == ("b2", "eInvalid")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"biz_attr": "b", "authority": "eWRPrivate"},
+        {"custom_headers": {"Cache-Control": "no"}},
+        {"biz_attr": "b", "forbid": 1},
+        {"flag": 0x01, "biz_attr": "b", "authority": "eWRPrivate"},
+        {"flag": 0x81, "biz_attr": "b"},
+        {"flag": 0x41, "biz_attr": "b", "custom_headers": ""},
+        {"flag": "all", "biz_attr": "b"},
+        {"flag": 0x02, "biz_attr": ""},
+    ],
+    ids=str,
+)
+def test_update_drops_nothing_in_silence(make, fields):
+    v3, v4 = make()
+    v3.upload("/x", b"x")
+    before = v4.get("/x", "stat").data
+    assert v3.post("/x", "update", carrier="json", **fields).code == -179
+    assert v4.get("/x", "stat").data == before
+
+
+def test_upload_stores_its_authority(make):
+    v3, v4 = make()
+    assert v3.upload("/x", b"x", authority="everybody").code == -158
+    assert v3.upload("/x", b"x", authority="eWPrivateRPublic").ok
+    assert v4.get("/x", "stat").data["authority"] == "eWPrivateRPublic"
 
 
 @pytest.mark.parametrize("op", ["copy", "upload_slice_init", "upload_slice_list"])

@@ -3,11 +3,13 @@
 import errno
 import itertools
 
+import fsspec
 import pytest
 
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import Refuse
 from tests.filesystem.conftest import BUCKET, EVERY
+from tests.support import elsewhere
 
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -253,14 +255,14 @@ def test_touching(fs):
 
 
 @pytest.mark.protocol("cosv3")
-def test_v3_keeps_one_attribute(fs):
+def test_v3_shows_one_attribute(fs, emulator):
     path = f"{BUCKET}/d/f"
     fs.pipe_file(path, b"x", content_type="text/x-mine")
-    fs.update_attributes(path, biz_attr="mine")
+    fs.update_attributes(path, biz_attr="mine", authority="eWPrivateRPublic", custom_headers={"Cache-Control": "no"})
     assert fs.attributes(path)["biz_attr"] == "mine"
-    with pytest.raises(OSError, match="biz_attr only") as caught:
-        fs.update_attributes(path, authority="eWPrivateRPublic")
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOTSUP, path)
+    v4 = fsspec.filesystem("cosv4", **elsewhere(emulator.storage_options)).attributes(path)
+    assert (v4["biz_attr"], v4["authority"]) == ("mine", "eWPrivateRPublic")
+    assert v4["custom_headers"]["Cache-Control"] == "no"
 
 
 @pytest.mark.protocol("cosv3")

@@ -14,7 +14,7 @@ DEFAULT = "default"
 PROTOCOLS = ("cosv4", "cosv3")
 
 NOT_IN_V3 = frozenset({
-    "finish_size", "listparts", "reinit", "overwrite_unfinished", "copy_signature", "update_flag", "custom_headers",
+    "finish_size", "listparts", "reinit", "overwrite_unfinished", "copy_signature", "update_flag",
     "max_list", "oversize_list", "listover", "last_context", "serial_upload", "instant_needs_parts", "resource_path",
 })  # fmt: skip
 """Switches that the v3 service never reads."""

@@ -45,8 +45,6 @@ _EXPIRES = "resume/test_a_session_that_expires_on_the_way"
 _LONG = "overwrite/test_names_as_long_as_they_may_be"
 
 IMPOSSIBLE: list[Impossible] = [
-    Impossible({}, "attributes/test_changing_one_leaves_the_others/*", CosError, errno.ENOTSUP,
-        "can change biz_attr only", "v3 documents no other attribute", ("cosv3",)),
     *(
         # v3 streams nothing: there everything waits in the spool
         Impossible(switches, tests, CosError, errno.ENOTSUP,

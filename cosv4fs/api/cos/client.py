@@ -211,19 +211,24 @@ class CosClient(Client):
         values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
         for name, value in (custom_headers or {}).items():
             check_plain(custom_headers=f"{name}: {value}")
-        flag = sum(_UPDATE_FLAGS[name] for name in values)
+        flagged = {**values, "flag": sum(_UPDATE_FLAGS[name] for name in values)}
+        needs_flag = self._needs_flag(values)
         try:
-            self._update(bucket, key, {**values, "flag": flag} if self.quirks.update_flag else values)
+            self._update(bucket, key, flagged if needs_flag else values)
         except CosError as error:
-            if error.code != _BAD_UPDATE_FLAG or self.quirks.update_flag:
+            if error.code != _BAD_UPDATE_FLAG or needs_flag:
                 raise
-            self._update(bucket, key, {**values, "flag": flag})
+            self._update(bucket, key, flagged)
             self.quirks.learn(update_flag="required")
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
         """Set the Content-Type returned on download; nothing for None."""
         if content_type is not None:
             self.update(bucket, key, custom_headers={"Content-Type": content_type})
+
+    def _needs_flag(self, values: Mapping[str, object]) -> bool:
+        """Return whether an update of these attributes has to name them in ``flag``."""
+        return self.quirks.update_flag is not None
 
     def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
         # a retry after a lost reply needs no check: the result is the same, however often it is sent

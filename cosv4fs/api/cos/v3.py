@@ -27,7 +27,7 @@ _OTHER_SLICE_EXPECTED = (-4024,)
 class CosV3Client(CosClient):
     """One account's access to the service by the API v3; see `CosClient` for its parameters.
 
-    It can neither copy nor change other attributes than ``biz_attr`` (ENOTSUP).
+    It cannot copy (ENOTSUP), and no reply of it shows ``authority`` and ``custom_headers``.
     """
 
     protocol = V3
@@ -157,13 +157,11 @@ class CosV3Client(CosClient):
         raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
 
     def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
-        """Leave it at what the upload said: v3 documents no other way."""
+        """Leave it at what the upload said."""
 
-    def _update(self, bucket: str, key: str, values: Mapping[str, object]) -> None:
-        if values.keys() - {"biz_attr", "flag"}:
-            text = "COS v3 (/files/v1) can change biz_attr only, not authority and custom_headers"
-            raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
-        super()._update(bucket, key, values)
+    def _needs_flag(self, values: Mapping[str, object]) -> bool:
+        # only ``biz_attr`` is documented; clients of v3 name the other attributes by their bits (cos.md#v3)
+        return super()._needs_flag(values) or not values.keys() <= {"biz_attr"}
 
     def _on_failure(self, failure: AttemptError) -> None:
         error = failure.error

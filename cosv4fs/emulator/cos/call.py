@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SHA1 = re.compile(r"[0-9a-fA-F]{40}\Z")
 """A SHA-1 in hex."""
 
+_AUTHORITIES = frozenset({"eInvalid", "eWRPrivate", "eWPrivateRPublic"})
 _API = re.compile(r"/files/(v[12])/([^/]*)/([^/]+)(/.*)?\Z", re.DOTALL)
 _DOWNLOAD_HOST = re.compile(r"([^.]+)-(\d+)(?:[.:].*)?\Z")
 _WHOLE = re.compile(r"[+]?\d{1,18}\Z")
@@ -103,6 +104,13 @@ class CosCall(Call):
         if text and not SHA1.match(text):
             raise ApiError(-168)
         return text.lower() or None
+
+    def authority(self) -> str | None:
+        """Return the parameter ``authority``, None when absent or empty; −158 when it is none of the three."""
+        text = self.text("authority") or None
+        if text is not None and text not in _AUTHORITIES:
+            raise ApiError(-158)
+        return text
 
     def needed_session(self) -> str:
         """Return the parameter ``session``; −95 when it is absent or empty."""

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from .call import CosCall
     from .service import CosService
 
-_AUTHORITIES = frozenset({"eInvalid", "eWRPrivate", "eWPrivateRPublic"})
 _HEADERS = {
     name.lower(): name
     for name in ("Cache-Control", "Content-Type", "Content-Disposition", "Content-Language", "Content-Encoding")
 }
 _META = "x-cos-meta-"
 _CARRIED = ("size", "slice_size", "sha", "shown_sha", "content_type", "headers", "authority", "forbid", "biz_attr")
+_BITS = {"biz_attr": 0x01, "custom_headers": 0x40, "authority": 0x80}
+"""The bits of ``flag`` (cos.md#update-flag)."""
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -97,12 +98,17 @@ def _stat_upload(service: CosService, call: CosCall, upload: sqlite3.Row, receiv
 
 def update(service: CosService, call: CosCall) -> None:
     """Change attributes of a file or directory (cos.md#update)."""
+    change(service, call, is_flagged=service.dialect.update_flag == "required")
+
+
+def change(service: CosService, call: CosCall, *, is_flagged: bool) -> None:
+    """Change attributes, of which ``flag`` has to name those that are sent if `is_flagged`; −179 if it does not."""
     with service.store.writing() as db:
         node = namespace.existing_node(db, call.path)
         db.execute(
             "UPDATE nodes SET biz_attr = ?, authority = ?, headers = ?, forbid = ?"
             " WHERE bucket = ? AND parent = ? AND name = ?",
-            (*_read_update(call, service.dialect, node), *call.path.row_key),
+            (*_read_update(call, service.dialect, node, is_flagged=is_flagged), *call.path.row_key),
         )
 
 
@@ -122,34 +128,44 @@ def delete(service: CosService, call: CosCall) -> None:
         namespace.prune_parents(db, path, service.dialect)
 
 
-def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row) -> tuple[object, ...]:
+def _read_update(call: CosCall, dialect: Dialect, node: sqlite3.Row, *, is_flagged: bool) -> tuple[object, ...]:
     """Return biz_attr, authority, headers and forbid of a file or directory after an update.
 
-    Codes: −158 for an unknown authority, −182 for headers that are not allowed, −179 for a wrong ``flag``.
+    Codes: −158 for an unknown authority, −182 for headers that are not allowed, and for what a directory does not have,
+    −179 for a wrong ``flag``.
     """
-    biz_attr = call.text("biz_attr")
-    authority = call.text("authority") or None
-    headers = _read_headers(call.values.get("custom_headers"))
-    forbid = call.text("forbid") or None
-    if dialect.update_flag == "required":
-        _check_flag(call, biz_attr, headers, authority)
-    if authority is not None and authority not in _AUTHORITIES:
-        raise ApiError(-158)
+    sent: dict[str, Any] = {
+        "biz_attr": call.text("biz_attr"),
+        "authority": call.authority(),
+        "custom_headers": _read_headers(call.values.get("custom_headers")),
+    }
+    if is_flagged:
+        sent = _flagged(call, sent)
+    if node["directory"] and (sent["authority"] or sent["custom_headers"]):
+        raise ApiError(-182)
+    headers = sent["custom_headers"]
     stored = node["headers"]
     if headers is not None and not node["directory"]:
         stored = json.dumps(_combine(json.loads(stored), headers, dialect), ensure_ascii=False)
     return (
-        node["biz_attr"] if biz_attr is None else biz_attr,
-        node["authority"] if authority is None or node["directory"] else authority,
+        node["biz_attr"] if sent["biz_attr"] is None else sent["biz_attr"],
+        sent["authority"] or node["authority"],
         stored,
-        node["forbid"] if forbid is None else call.whole("forbid", missing=-182, bad=-182),
+        call.whole("forbid", missing=-182, bad=-182) if call.text("forbid") else node["forbid"],
     )
 
 
-def _check_flag(call: CosCall, biz_attr: str | None, headers: dict[str, str] | None, authority: str | None) -> None:
-    sent = (biz_attr is not None) * 0x01 | (headers is not None) * 0x40 | (authority is not None) * 0x80
-    if call.whole("flag", missing=-179, bad=-179) != sent:
+def _flagged(call: CosCall, sent: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that ``flag`` names; −179 when it names one that is not sent, or not one that is.
+
+    Empty ones need no name: some clients send all fields.
+    """
+    flag = call.whole("flag", missing=-179, bad=-179)
+    there = sum(bit for name, bit in _BITS.items() if sent[name] is not None)
+    telling = sum(bit for name, bit in _BITS.items() if sent[name])
+    if flag & ~there or telling & ~flag:
         raise ApiError(-179)
+    return {name: value if flag & _BITS[name] else None for name, value in sent.items()}
 
 
 def _read_headers(value: Any) -> dict[str, str] | None:
@@ -163,6 +179,8 @@ def _read_headers(value: Any) -> dict[str, str] | None:
             raise ApiError(-5975) from None
     if value is None:
         return None
+    if value == []:
+        value = {}  # PHP writes an empty array so (cos.md#update)
     if not isinstance(value, dict):
         raise ApiError(-182)
     return dict(_read_header(name, text) for name, text in value.items())

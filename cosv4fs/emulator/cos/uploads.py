@@ -34,9 +34,10 @@ def upload(service: CosService, call: CosCall) -> dict[str, Any]:
     """Store a whole file from one request (cos.md#upload).
 
     Codes: −5990 without content, −285 when it is too large, −174 when it differs from ``sha``, the code for "exists",
-    −4019 at an unfinished upload.
+    −4019 at an unfinished upload, −158 for an unknown ``authority``, which only v3 documents.
     """
     namespace.check_new_path(call.path, service.dialect)
+    authority = call.authority() if call.is_v3 else None
     insert_only = call.flag("insertOnly", default=True)
     biz_attr = call.text("biz_attr") or ""
     declared = call.sha()
@@ -61,6 +62,7 @@ def upload(service: CosService, call: CosCall) -> dict[str, Any]:
         "shown_sha": _shown(service, sha, len(content)),
         "content_type": _object_type(service, call),
         "biz_attr": biz_attr,
+        "authority": authority or "eInvalid",
         "blob": blob,
     }
     _store_new(service, call.path, values, insert_only=insert_only, sliced=False)

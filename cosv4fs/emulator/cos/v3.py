@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 _MOST_LISTED = 199
 _USUAL_SLICE = 3145728  # what the sample sends
 _JSON = "application/json"
+_FLAGGED = ("authority", "custom_headers")
+"""Attributes that are changed with a ``flag`` only."""
 
 
 def implied_op(method: str, values: Mapping[str, Any]) -> str:
     """Return the operation of a request that names none: list and update may leave it out."""
     if method == "GET":
         return "list" if "num" in values else ""
-    return "update" if "biz_attr" in values else ""
+    return "update" if not values.keys().isdisjoint({"biz_attr", "flag"}) else ""
 
 
 def decorate(reply: Reply) -> None:
@@ -74,10 +76,13 @@ def stat(service: CosService, call: CosCall) -> dict[str, Any]:
 
 
 def update(service: CosService, call: CosCall) -> None:
-    """Change ``biz_attr``, the only attribute of v3."""
-    values = call.values
-    call.values = {name: values[name] for name in ("biz_attr",) if name in values}
-    entries.update(service, call)
+    """Change ``biz_attr``, the documented attribute, or what ``flag`` names, as the clients of v3 do (cos.md#v3).
+
+    Code: −179 for anything else, which would otherwise get lost.
+    """
+    if call.text("forbid"):
+        raise ApiError(-179)
+    entries.change(service, call, is_flagged=any(call.values.get(name) for name in ("flag", *_FLAGGED)))
 
 
 def upload_slice(service: CosService, call: CosCall) -> dict[str, Any]:
