@@ -40,6 +40,8 @@ class Code:
     errno: int = EINVAL
     """That of the `OSError`; ESTALE where the upload session is unusable."""
     retry: Retry = Retry.NO
+    is_about_path: bool = False
+    """Whether it says that nothing can have the path: then a request that only reads finds nothing there."""
 
 
 def _transient(code: int, name: str, meaning: str, http: int = 500) -> Code:
@@ -105,7 +107,7 @@ _ROWS = (
     Code(-191, "ERROR_CMD_URL_PARAMS_NOTMATCH", "the parameters do not fit the URL"),
     _transient(-190, "ERROR_CMD_FILE_DEL_ERROR", "the deletion failed", 400),
     Code(-189, "ERROR_CMD_INVALID_PARAM_DOWNLOAD_URL_EMPTY", "the download URL is empty"),
-    Code(-187, "ERROR_CMD_URL_PARSE_ERROR", "the URL could not be parsed"),
+    Code(-187, "ERROR_CMD_URL_PARSE_ERROR", "the URL could not be parsed", is_about_path=True),
     Code(-186, "ERROR_CMD_VIDEO_MOVE", "videos cannot be copied"),
     _transient(-185, "ERROR_CMD_PRE_PROCESS", "the service failed before the action"),
     _transient(-184, "ERROR_CMD_POST_PROCESS", "the service failed after the action"),
@@ -113,7 +115,7 @@ _ROWS = (
     Code(-182, "ERROR_CMD_PARAM_INVALID", "a parameter is invalid"),
     _transient(-181, "ERROR_CMD_COS_ERROR", "the storage back end failed"),
     Code(-180, "ERROR_CMD_COS_INVALID_PATH",
-         "the path is not allowed: use a shorter name, without ? * : | \\ < > and \""),
+         "the path is not allowed: use a shorter name, without ? * : | \\ < > and \"", is_about_path=True),
     Code(-179, "ERROR_CMD_COS_INVALID_MOD_FLAG", "the update flag is invalid"),
     Code(-178, "ERROR_CMD_COS_PATH_CONFLICT", "something exists at the path", 400, EEXIST),
     Code(-177, "ERROR_CMD_COS_FILE_EXIST", "the file exists", 400, EEXIST),
@@ -196,7 +198,7 @@ _ROWS = (
     Code(-4019, "_ERROR_FILE_NOT_FINISH_UPLOAD", "an unfinished upload blocks the path", 400, EEXIST),
     Code(-4020, "ErrParamInvalidCheckTypeShouldBeSHA", "the check type must be SHA"),
     _session(-4021, "ErrParamInvalidSessionDecodeError", "the upload session could not be decoded"),
-    Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid"),
+    Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid", is_about_path=True),
     Code(-4023, "ErrParamInvalidCheckSumSizeInvalid", "the checksum has the wrong size"),
     _transient(-4024, "ErrOffGoBack", "the offset went back"),
     Code(-4025, "ErrHttpTimeout", "the store timed out", 504, ETIMEDOUT, Retry.YES),

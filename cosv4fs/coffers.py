@@ -174,7 +174,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             The path exists, and `exist_ok` is False.
         """
         path = self._strip_protocol(path)
-        paths.directory_key(path)
+        self.namespace.check_name(path)
         if exist_ok:
             # fsspec calls this before every write, which fails if the coffer is missing
             return

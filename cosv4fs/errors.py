@@ -141,24 +141,28 @@ def make_error(errno: int, text: str, path: str | None, origin: Origin | CosErro
     return with_origin(_CLASSES.get(errno, CosError)(errno, text, path), origin)
 
 
-def error_for_code(code: int, message: str, operation: str, path: str, origin: Origin) -> CosError:
+def error_for_code(
+    code: int, message: str, operation: str, path: str, origin: Origin, *, is_lookup: bool = False
+) -> CosError:
     """Return the error for a reply whose ``code`` is not 0, by the table of `cosv4fs.codes`.
 
-    The text names the meaning, the operation, the code with the server's own message, and the request id.
+    With `is_lookup`, for a request that only reads, a path that nothing can have is not found. The text names the
+    meaning, the operation, the code with the server's own message, and the request id.
     """
     row = lookup(code)
     said = row.name if message in ("", row.name) else message[:200]
     text = f"{row.meaning} ({operation}: code {code} {said}"
     text += f", request {origin.request_id})" if origin.request_id else ")"
-    return error_for_row(row, text, path, origin)
+    return error_for_row(row, text, path, origin, is_lookup=is_lookup)
 
 
-def error_for_row(row: Code, text: str, path: str, origin: Origin) -> CosError:
-    """Return the error that a row of a table of codes stands for, with its own text."""
+def error_for_row(row: Code, text: str, path: str, origin: Origin, *, is_lookup: bool) -> CosError:
+    """Return the error that a row of a table of codes stands for, with its own text; see `error_for_code`."""
     known = replace(origin, code=row.code)
     if row.errno == _errno.ESTALE:
         return session_error(text, path, known)
-    return make_error(row.errno, text, path, known)
+    number = _errno.ENOENT if is_lookup and row.is_about_path else row.errno
+    return make_error(number, text, path, known)
 
 
 def session_error(text: str, path: str | None, origin: Origin | CosError | None = None) -> CosUploadSessionError:

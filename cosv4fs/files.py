@@ -79,8 +79,7 @@ class Files:
         return int(info["size"])
 
     def _download(self, path: str, action: Callable[[Download], _T], callback: Callback | None = None) -> _T:
-        # a path that names no file is refused before anything is asked
-        paths.file_key(path)
+        self._namespace.check_file(path)
         set_size, progress = bulk.step_counter(callback)
         version, sha = self._namespace.version(path), self.expected_sha1(path)
         download = Download(self._uploader.client, self._uploader.pool, path, version, sha, set_size, progress)
@@ -174,8 +173,8 @@ class Files:
         """
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be overwrite or create, not {mode!r}")
-        bucket, key = paths.file_key(path)
         self._namespace.check_name(path)
+        bucket, key = paths.file_key(path)
         check_plain(content_type=content_type)
         guessed = content_type or mimetypes.guess_type(path)[0]
         return Target(bucket, key, mode == "create", guessed, content_type is not None, deferred)

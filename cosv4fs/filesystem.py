@@ -26,7 +26,7 @@ from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_tex
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.layers import open_layers
-from cosv4fs.namespace import fingerprint_of, time_of
+from cosv4fs.namespace import error_handler, fingerprint_of, time_of
 from cosv4fs.options import OPTIONS
 from cosv4fs.protocols import Capabilities
 from cosv4fs.reader import CosReader
@@ -164,6 +164,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.exists(self._path(path, refresh))
 
+    def lexists(self, path: str, refresh: bool = False) -> bool:
+        """Return the same as `exists`: there are no links."""
+        return self.exists(path, refresh=refresh)
+
     def isfile(self, path: str, refresh: bool = False) -> bool:
         """Return whether the path is a file; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_file(self._path(path, refresh))
@@ -193,19 +197,26 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         return Listing(infos if detail else (info["name"] for info in infos))
 
     def walk(
-        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: Any = "omit",
+        detail: bool = False,
+        refresh: bool = False,
     ) -> Iterator[Any]:
         """Walk a tree as `os.walk` does; see fsspec.
 
-        ``on_error="omit"`` skips only directories that are not found: any other failure is raised.
+        Parameters
+        ----------
+        on_error : str or callable
+            What happens if a directory cannot be listed, at any depth: ``omit`` skips those that are not found and
+            raises any other error, ``raise`` raises every error, and a function is called with it and skips the
+            directory.
         """
-
-        def omit(error: OSError) -> None:
-            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                raise error
-
-        handler = omit if on_error == "omit" else on_error
-        yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=handler, **kwargs)
+        _check_depth(maxdepth)
+        start, handler = self._path(path, refresh), error_handler(on_error)
+        return self.namespace.walk(start, maxdepth, topdown=topdown, detail=detail, on_error=handler)
 
     def find(
         self,
@@ -213,8 +224,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         maxdepth: int | None = None,
         withdirs: bool = False,
         detail: bool = False,
-        prefix: str = "",
+        prefix: str | None = "",
         refresh: bool = False,
+        on_error: Any = "omit",
     ) -> list[str] | dict[str, Info]:
         """List all files under a path, several directories at once; costs one request per page of a directory.
 
@@ -230,14 +242,21 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Return only paths that begin with ``path/prefix``, as in s3fs.
         refresh : bool
             Ask the service even if the answer is cached.
+        on_error : str or callable
+            See `walk`; a function is called from several threads, but not at the same time.
         """
-        if maxdepth is not None and maxdepth < 1:
-            raise ValueError("maxdepth must be at least 1")
-        found = self.namespace.find(self._path(path, refresh), maxdepth, prefix, withdirs=withdirs)
+        _check_depth(maxdepth)
+        start, handler = self._path(path, refresh), error_handler(on_error)
+        found = self.namespace.find(start, maxdepth, prefix or "", withdirs=withdirs, on_error=handler)
         return found if detail else list(found)
 
     def glob(
-        self, path: str, maxdepth: int | None = None, refresh: bool = False, **kwargs: Any
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        refresh: bool = False,
+        detail: bool = False,
+        withdirs: bool = True,
     ) -> list[str] | dict[str, Info]:
         """Return the paths that match a pattern; see fsspec.
 
@@ -249,11 +268,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             # all matches begin with the text before the first wildcard
             self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)
         if "**" in stripped or not has_magic(stripped):
-            found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, **kwargs)
+            found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, detail=detail, withdirs=withdirs)
             return found
-        detail, withdirs = kwargs.pop("detail", False), kwargs.pop("withdirs", True)
-        if kwargs:
-            raise TypeError(f"glob takes no {', '.join(kwargs)}")
         out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=path.endswith("/"))
         return out if detail else list(out)
 
@@ -620,3 +636,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             ``source`` (the local file), ``name`` (the target) and ``size`` (bytes of the whole file).
         """
         return self.runtime.files.interrupted(self._strip_protocol(path))
+
+
+def _check_depth(maxdepth: int | None) -> None:
+    if maxdepth is not None and maxdepth < 1:
+        raise ValueError("maxdepth must be at least 1")

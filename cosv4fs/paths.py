@@ -28,18 +28,42 @@ _SIBLING = re.compile(r"^\.(?P<name>.+)\.cosv4-(?P<token>[0-9a-f]{16})$", re.DOT
 def split(path: str) -> tuple[str, str]:
     """Return (bucket, rest) of a path; the rest has no leading or trailing slash and is empty for the bucket itself.
 
-    Components that URLs cannot express are refused: empty ones, ``.`` and ``..``, and those that are not valid UTF-8.
+    Nothing can be at a path that URLs cannot express, so there it raises `FileNotFoundError`; to refuse such a path for
+    something new, see `check_valid`.
     """
+    if reason := _why_invalid(path):
+        raise make_error(errno.ENOENT, f"no such file or directory: {reason}", _printable(path))
+    bucket, _, rest = path.strip("/").partition("/")
+    return bucket, rest
+
+
+def check_valid(path: str) -> None:
+    """Refuse a new file or directory at a path that URLs cannot express (EINVAL)."""
+    if reason := _why_invalid(path):
+        raise make_error(errno.EINVAL, reason, _printable(path))
+
+
+def _why_invalid(path: str) -> str:
+    """Return why URLs cannot express a path, or an empty string if they can."""
     try:
         path.encode()
     except UnicodeEncodeError as fault:
         # Python represents local file names that are not UTF-8 by surrogates
-        raise make_error(errno.EINVAL, f"the path is not valid UTF-8: {fault.reason}", ascii(path)) from fault
-    bucket, _, rest = path.strip("/").partition("/")
-    if rest and any(part in ("", ".", "..") for part in rest.split("/")):
-        text = "the service does not support empty components, '.' and '..' in paths"
-        raise make_error(errno.EINVAL, text, path)
-    return bucket, rest
+        return f"the path is not valid UTF-8: {fault.reason}"
+    parts = path.strip("/").split("/")[1:]
+    if any(part in ("", ".", "..") for part in parts):
+        return "the service does not support empty components, '.' and '..' in paths"
+    return ""
+
+
+def is_valid(path: str) -> bool:
+    """Return whether something can be at a path; see `split`."""
+    return not _why_invalid(path)
+
+
+def _printable(path: str) -> str:
+    """Return a path as an error can show it: with escapes if it is not valid UTF-8."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def file_key(path: str) -> tuple[str, str]:
@@ -79,7 +103,8 @@ def check_directory_names(path: str) -> None:
 
 
 def check_new(path: str) -> None:
-    """Refuse a path that may not be created: see `check_directory_names`; names of hidden siblings are reserved."""
+    """Refuse a path that may not be created: by `check_valid`, `check_directory_names`, or as a name of a sibling."""
+    check_valid(path)
     check_directory_names(parent(path))
     if any(is_sibling(part) for part in split(path)[1].split("/")):
         raise make_error(errno.EINVAL, "names of the form .NAME.cosv4-TOKEN are reserved for uploads", path)

@@ -40,6 +40,7 @@ class _Content:
 
     def __init__(self, fs: _Filesystem, path: str, size: int | None = None) -> None:
         self._fs, self._path = fs, path
+        fs.runtime.namespace.check_file(path)
         self._bucket, self._key = paths.file_key(path)
         # at most one version: the first is set in one step, without a lock
         self._version: dict[str, Version] = {}

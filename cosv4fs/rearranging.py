@@ -38,8 +38,8 @@ class Rearranging:
 
     def make_directory(self, path: str, *, exist_ok: bool) -> None:
         """Create a directory and its parents; see `makedirs` of the filesystem."""
-        bucket, key = paths.directory_key(path)
         paths.check_new(path)
+        bucket, key = paths.directory_key(path)
         # with exist_ok, a possibly stale cache entry is good enough; fsspec makes the directory before every write into
         # a bucket's root, and a missing bucket makes the write fail
         if exist_ok and (key == "/" or self._cache.is_directory(path)):
@@ -200,8 +200,8 @@ class Rearranging:
             self._cache.invalidate(target)
 
     def _copy(self, source: str, target: str) -> None:
-        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_new(target)
+        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         if bucket == target_bucket and self._client.protocol.capabilities.copies_on_server:
             copy = lambda: self._client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
             with_parents(self._client, bucket, target_key, copy, source=key)
@@ -213,8 +213,8 @@ class Rearranging:
         if source == target:
             self._refresh(source)
             return
-        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         paths.check_new(target)
+        (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         try:
             if bucket != target_bucket:
                 self._copy_and_remove(source, target)

@@ -38,18 +38,25 @@ def test_a_bucket(bucket):
 
 @pytest.mark.parametrize("path", ["b/a//x", "b/./x", "b/../x", "b/a/..", "b/."])
 def test_parts_that_no_url_can_carry(path):
-    with pytest.raises(OSError, match="support empty components") as caught:
-        paths.split(path)
-    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, path)
+    for look_up in (paths.split, paths.file_key, paths.directory_key):
+        with pytest.raises(FileNotFoundError, match="support empty components") as caught:
+            look_up(path)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, path)
+    for create in (paths.check_valid, paths.check_new):
+        with pytest.raises(OSError, match="support empty components") as refused:
+            create(path)
+        assert (refused.value.errno, refused.value.filename) == (errno.EINVAL, path)
 
 
 @pytest.mark.parametrize("path", ["b/x\udc80", "b\ud800/x"])
 def test_names_that_are_no_text(path):
     # from the name of a local file that is not UTF-8
-    with pytest.raises(OSError, match="UTF-8") as caught:
-        paths.split(path)
-    assert caught.value.errno == errno.EINVAL
-    str(caught.value).encode("utf-8", "backslashreplace")
+    for check, number in ((paths.split, errno.ENOENT), (paths.check_valid, errno.EINVAL)):
+        with pytest.raises(OSError, match="UTF-8") as caught:
+            check(path)
+        assert caught.value.errno == number
+        # so that it can be printed
+        str(caught.value).encode()
 
 
 @given(BUCKET, PARTS)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from cosv4fs import paths
 from cosv4fs.api import Client, Version
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.info import Info, UploadInfo, directory_info
+
+ErrorHandler = Callable[[OSError], object]
+"""Called with the error of a directory that cannot be listed, one call at a time."""
+
+
+def omit_missing(error: OSError) -> None:
+    """Leave out directories that are not found: they were removed meanwhile. Raise any other error."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 class Namespace(ABC):
@@ -49,10 +60,13 @@ class Namespace(ABC):
         """Return the infos of a directory's visible entries."""
 
     @abstractmethod
-    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+    def _descendants(
+        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
+    ) -> dict[str, Info]:
         """Return infos by path of a directory's entries whose names have a prefix, and of everything under them.
 
-        `maxdepth` is the number of levels to descend; None for all.
+        `maxdepth` is the number of levels to descend; None for all. `on_error` handles the errors of directories under
+        the path; that of the path itself is raised.
         """
 
     @abstractmethod
@@ -96,6 +110,15 @@ class Namespace(ABC):
         """
         return None
 
+    def check_file(self, path: str) -> None:
+        """Refuse, before content is requested, a path that names no file: a bucket, or what cannot exist."""
+        try:
+            paths.file_key(path)
+        except CosIsADirectoryError:
+            if not self.has_directory(path):
+                raise not_found_error(path) from None
+            raise
+
     def check_free(self, path: str, *, create: bool) -> None:
         """Refuse, before data is sent, a path that cannot be written; with `create` also an existing file.
 
@@ -126,38 +149,115 @@ class Namespace(ABC):
         try:
             infos = self._entries(path)
         except FileNotFoundError:
-            infos = [self.info(path)]
+            info = self.info(path)
+            if info["type"] == "directory":
+                # only the cache still has it
+                self.cache.invalidate(path, gone=True)
+                raise
+            infos = [info]
         return sorted(infos, key=lambda info: str(info["name"]))
 
-    def find(self, path: str, maxdepth: int | None, prefix: str, *, withdirs: bool) -> dict[str, Info]:
+    def walk(
+        self, path: str, maxdepth: int | None, *, topdown: bool, detail: bool, on_error: ErrorHandler
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Yield a directory with its subdirectories and files, and the same of all directories under it.
+
+        With `detail` both are dicts of infos by name, else lists of names. With `topdown`, only those subdirectories
+        are descended to that the caller leaves in the yielded list or dict.
+        """
+        try:
+            infos = self.ls(path)
+        except OSError as error:
+            on_error(error)
+            return
+        dirs: Any = {}
+        files: Any = {}
+        for info in infos:
+            # the name of the path itself is empty: it is a file
+            name = info["name"][len(path) :].lstrip("/")
+            (dirs if name and info["type"] == "directory" else files)[name] = info
+        if not detail:
+            dirs, files = list(dirs), list(files)
+        if topdown:
+            yield path, dirs, files
+        if maxdepth is None or maxdepth > 1:
+            depth = None if maxdepth is None else maxdepth - 1
+            for name in list(dirs):
+                below = f"{path}/{name}".lstrip("/")
+                yield from self.walk(below, depth, topdown=topdown, detail=detail, on_error=on_error)
+        if not topdown:
+            yield path, dirs, files
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None,
+        prefix: str,
+        *,
+        withdirs: bool,
+        on_error: ErrorHandler = omit_missing,
+    ) -> dict[str, Info]:
         """Return infos of the files, and of directories if wanted, under a directory, or of one file, in order.
 
         Only paths that start with `path`, a slash and `prefix` are returned, down to `maxdepth` levels.
         """
+        found: dict[str, Info] = {}
         try:
-            found = self._under(path, maxdepth, prefix)
+            found = self._under(path, maxdepth, prefix, on_error)
             if withdirs and path and not prefix:
                 found[path] = self.cache.info(path) or directory_info(path)
-        except FileNotFoundError:
-            info = None if prefix else _if_found(lambda: self.info(path))
-            found = {path: info} if info is not None and info["type"] == "file" else {}
+        except OSError as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            info = _if_found(lambda: self.info(path)) if is_missing and not prefix else None
+            if info is not None and info["type"] == "file":
+                found = {path: info}
+            else:
+                on_error(error)
         return {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
 
     def glob(self, pattern: str, *, withdirs: bool, only_folders: bool) -> dict[str, Info]:
         """Return infos of the files, and of directories if wanted, that match a pattern without ``**``, in order."""
+        if not paths.is_valid(pattern):
+            return {}
         return {
             name: info
             for name, info in sorted(self._matches(pattern).items())
             if (info["type"] == "directory" or not only_folders) and (withdirs or info["type"] == "file")
         }
 
-    def _under(self, path: str, maxdepth: int | None, prefix: str) -> dict[str, Info]:
+    def _under(self, path: str, maxdepth: int | None, prefix: str, on_error: ErrorHandler) -> dict[str, Info]:
         prefix = prefix.lstrip("/")
         folder, _, name_prefix = f"{path}/{prefix}".lstrip("/").rpartition("/") if prefix else (path, "", "")
         depth = None if maxdepth is None else maxdepth - prefix.count("/")
         if depth is not None and depth < 1:
             return {}
-        return self._descendants(folder, depth, name_prefix)
+        return self._descendants(folder, depth, name_prefix, on_error)
+
+
+def error_handler(on_error: object) -> ErrorHandler:
+    """Return the handler for an argument ``on_error``: ``omit``, ``raise`` or a callable, which may be called anywhere.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+    """
+    if on_error == "omit":
+        return omit_missing
+    if on_error == "raise":
+        return _raise
+    if callable(on_error):
+        return partial(_one_at_a_time, threading.Lock(), on_error)
+    raise ValueError(f"on_error must be omit, raise or a function, not {on_error!r}")
+
+
+def _one_at_a_time(lock: threading.Lock, handle: ErrorHandler, error: OSError) -> None:
+    with lock:
+        handle(error)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _if_found(look_up: Callable[[], Info]) -> Info | None:

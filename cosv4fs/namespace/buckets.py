@@ -19,7 +19,7 @@ from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
 from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
 from cosv4fs.info import Info, UploadInfo, directory_info
-from cosv4fs.namespace.base import Namespace, not_found_error
+from cosv4fs.namespace.base import ErrorHandler, Namespace, not_found_error, omit_missing
 from cosv4fs.transfer.target import discard_sibling
 
 
@@ -178,11 +178,10 @@ class BucketNamespace(Namespace):
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, error) from error
             raise
 
-    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
-        """Return infos of everything under a directory, by path: one request per page, several directories at once.
-
-        A directory that is removed meanwhile is left out; any other failure is raised.
-        """
+    def _descendants(
+        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
+    ) -> dict[str, Info]:
+        """Return infos of everything under a directory, by path: one request per page, several directories at once."""
         out: dict[str, Info] = {}
         first = self._entries(path, name_prefix)
         level, depth = [[info for info in first if _name(info).startswith(name_prefix)]], 1
@@ -192,7 +191,7 @@ class BucketNamespace(Namespace):
             folders = [info["name"] for info in infos if info["type"] == "directory"]
             if maxdepth is not None and depth >= maxdepth:
                 break
-            level = self._pool.map(self._entries_if_there, folders)
+            level = self._pool.map(lambda folder: self._entries_or(on_error, folder), folders)
             depth += 1
         return out
 
@@ -222,15 +221,17 @@ class BucketNamespace(Namespace):
         wanted = re.compile(glob_translate(part))
 
         def matching(folder: str) -> list[Info]:
-            found = self._entries_if_there(folder, prefix)
+            found = self._entries_or(omit_missing, folder, prefix)
             return [info for info in found if wanted.match(_name(info))]
 
         return [info for infos in self._pool.map(matching, folders) for info in infos]
 
-    def _entries_if_there(self, path: str, prefix: str = "") -> list[Info]:
+    def _entries_or(self, on_error: ErrorHandler, path: str, prefix: str = "") -> list[Info]:
+        """Return the same as `_entries`; nothing after an error that is handled."""
         try:
             return self._entries(path, prefix)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            on_error(error)
             return []
 
     # -- unfinished uploads ----------------------------------------------------------------------------------------

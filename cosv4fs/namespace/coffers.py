@@ -29,7 +29,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError, make_error
 from cosv4fs.forking import Registry
 from cosv4fs.info import Info, UploadInfo, directory_info
-from cosv4fs.namespace.base import Namespace, not_found_error
+from cosv4fs.namespace.base import ErrorHandler, Namespace, not_found_error
 from cosv4fs.transfer.coffers import exists_error
 
 _LATE = 3600.0
@@ -124,10 +124,12 @@ class CofferNamespace(Namespace):
         self._written = _written_by_account.get((config.api_root, *keys, config.verify, config.proxies), _Written)
 
     def check_name(self, path: str) -> None:
-        """Accept every path: the documentation excludes no keys."""
+        """Refuse paths that URLs cannot express: the documentation excludes no other keys."""
+        paths.check_valid(path)
 
     def check_free(self, path: str, *, create: bool) -> None:
         """Refuse the path of an object before it is written: nothing can be replaced."""
+        self.check_name(path)
         paths.file_key(path)
         if self.file(path) is not None:
             raise exists_error(path)
@@ -224,10 +226,12 @@ class CofferNamespace(Namespace):
             return self._coffers()
         return list(self._listed(path, *paths.directory_key(path)).by_folder[path].values())
 
-    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+    def _descendants(
+        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
+    ) -> dict[str, Info]:
         """Return infos of everything under a directory, by path: one request per page of keys."""
         if not path:
-            return self._in_all_coffers(maxdepth, name_prefix)
+            return self._in_all_coffers(maxdepth, name_prefix, on_error)
         if name_prefix:
             coffer, rest = paths.split(path)
             found, start = self._with_prefix(coffer, f"{rest}/{name_prefix}".lstrip("/")), f"{path}/{name_prefix}"
@@ -239,12 +243,20 @@ class CofferNamespace(Namespace):
             return found
         return {name: info for name, info in found.items() if name.count("/") <= path.count("/") + maxdepth}
 
-    def _in_all_coffers(self, maxdepth: int | None, name_prefix: str) -> dict[str, Info]:
+    def _in_all_coffers(self, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> dict[str, Info]:
         infos = {info["name"]: info for info in self._entries("") if info["name"].startswith(name_prefix)}
         if maxdepth == 1:
             return infos
         depth = None if maxdepth is None else maxdepth - 1
-        found = self._pool.map(lambda coffer: self._descendants(coffer, depth, ""), list(infos))
+
+        def in_coffer(coffer: str) -> dict[str, Info]:
+            try:
+                return self._descendants(coffer, depth, "", on_error)
+            except OSError as error:
+                on_error(error)
+                return {}
+
+        found = self._pool.map(in_coffer, list(infos))
         return infos | {name: info for inside in found for name, info in inside.items()}
 
     def _matches(self, pattern: str) -> dict[str, Info]:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import threading
 import weakref
 from datetime import datetime, timedelta, timezone
@@ -166,6 +167,64 @@ def test_only_not_found_means_no(tree, emulator, action):
         tree.invalidate_cache()
         with pytest.raises(PermissionError):
             question(f"{BUCKET}/a")
+
+
+def test_errors_of_a_walk_at_every_depth(fs, emulator):
+    fs.pipe({f"{BUCKET}/w/{name}": b"" for name in ("one", "a/two", "a/deep/three", "b/four")})
+    emulator.faults.add(op="list", path="/w/a/deep/", times=1000, action=Refuse(-97))
+    emulator.faults.add(op="list", path="/w/b/", times=1000, action=Refuse(-197))
+    bad, gone = f"{BUCKET}/w/a/deep", f"{BUCKET}/w/b"
+
+    def found(action, *paths):
+        errors = []
+        rows = list(action(*paths, on_error=errors.append, refresh=True))
+        paths = [row if isinstance(row, str) else row[0] for row in rows]
+        return paths, [(error.filename, type(error).__name__) for error in errors]
+
+    named = [(bad, "CosPermissionError"), (gone, "CosFileNotFoundError")]
+    assert found(fs.walk, f"{BUCKET}/w") == ([f"{BUCKET}/w", f"{BUCKET}/w/a"], named)
+    files, errors = found(fs.find, f"{BUCKET}/w")
+    assert (files, sorted(errors)) == ([f"{BUCKET}/w/a/two", f"{BUCKET}/w/one"], named)
+    for look in (fs.walk, fs.find):
+        assert found(look, f"{BUCKET}/none") == ([], [(f"{BUCKET}/none", "CosFileNotFoundError")])
+        with pytest.raises(FileNotFoundError):
+            list(look(f"{BUCKET}/none", on_error="raise"))
+        with pytest.raises(FileNotFoundError):
+            list(look(gone, on_error="raise"))
+        with pytest.raises(PermissionError):
+            list(look(f"{BUCKET}/w"))
+        with pytest.raises(ValueError, match="on_error"):
+            look(f"{BUCKET}/w", on_error="ignore")
+        with pytest.raises(ValueError, match="maxdepth"):
+            look(f"{BUCKET}/w", maxdepth=0)
+    emulator.faults.clear()
+    assert found(fs.find, f"{BUCKET}/w/one") == ([f"{BUCKET}/w/one"], [])
+
+
+@pytest.mark.protocol(*EVERY)
+def test_a_walk_is_that_of_the_operating_system(fs, tmp_path):
+    for name in ("one", "a/two", "a/deep/three", "b/four"):
+        fs.pipe_file(f"{BUCKET}/w/{name}", b"x")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+
+    def walked(rows, root, prune=False):
+        out = []
+        for path, dirs, files in rows:
+            out.append((path.removeprefix(root), sorted(dirs), sorted(files)))
+            if prune:
+                dirs[:] = [name for name in dirs if name != "deep"]
+        return sorted(out) if not prune else out
+
+    for options in ({}, {"topdown": False}):
+        rows = fs.walk(f"{BUCKET}/w", **options)
+        assert walked(rows, f"{BUCKET}/w") == walked(os.walk(tmp_path, **options), str(tmp_path))
+    pruned = walked(fs.walk(f"{BUCKET}/w"), f"{BUCKET}/w", prune=True)
+    assert [row[0] for row in pruned] == ["", "/a", "/b"]
+    assert [row[0] for row in fs.walk(f"{BUCKET}/w", topdown=False)][-1] == f"{BUCKET}/w"
+    assert [row[0] for row in fs.walk(f"{BUCKET}/w", maxdepth=1)] == [f"{BUCKET}/w"]
+    assert [row[2]["one"]["size"] for row in fs.walk(f"{BUCKET}/w", maxdepth=1, detail=True)] == [1]
+    assert list(fs.walk(f"{BUCKET}/w/one")) == [(f"{BUCKET}/w/one", [], [""])]
 
 
 def test_a_failed_subdirectory_is_not_left_out(tree, emulator):

@@ -1,5 +1,7 @@
 """Names: odd ones, those that look like patterns, and those that no object can have."""
 
+import errno
+
 import pytest
 
 from tests.filesystem.conftest import EVERY
@@ -53,13 +55,67 @@ def test_names_that_look_like_patterns_are_tried_literally(fs):
     assert fs.find(f"{BUCKET}/d") == [f"{BUCKET}/d/x1"]
 
 
-@pytest.mark.parametrize("path", ["a//b", "a/../b", "./a", "a/.."])
-def test_paths_that_no_object_can_have(fs, path):
-    for action in (fs.info, fs.cat_file, fs.ls, lambda path: fs.pipe_file(path, b"")):
-        with pytest.raises(OSError, match="support empty components") as caught:
-            action(f"{BUCKET}/{path}")
-        assert caught.value.errno == 22
-        assert caught.value.filename.startswith(BUCKET)
+@pytest.mark.protocol(*EVERY)
+def test_paths_that_no_object_can_have(fs, tmp_path):
+    fs.pipe_file(f"{BUCKET}/file", b"data")
+    mapper = fs.get_mapper(BUCKET)
+    # those that URLs cannot express, those that services refuse in different ways, and one below a file
+    expressed = ["x\0y", "x\0y/z", "n" * 3000, "/".join(["n" * 200] * 40), "file/below", "file/below/it"]
+    for key in ("a//b", "a/../b", "./a", "a/..", "a/.", "x\udc80", *expressed):
+        path = f"{BUCKET}/{key}"
+        assert not any(look(path) for look in (fs.exists, fs.lexists, fs.isfile, fs.isdir)), path
+        assert not any(look(path) for look in (fs.find, fs.glob, fs.du)), path
+        assert fs.glob(f"{path}/*") == fs.glob(f"{path}/**") == list(fs.walk(path)) == [], path
+        assert key not in mapper
+        assert mapper.get(key) is None
+        assert mapper.getitems([key, "file"], on_error="omit") == {"file": b"data"}
+        reads = [fs.info, fs.ls, fs.size, fs.cat_file, fs.cat, fs.open, fs.modified, fs.ukey]
+        copies = [lambda path: fs.get(path, str(tmp_path / "x")), lambda path: fs.cp_file(path, f"{BUCKET}/y")]
+        for read in [*reads, *copies]:
+            with pytest.raises(FileNotFoundError) as caught:
+                read(path)
+            assert caught.value.filename.startswith(BUCKET)
+        (found,) = fs.cat_ranges([path], 0, 1)
+        assert isinstance(found, FileNotFoundError)
+        if key not in expressed:
+            copy, move = (lambda path, do=do: do(f"{BUCKET}/file", path) for do in (fs.cp_file, fs.mv))
+            writes = [lambda path: fs.pipe_file(path, b""), lambda path: fs.open(path, "wb"), fs.touch, fs.makedirs]
+            for write in (*writes, copy, *([move] if fs.protocol != "cdcs" else [])):
+                with pytest.raises(OSError, match=r"empty components|UTF-8") as refused:
+                    write(path)
+                assert refused.value.errno == errno.EINVAL
+    assert fs.find(BUCKET) == [f"{BUCKET}/file"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.protocol(*EVERY)
+def test_a_bucket_that_does_not_exist_is_not_copied(fs, tmp_path):
+    for read in (fs.cat_file, fs.cat, fs.open, lambda path: fs.get(path, tmp_path / "x"), fs.head):
+        with pytest.raises(FileNotFoundError):
+            read("nobucket-1250000000")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.protocol(*EVERY)
+def test_patterns_only_match_what_can_be_read(fs):
+    fs.pipe({f"{BUCKET}/dir/a": b"a", f"{BUCKET}/dir/b/c": b"c"})
+    for pattern in (
+        "dir//*",
+        "/dir/*//c",
+        "dir/./*",
+        "dir/../dir/*",
+        "*/..",
+        "dir//**",
+        "*//*",
+        "dir/[.][.]/*",
+        "x\udc80*",
+    ):
+        for withdirs in (True, False):
+            assert fs.glob(f"{BUCKET}/{pattern}", withdirs=withdirs) == [], pattern
+    assert fs.glob(f"{BUCKET}/dir/*") == [f"{BUCKET}/dir/a", f"{BUCKET}/dir/b"]
+    assert fs.glob(f"{BUCKET}/**/c", detail=True)[f"{BUCKET}/dir/b/c"]["size"] == 1
+    with pytest.raises(TypeError, match="detial"):
+        fs.glob(f"{BUCKET}/**", detial=True)
 
 
 def test_characters_that_no_directory_may_have(fs):

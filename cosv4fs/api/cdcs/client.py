@@ -355,7 +355,20 @@ class CofferClient(CofferUploads):
             modified = int(header_seconds(headers.get("Last-Modified")) or 0)
             return StoredObject(key, size, plain_etag(headers.get("ETag")), modified, headers.get("Content-Type"))
 
-        return self._run(attempt)
+        try:
+            return self._run(attempt)
+        except CosError as error:
+            if error.status == 400 and error.code is None:
+                # the reply has no body: a listing tells whether no object can have this key
+                self._check_findable(coffer, key)
+            raise
+
+    def _check_findable(self, coffer: str, key: str) -> None:
+        """Raise `FileNotFoundError` if no object can have this key, by a listing of what begins with it."""
+        try:
+            self.list_page(coffer, prefix=key)
+        except CosFileNotFoundError as error:
+            raise make_error(errno.ENOENT, str(error.strerror), paths.join(coffer, key), error) from None
 
     def file_status(self, coffer: str, key: str) -> StoredObject:
         """Return the same as `head`."""

@@ -46,6 +46,10 @@ def _invalid(name: str, meaning: str) -> Code:
     return _row(name, 400, errno.EINVAL, meaning)
 
 
+def _about_path(name: str, meaning: str) -> Code:
+    return Code(name, name, meaning, 400, errno.EINVAL, is_about_path=True)
+
+
 def _exists(name: str, meaning: str) -> Code:
     return _row(name, 409, errno.EEXIST, meaning)
 
@@ -68,9 +72,10 @@ _ROWS = [
     _invalid("InvalidPart", "the parts are not those that were sent, or their numbers have gaps"),
     _invalid("InvalidPartOrder", "the parts are not in the order of their numbers"),
     _invalid("InvalidArgument", "the service refused a parameter, or the content differs from its MD5"),
-    _invalid("InvalidCofferName", f"no coffer can have this name: {_IN_FULL}, of digits, lower-case letters and '-'"),
-    _invalid("InvalidObjectKey", "no object can have this name"),
-    _invalid("InvalidObjectPrefix", "no object's name can begin like this"),
+    _about_path("InvalidCofferName",
+                f"no coffer can have this name: {_IN_FULL}, of digits, lower-case letters and '-'"),
+    _about_path("InvalidObjectKey", "no object can have this name"),
+    _about_path("InvalidObjectPrefix", "no object's name can begin like this"),
     _invalid("InvalidLifeCycle", "objects can be kept for 1 to 3650 days"),
     _invalid("MalformedXML", "the service could not read the request's body"),
     _invalid("ObjectEmpty", "coffers take no empty objects"),
@@ -199,7 +204,8 @@ def _by_code(response: requests.Response, request: Request, values: dict[str, An
     detail = ", ".join((f"{name}: {said}" if said and said != name else name, *_ids(response, values, origin)))
     row = CODES.get(name)
     if row is not None:
-        error = error_for_row(row, f"{row.meaning} ({request.operation}: {detail})", request.path, origin)
+        text, is_lookup = f"{row.meaning} ({request.operation}: {detail})", request.method == "GET"
+        error = error_for_row(row, text, request.path, origin, is_lookup=is_lookup)
         return code_failure(response, row, error)
     number, text = meaning_of(response.status_code, _MEANINGS)
     text = f"{text} ({request.operation}: HTTP {response.status_code}, {detail})"

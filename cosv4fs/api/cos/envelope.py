@@ -46,7 +46,9 @@ def read_data(response: requests.Response, request: Request) -> Fields:
     code = reply["code"]
     if code != 0:
         message = quoted(str(reply.get("message", "")), response)
-        error = error_for_code(code, message, request.operation, request.path, _origin(response, reply))
+        is_lookup = request.method == "GET"
+        origin = _origin(response, reply)
+        error = error_for_code(code, message, request.operation, request.path, origin, is_lookup=is_lookup)
         # what an unknown code means for a retry now is unknown, too; later, a failing server may have recovered
         error.is_transient = code not in CODES and response.status_code >= 500
         raise code_failure(response, lookup(code), error)
