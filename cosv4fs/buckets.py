@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, TypeVar
@@ -10,7 +11,7 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client, PathStatus
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyCreatedError
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyCreatedError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import Attributes
 from cosv4fs.namespace import BucketNamespace, not_found_error
@@ -232,11 +233,16 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         ------
         FileNotFoundError
             The path does not exist.
+        IsADirectoryError
+            `authority` or `custom_headers` for a directory.
         """
         path = self._strip_protocol(path)
         bucket, key, status = self._status(path)
         if biz_attr is None and authority is None and custom_headers is None:
             return
+        if status.is_directory and (authority or custom_headers):
+            text = "a directory has no authority and headers: change those of the files in it, or biz_attr"
+            raise make_error(errno.EISDIR, text, path)
         headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
         try:
             self.client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)

@@ -317,13 +317,12 @@ def _(
 @operation(4, protocols=REPLACING, name=Draws.name, text=pick("one", "two"))
 def update_attributes(at: Place, name: str, text: str) -> str:
     """Change the attributes of an object, and read them."""
-    # v3 can change nothing but the free text (cos.md#v3)
-    headers = None if at.protocol == "cosv3" else {"Cache-Control": text}
-    at.fs.update_attributes(at / name, biz_attr=text, custom_headers=headers)
+    at.fs.update_attributes(at / name, biz_attr=text, custom_headers={"Cache-Control": text})
     return str(at.fs.attributes(at / name)["biz_attr"])
 
 
 @update_attributes.effect
 def _(view: View, name: str, text: str) -> Effect:
-    exists = name in view.state.files or name in view.state.folders
-    return Effect(returns=text, errors=() if exists else (FileNotFoundError, NotADirectoryError))
+    if name in view.state.folders:
+        return Effect(errors=(IsADirectoryError,))
+    return Effect(returns=text, errors=() if name in view.state.files else (FileNotFoundError, NotADirectoryError))

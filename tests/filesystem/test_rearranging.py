@@ -286,6 +286,8 @@ def test_attributes(fs):
     assert found["biz_attr"] == "mine"
     assert found["authority"] == "eWPrivateRPublic"
     assert found["custom_headers"] == {"Cache-Control": "no-cache", "x-cos-meta-who": "me"}
+    with pytest.raises(IsADirectoryError):
+        fs.update_attributes(f"{BUCKET}/d", biz_attr="lost", custom_headers={"Cache-Control": "no-cache"})
     fs.update_attributes(f"{BUCKET}/d", biz_attr="folder")
     assert fs.attributes(f"{BUCKET}/d")["biz_attr"] == "folder"
     with pytest.raises(FileNotFoundError):
