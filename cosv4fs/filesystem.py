@@ -19,7 +19,7 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
-from cosv4fs import bulk, paths
+from cosv4fs import bulk, paths, transactions
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
@@ -33,7 +33,7 @@ from cosv4fs.reader import CosReader
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
-from cosv4fs.writer import CosTransaction, CosWriter
+from cosv4fs.writer import CosWriter
 
 
 class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=FilesystemType):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     protocol: str
     service: Service[C_co, N_co]
-    transaction_type = CosTransaction
+    transaction_type = transactions.CosTransaction
     root_marker = ""
     storage_options: dict[str, Any]
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
@@ -319,7 +319,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Invalidate the cache for a path and everything under it, or for all paths."""
-        super().invalidate_cache(path)
+        # fsspec's own only repeats this at the end of a transaction, which invalidates what it publishes anyway
         self.namespace.cache.invalidate(self._strip_protocol(path or "") or None)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -586,6 +586,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
             while data := reader.read(self.config.slice_size):
                 writer.write(data)
+
+    # -- transactions ----------------------------------------------------------------------------------------------
+
+    transaction = property(transactions.transaction_of)
+    start_transaction, end_transaction = transactions.start, transactions.end
+    # fsspec's `open` reads it, and its constructor assigns it
+    _intrans = property(transactions.is_begun, lambda self, value: None)
 
     # -- unfinished uploads ----------------------------------------------------------------------------------------
 

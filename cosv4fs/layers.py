@@ -59,14 +59,12 @@ def open_layers(
     binary = mode.replace("t", "") + "b" if text else mode
     # before the file is opened, as a transaction would publish an open file after a failure here
     codec = get_compression(path, compression)
-    file = inner = open_binary(path, binary, block_size, **options)
+    file = open_binary(path, binary, block_size, **options)
     if codec is not None:
         compress = compr[codec]
         file = compress(file, mode="r") if "r" in mode else _CompressedWriter(partial(compress, mode="w"), file)
     if text:
         file = io.TextIOWrapper(file, **text_options) if "r" in mode else _TextWriter(file, **text_options)
-    if isinstance(inner, CosWriter) and file is not inner:
-        inner.wrapped_in(file)
     return file
 
 

@@ -1,4 +1,4 @@
-"""Files opened for writing, and the transaction that publishes them together."""
+"""Files opened for writing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import os
 import sys
 import threading
 import warnings
-import weakref
-from contextlib import suppress
 from copy import copy
 from functools import partial
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fsspec.spec import AbstractFileSystem
-from fsspec.transaction import Transaction
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
@@ -74,7 +71,6 @@ class CosWriter(io.BufferedIOBase):
         self._discarded_for: str | None = None
         self._pid = os.getpid()
         self._ends_well = False
-        self._outermost: weakref.ref[Any] | None = None
         start_background()
         # assigned last: the finalizer does nothing without it
         self._writer = writer
@@ -171,18 +167,42 @@ class CosWriter(io.BufferedIOBase):
         if self._failure is not None:
             raise self._failure
 
-    def commit(self) -> None:
-        """Publish a file of a transaction; fsspec calls this when the transaction succeeds.
+    @property
+    def is_published(self) -> bool:
+        """Whether the object is visible."""
+        return self._published
 
-        An unclosed file is closed first, so that text and compression layers write their buffers.
+    @property
+    def is_discarded(self) -> bool:
+        """Whether the file was closed without publishing anything, on purpose or because of an exception."""
+        return self.closed and not self._complete and self._failure is None and not self.is_lost
+
+    def check_complete(self) -> None:
+        """Raise unless the file was closed, and its bytes were uploaded.
+
+        Raises
+        ------
+        OSError
+            The failure of `close`; or EIO: the file was not closed, or was discarded.
         """
-        outermost = None if self._outermost is None else self._outermost()
-        if outermost is not None and not self.closed:
-            outermost.close()
-        self.close()
+        self.raise_failure()
+        if self._complete:
+            return
+        if self.is_discarded:
+            raise make_error(errno.EIO, "the file was discarded: it cannot be published", self.path)
+        text = "the file was not closed before the end of its transaction: nothing is published"
+        raise make_error(errno.EIO, text, self.path)
+
+    def commit(self) -> None:
+        """Publish a closed file of a transaction.
+
+        Raises
+        ------
+        OSError
+            The file is not complete (see `check_complete`), or the service refused it.
+        """
         with self._lock:
-            if not self._complete:
-                raise make_error(errno.EIO, "the file was not written completely: nothing is published", self.path)
+            self.check_complete()
             if not self._published:
                 self._writer.publish()
                 self._published = True
@@ -199,10 +219,6 @@ class CosWriter(io.BufferedIOBase):
                 self._complete = False
                 self._writer.abort()
             self._changed(written=False)
-
-    def wrapped_in(self, outermost: object) -> None:
-        """Store a weak reference to the text or compression layer to which users write."""
-        self._outermost = weakref.ref(outermost)
 
     def end_well(self) -> None:
         """Record that the ``with`` block of the file ended without an exception.
@@ -295,18 +311,3 @@ def _is_leaving_with(error: BaseException) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-class CosTransaction(Transaction):  # type: ignore[misc]
-    """A transaction that discards the remaining files when one cannot be published; older fsspec ones do not."""
-
-    def complete(self, commit: bool = True) -> None:
-        """End the transaction: publish or discard its files."""
-        files = self.files
-        try:
-            super().complete(commit)
-        except BaseException:
-            while files:
-                with suppress(OSError):
-                    files.popleft().discard()
-            raise

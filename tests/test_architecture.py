@@ -32,7 +32,7 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "rearranging", "runtime", *NAMESPACE}
-FILES = {"reader", "writer", "layers", "display", "identity", *SHARED}
+FILES = {"reader", "writer", "layers", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "reader": SHARED,
     "writer": SHARED,
     "layers": {"writer", *SHARED},
+    "transactions": {"writer"},
     "display": {"bulk", *LEAVES},
     "identity": LEAVES,
     "filesystem": FILES,
