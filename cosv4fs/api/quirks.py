@@ -17,6 +17,8 @@ _log = logging.getLogger("cosv4fs")
 _MEANINGS = {
     "move_signature": "the kind of signature that a move needs",
     "copy_signature": "the kind of signature that a copy needs",
+    "delete_signature": "the kind of signature that a delete needs",
+    "update_signature": "the kind of signature that an update needs",
     "update_flag": "an update needs its flag",
     "max_list": "entries in the largest page of a listing",
     "finish_size": "the size that an upload may be finished with, by bucket",
@@ -34,6 +36,8 @@ class Quirks:
     """The root of the API, for log messages."""
     move_signature: Literal["single", "multi"] | None = None  # cos.md#move-signature
     copy_signature: Literal["single", "multi"] | None = None  # cos.md#move-signature
+    delete_signature: Literal["single", "multi"] | None = None  # cos.md#delete-signature
+    update_signature: Literal["single", "multi"] | None = None  # cos.md#delete-signature
     update_flag: Literal["required"] | None = None  # cos.md#update-flag
     max_list: int | None = None  # cos.md#page-limit
     finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size

@@ -103,6 +103,12 @@ class Dialect(_Switches):
     copy_signature: Literal["any", "single", "multi"] = "any"
     """The kind of signature that copy asks for: either; single-use only (−73); multi-effect only (−74)
     (cos.md#move-signature)."""
+    delete_signature: Literal["single", "any", "multi"] = "single"
+    """The kind of signature that delete asks for: single-use only (−73); either; multi-effect only (−74)
+    (cos.md#delete-signature)."""
+    update_signature: Literal["single", "any", "multi"] = "single"
+    """The kind of signature that update asks for: single-use only (−73); either; multi-effect only (−74)
+    (cos.md#delete-signature)."""
     bound_stat: Literal["accept", "refuse"] = "accept"
     """A multi-effect signature bound to a path is good for stat, create and list; or refused with −63
     (cos.md#bound-signature)."""
@@ -111,8 +117,9 @@ class Dialect(_Switches):
     exactly those of the fields that are sent (cos.md#update-flag)."""
     custom_headers: Literal["merge", "replace"] = "merge"
     """update adds to and changes the stored headers; or replaces them all (cos.md#custom-headers)."""
-    double_encoding: Literal["strict", "lenient"] = "strict"
-    """A signature's path is decoded once; or is also accepted raw and decoded twice (cos.md#double-encoding)."""
+    double_encoding: Literal["lenient", "strict"] = "lenient"
+    """A signature's path is decoded once or twice, whichever gives the path of the request; or once only, so that a
+    path that was encoded twice is refused with −63 (cos.md#double-encoding)."""
     parents: Literal["implicit", "virtual", "required"] = "implicit"
     """Missing parents of a new file become real directories; exist only while something is below them; or the request
     is refused with −197 (cos.md#parents)."""

@@ -325,10 +325,13 @@ class TestMetadata:
 
 
 @pytest.mark.parametrize("kind", ["any", "single", "multi"])
-class TestMoveAndCopy:
+class TestKindsOfSignatures:
     @pytest.fixture
     def service(self, make_service, kind):
-        return make_service(move_signature=kind, copy_signature=kind)
+        return make_service(
+            move_signature=kind, copy_signature=kind, delete_signature=kind, update_signature=kind,
+            double_encoding="strict", update_flag="required",
+        )  # fmt: skip
 
     def test_move(self, service):
         service.put("/dir/x", b"content")
@@ -337,6 +340,17 @@ class TestMoveAndCopy:
         assert (service.names("/dir/"), service.read("/z")) == ([], b"content")
         # which kind it takes is learned once
         assert service.emulator.count()["move"] == (3 if service.emulator.dialect.move_signature == "multi" else 2)
+
+    def test_update_and_delete(self, service):
+        for name in ("a b", "文%41"):
+            service.put(f"/dir/{name}", b"content")
+            service.client.update(BUCKET, f"/dir/{name}", biz_attr="note")
+            assert service.client.stat(BUCKET, f"/dir/{name}").biz_attr == "note"
+            service.client.delete(BUCKET, f"/dir/{name}")
+        service.client.delete(BUCKET, "/dir/")
+        assert service.names() == []
+        learns = service.emulator.dialect.delete_signature == "multi"
+        assert service.emulator.count()["delete"] == (4 if learns else 3)
 
     def test_copy(self, service):
         service.put("/dir/x", b"content")

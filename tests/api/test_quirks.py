@@ -41,6 +41,8 @@ def test_nothing_is_learned_from_a_server_as_documented(service):
     [
         ({"move_signature": "multi"}, lambda service: service.client.move(BUCKET, "/x", "/y")),
         ({"copy_signature": "single"}, lambda service: service.client.copy(BUCKET, "/x", "/y")),
+        ({"delete_signature": "multi"}, lambda service: service.client.delete(BUCKET, "/x")),
+        ({"update_signature": "multi"}, lambda service: service.client.update(BUCKET, "/x", biz_attr="note")),
         ({"update_flag": "required"}, lambda service: service.client.update(BUCKET, "/x", biz_attr="note")),
         ({"max_list": 199}, lambda service: service.names()),
     ],

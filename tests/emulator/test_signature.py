@@ -9,7 +9,7 @@ import pytest
 
 from cosv4fs.emulator import Dialect
 
-from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, once, sign
+from .client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, form, once, sign
 
 VECTOR_ID, VECTOR_KEY = "AKIDTestSecretId0123456789", "TestSecretKey0123456789abcdef"
 VECTOR_HMACS = {
@@ -177,25 +177,48 @@ def test_either_kind_for_move_and_copy(client, op):
     assert client.post("/b", op, dest_fileid="/b3", signature=signature).code == -77
 
 
+CHANGES = {
+    "move": {"dest_fileid": "/c"},
+    "copy": {"dest_fileid": "/c"},
+    "delete": {},
+    "update": {"biz_attr": "new"},
+}
+
+
+@pytest.mark.parametrize("op", CHANGES)
+@pytest.mark.parametrize(
+    ("kind", "codes"), [("single", [-73, -73, 0]), ("multi", [-74, 0]), ("any", [0])], ids=lambda value: str(value)
+)
+def test_kinds_of_signatures(make_emulator, op, kind, codes):
+    client = Client(make_emulator(dialect=Dialect(**{f"{op}_signature": kind})))
+    client.upload("/a b", b"x")
+    # one client binds it to the path, another leaves it unbound
+    bound = sign(f=f"/{APPID}/b/a%20b", order="php")
+    signatures = {"single": [bound, sign()], "multi": [once("b", "/a b")], "any": [bound]}[kind]
+    signatures += [once("b", "/a b")] if kind == "single" else [sign()] if kind == "multi" else []
+    assert [client.post("/a b", op, signature=one, **CHANGES[op]).code for one in signatures] == codes
+
+
+def test_unless_the_dialect_says_else_deletes_and_updates_are_signed_for_one_use(client):
+    client.upload("/a", b"x")
+    for op in ("update", "delete"):
+        assert client.post("/a", op, signature=sign(), **CHANGES[op]).code == -73
+        assert client.post("/a", op, **CHANGES[op]).code == 0
+
+
 @pytest.mark.parametrize("op", ["move", "copy"])
-def test_one_kind_for_move_and_copy(make_emulator, op):
-    strict = Client(make_emulator(dialect=Dialect(**{f"{op}_signature": "single"})))
-    strict.upload("/a", b"x")
-    assert strict.post("/a", op, dest_fileid="/c", signature=sign()).code == -73
-    assert strict.post("/a", op, dest_fileid="/c", signature=once("b", "/a")).code == 0
-    strict = Client(make_emulator(dialect=Dialect(**{f"{op}_signature": "multi"})))
-    strict.upload("/a", b"x")
-    assert strict.post("/a", op, dest_fileid="/c", signature=once("b", "/a")).code == -74
-    assert strict.post("/a", op, dest_fileid="/c", signature=sign()).code == 0
-
-
-def test_double_encoding(make_emulator):
-    path = "/中"
-    double = sign(f=f"/{APPID}/b" + quote(quote(path)), e=0)
-    strict, lenient = (Client(make_emulator(dialect=Dialect(double_encoding=v))) for v in ("strict", "lenient"))
-    for client, code in ((strict, -63), (lenient, 0)):
-        client.upload(path, b"x")
-        assert client.post(path, "delete", signature=double).code == code
+@pytest.mark.parametrize(("variant", "code"), [({}, 0), ({"double_encoding": "strict"}, -63)], ids=str)
+def test_double_encoding(make_emulator, op, variant, code):
+    client = Client(make_emulator(dialect=Dialect(**variant)))
+    path = "/文 件/%41 a+b~*|.txt"
+    client.upload(path, b"x")
+    body, kind = form({"op": op, "dest_fileid": f"/{op}", "to_over_write": 0})
+    # the PHP client encodes the path, and its signature encodes that again
+    twice = sign(f=f"/{APPID}/b" + quote(quote(path)), e=0, order="php")
+    headers = {"Authorization": twice, "Content-Type": kind, "Expect": "100-continue"}
+    assert client.raw("POST", client.target(path), body=body, headers=headers).code == code
+    other = sign(f=f"/{APPID}/b" + quote(quote("/other")), e=0)
+    assert client.post("/文 件", op, dest_fileid="/x", signature=other).code == -63
 
 
 def test_bound_stat(make_emulator):

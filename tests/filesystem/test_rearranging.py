@@ -105,7 +105,7 @@ def test_a_server_that_says_removed_is_not_believed(tree):
         Dialect(),
         Dialect(parents="required"),
         Dialect(move_signature="single", copy_signature="single"),
-        Dialect(move_signature="multi", copy_signature="multi"),
+        Dialect(move_signature="multi", copy_signature="multi", delete_signature="multi", update_signature="multi"),
     ],
 )
 def test_moving_and_copying_files(tree, second):

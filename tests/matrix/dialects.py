@@ -89,6 +89,7 @@ def _core() -> list[Dialect]:
             # permissive
             finish_size="any", reinit="matching", overwrite_unfinished="replace", directory_move="accept",
             instant="appid", instant_needs_parts=False, parents="virtual", listparts="string", slice_size=64 * KIB,
+            delete_signature="any", update_signature="any",
         ),
         Dialect(
             # old
@@ -106,6 +107,7 @@ def _core() -> list[Dialect]:
             # strict
             overwrite_upload="refuse", slice_overwrite="refuse", exists_code=-177, parents="required",
             move_signature="multi", copy_signature="single", bound_stat="refuse", update_flag="required",
+            delete_signature="multi", update_signature="multi", double_encoding="strict",
             cross_directory_move="refuse", file_names="strict", oversize_list="refuse", max_list=199, session_ttl=60.0,
             max_object_size=2 * MIB, max_name=255,
         ),
@@ -126,7 +128,7 @@ def _core_of_v3() -> list[Dialect]:
             v1_again="refuse", parents="required", overwrite_upload="refuse", slice_overwrite="refuse",
             exists_code=-177, move_signature="multi", bound_stat="refuse", cross_directory_move="refuse",
             file_names="strict", short_pages=True, session_ttl=60.0, max_object_size=2 * MIB, max_name=255,
-            instant="off",
+            instant="off", delete_signature="multi", update_signature="multi", double_encoding="strict",
         ),
     ]  # fmt: skip
 

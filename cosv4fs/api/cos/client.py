@@ -44,7 +44,10 @@ _ABSENT_ON_404 = ("upload_slice_list",)
 """Operations of which a 404 without an envelope says that there is no such object, as of downloads."""
 
 _WRONG_KIND = {-73: _SINGLE, -74: _MULTI, -75: _MULTI, -76: _SINGLE}
-"""The kind that the server wants instead, by code; the documentation disputes move and copy (cos.md#move-signature)."""
+"""The kind that the server wants instead, by code (cos.md#signature-order)."""
+
+_DISPUTED_KIND = ("move", "copy", "delete", "update")
+"""Operations whose kind of signature is disputed (cos.md#move-signature, cos.md#delete-signature); see `Quirks`."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -470,7 +473,7 @@ class CosClient(Client):
             return self._query(request, parse, settle)
         except CosError as error:
             wanted = _WRONG_KIND.get(error.code) if isinstance(error.code, int) else None
-            if operation not in ("move", "copy") or wanted is None or wanted == kind:
+            if operation not in _DISPUTED_KIND or wanted is None or wanted == kind:
                 raise
             self.quirks.learn(**{f"{operation}_signature": wanted})
             return self._query(request, parse, settle)
@@ -487,7 +490,7 @@ class CosClient(Client):
         self._post(operation, bucket, key, body, lambda _: True, settle)
 
     def _signature_kind(self, operation: str) -> str:
-        learned = {"move": self.quirks.move_signature, "copy": self.quirks.copy_signature}.get(operation)
+        learned = getattr(self.quirks, f"{operation}_signature") if operation in _DISPUTED_KIND else None
         return learned or (_SINGLE if operation in _SINGLE_USE else _MULTI)
 
     def _sign(self, operation: str, bucket: str, key: str) -> Callable[[], dict[str, str]]:

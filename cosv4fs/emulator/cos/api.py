@@ -54,7 +54,9 @@ class _Operation:
     run: Callable[[CosService, CosCall], dict[str, Any] | Reply | None]
     methods: tuple[str, ...] = ("POST",)
     path: Literal["file", "directory", "either", "any"] = "file"
-    signature: Literal["multi", "single", "own", "move_signature", "copy_signature"] = "multi"
+    signature: Literal["multi", "own", "move_signature", "copy_signature", "delete_signature", "update_signature"] = (
+        "multi"
+    )
     bound: bool = False
 
 
@@ -74,8 +76,8 @@ _V4: Mapping[str, _Operation] = {
     "create": _Operation(entries.create, path="directory", bound=True),
     "stat": _Operation(entries.stat, methods=("GET",), path="any", bound=True),
     "list": _Operation(listing.list_page, methods=("GET",), path="any", bound=True),
-    "update": _Operation(entries.update, path="either", signature="single"),
-    "delete": _Operation(entries.delete, path="either", signature="single"),
+    "update": _Operation(entries.update, path="either", signature="update_signature"),
+    "delete": _Operation(entries.delete, path="either", signature="delete_signature"),
     "move": _Operation(entries.move, path="either", signature="move_signature"),
     "copy": _Operation(entries.copy, signature="copy_signature"),
     "upload": _Operation(uploads.upload),
@@ -91,7 +93,7 @@ _V3: Mapping[str, _Operation] = {
     **{name: _V4[name] for name in ("create", "delete", "move", "upload")},
     "stat": _Operation(v3.stat, methods=("GET",), path="any", bound=True),
     "list": _Operation(v3.list_page, methods=("GET",), path="any", bound=True),
-    "update": _Operation(v3.update, path="either", signature="single"),
+    "update": _Operation(v3.update, path="either", signature="update_signature"),
     "upload_slice": _Operation(v3.upload_slice),
 }
 """The operations of v3 (cos.md#v3): no copy, and one operation for slices."""

@@ -148,7 +148,7 @@ def _check_time(signature: _Signature, now: float) -> None:
 def _covers(signature: _Signature, names: tuple[str, ...], dialect: Dialect) -> bool:
     """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
     once = _decode(signature.fileid)
-    decoded = [once] if dialect.double_encoding == "strict" else [once, signature.fileid, _decode(once)]
+    decoded = [once] if dialect.double_encoding == "strict" else [once, _decode(once)]
     return any(
         name == fileid if signature.single else name.startswith(fileid)
         for fileid in decoded
