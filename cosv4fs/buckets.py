@@ -92,6 +92,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             The path is not a directory.
         OSError
             ENOTEMPTY: the directory is not empty.
+        NotImplementedError
+            The path is an empty bucket, which the API cannot delete.
         """
         self._rearranging.remove_directory(self._strip_protocol(path))
 
@@ -112,7 +114,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Remove files; with `recursive` also directories, including their unfinished uploads.
 
-        Files are removed first, several at once, then directories, the deepest first.
+        Files are removed first, several at once, then directories, the deepest first. A bucket is emptied and stays,
+        because the API cannot delete it.
 
         Parameters
         ----------
@@ -124,9 +127,17 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         Raises
         ------
         FileNotFoundError
-            Nothing matches.
+            Nothing matches a pattern, or one of the paths does not exist: nothing is removed.
+        IsADirectoryError
+            One of the paths, or a match, is a directory, and `recursive` is False: nothing is removed.
+        NotImplementedError
+            The path is empty: the API cannot list buckets.
         """
-        self._rearranging.remove(self.expand_path(path), recursive=recursive, maxdepth=maxdepth)
+        found = self.expand_path(path)
+        if recursive:
+            self._rearranging.remove_trees(found, maxdepth)
+        else:
+            self._rearranging.remove_files(found)
 
     def cp_file(self, path1: str, path2: str) -> None:
         """Copy one file, replacing the target; within a bucket the server copies if the API can.
@@ -144,12 +155,14 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Move files, one by one, replacing targets; within a bucket the server moves them.
 
-        A source is removed only after its own move has succeeded.
+        A source is removed only after its own move has succeeded. A bucket that was moved stays, empty.
 
         Raises
         ------
+        FileNotFoundError
+            A source does not exist; of several, nothing is moved.
         IsADirectoryError
-            A source is a directory, and `recursive` is False.
+            A source is a directory, and `recursive` is False; of several, nothing is moved.
         OSError
             EINVAL, before anything is moved: one move of a list would replace the source or target of another.
             ESTALE: a file changed while it was copied to another bucket; it is not removed.
@@ -162,7 +175,10 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
                 return
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         pairs = [(self._strip_protocol(source), self._strip_protocol(target)) for source, target in planned]
-        rearranging.move_pairs(bulk.check_moves(pairs))
+        checked = bulk.check_moves(pairs)
+        if not recursive:
+            rearranging.check_files(self.expand_path(path1))
+        rearranging.move_pairs(checked)
 
     def _into(self, target: Any, source: str) -> str:
         """Return the target of a file: a path in `target` if that is a directory, or ends with a slash."""

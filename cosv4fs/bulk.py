@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import other_paths, stringify_path
 
+from cosv4fs import paths
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import is_part
@@ -141,7 +142,7 @@ def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
         other = origins.setdefault(target, source)
         if other != source:
             raise OSError(errno.EINVAL, f"{other} and {source} would both be {verb} to this path", target)
-        for path in _path_and_parents(target):
+        for path in (target, *paths.parents(target)):
             # a source that is its own target conflicts with nothing
             if path != source and goals.get(path, path) != path:
                 text = f"{source} would be {verb} to this path, but {path} is to be {verb}, too: do it in two calls"
@@ -156,12 +157,6 @@ def check_moves(pairs: Iterable[Pair]) -> list[Pair]:
     if into_itself is not None:
         raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
     return [(source, target) for source, target in check_targets(pairs, "moved") if source != target]
-
-
-def _path_and_parents(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
 
 
 def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:

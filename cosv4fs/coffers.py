@@ -109,26 +109,46 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     def _impossible(self, what: str, path: Any) -> NoReturn:
         raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Raise: objects cannot be removed, they expire (see `set_lifecycle`).
+
+        Only an empty coffer passes with `recursive`: there is nothing to remove from it.
 
         Raises
         ------
+        FileNotFoundError
+            Nothing matches a pattern, or one of the paths does not exist.
         NotImplementedError
-            Always.
+            There is something to remove.
         """
-        self._impossible("to remove", path)
+        found = self.expand_path(path)
+        infos = self.pool.map(self.info, found)
+        are_empty = all(info["type"] == "directory" and not self.namespace.ls(info["name"]) for info in infos)
+        if not (recursive and are_empty):
+            self._impossible("to remove", path)
 
     def rm_file(self, path: str) -> NoReturn:
-        """Raise, as `rm` does."""
+        """Raise: the object does not exist, or cannot be removed; see `rm`."""
+        self.info(path)
         self._impossible("to remove", path)
 
     def rmdir(self, path: str) -> NoReturn:
-        """Raise: a directory exists as long as an object in it; `delete_coffer` deletes an empty coffer."""
+        """Raise: a directory exists as long as an object in it; `delete_coffer` deletes an empty coffer.
+
+        Raises
+        ------
+        FileNotFoundError, NotADirectoryError
+            The path is not a directory.
+        NotImplementedError
+            It is one.
+        """
+        if self.info(path)["type"] != "directory":
+            raise make_error(errno.ENOTDIR, "this is an object, and cannot be removed", self._strip_protocol(path))
         self._impossible("to remove", path)
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
-        """Raise: the source could not be removed."""
+        """Raise: a source does not exist (`FileNotFoundError`), or could not be removed."""
+        self.pool.map(self.info, self.expand_path(path1))
         self._impossible("to move", path1)
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:

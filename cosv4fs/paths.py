@@ -10,6 +10,7 @@ import errno
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
 
 from cosv4fs.errors import make_error
 
@@ -88,6 +89,12 @@ def join(bucket: str, key: str) -> str:
 def parent(path: str) -> str:
     """Return the parent directory of `path`; the empty string for a bucket."""
     return path.rstrip("/").rpartition("/")[0]
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the directories above a path, the nearest first, up to its bucket."""
+    while path := parent(path):
+        yield path
 
 
 def literal_start(pattern: str) -> str:

@@ -87,12 +87,14 @@ class Rearranging:
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory; see `rmdir` of the filesystem."""
-        bucket, key = _removable(path)
+        bucket, key = _under_a_bucket(path)
         try:
             # some servers answer "removed" for a directory that is not empty (cos.md#rmdir-nonempty)
             entries = self._client.list_page(bucket, key, num=1).entries
             if any(entry.name for entry in entries):
                 raise make_error(errno.ENOTEMPTY, "the directory is not empty; this includes unfinished uploads", path)
+            if key == "/":
+                raise NotImplementedError(f"the JSON API cannot delete bucket {bucket!r}: use the web console")
             self._client.delete(bucket, key)
         except CosFileNotFoundError as error:
             if self._namespace.is_file(path):
@@ -105,31 +107,45 @@ class Rearranging:
 
     def remove_file(self, path: str) -> None:
         """Remove one file; see `rm_file` of the filesystem."""
+        (info,) = self.check_files([path])
+        self._remove_seen(path, info)
+
+    def remove_files(self, found: list[str]) -> None:
+        """Remove files, several at once, or none of them if one is missing or a directory."""
+        infos = self.check_files(found)
+        self._pool.map(lambda seen: self._remove_seen(*seen), zip(found, infos, strict=True))
+
+    def check_files(self, found: list[str]) -> list[Info]:
+        """Return the infos of files, before any of them is changed; raise for what is missing, or a directory."""
+        infos = self._pool.map(self._namespace.info, found)
+        for path, info in zip(found, infos, strict=True):
+            if info["type"] == "directory":
+                raise make_error(errno.EISDIR, "this is a directory: use recursive=True", path)
+        return infos
+
+    def _remove_seen(self, path: str, info: Info) -> None:
         bucket, key = paths.file_key(path)
         try:
-            info = self._namespace.info(path)
-            if info["type"] == "directory":
-                text = "this is a directory: remove it with rmdir, or rm with recursive=True"
-                raise make_error(errno.EISDIR, text, path)
             self._client.delete(bucket, key, seen=_seen_in(info))
         finally:
             self._cache.invalidate(path, gone=True)
 
-    def remove(self, found: list[str], *, recursive: bool, maxdepth: int | None) -> None:
-        """Remove files, with `recursive` whole directories, several at once; see `rm` of the filesystem."""
-        if not recursive:
-            self._pool.map(self.remove_file, found)
-            return
-        for name in found:
-            _removable(name)
-        # a match inside another one is removed with that
-        tops = [name for name in found if not any(name.startswith(other + "/") for other in found)]
-        self._pool.map(lambda name: self._remove_tree(name, maxdepth), tops)
+    def remove_trees(self, found: list[str], maxdepth: int | None) -> None:
+        """Remove files and whole directories, several at once, or nothing if one is missing."""
+        for path in found:
+            _under_a_bucket(path)
+        # a path inside another one is removed with that
+        named = set(found)
+        tops = [path for path in found if not any(above in named for above in paths.parents(path))]
+        if len(tops) > 1:
+            self._pool.map(self._namespace.info, tops)
+        self._pool.map(lambda path: self._remove_tree(path, maxdepth), tops)
 
     def _remove_tree(self, path: str, maxdepth: int | None) -> None:
         """Remove a file or a directory tree: N + 2 requests for N files in one directory.
 
-        Files are removed first, in parallel, then directories from the deepest level up.
+        Files are removed first, in parallel, then directories from the deepest level up. A bucket is emptied, and
+        stays.
         """
         self._cache.invalidate(path)
         try:
@@ -144,7 +160,11 @@ class Rearranging:
         complete = not levels[-1]
         for level in reversed(levels[1:] if complete else levels[1:-1]):
             self._pool.map(lambda name: self._remove_emptied(name, tolerant=not complete), level)
-        if not entries:
+        if "/" not in path:
+            if not entries:
+                # some servers return an empty listing for a missing bucket
+                self._namespace.directory(path)
+        elif not entries:
             self._remove_listed_as_empty(path)
         else:
             self._remove_emptied(path, tolerant=not complete)
@@ -201,6 +221,7 @@ class Rearranging:
 
     def _copy(self, source: str, target: str) -> None:
         paths.check_new(target)
+        self._namespace.check_file(source)
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         if bucket == target_bucket and self._client.protocol.capabilities.copies_on_server:
             copy = lambda: self._client.copy(bucket, key, target_key, overwrite=True)  # noqa: E731
@@ -214,6 +235,7 @@ class Rearranging:
             self._refresh(source)
             return
         paths.check_new(target)
+        self._namespace.check_file(source)
         (bucket, key), (target_bucket, target_key) = paths.file_key(source), paths.file_key(target)
         try:
             if bucket != target_bucket:
@@ -240,14 +262,19 @@ class Rearranging:
             self._cache.invalidate(target)
 
     def move_pairs(self, pairs: list[tuple[str, str]]) -> None:
-        """Move files pair by pair, several at once; target directories are made first, emptied sources removed last."""
-        folders = [pair for pair in pairs if self._namespace.is_directory(pair[0])]
+        """Move files pair by pair, several at once; target directories are made first, emptied sources removed last.
+
+        A bucket stays.
+        """
+        are_folders = self._pool.map(self._namespace.is_directory, [source for source, _ in pairs])
+        folders = [pair for pair, is_folder in zip(pairs, are_folders, strict=True) if is_folder]
         known = {source for source, _ in folders}
         for _, target in folders:
             self.make_directory(target, exist_ok=True)
         files = [pair for pair in pairs if pair[0] not in known]
         self._pool.map(lambda pair: self.move_file(*pair), files)
-        for source, _ in sorted(folders, key=lambda pair: pair[0].count("/"), reverse=True):
+        emptied = [source for source, _ in folders if "/" in source]
+        for source in sorted(emptied, key=lambda source: source.count("/"), reverse=True):
             # some servers let a directory go with the last thing in it (cos.md#parents)
             with suppress(CosFileNotFoundError):
                 self.remove_directory(source)
@@ -286,14 +313,11 @@ class Rearranging:
         raise refusal
 
 
-def _removable(path: str) -> tuple[str, str]:
+def _under_a_bucket(path: str) -> tuple[str, str]:
+    """Return the bucket and the key of a directory; refuse the base of all buckets."""
     bucket, key = paths.directory_key(path)
     if not bucket:
         raise NotImplementedError("the JSON API cannot list buckets: name one, as in bucket/dir")
-    if key == "/":
-        raise NotImplementedError(
-            f"the JSON API cannot delete bucket {bucket!r}: use the web console; to empty it, remove {bucket}/*"
-        )
     return bucket, key
 
 

@@ -91,7 +91,9 @@ def _(view: View, names: list[str]) -> Effect:
     wanted = [name for name in names if name in state.files or "[" not in name]
     errors = () if wanted and len(existing) == len(wanted) else (*NOT_FOUND, IsADirectoryError)
     unfinished = bool(errors) and not view.hidden().isdisjoint(names)
-    return Effect(Change(existing), errors=errors, may_succeed=unfinished, unclear=True)
+    # all of them, or none
+    removed = Change(existing) if unfinished or not errors else Change()
+    return Effect(removed, errors=errors, may_succeed=unfinished, unclear=True)
 
 
 @operation(protocols=REPLACING, several=True, folder=pick("", "dir", "other"), pattern=pick("*", "[ab]", "?", "*/a"))
@@ -104,7 +106,7 @@ def _(view: View, folder: str, pattern: str) -> Effect:
     found = matches(view.state, f"{folder}/{pattern}".lstrip("/"))
     files: dict[str, Content | None] = {name: None for name in found if name in view.state.files}
     errors = (FileNotFoundError,) if not found else (IsADirectoryError,) if len(files) < len(found) else ()
-    return Effect(Change(files), errors=errors, unclear=True)
+    return Effect(Change() if errors else Change(files), errors=errors, unclear=True)
 
 
 def matches(state: State, pattern: str) -> set[str]:

@@ -56,6 +56,16 @@ def test_parquet_again(url, options, frame):
     assert counts.compute().to_dict() == dict.fromkeys(frame["city"].unique(), 2000)
 
 
+@consumer("dask", '`to_parquet("cosv4://bucket", overwrite=True)`: the bucket itself')
+def test_parquet_at_the_root_of_a_bucket(fs, url, options, frame):
+    table = dd.from_pandas(frame, npartitions=2)
+    fs.pipe_file("lab/old.parquet", b"old")
+    for _ in range(2):
+        table.to_parquet(url, storage_options=options, overwrite=True)
+        assert len(dd.read_parquet(url, storage_options=options)) == len(frame)
+    assert not fs.exists("lab/old.parquet")
+
+
 @consumer("dask", "`read_json`, `to_json`")
 def test_json(url, options, frame):
     dd.from_pandas(frame, npartitions=3).to_json(f"{url}/d/*.json", storage_options=options)

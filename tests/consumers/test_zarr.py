@@ -39,6 +39,15 @@ def test_by_url(fs, url, options, data):
     check(zarr.open_group(f"{url}/z", storage_options=options), data)
 
 
+@consumer("zarr", '`open_group("cosv4://bucket", mode="w")`: the bucket itself')
+def test_at_the_root_of_a_bucket(fs, url, options, data):
+    for _ in range(2):
+        fill(zarr.open_group(url, mode="w", storage_options=options), data)
+        check(zarr.open_group(url, storage_options=options), data)
+    zarr.open_group(url, mode="w", storage_options=options)
+    assert fs.find("lab") == ["lab/zarr.json"]
+
+
 @consumer("zarr", "`FsspecStore.from_url`, `from_mapper`, `FsspecStore(AsyncFileSystemWrapper(fs, asynchronous=True))`")
 @pytest.mark.parametrize("way", ["from_url", "from_mapper", "wrapped"])
 def test_stores(fs, url, options, data, way):

@@ -61,12 +61,108 @@ def test_buckets_are_not_made_here(fs):
         fs.mkdir("brand-new")
     with pytest.raises(FileExistsError):
         fs.mkdir(BUCKET)
-    for action in (fs.rmdir, lambda path: fs.rm(path, recursive=True)):
-        with pytest.raises(NotImplementedError, match="cannot delete bucket"):
-            action(BUCKET)
+    with pytest.raises(NotImplementedError, match="cannot delete bucket"):
+        fs.rmdir(BUCKET)
     fs.pipe_file(f"{BUCKET}/x/y", b"")
+    with pytest.raises(OSError, match="not empty"):
+        fs.rmdir(BUCKET)
     fs.rm(f"{BUCKET}/*", recursive=True)
     assert fs.ls(BUCKET) == []
+
+
+def test_a_bucket_is_emptied_and_stays(fs, second, wire):
+    def fill():
+        fs.pipe(dict.fromkeys(at("a", "d/b", "d/e/c"), b"x"))
+        fs.makedirs(f"{BUCKET}/empty", exist_ok=True)
+        wire.leave(fs, "/d/unfinished", 1024 * 1024, 512 * 1024)
+
+    fill()
+    for refused in (fs.rm, fs.rm_file):
+        with pytest.raises(IsADirectoryError):
+            refused(BUCKET)
+    fs.rm(BUCKET, recursive=True, maxdepth=1)
+    assert second.find(BUCKET, withdirs=True) == [BUCKET, *at("d", "d/b", "d/e", "d/e/c", "empty")]
+    for path in (BUCKET, f"{BUCKET}/", f"{fs.protocol}://{BUCKET}"):
+        fill()
+        fs.rm(path, recursive=True)
+        assert second.find(BUCKET, withdirs=True) == [BUCKET]
+        assert second.uploads(BUCKET) == []
+        assert fs.isdir(BUCKET)
+        # an empty one, too
+        fs.rm(path, recursive=True)
+    mapper = fs.get_mapper(BUCKET)
+    mapper["key/0"] = b"x"
+    mapper.clear()
+    assert list(mapper) == []
+    mapper["key"] = b"y"
+    assert second.cat_file(f"{BUCKET}/key") == b"y"
+    removals = [fs.rmdir, fs.rm, fs.rm_file, lambda path: fs.rm(path, recursive=True)]
+    for action in (*removals, lambda path: fs.mv(path, f"{BUCKET}/x"), lambda path: fs.cp(path, f"{BUCKET}/x")):
+        with pytest.raises(FileNotFoundError):
+            action("none")
+
+
+def test_a_bucket_is_copied_and_moved_as_a_directory(fs, second, tmp_path):
+    contents = {"a": b"a", "d/b": b"b"}
+    fs.pipe({f"{BUCKET}/{name}": value for name, value in contents.items()})
+
+    def found(root):
+        return {path.removeprefix(f"{root}/"): second.cat_file(path) for path in second.find(root)}
+
+    fs.get(BUCKET, str(tmp_path / "got"), recursive=True)
+    fs.put(f"{tmp_path}/got/", "other", recursive=True)
+    assert found("other") == contents
+    fs.rm("other", recursive=True)
+    fs.cp(f"{BUCKET}/", "other", recursive=True)
+    assert found("other") == found(BUCKET) == contents
+    fs.rm("other", recursive=True)
+    fs.mv(BUCKET, "other/in", recursive=True)
+    assert found("other/in") == contents
+    assert second.find(BUCKET, withdirs=True) == [BUCKET]
+    with pytest.raises(OSError, match="into itself"):
+        fs.mv("other", "other/x", recursive=True)
+
+
+def test_the_base_of_all_buckets_is_a_directory_that_cannot_be_listed(fs):
+    for path in ("", "/", f"{fs.protocol}://"):
+        assert fs.exists(path)
+        assert fs.isdir(path)
+        assert not fs.isfile(path)
+        assert fs.info(path)["type"] == "directory"
+        for listing in (fs.ls, fs.find, fs.du, lambda path: next(fs.walk(path)), lambda path: fs.glob(f"{path}*")):
+            with pytest.raises(NotImplementedError, match="cannot list buckets"):
+                listing(path)
+        with pytest.raises(NotImplementedError, match="cannot list buckets"):
+            fs.rm(path, recursive=True)
+
+
+NOT_ALL = {
+    "a pattern with a directory": ("d/*", IsADirectoryError, "d/sub"),
+    "a list with a directory": (["d/one", "d/sub"], IsADirectoryError, "d/sub"),
+    "a list with something missing": (["d/one", "d/none"], FileNotFoundError, "d/none"),
+}
+
+
+@pytest.mark.parametrize("case", [*NOT_ALL, "recursive"])
+def test_nothing_is_removed_or_moved_unless_all_can_be(tree, second, case):
+    what, kind, path = NOT_ALL.get(case, NOT_ALL["a list with something missing"])
+    options = {"recursive": True} if case == "recursive" else {}
+    sources = at(*what) if isinstance(what, list) else f"{BUCKET}/{what}"
+    before = second.find(BUCKET, withdirs=True)
+    actions = [lambda: tree.rm(sources, **options)]
+    if case != "recursive":
+        actions.append(lambda: tree.mv(sources, f"{BUCKET}/new/"))
+    for action in actions:
+        with pytest.raises(kind) as caught:
+            action()
+        assert caught.value.filename == f"{BUCKET}/{path}"
+        assert second.find(BUCKET, withdirs=True) == before
+
+
+def test_paths_inside_others_are_removed_with_them(tree, second):
+    tree.pipe(dict.fromkeys(at("d2/x", "dx"), b""))
+    tree.rm(at("d", "d/one", "d/sub/deep", "d2", "dx"), recursive=True)
+    assert second.find(BUCKET, withdirs=True) == [BUCKET]
 
 
 @pytest.mark.parametrize("dialect", [Dialect(), Dialect(parents="virtual"), Dialect(parents="required")])
