@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import operator
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex, cast
 
 from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
@@ -22,8 +26,12 @@ from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace
 from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.download import zeroed
+from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.versions import VersionGuard, check_content
+
+_WINDOW = 64 * 1024
+"""Bytes that lines and small reads take from the read-ahead at once."""
 
 
 class _Filesystem(Protocol):
@@ -130,8 +138,21 @@ class _Content:
             raise changed_error(self._path)
 
 
-class CosReader(AbstractBufferedFile):  # type: ignore[misc]
-    """A file opened for reading.
+class _Window(io.BytesIO):
+    """Bytes of a file from an offset on, and the position in them. Reading a line costs what it costs in memory."""
+
+    def __init__(self, start: int, data: bytes = b"") -> None:
+        super().__init__(data)
+        self.start, self.stop = start, start + len(data)
+
+    @property
+    def position(self) -> int:
+        """Offset in the file of the next byte."""
+        return self.start + self.tell()
+
+
+class CosReader(AbstractBufferedFile, io.BufferedIOBase):  # type: ignore[misc]
+    """A file opened for reading, with the methods of `io.BufferedReader`; each of them is atomic, like there.
 
     All reads return the same version of the object. If the cached status was stale, the first read switches to the
     current version, unless the caller has already used the old size.
@@ -170,13 +191,18 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     ) -> None:
         self._cache_type, self._cache_options = cache_type, cache_options or {}
         self._is_lost = self._is_closing = False
+        self._lock, self._window = threading.RLock(), _Window(0)
         self._open_content(_Content(fs, path, size))
         # fsspec would create a cache that refers to the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
         start_background()
         self.cache = self._new_cache()
-        self._can_renew = cache_type == ReadAhead.name and self._content.status is not None
+        is_parallel = cache_type == ReadAhead.name
+        self._can_renew = is_parallel and self._content.status is not None
+        # some of fsspec's caches keep nothing: there a line fetches a block, and a small read no more than it needs
+        self._window_size = min(_WINDOW, self.blocksize) if is_parallel else self.blocksize
+        self._small = self._window_size if is_parallel else 0
 
     def _open_content(self, content: _Content) -> None:
         self._content = content
@@ -192,12 +218,71 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
     def size(self, value: int) -> None:
         self._content.size = value
 
-    def seek(self, loc: int, whence: int = 0) -> int:
-        """Set the position in bytes; see `io.IOBase.seek`."""
-        # the caller may have derived the position from the old size
-        self._can_renew = False
-        position: int = super().seek(loc, whence)
-        return position
+    @property
+    def loc(self) -> int:
+        """The position in bytes, as fsspec's files name it."""
+        return self._window.position
+
+    @loc.setter
+    def loc(self, value: int) -> None:
+        self._move(value)
+
+    def info(self) -> Info:
+        """Return the metadata of the object, as `fs.info` does."""
+        return cast("Info", self.details)
+
+    def readable(self) -> bool:
+        """Return True; raise `ValueError` if the file is closed."""
+        self._refuse_closed()
+        return True
+
+    def seekable(self) -> bool:
+        """Return True; raise `ValueError` if the file is closed."""
+        return self.readable()
+
+    def writable(self) -> bool:
+        """Return False; raise `ValueError` if the file is closed."""
+        return not self.readable()
+
+    # fsspec's own accept closed files, and raise other errors
+    __enter__ = io.IOBase.__enter__
+    __iter__ = io.IOBase.__iter__
+    write = io.BufferedIOBase.write
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._window.position
+
+    def seek(self, loc: SupportsIndex, whence: SupportsIndex = 0) -> int:
+        """Set the position in bytes, which may lie behind the end, and return it; see `io.IOBase.seek`.
+
+        Raises
+        ------
+        OSError
+            EINVAL: the position is before the start of the file.
+        ValueError
+            The file is closed, or `whence` is invalid.
+        """
+        with self._exclusively():
+            # the caller may have derived the position from the old size
+            self._can_renew = False
+            target = seek_target(loc, whence, self._window.position, self._content.size, self.path)
+            self._move(target)
+            return target
+
+    def _move(self, position: int) -> None:
+        window = self._window
+        if window.start <= position <= window.stop:
+            window.seek(position - window.start)
+        else:
+            self._set_window(_Window(position))
+
+    def _set_window(self, window: _Window) -> None:
+        self._window = window
+        if self._is_closing:
+            # another thread closes the file, and may have closed only the window before
+            window.close()
+            self._refuse_when_closing()
 
     def _new_cache(self) -> Any:
         content, options = self._content, self._cache_options
@@ -205,34 +290,135 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
             return ReadAhead(self.blocksize, content.fill, content.size, self.fs.runtime.uploader.pool, **options)
         return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
-    def _enter_process(self) -> None:
-        """In a forked child, replace what depends on threads of the parent, which do not exist here."""
+    def _exclusively(self) -> AbstractContextManager[bool]:
+        """Return the lock of the file. In a forked child, first replace what depends on threads of the parent."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self.cache = self._new_cache()
+            self._lock = threading.RLock()
+            if not self.closed:
+                self.cache = self._new_cache()
+        return self._lock
 
-    def read(self, length: int = -1) -> bytes:
-        """Return up to `length` bytes; all remaining ones if negative.
+    def read(self, length: SupportsIndex | None = -1) -> bytes:
+        """Return up to `length` bytes; all remaining ones if negative or None.
 
         Raises
         ------
         OSError
             EIO if the object was read sequentially to its end and its SHA-1 differs; ESTALE if it was replaced after
-            it was opened.
+            it was opened. The position is unchanged.
         ValueError
             The file is closed.
         """
-        if not self.closed:
-            self._enter_process()
-        offset, data = self.loc, self._read(length)
-        if self._content.sha is not None:
-            self._content.check(offset, data)
+        wanted = -1 if length is None else operator.index(length)
+        with self._exclusively():
+            data = self._window.read(wanted)
+            if len(data) == wanted:
+                return data
+            with self._returning_on_error(data):
+                more = self._read_on(wanted - len(data) if wanted >= 0 else -1)
+            return data + more if data else more
+
+    def _read_on(self, wanted: int) -> bytes:
+        """Read behind the end of the window, up to `wanted` bytes, or all if negative."""
+        if 0 <= wanted < self._small:
+            return self._window.read(wanted) if self._advance() else b""
+        start = self._window.stop
+        data = self._fetch(start, None if wanted < 0 else start + wanted)
+        self._set_window(_Window(start + len(data)))
         return data
 
-    def _read(self, length: int) -> bytes:
+    def _advance(self) -> bool:
+        """Replace the window by that behind it; return False at the end of the file."""
+        start = self._window.stop
+        data = self._fetch(start, start + self._window_size)
+        if data:
+            self._set_window(_Window(start, data))
+        return bool(data)
+
+    @contextmanager
+    def _returning_on_error(self, taken: bytes) -> Iterator[None]:
+        """Go back to before the bytes that were taken from the window if what follows them cannot be read."""
+        position = self._window.position - len(taken)
+        try:
+            yield
+        except BaseException:
+            if not self._is_closing:
+                self._move(position)
+            raise
+
+    def read1(self, size: SupportsIndex | None = -1, /) -> bytes:
+        """Return up to `size` bytes (any number if negative or None) that are already here, or come in one fetch."""
+        wanted = -1 if size is None else operator.index(size)
+        with self._exclusively():
+            if wanted:
+                self._look_ahead()
+            return self._window.read(wanted)
+
+    def peek(self, size: SupportsIndex | None = 0, /) -> bytes:
+        """Return bytes without advancing the position: at least one before the end of the file, whatever `size` is."""
+        with self._exclusively():
+            self._look_ahead()
+            return self._window.getvalue()[self._window.tell() :]
+
+    def _look_ahead(self) -> None:
+        """Make the window hold the next byte, if there is one."""
+        if self._window.position >= self._window.stop:
+            self._advance()
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the next line with its newline, or up to `size` bytes of it; nothing at the end of the file."""
+        with self._exclusively():
+            line = self._window.readline(size)
+            if line[-1:] == b"\n" or len(line) == size:
+                return line
+            with self._returning_on_error(line):
+                return self._complete_line(line, -1 if size is None else operator.index(size))
+
+    def _complete_line(self, line: bytes, size: int) -> bytes:
+        pieces, length = [line], len(line)
+        while length != size and self._advance():
+            pieces.append(self._window.readline(size - length if size >= 0 else -1))
+            length += len(pieces[-1])
+            if pieces[-1].endswith(b"\n"):
+                break
+        return b"".join(pieces)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Return the remaining lines, or as many as have `hint` bytes; at the end of the file none."""
+        with self._exclusively(), self._returning_on_error(b""):
+            return io.IOBase.readlines(self, -1 if hint is None else hint)
+
+    def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
+        """Return the bytes up to and including the next `char`, of any length, or all that remain.
+
+        `blocks` is part of fsspec's interface: how much is fetched at once is decided by the cache.
+        """
+        if not char:
+            raise ValueError("char must not be empty")
+        found, searched, at = bytearray(), 0, -1
+        with self._exclusively():
+            start = self._window.position
+            with self._returning_on_error(b""):
+                while at < 0 and (ahead := self.read1()):
+                    found += ahead
+                    at, searched = found.find(char, searched), max(0, len(found) - len(char) + 1)
+            if at >= 0:
+                del found[at + len(char) :]
+            self._move(start + len(found))
+        return bytes(found)
+
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def _fetch(self, start: int, stop: int | None) -> bytes:
+        """Return the bytes between two offsets, or to the end, and check them."""
         can_renew, self._can_renew = self._can_renew and self._details is None, False
         try:
-            data: bytes = super().read(length)
+            data = self._cached(start, stop)
         except CosError as error:
             if not can_renew or error.errno != errno.ESTALE:
                 self._refuse_when_closing()
@@ -241,10 +427,17 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
             self.cache.close()
             self._open_content(_Content(self.fs, self.path))
             self.cache = self._new_cache()
-            data = super().read(length)
+            data = self._cached(start, stop)
         except AttributeError:
             self._refuse_when_closing()
             raise
+        if self._content.sha is not None:
+            self._content.check(start, data)
+        return data
+
+    def _cached(self, start: int, stop: int | None) -> bytes:
+        end = self._content.size if stop is None else min(stop, self._content.size)
+        data: bytes = self.cache._fetch(start, end) if start < end else b""
         return data
 
     def _refuse_when_closing(self) -> None:
@@ -252,9 +445,9 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
         if self._is_closing:
             raise ValueError("I/O operation on closed file.") from None
 
-    def readlines(self, hint: int | None = -1) -> list[bytes]:
-        """Return all remaining lines; at the end of the file an empty list, unlike fsspec's base class."""
-        return list(self) if hint is None or hint <= 0 else io.IOBase.readlines(self, hint)
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
 
     def close(self) -> None:
         """Close the file and cancel the read-ahead."""
@@ -265,6 +458,7 @@ class CosReader(AbstractBufferedFile):  # type: ignore[misc]
             self.cache = None
         super().close()
         if self.closed:
+            self._window.close()
             _empty(cache)
 
     def _dealloc_warn(self, source: object = None) -> None:

@@ -1,0 +1,228 @@
+"""File objects have the interface of `io`, and cost what it costs."""
+
+import csv
+import errno
+import gzip
+import io
+import random
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cosv4fs.emulator.faults import HttpError
+from tests.filesystem.conftest import EVERY
+
+BUCKET = "test-1250000000"
+PATH = f"{BUCKET}/dir/object"
+KIB = 1024
+LINES = [b"%d %s\n" % (number, b"x" * random.Random(number).choice([0, 3, 50, 3000])) for number in range(400)]
+TEXT = b"".join(LINES) + b"the end"
+CACHES = ["parallel", "none", "readahead", "bytes", "blockcache", "first", "background", "all"]
+CLOSED = ("tell", "readable", "seekable", "writable", "flush", "isatty", "__enter__")
+CLOSED_READER = ("read", "readline", "readlines", "read1", "peek", "readuntil", "__next__")
+
+
+@pytest.fixture
+def stored(small_fs):
+    small_fs.pipe_file(PATH, TEXT)
+    return small_fs
+
+
+counts = st.sampled_from([None, -1, 0, 1, 7, 3000, 70 * KIB, 10**7]) | st.integers(0, 5000).map(np.int64)
+places = st.tuples(st.integers(0, len(TEXT) + 9), st.just(0)) | st.tuples(st.integers(-9, 0), st.sampled_from([1, 2]))
+steps = st.one_of(
+    st.tuples(st.sampled_from(["read", "readline", "read1"]), counts.map(lambda count: (count,))),
+    st.tuples(st.just("readlines"), st.sampled_from([(10,), (4000,), (np.int64(99),)])),
+    st.tuples(st.sampled_from(["readinto", "readinto1"]), st.integers(0, 5000).map(lambda size: (size,))),
+    st.tuples(st.just("seek"), places.map(lambda place: (np.int64(place[0]), np.int8(place[1])))),
+    st.tuples(st.sampled_from(["peek", "__next__", "readline", "tell"]), st.just(())),
+)
+
+
+def done(file, name, arguments):
+    """Return what a method does: its result, or that it failed. Files are free in how much `peek` and `read1` give."""
+    try:
+        if name == "peek":
+            return file.peek()[:1]
+        if name == "read1":
+            return file.read1(0 if arguments[0] == 0 else 1)
+        if name.startswith("readinto"):
+            memory = bytearray(arguments[0])
+            return file.readinto(memory), memory
+        return getattr(file, name)(*arguments)
+    except (OSError, ValueError, StopIteration) as error:
+        return isinstance(error, StopIteration)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(steps, max_size=12), cache_type=st.sampled_from(CACHES))
+def test_reading_is_that_of_a_local_file(stored, steps, cache_type):
+    local = io.BufferedReader(io.BytesIO(TEXT))
+    with stored.open(PATH, cache_type=cache_type, block_size=50 * KIB) as file:
+        for name, arguments in steps:
+            assert done(file, name, arguments) == done(local, name, arguments)
+            assert file.tell() == local.tell()
+
+
+@pytest.mark.parametrize("cache_type", CACHES)
+def test_read1_and_peek_give_what_follows(stored, cache_type):
+    with stored.open(PATH, cache_type=cache_type, block_size=50 * KIB) as file:
+        got = b""
+        while ahead := file.peek(1):
+            assert TEXT.startswith(got + ahead)
+            piece = file.read1(random.Random(len(got)).choice([-1, 5, 100_000]))
+            assert piece
+            got += piece
+        assert got == TEXT
+        assert file.read1() == file.peek() == b""
+
+
+@pytest.mark.parametrize("cache_type", CACHES)
+def test_lines_by_every_way(stored, cache_type):
+    def opened():
+        return stored.open(PATH, cache_type=cache_type, block_size=50 * KIB)
+
+    lines = [*LINES, b"the end"]
+    assert list(opened()) == list(iter(opened().readline, b"")) == opened().readlines() == lines
+    assert opened().readlines(None) == lines
+    records = TEXT.replace(b"x\n", b"x\n\0").split(b"\0")
+    file = opened()
+    assert list(iter(lambda: file.readuntil(b"x\n"), b"")) == records
+    assert opened().readuntil(b"the end", blocks=10) == TEXT
+    assert [line.encode() for line in io.TextIOWrapper(opened(), newline="\n")] == lines
+    assert list(io.BufferedReader(opened())) == lines
+
+
+def test_lines_cost_no_copy_of_a_block(fs, monkeypatch):
+    fs.pipe_file(PATH, b"a line of text\n" * 100_000)
+    with fs.open(PATH) as file:
+        fetch, fetched = file.cache._fetch, []
+
+        def count(start, stop):
+            fetched.append(stop - start)
+            return fetch(start, stop)
+
+        monkeypatch.setattr(file.cache, "_fetch", count)
+        for _ in range(20_000):
+            assert file.readline() == b"a line of text\n"
+            assert next(file) == b"a line of text\n"
+            assert file.read(15) == b"a line of text\n"
+    assert sum(fetched) < 900_000 + 100_000
+    assert len(fetched) < 100
+
+
+@pytest.mark.protocol(*EVERY)
+def test_closed_files_refuse_everything(fs):
+    fs.pipe_file(PATH, b"content")
+    for mode, names in (("rb", (*CLOSED, *CLOSED_READER)),):
+        file = fs.open(PATH if mode == "rb" else f"{PATH}-new", mode)
+        file.close()
+        for refused in (*(getattr(file, name) for name in names), lambda file=file: file.seek(0)):
+            with pytest.raises(ValueError, match="closed"):
+                refused()
+
+
+def test_what_a_reader_cannot_do(stored):
+    with stored.open(PATH) as file:
+        assert (file.readable(), file.seekable(), file.writable(), file.isatty()) == (True, True, False, False)
+        for refused in (
+            file.truncate,
+            file.fileno,
+            file.detach,
+            lambda: file.write(b"x"),
+            lambda: file.writelines([b"x"]),
+        ):
+            with pytest.raises(io.UnsupportedOperation):
+                refused()
+        with pytest.raises(OSError, match="negative") as caught:
+            file.seek(-1)
+        assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, PATH)
+        for wrong in (3, -1):
+            with pytest.raises(ValueError, match="whence"):
+                file.seek(0, wrong)
+        for refused in (lambda: file.read(1.5), lambda: file.seek("1"), lambda: file.readline(b"")):
+            with pytest.raises(TypeError):
+                refused()
+        assert file.seek(10**15) == file.tell() == 10**15
+        assert file.read() == file.readline() == file.read1(5) == b""
+
+
+@pytest.mark.parametrize(("method", "nth"), [("read", 1), ("readline", 2), ("readuntil", 2), ("readlines", 2)])
+def test_a_failed_read_can_be_repeated(small_fs, emulator, downloads, method, nth):
+    content = b"zz\n" + b"z" * (300 * KIB) + b"\nmore"
+    small_fs.pipe_file(PATH, content)
+    with small_fs.open(PATH, cache_type="none", block_size=100 * KIB) as file:
+        # some bytes are here already
+        assert file.readline(1) == b"z"
+        if method.endswith(("line", "until")):
+            assert file.readline() == b"z\n"
+        before = file.tell()
+        emulator.faults.add(op=downloads, nth=nth, times=50, action=HttpError(403))
+        with pytest.raises(PermissionError):
+            getattr(file, method)()
+        assert file.tell() == before
+        emulator.faults.clear()
+        got = getattr(file, method)()
+        expected = content[before:] if method in ("read", "readlines") else content[before : 300 * KIB + 4]
+        assert (b"".join(got) if method == "readlines" else got) == expected
+
+
+@pytest.mark.parametrize("cache_type", ["parallel", "readahead", "bytes"])
+def test_threads_share_a_reader(small_fs, cache_type):
+    records = [b"%08d %s\n" % (number, b"r" * 5000) for number in range(300)]
+    small_fs.pipe_file(PATH, b"".join(records))
+    got, failures = [], []
+    with small_fs.open(PATH, cache_type=cache_type, block_size=100 * KIB) as file:
+
+        def take(read):
+            try:
+                while record := read():
+                    got.append(record)
+            except BaseException as error:
+                failures.append(error)
+
+        length = len(records[0])
+        ways = [file.readline, lambda: file.read(length)] * 3
+        threads = [threading.Thread(target=take, args=(way,)) for way in ways]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert not failures
+    assert sorted(got) == records
+
+
+def test_readers_under_the_libraries_of_python(fs):
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", "x;y\n1;2\n")
+        archive.writestr("b.bin", bytes(100_000))
+    fs.pipe_file(f"{BUCKET}/a.zip", memory.getvalue())
+    with fs.open(f"{BUCKET}/a.zip") as file, zipfile.ZipFile(file) as archive:
+        assert archive.read("b.bin") == bytes(100_000)
+        with archive.open("a.csv") as member:
+            assert list(csv.reader(io.TextIOWrapper(member), delimiter=";")) == [["x", "y"], ["1", "2"]]
+    fs.pipe_file(PATH, b"no archive")
+    assert not zipfile.is_zipfile(fs.open(PATH))
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    fs.pipe_file(f"{BUCKET}/a.tgz", memory.getvalue())
+    with fs.open(f"{BUCKET}/a.tgz") as file, tarfile.open(fileobj=file) as archive:
+        assert archive.getnames() == ["empty"]
+    fs.pipe_file(f"{BUCKET}/a.gz", gzip.compress(TEXT))
+    with fs.open(f"{BUCKET}/a.gz") as file, gzip.open(file, "rt", newline="\n") as text:
+        assert [line.encode() for line in text] == [*LINES, b"the end"]
+    with fs.open(f"{BUCKET}/a.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["é", "1"], ["two\nlines", "2"]])
+    with fs.open(f"{BUCKET}/a.csv", "r", newline="") as file:
+        assert list(csv.reader(file)) == [["é", "1"], ["two\nlines", "2"]]
+        place = file.seek(0)
+        assert file.readline() == "é,1\r\n"
+        file.seek(place)
+        assert file.read(3) == "é,1"
