@@ -74,7 +74,8 @@ def test_a_bucket_is_emptied_and_stays(fs, second, wire):
     def fill():
         fs.pipe(dict.fromkeys(at("a", "d/b", "d/e/c"), b"x"))
         fs.makedirs(f"{BUCKET}/empty", exist_ok=True)
-        wire.leave(fs, "/d/unfinished", 1024 * 1024, 512 * 1024)
+        if not fs.uploads(BUCKET):
+            wire.leave(fs, "/d/unfinished", 1024 * 1024, 512 * 1024)
 
     fill()
     for refused in (fs.rm, fs.rm_file):
