@@ -174,8 +174,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
                 rearranging.move_file(source, self._into(path2, source))
                 return
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        pairs = [(self._strip_protocol(source), self._strip_protocol(target)) for source, target in planned]
-        checked = bulk.check_moves(pairs)
+        checked = bulk.checked_moves(self, planned)
         if not recursive:
             rearranging.check_files(self.expand_path(path1))
         rearranging.move_pairs(checked)

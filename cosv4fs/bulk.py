@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -21,15 +21,14 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
-from fsspec.utils import other_paths, stringify_path
+from fsspec.utils import isfilelike, other_paths, stringify_path
 
-from cosv4fs import paths
+from cosv4fs.collisions import Pair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import make_error
-from cosv4fs.localfiles import is_part
+from cosv4fs.localfiles import LocalNames, is_part, replacing
 
 _T = TypeVar("_T")
-Pair = tuple[str, str]
 Step = Callable[[int], None]
 
 
@@ -84,13 +83,23 @@ class _Planner:
     get_file = put_file = cp_file = _record
 
 
-def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> list[Pair]:
-    """Return the (remote, local) pairs of a ``get``, in fsspec's order."""
+def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> tuple[list[Pair], Collection[str]]:
+    """Return the (remote, local) pairs of a ``get``, in fsspec's order, checked by `check_targets`.
+
+    Also return the local targets that the caller has named, unlike those whose names come from the service: if they
+    are symbolic links, they are followed.
+    """
+    rpath, lpath = _plain(rpath), _plain(lpath)
     planner = _Planner(fs)
-    AbstractFileSystem.get(planner, planner.escaped(rpath, partial(is_literal, fs)), _plain(lpath), **options)
-    if not isinstance(lpath, list):
-        _check_contained(make_path_posix(stringify_path(lpath)), [target for _, target in planner.pairs])
-    return planner.pairs
+    _plan(planner, AbstractFileSystem.get, rpath, lpath, partial(is_literal, fs), options)
+    if isinstance(lpath, list):
+        named = {item for item in lpath if isinstance(item, str)}
+    else:
+        named = {make_path_posix(lpath)}
+        _check_contained(make_path_posix(lpath), [target for _, target in planner.pairs])
+    is_directory = directories_among((source for source, _ in planner.pairs), fs.isdir)
+    identity = LocalNames(named).identity
+    return check_targets(planner.pairs, "downloaded", identity=identity, is_directory=is_directory), named
 
 
 def _check_contained(root: str, targets: list[str]) -> None:
@@ -107,56 +116,101 @@ def _check_contained(root: str, targets: list[str]) -> None:
 
 
 def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
-    """Return the (local, remote) pairs of a ``put``, in fsspec's order."""
+    """Return the (local, remote) pairs of a ``put``, in fsspec's order, checked by `check_targets`."""
+    lpath, rpath = _plain(lpath), _plain(rpath)
     items = lpath if isinstance(lpath, list) else [lpath]
     if not isinstance(rpath, list) and any(map(_is_local_folder_like_a_pattern, items)):
-        return _plan_put_of_folder(fs, lpath, _plain(rpath), **options)
-    planner = _Planner(fs)
-    AbstractFileSystem.put(planner, planner.escaped(lpath, _is_local_literal), _plain(rpath), **options)
-    named = {make_path_posix(stringify_path(item)) for item in items}
-    # directories may contain part files
-    return [pair for pair in planner.pairs if pair[0] in named or not is_part(Path(pair[0]).name)]
+        pairs = _plan_put_of_folder(fs, lpath, rpath, **options)
+    else:
+        planner = _Planner(fs)
+        _plan(planner, AbstractFileSystem.put, lpath, rpath, _is_local_literal, options)
+        named = {*items, *map(make_path_posix, items)}
+        # directories may contain part files
+        pairs = [pair for pair in planner.pairs if pair[0] in named or not is_part(Path(pair[0]).name)]
+    return check_targets(
+        pairs, "uploaded", identity=fs._strip_protocol, is_directory=os.path.isdir, may_nest=may_nest(fs)
+    )
 
 
 def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
-    """Return the (source, target) pairs of a ``copy``, in fsspec's order."""
+    """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
     planner = _Planner(fs)
-    AbstractFileSystem.copy(planner, planner.escaped(path1, partial(is_literal, fs)), _plain(path2), **options)
+    _plan(planner, AbstractFileSystem.copy, _plain(path1), _plain(path2), partial(is_literal, fs), options)
     return planner.pairs
 
 
-def check_targets(pairs: Iterable[Pair], verb: str) -> list[Pair]:
-    """Return each pair once; refuse pairs that overwrite each other's source or target, as they run in any order.
+def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
+    """Return the pairs of a ``copy``, each once, checked by `check_targets` and `check_copies`."""
+    identity = fs._strip_protocol
+    is_directory = directories_among((identity(source) for source, _ in pairs), fs.isdir)
 
-    That is so where two sources have one target, one source has two targets, or a target is another source or lies
-    inside one. Paths are of one filesystem, without trailing slashes; `verb` is the operation in messages: ``moved``.
-    """
-    unique = list(dict.fromkeys(pairs))
-    goals: dict[str, str] = {}
-    for source, target in unique:
-        if goals.setdefault(source, target) != target:
-            text = f"it would be {verb} twice, to {goals[source]} and to {target}"
-            raise OSError(errno.EINVAL, text, source)
-    origins: dict[str, str] = {}
-    for source, target in unique:
-        other = origins.setdefault(target, source)
-        if other != source:
-            raise OSError(errno.EINVAL, f"{other} and {source} would both be {verb} to this path", target)
-        for path in (target, *paths.parents(target)):
-            # a source that is its own target conflicts with nothing
-            if path != source and goals.get(path, path) != path:
-                text = f"{source} would be {verb} to this path, but {path} is to be {verb}, too: do it in two calls"
-                raise OSError(errno.EINVAL, text, target)
+    def is_folder(source: str) -> bool:
+        return is_directory(identity(source))
+
+    unique = check_targets(pairs, "copied", identity=identity, is_directory=is_folder, may_nest=may_nest(fs))
+    check_copies(unique, "copied", identity=identity, is_directory=is_folder)
     return unique
 
 
-def check_moves(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return each move once, without those of a path to itself; refuse as `check_targets`, and moves into itself."""
-    pairs = list(pairs)
+def checked_moves(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
+    """Return the pairs of a ``mv``, each once, without protocols and without paths that stay; checked as copies are."""
+    pairs = [(fs._strip_protocol(source), fs._strip_protocol(target)) for source, target in pairs]
     into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
     if into_itself is not None:
         raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
-    return [(source, target) for source, target in check_targets(pairs, "moved") if source != target]
+    is_directory = directories_among((source for source, _ in pairs), fs.isdir)
+    check_moves(pairs)
+    unique = check_targets(pairs, "moved", is_directory=is_directory, may_nest=may_nest(fs))
+    return [(source, target) for source, target in unique if source != target]
+
+
+def checked_contents(fs: AbstractFileSystem, path: Any, value: Any) -> list[tuple[str, Any]]:
+    """Return the paths and contents of a ``pipe``; refuse invalid contents, and two for one path."""
+    if isinstance(path, Mapping) and value is not None:
+        raise TypeError("a dict holds the contents itself: give no other value")
+    if not isinstance(path, (str, os.PathLike, Mapping)):
+        raise TypeError("path must be a str or a dict")
+    contents = path if isinstance(path, Mapping) else {path: value}
+    for name, content in contents.items():
+        check_content(name, content)
+    named = [(stringify_path(name), fs._strip_protocol(name)) for name in contents]
+    check_targets(named, "written", may_nest=may_nest(fs))
+    return [(name, content) for (_, name), content in zip(named, contents.values(), strict=True)]
+
+
+def check_content(path: Any, value: Any) -> None:
+    """Raise a TypeError unless a value is the content of a file: bytes, or a contiguous buffer of them."""
+    try:
+        with memoryview(value) as view:
+            if view.itemsize == 1 and view.c_contiguous:
+                return
+    except (TypeError, ValueError, BufferError):
+        pass
+    text = "a file needs bytes as its content; encode text, and use tobytes() of arrays"
+    raise TypeError(f"{path}: {text}: got {type(value).__name__}")
+
+
+def may_nest(fs: AbstractFileSystem) -> bool:
+    """Return whether a filesystem can hold a file ``a`` beside a file ``a/b``."""
+    return not fs.capabilities.has_directories
+
+
+def _plan(
+    planner: _Planner,
+    method: Callable[..., None],
+    source: Any,
+    target: Any,
+    is_literal: Callable[[Any], bool],
+    options: dict[str, Any],
+) -> None:
+    """Have a method of fsspec record its pairs; with lists of different length, it would ignore the rest of one."""
+    if isinstance(source, list) and isinstance(target, list) and len(source) != len(target):
+        raise ValueError(f"{len(source)} sources have {len(target)} targets: name one target for each, or a directory")
+    try:
+        method(planner, planner.escaped(source, is_literal), target, **options)
+    except AssertionError:
+        # fsspec's own check of a list of targets
+        raise ValueError(f"{source} does not match as many files as there are targets: {len(target)}") from None
 
 
 def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:
@@ -199,7 +253,10 @@ def is_literal(fs: AbstractFileSystem, path: Any) -> bool:
 
 
 def _plain(path: Any) -> Any:
-    return [stringify_path(item) for item in path] if isinstance(path, list) else stringify_path(path)
+    """Return a path as text, and anything else that holds paths as a list, because fsspec sorts other sequences."""
+    if isinstance(path, (str, os.PathLike)) or isfilelike(path) or not isinstance(path, Iterable):
+        return stringify_path(path)
+    return [stringify_path(item) for item in path]
 
 
 def _is_local_literal(path: Any) -> bool:
@@ -271,8 +328,40 @@ def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callabl
     pool.map(one, pairs)
 
 
-def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], folders: set[str], on_error: str) -> None:
-    """Copy files in parallel, and create a directory for each of `folders`; see `copy` of the filesystem."""
+def _folders_in(fs: AbstractFileSystem, pairs: list[Pair], recursive: bool) -> set[str]:
+    """Return the sources that planning has just listed as directories, so that they are not tried as files."""
+    return {source for source, _ in pairs if recursive and fs.namespace.cache.is_directory(source)}
+
+
+def get_each(
+    fs: AbstractFileSystem,
+    pool: Pool,
+    pairs: list[Pair],
+    named: Collection[str],
+    callback: Callback,
+    options: dict[str, Any],
+    *,
+    recursive: bool,
+) -> None:
+    """Download files in parallel, and create the directories; see `plan_get` for `named`."""
+    folders = _folders_in(fs, pairs, recursive)
+
+    def one(source: str, target: str, child: Callback) -> None:
+        if source in folders:
+            Path(target).mkdir(parents=True, exist_ok=True)
+        elif target not in named and Path(target).is_symlink():
+            # the service must not choose the link to write through
+            with replacing(target, follow=False) as file:
+                fs.get_file(source, file, callback=child, **options)
+        else:
+            fs.get_file(source, target, callback=child, **options)
+
+    each_pair(pool, pairs, callback, one)
+
+
+def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], on_error: str, *, recursive: bool) -> None:
+    """Copy files in parallel, and create the directories; see `copy` of the filesystem."""
+    folders = _folders_in(fs, pairs, recursive)
 
     def one(pair: Pair) -> None:
         try:

@@ -19,6 +19,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.info import InterruptedUpload
+from cosv4fs.localfiles import open_stream
 from cosv4fs.namespace import Namespace
 from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import Journal
@@ -144,16 +145,19 @@ class Files:
             self._download(path, lambda download: download.to_sink(sink), callback)
             return
         target = Path(os.fspath(lpath))
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            # pipes and devices are written to, not replaced
-            with target.open("wb", buffering=0) as pipe:
-                self._download(path, lambda download: download.to_sink(pipe), callback)
+        stream = open_stream(target)
+        if stream is not None:
+            with stream:
+                self._download(path, lambda download: download.to_sink(stream), callback)
             return
         try:
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
             self._download(path, lambda download: download.to_file(target), callback)
-        except CosIsADirectoryError:
+        except IsADirectoryError as error:
+            # of the source, or of the target
+            if not isinstance(error, CosIsADirectoryError) and self._namespace.info(path)["type"] != "directory":
+                raise
             target.mkdir(parents=True, exist_ok=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------

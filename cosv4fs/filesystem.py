@@ -389,7 +389,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Download one file to a local path, or into a file-like `lpath` or `outfile`.
 
-        A local file appears at its path only when it is complete. A directory becomes a local directory.
+        A local file appears only when it is complete. It replaces the old one, even a read-only one, and keeps its
+        permissions; other hard links keep the old content. Symbolic links are followed; pipes, devices and
+        ``/dev/stdout`` are written into. A directory becomes a local directory.
 
         Parameters
         ----------
@@ -408,17 +410,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download files, several at once; see fsspec for the rules on targets."""
-        pairs = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
-        folders = self._folders_in(pairs, recursive)
+        """Download files, several at once; see fsspec for the rules on targets.
 
-        def one(source: str, target: str, child: Callback) -> None:
-            if source in folders:
-                Path(target).mkdir(parents=True, exist_ok=True)
-            else:
-                self.get_file(source, target, callback=child, **kwargs)
-
-        bulk.each_pair(self.pool, pairs, callback, one)
+        Two files with one target are refused before anything is sent (EINVAL), and lists of different length
+        (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
+        """
+        pairs, named = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        bulk.get_each(self, self.pool, pairs, named, callback, kwargs, recursive=recursive)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -436,17 +434,19 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ------
         FileExistsError
             The file exists, and the mode is ``create``.
+        TypeError
+            The value is not bytes.
         """
+        bulk.check_content(path, value)
         self.runtime.files.write(self._strip_protocol(path), value, mode, content_type)
 
     def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
-        """Write one file, or several in parallel from a dict of contents by path."""
-        if isinstance(path, str):
-            self.pipe_file(path, value if value is not None else b"", **kwargs)
-        elif isinstance(path, Mapping):
-            self.pool.map(lambda item: self.pipe_file(item[0], item[1], **kwargs), path.items())
-        else:
-            raise TypeError("path must be a str or a dict")
+        """Write one file, or several in parallel from a dict of contents by path.
+
+        Nothing is written if a content is missing or not bytes (TypeError), or if two paths are the same (EINVAL).
+        """
+        contents = bulk.checked_contents(self, path, value)
+        self.pool.map(lambda item: self.pipe_file(*item, **kwargs), contents)
 
     @with_progress("B")
     def put_file(
@@ -488,13 +488,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload local files, several at once; see fsspec for the rules on targets."""
+        """Upload local files, several at once; see fsspec for the rules on targets.
+
+        Two files with one target are refused before anything is sent (EINVAL), and lists of different length
+        (ValueError).
+        """
         pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
-
-        def one(source: str, target: str, child: Callback) -> None:
-            self.put_file(source, target, callback=child, **kwargs)
-
-        bulk.each_pair(self.pool, pairs, callback, one)
+        bulk.each_pair(self.pool, pairs, callback, partial(self.put_file, **kwargs))
 
     def open(
         self,
@@ -572,14 +572,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ------
         FileNotFoundError
             The bucket of a target does not exist, whatever `on_error` is; or, with ``raise``, a source.
+        OSError
+            EINVAL, before anything is copied: one copy would replace the source or target of another.
         """
         on_error = on_error or ("ignore" if recursive else "raise")
-        pairs = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        bulk.copy_each(self, self.pool, pairs, self._folders_in(pairs, recursive), on_error)
-
-    def _folders_in(self, pairs: list[bulk.Pair], recursive: bool) -> set[str]:
-        """Return the sources that planning has just listed as directories, so that they are not tried as files."""
-        return {source for source, _ in pairs if recursive and self.namespace.cache.is_directory(source)}
+        planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
+        pairs = bulk.checked_copies(self, planned)
+        bulk.copy_each(self, self.pool, pairs, on_error, recursive=recursive)
 
     def _copy_through(self, source: str, target: str) -> None:
         """Copy a file by reading and writing it."""

@@ -1,18 +1,20 @@
-"""Replace local files atomically, and find the user's folder for state.
+"""Write local files as `open` would, but atomically, and find the user's folder for state.
 
-New content is written to a hidden part file beside the target and renamed when complete. Part files have random names,
-are created exclusively, so that nobody can place a link there, and are private to the user. A lock, which ends with the
-process, distinguishes part files in use from abandoned ones.
+Symbolic links that the caller has named are followed, and pipes and open files are written into; every other file is
+replaced. Its new content is written to a hidden part file beside it, which is renamed when it is complete. Part files
+have random names, are created exclusively, so that nobody can place a link there, and are private to the user. A lock,
+which ends with the process, distinguishes part files in use from abandoned ones.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,12 @@ except ImportError:  # Windows: abandoned part files are not removed
 
 _MAX_PREFIX = 20
 """Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
+
+_MAX_LINKS = 40
+"""Symbolic links that are followed one after another, as in Linux."""
+
+_DESCRIPTOR = re.compile(r"(?:/proc/(?P<pid>\d+)(?:/task/\d+)?/fd|/dev/fd)/(?P<number>\d+)")
+"""Files that a process has open, on Linux and elsewhere."""
 
 _PART = re.compile(rf"\..{{1,{_MAX_PREFIX}}}\.[0-9a-f]{{16}}\.cosv4fs-part", re.DOTALL)
 
@@ -45,22 +53,88 @@ def is_part(name: str) -> bool:
     return _PART.fullmatch(name) is not None
 
 
+def open_stream(target: str | os.PathLike[str]) -> io.FileIO | None:
+    """Open a target that is written into from its start to its end: a pipe, a device, or a file that is open already.
+
+    Returns None for a target that `replacing` replaces. The file behind ``/dev/stdout`` or ``/dev/fd/3`` is open: it is
+    written to at its current position, after what others have written to it.
+
+    Raises
+    ------
+    OSError
+        EBADF: there is no open file of this number, or it is not open for writing.
+    """
+    path = Path(target)
+    found = _descriptor_behind(path)
+    if found is not None and found["pid"] in (None, str(os.getpid())):
+        return _duplicate(int(found["number"]), path)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # missing, or a circle of links: `replacing` creates it, or raises
+        return None
+    if found is None and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return None
+    return path.open("wb", buffering=0)
+
+
+def _descriptor_behind(path: Path) -> re.Match[str] | None:
+    """Return the match of `_DESCRIPTOR` to which a path leads through links."""
+    for _ in range(_MAX_LINKS):
+        # the last component stays: where it leads to is no longer the name of a descriptor
+        path = Path(os.path.realpath(path.parent)) / path.name
+        found = _DESCRIPTOR.fullmatch(str(path))
+        if found is not None:
+            return found
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            break
+    return None
+
+
+def _duplicate(number: int, path: Path) -> io.FileIO:
+    try:
+        is_writable = fcntl is None or fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        copy = os.dup(number)
+    except OSError:
+        is_writable = False
+    if not is_writable:
+        raise OSError(errno.EBADF, "no file of this number is open for writing", str(path))
+    return io.FileIO(copy, "wb")
+
+
 @contextmanager
-def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
+def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterator[io.FileIO]:
     """Yield a file that replaces `target` when the block succeeds, and is removed when it fails.
 
-    The new file keeps the permissions of the old one. A symbolic link is replaced itself, not the file it points to.
+    The new file keeps the permissions of the old one, and its owner and group where that is allowed. Other hard links
+    to the old file keep the old content.
+
+    Parameters
+    ----------
+    follow : bool
+        Replace the file that a symbolic link points to, which need not exist; otherwise the link itself.
+
+    Raises
+    ------
+    IsADirectoryError
+        The target is a directory.
+    OSError
+        ELOOP: the link leads to itself.
     """
-    target = Path(target)
-    part, file, mode = _create(target)
+    path = _followed(target) if follow else Path(target)
+    if path.is_dir() and not (path.is_symlink() and not follow):
+        raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
+    part, file, publish = _create(path, os.fspath(target))
     # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
     held = os.dup(file.fileno()) if fcntl is not None else None
     try:
         with file:
             yield file
         if held is not None:
-            os.fchmod(held, mode)
-        part.replace(target)
+            publish(held)
+        part.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
             part.unlink()
@@ -68,6 +142,45 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[io.FileIO]:
     finally:
         if held is not None:
             os.close(held)
+
+
+def _followed(target: str | os.PathLike[str]) -> Path:
+    path = Path(os.path.realpath(target))
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(target))
+    return path
+
+
+class LocalNames:
+    """Recognizes the paths of one local file; symbolic links are followed in folders, and at `followed` paths."""
+
+    def __init__(self, followed: Collection[str]) -> None:
+        self._followed = followed
+        self._folders: dict[str, str] = {}
+        self._folded: dict[str, str] = {}
+
+    def identity(self, path: Any) -> str:
+        """Return the same text for all paths of one file, which need not exist."""
+        if not isinstance(path, str):
+            # an open file
+            return f"<{id(path)}>"
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        place = Path(self._folders[folder], name)
+        is_followed = name == ".." or (path in self._followed and place.is_symlink())
+        real = os.path.normcase(os.path.realpath(place) if is_followed else place)
+        other = self._folded.setdefault(real.casefold(), real)
+        return other if other != real and _ignores_case(real) else real
+
+
+def _ignores_case(path: str) -> bool:
+    """Return whether the disk of a path ignores case, by the nearest folder that exists and has letters in its name."""
+    for folder in Path(path).parents:
+        other = folder.with_name(folder.name.swapcase()) if folder.name else folder
+        if other != folder and os.path.lexists(folder):
+            return os.path.lexists(other) and os.path.samestat(folder.lstat(), other.lstat())
+    return False
 
 
 def remove_abandoned(part: str | os.PathLike[str]) -> None:
@@ -81,18 +194,31 @@ def remove_abandoned(part: str | os.PathLike[str]) -> None:
             part.unlink()
 
 
-def _create(target: Path) -> tuple[Path, io.FileIO, int]:
-    """Create a private file beside `target`; return its path, the open file, and the permissions to publish it with."""
-    kept = _mode_of(target)
-    opener = partial(os.open, mode=0o666 if kept is None else 0o600)
+def _create(target: Path, name: str) -> tuple[Path, io.FileIO, Callable[[int], None]]:
+    """Create a private file beside `target`; return its path, the open file, and what gives it its permissions.
+
+    `name` is the target in errors: nobody knows the name of the part file.
+    """
+    old = _status_of(target)
+    opener = partial(os.open, mode=0o666 if old is None else 0o600)
     while True:
-        name = f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part"
-        part = target.with_name(name)
-        file = open(part, "x+b", buffering=0, opener=opener)  # noqa: SIM115 - Path.open has no opener
-        usual = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        part = target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
+        try:
+            file = open(part, "x+b", buffering=0, opener=opener)  # noqa: SIM115 - Path.open has no opener
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from error
+        status = os.fstat(file.fileno()) if old is None else old
         if fcntl is None or _is_ours(file, part):
-            return part, file, usual if kept is None else kept
+            return part, file, partial(_give_permissions, status)
         file.close()
+
+
+def _give_permissions(status: os.stat_result, descriptor: int) -> None:
+    """Give an open file owner, group and permissions, without setuid bits, of another one."""
+    with suppress(OSError):
+        # only root can give files away
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o777)
 
 
 def _is_ours(file: io.FileIO, part: Path) -> bool:
@@ -116,10 +242,10 @@ def _without_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _mode_of(target: Path) -> int | None:
-    """Return the permissions of the file to replace, without setuid bits; None if it is missing or a symbolic link."""
+def _status_of(target: Path) -> os.stat_result | None:
+    """Return the status of the file to replace; None if it is missing or a symbolic link."""
     try:
         status = target.lstat()
     except FileNotFoundError:
         return None
-    return stat.S_IMODE(status.st_mode) & 0o777 if stat.S_ISREG(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None

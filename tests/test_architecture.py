@@ -26,6 +26,7 @@ LEAVES = {
     "cache",
     "forking",
     "localfiles",
+    "collisions",
     "concurrency",
 }
 WIRE = {"api", *LEAVES, "_version"}
@@ -45,6 +46,7 @@ MAY_IMPORT = {
     "cache": {"info"},
     "info": set(),
     "localfiles": set(),
+    "collisions": {"paths"},
     "concurrency": {"concurrency", "errors", "forking"},
     "api": WIRE,
     "transfer": TRANSFER,

@@ -142,7 +142,7 @@ def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_tim
     if pair.is_directory:
         make_directory(own.of(pair.target))
         return
-    copy_file(own.of(pair.source), own.of(pair.target), callback)
+    copy_file(own.of(pair.source), own.of(pair.target), callback, follow=pair.is_named)
     if keep_times and pair.target.is_local and pair.modified is not None:
         os.utime(pair.target.path, (pair.modified, pair.modified))
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
-from cosv4fs.bulk import check_targets
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session
+from cosv4fs.collisions import check_moves, check_targets
+from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
 
@@ -38,7 +39,9 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     goals = [(old, new.join(old.name) if into else new.at(new.path)) for old in locations]
     # a file that matches several patterns is moved once
     by_url = {(old.url, goal.url): (old, goal) for old, goal in goals}
-    check_targets(by_url, "moved")
+    identity = LocalNames(()).identity if new.is_local else str
+    check_moves(by_url, identity=identity)
+    check_targets(by_url, "moved", identity=identity)
     moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
     failures = FailureLog()
     moved = []

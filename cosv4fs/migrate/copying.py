@@ -50,8 +50,10 @@ class ByteProgress(Callback):  # type: ignore[misc]
         super().absolute_update(value)
 
 
-def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_CALLBACK) -> None:
-    """Copy one file, replacing an existing target.
+def copy_file(
+    source: Location, target: Location, callback: Callback = DEFAULT_CALLBACK, *, follow: bool = False
+) -> None:
+    """Copy one file, replacing an existing target; with `follow`, the file that a local symbolic link points to.
 
     Uses ``get_file`` or ``put_file`` when one side is local, ``cp_file`` within one filesystem, and otherwise streams
     the bytes through this machine. Creates the parent directory of the target if its filesystem requires one. On
@@ -62,6 +64,8 @@ def copy_file(source: Location, target: Location, callback: Callback = DEFAULT_C
     if source.is_local and _is_pipe(source.path):
         with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's local files need a size
             receive(reader, target, callback)
+    elif target.is_local and not follow and Path(target.path).is_symlink():
+        stream(source, target, callback)
     elif source.is_local and not target.is_local:
         target.fs.put_file(source.path, target.path, callback=callback)
     elif target.is_local and not source.is_local:
@@ -93,7 +97,7 @@ def stream(
     """Copy one file through this machine, block by block; return its size and SHA-1 in hex.
 
     On failure, or if the source turns out to be truncated, the target is not published if its filesystem supports
-    that; local files are always replaced atomically.
+    that; local files are always replaced atomically, and so are local links.
 
     Parameters
     ----------
@@ -146,7 +150,7 @@ def _is_pipe(path: str) -> bool:
 def _writing(target: Location, size: int | None) -> Iterator[Any]:
     """Open a file for writing, to be replaced atomically if the target supports that."""
     if target.is_local:
-        with replacing(target.path) as file, io.BufferedWriter(file, BLOCK) as writer:
+        with replacing(target.path, follow=False) as file, io.BufferedWriter(file, BLOCK) as writer:
             yield writer
     else:
         options = {"size": size} if size is not None and target.capabilities.takes_size else {}

@@ -16,7 +16,8 @@ from typing import Any
 from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.localfiles import is_part
+from cosv4fs.collisions import check_copies, check_targets, directories_among
+from cosv4fs.localfiles import LocalNames, is_part
 from cosv4fs.migrate.copying import read_sha1, recorded_sha1
 from cosv4fs.migrate.locations import Location
 
@@ -38,6 +39,8 @@ class Pair:
     """Whether the source is an empty directory, to be created at the target."""
     refusal: str = ""
     """Why the source cannot be copied, for example because it is a socket; empty if it can."""
+    is_named: bool = False
+    """Whether the caller has named the target itself, not only a directory above it."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,35 @@ def pair_files(sources: Iterable[Location], target: Location, *, recursive: bool
 
     Sources are copied into the target if there are several, if the target has a trailing slash, or if it is a
     directory. A source directory with a trailing slash stands for its contents. Empty directories are included if
-    both filesystems support them. Copies of a file onto itself, of a directory into itself and of two files to one path
-    are refused (EINVAL).
+    both filesystems support them. Copies of a file onto itself or onto another source, of a directory into itself and
+    of two files to one path are refused (EINVAL).
     """
     expanded = [location for source in sources for location in expand_pattern(source)]
     into = target.trailing_slash or len(expanded) > 1 or target.fs.isdir(target.path)
     _check_target(expanded, target, into=into)
-    pairs = [pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive)]
-    taken: dict[str, Pair] = {}
-    for pair in (pair for pair in pairs if not pair.refusal):
-        other = taken.setdefault(pair.target.path, pair)
-        if other is not pair and not (other.is_directory and pair.is_directory):
-            text = f"{other.source.url} and {pair.source.url} would both be copied to this path"
-            raise OSError(errno.EINVAL, text, pair.target.url)
-        if pair.source.is_same(pair.target):
-            raise OSError(errno.EINVAL, "source and target are the same file", pair.source.url)
+    found = (pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive))
+    # a file that matches several patterns is copied once
+    pairs = list({(pair.source.url, pair.target.url): pair for pair in found}.values())
+    _check_pairs([pair for pair in pairs if not pair.refusal], target)
     return pairs
+
+
+def _check_pairs(pairs: list[Pair], target: Location) -> None:
+    directories = {pair.source.url for pair in pairs if pair.is_directory}
+    is_directory = directories_among((pair.source.url for pair in pairs), directories.__contains__)
+    followed = {pair.source.path for pair in pairs} | {pair.target.path for pair in pairs if pair.is_named}
+    identity = LocalNames(followed).identity if target.is_local else str
+    urls = check_targets(
+        ((pair.source.url, pair.target.url) for pair in pairs),
+        "copied",
+        identity=identity,
+        is_directory=is_directory,
+        may_nest=not target.has_directories,
+    )
+    check_copies(urls, "copied", identity=identity, is_directory=is_directory)
+    same = next((pair for pair in pairs if pair.source.is_same(pair.target)), None)
+    if same is not None:
+        raise OSError(errno.EINVAL, "source and target are the same file", same.source.url)
 
 
 def _check_target(sources: list[Location], target: Location, *, into: bool) -> None:
@@ -97,7 +113,7 @@ def _pairs(source: Location, target: Location, *, into: bool, recursive: bool) -
     info = source.fs.info(source.path)
     if info["type"] != "directory":
         goal = target.join(source.name) if into else target.at(target.path)
-        yield Pair(source, goal, int(info["size"] or 0), modification_time(info))
+        yield Pair(source, goal, int(info["size"] or 0), modification_time(info), is_named=not into)
         return
     if not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: copy it with -r", source.url)

@@ -157,6 +157,9 @@ def test_cp_says_what_it_would_do(run, here, fs):
         (["cp", "-r", "d", "cosv4://data/f"], 1, "cosv4://data/f: the target must be a directory, but is a file"),
         (["cp", "-r", "cosv4://data/in", "d/a"], 1, "/d/a: the target must be a directory, but is a file"),
         (["cp", "d/a", "d/sub/a", "cosv4://data/x"], 1, "/d/sub/a would both be copied to this path"),
+        (["cp", "d/?", "d/sub/?", "cosv4://data/x"], 1, "/d/sub/a would both be copied to this path"),
+        (["cp", "cosv4://data/in/x", "cosv4://data/full/in/x", "cosv4://data/full/in"], 1, "would both be copied to"),
+        (["cp", "cosv4://data/f", "circle"], 1, "/circle: Too many levels of symbolic links"),
         (["mv", "d/a", "cosv4://data/x"], 2, "mv cannot move between filesystems"),
         (["mv", "cosv4://data/in", "cosv4://data/x"], 1, "cosv4://data/in: it is a directory: move it with -r"),
         (["mv", "cosv4://data/none", "cosv4://data/x"], 3, "cosv4://data/none: no such file"),
@@ -191,7 +194,8 @@ def test_cp_says_what_it_would_do(run, here, fs):
 def test_what_is_refused_changes_nothing(run, here, fs, arguments, code, said):
     plant(here / "d", a="1", b="2", sub__a="3")
     (here / "link").symlink_to("d/a")
-    fs.pipe({"data/in/x": b"x", "data/f": b"f", "data/full/in/in": b"y"})
+    (here / "circle").symlink_to("circle")
+    fs.pipe({"data/in/x": b"x", "data/f": b"f", "data/full/in/in": b"y", "data/full/in/x": b"z"})
 
     def everything():
         """Local files, and objects with their checksums and times."""
@@ -338,6 +342,40 @@ def test_rm_goes_on_after_what_cannot_be_removed_or_has_gone(run, fs):
     assert (done.code, done.err.count("\n"), "b.tmp: it is a directory" in done.err) == (1, 1, True)
     assert run("rm", "-r", "cosv4://data/p/**/x*").err == ""
     assert stored(fs, "data") == {"b.tmp/f": "", "p/y": ""}
+
+
+def test_cp_of_what_is_named_twice(run, here, fs):
+    plant(here / "d", a="a", b="b")
+    done = run("cp", "d/a", "d/*", "cosv4://data/new")
+    assert (done.code, done.err) == (0, "copied 2 of 2 files, 2 B\n")
+    assert stored(fs, "data/new") == {"a": "a", "b": "b"}
+
+
+def test_cp_writes_through_a_link_that_is_named(run, here, fs):
+    fs.pipe({"data/f": b"new", "data/d/f": b"newer"})
+    plant(here, old="old", victim="victim")
+    (here / "d").mkdir()
+    for link, goal in (("link", "old"), ("dangling", "made"), ("d/f", "../victim")):
+        (here / link).symlink_to(goal)
+    for source in ("cosv4://data/f", "local"):
+        plant(here, local="new", old="old")
+        for link in ("link", "dangling"):
+            assert run("cp", source, link).code == 0
+            assert (here / link).is_symlink()
+            assert (here / link).read_text() == "new"
+    assert (here / "old").read_text() == (here / "made").read_text() == "new"
+    # in a directory, the service would choose the link
+    for arguments in (
+        ["cp", "-r", "cosv4://data/d", "."],
+        ["cp", "cosv4://data/d/f", "d"],
+        ["sync", "cosv4://data/d", "d"],
+    ):
+        assert run(*arguments).code == 0
+        assert not (here / "d/f").is_symlink()
+        assert (here / "d/f").read_text() == "newer"
+        (here / "d/f").unlink()
+        (here / "d/f").symlink_to("../victim")
+    assert (here / "victim").read_text() == "victim"
 
 
 @pytest.mark.protocol("cosv4")

@@ -1,5 +1,6 @@
 """Local files that are pipes, sinks, of no known size, or change while they are uploaded."""
 
+import errno
 import io
 import os
 import random
@@ -46,6 +47,99 @@ def test_a_pipe_is_written_to_and_stays_one(fs, tmp_path):
     reader.join()
     assert found == [content]
     assert pipe.is_fifo()
+
+
+def ways_to_get(fs, target):
+    """Every way to name the target of a download."""
+    return [
+        lambda: fs.get_file(PATH, target),
+        lambda: fs.get(PATH, str(target)),
+        lambda: fs.get([PATH], [str(target)]),
+        lambda: fs.download(PATH, str(target)),
+    ]
+
+
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("way", range(4))
+@pytest.mark.parametrize("size", [5, 5 * MIB])
+def test_links_are_written_through(fs, tmp_path, way, size):
+    content = random.Random(size).randbytes(size)
+    fs.pipe_file(PATH, content)
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "there" / "old").write_bytes(b"old")
+    (tmp_path / "there" / "old").chmod(0o640)
+    (tmp_path / "here" / "step").symlink_to("../there/old")
+    for link, goal in (("near", "step"), ("dangling", tmp_path / "there" / "new")):
+        (tmp_path / "here" / link).symlink_to(goal)
+        ways_to_get(fs, tmp_path / "here" / link)[way]()
+        assert (tmp_path / "here" / link).is_symlink()
+        assert (tmp_path / "here" / link).read_bytes() == content
+    assert (tmp_path / "here" / "step").is_symlink()
+    assert (tmp_path / "there" / "old").stat().st_mode & 0o777 == 0o640
+    assert sorted(os.listdir(tmp_path / "there")) == ["new", "old"]
+    assert sorted(os.listdir(tmp_path / "here")) == ["dangling", "near", "step"]
+
+
+def test_links_that_lead_to_no_file(fs, tmp_path):
+    fs.pipe_file(PATH, b"new")
+    (tmp_path / "folder").mkdir()
+    for link, goal in (("circle", "circle"), ("into", "folder"), ("away", "none/none")):
+        (tmp_path / link).symlink_to(goal)
+    for link, number in (("circle", errno.ELOOP), ("into", errno.EISDIR), ("folder", errno.EISDIR), ("away", 2)):
+        with pytest.raises(OSError) as caught:
+            fs.get_file(PATH, tmp_path / link)
+        assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / link))
+    fs.get(PATH, str(tmp_path / "into"))
+    assert (tmp_path / "folder" / "object").read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["away", "circle", "folder", "into"]
+
+
+def test_a_failed_download_through_a_link_leaves_its_target(fs, emulator, tmp_path):
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("old")
+    with pytest.raises(FileNotFoundError):
+        fs.get_file(PATH, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "old").read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["link", "old"]
+
+
+def test_hard_links_and_read_only_files(fs, tmp_path):
+    fs.pipe_file(PATH, b"new")
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "old").chmod(0o444)
+    (tmp_path / "other").hardlink_to(tmp_path / "old")
+    fs.get_file(PATH, tmp_path / "old")
+    assert [(tmp_path / name).read_bytes() for name in ("old", "other")] == [b"new", b"old"]
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files have no such names here")
+@pytest.mark.parametrize("way", range(4))
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/{pid}/fd/{}", "link"])
+def test_an_open_file_is_written_into_where_it_stands(fs, tmp_path, way, name):
+    fs.pipe_file(PATH, b"content")
+    with open(tmp_path / "file", "wb", buffering=0) as file:
+        file.write(b"before ")
+        target = name.format(file.fileno(), pid=os.getpid())
+        if name == "link":
+            target = tmp_path / "link"
+            target.symlink_to(f"/dev/fd/{file.fileno()}")
+        inode = os.stat(tmp_path / "file").st_ino
+        ways_to_get(fs, target)[way]()
+        file.write(b" after")
+    assert (tmp_path / "file").read_bytes() == b"before content after"
+    assert os.stat(tmp_path / "file").st_ino == inode
+
+
+def test_files_that_are_not_open_for_writing(fs, tmp_path):
+    fs.pipe_file(PATH, b"content")
+    with open(__file__, "rb") as file:
+        for number in (file.fileno(), 4096):
+            with pytest.raises(OSError, match="open for writing") as caught:
+                fs.get_file(PATH, f"/dev/fd/{number}")
+            assert (caught.value.errno, caught.value.filename) == (errno.EBADF, f"/dev/fd/{number}")
 
 
 def test_a_sink_that_takes_a_part_at_a_time(fs):

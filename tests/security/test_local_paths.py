@@ -139,14 +139,17 @@ class TestLinks:
         (tmp_path / "outside" / "victim").write_bytes(b"untouched")
         return tmp_path / "outside"
 
-    def test_a_link_in_the_files_place_is_replaced_not_followed(self, fs, tmp_path, outside):
-        fs.pipe_file(f"{BUCKET}/d/name", content(3 * MIB))
-        (tmp_path / "t").mkdir()
-        for place, goal in (("link", outside / "victim"), ("dangling", outside / "none")):
-            (tmp_path / "t" / place).symlink_to(goal)
-            fs.get_file(f"{BUCKET}/d/name", tmp_path / "t" / place)
-            assert not (tmp_path / "t" / place).is_symlink()
-            assert (tmp_path / "t" / place).read_bytes() == content(3 * MIB)
+    @pytest.mark.parametrize("source", [f"{BUCKET}/d", f"{BUCKET}/d/*", [f"{BUCKET}/d/name", f"{BUCKET}/d/other"]])
+    def test_a_link_whose_name_comes_from_the_service_is_replaced_not_followed(self, fs, tmp_path, outside, source):
+        fs.pipe({f"{BUCKET}/d/name": content(3 * MIB), f"{BUCKET}/d/other": b"new"})
+        (tmp_path / "t" / "d").mkdir(parents=True)
+        for folder in (tmp_path / "t", tmp_path / "t" / "d"):
+            (folder / "name").symlink_to(outside / "victim")
+            (folder / "other").symlink_to(outside / "none")
+        fs.get(source, f"{tmp_path / 't'}/", recursive=True)
+        written = tmp_path / "t" / "d" if source == f"{BUCKET}/d" else tmp_path / "t"
+        assert not any((written / name).is_symlink() for name in ("name", "other"))
+        assert [(written / name).read_bytes() for name in ("name", "other")] == [content(3 * MIB), b"new"]
         assert below(outside) == ["victim"]
         assert (outside / "victim").read_bytes() == b"untouched"
 
