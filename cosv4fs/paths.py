@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from cosv4fs.errors import make_error
 
 _FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
-"""Characters that the service forbids in directory names (cos.md#paths). File names are checked by the service."""
+"""Characters that no directory can be created with (cos.md#paths). The names of files, and of the directories above
+them, are checked by the service (cos.md#file-names)."""
 
 MAGIC = re.compile(r"[*?\[]")
 """The start of a wildcard in a pattern."""
@@ -103,16 +104,15 @@ def literal_start(pattern: str) -> str:
 
 
 def check_directory_names(path: str) -> None:
-    """Refuse a directory path with forbidden characters (cos.md#paths), naming them."""
+    """Refuse a directory to be created whose path has forbidden characters (cos.md#paths), naming them."""
     bad = sorted(_FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
     if bad:
-        raise make_error(errno.EINVAL, f"directory names may not contain {' '.join(bad)}: rename the directory", path)
+        raise make_error(errno.EINVAL, f"no directory can be created with {' '.join(bad)} in its path: rename it", path)
 
 
 def check_new(path: str) -> None:
-    """Refuse a path that may not be created: by `check_valid`, `check_directory_names`, or as a name of a sibling."""
+    """Refuse a path that may not be created: by `check_valid`, or as a name of a sibling."""
     check_valid(path)
-    check_directory_names(parent(path))
     if any(is_sibling(part) for part in split(path)[1].split("/")):
         raise make_error(errno.EINVAL, "names of the form .NAME.cosv4-TOKEN are reserved for uploads", path)
 

@@ -48,7 +48,13 @@ class Rearranging:
             if self._namespace.has_directory(path):
                 raise self._obstacle(path)
             raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
-        refusal = self._refusal_to_make(bucket, key, path)
+        try:
+            refusal = self._refusal_to_make(bucket, key, path)
+        except CosError as error:
+            # it may exist all the same: files can be written into directories that cannot be created
+            if exist_ok and error.errno == errno.EINVAL and self._namespace.has_directory(path):
+                return
+            raise
         if refusal is None:
             self._cache.store_directory(path, self._cache.revision)
             return

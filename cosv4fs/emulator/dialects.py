@@ -144,7 +144,10 @@ class Dialect(_Switches):
     """A page holds one entry less than requested (never less than one) (cos.md#list)."""
     file_names: Literal["any", "strict"] = "any"
     r"""The characters ``? * : | \ < > "`` are allowed in file names; or refused with −180. They are always refused in
-    directory names (cos.md#file-names)."""
+    the path of a directory that is created (cos.md#file-names)."""
+    parent_names: Literal["as-file", "as-directory"] = "as-file"
+    """Directories in the path of a new file may have the characters that its own name may have, by `file_names`; or
+    are checked as directories that are created (cos.md#file-names)."""
     slice_sha: Literal["real", "suffixed", "absent", "zeros"] = "real"
     """``sha`` of files that were uploaded in slices without a sha: computed; computed with ``_1234`` behind it; left
     out; forty zeros. For the last two nothing is computed at finish (cos.md#stat-sha)."""

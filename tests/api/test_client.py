@@ -49,6 +49,18 @@ class TestUpload:
         service.client.delete(BUCKET, f"/dir/copy of {name}")
         assert service.names("/dir/") == [f"moved {name}"]
 
+    @pytest.mark.parametrize("kind", ["as-file", "as-directory"])
+    def test_names_of_directories(self, make_service, kind):
+        service = make_service(parent_names=kind)
+        if kind == "as-file":
+            service.client.upload(BUCKET, "/a*b/c", b"content")
+            assert service.read("/a*b/c") == b"content"
+            return
+        with pytest.raises(OSError, match="not allowed: use a shorter name, without") as caught:
+            service.client.upload(BUCKET, "/a*b/c", b"content")
+        assert (caught.value.errno, caught.value.code) == (errno.EINVAL, -180)
+        assert service.names() == []
+
     @pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
     def test_any_bytes_like(self, service, make):
         service.client.upload(BUCKET, "/x", make(b"hello"))

@@ -118,16 +118,24 @@ def test_patterns_only_match_what_can_be_read(fs):
         fs.glob(f"{BUCKET}/**", detial=True)
 
 
-def test_characters_that_no_directory_may_have(fs):
-    for action in (
-        lambda: fs.mkdir(f"{BUCKET}/a:b"),
-        lambda: fs.makedirs(f"{BUCKET}/x/a|b/c"),
-        lambda: fs.pipe_file(f"{BUCKET}/a<b/c", b""),
-        lambda: fs.open(f'{BUCKET}/a"b/c', "wb"),
-    ):
-        with pytest.raises(OSError, match="may not contain") as caught:
+def test_characters_that_no_directory_is_created_with(fs, second):
+    for action in (lambda: fs.mkdir(f"{BUCKET}/a:b"), lambda: fs.makedirs(f"{BUCKET}/x/a|b/c")):
+        with pytest.raises(OSError, match="no directory can be created") as caught:
             action()
-        assert caught.value.errno == 22
+        assert caught.value.errno == errno.EINVAL
+    assert fs.ls(BUCKET) == []
+    # the service decides about files
+    path = f'{BUCKET}/a<*>b/c"d:e/f'
+    fs.pipe_file(path, b"one")
+    with fs.open(path + "2", "wb") as file:
+        file.write(b"two")
+    fs.makedirs(f"{BUCKET}/a<*>b", exist_ok=True)
+    assert second.find(BUCKET) == [path, path + "2"]
+    fs.cp_file(path, path + "3")
+    fs.mv(path + "2", path)
+    assert second.cat(path) == b"two"
+    assert second.cat(path + "3") == b"one"
+    fs.rm(f"{BUCKET}/a<*>b", recursive=True)
     assert fs.ls(BUCKET) == []
 
 

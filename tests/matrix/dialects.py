@@ -102,6 +102,7 @@ def _core() -> list[Dialect]:
             download_headers="bare", ranges="ignore", bad_range="200", head="refuse", slice_sha="absent",
             empty_sha="real", not_found_body="empty", listparts="absent-when-empty", part_content_type="ignore",
             rmdir_nonempty="ignore", error_status="always-400", slice_size=MIB, missing_mtime=True,
+            parent_names="as-directory",
         ),
         Dialect(
             # strict
@@ -121,7 +122,7 @@ def _core_of_v3() -> list[Dialect]:
             # permissive
             v1_order="any", v1_reply_offset="echo", v1_stat="filelen", v1_resource_path="full", v1_reinit="matching",
             slice_size=64 * KIB, parents="virtual", instant="appid", download_headers="bare", ranges="ignore",
-            error_status="always-200", dir_slash=True, times="string",
+            error_status="always-200", dir_slash=True, times="string", parent_names="as-directory",
         ),
         Dialect(
             # strict

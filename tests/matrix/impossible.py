@@ -61,6 +61,15 @@ IMPOSSIBLE: list[Impossible] = [
         "too large for the service", "the service takes no object of this size, in whatever way it comes"),
     Impossible({"file_names": "strict"}, "rearranging/test_names_with_forbidden_characters/*", CosError, errno.EINVAL,
         "not allowed: use .* without", "the service takes no file of this name"),
+    *(
+        Impossible(switches, "rearranging/test_directories_with_forbidden_characters/*", CosError, errno.EINVAL,
+            says, "the service takes no file in a directory of this name")
+        for switches, says in (
+            ({"file_names": "strict"}, "not allowed: use .* without"),
+            ({"parent_names": "as-directory"}, "not allowed: use .* without"),
+            ({"parents": "required"}, "no directory can be created with"),
+        )
+    ),
     Impossible({"max_name": 64}, f"{_LONG}/*/255", CosError, errno.EINVAL,
         "not allowed: use a shorter name", "the service takes no file of this name"),
     Impossible({"max_name": 64}, f"{_LONG}/*/64", CosError, errno.EINVAL,

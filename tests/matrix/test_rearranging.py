@@ -207,6 +207,11 @@ def test_names_with_forbidden_characters(fs, second, kept, name):
     check_name(fs, second, name)
 
 
+@pytest.mark.parametrize("name", ["[x]*/colon:name", 'q"<>|/plain'])
+def test_directories_with_forbidden_characters(fs, second, kept, name):
+    check_name(fs, second, name)
+
+
 def check_name(fs, second, name):
     path, data = f"{BASE}/odd/{name}", name.encode()
     fs.pipe_file(path, data)

@@ -21,18 +21,29 @@ _KEY = "bucket = ? AND parent = ? AND name = ?"
 
 
 def check_new_path(path: ObjectPath, dialect: Dialect) -> None:
-    """Refuse empty, blank, dotted, over-long and forbidden names of new files and directories (cos.md#paths)."""
+    """Refuse the path of a new file or directory: −180.
+
+    No name may be empty, blank, dotted, or too long (cos.md#paths). Forbidden characters are refused in the path of a
+    directory, and in that of a file as the dialect says (cos.md#file-names).
+    """
     names = path.text[1:].split("/")
     if path.is_directory:
         names.pop()
     for position, name in enumerate(names):
-        is_file = position == len(names) - 1 and not path.is_directory
         if not name.strip(" \t\r\n\v\f") or name in {".", ".."} or "\0" in name:
-            raise ApiError(-180)
-        if (not is_file or dialect.file_names == "strict") and not _FORBIDDEN.isdisjoint(name):
             raise ApiError(-180)
         if dialect.max_name is not None and len(name.encode()) > dialect.max_name:
             raise ApiError(-180)
+        is_file = position == len(names) - 1 and not path.is_directory
+        if not _FORBIDDEN.isdisjoint(name) and not _may_be_odd(path, dialect, is_file=is_file):
+            raise ApiError(-180)
+
+
+def _may_be_odd(path: ObjectPath, dialect: Dialect, *, is_file: bool) -> bool:
+    """Return whether the name of a new file, or one of the directories in its path, may have forbidden characters."""
+    if path.is_directory or dialect.file_names == "strict":
+        return False
+    return is_file or dialect.parent_names == "as-file"
 
 
 def find_node(db: Database, path: ObjectPath) -> sqlite3.Row | None:
