@@ -17,7 +17,7 @@ from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 from cosv4fs.emulator.http import LARGEST_BODY, SMALL_BODY, read_length
 from cosv4fs.emulator.replies import Reply
 
-from . import entries, listing, uploads, v3
+from . import entries, listing, serial, uploads, v3
 from .call import CosCall, read_body, read_op, read_url
 from .downloads import download
 from .service import CosService
@@ -86,15 +86,16 @@ _V4: Mapping[str, _Operation] = {
     # The overview of the documentation calls it a GET; every client posts it.
     "upload_slice_list": _Operation(uploads.slice_list, methods=("POST", "GET")),
     "upload_slice_finish": _Operation(uploads.slice_finish),
+    # One client still sends what v3 has instead of those four (cos.md#v4-upload-slice).
+    "upload_slice": _Operation(serial.upload_slice),
 }
 """The operations of v4, by the value of ``op``."""
 
 _V3: Mapping[str, _Operation] = {
-    **{name: _V4[name] for name in ("create", "delete", "move", "upload")},
+    **{name: _V4[name] for name in ("create", "delete", "move", "upload", "upload_slice")},
     "stat": _Operation(v3.stat, methods=("GET",), path="any", bound=True),
     "list": _Operation(v3.list_page, methods=("GET",), path="any", bound=True),
     "update": _Operation(v3.update, path="either", signature="update_signature"),
-    "upload_slice": _Operation(v3.upload_slice),
 }
 """The operations of v3 (cos.md#v3): no copy, and one operation for slices."""
 

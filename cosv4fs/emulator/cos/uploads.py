@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import secrets
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import ObjectPath, load_json
@@ -93,7 +95,7 @@ def slice_init(service: CosService, call: CosCall) -> dict[str, Any]:
     provable = sha is not None and (parts.strip() or not dialect.instant_needs_parts)
     if provable and store_instantly(service, call, values, insert_only=insert_only):
         return service.links(call)
-    session = open_session(service, call.path, secrets.token_hex(48), values, insert_only=insert_only)
+    session = open_session(service, call.path, new_session(call), values, insert_only=insert_only)
     reply: dict[str, Any] = {"session": session, "slice_size": slice_size}
     if dialect.serial_upload:
         reply["serial_upload"] = 1
@@ -335,9 +337,21 @@ def find_session(service: CosService, call: CosCall, session: str) -> sqlite3.Ro
     """Return the unfinished upload of a session; −94 when the session is not this path's, or of the other version."""
     with service.store.reading() as db:
         row = namespace.find_upload(db, call.path)
-    if row is None or row["session"] != session or ("-" in session) != call.is_v3:
+    if row is None or row["session"] != session or not is_session_of(session, call):
         raise ApiError(-94)
     return row
+
+
+def new_session(call: CosCall) -> str:
+    """Return a new session in the form of the call's version: the samples differ (cos.md#v3)."""
+    if call.is_v3:
+        return f"{uuid.uuid4()}+{base64.b64encode(secrets.token_bytes(10)).decode()}"
+    return secrets.token_hex(48)
+
+
+def is_session_of(session: str, call: CosCall) -> bool:
+    """Return whether a session has the form of the call's version."""
+    return ("-" in session) == call.is_v3
 
 
 def check_slice(service: CosService, row: sqlite3.Row, offset: int, content: memoryview) -> None:
