@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NoReturn, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
-from cosv4fs.api import CosClient, CosV3Client, CosV4Client, PathStatus
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, CosPossiblyCreatedError, make_error
+from cosv4fs.api import CosClient, CosV3Client, CosV4Client
+from cosv4fs.attributes import Attributes, attribute_in, check_authority, check_changes, refuse_in_url
+from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.info import Attributes
-from cosv4fs.namespace import BucketNamespace, not_found_error
+from cosv4fs.metadata import Metadata
+from cosv4fs.namespace import BucketNamespace
 from cosv4fs.options import lists_options
 from cosv4fs.protocols import V3, V4
 from cosv4fs.rearranging import Rearranging
 from cosv4fs.runtime import Service
 from cosv4fs.transfer.v3 import V3Upload
 from cosv4fs.transfer.v4 import V4Upload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _C = TypeVar("_C", bound=CosClient)
 
@@ -30,12 +34,12 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     @property
     def _rearranging(self) -> Rearranging:
-        return Rearranging(self.client, self.pool, self.namespace, self._copy_through)
+        return Rearranging(self.client, self.pool, self.namespace, partial(bulk.copy_through, self))
 
     # -- directories -----------------------------------------------------------------------------------------------
 
-    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Create an empty file, or empty an existing one.
+    def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
+        """Create an empty file, or empty an existing one; for `attributes` see `pipe_file`.
 
         Raises
         ------
@@ -46,7 +50,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             that the file may be the one that this call has created.
         """
         try:
-            self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
+            self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **attributes)
         except CosFileExistsError as error:
             if isinstance(error, CosPossiblyCreatedError) or not self.exists(path):
                 raise
@@ -187,84 +191,113 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     # -- metadata --------------------------------------------------------------------------------------------------
 
+    @property
+    def _metadata(self) -> Metadata:
+        return Metadata(self.client, self.pool, self.namespace)
+
     def attributes(self, path: str) -> Attributes:
-        """Return the metadata of a file or directory that `info` does not have.
+        """Return what the service stores beside the content of a file or directory; the service is always asked.
+
+        Writing methods take the same names: ``fs.pipe_file(path, data, **fs.attributes(other))``.
 
         Returns
         -------
         dict
-            ``biz_attr`` (str), ``authority`` (``eInvalid``: that of the bucket), ``custom_headers`` (dict of str),
-            ``forbid`` (0 unless the file is blocked) and ``slice_size`` (bytes; 0 for a single upload).
+            ``biz_attr`` (str). For files by v4 also ``metadata`` (dict of str), ``authority`` (``eInvalid``: that of
+            the bucket) and, if they are set, ``content_type``, ``cache_control``, ``content_disposition``,
+            ``content_encoding`` and ``content_language``. The service does not report a content type that it was only
+            sent along with the content, such as one that was guessed from the name.
 
         Raises
         ------
         FileNotFoundError
             The path does not exist.
         """
-        _, _, status = self._status(self._strip_protocol(path))
-        return {
-            "biz_attr": status.biz_attr,
-            "authority": status.authority,
-            "custom_headers": status.custom_headers,
-            "forbid": status.forbid,
-            "slice_size": status.slice_size,
-        }
+        return self._metadata.read(self._strip_protocol(path))
 
-    def _status(self, path: str) -> tuple[str, str, PathStatus]:
-        """Return the bucket, the key and the status of a file or directory."""
-        bucket, rest = paths.split(path)
-        if not bucket:
-            raise not_found_error(path)
-        for key in (f"/{rest}", f"/{rest}/") if rest else ("/",):
-            try:
-                status = self.client.stat(bucket, key)
-            except CosFileNotFoundError:
-                continue
-            if not status.is_unfinished:
-                return bucket, key, status
-        raise not_found_error(path)
+    def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
+        """Return the user metadata of a file by name, as s3fs does. V3 and directories have none.
 
-    def update_attributes(
-        self,
-        path: str,
-        biz_attr: str | None = None,
-        authority: str | None = None,
-        custom_headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Change metadata; attributes that are not given are left as they are.
+        The service is always asked; `refresh` also invalidates what is cached for the path (see `info`).
+
+        Raises
+        ------
+        FileNotFoundError
+            The path does not exist.
+        """
+        return dict(self.attributes(self._path(path, refresh)).get("metadata", {}))
+
+    def getxattr(self, path: str, attr_name: str) -> Any:
+        """Return one attribute of a file; None if it is not set.
 
         Parameters
         ----------
-        biz_attr : str, optional
-            Any text; the only attribute of a directory.
-        authority : str, optional
-            ``eInvalid`` (that of the bucket), ``eWRPrivate`` or ``eWPrivateRPublic``.
-        custom_headers : mapping, optional
-            Headers of downloads to add or change: Cache-Control, Content-Type, Content-Disposition,
-            Content-Language, Content-Encoding and ``x-cos-meta-*``. Other headers are kept. COS v3 does not show
-            them: give all of them there, since some services replace the earlier ones.
+        attr_name : str
+            The name of an attribute (see `attributes`) or of user metadata, in any case.
 
         Raises
         ------
         FileNotFoundError
             The path does not exist.
-        IsADirectoryError
-            `authority` or `custom_headers` for a directory.
         """
-        path = self._strip_protocol(path)
-        bucket, key, status = self._status(path)
-        if biz_attr is None and authority is None and custom_headers is None:
-            return
-        if status.is_directory and (authority or custom_headers):
-            text = "a directory has no authority and headers: change those of the files in it, or biz_attr"
-            raise make_error(errno.EISDIR, text, path)
-        headers = None if custom_headers is None else {**status.custom_headers, **custom_headers}
-        try:
-            self.client.update(bucket, key, biz_attr=biz_attr, authority=authority, custom_headers=headers)
-        finally:
-            self.namespace.cache.invalidate(path)
+        return attribute_in(self.attributes(path), attr_name)
 
-    def sign(self, path: str, expiration: int = 100) -> str:
+    def setxattrs(self, path: str, **attributes: Any) -> None:
+        """Change attributes of a file; those that are not named are left as they are.
+
+        Parameters
+        ----------
+        **attributes : str or None
+            Attributes by the keywords of methods that write; any other name is that of user metadata, which
+            ``metadata={"my-name": "text"}`` changes as well. None removes: ``biz_attr`` becomes empty, and
+            ``authority`` that of the bucket. A directory has only ``biz_attr``.
+
+        Raises
+        ------
+        FileNotFoundError
+            The path does not exist.
+        NotImplementedError
+            The service cannot change an attribute: v3 can only change ``biz_attr``.
+        ValueError, TypeError
+            A name or value is invalid; nothing was changed.
+        OSError
+            ENOTSUP: a header was to be removed, and the service has kept it; all other changes were made. EISDIR: the
+            path is a directory.
+        """
+        changes = check_changes(attributes, self.client.protocol.name)
+        self._metadata.change(self._strip_protocol(path), changes)
+
+    def setxattr(self, path: str, **attributes: Any) -> None:
+        """Do the same as `setxattrs`, by the name that s3fs has for it; gcsfs and adlfs have the other."""
+        self.setxattrs(path, **attributes)
+
+    def chmod(self, path: str, acl: str, recursive: bool = False) -> None:
+        """Set who may read a file; only the owner of the bucket can write it in any case.
+
+        Parameters
+        ----------
+        acl : str
+            ``private``, ``public-read`` or ``default`` (the permission of the bucket), or the service's names for
+            them: ``eWRPrivate``, ``eWPrivateRPublic`` and ``eInvalid``.
+        recursive : bool
+            Change all files under a directory, several at once.
+
+        Raises
+        ------
+        ValueError
+            There is no such permission.
+        FileNotFoundError
+            The path does not exist.
+        IsADirectoryError
+            The path is a directory, which has no permission, and `recursive` is False.
+        NotImplementedError
+            The API v3 has no such operation.
+        """
+        authority = check_authority(acl)
+        check_changes({"authority": authority}, self.client.protocol.name)
+        self._metadata.set_authority(self._strip_protocol(path), authority, recursive=recursive)
+
+    def sign(self, path: str, expiration: int = 100, **headers: Unpack[Attributes]) -> str:
         """Return a URL that reads one file without credentials.
 
         The service also accepts the signature for files whose paths begin with this one. The URL cannot be used to
@@ -274,6 +307,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         ----------
         expiration : int
             Validity in seconds, at most 92 days.
+        **headers
+            Refused: a URL of this API cannot name headers of the download, as ``content_disposition`` in adlfs.
 
         Raises
         ------
@@ -281,12 +316,15 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             `expiration` is not a whole number, or out of range.
         IsADirectoryError
             The path is a bucket.
+        NotImplementedError
+            A header was given.
         """
+        refuse_in_url(headers, self.client.protocol.name)
         return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
 
-    def url(self, path: str, expiration: int = 100, expires: int | None = None) -> str:
+    def url(self, path: str, expiration: int = 100, expires: int | None = None, **headers: Unpack[Attributes]) -> str:
         """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""
-        return self.sign(path, expiration if expires is None else expires)
+        return self.sign(path, expiration if expires is None else expires, **headers)
 
 
 @lists_options(V4)
@@ -354,7 +392,7 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
 
     It is used like `CosV4FileSystem`. The service needs the SHA-1 of an object before its first slice (cos.md#v3): an
     object that is written in steps is spooled until it is closed, even if its size is known. Copies pass through this
-    machine, and of the attributes that can be changed, only ``biz_attr`` is shown.
+    machine. It stores no attributes but ``content_type`` and ``biz_attr``.
     """
 
     protocol = "cosv3"

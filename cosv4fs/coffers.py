@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cosv4fs import paths
+from cosv4fs import bulk, paths
 from cosv4fs.api import CofferClient
-from cosv4fs.errors import make_error
+from cosv4fs.attributes import Attributes, attribute_in
+from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
@@ -17,6 +18,9 @@ from cosv4fs.options import lists_options
 from cosv4fs.protocols import CDCS
 from cosv4fs.runtime import Service
 from cosv4fs.transfer.coffers import WRITE_ONCE, CofferUpload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @lists_options(CDCS)
@@ -76,8 +80,10 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         # all options by name: the base gives them to the table
         super().__init__(locals())
 
-    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+    def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).
+
+        For `attributes` see `pipe_file`.
 
         Raises
         ------
@@ -88,7 +94,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         """
         path = self._strip_protocol(path)
         self.namespace.check_free(path, create=True)
-        self.pipe_file(path, b"", **kwargs)
+        self.pipe_file(path, b"", **attributes)
 
     def cp_file(self, path1: str, path2: str) -> None:
         """Copy one object by reading and writing it: the service has no copies. Directories need no copy.
@@ -104,7 +110,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         if self.info(source)["type"] == "directory":
             self.makedirs(target, exist_ok=True)
             return
-        self._copy_through(source, target)
+        bulk.copy_through(self, source, target)
 
     def _impossible(self, what: str, path: Any) -> NoReturn:
         raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")
@@ -154,6 +160,52 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
         """Raise: signatures are documented in headers only (cdcs.md#signature)."""
         raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers take signatures in headers only")
+
+    def url(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
+        """Raise, as `sign` does."""
+        self.sign(path, expiration, **kwargs)
+
+    def attributes(self, path: str) -> Attributes:
+        """Return the content type of an object, the only attribute in a coffer (cdcs.md#immutability).
+
+        Returns
+        -------
+        dict
+            ``content_type`` (str); empty for a directory.
+
+        Raises
+        ------
+        FileNotFoundError
+            The path does not exist.
+        """
+        path = self._strip_protocol(path)
+        try:
+            found = self.client.head(*paths.file_key(path)).content_type
+        except CosFileNotFoundError:
+            if not self.namespace.has_directory(path):
+                raise
+            found = None
+        return {"content_type": found} if found else {}
+
+    def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
+        """Return an empty dict for what exists: coffers have no user metadata (`refresh`: see `info`)."""
+        return dict(self.attributes(self._path(path, refresh)).get("metadata", {}))
+
+    def getxattr(self, path: str, attr_name: str) -> Any:
+        """Return the content type of an object for ``content_type``, and None for anything else."""
+        return attribute_in(self.attributes(path), attr_name)
+
+    def setxattrs(self, path: str, **attributes: Any) -> NoReturn:
+        """Raise: objects cannot be changed; their content type is set when they are written."""
+        self._impossible("to change the attributes of", path)
+
+    def setxattr(self, path: str, **attributes: Any) -> NoReturn:
+        """Raise, as `setxattrs` does."""
+        self.setxattrs(path, **attributes)
+
+    def chmod(self, path: str, acl: str, recursive: bool = False) -> NoReturn:
+        """Raise: only coffers have permissions (`set_policy`)."""
+        raise NotImplementedError(f"only coffers have permissions (set_policy), not the objects in them: {path}")
 
     def mkdir(
         self,

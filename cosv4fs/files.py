@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import mimetypes
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges
 
 from cosv4fs import bulk, paths
-from cosv4fs.api.request import check_plain
+from cosv4fs.attributes import Attributes, check_written
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
@@ -116,9 +116,12 @@ class Files:
             return self._read_each(read, wanted, on_error)
         return self._read_merged(read, wanted, max_gap, on_error)
 
-    def each(self, function: Callable[[str], _T], names: list[str], on_error: str) -> dict[str, _T | Exception]:
-        """Apply a function to several paths in parallel; return results, or exceptions, by path."""
-        return dict(zip(names, self._pool.map(_catching(function, on_error), names), strict=True))
+    def read_each(self, read: Callable[[str], bytes], names: list[str], on_error: str, *, is_one: bool) -> Any:
+        """Return the contents of several files by path, or that of the only one; see `cat` of the filesystem."""
+        if is_one:
+            return read(names[0])
+        results = zip(names, self._pool.map(_catching(read, on_error), names), strict=True)
+        return {name: data for name, data in results if on_error != "omit" or not isinstance(data, Exception)}
 
     def _read_each(self, read: Callable[..., bytes], wanted: Sequence[Any], on_error: str) -> list[Any]:
         return self._pool.map(_catching(lambda item: read(*item), on_error), wanted)
@@ -162,37 +165,39 @@ class Files:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def target(self, path: str, mode: str, content_type: str | None, deferred: bool = False) -> Target:
+    def target(self, path: str, mode: str, attributes: Mapping[str, Any], deferred: bool = False) -> Target:
         """Check and return the target of an upload.
 
         Parameters
         ----------
         mode : str
             ``overwrite`` or ``create``.
+        attributes : mapping
+            See `Attributes`; not checked yet.
 
         Raises
         ------
-        OSError, ValueError
-            The path or content type is invalid.
+        OSError, ValueError, TypeError, NotImplementedError
+            The path or an attribute is invalid, or the service cannot store the attribute.
         """
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be overwrite or create, not {mode!r}")
         self._namespace.check_name(path)
         bucket, key = paths.file_key(path)
-        check_plain(content_type=content_type)
-        guessed = content_type or mimetypes.guess_type(path)[0]
-        return Target(bucket, key, mode == "create", guessed, content_type is not None, deferred)
+        checked = check_written(attributes, self._uploader.client.protocol.name)
+        content_type = checked.get("content_type") or mimetypes.guess_type(path)[0]
+        return Target(bucket, key, mode == "create", content_type, checked, deferred)
 
-    def write(self, path: str, value: bytes, mode: str, content_type: str | None) -> None:
+    def write(self, path: str, value: bytes, mode: str, attributes: Attributes) -> None:
         """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
-        target = self.target(path, mode, content_type)
+        target = self.target(path, mode, attributes)
         source = MemorySource(value)
         with self._changing(path), naming(target):
             self._uploader.upload(target, source)
 
-    def put(self, lpath: Any, path: str, callback: Callback, mode: str, content_type: str | None, resume: bool) -> None:
+    def put(self, lpath: Any, path: str, callback: Callback, mode: str, resume: bool, attributes: Attributes) -> None:
         """Upload a local file atomically; see `put_file` of the filesystem."""
-        target = self.target(path, mode, content_type)
+        target = self.target(path, mode, attributes)
         set_size, progress = bulk.step_counter(callback)
         with self._changing(path), naming(target), FileSource(lpath) as source:
             if source.is_stream:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
@@ -20,6 +20,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths, transactions
+from cosv4fs.attributes import Attributes, refuse_for_reading
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
@@ -34,6 +35,9 @@ from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=FilesystemType):  # type: ignore[misc]
@@ -144,7 +148,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         dict
             ``name``, ``size`` (bytes; 0 for a directory) and ``type`` (``file`` or ``directory``); if the service has
             them, also ``created`` and ``mtime`` (Unix seconds), for files in buckets ``sha`` (SHA-1 in hex, or None),
-            and for objects in coffers ``etag`` (or None).
+            and for objects in coffers ``etag`` (or None). ``content_type`` only if the service has reported it: its
+            listings have none, so that it may be missing until `refresh`. See `attributes`.
 
         Raises
         ------
@@ -347,12 +352,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
-        if recursive:
-            found = [name for name in found if not self.namespace.has_directory(name)]
-        if not isinstance(path, list) and found == [self._strip_protocol(path)]:
-            return self.cat_file(found[0], **kwargs)
-        results = self.runtime.files.each(lambda name: self.cat_file(name, **kwargs), found, on_error)
-        return {n: r for n, r in results.items() if on_error != "omit" or not isinstance(r, Exception)}
+        found = [name for name in found if not (recursive and self.namespace.has_directory(name))]
+        is_one = not isinstance(path, list) and found == [self._strip_protocol(path)]
+        return self.runtime.files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
 
     def cat_ranges(
         self,
@@ -420,25 +422,26 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", content_type: str | None = None) -> None:
-        """Write a file, atomically.
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **attributes: Unpack[Attributes]) -> None:
+        """Write a file with its attributes, atomically. Nothing remains of the attributes of a file that is replaced.
 
         Parameters
         ----------
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
-        content_type : str, optional
-            The Content-Type returned on download; guessed from the name unless given.
+        **attributes : str, dict
+            What is stored beside the content, such as ``content_type`` (guessed from the name unless given) and
+            ``metadata``; see `cosv4fs.attributes.Attributes`.
 
         Raises
         ------
         FileExistsError
             The file exists, and the mode is ``create``.
-        TypeError
-            The value is not bytes.
+        NotImplementedError, ValueError, TypeError
+            The value is not bytes, or an attribute is invalid, unknown, or cannot be stored; nothing was sent.
         """
         bulk.check_content(path, value)
-        self.runtime.files.write(self._strip_protocol(path), value, mode, content_type)
+        self.runtime.files.write(self._strip_protocol(path), value, mode, attributes)
 
     def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
         """Write one file, or several in parallel from a dict of contents by path.
@@ -455,8 +458,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         rpath: str,
         callback: Callback = DEFAULT_CALLBACK,
         mode: str = "overwrite",
-        content_type: str | None = None,
         resume: bool = True,
+        **attributes: Unpack[Attributes],
     ) -> None:
         """Upload one local file, atomically; a local directory becomes a directory.
 
@@ -466,7 +469,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ----------
         callback : Callback
             Gets the size, and the bytes of each slice that was sent.
-        mode, content_type : str
+        mode, **attributes
             See `pipe_file`.
         resume : bool
             Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
@@ -476,7 +479,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if Path(lpath).is_dir():
             self.makedirs(path, exist_ok=True)
             return
-        self.runtime.files.put(lpath, path, callback, mode, content_type, resume)
+        self.runtime.files.put(lpath, path, callback, mode, resume, attributes)
 
     @with_progress("file")
     def put(
@@ -518,8 +521,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Reading: the size of the file, if it is known. Writing: the exact number of bytes to come; slices are
             then uploaded while you write, and without it a large object is spooled until it is closed. Coffers do
             not need it.
-        content_type : str, optional
-            The Content-Type returned on download; guessed from the name unless given.
+        **attributes : str, dict
+            Writing: see `pipe_file`.
         cache_type, cache_options : str, dict
             The cache for reading: ``parallel`` (default), or any of fsspec's.
 
@@ -541,18 +544,19 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
-        content_type: str | None = None,
         cache_type: str = ReadAhead.name,
         default_cache: str | None = None,
+        **attributes: Unpack[Attributes],
     ) -> CosReader | CosWriter:
         # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
         if mode == "rb":
+            refuse_for_reading(attributes)
             return CosReader(self, path, block_size, cache_type, cache_options, size)
         if mode not in ("wb", "xb"):
             raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_append}")
         create = mode == "xb"
+        target = self.runtime.files.target(path, "create" if create else "overwrite", attributes, not autocommit)
         self.namespace.check_free(path, create=create)
-        target = self.runtime.files.target(path, "create" if create else "overwrite", content_type, not autocommit)
         writer = ObjectWriter(self.runtime.uploader, target, size, block_size)
         return CosWriter(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
 
@@ -579,12 +583,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         pairs = bulk.checked_copies(self, planned)
         bulk.copy_each(self, self.pool, pairs, on_error, recursive=recursive)
-
-    def _copy_through(self, source: str, target: str) -> None:
-        """Copy a file by reading and writing it."""
-        with self.open(source, "rb") as reader, self._open(target, "wb", size=reader.size) as writer:
-            while data := reader.read(self.config.slice_size):
-                writer.write(data)
 
     # -- transactions ----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ class Info(TypedDict):
     sha: NotRequired[str | None]
     # the ETag of an object in a coffer
     etag: NotRequired[str | None]
+    # only if the service has reported it together with the rest
+    content_type: NotRequired[str]
 
 
 class UploadInfo(TypedDict):
@@ -43,16 +45,6 @@ class InterruptedUpload(TypedDict):
     source: str
     name: str
     size: int
-
-
-class Attributes(TypedDict):
-    """The metadata of a file or directory in a bucket that `Info` does not have, as `attributes` returns it."""
-
-    biz_attr: str
-    authority: str
-    custom_headers: dict[str, str]
-    forbid: int
-    slice_size: int
 
 
 class CofferInfo(TypedDict):

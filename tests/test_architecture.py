@@ -15,6 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 650
 
 LEAVES = {
+    "attributes",
     "info",
     "codes",
     "errors",
@@ -32,13 +33,14 @@ LEAVES = {
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "rearranging", "runtime", *NAMESPACE}
+SHARED = {"bulk", "files", "metadata", "rearranging", "runtime", *NAMESPACE}
 FILES = {"reader", "writer", "layers", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "codes": set(),
     "errors": {"codes"},
     "paths": {"errors"},
     "protocols": set(),
+    "attributes": {"protocols"},
     "redaction": set(),
     "forking": set(),
     "options": {"protocols", "redaction"},
@@ -54,6 +56,7 @@ MAY_IMPORT = {
     "bulk": TRANSFER,
     "files": {"bulk", *NAMESPACE},
     "rearranging": NAMESPACE,
+    "metadata": NAMESPACE,
     "runtime": {"files", *NAMESPACE},
     "reader": SHARED,
     "writer": SHARED,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cosv4fs import errors
+from cosv4fs.attributes import ATTRIBUTES, META
 from cosv4fs.cli import main
 from cosv4fs.cli.failures import EXIT_CODES
 from cosv4fs.emulator import CofferEmulator, Emulator
@@ -129,6 +130,23 @@ def test_options(name):
     """`python -m tests.options` writes them."""
     start, stop = places(README, name)
     assert README[start:stop] == tables()[name]
+
+
+def test_attributes():
+    def stored(row, protocol):
+        return "yes" if protocol in row.changed_by else "when written" if protocol in row.written_by else "no"
+
+    protocols = [spec.name for spec in (V4, V3, CDCS)]
+    assert table("Attributes", heading=True)[0][3:] == [f"{name}" for name in protocols]
+    assert table("Attributes") == [
+        [
+            row.name,
+            row.header.replace(META, f"{META}*") or "–",
+            row.s3 or "–",
+            *(stored(row, name) for name in protocols),
+        ]
+        for row in ATTRIBUTES.values()
+    ]
 
 
 def test_errors():

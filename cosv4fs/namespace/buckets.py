@@ -27,6 +27,8 @@ def _info(path: str, found: Entry | PathStatus) -> Info:
     info = directory_info(path)
     if not found.is_directory:
         info.update({"size": found.size, "type": "file", "sha": found.sha})
+        if isinstance(found, PathStatus) and found.content_type:
+            info["content_type"] = found.content_type
     if found.created or found.modified:
         info["created"] = float(found.created or found.modified)
     if found.modified:

@@ -400,6 +400,8 @@ def _object_info(path: str, found: StoredObject) -> Info:
     info: Info = {"name": path, "size": found.size, "type": "file", "etag": found.etag or None}
     if found.modified:
         info.update({"created": float(found.modified), "mtime": float(found.modified)})
+    if found.content_type:
+        info["content_type"] = found.content_type
     return info
 
 

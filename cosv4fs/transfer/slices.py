@@ -1,7 +1,8 @@
 """Uploads to buckets, by the JSON API: in one request, or in slices by a session. What v4 and v3 share.
 
 Large content goes to a hidden sibling that is moved into place, so that no reader sees a part of it. Small content goes
-there only if the path cannot be replaced in one request, or until the end of a transaction.
+there only if the path cannot be replaced in one request, until the end of a transaction, or to be given attributes that
+no upload can carry: no reader sees the object without them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession, UploadedObject
@@ -47,10 +48,13 @@ class SlicedUpload(Upload):
     # -- in one request --------------------------------------------------------------------------------------------
 
     def store(self, view: memoryview) -> None:
-        """Upload an object of at most 20 MiB (cos.md#upload); if the target is deferred, to a hidden sibling."""
+        """Upload an object of at most 20 MiB (cos.md#upload), if necessary to a hidden sibling."""
         target, self._size = self._target, len(view)
-        if target.deferred:
+        if target.deferred or self._settings:
+            self._refuse_early()
             self._store_sibling(view)
+            if not target.deferred:
+                self.publish()
             return
         try:
             self._put(target.key, view, create=target.create)
@@ -65,6 +69,7 @@ class SlicedUpload(Upload):
         sibling = paths.sibling(self._target.key)
         try:
             self._explain_refusal(lambda: self._put(sibling, view, create=True))
+            self._set_attributes(sibling)
         except BaseException:
             discard_sibling(self._client, self._target.bucket, sibling)
             raise
@@ -74,10 +79,27 @@ class SlicedUpload(Upload):
         client, target = self._client, self._target
 
         def action() -> object:
-            return client.upload(target.bucket, key, view, insert_only=create, content_type=target.content_type)
+            return client.upload(
+                target.bucket,
+                key,
+                view,
+                insert_only=create,
+                content_type=target.content_type,
+                biz_attr=target.attributes.get("biz_attr"),
+            )
 
         with_parents(client, target.bucket, key, action)
-        client.set_content_type(target.bucket, key, target.content_type if target.explicit_type else None)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """The attributes that no upload can carry, as the arguments of an update."""
+        return {}
+
+    def _set_attributes(self, key: str) -> None:
+        """Set the attributes that no upload can carry, on a complete object that is not visible yet."""
+        settings = self._settings
+        if settings:
+            self._client.update(self._target.bucket, key, **settings)
 
     # -- in slices -------------------------------------------------------------------------------------------------
 

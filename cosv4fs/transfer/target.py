@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient
+from cosv4fs.attributes import Attributes
 from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosFileNotFoundError
 
@@ -28,8 +29,9 @@ class Target:
         even when the content is the same.
     content_type : str or None
         The Content-Type returned on download, sent along with the content.
-    explicit_type : bool
-        The user named the content type: set it as an attribute as well, so that no server can miss it.
+    attributes : Attributes
+        What the caller wants to be stored beside the content. A content type in it is set as an attribute as well, so
+        that no server can miss it.
     deferred : bool
         Upload to a hidden sibling in any case, to be published later.
     """
@@ -38,7 +40,7 @@ class Target:
     key: str
     create: bool = False
     content_type: str | None = None
-    explicit_type: bool = False
+    attributes: Attributes = field(default_factory=Attributes)
     deferred: bool = False
 
     @property

@@ -73,6 +73,7 @@ class V3Upload(SlicedUpload):
             sha=self._sha,
             slice_size=self._wanted_piece,
             session=session,
+            biz_attr=self._target.attributes.get("biz_attr"),
         )
 
     def _continue(self, record: Record) -> bool:

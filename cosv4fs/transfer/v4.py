@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.request import Content
+from cosv4fs.attributes import headers_of
 from cosv4fs.concurrency import Buffers
 from cosv4fs.errors import CosError, CosFileExistsError, make_error
 from cosv4fs.options import MIB
@@ -82,9 +84,14 @@ class V4Upload(SlicedUpload):
             self._session, self._stored = None, True
         if size is not None:
             self._verify(sha)
-        content_type = target.content_type if target.explicit_type else None
-        self._client.set_content_type(target.bucket, self._key, content_type)
+        self._set_attributes(self._key)
         self._publish_unless_deferred()
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        attributes = self._target.attributes
+        settings = {"custom_headers": headers_of(attributes), "authority": attributes.get("authority")}
+        return {name: value for name, value in settings.items() if value}
 
     def _verify(self, sha: str | None) -> None:
         """Verify what was stored of an upload whose size was not known when its session was opened."""
@@ -105,6 +112,7 @@ class V4Upload(SlicedUpload):
                 insert_only=True,
                 sha=self._sha,
                 uploadparts=self._parts,
+                biz_attr=self._target.attributes.get("biz_attr"),
             )
         except CosFileExistsError as refusal:
             found = self._listed() if refusal.code == UNFINISHED else None

@@ -102,7 +102,8 @@ WRITING = [
     _write("pipe small over", SMALL, "pipe_file", OLD),
     _write("pipe create", SMALL, "pipe_file create"),
     _write("pipe create sliced", LARGE, "pipe_file create"),
-    case("pipe typed", "write_typed", {"name": "x", "content": SMALL}),
+    case("pipe with attributes over", "write_with_attributes", {"name": "x", "content": SMALL}, files={"x": OLD}),
+    case("pipe sliced with attributes", "write_with_attributes", {"name": "x", "content": LARGE}),
     _write("pipe sliced", LARGE, "pipe_file"),
     _write("pipe sliced over", LARGE, "pipe_file", OLD),
     _write("pipe instant", LARGE, "pipe_file", files={"y": LARGE}, options={"instant_upload": True}),
@@ -172,7 +173,8 @@ CHANGING = [
     case("mv list", "mv_list", {"pairs": {"d/0": "m/0", "d/1": "m/1"}}, files=TREE),
     case("mv tree", "mv_recursive", {"source": "d", "target": "m"}, files=TREE),
     case("mv between buckets", "mv_between_buckets", {"name": "y"}, files={"y": SMALL}),
-    case("update_attributes", "update_attributes", {"name": "x", "text": "one"}, files={"x": OLD}),
+    case("setxattrs", "setxattrs", {"name": "x", "text": "one"}, files={"x": OLD}),
+    case("chmod", "chmod", {"name": "x", "acl": "public-read"}, files={"x": OLD}),
     case("abort_upload", "abort_upload", {"name": "x"}, **_UNFINISHED),
     case("clean_uploads", "clean_uploads", {}, **_UNFINISHED),
 ]
@@ -219,11 +221,14 @@ def _write_once() -> list[Case]:
     ]
 
 
-_REPLACING = {made.name: made for made in (*WRITING, *READING, *QUERIES, *CHANGING)}
+def _replacing(protocol: str) -> dict[str, Case]:
+    found = (*WRITING, *READING, *QUERIES, *CHANGING)
+    return {made.name: made for made in found if protocol in CATALOGUE[made.step.name].protocols}
+
 
 CASES: Mapping[str, Mapping[str, Case]] = {
-    "cosv4": _REPLACING,
-    "cosv3": _REPLACING,
+    "cosv4": _replacing("cosv4"),
+    "cosv3": _replacing("cosv3"),
     "cdcs": {made.name: made for made in _write_once()},
 }
 """The cases of each protocol by name."""

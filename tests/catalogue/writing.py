@@ -11,8 +11,9 @@ from typing import Any
 import fsspec
 from fsspec.callbacks import Callback
 
+from cosv4fs.attributes import ACLS, ATTRIBUTES
 from cosv4fs.concurrency.background import wait_for_background
-from tests.catalogue.operations import CONFLICT, REPLACING, Draws, Effect, Place, View, operation, pick
+from tests.catalogue.operations import CONFLICT, NOT_FOUND, REPLACING, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import EMPTY, Change, Content, clashes
 
 KIB = 1024
@@ -126,13 +127,23 @@ def _(view: View, name: str, content: Content, way: str = "pipe_file", piece: in
     return writes(view, {name: content}, create=WAYS[way].creates)
 
 
+_EVERY_ATTRIBUTE = {
+    "content_type": "text/x-none",
+    "cache_control": "no-cache",
+    "metadata": {"who": "me"},
+    "biz_attr": "note",
+    "authority": "private",
+}
+
+
 @operation(name=Draws.name, content=Draws.content)
-def write_typed(at: Place, name: str, content: Content) -> None:
-    """Write an object with a content type."""
-    at.fs.pipe_file(at / name, content.data, content_type="text/x-none")
+def write_with_attributes(at: Place, name: str, content: Content) -> None:
+    """Write an object with attributes, of every kind that the service stores."""
+    stored = {name: text for name, text in _EVERY_ATTRIBUTE.items() if at.protocol in ATTRIBUTES[name].written_by}
+    at.fs.pipe_file(at / name, content.data, **stored)
 
 
-@write_typed.effect
+@write_with_attributes.effect
 def _(view: View, name: str, content: Content) -> Effect:
     return writes(view, {name: content})
 
@@ -315,14 +326,31 @@ def _(
 
 
 @operation(4, protocols=REPLACING, name=Draws.name, text=pick("one", "two"))
-def update_attributes(at: Place, name: str, text: str) -> str:
+def setxattrs(at: Place, name: str, text: str) -> str:
     """Change the attributes of an object, and read them."""
-    at.fs.update_attributes(at / name, biz_attr=text, custom_headers={"Cache-Control": text})
-    return str(at.fs.attributes(at / name)["biz_attr"])
+    # v3 can change nothing but the free text (cos.md#v3)
+    headers = {} if at.protocol == "cosv3" else {"cache_control": text, "who": text}
+    at.fs.setxattrs(at / name, biz_attr=text, **headers)
+    return str(at.fs.getxattr(at / name, "biz_attr"))
 
 
-@update_attributes.effect
+@setxattrs.effect
 def _(view: View, name: str, text: str) -> Effect:
     if name in view.state.folders:
+        # by v3 nothing but the free text is set, and a directory has that
+        return Effect(errors=(IsADirectoryError,), may_succeed=True)
+    return Effect(returns=text, errors=() if name in view.state.files else NOT_FOUND)
+
+
+@operation(2, protocols=("cosv4",), name=Draws.name, acl=pick("private", "public-read"))
+def chmod(at: Place, name: str, acl: str) -> str:
+    """Set the permission of an object, and read it."""
+    at.fs.chmod(at / name, acl)
+    return str(at.fs.getxattr(at / name, "authority"))
+
+
+@chmod.effect
+def _(view: View, name: str, acl: str) -> Effect:
+    if name in view.state.folders:
         return Effect(errors=(IsADirectoryError,))
-    return Effect(returns=text, errors=() if name in view.state.files else (FileNotFoundError, NotADirectoryError))
+    return Effect(returns=ACLS[acl], errors=() if name in view.state.files else NOT_FOUND)

@@ -166,7 +166,7 @@ class Bench:
 
 def _attributes(fs: Any, at: Place) -> object:
     found = fs.attributes(at / "x")
-    return found["biz_attr"], found["custom_headers"].get("Cache-Control")
+    return found["biz_attr"], found.get("cache_control"), found.get("metadata"), found.get("authority")
 
 
 def _hidden(fs: Any, at: Place) -> object:
@@ -182,7 +182,8 @@ _LIFECYCLE = _of_coffer(lambda fs, coffer: fs.lifecycle(coffer))
 _POLICY = _of_coffer(lambda fs, coffer: fs.policy(coffer))
 
 EXTRA: dict[str, Callable[[Any, Place], object]] = {
-    "update_attributes": _attributes,
+    "setxattrs": _attributes,
+    "chmod": _attributes,
     "uploads": _hidden,
     "abort_upload": _hidden,
     "clean_uploads": _hidden,

@@ -292,7 +292,7 @@ def _races(protocol: str) -> dict[str, Race]:
     cases = CASES[protocol]
     known = [*_changing(cases), *_failing(cases)]
     if protocol != "cdcs":
-        known += [*_between_buckets(cases), *_resumed(), race(cases["update_attributes"], "x")]
+        known += [*_between_buckets(cases), *_resumed(), race(cases["setxattrs"], "x")]
     if protocol == "cosv4":
         known += _sessions(cases)
     return _named(*known)

@@ -61,7 +61,7 @@ def test_little_things(fs, emulator):
     with pytest.raises(ValueError, match="on_error"):
         fs.cat_ranges([PATH], 0, 1, on_error="omit")
     emulator.clear_requests()
-    fs.update_attributes(PATH)
+    fs.setxattrs(PATH)
     assert emulator.count() == {"stat": 1}
     with pytest.raises(FileNotFoundError):
         fs.attributes("")

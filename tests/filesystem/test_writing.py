@@ -269,7 +269,7 @@ def test_the_content_type_is_guessed_kept_and_settable(small_fs, emulator):
 def test_an_explicit_content_type_needs_no_goodwill(small_fs):
     for size in (10, 1500 * KIB):
         small_fs.pipe_file(PATH, content_of(size), content_type="text/x-mine")
-        assert small_fs.attributes(PATH)["custom_headers"]["Content-Type"] == "text/x-mine"
+        assert small_fs.attributes(PATH)["content_type"] == "text/x-mine"
 
 
 @pytest.mark.protocol(*EVERY)

@@ -170,7 +170,7 @@ def test_what_is_missing(fs, kept):
         lambda: fs.info(none),
         lambda: fs.ls(none),
         lambda: fs.cat_file(none),
-        lambda: fs.update_attributes(none, biz_attr="x"),
+        lambda: fs.setxattrs(none, biz_attr="x"),
     ):
         with pytest.raises(FileNotFoundError):
             action()

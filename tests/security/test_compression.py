@@ -122,7 +122,8 @@ def test_without_keys(way):
 def test_what_is_stored_compressed_is_read_as_it_is_stored(fs, emulator, anon, size, coding, tmp_path):
     stored = gzip.compress(content(size))
     fs.pipe_file(f"{BUCKET}/x", stored)
-    fs.update_attributes(f"{BUCKET}/x", custom_headers={"Content-Encoding": coding}, authority="eWPrivateRPublic")
+    headers = {"Content-Encoding": coding}
+    fs.client.update(BUCKET, "/x", custom_headers=headers, authority="eWPrivateRPublic")
     options = {**emulator.storage_options, "range_size": 100 * KIB, "anon": anon}
     reader = CosV4FileSystem(**options, use_listings_cache=False)
     assert reader.cat_file(f"{BUCKET}/x") == stored
@@ -136,7 +137,7 @@ def test_what_is_stored_compressed_is_read_as_it_is_stored(fs, emulator, anon, s
 
 def test_the_question_what_is_stored_costs_one_request(fs, emulator):
     fs.pipe_file(f"{BUCKET}/x", content(300 * KIB))
-    fs.update_attributes(f"{BUCKET}/x", custom_headers={"Content-Encoding": "gzip"})
+    fs.setxattrs(f"{BUCKET}/x", content_encoding="gzip")
     reader = CosV4FileSystem(**emulator.storage_options, range_size=100 * KIB, use_listings_cache=False)
     emulator.clear_requests()
     reader.cat_file(f"{BUCKET}/x")

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.emulator.__main__ import _print_request
 from cosv4fs.errors import make_error
 from tests.security.conftest import BUCKET
@@ -34,16 +35,33 @@ class TestRefused:
                 action()
         assert emulator.requests == []
 
+    @pytest.mark.parametrize("name", [row.name for row in ATTRIBUTES.values() if row.header])
+    def test_attributes(self, fs, emulator, text, name, tmp_path):
+        (tmp_path / "x").write_bytes(b"x")
+        path = f"{BUCKET}/x"
+        wrong = [{name: text}] if name != "metadata" else [{name: {"a": text}}, {name: {text: "a"}}]
+        emulator.clear_requests()
+        for attributes in wrong:
+            for write in (
+                lambda given: fs.pipe_file(path, b"x", **given),
+                lambda given: fs.put_file(tmp_path / "x", path, **given),
+                lambda given: fs.open(path, "wb", **given),
+                lambda given: fs.open(path, "x", **given),
+                lambda given: fs.touch(path, **given),
+                lambda given: fs.setxattrs(path, **given),
+            ):
+                with pytest.raises(ValueError, match=r"must not have line breaks|a name must consist of"):
+                    write(attributes)
+        assert emulator.requests == []
+
     def test_custom_headers(self, fs, emulator, text):
         fs.pipe_file(f"{BUCKET}/x", b"x")
         for headers in ({"x-cos-meta-a": text}, {f"x-cos-meta-{text}": "1"}, {"Content-Disposition": text}):
             emulator.clear_requests()
-            with pytest.raises(ValueError, match="custom_headers must not have line breaks"):
-                fs.update_attributes(f"{BUCKET}/x", custom_headers=headers)
             with pytest.raises(ValueError, match="custom_headers"):
                 fs.client.update(BUCKET, "/x", custom_headers=headers)
             assert "update" not in emulator.count()
-        assert fs.attributes(f"{BUCKET}/x")["custom_headers"] == {}
+        assert fs.metadata(f"{BUCKET}/x") == {}
 
 
 @pytest.mark.parametrize("text", LINES)
@@ -65,8 +83,10 @@ def test_paths_stay_one_line(text):
 def test_free_attributes_arrive_as_they_are_and_as_nothing_else(fs, emulator, text):
     fs.client.upload(BUCKET, "/x", b"content", biz_attr=text, insert_only=False)
     assert (fs.client.stat(BUCKET, "/x").biz_attr, fs.cat_file(f"{BUCKET}/x")) == (text, b"content")
-    fs.update_attributes(f"{BUCKET}/x", biz_attr=text[::-1])
+    fs.setxattrs(f"{BUCKET}/x", biz_attr=text[::-1])
     assert fs.attributes(f"{BUCKET}/x")["biz_attr"] == text[::-1]
+    fs.pipe_file(f"{BUCKET}/x", b"new", biz_attr=text)
+    assert (fs.attributes(f"{BUCKET}/x")["biz_attr"], fs.cat_file(f"{BUCKET}/x")) == (text, b"new")
     assert {record.op for record in emulator.requests} <= {"upload", "stat", "download", "update"}
 
 

@@ -119,7 +119,7 @@ class TestSliced:
 
     def test_content_type(self, make_service):
         service = make_service(part_content_type="ignore")
-        send(service, content_type="image/png", explicit_type=True)
+        send(service, content_type="image/png", attributes={"content_type": "image/png"})
         assert service.client.head(BUCKET, "/x")[1]["Content-Type"] == "image/png"
 
     def test_content_that_is_already_stored(self, make_service):
@@ -403,7 +403,7 @@ class TestSingle:
         service.put("/x", OLD)
         service.fault(faults.Refuse(-97), op="update", times=None)
         with pytest.raises(PermissionError):
-            single(service, deferred=deferred, content_type="image/png", explicit_type=True)
+            single(service, deferred=deferred, content_type="image/png", attributes={"content_type": "image/png"})
         assert service.names() == ["x"]
         assert service.read("/x") == OLD
 

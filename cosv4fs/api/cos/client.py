@@ -224,11 +224,6 @@ class CosClient(Client):
             self._update(bucket, key, flagged)
             self.quirks.learn(update_flag="required")
 
-    def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
-        """Set the Content-Type returned on download; nothing for None."""
-        if content_type is not None:
-            self.update(bucket, key, custom_headers={"Content-Type": content_type})
-
     def _needs_flag(self, values: Mapping[str, object]) -> bool:
         """Return whether an update of these attributes has to name them in ``flag``."""
         return self.quirks.update_flag is not None
@@ -364,7 +359,8 @@ class CosClient(Client):
         """
         fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
         size, modified = fetched.version.size, int(header_seconds(fetched.version.modified) or 0)
-        return PathStatus(is_directory=False, size=size, stored=size, modified=modified)
+        headers = {"Content-Type": fetched.content_type} if fetched.content_type else {}
+        return PathStatus(is_directory=False, size=size, stored=size, modified=modified, custom_headers=headers)
 
     def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
         """Return version and headers of an object by a HEAD request to the download host (cos.md#download).

@@ -207,6 +207,11 @@ class PathStatus:
         return self.stored < self.size
 
     @property
+    def content_type(self) -> str | None:
+        """The Content-Type of downloads, if it was set as an attribute: a type sent with the content is not shown."""
+        return next((text for name, text in self.custom_headers.items() if name.lower() == "content-type"), None)
+
+    @property
     def identifies_content(self) -> bool:
         """Whether the status tells this content from any other; its time alone does not within one second."""
         return self.sha is not None

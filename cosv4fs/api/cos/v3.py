@@ -156,9 +156,6 @@ class CosV3Client(CosClient):
         text = "COS v3 (/files/v1) cannot copy: read the object and upload it"
         raise make_error(errno.ENOTSUP, text, paths.join(bucket, key))
 
-    def set_content_type(self, bucket: str, key: str, content_type: str | None) -> None:
-        """Leave it at what the upload said."""
-
     def _needs_flag(self, values: Mapping[str, object]) -> bool:
         # only ``biz_attr`` is documented; clients of v3 name the other attributes by their bits (cos.md#v3)
         return super()._needs_flag(values) or not values.keys() <= {"biz_attr"}

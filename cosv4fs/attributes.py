@@ -1,0 +1,313 @@
+"""The attributes of files: what services store beside the content, by which names, and which of them store it.
+
+`ATTRIBUTES` is the only table of names. Methods that write take its names as keywords, `setxattrs` changes the same
+names, and `attributes` returns them, so that what one file has can be given to another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict, cast
+
+from cosv4fs.protocols import CDCS, V3, V4
+
+META = "x-cos-meta-"
+"""The beginning of the headers for user metadata (cos.md#update)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+_V4 = frozenset({V4.name})
+_BUCKETS = frozenset({V4.name, V3.name})
+_EVERY = frozenset({V4.name, V3.name, CDCS.name})
+
+ACLS: Mapping[str, str] = {"private": "eWRPrivate", "public-read": "eWPrivateRPublic", "default": "eInvalid"}
+"""The permissions that a file can have, by their usual names; ``default`` is the permission of its bucket."""
+
+
+class Attributes(TypedDict, total=False):
+    """The attributes of a file, as methods that write take them and `attributes` returns them; see `ATTRIBUTES`.
+
+    ``content_type``, ``cache_control``, ``content_disposition``, ``content_encoding`` and ``content_language`` are
+    headers of downloads, in ASCII. ``metadata`` is user metadata: its names are those of headers, in any case, and its
+    values texts without control characters. ``biz_attr`` is any text. ``authority`` is one of `ACLS`, by either name.
+    """
+
+    content_type: str
+    cache_control: str
+    content_disposition: str
+    content_encoding: str
+    content_language: str
+    metadata: Mapping[str, str]
+    biz_attr: str
+    authority: str
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute, its names, and the services that store it.
+
+    Parameters
+    ----------
+    name : str
+        The keyword of methods that write, and the key in `attributes`.
+    header : str
+        The header of downloads, which is also the key in ``custom_headers`` (cos.md#update); for user metadata the
+        beginning of all its headers. Empty for what downloads do not show.
+    s3 : str
+        The keyword of s3fs; empty if it has none.
+    written_by, changed_by : set of str
+        The protocols that store it with the content, and those that can change it later.
+    """
+
+    name: str
+    header: str
+    s3: str
+    written_by: frozenset[str]
+    changed_by: frozenset[str]
+
+
+ATTRIBUTES: Mapping[str, Attribute] = {
+    row.name: row
+    for row in (
+        Attribute("content_type", "Content-Type", "ContentType", _EVERY, _V4),
+        Attribute("cache_control", "Cache-Control", "CacheControl", _V4, _V4),
+        Attribute("content_disposition", "Content-Disposition", "ContentDisposition", _V4, _V4),
+        Attribute("content_encoding", "Content-Encoding", "ContentEncoding", _V4, _V4),
+        Attribute("content_language", "Content-Language", "ContentLanguage", _V4, _V4),
+        Attribute("metadata", META, "Metadata", _V4, _V4),
+        Attribute("biz_attr", "", "", _BUCKETS, _BUCKETS),
+        Attribute("authority", "", "ACL", _V4, _V4),
+    )
+}
+"""All attributes by name (cos.md#update, cos.md#v3 and cdcs.md#immutability)."""
+
+_FOREIGN = {
+    foreign: row.name for row in ATTRIBUTES.values() for foreign in (row.s3, row.header) if foreign and foreign != META
+}
+"""The names that s3fs and HTTP have for attributes, and ours: for the text of errors."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes of attributes, as the service takes them; None is a header to remove, or an attribute to leave."""
+
+    headers: Mapping[str, str | None]
+    biz_attr: str | None = None
+    authority: str | None = None
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The headers to remove."""
+        return tuple(name for name, value in self.headers.items() if value is None)
+
+    def applied_to(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return headers with the changes made to them; names of headers are the same in any case."""
+        changed = {name.lower() for name in self.headers}
+        kept = {name: value for name, value in headers.items() if name.lower() not in changed}
+        return kept | {name: value for name, value in self.headers.items() if value is not None}
+
+
+def check_written(given: Mapping[str, Any], protocol: str) -> Attributes:
+    """Return the attributes for a new file; those that are None are left out.
+
+    Raises
+    ------
+    TypeError
+        An unknown name, or a value of the wrong type.
+    ValueError
+        An invalid value.
+    NotImplementedError
+        The service cannot store an attribute; the text says what it can store.
+    """
+    for name in given:
+        if name not in ATTRIBUTES:
+            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+    attributes = {name: _checked(name, value) for name, value in given.items() if value is not None and value != {}}
+    _check_stored(attributes, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.written_by}, "new")
+    return cast(Attributes, attributes)
+
+
+def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
+    """Return changes of attributes; names that `ATTRIBUTES` does not have are those of user metadata.
+
+    None removes what it names: the text of ``biz_attr`` becomes empty, and ``authority`` that of the bucket.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        See `check_written`.
+    """
+    known = {name: value for name, value in given.items() if name in ATTRIBUTES}
+    metadata = {name: value for name, value in given.items() if name not in ATTRIBUTES}
+    for name in metadata:
+        if name in _FOREIGN:
+            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+    given_metadata = known.pop("metadata", None) or {}
+    _check_mapping(given_metadata)
+    metadata = {**given_metadata, **metadata}
+    _check_names(metadata)
+    for name, value in metadata.items():
+        if value is not None:
+            _check_header(f"metadata {name!r}", value, ascii_only=False)
+    named = [*known, *(["metadata"] if metadata else [])]
+    _check_stored(named, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.changed_by}, "existing")
+    values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
+    headers = {ATTRIBUTES[name].header: value for name, value in values.items() if ATTRIBUTES[name].header}
+    headers |= {META + name: value for name, value in metadata.items()}
+    biz_attr, authority = (values[name] or default if name in values else None for name, default in _RESET.items())
+    return Changes(headers, biz_attr, authority)
+
+
+_RESET = {"biz_attr": "", "authority": ACLS["default"]}
+"""The values of attributes that are not headers after they were removed."""
+
+
+def check_authority(acl: object) -> str:
+    """Return the service's name of a permission, from that or a usual name.
+
+    Raises
+    ------
+    ValueError
+        There is no such permission; the text names all.
+    """
+    if isinstance(acl, str) and acl in ACLS.values():
+        return acl
+    if not isinstance(acl, str) or acl not in ACLS:
+        known = ", ".join(f"{name} ({wire})" for name, wire in ACLS.items())
+        raise ValueError(f"a permission must be one of {known}, not {acl!r}")
+    return ACLS[acl]
+
+
+def refuse_for_reading(given: Mapping[str, Any]) -> None:
+    """Refuse (TypeError) attributes of a file that is opened for reading."""
+    if given:
+        raise TypeError(f"{', '.join(given)}: only files opened for writing take this keyword")
+
+
+def refuse_in_url(given: Mapping[str, Any], protocol: str) -> None:
+    """Refuse headers for the downloads of a signed URL: the APIs document no parameters for them (cos.md#download).
+
+    Raises
+    ------
+    NotImplementedError
+        An attribute; the text says what to do instead.
+    TypeError
+        Anything else.
+    """
+    for name in given:
+        if name not in ATTRIBUTES:
+            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+        instead = "setxattrs" if protocol in ATTRIBUTES[name].changed_by else "write the file with it"
+        raise NotImplementedError(
+            f"{protocol} documents no parameter of a URL for {name}: make it an attribute of the file ({instead})"
+        )
+
+
+def headers_of(attributes: Attributes) -> dict[str, str]:
+    """Return the headers that attributes stand for, as ``custom_headers`` has them."""
+    headers = {
+        row.header: str(attributes[row.name])  # type: ignore[literal-required]
+        for row in ATTRIBUTES.values()
+        if row.name in attributes and row.header not in ("", META)
+    }
+    return headers | {META + name: value for name, value in attributes.get("metadata", {}).items()}
+
+
+def attributes_in(headers: Mapping[str, str]) -> Attributes:
+    """Return the attributes that headers stand for; ``metadata`` is always there, others only if they are set."""
+    names = {row.header.lower(): row.name for row in ATTRIBUTES.values() if row.header not in ("", META)}
+    found: dict[str, Any] = {"metadata": {}}
+    for header, value in headers.items():
+        if header.lower().startswith(META):
+            found["metadata"][header[len(META) :]] = value
+        elif header.lower() in names and value:
+            found[names[header.lower()]] = value
+    return cast(Attributes, found)
+
+
+def attribute_in(attributes: Attributes, name: str) -> Any:
+    """Return one attribute, or a value of user metadata, whose names are the same in any case; None if not there."""
+    if name in ATTRIBUTES:
+        return attributes.get(name)
+    metadata = {key.lower(): value for key, value in attributes.get("metadata", {}).items()}
+    return metadata.get(name.lower())
+
+
+def _hint(name: str) -> str:
+    ours = _FOREIGN.get(name)
+    return f"use {ours}" if ours else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
+
+
+def _check_stored(wanted: Collection[str], protocol: str, stored: set[str], which: str) -> None:
+    """Refuse attributes that a service cannot store."""
+    impossible = [name for name in ATTRIBUTES if name in wanted and name not in stored]
+    if impossible:
+        possible = ", ".join(name for name in ATTRIBUTES if name in stored)
+        raise NotImplementedError(
+            f"{protocol} cannot store {', '.join(impossible)}: "
+            f"{f'of {which} files it stores {possible} only' if possible else f'{which} files cannot be changed'}"
+        )
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "metadata":
+        _check_mapping(value)
+        _check_names(value)
+        for key, text in value.items():
+            _check_header(f"metadata {key!r}", text, ascii_only=False)
+        return dict(value)
+    if name == "authority":
+        return check_authority(value)
+    if name == "biz_attr":
+        # it is sent in JSON or between random boundaries: line breaks do no harm
+        _check_text(name, value)
+    else:
+        _check_header(name, value, ascii_only=True)
+    return value
+
+
+def _check_mapping(value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"metadata must be a mapping of names to texts, not {value!r}")
+
+
+def _check_names(metadata: Mapping[Any, Any]) -> None:
+    for name in metadata:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ValueError(f"metadata {name!r}: a name must consist of letters, digits, hyphens and underscores")
+        if name.lower().startswith(META):
+            raise ValueError(f"metadata {name!r}: leave out {META} at the beginning of the name")
+    for name in _repeated(metadata):
+        raise ValueError(f"metadata {name!r} is given twice: its names are those of headers, in which case is ignored")
+
+
+def _repeated(names: Collection[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            yield name
+        seen.add(name.lower())
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} cannot be sent as UTF-8: {value[:80]!r}") from None
+
+
+def _check_header(name: str, value: Any, *, ascii_only: bool) -> None:
+    """Refuse the value of a header that is empty or has control characters, or others that no header can have."""
+    _check_text(name, value)
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    if _CONTROL.search(value):
+        raise ValueError(f"{name} must not have line breaks or other control characters: {value[:80]!r}")
+    if ascii_only and not value.isascii():
+        text = f"{name} must be ASCII, as headers are; a filename can be written as filename*=UTF-8''%E2%82%AC.txt"
+        raise ValueError(f"{text}: {value[:80]!r}")

@@ -1,0 +1,102 @@
+"""Read and change what buckets store beside the content of files and directories."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from typing import Any
+
+from cosv4fs import paths
+from cosv4fs.api import CosClient, PathStatus
+from cosv4fs.attributes import Attributes, Changes, attributes_in
+from cosv4fs.concurrency import Pool
+from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.namespace import BucketNamespace, not_found_error
+from cosv4fs.protocols import V4
+
+
+class Metadata:
+    """Reads and changes attributes (cos.md#stat and cos.md#update); `namespace` has the cache to invalidate."""
+
+    def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace) -> None:
+        self._client, self._pool, self._namespace = client, pool, namespace
+
+    def read(self, path: str) -> Attributes:
+        """Return the attributes of a file or directory; see `attributes` of the filesystem."""
+        status = self._status(path)[2]
+        # the status of v3 has no headers (cos.md#v3)
+        shows_headers = not status.is_directory and self._client.protocol.name == V4.name
+        found = attributes_in(status.custom_headers) if shows_headers else Attributes()
+        found["biz_attr"] = status.biz_attr
+        if status.authority and not status.is_directory:
+            found["authority"] = status.authority
+        return found
+
+    def change(self, path: str, changes: Changes) -> None:
+        """Change attributes; see `setxattrs` of the filesystem."""
+        bucket, key, status = self._status(path)
+        if status.is_directory and (changes.headers or changes.authority is not None):
+            raise make_error(errno.EISDIR, "a directory has no attribute but biz_attr", path)
+        values: dict[str, Any] = {"biz_attr": changes.biz_attr, "authority": changes.authority}
+        if changes.headers:
+            # some servers replace all headers by those that are sent
+            values["custom_headers"] = changes.applied_to(status.custom_headers)
+        if all(value is None for value in values.values()):
+            return
+        try:
+            self._client.update(bucket, key, **values)
+            if changes.removed:
+                self._check_removed(path, changes)
+        finally:
+            self._namespace.cache.invalidate(path)
+
+    def _check_removed(self, path: str, changes: Changes) -> None:
+        """Raise ENOTSUP if the service kept headers that were to be removed (cos.md#custom-headers)."""
+        stored = {name.lower() for name in self._status(path)[2].custom_headers}
+        kept = [name for name in changes.removed if name.lower() in stored]
+        if kept:
+            text = f"the service has not removed {', '.join(kept)}: write the file again without"
+            raise make_error(errno.ENOTSUP, text, path)
+
+    def set_authority(self, path: str, authority: str, *, recursive: bool) -> None:
+        """Set the permission of one file, or of all files under a directory; see `chmod` of the filesystem."""
+        if not recursive:
+            self._set_authority_of_file(path, authority)
+            return
+        # a file that is missing in a stale listing would keep its permission
+        self._namespace.cache.invalidate(path)
+        found = list(self._namespace.find(path, None, "", withdirs=False))
+        if not found and not self._namespace.has_directory(path):
+            raise not_found_error(path)
+
+        def change(name: str) -> None:
+            # another client may have removed it
+            with suppress(CosFileNotFoundError):
+                self._set_authority_of_file(name, authority)
+
+        self._pool.map(change, found)
+
+    def _set_authority_of_file(self, path: str, authority: str) -> None:
+        try:
+            self._client.update(*paths.file_key(path), authority=authority)
+        except CosFileNotFoundError as error:
+            if self._namespace.has_directory(path):
+                text = "a directory has no permission: use recursive=True to change those of all files in it"
+                raise make_error(errno.EISDIR, text, path) from error
+            raise
+        finally:
+            self._namespace.cache.invalidate(path)
+
+    def _status(self, path: str) -> tuple[str, str, PathStatus]:
+        """Return the bucket, the key and the status of a file or directory."""
+        bucket, rest = paths.split(path)
+        if not bucket:
+            raise not_found_error(path)
+        for key in (f"/{rest}", f"/{rest}/") if rest else ("/",):
+            try:
+                status = self._client.stat(bucket, key)
+            except CosFileNotFoundError:
+                continue
+            if not status.is_unfinished:
+                return bucket, key, status
+        raise not_found_error(path)
