@@ -14,9 +14,11 @@ import click
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.display import human_size
-from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive
+from cosv4fs.migrate.comparing import Difference, compare
+from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive, remove_directories
 from cosv4fs.migrate.locations import Location, ThreadInstances
-from cosv4fs.migrate.plan import Difference, Pair, check_apart, compare, pair_files
+from cosv4fs.migrate.plan import Pair, check_apart, pair_files
+from cosv4fs.migrate.trees import holds_files
 
 _jobs = click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files in parallel."
@@ -87,11 +89,15 @@ def sync(
     checksum: bool,
     jobs: int,
 ) -> None:
-    """Update a directory from another one: copy files that are new, have another size, or are newer.
+    """Update a directory from another one: copy files that are new, have another size, or may have changed.
+
+    A file of the same size is skipped if its copy is at least three seconds newer than its last change, by the clocks
+    of both services. Otherwise checksums decide, or it is copied again if there are none; messages say how many files
+    could not be compared by times, because one side has none or its clock cannot be read.
 
     Empty directories are not created. With --delete, nothing is removed unless all copies succeeded. Local copies get
-    the times of their sources. Where one side has no times, files are compared by size, and a message says so. Files
-    that differ in a coffer (cdcs://) are reported as failed: they can be neither replaced nor deleted.
+    the times of their sources. Files that differ in a coffer (cdcs://) are reported as failed: they can be neither
+    replaced nor deleted.
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
@@ -107,9 +113,10 @@ def sync(
         _record_refusals(copies, failures)
     else:
         _copy(session, copies, jobs, failures, keep_times=True)
-        if failures.code:
-            # the target may have the last copy of a file that could not be read
-            deletions = ()
+    if failures.code:
+        # the target may have the last copy of a file that could not be read
+        deletions = ()
+    if not dry_run:
         own = ThreadInstances()
         for_each(jobs, lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
     _report_sync(session, difference, deletions, dry_run, failures)
@@ -118,7 +125,7 @@ def sync(
 
 
 def _check_sync(source: Location, target: Location, delete: bool) -> None:
-    if source.fs.info(source.path)["type"] != "directory":
+    if not holds_files(source, source.fs.info(source.path)):
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)
     if delete and not target.capabilities.replaces_files:
         raise NotImplementedError(f"{target.url}: --delete is not possible, {WRITE_ONCE}")
@@ -142,6 +149,8 @@ def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_tim
     if pair.is_directory:
         make_directory(own.of(pair.target))
         return
+    if pair.replaces_directory:
+        remove_directories(own.of(pair.target))
     copy_file(own.of(pair.source), own.of(pair.target), callback, follow=pair.is_named)
     if keep_times and pair.target.is_local and pair.modified is not None:
         os.utime(pair.target.path, (pair.modified, pair.modified))
@@ -231,8 +240,9 @@ def _report_sync(
     copies = [_row(pair, failures) | {"reason": reason} for pair, reason in difference.copies]
     deletions = [location.url for location in deleted if failures.reason(location) is None]
     if session.as_json:
-        found = {"copies": copies, "deletions": deletions, "same": difference.same, "undated": difference.undated}
-        session.show_json(found | {"failed": failures.count, "dry_run": dry_run})
+        found = {"copies": copies, "deletions": deletions, "same": difference.same}
+        unsure = {"undated": difference.undated, "unsure": difference.unsure}
+        session.show_json(found | unsure | {"failed": failures.count, "dry_run": dry_run})
         return
     done = [row for row in copies if row["error"] is None]
     copy, delete = ("would copy", "would delete") if dry_run else ("copied", "deleted")
@@ -243,6 +253,9 @@ def _report_sync(
     click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} unchanged", err=True)
     if difference.undated:
         text = f"compared {difference.undated} by size only, because one side has no times: see --checksum"
+        click.echo(f"cosv4fs: {text}", err=True)
+    if difference.unsure:
+        text = f"compared {difference.unsure} by times of a clock that cannot be read and may differ: see --checksum"
         click.echo(f"cosv4fs: {text}", err=True)
 
 

@@ -14,7 +14,8 @@ from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.copying import BLOCK
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.plan import expand_pattern, modification_time
+from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.trees import holds_files, modification_time
 
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 
@@ -47,7 +48,7 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
 def tree(session: Session, url: str, level: int | None) -> None:
     """Show a directory tree."""
     location = session.location(url)
-    if location.fs.info(location.path)["type"] != "directory":
+    if not holds_files(location, location.fs.info(location.path)):
         raise NotADirectoryError(20, "it is a file: use ls or stat", location.url)
     if session.as_json:
         session.show_json(_nested(location, level))
@@ -147,8 +148,12 @@ def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str,
         return [_row(location, location.fs.info(location.path))]
     if not recursive:
         return [_row(location, info) for info in _children(location)]
-    found = location.fs.find(location.path, withdirs=True, detail=True)
-    return [_row(location, info) for name, info in found.items() if name.rstrip("/") != location.path]
+    listed = location.fs.find(location.path, withdirs=True, detail=True)
+    # a listing with directories has only one info of a path that is both
+    files = [(name, info) for name, info in location.fs.find(location.path, detail=True).items()]
+    directories = [(name, info) for name, info in listed.items() if info["type"] == "directory"]
+    found = sorted(files + directories, key=lambda item: item[0])
+    return [_row(location, info) for name, info in found if name.rstrip("/") != location.path]
 
 
 def _row(location: Location, info: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import replacing
 from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.trees import find_tree
 
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
@@ -27,7 +28,7 @@ BLOCK = 4 * 1024 * 1024
 _directory_lock = PerProcess(threading.Lock)
 """Serializes mkdir: some filesystems, such as SFTP, fail when two threads create the same directory."""
 
-_SHA1 = re.compile("[0-9a-f]{40}")
+_SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
 
 
 class ByteProgress(Callback):  # type: ignore[misc]
@@ -86,6 +87,13 @@ def make_directory(location: Location) -> None:
         location.fs.makedirs(location.path, exist_ok=True)
 
 
+def remove_directories(location: Location) -> None:
+    """Remove a directory in which there are only directories; a file in it makes that fail."""
+    for relative in sorted(find_tree(location).directories, reverse=True):
+        location.fs.rmdir(location.prefix + relative)
+    location.fs.rmdir(location.path)
+
+
 def stream(
     source: Location,
     target: Location,
@@ -107,7 +115,7 @@ def stream(
         Called with the size and SHA-1 before the target is published; an exception prevents that.
     """
     digest = hashlib.sha1(usedforsecurity=False)
-    with source.fs.open(source.path, "rb") as reader:
+    with _open_file(source) as reader:
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
@@ -118,6 +126,17 @@ def stream(
             if accept is not None:
                 accept(count, digest.hexdigest())
     return count, digest.hexdigest()
+
+
+def _open_file(location: Location) -> Any:
+    """Open a file for reading."""
+    reader = location.fs.open(location.path, "rb")
+    if (getattr(reader, "details", None) or {}).get("type") != "directory":
+        return reader
+    # the cache of s3fs knows a path that is both a file and a directory as one of them, with its size
+    reader.close()
+    location.fs.invalidate_cache(location.path)
+    return location.fs.open(location.path, "rb")
 
 
 def receive(reader: Any, target: Location, callback: Callback = DEFAULT_CALLBACK) -> int:
@@ -185,11 +204,25 @@ def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
     return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
 
 
+def recorded_md5(info: Mapping[str, Any]) -> str | None:
+    """Return the ETag of a file if it looks like an MD5; it proves that contents are equal, not that they differ."""
+    known = str(info.get("etag") or info.get("ETag") or "").strip('"').lower()
+    return known if _MD5.fullmatch(known) else None
+
+
 def read_sha1(location: Location, callback: Callback = DEFAULT_CALLBACK) -> str:
     """Read a file and return its SHA-1 in hex; `callback` receives no bytes, but can cancel by raising."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    with location.fs.open(location.path, "rb") as reader:
+    return _read_digest(location, hashlib.sha1(usedforsecurity=False), callback)
+
+
+def read_md5(location: Location) -> str:
+    """Read a file and return its MD5 in hex."""
+    return _read_digest(location, hashlib.md5(usedforsecurity=False), DEFAULT_CALLBACK)
+
+
+def _read_digest(location: Location, digest: Any, callback: Callback) -> str:
+    with _open_file(location) as reader:
         while block := reader.read(BLOCK):
             digest.update(block)
             callback.relative_update(0)
-    return digest.hexdigest()
+    return str(digest.hexdigest())

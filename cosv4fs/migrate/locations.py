@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from cosv4fs.protocols import Capabilities
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
 """Protocols of other object stores without directories."""
+
+S3 = frozenset({"s3", "s3a"})
+"""Protocols of S3."""
 
 _THREAD_SAFE = (LocalFileSystem, MemoryFileSystem)
 
@@ -101,6 +106,29 @@ class Location:
     def address(self) -> str | None:
         """The account, and the region or endpoint, where the filesystem declares them."""
         return str(self.fs.address) if self.capabilities.container else None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the files are on the disk or in the memory of this machine, so that reading them is cheap."""
+        return isinstance(self.fs, _THREAD_SAFE)
+
+    def clock_difference(self) -> float | None:
+        """Return by how many seconds the filesystem's clock is ahead of this machine's, in one request.
+
+        None if it cannot be read.
+        """
+        bucket = self.path.partition("/")[0]
+        if self.is_here:
+            return 0.0
+        if self.capabilities.container:
+            known: float | None = self.fs.client.clock_difference(bucket)
+            return known
+        if self.protocols & S3:
+            with suppress(Exception):
+                reply = self.fs.call_s3("head_bucket", Bucket=bucket)
+                date = parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"])
+                return date.timestamp() - time.time()
+        return None
 
     @property
     def is_open_archive(self) -> bool:

@@ -233,6 +233,17 @@ class Manifest:
         with self._change() as database:
             database.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
 
+    def bar_files_above(self, error: str) -> None:
+        """Record as failed each file whose path is also a directory with files that can be copied."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE files SET state = 'failed', error = ?, is_barred = 1 WHERE NOT is_gone AND NOT is_barred "
+                "AND path IN (SELECT path FROM folders) AND EXISTS (SELECT 1 FROM files AS below WHERE "
+                "below.path > files.path || '/' AND below.path < files.path || '0' "
+                "AND NOT below.is_gone AND NOT below.is_barred)",
+                (error,),
+            )
+
     def files(self, *, verify: bool, page: int = 1000) -> Iterator[File]:
         """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 

@@ -28,7 +28,8 @@ from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
-from cosv4fs.migrate.plan import check_apart, modification_time
+from cosv4fs.migrate.plan import check_apart
+from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time
 
 _LOCATION_OPTIONS = (
     "account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
@@ -182,6 +183,8 @@ def migrate(
     path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
     with Manifest(path, _identity(origin), _identity(destination)) as book:
         _list(book, origin, jobs, watcher)
+        if destination.has_directories:
+            book.bar_files_above("the target cannot hold both this file and a directory of its name, with other files")
         totals = book.totals()
         before = sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
         watcher.planned(*book.work(verify=verify))
@@ -237,7 +240,7 @@ def _check(source: Location, target: Location) -> None:
     if target.is_open_archive:
         text = "writing to an archive cannot be resumed after a kill: copy to it with cp -r"
         raise NotImplementedError(f"{_bare(target.url)}: {text}")
-    if source.fs.info(source.path)["type"] != "directory":
+    if not holds_files(source, source.fs.info(source.path)):
         raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
     if not target.has_directories:
@@ -312,6 +315,9 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
     for entry in found:
         name = _name_in(location, str(entry["name"]))
         kind, info = _kind(location, entry)
+        if not name and kind == "file" and not str(entry["name"]).endswith("/"):
+            # a file hides the directory of the same name
+            return _hidden_files(source, folder), []
         if (not name and _is_own(info)) or (location.is_local and is_part(name)):
             continue
         relative = f"{folder}/{name}" if folder or not name else name
@@ -319,9 +325,26 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
         if kind == "directory" and not problem:
             folders.append(relative)
         else:
-            sha, size = recorded_sha1(location, info), int(info.get("size") or 0)
-            files[relative] = File(_text(relative), size, modification_time(info), sha, problem)
+            files[relative] = _file(location, relative, info, problem)
     return list(files.values()), folders
+
+
+def _file(location: Location, relative: str, info: Mapping[str, Any], problem: str) -> File:
+    sha, size = recorded_sha1(location, info), int(info.get("size") or 0)
+    return File(_text(relative), size, modification_time(info), sha, problem)
+
+
+def _hidden_files(source: Location, folder: str) -> list[File]:
+    """Return all files in a directory whose listing is a file of the same name, by a listing of the whole tree."""
+    error = both_error(source.at(source.prefix + folder) if folder else source)
+    if not folder:
+        raise error
+    found = [
+        _file(source, name, info, str(info.get("refusal") or _problem(name, "file")))
+        for name, info in find_tree(source).files.items()
+        if name.startswith(f"{folder}/")
+    ]
+    return found or [File(f"{folder}/", error=str(error.strerror))]
 
 
 def _name_in(location: Location, name: str) -> str:

@@ -18,10 +18,9 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import make_directory, read_sha1, recorded_sha1, stream
-from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Outcome
 
-_S3 = frozenset({"s3", "s3a"})
 _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""
 
@@ -116,7 +115,7 @@ class FileMigrator:
                 raise OSError(errno.EIO, text, source.url)
 
         md5 = hashlib.md5(usedforsecurity=False)
-        hashes = (md5,) if self._verify and _S3 & target.protocols else ()
+        hashes = (md5,) if self._verify and S3 & target.protocols else ()
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept)
         info = _fresh_info(target)
         if info["size"] != file.size:
@@ -167,7 +166,7 @@ def _fresh_info(location: Location) -> dict[str, Any]:
 
 
 def _check_name(target: Location) -> None:
-    if _S3 & target.protocols and len(target.path.partition("/")[2].encode()) > _MAX_KEY_BYTES:
+    if S3 & target.protocols and len(target.path.partition("/")[2].encode()) > _MAX_KEY_BYTES:
         raise OSError(errno.ENAMETOOLONG, f"S3 keys are limited to {_MAX_KEY_BYTES} bytes", target.url)
 
 

@@ -16,9 +16,11 @@ from fsspec.spec import AbstractFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosv4fs.migrate.comparing import compare
 from cosv4fs.migrate.copying import copy_file
 from cosv4fs.migrate.locations import Location, ThreadInstances, open_location
-from cosv4fs.migrate.plan import check_apart, compare, find_files, modification_time, pair_files
+from cosv4fs.migrate.plan import check_apart, pair_files
+from cosv4fs.migrate.trees import find_tree, modification_time
 
 # names of files and of folders differ, so that any set of paths is a tree
 FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
@@ -39,7 +41,7 @@ def planted(tree, name="tree"):
 
 def grown(location):
     """Return the contents of all files below a location."""
-    return {relative: location.fs.cat_file(location.join(relative).path) for relative in find_files(location)}
+    return {relative: location.fs.cat_file(location.join(relative).path) for relative in find_tree(location).files}
 
 
 def copy(pairs):
@@ -184,15 +186,15 @@ def test_a_directory_that_cannot_be_listed_is_an_error(folder, monkeypatch, caus
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(type(cause)):
-        find_files(local(folder / "in"))
+        find_tree(local(folder / "in"))
     monkeypatch.undo()
     plain = Plain(cause)
     plain.pipe_file("/test-plan/in/sub/b", b"")
     try:
         with pytest.raises(type(cause)):
-            find_files(Location(plain, "/test-plan/in"))
+            find_tree(Location(plain, "/test-plan/in"))
         plain.cause = None
-        assert list(find_files(Location(plain, "/test-plan/in"))) == ["sub/b"]
+        assert list(find_tree(Location(plain, "/test-plan/in")).files) == ["sub/b"]
     finally:
         plain.rm_file("/test-plan/in/sub/b")
 
@@ -238,7 +240,7 @@ def archive(tmp_path):
 @pytest.mark.parametrize("into", [False, True])
 def test_a_root_without_a_name(archive, tmp_path, into):
     location, target = open_location(archive), local(tmp_path / "out")
-    assert list(find_files(location)) == ["sub/b.csv", "top.csv"]
+    assert list(find_tree(location).files) == ["sub/b.csv", "top.csv"]
     if into:
         (tmp_path / "out").mkdir()
     copy(pair_files([location], target, recursive=True))
@@ -260,7 +262,7 @@ def test_a_listing_with_strangers_is_an_error(folder, monkeypatch):
     monkeypatch.setattr(location.fs, "find", lambda *_, **__: listing, raising=False)
     try:
         with pytest.raises(OSError, match="'/elsewhere/b', which is outside"):
-            find_files(location)
+            find_tree(location)
     finally:
         monkeypatch.undo()
         remove()
@@ -317,12 +319,26 @@ def test_what_only_sizes_could_tell_is_counted(folder, monkeypatch):
     other, remove_other = planted({"a": b"x", "b": b"y", "empty": b""})
     try:
         assert compare(location, other).undated == 0
-        monkeypatch.setattr("cosv4fs.migrate.plan.modification_time", lambda _info: None)
+        monkeypatch.setattr("cosv4fs.migrate.comparing.modification_time", lambda _info: None)
         assert (compare(location, other).undated, compare(location, other).same) == (2, 3)
         assert compare(location, other, by_content=True).undated == 0
     finally:
         remove()
         remove_other()
+
+
+@pytest.mark.parametrize(("ahead", "unsure"), [(0.0, 0), (3600.0, 0), (-3600.0, 0), (None, 1)])
+def test_times_that_prove_equality_spare_reading(folder, fs, monkeypatch, ahead, unsure):
+    """A clock that cannot be read is counted, unless a day lies between the change and the copy."""
+    target = Location(fs, "data/copy")
+    monkeypatch.setattr(Location, "clock_difference", lambda self: 0.0 if self.is_local else ahead)
+    monkeypatch.setattr("cosv4fs.migrate.comparing.read_sha1", None)
+    for name, age in (("in/a", 90_000), ("in/sub/b", 10)):
+        fs.put_file(folder / name, f"data/copy/{name[3:]}")
+        changed = fs.info(f"data/copy/{name[3:]}")["mtime"] - (ahead or 0.0) - age
+        os.utime(folder / name, (changed, changed))
+    found = compare(local(folder / "in"), target)
+    assert (found.copies, found.same, found.unsure) == ((), 2, unsure)
 
 
 class OneThread(AbstractFileSystem):
@@ -370,7 +386,7 @@ def test_marks_of_directories_are_no_files(folder, monkeypatch):
     listing[f"{location.path}/"] = {"type": "file", "size": 0}
     monkeypatch.setattr(location.fs, "find", lambda *_, **__: listing)
     try:
-        assert sorted(find_files(location)) == ["a", "full/", "sub/b"]
+        assert sorted(find_tree(location).files) == ["a", "full/", "sub/b"]
         refused = [pair for pair, _ in compare(location, local(folder / "out")).copies if pair.refusal]
         assert [pair.source.path for pair in refused] == [f"{location.path}/full/"]
     finally:

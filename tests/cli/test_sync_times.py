@@ -1,0 +1,87 @@
+"""What sync notices of edits that change neither the size nor, as far as clocks show, the time."""
+
+import os
+import time
+import uuid
+
+import fsspec
+import pytest
+
+from tests.cli.conftest import harvest, plant, stored
+
+PROTOCOLS = ("cosv4", "cosv3")
+
+
+@pytest.fixture
+def s3_url(run, s3_options):
+    name = f"b{uuid.uuid4().hex[:16]}"
+    fsspec.filesystem("s3", **s3_options).mkdir(name)
+    return f"s3://{name}/d"
+
+
+@pytest.fixture
+def sync(run, s3_options):
+    settings = [part for name, value in s3_options.items() for part in ("-o", f"s3.{name}={value}")]
+    return lambda *arguments: run(*settings, "sync", *arguments)
+
+
+@pytest.mark.parametrize("target", ["cosv4://data/d", "s3", "there"])
+def test_an_edit_in_the_second_of_the_copy(sync, here, fs, s3_url, s3_options, target):
+    s3 = fsspec.filesystem("s3", **s3_options, use_listings_cache=False)
+    url = s3_url if target == "s3" else target
+    plant(here / "d", f="one", g="one")
+    assert sync("d", url).err.startswith("copied 2,")
+    plant(here / "d", f="two")
+    assert sync("d", url).out == f"copied {here}/d/f to {here / url if url == 'there' else url}/f (newer)\n"
+    assert {
+        "cosv4://data/d": lambda: stored(fs, "data/d"),
+        "s3": lambda: stored(s3, s3_url.removeprefix("s3://")),
+        "there": lambda: harvest(here / "there"),
+    }[target]() == {"f": "two", "g": "one"}
+    assert sync("d", url).err == "copied 0, deleted 0, 2 unchanged\n"
+    # the other way, there is nothing to do
+    assert sync(url, "d").err == "copied 0, deleted 0, 2 unchanged\n"
+
+
+@pytest.mark.parametrize("source", ["cosv4://data/d", "s3"])
+@pytest.mark.parametrize("target", ["there", "cosv4://data/copy"])
+def test_an_edit_of_the_source_in_the_second_of_the_copy(sync, here, fs, s3_url, s3_options, source, target):
+    url = s3_url if source == "s3" else source
+    remote = fsspec.filesystem("s3", **s3_options, use_listings_cache=False) if source == "s3" else fs
+    path = url.partition("://")[2]
+    remote.pipe({f"{path}/f": b"one", f"{path}/g": b"one"})
+    assert sync(url, target).err.startswith("copied 2,")
+    remote.pipe_file(f"{path}/f", b"two")
+    assert "/f (newer)" in sync(url, target).out
+    found = harvest(here / "there") if target == "there" else stored(fs, "data/copy")
+    assert found == {"f": "two", "g": "one"}
+
+
+@pytest.mark.parametrize("ahead", [7200, -7200])
+def test_a_service_with_another_clock(sync, here, fs, emulator, ahead):
+    emulator.clock_offset = ahead
+    plant(here / "d", new="one", old="one")
+    os.utime(here / "d/old", (time.time() - 600, time.time() - 600))
+    sync("d", "cosv4://data/d")
+    assert abs(fs.info("data/d/old")["mtime"] - time.time() - ahead) < 300
+    assert sync("d", "cosv4://data/d").err == "copied 0, deleted 0, 2 unchanged\n"
+    # an edit that is later than the copy by this machine's clock
+    plant(here / "d", old="two")
+    os.utime(here / "d/old", (time.time() + 60, time.time() + 60))
+    assert "/old (newer)" in sync("d", "cosv4://data/d").out
+    # and one of the service's file that is later than the copy here
+    sync("cosv4://data/d", "there")
+    fs.pipe_file("data/d/new", b"two")
+    assert "/new (newer)" in sync("cosv4://data/d", "there").out
+    assert harvest(here / "there") == {"new": "two", "old": "two"}
+
+
+def test_a_clock_that_cannot_be_read(sync, here, fs, monkeypatch):
+    monkeypatch.setattr("cosv4fs.migrate.locations.Location.clock_difference", lambda _self: None)
+    plant(here / "d", f="one")
+    os.utime(here / "d/f", (time.time() - 60, time.time() - 60))
+    sync("d", "cosv4://data/d")
+    assert "compared 1 by times of a clock that cannot be read and may differ: see --checksum" in (
+        sync("d", "cosv4://data/d").err
+    )
+    assert sync("--checksum", "d", "cosv4://data/d").err == "copied 0, deleted 0, 1 unchanged\n"
