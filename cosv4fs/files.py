@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fsspec.callbacks import Callback
-from fsspec.utils import isfilelike, merge_offset_ranges
+from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
 
 from cosv4fs import bulk, paths
+from cosv4fs.arguments import limits, whole_or_none
 from cosv4fs.attributes import Attributes, check_written
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
@@ -61,6 +62,7 @@ class Files:
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return the bytes of a file or of a range; see `cat_file` of the filesystem."""
+        start, end = whole_or_none("start", start), whole_or_none("end", end)
         begin = start or 0
         if end is not None and (end < 0 or begin < 0 or end <= begin):
             # offsets from the end refer to the current size, not to a cached one
@@ -96,21 +98,22 @@ class Files:
     def read_ranges(
         self,
         read: Callable[[str, int | None, int | None], bytes],
-        names: object,
-        starts: int | Sequence[int | None] | None,
-        ends: int | Sequence[int | None] | None,
+        names: Sequence[str],
+        starts: Any,
+        ends: Any,
         max_gap: int | None,
         on_error: str,
     ) -> list[Any]:
         """Return the bytes of several ranges, fetched in parallel by `read`; see `cat_ranges` of the filesystem."""
-        if not isinstance(names, list):
-            raise TypeError("paths must be a list")
+        if isinstance(names, (str, bytes, os.PathLike)):
+            raise TypeError(f"paths must be a list, not {names!r}")
+        names = [stringify_path(name) for name in names]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"paths must be a list of paths, not {names!r}")
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error must be raise or return, not {on_error!r}")
-        first = list(starts) if isinstance(starts, Sequence) else [starts] * len(names)
-        last = list(ends) if isinstance(ends, Sequence) else [ends] * len(names)
-        if not len(first) == len(last) == len(names):
-            raise ValueError("paths, starts and ends must have the same length")
+        first, last = limits("starts", starts, len(names)), limits("ends", ends, len(names))
+        max_gap = whole_or_none("max_gap", max_gap, 0)
         wanted = list(zip(names, first, last, strict=True))
         if max_gap is None or not wanted:
             return self._read_each(read, wanted, on_error)
@@ -241,12 +244,12 @@ class Files:
 
 
 def _catching(function: Callable[[Any], _T], on_error: str) -> Callable[[Any], _T | Exception]:
-    """Return a function that returns exceptions as results if `on_error` is ``return``."""
+    """Return a function that returns what fails as a result unless `on_error` is ``raise``; never misuse."""
 
     def call(item: Any) -> _T | Exception:
         try:
             return function(item)
-        except Exception as error:
+        except OSError as error:
             if on_error == "raise":
                 raise
             return error

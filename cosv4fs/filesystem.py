@@ -20,6 +20,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths, transactions
+from cosv4fs.arguments import whole
 from cosv4fs.attributes import Attributes, refuse_for_reading
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
@@ -219,7 +220,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             raises any other error, ``raise`` raises every error, and a function is called with it and skips the
             directory.
         """
-        _check_depth(maxdepth)
         start, handler = self._path(path, refresh), error_handler(on_error)
         return self.namespace.walk(start, maxdepth, topdown=topdown, detail=detail, on_error=handler)
 
@@ -250,7 +250,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         on_error : str or callable
             See `walk`; a function is called from several threads, but not at the same time.
         """
-        _check_depth(maxdepth)
         start, handler = self._path(path, refresh), error_handler(on_error)
         found = self.namespace.find(start, maxdepth, prefix or "", withdirs=withdirs, on_error=handler)
         return found if detail else list(found)
@@ -353,14 +352,14 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
         found = [name for name in found if not (recursive and self.namespace.has_directory(name))]
-        is_one = not isinstance(path, list) and found == [self._strip_protocol(path)]
+        is_one = isinstance(path, (str, os.PathLike)) and found == [self._strip_protocol(path)]
         return self.runtime.files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
 
     def cat_ranges(
         self,
-        paths: list[str],
-        starts: int | list[int | None] | None,
-        ends: int | list[int | None] | None,
+        paths: Sequence[str],
+        starts: int | Sequence[int | None] | None,
+        ends: int | Sequence[int | None] | None,
         max_gap: int | None = None,
         on_error: str = "return",
     ) -> list[Any]:
@@ -368,22 +367,28 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
         Parameters
         ----------
-        paths, starts, ends : lists
-            One entry per range; a single start or end applies to all.
+        paths, starts, ends : sequences
+            One entry per range, also as arrays of integers; a single start or end applies to all.
         max_gap : int, optional
             Merge ranges of a file that are at most this many bytes apart into one request.
         on_error : str
-            ``return`` returns an exception in place of its result; ``raise`` raises the first one.
+            ``return`` returns an `OSError` in place of its result; ``raise`` raises the first one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is invalid, whatever `on_error` is.
         """
         return self.runtime.files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
 
     def head(self, path: str, size: int = 1024) -> bytes:
-        """Return the first `size` bytes of a file, in one request."""
-        return self.cat_file(path, 0, size)
+        """Return the first `size` bytes of a file, in one request; all if negative."""
+        size = whole("size", size)
+        return self.cat_file(path, 0, None if size < 0 else size)
 
     def tail(self, path: str, size: int = 1024) -> bytes:
-        """Return the last `size` bytes of a file, in one request."""
-        return self.cat_file(path, -size) if size else b""
+        """Return the last `size` bytes of a file, in one request; none if negative."""
+        return self.cat_file(path, -size) if (size := whole("size", size)) > 0 else b""
 
     @with_progress("B")
     def get_file(
@@ -640,8 +645,3 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             ``source`` (the local file), ``name`` (the target) and ``size`` (bytes of the whole file).
         """
         return self.runtime.files.interrupted(self._strip_protocol(path))
-
-
-def _check_depth(maxdepth: int | None) -> None:
-    if maxdepth is not None and maxdepth < 1:
-        raise ValueError("maxdepth must be at least 1")

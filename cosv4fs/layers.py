@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from fsspec.caching import caches
 from fsspec.compression import compr
 from fsspec.core import get_compression
 
+from cosv4fs.arguments import whole_or_none
 from cosv4fs.options import MIB
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.writer import CosWriter
@@ -50,9 +51,11 @@ def open_layers(
     ValueError, TypeError
         An argument is invalid; nothing was opened.
     """
-    _check(mode, block_size, options)
-    # fsspec's name for an unspecified block size
-    block_size = None if block_size == "default" else block_size
+    _check(mode, options.get("cache_type", ReadAhead.name))
+    # "default" is fsspec's name for an unspecified block size
+    block_size = None if block_size == "default" else whole_or_none("block_size", block_size, 1)
+    if "size" in options:
+        options["size"] = whole_or_none("size", options["size"], 0)
     text = "b" not in mode
     names = ("encoding", "errors", "newline") if text else ()
     text_options = {name: options.pop(name) for name in names if name in options}
@@ -68,18 +71,10 @@ def open_layers(
     return file
 
 
-def _check(mode: object, block_size: object, options: Mapping[str, Any]) -> None:
+def _check(mode: object, cache_type: object) -> None:
     plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
     if plain not in _MODES:
         raise ValueError(f"mode must be one of rb, wb, xb, r, w and x, not {mode!r}")
-    for name, value, least in (("block_size", block_size, 1), ("size", options.get("size"), 0)):
-        if value is None or value == "default":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a whole number of bytes, not {value!r}")
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, not {value}")
-    cache_type = options.get("cache_type", ReadAhead.name)
     if cache_type != ReadAhead.name and cache_type not in caches:
         raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")
 

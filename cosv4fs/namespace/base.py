@@ -165,6 +165,12 @@ class Namespace(ABC):
         With `detail` both are dicts of infos by name, else lists of names. With `topdown`, only those subdirectories
         are descended to that the caller leaves in the yielded list or dict.
         """
+        _check_depth(maxdepth)
+        return self._walk(path, maxdepth, topdown, detail, on_error)
+
+    def _walk(
+        self, path: str, maxdepth: int | None, topdown: bool, detail: bool, on_error: ErrorHandler
+    ) -> Iterator[tuple[str, Any, Any]]:
         try:
             infos = self.ls(path)
         except OSError as error:
@@ -184,7 +190,7 @@ class Namespace(ABC):
             depth = None if maxdepth is None else maxdepth - 1
             for name in list(dirs):
                 below = f"{path}/{name}".lstrip("/")
-                yield from self.walk(below, depth, topdown=topdown, detail=detail, on_error=on_error)
+                yield from self._walk(below, depth, topdown, detail, on_error)
         if not topdown:
             yield path, dirs, files
 
@@ -201,6 +207,7 @@ class Namespace(ABC):
 
         Only paths that start with `path`, a slash and `prefix` are returned, down to `maxdepth` levels.
         """
+        _check_depth(maxdepth)
         found: dict[str, Info] = {}
         try:
             found = self._under(path, maxdepth, prefix, on_error)
@@ -254,6 +261,11 @@ def error_handler(on_error: object) -> ErrorHandler:
 def _one_at_a_time(lock: threading.Lock, handle: ErrorHandler, error: OSError) -> None:
     with lock:
         handle(error)
+
+
+def _check_depth(maxdepth: int | None) -> None:
+    if maxdepth is not None and maxdepth < 1:
+        raise ValueError("maxdepth must be at least 1")
 
 
 def _raise(error: OSError) -> None:

@@ -252,13 +252,6 @@ class TestReplacedBeforeTheFirstRead:
             file.read()
 
 
-def test_a_range_of_nothing_is_an_error_in_its_place(fs):
-    fs.pipe_file(f"{BUCKET}/x", b"content")
-    first, second = fs.cat_ranges([f"{BUCKET}/x", None], [0, 0], [1, 1])
-    assert first == b"c"
-    assert isinstance(second, Exception)
-
-
 def test_lines(fs):
     fs.pipe_file(PATH, b"one\ntwo\nthree")
     with fs.open(PATH) as file:

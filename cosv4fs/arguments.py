@@ -1,0 +1,55 @@
+"""Checks of arguments. What they refuse is misuse, a `TypeError` or `ValueError`: it is never returned as a result."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def whole(name: str, value: Any, least: int | None = None) -> int:
+    """Return an argument as an `int`; it may be an integer of any kind, such as one of numpy.
+
+    Raises
+    ------
+    TypeError
+        It is no integer; a bool counts as none.
+    ValueError
+        It is less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def whole_or_none(name: str, value: Any, least: int | None = None) -> int | None:
+    """Return the same as `whole`; None for None."""
+    return None if value is None else whole(name, value, least)
+
+
+def limits(name: str, values: Any, count: int) -> list[int | None]:
+    """Return `count` limits of ranges: those of a sequence or array, or one limit for all."""
+    try:
+        length = len(values)
+    except TypeError:
+        return [whole_or_none(name, values)] * count
+    if length != count:
+        raise ValueError(f"{name} must have one value for each path: {count}, not {length}")
+    return [whole_or_none(name, value) for value in values]
+
+
+def check_keywords(method: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse unknown keywords (TypeError); the error names the most similar one."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            similar = get_close_matches(name, names, 1)
+            hint = f"did you mean {similar[0]}?" if similar else f"it takes {', '.join(names)}"
+            raise TypeError(f"{method} takes no keyword {name}: {hint}")
