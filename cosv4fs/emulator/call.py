@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .errors import ApiError
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _MOST_CONTAINERS = 100_000
 """Objects and lists in a JSON text: each takes a hundred times the memory of its two brackets."""
 
@@ -95,7 +96,9 @@ class Head:
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the client wants to keep the connection."""
+        """Whether the connection can be kept: not after an unknown method, which may be the remains of a body."""
+        if self.method not in _METHODS:
+            return False
         wanted = self.headers.get("connection", "").lower()
         return "close" not in wanted and (self.version != "HTTP/1.0" or "keep-alive" in wanted)
 

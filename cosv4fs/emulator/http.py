@@ -17,6 +17,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, cast
 
 from .call import Head
+from .heads import BadHeadError, add_header, check_start, read_request_line
 from .portability import descriptor_limit, send_file, set_receive_timeout, wait_until_sent
 from .replies import FileBody, Reply
 
@@ -83,14 +84,6 @@ class _Buffers:
             while sum(map(len, self._idle)) > self._kept:
                 self._idle.pop(0)
             self._changed.notify_all()
-
-
-class BadHeadError(Exception):
-    """The head of a request is not HTTP; `status` is that of the reply before the connection is closed."""
-
-    def __init__(self, status: int = 400) -> None:
-        super().__init__(f"malformed request head, HTTP {status}")
-        self.status = status
 
 
 class HttpServer(ThreadingTCPServer):
@@ -208,6 +201,7 @@ class Connection(StreamRequestHandler):
 
     def read_head(self) -> Head | None:
         """Read the next head; None when the client has closed the connection."""
+        check_start(cast("BufferedReader", self.rfile).peek(1)[:1])
         line = self.rfile.readline(_LONGEST_HEAD + 1)
         if line in {b"\r\n", b"\n"}:  # HTTP tolerates an empty line before a request
             line = self.rfile.readline(_LONGEST_HEAD + 1)
@@ -215,30 +209,21 @@ class Connection(StreamRequestHandler):
             return None
         if len(line) > _LONGEST_HEAD:
             raise BadHeadError(414)
-        words = line.split()
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            raise BadHeadError
+        method, target, version = read_request_line(line)
         headers = self._read_headers()
-        self._continue = headers.get("expect", "").lower() == "100-continue"
-        method, target, version = (word.decode("latin-1") for word in words)
+        self._continue = headers.get("expect", "").lower() == "100-continue" and version != "HTTP/1.0"
         return Head(method, target, version, headers)
 
     def _read_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         length = 0
         while (line := self.rfile.readline(_LONGEST_HEAD + 1)) not in {b"\r\n", b"\n"}:
-            name, colon, value = line.partition(b":")
             length += len(line)
             if not line.endswith(b"\n") and length <= _LONGEST_HEAD:
                 raise ConnectionAbortedError  # the client went away within the head
             if length > _LONGEST_HEAD or len(headers) > 200:
                 raise BadHeadError(431)
-            if not colon:
-                raise BadHeadError
-            key, text = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
-            if key == "content-length" and headers.get(key, text) != text:
-                raise BadHeadError  # where the next request begins is unknown
-            headers[key] = text
+            add_header(headers, line)
         return headers
 
     def read_body(self, head: Head, most: int) -> memoryview:

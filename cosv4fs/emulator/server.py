@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from .call import Head
 from .errors import ApiError
 from .faults import CutRequest, Disconnect
-from .http import BadHeadError, HttpServer, read_length
+from .heads import BadHeadError
+from .http import HttpServer, read_length
 from .log import RequestRecord
 from .replies import FileBody, Reply
 
