@@ -118,8 +118,8 @@ class Dialect(_Switches):
     custom_headers: Literal["merge", "replace"] = "merge"
     """update adds to and changes the stored headers; or replaces them all (cos.md#custom-headers)."""
     double_encoding: Literal["lenient", "strict"] = "lenient"
-    """A signature's path is decoded once or twice, whichever gives the path of the request; or once only, so that a
-    path that was encoded twice is refused with −63 (cos.md#double-encoding)."""
+    """The path in the signature of a move or copy may be encoded once or twice; or once only, else −63
+    (cos.md#double-encoding)."""
     parents: Literal["implicit", "virtual", "required"] = "implicit"
     """Missing parents of a new file become real directories; exist only while something is below them; or the request
     is refused with −197 (cos.md#parents)."""

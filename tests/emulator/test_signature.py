@@ -219,6 +219,8 @@ def test_double_encoding(make_emulator, op, variant, code):
     assert client.raw("POST", client.target(path), body=body, headers=headers).code == code
     other = sign(f=f"/{APPID}/b" + quote(quote("/other")), e=0)
     assert client.post("/文 件", op, dest_fileid="/x", signature=other).code == -63
+    # it signs nothing else so
+    assert client.post("/文 件", "delete", signature=sign(f=f"/{APPID}/b" + quote(quote("/文 件")), e=0)).code == -63
 
 
 def test_bound_stat(make_emulator):

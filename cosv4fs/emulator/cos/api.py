@@ -48,7 +48,8 @@ class _Operation:
 
     A path of ``either`` kind is a file's or a directory's, of ``any`` also the bucket's. The signature is of a kind
     (cos.md#signature), or of that which a dialect switch names, or the operation checks its ``own``. The dialect may
-    refuse multi-effect signatures of `bound` operations that are bound to a path.
+    refuse multi-effect signatures of `bound` operations that are bound to a path, and signatures of a path that was
+    encoded `twice`.
     """
 
     run: Callable[[CosService, CosCall], dict[str, Any] | Reply | None]
@@ -58,6 +59,7 @@ class _Operation:
         "multi"
     )
     bound: bool = False
+    twice: bool = False
 
 
 def _preflight(service: CosService, call: CosCall) -> Reply:
@@ -78,8 +80,8 @@ _V4: Mapping[str, _Operation] = {
     "list": _Operation(listing.list_page, methods=("GET",), path="any", bound=True),
     "update": _Operation(entries.update, path="either", signature="update_signature"),
     "delete": _Operation(entries.delete, path="either", signature="delete_signature"),
-    "move": _Operation(entries.move, path="either", signature="move_signature"),
-    "copy": _Operation(entries.copy, signature="copy_signature"),
+    "move": _Operation(entries.move, path="either", signature="move_signature", twice=True),
+    "copy": _Operation(entries.copy, signature="copy_signature", twice=True),
     "upload": _Operation(uploads.upload),
     "upload_slice_init": _Operation(uploads.slice_init),
     "upload_slice_data": _Operation(uploads.slice_data),
@@ -170,7 +172,8 @@ class CosApi(CosService):
         operation = _find(call)
         if operation.signature != "own":
             kind = cast("Kind", getattr(self.dialect, operation.signature, operation.signature))
-            self.authorize(call, kind, bound=not operation.bound or self.dialect.bound_stat == "accept")
+            bound = not operation.bound or self.dialect.bound_stat == "accept"
+            self.authorize(call, kind, bound=bound, twice=operation.twice)
             _check_path(call, operation)
             uploads.remove_expired(self)
         result = operation.run(self, call)

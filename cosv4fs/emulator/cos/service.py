@@ -186,11 +186,20 @@ class CosService(Service[CosCall]):
         """Return the time in whole Unix seconds."""
         return int(self.clock())
 
-    def authorize(self, call: CosCall, kind: Kind, *, bound: bool = True, download: bool = False) -> None:
+    def authorize(
+        self, call: CosCall, kind: Kind, *, bound: bool = True, download: bool = False, twice: bool = False
+    ) -> None:
         """Check a request's signature, and use it up if it is a single-use one (cos.md#signature); −77: it was."""
-        now = self.clock() + call.skew
         signature = check_signature(
-            call.signature, call.path, self.account, self.dialect, now=now, kind=kind, bound=bound, download=download
+            call.signature,
+            call.path,
+            self.account,
+            self.dialect,
+            now=self.clock() + call.skew,
+            kind=kind,
+            bound=bound,
+            download=download,
+            twice=twice,
         )
         if signature.single and not self._use_up(signature.key, signature.signed + LONGEST_VALIDITY):
             raise ApiError(-77)

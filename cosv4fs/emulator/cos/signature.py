@@ -65,11 +65,13 @@ def check_signature(
     kind: Kind,
     bound: bool = True,
     download: bool = False,
+    twice: bool = False,
 ) -> _Signature:
     """Return the signature of one request if it is good at `now`; a single-use one may have been used before.
 
     `bound` says whether a multi-effect signature may be bound to a path; `download` whether the short forms of ``f``
-    are good: without appid and bucket, without leading slash.
+    are good: without appid and bucket, without leading slash; `twice` whether that path may be encoded twice, if the
+    dialect accepts it.
     """
     signature = check_signer(text, path.bucket, account)
     if signature.single and kind == "multi":
@@ -83,7 +85,9 @@ def check_signature(
         return signature
     full = f"/{account.appid}/{path.bucket}{path.text}"
     names = (full, path.text, path.text[1:]) if download else (full,)
-    if not (bound or signature.single) or not _covers(signature, names, dialect):
+    if not (bound or signature.single) or not _covers(
+        signature, names, twice=twice and dialect.double_encoding == "lenient"
+    ):
         raise ApiError(-63)
     return signature
 
@@ -145,10 +149,10 @@ def _check_time(signature: _Signature, now: float) -> None:
         raise ApiError(-97)
 
 
-def _covers(signature: _Signature, names: tuple[str, ...], dialect: Dialect) -> bool:
+def _covers(signature: _Signature, names: tuple[str, ...], *, twice: bool) -> bool:
     """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
     once = _decode(signature.fileid)
-    decoded = [once] if dialect.double_encoding == "strict" else [once, _decode(once)]
+    decoded = [once, _decode(once)] if twice else [once]
     return any(
         name == fileid if signature.single else name.startswith(fileid)
         for fileid in decoded
