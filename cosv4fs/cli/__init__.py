@@ -1,8 +1,9 @@
 """The command ``cosv4fs``, built with click.
 
 Modules: `group` (the command itself, and ``emulator`` and ``demo``), `session` (options, filesystems and output shared
-by all subcommands), `failures` (error messages and exit codes). Subcommands: `show` (``ls``, ``tree``, ``du``,
-``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``), `migrate`, `uploads`, `doctor`.
+by all subcommands), `failures` (error messages and exit codes), `process` (standard streams and signals). Subcommands:
+`show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``),
+`migrate`, `uploads`, `doctor`.
 
 ``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from cosv4fs.cli.process import TerminatedError, ending_on_signals, fill_closed_streams
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +23,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with arguments, by default those of the process; return its exit code (`failures.EXIT_CODES`)."""
+    fill_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["emulator"]:
         from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - works without the extra
@@ -30,7 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"cosv4fs: {error.name} is not installed; run pip install 'cosv4fs[cli]'", file=sys.stderr)
         return 2
+    received: list[int] = []
     try:
-        cli.main(arguments, prog_name="cosv4fs")
-    except SystemExit as end:
+        with ending_on_signals(received):
+            cli.main(arguments, prog_name="cosv4fs")
+    except (SystemExit, TerminatedError, OSError) as end:
+        if received:
+            # whatever it interrupted, such as a message to a terminal that was closed
+            return 128 + received[0]
+        if not isinstance(end, SystemExit):
+            raise
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 import click
 
 from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.comparing import Difference, compare
-from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive, remove_directories
+from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive, remove_directories, send
 from cosv4fs.migrate.locations import Location, ThreadInstances
-from cosv4fs.migrate.plan import Pair, check_apart, pair_files
+from cosv4fs.migrate.plan import Pair, check_apart, expand_pattern, pair_files
 from cosv4fs.migrate.trees import holds_files
 
 _jobs = click.option(
@@ -32,6 +32,7 @@ Examples:
   cosv4fs cp -r photos/ cosv4://data/2024     copies the contents of photos
   cosv4fs cp -r audit cdcs://vault-1250000000/
   pg_dump shop | cosv4fs cp - cosv4://data/shop.sql
+  cosv4fs cp cosv4://data/shop.sql - | psql shop
 """
 
 _SYNC_EXAMPLES = """\b
@@ -52,9 +53,13 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     """Copy files between any two URLs that fsspec supports, including local paths.
 
     A source directory with a trailing slash stands for its contents. Existing files are replaced, except in coffers
-    (cdcs://), which are write-once: there they are reported as failed. The source - is standard input. Interrupted
+    (cdcs://), which are write-once: there they are reported as failed. A local symbolic link as the target stays, and
+    the file that it points to is replaced. The source - is standard input, the target - is standard output. Interrupted
     uploads are resumed.
     """
+    if target == "-":
+        _copy_output(session, sources, recursive, dry_run)
+        return
     if "-" in sources:
         _copy_input(session, sources, session.location(target), dry_run)
         return
@@ -178,7 +183,7 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dr
         _check_free(target)
     else:
         with session.bar(None, "copying") as advance:
-            size = receive(sys.stdin.buffer, target, ByteProgress(advance))
+            size = receive(standard_input(), target, ByteProgress(advance))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
     if session.as_json:
         session.show_json({"files": rows, "failed": 0, "dry_run": dry_run})
@@ -186,6 +191,28 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dr
         session.say(f"would copy standard input to {target.url}")
     else:
         click.echo(f"copied {human_size(size)}", err=True)
+
+
+def _copy_output(session: Session, sources: tuple[str, ...], recursive: bool, dry_run: bool) -> None:
+    """Copy one file to standard output."""
+    if session.as_json:
+        raise click.UsageError("with the target -, standard output has the file: --json cannot be used")
+    if "-" in sources:
+        raise click.UsageError("source and target are both -: name a file on one side")
+    locations = [location for source in sources for location in expand_pattern(session.location(source))]
+    if recursive or len(locations) > 1:
+        text = "standard output (-) takes one file: use cosv4fs cat for several, or name a directory as the target"
+        raise click.UsageError(text)
+    [source] = locations
+    info = source.fs.info(source.path)
+    if info["type"] == "directory":
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: standard output (-) takes one file", source.url)
+    if dry_run:
+        session.say(f"would copy {source.url} to standard output")
+        return
+    with session.bar(int(info["size"] or 0), "copying") as advance:
+        size = send(source, standard_output(), ByteProgress(advance))
+    click.echo(f"copied {human_size(size)}", err=True)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from unicodedata import category
 
 import click
 
+from cosv4fs.cli.process import TerminatedError
 from cosv4fs.errors import CosError, MissingCredentialsError
 
-FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
+FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 129, 130, 143
 
 EXIT_CODES = {
     0: "success",
@@ -23,7 +24,9 @@ EXIT_CODES = {
     NOT_FOUND: "a file, directory, bucket or coffer does not exist",
     REFUSED: "credentials are missing or were rejected",
     DIFFERENT: "a comparison found a difference, or doctor found a problem",
+    HUNG_UP: "ended by SIGHUP: the terminal was closed",
     INTERRUPTED: "interrupted by Ctrl-C",
+    TERMINATED: "ended by SIGTERM",
 }
 """Exit codes and their meanings."""
 
@@ -35,6 +38,8 @@ def exit_code(error: BaseException) -> int:
     """Return the exit code for an error."""
     if isinstance(error, click.ClickException):
         return error.exit_code
+    if isinstance(error, TerminatedError):
+        return error.code
     if type(error) is PermissionError and error.filename is not None:
         # a local file: credentials were not rejected
         return FAILED
@@ -50,6 +55,8 @@ def exit_code(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """Return an error as one line: the path, the cause, the server's message."""
+    if type(error) is KeyboardInterrupt:
+        return "interrupted"
     if isinstance(error, MissingCredentialsError):
         return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE before the subcommand"
     if isinstance(error, OSError) and error.strerror:
@@ -172,6 +179,6 @@ class Group(click.Group):
             if ctx.find_root().params.get("debug") and not isinstance(error, KeyboardInterrupt):
                 traceback.print_exc()
             name = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()
-            text = "interrupted" if isinstance(error, KeyboardInterrupt) else describe(error)
+            text = describe(error)
             click.echo(f"{name}: {text}", err=True)
             sys.exit(exit_code(error))

@@ -16,6 +16,7 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, printable
+from cosv4fs.cli.process import standard_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.locations import Location, open_location
@@ -76,12 +77,14 @@ class Session:
 
     def say(self, text: str) -> None:
         """Print lines; on a terminal, without control characters."""
+        standard_output()
         if sys.stdout.isatty():
             text = "\n".join(map(printable, text.split("\n")))
         click.echo(_writable(text))
 
     def show_json(self, value: Any) -> None:
         """Print a value as JSON."""
+        standard_output()
         click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     @contextmanager

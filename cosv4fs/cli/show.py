@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import click
 
+from cosv4fs.cli.process import standard_output
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.copying import BLOCK
@@ -97,7 +97,7 @@ def stat(session: Session, urls: tuple[str, ...]) -> None:
 @click.pass_obj
 def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     """Print the contents of files, one after another."""
-    out = sys.stdout.buffer
+    out = standard_output()
     start, stop = _span(span)
     for location in (location for url in urls for location in expand_pattern(session.location(url))):
         if span is not None:

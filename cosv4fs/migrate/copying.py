@@ -63,7 +63,7 @@ def copy_file(
     if target.has_directories and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
-        with open(source.path, "rb") as reader:  # noqa: PTH123 - fsspec's local files need a size
+        with _open_file(source) as reader:
             receive(reader, target, callback)
     elif target.is_local and not follow and Path(target.path).is_symlink():
         stream(source, target, callback)
@@ -128,8 +128,27 @@ def stream(
     return count, digest.hexdigest()
 
 
+def send(source: Location, writer: Any, callback: Callback = DEFAULT_CALLBACK) -> int:
+    """Copy one file to a binary stream, such as standard output; return the number of bytes.
+
+    Raises
+    ------
+    OSError
+        EIO: the source turns out to be truncated.
+    """
+    with _open_file(source) as reader:
+        size = getattr(reader, "size", None)
+        count = _pump(reader, writer, callback)
+    writer.flush()
+    if size is not None and count != size:
+        raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
+    return count
+
+
 def _open_file(location: Location) -> Any:
     """Open a file for reading."""
+    if location.is_local and _is_pipe(location.path):
+        return open(location.path, "rb")  # noqa: PTH123 - fsspec's local files need a size
     reader = location.fs.open(location.path, "rb")
     if (getattr(reader, "details", None) or {}).get("type") != "directory":
         return reader

@@ -11,7 +11,7 @@ from typing import Any
 from fsspec.core import has_magic
 
 from cosv4fs.collisions import check_copies, check_targets, directories_among
-from cosv4fs.localfiles import LocalNames
+from cosv4fs.localfiles import LocalNames, is_part
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree, fresh_info, holds_files, modification_time
 
@@ -98,10 +98,14 @@ def _check_target(sources: list[Location], target: Location, *, into: bool) -> N
 
 
 def expand_pattern(source: Location) -> list[Location]:
-    """Return the matches of a glob pattern, at least one; a path that exists or has no wildcards matches itself."""
+    """Return the matches of a glob pattern, at least one; a path that exists or has no wildcards matches itself.
+
+    Patterns do not match local part files, which are incomplete.
+    """
     if not has_magic(source.path) or source.fs.exists(source.path):
         return [source]
-    matches = [source.at(name.rstrip("/")) for name in source.fs.glob(source.path)]
+    found = (source.at(name.rstrip("/")) for name in source.fs.glob(source.path))
+    matches = [location for location in found if not (location.is_local and is_part(location.name))]
     if not matches:
         raise FileNotFoundError(errno.ENOENT, "the pattern has no match", source.url)
     return matches

@@ -78,11 +78,14 @@ def start(emulator, here, protocol):
     """Start the command as a process; it ends with the test."""
     started = []
 
-    def start(*arguments, **environment):
+    def start(*arguments, stdout=subprocess.PIPE, closed=None, ignored=(), **environment):
+        shell = [f"trap '' {number}; " for number in map(int, ignored)]
+        shell += ['exec "$@"', "" if closed is None else f" {closed}>&-"]
         process = subprocess.Popen(
-            [*COMMAND, *(argument.replace("cosv4://", f"{protocol}://") for argument in arguments)],
+            ["sh", "-c", "".join(shell), "sh", *COMMAND]
+            + [argument.replace("cosv4://", f"{protocol}://") for argument in arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONFAULTHANDLER": "1", **environment},
         )
@@ -93,8 +96,9 @@ def start(emulator, here, protocol):
     for process in started:
         process.kill()
         process.wait(30)
-        process.stdout.close()
-        process.stderr.close()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @pytest.fixture

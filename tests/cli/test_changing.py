@@ -559,8 +559,8 @@ def await_answers(wire, emulator, count):
     raise AssertionError(wire.slices(emulator))
 
 
-def interrupted(process):
-    process.send_signal(signal.SIGINT)
+def interrupted(process, number=signal.SIGINT):
+    process.send_signal(number)
     # what is under way stalls until the end of the test: it could not end by itself
     try:
         out, err = process.communicate(timeout=30)
@@ -568,7 +568,7 @@ def interrupted(process):
         # faulthandler tells where it hangs
         process.send_signal(signal.SIGABRT)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err.decode()
+    assert process.returncode == 128 + number, err.decode()
     assert out == b""
     return err.decode()
 
@@ -608,22 +608,160 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, fs, emulator, st
 
 
 @pytest.mark.protocol("cosv4")
-@pytest.mark.parametrize("direction", ["up", "down"])
-def test_control_c_ends_many_copies(start, here, fs, emulator, stall, direction):
+@pytest.mark.parametrize(
+    ("command", "direction", "number"),
+    [
+        ("cp -r", "up", signal.SIGINT),
+        ("cp -r", "down", signal.SIGINT),
+        ("cp -r", "down", signal.SIGTERM),
+        ("cp -r", "down", signal.SIGHUP),
+        ("sync", "down", signal.SIGTERM),
+        ("migrate", "down", signal.SIGTERM),
+    ],
+)
+def test_signals_end_many_copies(start, here, fs, emulator, stall, command, direction, number):
     data = content(5 * MIB)
     if direction == "up":
         (here / "d").mkdir()
-        for number in range(4):
-            (here / "d" / str(number)).write_bytes(data)
+        for name in "0123":
+            (here / "d" / name).write_bytes(data)
         operation, source, target = "upload_slice_data", "d", "cosv4://data/new"
     else:
-        fs.pipe({f"data/d/{number}": data for number in range(4)})
+        fs.pipe({f"data/d/{name}": data for name in "0123"})
         operation, source, target = "download", "cosv4://data/d", "new"
     fault = emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
-    process = start("cp", "-r", source, target)
+    process = start(*command.split(), source, target)
     await_hits(fault, 2, process)
-    assert interrupted(process).splitlines()[-1] == "cosv4fs cp: interrupted"
+    reason = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+    assert interrupted(process, number).splitlines()[-1] == f"cosv4fs {command.split()[0]}: {reason}"
     assert not list((here / "new").rglob("*.cosv4fs-part"))
+
+
+@pytest.mark.protocol("cosv4")
+def test_an_upload_that_a_signal_ended_is_resumed(start, run, here, fs, emulator, stall):
+    (here / "big").write_bytes(content(20 * MIB))
+    fault = emulator.faults.add(op="upload_slice_data", nth=3, times=1000, action=stall)
+    process = start("cp", "big", "cosv4://data/big")
+    await_hits(fault, 2, process)
+    err = interrupted(process, signal.SIGTERM).splitlines()
+    assert err[0].startswith("cosv4fs: to resume, repeat the command")
+    emulator.faults.clear()
+    stall.release.set()
+    assert run("uploads", "resume", "cosv4://").out == f"uploaded {here}/big to cosv4://data/big\n"
+    assert fs.cat_file("data/big") == content(20 * MIB)
+
+
+@pytest.mark.protocol("cosv4")
+def test_signals_that_are_ignored_stay_ignored(start, here, fs, emulator, stall):
+    fs.pipe("data/f", b"x")
+    fault = emulator.faults.add(op="download", nth=1, action=stall)
+    process = start("cp", "cosv4://data/f", "f", ignored=[signal.SIGHUP])
+    await_hits(fault, 1, process)
+    process.send_signal(signal.SIGHUP)
+    stall.release.set()
+    assert process.wait(30) == 0
+    assert (here / "f").read_bytes() == b"x"
+
+
+def test_patterns_do_not_match_files_that_are_still_written(run, here, fs):
+    plant(here / "d", a="a")
+    name = f".a.{'0' * 16}.cosv4fs-part"
+    plant(here / "d", **{name: "half"})
+    fs.pipe("data/f", b"f")
+    assert run("cp", f"{here}/d/*", "cosv4://data/new/").code == 0
+    assert run("cp", f"{here}/d/.*", "cosv4://data/new/").code == 3
+    fs.put(f"{here}/d/*", "data/put/")
+    fs.put(f"{here}/d/.*", "data/put/")
+    assert fs.find("data") == ["data/f", "data/new/a", "data/put/a"]
+    # one that is named in full is a file like others
+    assert run("cp", here / "d" / name, "cosv4://data/named").code == 0
+    assert fs.cat_file("data/named") == b"half"
+
+
+@pytest.mark.protocol("cosv4")
+class TestStandardOutput:
+    @pytest.fixture(autouse=True)
+    def files(self, here, fs):
+        fs.pipe({"data/d/big": content(5 * MIB), "data/d/f": b"\xff\n", "data/e[1]": b"", "data/x.csv": b"x"})
+        (here / "local").write_bytes(b"local")
+
+    @pytest.mark.parametrize(
+        ("source", "size", "expected"),
+        [
+            ("cosv4://data/d/big", "5.0 MiB", content(5 * MIB)),
+            ("cosv4://data/e[1]", "0 B", b""),
+            ("cosv4://data/*.csv", "1 B", b"x"),
+            ("local", "5 B", b"local"),
+        ],
+    )
+    def test_it_gets_the_file_and_nothing_else(self, start, source, size, expected):
+        process = start("--progress", "cp", source, "-")
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, expected)
+        assert err.decode().splitlines()[-1] == f"copied {size}"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["cp", "cosv4://data/d/f", "cosv4://data/x.csv", "-"], 2, "use cosv4fs cat for several"),
+            (["cp", "cosv4://data/d/*", "-"], 2, "use cosv4fs cat for several"),
+            (["cp", "-r", "cosv4://data/d", "-"], 2, "use cosv4fs cat for several"),
+            (["cp", "cosv4://data/d", "-"], 1, "cosv4://data/d: it is a directory"),
+            (["cp", "cosv4://data/none", "-"], 3, "cosv4://data/none: no such file"),
+            (["cp", "-", "-"], 2, "name a file on one side"),
+            (["--json", "cp", "cosv4://data/d/f", "-"], 2, "--json cannot be used"),
+        ],
+    )
+    def test_what_it_cannot_get(self, run, here, arguments, code, said):
+        done = run(*arguments)
+        assert (done.code, done.out, said in done.err) == (code, "", True), done.err
+        assert os.listdir(here) == ["local"]
+
+    def test_a_dry_run_only_tells(self, run):
+        assert run("cp", "-n", "cosv4://data/d/f", "-").out == "would copy cosv4://data/d/f to standard output\n"
+
+    def test_a_reader_that_goes_away_is_no_failure(self, start):
+        process = start("cp", "cosv4://data/d/big", "-")
+        assert process.stdout.read(1) == content(5 * MIB)[:1]
+        process.stdout.close()
+        assert process.wait(30) == 0
+        assert process.stderr.read() == b""
+
+    @pytest.mark.parametrize("target", ["/dev/stdout", "link"])
+    def test_its_file_is_written_into(self, start, here, target):
+        (here / "link").symlink_to("/dev/fd/1")
+        with open(here / "out", "wb", buffering=0) as out:
+            out.write(b"before ")
+            assert start("cp", "cosv4://data/d/f", target, stdout=out).wait(60) == 0
+            out.write(b"after")
+        assert (here / "out").read_bytes() == b"before \xff\nafter"
+        assert (here / "link").is_symlink()
+
+
+@pytest.mark.protocol("cosv4")
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "said"),
+    [
+        (1, ["cp", "local", "cosv4://data/new"], 0, "copied 1 of 1 files, 5 B"),
+        (1, ["cp", "cosv4://data/f", "-"], 1, "cosv4fs cp: standard output is closed"),
+        (1, ["cat", "cosv4://data/f"], 1, "cosv4fs cat: standard output is closed"),
+        (1, ["ls", "cosv4://data"], 1, "cosv4fs ls: standard output is closed"),
+        (1, ["--json", "ls", "cosv4://data"], 1, "cosv4fs ls: standard output is closed"),
+        (0, ["cp", "local", "cosv4://data/new"], 0, "copied 1 of 1 files, 5 B"),
+        (0, ["cp", "-", "cosv4://data/new"], 1, "cosv4fs cp: standard input is closed"),
+        (2, ["--progress", "cp", "local", "cosv4://data/new"], 0, ""),
+        (2, ["--debug", "cp", "cosv4://data/none", "x"], 3, ""),
+    ],
+)
+def test_standard_streams_that_are_closed(start, here, fs, closed, arguments, code, said):
+    (here / "local").write_bytes(b"local")
+    fs.pipe("data/f", b"f")
+    process = start(*arguments, closed=closed)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.decode().strip()) == (code, b"", said)
+    if code == 0:
+        assert fs.cat_file("data/new") == b"local"
+    assert sorted(os.listdir(here)) == ["local"]
 
 
 @pytest.mark.protocol("cosv4")
