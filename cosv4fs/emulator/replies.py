@@ -126,3 +126,8 @@ def file_reply(
         reply.status = 206
         reply.headers.append(("Content-Range", f"bytes {offset}-{offset + count - 1}/{size}"))
     return reply
+
+
+def not_modified(headers: list[tuple[str, str]]) -> Reply:
+    """Return a 304: it has no body, and says nothing of the body that it stands for."""
+    return Reply(304, headers=headers, overrides={"content-type": None, "content-length": None})

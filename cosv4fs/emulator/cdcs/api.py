@@ -60,7 +60,7 @@ _OPERATIONS: Mapping[str, _Operation] = {
     "DeleteCofferPolicy": _Operation(coffers.delete_policy, "DELETE", "coffer", "policy"),
     "PutObject": _Operation(objects.put_object, "PUT", "object", stored=True, claims=True),
     "GetObject": _Operation(objects.get_object, "GET", "object"),
-    "HeadObject": _Operation(objects.head_object, "HEAD", "object"),
+    "HeadObject": _Operation(objects.get_object, "HEAD", "object"),
     "InitiateMultipartUpload": _Operation(multipart.initiate, "POST", "object", "uploads", claims=True),
     "UploadPart": _Operation(multipart.upload_part, "PUT", "object", "uploadId", stored=True),
     "ListParts": _Operation(multipart.list_parts, "GET", "object", "uploadId"),

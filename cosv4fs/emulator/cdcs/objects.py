@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.conditions import Validators
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.portability import READ_FLAGS
-from cosv4fs.emulator.replies import Reply, file_reply, read_range
+from cosv4fs.emulator.replies import Reply, file_reply, not_modified, read_range
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,18 +40,16 @@ def put_object(service: CofferService, call: CofferCall) -> Reply:
 
 
 def get_object(service: CofferService, call: CofferCall) -> Reply:
-    """Return an object, whole or in part."""
+    """Return an object, whole or in part, or its headers for HEAD; HTTP 412 for a condition that does not hold."""
     row, descriptor = _open(service, call)
     try:
-        return _reply(row, descriptor, _part(call, row["size"]))
+        reply = _reply(service, call, row, descriptor)
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def head_object(service: CofferService, call: CofferCall) -> Reply:
-    """Return the headers of an object."""
-    return _reply(*_open(service, call), None)
+    if reply.status == 304:
+        os.close(descriptor)
+    return reply
 
 
 def _open(service: CofferService, call: CofferCall) -> tuple[sqlite3.Row, int]:
@@ -67,12 +65,18 @@ def _open(service: CofferService, call: CofferCall) -> tuple[sqlite3.Row, int]:
             raise ApiError("ObjectNotExists", "the object is gone") from None
 
 
-def _reply(row: sqlite3.Row, descriptor: int, part: tuple[int, int] | None) -> Reply:
-    headers = [
-        ("ETag", f'"{row["etag"]}"'),
-        ("Last-Modified", formatdate(int(row["ctime"]), usegmt=True)),
-        ("Accept-Ranges", "bytes"),
-    ]
+def _reply(service: CofferService, call: CofferCall, row: sqlite3.Row, descriptor: int) -> Reply:
+    validators = Validators(f'"{row["etag"]}"', int(row["ctime"]))
+    sent = call.head.headers
+    refusal = validators.refusal(sent)
+    if refusal == 412:
+        raise ApiError("InvalidArgument", "a condition of the request does not hold", status=412)
+    if refusal is not None:
+        return not_modified(validators.headers)
+    part = None
+    if call.head.method == "GET" and validators.allow_range(sent, service.clock() + call.skew):
+        part = _part(call, row["size"])
+    headers = [*validators.headers, ("Accept-Ranges", "bytes")]
     return file_reply(descriptor, row["size"], part, row["content_type"], headers)
 
 

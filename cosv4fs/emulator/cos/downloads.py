@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from cosv4fs.emulator.conditions import Validators
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.portability import READ_FLAGS
-from cosv4fs.emulator.replies import file_reply, read_range
+from cosv4fs.emulator.replies import file_reply, not_modified, read_range
 
 from . import namespace
 
@@ -26,16 +26,19 @@ def download(service: CosService, call: CosCall) -> Reply:
     """Return a file for GET, or its headers for HEAD.
 
     Codes: 6101 for nothing there and 45062 for an unfinished upload, both HTTP 404; HTTP 403 for a bad signature; −5996
-    for HEAD when the dialect refuses it.
+    for HEAD when the dialect refuses it; HTTP 412 for a condition that does not hold.
     """
     if call.head.method == "HEAD" and service.dialect.head == "refuse":
         raise ApiError(-5996)
     node, descriptor = _open(service, call)
     try:
-        return _reply(service, call, node, descriptor)
+        reply = _reply(service, call, node, descriptor)
     except BaseException:
         os.close(descriptor)
         raise
+    if reply.status == 304:
+        os.close(descriptor)
+    return reply
 
 
 def _open(service: CosService, call: CosCall) -> tuple[sqlite3.Row, int]:
@@ -61,31 +64,39 @@ def _authorize(service: CosService, call: CosCall) -> None:
 
 
 def _reply(service: CosService, call: CosCall, node: sqlite3.Row, descriptor: int) -> Reply:
-    size, dialect = node["size"], service.dialect
-    part = None
-    if call.head.method == "GET" and dialect.ranges == "accept":
-        part = read_range(call.head.headers.get("range"), size)
-    if part is not None and not part[1]:
-        if dialect.bad_range == "416":
-            error = ApiError(-182, status=416)
-            error.headers.append(("Content-Range", f"bytes */{size}"))
-            raise error
-        part = None
-    headers = _headers(service, node)
+    validators = _validators(service, node)
     custom = json.loads(node["headers"])
+    refusal = validators.refusal(call.head.headers)
+    if refusal == 412:
+        raise ApiError(-182, status=412)
+    if refusal is not None:
+        cached = custom.get("Cache-Control")
+        return not_modified(validators.headers + ([("Cache-Control", cached)] if cached else []))
+    part = _part(service, call, node["size"], validators)
+    headers = validators.headers
+    if service.dialect.download_headers != "bare" and service.dialect.ranges == "accept":
+        headers.append(("Accept-Ranges", "bytes"))
     content_type = custom.pop("Content-Type", None) or node["content_type"] or "application/octet-stream"
     headers += [(name, text) for name, text in custom.items() if text]
-    return file_reply(descriptor, size, part, content_type, headers)
+    return file_reply(descriptor, node["size"], part, content_type, headers)
 
 
-def _headers(service: CosService, node: sqlite3.Row) -> list[tuple[str, str]]:
-    shown, headers = service.dialect.download_headers, []
-    if shown == "full":
-        headers.append(("ETag", f'"{node["sha"] or node["blob"]}"'))
-    if shown == "weak":
-        headers.append(("ETag", f'W/"{node["mtime"]:x}-{node["size"]:x}"'))
-    if shown != "bare":
-        headers.append(("Last-Modified", formatdate(node["mtime"], usegmt=True)))
-        if service.dialect.ranges == "accept":
-            headers.append(("Accept-Ranges", "bytes"))
-    return headers
+def _part(service: CosService, call: CosCall, size: int, validators: Validators) -> tuple[int, int] | None:
+    """Return the first byte and the number of bytes to return; None for the whole file."""
+    sent = call.head.headers
+    if call.head.method != "GET" or service.dialect.ranges != "accept":
+        return None
+    part = read_range(sent.get("range"), size) if validators.allow_range(sent, service.clock() + call.skew) else None
+    if part is None or part[1]:
+        return part
+    if service.dialect.bad_range != "416":
+        return None
+    error = ApiError(-182, status=416)
+    error.headers.append(("Content-Range", f"bytes */{size}"))
+    raise error
+
+
+def _validators(service: CosService, node: sqlite3.Row) -> Validators:
+    shown = service.dialect.download_headers
+    etags = {"full": f'"{node["sha"] or node["blob"]}"', "weak": f'W/"{node["mtime"]:x}-{node["size"]:x}"'}
+    return Validators(etags.get(shown), None if shown == "bare" else node["mtime"])
