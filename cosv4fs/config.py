@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cosv4fs.errors import MissingCredentialsError
+from cosv4fs.errors import MissingCredentialsError, refused_before
 from cosv4fs.options import OPTIONS, option_named, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
@@ -51,7 +51,7 @@ class Config:
     proxies: tuple[tuple[str, str], ...] | None = field(repr=False)
     connect_timeout: float
     read_timeout: float
-    max_retries: int
+    max_retries: int | None
     retry_deadline: float
     max_concurrency: int
     max_requests: int
@@ -150,7 +150,8 @@ def resolve(
         values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
     config = Config(**values, protocol=protocol)
     if missing := _missing(config):
-        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol), None)
+        before = f"; {refused_before()}" if config.anon and refused_before() else ""
+        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol) + before, None)
     return config
 
 

@@ -24,6 +24,7 @@ number or, of coffers, name; or None), ``request_id`` and ``status`` (the HTTP s
 from __future__ import annotations
 
 import errno as _errno
+import sys
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -168,6 +169,17 @@ def error_for_row(row: Code, text: str, path: str, origin: Origin, *, is_lookup:
 def session_error(text: str, path: str | None, origin: Origin | CosError | None = None) -> CosUploadSessionError:
     """Return the error for an upload session that cannot be continued."""
     return with_origin(CosUploadSessionError(_errno.ESTALE, text, path), origin)
+
+
+def refused_before() -> str:
+    """Return the words for an attempt with ``anon=True`` that follows a refused one with keys; empty for any other.
+
+    pandas makes it while it handles the `PermissionError` of the first, but most people read only the last error.
+    """
+    first = sys.exc_info()[1]
+    if not isinstance(first, CosPermissionError):
+        return ""
+    return f"this attempt was made without keys (anon=True), after one with keys had failed: {first.strerror}"
 
 
 def with_origin(error: _E, origin: Origin | CosError | None) -> _E:

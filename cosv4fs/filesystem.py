@@ -103,7 +103,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):
             return [cls._strip_protocol(item) for item in path]
-        return super()._strip_protocol(stringify_path(path)).strip("/")
+        stripped: str = super()._strip_protocol(stringify_path(path))
+        paths.check_protocol(stripped, cls.protocol)
+        return stripped.strip("/")
 
     @property
     def capabilities(self) -> Capabilities:

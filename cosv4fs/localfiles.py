@@ -135,9 +135,10 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
         if held is not None:
             publish(held)
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             part.unlink()
+        _rename_in(error, part, os.fspath(target))
         raise
     finally:
         if held is not None:
@@ -219,6 +220,15 @@ def _give_permissions(status: os.stat_result, descriptor: int) -> None:
         # only root can give files away
         os.fchown(descriptor, status.st_uid, status.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o777)
+
+
+def _rename_in(error: BaseException, part: Path, name: str) -> None:
+    """Have an error about a part file, or about a write without a name, name the file that it was to become."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(part)):
+        error.filename = name
+        if error.filename2 is not None:
+            # None would be shown
+            del error.filename2
 
 
 def _is_ours(file: io.FileIO, part: Path) -> bool:

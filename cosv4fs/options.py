@@ -30,17 +30,29 @@ MIB = 1024 * 1024
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 _REGIONS = {
-    "tianjin": "tj",
-    "beijing": "bj",
-    "shanghai": "sh",
-    "guangzhou": "gz",
-    "chengdu": "cd",
-    "singapore": "sgp",
-    "hongkong": "hk",
-    "toronto": "ca",
-    "frankfurt": "ger",
+    "ap-tianjin": "tj",
+    "ap-beijing": "bj",
+    "ap-shanghai": "sh",
+    "ap-guangzhou": "gz",
+    "ap-chengdu": "cd",
+    "ap-singapore": "sgp",
+    "ap-hongkong": "hk",
+    "na-toronto": "ca",
+    "eu-frankfurt": "ger",
 }
-"""Long names of regions and the short codes that host names use (cos.md#hosts)."""
+"""Names of regions in newer APIs of the vendor, and the short codes that host names use (cos.md#hosts)."""
+
+_OTHER_NAMES = {
+    "ap-beijing-1": "tj",
+    "cn-north": "tj",
+    "cn-east": "sh",
+    "cn-south": "gz",
+    "cn-southwest": "cd",
+    "sg": "sgp",
+}
+"""Further names of the same regions."""
+
+_OF_NEWER_APIS = re.compile("(ap|na|sa|eu|me|af|cn)-.+")
 
 
 # -- kinds of values ---------------------------------------------------------------------------------------------------
@@ -82,7 +94,15 @@ def _matching(pattern: str, expected: str, annotation: str = "str") -> Kind:
 def _region(value: object) -> str | None:
     """Read a region as the short code of its name (cos.md#hosts)."""
     text = _text(value)
-    return _REGIONS.get(text.lower(), text) if text is not None and re.fullmatch("[A-Za-z0-9-]*", text) else None
+    if text is None or not re.fullmatch("[A-Za-z0-9-]*", text):
+        return None
+    code = (_REGIONS | _OTHER_NAMES).get(text.lower())
+    if code is not None:
+        raise ValueError(f"must be the short code {code!r} for {text!r}, because it becomes part of a host name")
+    if _OF_NEWER_APIS.fullmatch(text.lower()):
+        codes = ", ".join(_REGIONS.values())
+        raise ValueError(f"must be a short code such as {codes}, because it becomes part of a host name, not {text!r}")
+    return {name.partition("-")[2]: code for name, code in _REGIONS.items()}.get(text.lower(), text)
 
 
 def _key_name(value: object) -> str | None:
@@ -325,7 +345,8 @@ OPTIONS = (
     Option(
         "proxies",
         Kind(_proxies, "Mapping[str, str]", "a mapping of schemes to URLs, such as {'https': 'http://proxy:3128'}"),
-        "URLs of proxies by scheme, such as ``{'https': 'http://proxy:3128'}``; those of the environment unless given.",
+        "URLs of proxies by scheme, such as ``{'https': 'http://proxy:3128'}``; those of the environment unless given, "
+        "but none for services on this machine.",
         default=None, is_secret=True,
     ),
     Option("connect_timeout", _seconds(may_be_zero=False), "Limit for connecting.", default=10.0, unit="seconds"),
@@ -333,8 +354,16 @@ OPTIONS = (
         "read_timeout", _seconds(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
         default=60.0, unit="seconds",
     ),
-    Option("max_retries", _integer(), "How often a request is retried after a transient error.", default=5),
-    Option("retry_deadline", _seconds(), "Time after which nothing is retried.", default=120.0, unit="seconds"),
+    Option(
+        "max_retries", _integer(),
+        "How often a request is retried after a transient error; until `retry_deadline` unless given, 0: never.",
+        default=None,
+    ),
+    Option(
+        "retry_deadline", _seconds(),
+        "Time for which transient errors are retried; 10 seconds at most for a host that has never answered.",
+        default=120.0, unit="seconds",
+    ),
     Option("max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12),
     Option("max_requests", _integer(1), "Other requests in flight at once.", default=32),
     Option(

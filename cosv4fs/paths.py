@@ -18,6 +18,9 @@ _FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
 """Characters that no directory can be created with (cos.md#paths). The names of files, and of the directories above
 them, are checked by the service (cos.md#file-names)."""
 
+_FOREIGN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://|::)")
+"""The start of a URL; names of buckets have no colon."""
+
 MAGIC = re.compile(r"[*?\[]")
 """The start of a wildcard in a pattern."""
 
@@ -25,6 +28,15 @@ _MAX_NAME_IN_SIBLING = 255 - len(".") - len(".cosv4-") - 16
 """Bytes of a name in the name of its hidden sibling, which many services limit to 255."""
 
 _SIBLING = re.compile(r"^\.(?P<name>.+)\.cosv4-(?P<token>[0-9a-f]{16})$", re.DOTALL)
+
+
+def check_protocol(path: str, protocol: str) -> None:
+    """Refuse a URL of another protocol than the given one, and a chain of URLs, with a ValueError."""
+    found = _FOREIGN.match(path)
+    if found and found[2] == "::":
+        raise ValueError(f"{path!r} is a chain of URLs: open it with fsspec.open")
+    if found:
+        raise ValueError(f"{path!r} is a URL of another protocol: this filesystem takes {protocol}://, not {found[0]}")
 
 
 def split(path: str) -> tuple[str, str]:
@@ -71,6 +83,8 @@ def _printable(path: str) -> str:
 def file_key(path: str) -> tuple[str, str]:
     """Return (bucket, key) of a file: ``("bucket", "/dir/name")``; raise `IsADirectoryError` for a bucket."""
     bucket, rest = split(path)
+    if not bucket:
+        raise make_error(errno.EISDIR, "the path names no bucket: it must be like bucket/dir/name", path)
     if not rest:
         raise make_error(errno.EISDIR, "a bucket is not a file: name an object in it, as in bucket/dir/name", path)
     return bucket, "/" + rest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from cosv4fs.api.credentials import SignerBase
 from cosv4fs.api.download import Fetched, Version
 from cosv4fs.api.fields import LARGEST_OBJECT, Fields
+from cosv4fs.api.hints import add_hints
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
+
+_log = logging.getLogger("cosv4fs")
 
 
 class FileStatus(Protocol):
@@ -255,6 +259,7 @@ class Client(ABC):
             if result is not None:
                 return result
             error, cause = failure.error, failure.__cause__
+        add_hints(error, self.config)
         try:
             # not in the handler: the context of the error would be the failure, whose frames refer to the error
             raise error from cause
@@ -267,3 +272,6 @@ class Client(ABC):
             self._signer.adopt_server_date(failure.server_date)
         elif failure.retry is Retry.BACK_OFF and self.on_throttle is not None:
             self.on_throttle()
+        # a cancelled thread fails because its connection was shut down
+        if failure.outage is not None and failure.outage.is_news and not cancellation.is_cancelled():
+            _log.warning("%s; retrying", failure.error.strerror)

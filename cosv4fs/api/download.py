@@ -16,7 +16,7 @@ from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
 from cosv4fs.api.retry import AttemptError
-from cosv4fs.api.transport import BODY_FAULTS, Transport, connection_failure, give_back, read_some
+from cosv4fs.api.transport import BODY_FAULTS, Transport, connection_failure, give_back, proxy_of, read_some
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, make_error
 
@@ -230,7 +230,7 @@ class RangeRead:
             while self._filled < len(self._view):
                 self._filled += self._some(response, request, self._view[self._filled : self._filled + _STEP])
         except BODY_FAULTS as fault:
-            raise connection_failure(fault, request) from fault
+            raise connection_failure(fault, request, proxy_of(response)) from fault
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
         count = read_some(response, view)

@@ -37,6 +37,9 @@ _REPLAYED = -77
 
 _TAGS = re.compile(rb"<[^>]{0,500}>")
 
+_EXPECTS_TLS = re.compile(rb"HTTP request (was sent )?to (an )?HTTPS (port|server)")
+"""What web servers say to a request without TLS."""
+
 _LONGEST_PAUSE = 60.0
 """Seconds at most that a Retry-After header can demand."""
 
@@ -54,9 +57,12 @@ def content_coding(response: requests.Response) -> str | None:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds of the Retry-After header, at most a minute; None if it is missing or not a number."""
+    """Return the seconds of the Retry-After header, a number or a date, at most a minute; None if it is neither."""
     text = response.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_PAUSE) if _is_number(text) else None
+    if _is_number(text):
+        return min(float(text), _LONGEST_PAUSE)
+    until, now = header_seconds(text), header_seconds(response.headers.get("Date"))
+    return None if until is None or now is None else min(max(until - now, 0.0), _LONGEST_PAUSE)
 
 
 def quoted(text: str, response: requests.Response) -> str:
@@ -127,15 +133,26 @@ def unexpected_reply(
 
     `detail` is what the body says, where it can be read; else its beginning is quoted.
     """
-    status = response.status_code
-    shown = "".join(f", {part}" for part in (detail or _page_text(body, response), *ids) if part)
+    status, proxy = response.status_code, getattr(response, "proxy", None)
+    through = f"through the proxy {proxy}" if proxy else ""
+    shown = "".join(f", {part}" for part in (detail or _page_text(body, response), *ids, through) if part)
     number, text = meaning
+    if status == 407:
+        number, text = errno.ECONNABORTED, proxy_login(proxy.advice if proxy else "")
+    elif _EXPECTS_TLS.search(body[:2000]):
+        number, text = errno.ECONNABORTED, "the server speaks https only: use https:// in the endpoint"
     error = make_error(number, f"{text} ({request.operation}: HTTP {status}{shown})", request.path, origin)
     bare = body.strip()
     if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
         # a reply of the service that was damaged in transit, unlike a page of something else: a retry may help
         return _reply_failure(response, error, Retry.YES, outcome_unknown=True)
     return status_failure(response, error)
+
+
+def proxy_login(advice: str) -> str:
+    """Return the text for a proxy that wants to know who asks."""
+    text = "the proxy wants a user name and a password: give them in its URL, as in http://user:password@proxy:3128"
+    return f"{text} ({advice})" if advice else text
 
 
 def status_failure(response: requests.Response, error: CosError) -> AttemptError:

@@ -1,6 +1,6 @@
 """Retries: failed attempts, when there is another one, and errors for requests whose outcome stays unknown.
 
-The table in `cosv4fs.codes` says what may be retried; `RetryPolicy` decides when, and how often. `AttemptError` never
+The table in `cosv4fs.codes` says what may be retried; `RetryPolicy` decides when, and how long. `AttemptError` never
 leaves `cosv4fs.api.client.Client`: callers of a client get the error in it.
 
 Other clients may act between a request and its retry. A deletion or a move is repeated only if what is there now is
@@ -32,7 +32,15 @@ from cosv4fs.errors import (
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.2
-_LONGEST_PAUSE = 20.0
+_LONGEST_PAUSE = 5.0
+"""Seconds: what a service costs at most after it has come back."""
+
+_LONGEST_BACK_OFF = 20.0
+"""Seconds, where the service asks for fewer requests."""
+
+FIRST_CONTACT = 10.0
+"""Seconds of retries with a host that has never answered: its name is probably wrong, but it may be starting."""
+
 _MOST_RESIGNED = 2
 """A server that refuses fresh signatures as used or expired again and again will accept none."""
 
@@ -40,11 +48,31 @@ _TOLERANCE = 2.0
 """Seconds by which times in replies may be off: they are whole seconds, from several machines."""
 
 
+@dataclass(frozen=True)
+class Outage:
+    """A host that does not answer.
+
+    Parameters
+    ----------
+    age : float
+        Seconds since the first failure without an answer.
+    was_reached : bool
+        Whether the host has answered a request of this client before.
+    is_news : bool
+        Whether the user should be told, once per outage: at the first failure of a host that has never answered.
+    """
+
+    age: float
+    was_reached: bool
+    is_news: bool = False
+
+
 class AttemptError(Exception):
     """An attempt that failed, with the error that the caller of the client gets when there is no further attempt.
 
     With `outcome_unknown`, the server may have carried out the request: the reply was lost, or said 5xx. The server
-    wants `retry_after` seconds to pass; `server_date` is the ``Date`` header of its reply.
+    wants `retry_after` seconds to pass; `server_date` is the ``Date`` header of its reply. `outage` is there if the
+    host did not answer at all.
     """
 
     progressed = False
@@ -58,12 +86,14 @@ class AttemptError(Exception):
         outcome_unknown: bool = False,
         retry_after: float | None = None,
         server_date: str | None = None,
+        outage: Outage | None = None,
     ) -> None:
         super().__init__(str(error))
         error.is_transient = error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
         self.error, self.retry = error, retry
         self.outcome_unknown = outcome_unknown
         self.retry_after, self.server_date = retry_after, server_date
+        self.outage = outage
 
     @property
     def is_final(self) -> bool:
@@ -73,19 +103,23 @@ class AttemptError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Full jitter (a random pause up to a bound that doubles), a number of retries, and a total deadline.
+    """Full jitter (a random pause up to a bound that doubles), until a deadline or after a number of retries.
+
+    A deadline alone covers a service that is away for some seconds: a number of attempts is used up within them.
 
     Parameters
     ----------
-    retries : int
-        How often a request is retried without any progress.
+    retries : int, optional
+        How often a request is retried without any progress; None: until the deadline.
     deadline : float
-        Seconds since the start, or since the last progress, after which no further attempt starts.
+        Seconds since the start, or since the last progress, after which no further attempt starts. While a host does
+        not answer, they count from the first request that it did not answer, so that the requests after it do not all
+        wait as long; and they are `FIRST_CONTACT` at most for a host that has never answered.
     clock, sleep, uniform : callables
         Replaceable for tests.
     """
 
-    retries: int = 5
+    retries: int | None = None
     deadline: float = 120.0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
@@ -162,14 +196,29 @@ class _Attempts(Generic[T]):
     def _pause(self, failure: AttemptError) -> float | None:
         """Return the seconds to wait before the next attempt; None when there is none."""
         policy = self._policy
-        if failure.is_final or self.count >= policy.retries or self._resigned > _MOST_RESIGNED:
+        is_used_up = policy.retries is not None and self.count >= policy.retries
+        if failure.is_final or is_used_up or self._resigned > _MOST_RESIGNED:
             return None
         if failure.retry is Retry.RESIGN:
             return 0.0
-        bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.count)
-        least = failure.retry_after or (bound / 2 if failure.retry is Retry.BACK_OFF else 0.0)
-        pause = max(policy.uniform(0.0, bound), least)
-        return pause if policy.clock() - self._started + pause <= policy.deadline else None
+        backs_off = failure.retry is Retry.BACK_OFF
+        # beyond the 32nd doubling a float would overflow
+        bound = min(_LONGEST_BACK_OFF if backs_off else _LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self.count, 32))
+        least = failure.retry_after or (bound / 2 if backs_off else 0.0)
+        left = self._seconds_left(failure)
+        if left <= 0 or (failure.retry_after or 0.0) > left:
+            return None
+        # the last attempt is made at the deadline
+        return min(max(policy.uniform(0.0, bound), least), left)
+
+    def _seconds_left(self, failure: AttemptError) -> float:
+        """Return the seconds until no further attempt starts."""
+        passed, deadline = self._policy.clock() - self._started, self._policy.deadline
+        outage = failure.outage
+        if outage is not None:
+            passed = max(passed, outage.age)
+            deadline = deadline if outage.was_reached else min(deadline, FIRST_CONTACT)
+        return deadline - passed
 
 
 def is_older(seconds: int, moment: float | None) -> bool:

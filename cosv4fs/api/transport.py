@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import errno
 import http.client
+import ipaddress
 import queue
+import re
 import socket
 import ssl
+import time
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,12 +31,12 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.request import Request
-from cosv4fs.api.responses import compressed_reply, content_coding, content_length, quoted
-from cosv4fs.api.retry import AttemptError
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length, proxy_login, quoted
+from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, Origin, make_error
+from cosv4fs.errors import CosConnectionError, CosError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
 
 _USER_AGENT = f"cosv4fs/{__version__}"
@@ -58,6 +63,106 @@ _REST_SECONDS = 1.0
 
 BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
 """What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
+
+
+_NEW_OUTAGE_AFTER = 60.0
+"""Seconds without a failure after which the next one begins a new outage: longer than any pause."""
+
+_TOLD_AFTER = 2.0
+"""Seconds of an outage after which the user is told: a restart takes less."""
+
+_OTHER_NAME = (62, 64)
+"""What OpenSSL says of a certificate for another host name or address (X509_V_ERR_HOSTNAME_MISMATCH, …)."""
+
+_NOT_VALID_NOW = {9: "is not valid yet", 10: "has expired"}
+"""The same of a certificate's period."""
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL says of a server that does not speak TLS."""
+
+_TLS_ALERT = "\x15\x03"
+"""How the answer of a server begins that expects TLS."""
+
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+
+
+@dataclass(frozen=True)
+class _Proxy:
+    """The proxy of an origin; `source` is what set it, and how to do without it."""
+
+    url: str
+    source: str
+
+    def __str__(self) -> str:
+        # its password is not shown
+        parts = urlsplit(self.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+    @property
+    def advice(self) -> str:
+        """What to do if it is the wrong one."""
+        return f"it is set by {self.source}"
+
+
+def _proxy_for(url: str, configured: tuple[tuple[str, str], ...] | None) -> _Proxy | None:
+    """Return the proxy of a URL: the configured one, else that of the environment, but not for this machine."""
+    proxies: Mapping[str, str]
+    if configured is not None:
+        proxies, source = dict(configured), "the option proxies; proxies={} uses none"
+    elif _is_loopback(urlsplit(url).hostname or ""):
+        return None
+    else:
+        proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
+        source = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; NO_PROXY exempts hosts, and proxies={} uses none"
+    found = requests.utils.select_proxy(url, dict(proxies))
+    return _Proxy(found if "://" in found else f"http://{found}", source) if found else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+class _Hosts:
+    """Which hosts have answered, and since when others do not."""
+
+    def __init__(self) -> None:
+        self._reached: set[str] = set()
+        self._began: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    def note_answer(self, host: str) -> None:
+        """Note that a host has answered; this ends its outage."""
+        self._reached.add(host)
+        if self._began:
+            self._began.pop(host, None)
+            self._told.discard(host)
+
+    def note_failure(self, host: str) -> Outage:
+        """Note that a host has not answered."""
+        now = time.monotonic()
+        if now - self._last.get(host, now) > _NEW_OUTAGE_AFTER:
+            self._began.pop(host, None)
+            self._told.discard(host)
+        self._last[host] = now
+        age, was_reached = now - self._began.setdefault(host, now), host in self._reached
+        is_news = host not in self._told and (not was_reached or age > _TOLD_AFTER)
+        if is_news:
+            self._told.add(host)
+        return Outage(age, was_reached, is_news)
+
+
+class _Response(requests.Response):
+    """A response that knows which proxy it came through."""
+
+    proxy: _Proxy | None = None
 
 
 class _Stack:
@@ -102,7 +207,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, config: Config, pool_size: int) -> None:
         self._config = config
         self._context: ssl.SSLContext | None = None
-        self._routes: dict[str, tuple[Any, str | None]] = {}
+        self._routes: dict[str, tuple[Any, _Proxy | None]] = {}
         if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
             self._context = _tls_context(config)
         self._pool_size = pool_size
@@ -124,20 +229,21 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
-        return self._route(request)[0]
+        return self.route(request.url or "")[0]
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the connection alone: its SSL context decides."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         url = request.url or ""
-        proxy = self._route(request)[1]
+        proxy = self.route(url)[1]
         if proxy:
-            return super().request_url(request, {"all": proxy})
+            return super().request_url(request, {"all": proxy.url})
         return url[url.index("/", 8) :]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        response = requests.Response()
+        response = _Response()
+        response.proxy = self.route(req.url or "")[1]
         response.status_code = resp.status
         response.headers = resp.headers  # an HTTPHeaderDict: case-insensitive, and never copied
         response.raw = resp
@@ -150,27 +256,35 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self._routes = {}
         super().close()
 
-    def _proxy_manager(self, proxy: str) -> Any:
+    def _proxy_manager(self, proxy: _Proxy) -> Any:
         try:
-            return self.proxy_manager_for(proxy)
+            return self.proxy_manager_for(proxy.url)
         except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, ValueError) as fault:
             # neither the URL nor what quotes it is shown: it may hold a password
             text = f"the URL of the proxy cannot be used ({type(fault).__name__}): it must be like http://proxy:3128"
+            if proxy.url.startswith("socks") and isinstance(fault, requests.exceptions.InvalidSchema):
+                text = f"the proxy {proxy} needs the package PySocks (pip install pysocks); {proxy.advice}"
             raise make_error(errno.EINVAL, text, None) from None
 
-    def _route(self, request: requests.PreparedRequest) -> tuple[Any, str | None]:
-        url = request.url or ""
+    def known_proxy(self, url: str) -> _Proxy | None:
+        """Return the proxy that earlier requests for a URL went through."""
+        return self._routes.get(url[: url.index("/", 8)], (None, None))[1]
+
+    def reconsider(self, url: str) -> None:
+        """Decide about proxies anew at the next request for a URL: the user may correct the environment."""
+        self._routes.pop(url[: url.index("/", 8)], None)
+
+    def route(self, url: str) -> tuple[Any, _Proxy | None]:
+        """Return the pool of connections for a URL, and the proxy that they go through."""
         origin = url[: url.index("/", 8)]
         route = self._routes.get(origin)
         if route is None:
-            proxies = self._config.proxies
-            known = dict(proxies) if proxies is not None else requests.utils.get_environ_proxies(url, no_proxy=None)
-            proxy = requests.utils.select_proxy(url, known)
-            proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+            proxy = _proxy_for(url, self._config.proxies)
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
             pool = manager.connection_from_url(origin)
-            pool.ConnectionCls = _own_connections(pool.ConnectionCls)
+            if not hasattr(pool.ConnectionCls, "used_by"):
+                pool.ConnectionCls = _own_connections(pool.ConnectionCls)
             route = self._routes[origin] = (pool, proxy)
         return route
 
@@ -247,6 +361,7 @@ class Transport:
         kept = config.max_concurrency + config.max_requests + _CALLERS
         self._adapter = _Adapter(config, kept)
         self._config = config
+        self._hosts = _Hosts()
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
@@ -272,7 +387,8 @@ class Transport:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in _causes(fault):
                 cause.__traceback__ = None
-            raise connection_failure(fault, request) from fault
+            raise self._failure(fault, request) from fault
+        self._hosts.note_answer(urlsplit(request.url).netloc)
         coding = response.headers.get("Transfer-Encoding", "chunked")
         if coding.strip().lower() != "chunked":
             # read as it comes, its body would be taken for the content
@@ -281,6 +397,13 @@ class Transport:
             error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))
             raise AttemptError(error, outcome_unknown=True)
         return response
+
+    def _failure(self, fault: BaseException, request: Request) -> AttemptError:
+        failure = connection_failure(fault, request, self._adapter.known_proxy(request.url))
+        if isinstance(failure.error, CosConnectionError) and not failure.is_final:
+            failure.outage = self._hosts.note_failure(urlsplit(request.url).netloc)
+            self._adapter.reconsider(request.url)
+        return failure
 
     def _timeout_of(self, request: Request) -> urllib3.Timeout:
         usual, left = self._timeout, cancellation.seconds_left()
@@ -302,7 +425,7 @@ def read_body(response: requests.Response, request: Request) -> bytes:
         body: bytes = response.raw.read(_MAX_JSON + 1)
     except BODY_FAULTS as fault:
         response.close()
-        raise connection_failure(fault, request) from fault
+        raise connection_failure(fault, request, proxy_of(response)) from fault
     if len(body) > _MAX_JSON:
         response.close()
         text = f"the reply to {request.operation} is larger than 16 MiB"
@@ -310,7 +433,8 @@ def read_body(response: requests.Response, request: Request) -> bytes:
     give_back(response)
     length = content_length(response)
     if request.method != "HEAD" and length not in (None, len(body)):
-        text = f"the reply to {request.operation} broke off after {len(body)} of {length} bytes"
+        through = _through(proxy_of(response))
+        text = f"the reply to {request.operation}{through} broke off after {len(body)} of {length} bytes"
         error = make_error(errno.ECONNRESET, text, request.path, Origin(status=response.status_code))
         raise AttemptError(error, Retry.YES, outcome_unknown=True)
     if not body or content_coding(response) is None:
@@ -360,32 +484,83 @@ def read_some(response: requests.Response, view: memoryview) -> int:
     return inner.readinto(view)
 
 
-def connection_failure(fault: BaseException, request: Request) -> AttemptError:
+def proxy_of(response: requests.Response) -> _Proxy | None:
+    """Return the proxy that a response came through."""
+    return response.proxy if isinstance(response, _Response) else None
+
+
+def _through(proxy: _Proxy | None) -> str:
+    return f" through the proxy {proxy}" if proxy else ""
+
+
+def connection_failure(fault: BaseException, request: Request, proxy: _Proxy | None) -> AttemptError:
     """Return the failure for something below HTTP: no connection, a timeout, a connection that broke."""
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
         return AttemptError(fault)
     host, operation = urlsplit(request.url).netloc, request.operation
+    through = _through(proxy)
     causes = list(_causes(fault))
 
     def has(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
-    if has(ssl.SSLCertVerificationError):
-        text = f"the certificate of {host} is not trusted; verify= takes a CA bundle ({operation})"
+    reason = _tls_problem(causes, host) or _proxy_refusal(causes, proxy, host)
+    if reason is not None:
+        text = f"{reason} ({operation}{through})"
         return AttemptError(make_error(errno.ECONNABORTED, text, request.path))
+    what = next((str(cause) for cause in causes if _TUNNEL.search(str(cause))), "")
+    if proxy and has(urllib3.exceptions.ProxyError) and (what or has(urllib3.exceptions.NewConnectionError)):
+        text = f"the proxy {proxy} does not connect to {host}: {what}"
+        text = text if what else f"cannot connect to the proxy {proxy} for {host}"
+        error = make_error(errno.ECONNREFUSED, f"{text}; {proxy.advice} ({operation})", request.path)
+        return AttemptError(error, Retry.YES)
     # to urllib3 a refused connection is a kind of timeout: so this comes first
     if has(urllib3.exceptions.NewConnectionError):
-        text = f"cannot connect to {host}: check region, endpoint and network ({operation})"
+        name = next((f": {cause.strerror}" for cause in causes if isinstance(cause, socket.gaierror)), "")
+        text = f"cannot connect to {host}{through}{name}: check region, endpoint and network ({operation})"
         return AttemptError(make_error(errno.ECONNREFUSED, text, request.path), Retry.YES)
     if has(urllib3.exceptions.TimeoutError, TimeoutError):
-        error = make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({operation})", request.path)
+        error = make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({operation}{through})", request.path)
     else:
         numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
         number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
-        error = make_error(number, f"the connection to {host} broke ({operation})", request.path)
+        text = f"the connection to {host}{through} broke ({operation})"
+        error = make_error(number, text, request.path)
     was_sent = not has(urllib3.exceptions.ConnectTimeoutError)
     return AttemptError(error, Retry.YES, outcome_unknown=was_sent)
+
+
+def _tls_problem(causes: list[BaseException], host: str) -> str | None:
+    """Return what is wrong with a certificate, or with the scheme of a URL, and what to do; None if it is neither."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _certificate_problem(cause, host)
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+            return f"{host} does not speak https: use http:// in the endpoint, or use_ssl=False"
+        if isinstance(cause, http.client.BadStatusLine) and str(cause).startswith(_TLS_ALERT):
+            return f"{host} speaks https only: use https:// in the endpoint"
+    return None
+
+
+def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
+    said = error.verify_message
+    if error.verify_code in _OTHER_NAME:
+        return f"the certificate of {host} is for another host ({said}): check the host name in the endpoint"
+    if error.verify_code in _NOT_VALID_NOW:
+        when = _NOT_VALID_NOW[error.verify_code]
+        return f"the certificate of {host} {when}: check this machine's clock, or have the certificate renewed"
+    return f"the certificate of {host} is not trusted ({said}); verify= takes a CA bundle"
+
+
+def _proxy_refusal(causes: list[BaseException], proxy: _Proxy | None, host: str) -> str | None:
+    """Return why a proxy does not connect to a host; None if that may change."""
+    found = next(filter(None, (_TUNNEL.search(str(cause)) for cause in causes)), None)
+    if proxy is None or found is None or found[1].startswith("5"):
+        return None
+    if found[1] == "407":
+        return proxy_login(proxy.advice)
+    return f"the proxy refuses to connect to {host} (HTTP {found[1]}): {proxy.advice}"
 
 
 def _causes(fault: BaseException) -> list[BaseException]:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unicodedata import category
 
@@ -61,7 +62,8 @@ def describe(error: BaseException) -> str:
         return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE before the subcommand"
     if isinstance(error, OSError) and error.strerror:
         name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else error.filename
-        if name and isinstance(error, CosError) and "://" not in str(name):
+        # an absolute path is a local one: those of the service begin with a bucket
+        if name and isinstance(error, CosError) and "://" not in str(name) and not Path(str(name)).is_absolute():
             name = _url(str(name))
         return printable(f"{name}: {error.strerror}" if name else error.strerror)
     return printable(" ".join(str(error).split()) or type(error).__name__)

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from .dialects import CofferDialect, Dialect
@@ -72,7 +72,15 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: SimpleQueue[i
         if coffers is not None:
             print("and for cdcs://:", flush=True)
             print(f"  {_settings('CDCS', coffers.storage_options)}", flush=True)
-        stop.get()
+        _wait(stop)
+
+
+def _wait(stop: SimpleQueue[int]) -> None:
+    """Wait for a signal, which may reach a thread that serves a connection: the main thread runs its handler."""
+    while True:
+        with contextlib.suppress(Empty):
+            stop.get(timeout=0.2)
+            return
 
 
 def _settings(prefix: str, options: dict[str, Any]) -> str:

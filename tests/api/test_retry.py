@@ -1,12 +1,13 @@
 """When a request is retried: the policy alone, without requests."""
 
 import errno
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosv4fs.api.retry import AttemptError, RetryPolicy
+from cosv4fs.api.retry import FIRST_CONTACT, AttemptError, Outage, RetryPolicy
 from cosv4fs.codes import Retry
 from cosv4fs.errors import make_error
 from tests.support import Clock
@@ -53,7 +54,7 @@ def test_success_needs_no_pause():
 def test_the_bound_doubles_up_to_the_longest():
     script = Script(*[failure() for _ in range(10)], retries=10, deadline=1e9)
     assert script.run() == "done"
-    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0, 20.0]
+    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0, 5.0]
 
 
 def test_full_jitter_uses_the_whole_width():
@@ -93,9 +94,60 @@ def test_no_attempt_starts_after_the_deadline():
     script = Script(*[failure() for _ in range(1000)], retries=1000, deadline=30, takes=7)
     with pytest.raises(AttemptError, match="failed"):
         script.run()
-    # 7, 14.2, 21.6, 29.4: the fifth would begin after 31 seconds
-    assert script.attempts == 4
-    assert script.clock.now - 1000 < 30
+    # 7, 14.2, 21.6, 29.4: the fifth begins at the deadline, and is the last
+    assert script.attempts == 5
+    assert script.clock.now - script.takes - 1000 == pytest.approx(30)
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 8, 60, 119])
+@pytest.mark.parametrize("retry", [Retry.YES, Retry.BACK_OFF])
+def test_a_service_may_be_away_until_the_deadline(seconds, retry):
+    """However the pauses fall: a number of attempts would be used up."""
+    for seed in range(20):
+        script = Script(retries=None, uniform=random.Random(seed).uniform)
+
+        def attempt(script=script):
+            if script.clock.now < 1000.0 + seconds:
+                raise failure(retry)
+            return "done"
+
+        assert script.policy.run(attempt) == "done"
+        assert script.clock.now - 1000 < seconds + 20
+
+
+def test_the_default_ends_at_the_deadline():
+    script = Script(*[failure() for _ in range(1000)], retries=None)
+    with pytest.raises(AttemptError, match="failed"):
+        script.run()
+    assert script.clock.now == 1120.0
+    assert script.attempts < 40
+
+
+class TestOutages:
+    @staticmethod
+    def attempts_of(*outages, **options):
+        script = Script(*[failure(outage=Outage(*outage)) for outage in outages], **options)
+        with pytest.raises(AttemptError, match="failed"):
+            script.run()
+        return script
+
+    def test_a_host_that_never_answered(self):
+        script = self.attempts_of(*[(0.0, False)] * 1000, retries=None)
+        assert script.clock.now - 1000 == FIRST_CONTACT
+
+    def test_a_shorter_deadline_counts(self):
+        assert self.attempts_of(*[(0.0, False)] * 1000, retries=None, deadline=4.0).clock.now == 1004.0
+
+    def test_requests_after_a_long_outage_do_not_wait_again(self):
+        assert self.attempts_of((121.0, True), retries=None).attempts == 1
+
+    def test_what_is_left_of_an_outage(self):
+        script = self.attempts_of((119.9, True), (120.0, True), retries=None)
+        assert script.pauses == [pytest.approx(0.1)]
+
+    def test_another_failure_is_not_its_end(self):
+        script = Script(failure(outage=Outage(0.1, was_reached=True)), failure(), retries=None)
+        assert script.run() == "done"
 
 
 def test_a_pause_over_the_deadline_is_not_waited_for():

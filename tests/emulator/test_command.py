@@ -22,6 +22,30 @@ from .services import Standalone
 pytest_plugins = ["pytester"]
 
 
+TOLD_IN_A_THREAD = """
+import signal, sys, threading
+from cosv4fs.emulator.__main__ import main
+
+def tell():
+    # the command waits by then, or soon: only a signal that comes into its wait is no news
+    while True:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        if done.wait(0.5):
+            break
+
+done = threading.Event()
+threading.Timer(0.2, tell).start()
+main(["--port", "0"])
+done.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+def test_a_signal_that_another_thread_gets():
+    done = subprocess.run([sys.executable, "-c", TOLD_IN_A_THREAD], capture_output=True, timeout=60, check=True)
+    assert b"listening on" in done.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_start_and_stop(tmp_path, number):
     more = ["--public-bucket", "open", "--verbose", "--region", "sh", "--dialect", "slice_size=65536"]

@@ -61,7 +61,7 @@ def test_without_checking_it_is_taken_with_a_warning(certificate, of_another_hos
 
 def test_the_certificate_of_another_host_is_refused(of_another_host):
     with TlsServer(of_another_host, OK) as server:
-        assert "not trusted" in refused(server, verify=str(of_another_host.path))
+        assert "is for another host" in refused(server, verify=str(of_another_host.path))
 
 
 def test_downloads_are_checked_as_well(certificate):
@@ -97,8 +97,8 @@ class TestTunnels:
         with TlsServer(certificate, OK) as server, TlsServer(of_another_host, OK) as thief:
             with TunnelProxy(thief.port) as proxy:
                 proxies = {"https": proxy.endpoint}
-                for bundle in (certificate.path, of_another_host.path):
-                    with pytest.raises(ConnectionError, match="not trusted"):
+                for bundle, text in ((certificate.path, "not trusted"), (of_another_host.path, "for another host")):
+                    with pytest.raises(ConnectionError, match=text):
                         ask(server, proxies=proxies, verify=str(bundle))
             assert len(proxy.requests) == 2
             assert thief.requests == []

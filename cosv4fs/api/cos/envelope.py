@@ -28,6 +28,8 @@ _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 _NO_FILE = (errno.ENOENT, "no such file")
 _NO_BUCKET = (errno.ENOENT, "no such bucket for this appid")
 
+_WITH_APPID = re.compile(r"(.+)-[0-9]{6,12}")
+
 _MEANINGS = {
     403: (errno.EACCES, "access denied: wrong credentials, or the referer is blocked"),
     599: (errno.EIO, "an unknown fault of the service"),
@@ -78,9 +80,17 @@ def _without_envelope(response: requests.Response, request: Request, body: bytes
     if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
         meaning = _NO_FILE
     if name == "InvalidRequest" and "Appid" in message:
-        meaning = _NO_BUCKET
+        meaning = _no_bucket(request.path)
     detail = f"{name}: {message}" if name else ""
     return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
+
+
+def _no_bucket(path: str) -> tuple[int, str]:
+    """Return the meaning of a bucket that does not exist; other APIs of the vendor name buckets with the appid."""
+    number, text = _NO_BUCKET
+    bucket = path.partition("/")[0]
+    found = _WITH_APPID.fullmatch(bucket)
+    return number, f"{text}: buckets are named without the appid, {found[1]!r} for {bucket!r}" if found else text
 
 
 def _origin(response: requests.Response, reply: Mapping[str, Any]) -> Origin:

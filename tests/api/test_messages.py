@@ -1,0 +1,313 @@
+"""What people read when something is set wrongly: each message has the words that lead to the cause."""
+
+import errno
+import importlib.util
+import re
+import socket
+
+import fsspec
+import pytest
+
+from cosv4fs.api.transport import _is_loopback
+from cosv4fs.config import resolve
+from cosv4fs.emulator import CofferEmulator, Emulator
+from cosv4fs.protocols import CDCS, V3, V4
+from tests.support import RawServer, http_reply, raw_client
+
+APPID = "1250000000"
+
+
+@pytest.fixture(scope="module")
+def service():
+    with Emulator(buckets=["data"], secret_id="AKIDtests", secret_key="aKey") as running:
+        yield running
+
+
+@pytest.fixture(params=["cosv4", "cosv3"])
+def make(request, service):
+    """Make filesystems for the service, which differ from a right one in the given options."""
+    return lambda **options: fsspec.filesystem(
+        request.param, **{**service.storage_options, "max_retries": 0, **options}
+    )
+
+
+def told(action, kind=OSError):
+    with pytest.raises(kind) as caught:
+        action()
+    return str(caught.value)
+
+
+class TestRegions:
+    @pytest.mark.parametrize("spec", [V4, V3], ids=lambda spec: spec.name)
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("ap-guangzhou", "gz"),
+            ("AP-Beijing", "bj"),
+            ("ap-beijing-1", "tj"),
+            ("ap-tianjin", "tj"),
+            ("ap-shanghai", "sh"),
+            ("ap-chengdu", "cd"),
+            ("ap-singapore", "sgp"),
+            ("ap-hongkong", "hk"),
+            ("na-toronto", "ca"),
+            ("eu-frankfurt", "ger"),
+            ("cn-south", "gz"),
+            ("sg", "sgp"),
+        ],
+    )
+    def test_names_of_newer_apis(self, spec, name, code):
+        text = told(lambda: resolve({"appid": APPID, "anon": True, "region": name}, protocol=spec), ValueError)
+        assert text.startswith(f"region must be the short code {code!r} for {name!r}")
+
+    def test_regions_that_this_api_never_had(self):
+        text = told(lambda: resolve({"appid": APPID, "anon": True, "region": "ap-nanjing"}), ValueError)
+        assert "short code such as tj, bj, sh, gz" in text
+        assert "'ap-nanjing'" in text
+
+    def test_the_place_of_the_setting(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "ap-guangzhou")
+        assert "'gz'" in told(lambda: resolve({"appid": APPID, "anon": True}), ValueError)
+
+    def test_coffers_have_full_names(self):
+        assert resolve({"anon": True, "region": "ap-guangzhou"}, protocol=CDCS).region == "ap-guangzhou"
+
+
+OPERATIONS = {
+    "ls": lambda fs, path: fs.ls(path),
+    "cat": lambda fs, path: fs.cat(f"{path}/x"),
+    "open": lambda fs, path: fs.open(f"{path}/x"),
+    "pipe": lambda fs, path: fs.pipe(f"{path}/x", b"1"),
+    "large": lambda fs, path: fs.pipe(f"{path}/x", bytes(5_000_000)),
+    "rm": lambda fs, path: fs.rm(f"{path}/x"),
+    "mkdir": lambda fs, path: fs.mkdir(f"{path}/x"),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+class TestAccounts:
+    def test_a_bucket_with_its_appid(self, make, name):
+        text = told(lambda: OPERATIONS[name](make(), f"data-{APPID}"))
+        assert "without the appid" in text
+        assert f"'data' for 'data-{APPID}'" in text
+
+    def test_another_bucket(self, make, name):
+        text = told(lambda: OPERATIONS[name](make(), "nosuch"))
+        assert "no such bucket" in text
+        assert "without the appid" not in text
+
+    def test_swapped_keys(self, make, name):
+        text = told(lambda: OPERATIONS[name](make(secret_id="aKey", secret_key="AKIDtests"), "data"), PermissionError)
+        assert text.count("swapped") == 1
+        assert "aKey" not in text
+
+    def test_anonymous_after_a_refusal(self, make, name):
+        """As pandas does where botocore is installed."""
+
+        def twice():
+            try:
+                OPERATIONS[name](make(secret_key="wrong"), "data")
+            except PermissionError:
+                OPERATIONS[name](make(secret_key="wrong", anon=True), "data")
+
+        text = told(twice, PermissionError)
+        assert text.count("without keys (anon=True)") >= 1
+        assert "failed: the signature is wrong: check secret_id and secret_key" in text
+
+    def test_anonymous_at_once(self, make, name):
+        assert "had failed" not in told(lambda: OPERATIONS[name](make(anon=True), "data"), PermissionError)
+
+
+def test_anonymous_after_missing_keys(monkeypatch):
+    def connect(**options):
+        return fsspec.filesystem("cosv4", **options)
+
+    def twice():
+        try:
+            connect(region="gz")
+        except PermissionError:
+            connect(region="gz", anon=True)
+
+    monkeypatch.delenv("COSV4_APPID", raising=False)
+    assert re.search("missing appid .*had failed: missing appid .*secret_id.*secret_key", told(twice))
+
+
+@pytest.mark.parametrize(
+    "name", ["ls", "cat_file", "open", "rm", "exists", "info", "isdir", "find", "du", "get_mapper"]
+)
+@pytest.mark.parametrize(
+    "url", ["s3://b/x", "http://host/x", "file:///x", "cosv5://data/x", "simplecache::cosv4://data/x"]
+)
+def test_urls_of_others(make, name, url):
+    text = told(lambda: getattr(make(), name)(url), ValueError)
+    assert "another protocol" in text or "chain of URLs" in text
+    assert repr(url) in text
+
+
+@pytest.mark.parametrize("call", ["cp", "mv", "cp_file"])
+def test_targets_of_others(make, call):
+    fs = make()
+    fs.pipe("data/source", b"1")
+    assert "another protocol" in told(lambda: getattr(fs, call)("data/source", "s3://b/x"), ValueError)
+    assert fs.cat("data/source") == b"1"
+
+
+@pytest.mark.parametrize("path", ["", "/", "cosv4://"])
+def test_no_bucket(service, path):
+    fs = fsspec.filesystem("cosv4", **service.storage_options)
+    for action in (fs.cat_file, fs.open, lambda path: fs.pipe_file(path, b"1")):
+        assert "names no bucket" in told(lambda action=action: action(path))
+
+
+def test_local_targets_are_named_not_their_part_files(make, tmp_path):
+    fs = make()
+    fs.pipe("data/source", b"1")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        fs.get_file("data/source", str(tmp_path / "folder"))
+    assert (
+        str(caught.value)
+        == f"[Errno {errno.EISDIR}] it is a local directory: name a file in it: {str(tmp_path / 'folder')!r}"
+    )
+    with pytest.raises(OSError, match="proc/nothing") as caught:
+        fs.get_file("data/source", "/proc/nothing")
+    assert "part" not in str(caught.value)
+
+
+class TestSchemes:
+    def test_https_to_http(self, make, service):
+        text = told(lambda: make(endpoint=service.endpoint.replace("http:", "https:")).ls("data"), ConnectionError)
+        assert "does not speak https" in text
+        assert "http://" in text
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            b"\x15\x03\x03\x00\x02\x02\x28",
+            http_reply(b"<h1>The plain HTTP request was sent to HTTPS port</h1>", "400 Bad Request"),
+            http_reply(b"Client sent an HTTP request to an HTTPS server.\n", "400 Bad Request"),
+        ],
+    )
+    def test_http_to_https(self, reply):
+        with RawServer(reply) as server:
+            text = told(lambda: raw_client(server).stat("b", "/x"), ConnectionError)
+        assert "speaks https only: use https://" in text
+
+
+@pytest.fixture
+def nowhere():
+    """The address of a port where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+class TestProxies:
+    """The target is no host of this machine, so that requests go to the proxy."""
+
+    FAR = "http://far.example:81"
+    VARIABLES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+    @pytest.fixture(autouse=True)
+    def no_exceptions(self, monkeypatch):
+        for name in (*self.VARIABLES, "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+
+    def ask(self, make, endpoint=FAR, **options):
+        return told(lambda: make(endpoint=endpoint, **options).ls("data"))
+
+    @pytest.mark.parametrize("variable", VARIABLES)
+    def test_one_that_is_away(self, make, nowhere, monkeypatch, variable):
+        monkeypatch.setenv(variable, f"http://user:pass-word@{nowhere}")
+        text = self.ask(make)
+        assert f"cannot connect to the proxy http://{nowhere} for far.example:81" in text
+        assert "HTTP_PROXY" in text
+        assert "NO_PROXY" in text
+        assert "pass-word" not in text
+
+    def test_the_option(self, make, nowhere):
+        text = self.ask(make, proxies={"http": f"http://user:pass-word@{nowhere}"})
+        assert f"the proxy http://{nowhere} for far.example:81; it is set by the option proxies" in text
+        assert "NO_PROXY" not in text
+        assert "pass-word" not in text
+
+    def test_behind_a_tunnel(self, make, nowhere):
+        text = self.ask(make, "https://far.example", proxies={"https": f"http://{nowhere}"})
+        assert f"cannot connect to the proxy http://{nowhere} for far.example" in text
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_one_that_wants_a_password(self, make, scheme):
+        with RawServer(http_reply(b"<h1>Login</h1>", "407 Proxy Authentication Required")) as proxy:
+            text = self.ask(make, f"{scheme}://far.example", proxies={scheme: proxy.endpoint})
+            assert proxy.endpoint in text
+        assert "the proxy wants a user name and a password" in text
+
+    @pytest.mark.parametrize(
+        ("status", "words"), [("403 Forbidden", "refuses"), ("502 Bad Gateway", "does not connect")]
+    )
+    def test_one_that_refuses_the_tunnel(self, make, status, words):
+        with RawServer(http_reply(b"", status)) as proxy:
+            text = self.ask(make, "https://far.example", proxies={"https": proxy.endpoint})
+            assert proxy.endpoint in text
+        assert words in text
+        assert status[:3] in text
+
+    @pytest.mark.parametrize(
+        "reply", [b"", http_reply(b"<h1>blocked</h1>", "403 Forbidden"), http_reply(b"{", length=99)]
+    )
+    def test_whatever_comes_back(self, make, reply):
+        with RawServer(reply) as proxy:
+            assert f"through the proxy {proxy.endpoint}" in self.ask(make, proxies={"http": proxy.endpoint})
+
+    @pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+    def test_socks_without_its_package(self, make):
+        text = self.ask(make, proxies={"http": "socks5://user:pass-word@127.0.0.1:9"})
+        assert "the proxy socks5://127.0.0.1:9 needs the package PySocks" in text
+        assert "pass-word" not in text
+
+    def test_a_corrected_environment(self, make, service, nowhere, monkeypatch):
+        with RawServer(http_reply(b'{"code":0,"data":{"mtime":2}}')) as proxy:
+            fs = make(endpoint=self.FAR)
+            monkeypatch.setenv("http_proxy", f"http://{nowhere}")
+            assert "cannot connect to the proxy" in told(lambda: fs.ls("data"))
+            monkeypatch.setenv("http_proxy", proxy.endpoint)
+            fs.client.stat("data", "/dir/")
+            assert proxy.requests
+
+    @pytest.mark.parametrize("variable", VARIABLES)
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_this_machine_is_reached_directly(self, service, nowhere, monkeypatch, variable, host):
+        monkeypatch.setenv(variable, f"http://{nowhere}")
+        options = {**service.storage_options, "endpoint": service.endpoint.replace("127.0.0.1", host)}
+        fs = fsspec.filesystem("cosv4", **options, max_retries=0)
+        fs.pipe("data/direct", b"1")
+        assert fs.cat("data/direct") == b"1"
+
+    def test_so_are_coffers(self, nowhere, monkeypatch):
+        monkeypatch.setenv("http_proxy", f"http://{nowhere}")
+        with CofferEmulator(coffers=["data-1250000000"]) as running:
+            fs = fsspec.filesystem("cdcs", **running.storage_options, max_retries=0)
+            assert fs.ls("data-1250000000") == []
+
+    def test_unless_the_option_says_otherwise(self, service, nowhere):
+        fs = fsspec.filesystem("cosv4", **service.storage_options, max_retries=0, proxies={"http": f"http://{nowhere}"})
+        assert "cannot connect to the proxy" in told(lambda: fs.ls("data"))
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.8.7", True),
+        ("::1", True),
+        ("localhost", True),
+        ("data.localhost", True),
+        ("0.0.0.0", True),
+        ("128.0.0.1", False),
+        ("localhost.example", False),
+        ("127.0.0.1.example", False),
+        ("", False),
+    ],
+)
+def test_loopback(host, is_here):
+    assert _is_loopback(host) is is_here

@@ -1,0 +1,119 @@
+"""A service that is away for some seconds costs no failure, and one that is not there at all is told soon."""
+
+import logging
+import socket
+import threading
+
+import fsspec
+import pytest
+
+from cosv4fs.api.retry import RetryPolicy
+from tests.filesystem.conftest import BUCKET, EVERY
+from tests.support import MIB, Clock, content
+
+AWAY = 8.0
+"""Seconds of the client's clock that the service is away for."""
+
+
+class Absent:
+    """Stops a service, and starts it again when the pauses of the client's threads have taken so long."""
+
+    def __init__(self, emulator, fs):
+        self._emulator, self._lock = emulator, threading.Lock()
+        self.clock = Clock()
+        config = fs.config
+        fs.client._policy = RetryPolicy(config.max_retries, config.retry_deadline, self.clock, self._sleep)
+        self._until = None
+
+    def leave(self):
+        with self._lock:
+            self._emulator.stop()
+            self._until = self.clock.now + AWAY
+
+    def _sleep(self, seconds):
+        with self._lock:
+            self.clock.sleep(seconds)
+            if self._until is not None and self.clock.now >= self._until:
+                self._emulator.start()
+                self._until = None
+
+
+@pytest.mark.protocol(*EVERY)
+def test_many_files(fs, emulator, tmp_path):
+    fs.pipe(f"{BUCKET}/before", b"1")
+    absent = Absent(emulator, fs)
+    for index in range(60):
+        (tmp_path / str(index)).write_bytes(b"%d" % index)
+    absent.leave()
+    fs.put(f"{tmp_path}/", f"{BUCKET}/many/", recursive=True)
+    assert len(fs.find(f"{BUCKET}/many")) == 60
+    absent.leave()
+    fs.get(f"{BUCKET}/many/", f"{tmp_path / 'back'}/", recursive=True)
+    assert len(list((tmp_path / "back").iterdir())) == 60
+
+
+@pytest.mark.protocol(*EVERY)
+def test_in_the_middle_of_a_large_file(fs, emulator, wire, monkeypatch):
+    data = content(24 * MIB)
+    absent, lock = Absent(emulator, fs), threading.Lock()
+    exchange, left = fs.client._transport.exchange, []
+
+    def exchange_and_leave(request):
+        with lock:
+            if request.operation in (wire.slice, wire.download) and request.operation not in left and begun(request):
+                left.append(request.operation)
+                absent.leave()
+        return exchange(request)
+
+    counts = {}
+
+    def begun(request):
+        counts[request.operation] = counts.get(request.operation, 0) + 1
+        return counts[request.operation] > wire.before + 2
+
+    monkeypatch.setattr(fs.client._transport, "exchange", exchange_and_leave)
+    fs.pipe_file(f"{BUCKET}/large", data)
+    assert fs.cat_file(f"{BUCKET}/large") == data
+    assert len(left) == 2
+
+
+@pytest.fixture
+def nowhere():
+    """The URL of a port where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class TestNeverThere:
+    def test_is_told_at_once_and_given_up_soon(self, emulator, nowhere, caplog):
+        given = {**emulator.storage_options, "endpoint": nowhere}
+        fs, clock = fsspec.filesystem("cosv4", **given), Clock()
+        told = []
+
+        def sleep(seconds):
+            told.append(len(caplog.records))
+            clock.sleep(seconds)
+
+        began = clock.now
+        fs.client._policy = RetryPolicy(None, fs.config.retry_deadline, clock, sleep)
+        with caplog.at_level(logging.WARNING, "cosv4fs"), pytest.raises(ConnectionError, match="cannot connect"):
+            fs.ls(BUCKET)
+        assert clock.now - began == pytest.approx(10)
+        # before the first pause, and once
+        assert set(told) == {1}
+        assert "check region, endpoint and network" in caplog.text
+
+    def test_max_retries_0_never_waits(self, emulator, nowhere, caplog):
+        given = {**emulator.storage_options, "endpoint": nowhere, "max_retries": 0}
+        with pytest.raises(ConnectionError, match="cannot connect"):
+            fsspec.filesystem("cosv4", **given).ls(BUCKET)
+        assert caplog.records == []
+
+
+def test_a_short_outage_is_no_news(fs, emulator, caplog):
+    fs.pipe(f"{BUCKET}/before", b"1")
+    absent = Absent(emulator, fs)
+    absent.leave()
+    assert fs.cat(f"{BUCKET}/before") == b"1"
+    assert caplog.records == []
