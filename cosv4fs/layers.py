@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from fsspec.compression import compr
 from fsspec.core import get_compression
 
 from cosv4fs.arguments import whole_or_none
+from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.options import MIB
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.writer import CosWriter
@@ -141,16 +143,30 @@ class _CompressedWriter(io.BufferedIOBase):
         super().__init__()
         self._inner, self._sink = inner, _Sink()
         self._outer = compress(self._sink)
+        self._count = 0
         # compressors are not thread-safe
         self._lock = threading.RLock()
 
     def writable(self) -> bool:
-        """Return whether the file is open."""
-        return not self.closed
+        """Return True; raise `ValueError` if the file is closed."""
+        self._refuse_closed()
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether nothing has been written: a text layer writes its byte order mark only to such files.
+
+        `seek` is not supported.
+        """
+        return self.writable() and self._count == 0
 
     def tell(self) -> int:
         """Return the number of uncompressed bytes written."""
-        return int(self._outer.tell())
+        self._refuse_closed()
+        return self._count
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ValueError(f"I/O operation on closed file {self._inner.path}")
 
     def write(self, data: Buffer, /) -> int:
         """Write bytes and return their number."""
@@ -166,6 +182,7 @@ class _CompressedWriter(io.BufferedIOBase):
             for start in range(0, len(flat), _COMPRESSION_BLOCK):
                 self._outer.write(flat[start : start + _COMPRESSION_BLOCK])
                 self._inner.write(self._sink.take())
+            self._count += view.nbytes
             return view.nbytes
 
     def close(self) -> None:
@@ -201,6 +218,7 @@ class _CompressedWriter(io.BufferedIOBase):
     def discard(self) -> None:
         """Close the file without publishing anything."""
         self._inner.discard()
+        _end(self._outer)
         super().close()
 
     def end_well(self) -> None:
@@ -210,6 +228,7 @@ class _CompressedWriter(io.BufferedIOBase):
     def _dealloc_warn(self, source: object = None) -> None:
         if getattr(self, "_inner", None) is not None and not self.closed:
             self._inner._dealloc_warn(self)
+            run_in_background(partial(_end, self._outer))
 
     def __del__(self) -> None:
         self._dealloc_warn()
@@ -222,3 +241,9 @@ class _CompressedWriter(io.BufferedIOBase):
         else:
             self.end_well()
             self.close()
+
+
+def _end(compressor: Any) -> None:
+    """Close a compressor whose output is not wanted: `zipfile` complains to the user about one that is still open."""
+    with suppress(Exception):
+        compressor.close()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import io
+import operator
 import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, SupportsIndex
 
 from fsspec.spec import AbstractFileSystem
 
@@ -78,13 +81,57 @@ class CosWriter(io.BufferedIOBase):
     def __repr__(self) -> str:
         return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
 
+    def readable(self) -> bool:
+        """Return False: a file that is being written need not be kept here. `read` works as long as `seek` does."""
+        self._refuse_closed()
+        return False
+
     def writable(self) -> bool:
-        """Return whether the file is open."""
-        return not self.closed
+        """Return True; raise `ValueError` if the file is closed."""
+        self._refuse_closed()
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether `seek` is possible now: until bytes were sent, and for ever after a `seek` before that."""
+        self._refuse_closed()
+        return self._writer.is_seekable
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far."""
+        return self._writer.size
 
     def tell(self) -> int:
-        """Return the number of bytes written."""
-        return self._writer.written
+        """Return the position in bytes."""
+        self._refuse_closed()
+        return self._writer.position
+
+    def seek(self, offset: SupportsIndex, whence: SupportsIndex = 0, /) -> int:
+        """Set the position in bytes, which may lie behind the end, and return it; see `io.IOBase.seek`.
+
+        From the first call on the file is kept in memory or a temporary file until it is closed.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            ESPIPE, which is an `OSError`: bytes were sent already, because the size is known, the memory of the spool
+            was full, or the file is an object of a coffer.
+        """
+        with self._changing():
+            return self._writer.seek(offset, whence)
+
+    def truncate(self, size: SupportsIndex | None = None, /) -> int:
+        """Set the size in bytes, to the position unless given, and return it. Raises like `seek`."""
+        with self._changing():
+            return self._writer.truncate(size)
+
+    def read(self, size: SupportsIndex | None = -1, /) -> bytes:
+        """Return up to `size` bytes that were written, all up to the end if negative or None. Raises like `seek`.
+
+        For libraries that read back what they wrote, such as HDF5.
+        """
+        with self._changing():
+            return self._writer.read(-1 if size is None else operator.index(size))
 
     def write(self, data: Buffer, /) -> int:
         """Write bytes and return their number.
@@ -113,15 +160,26 @@ class CosWriter(io.BufferedIOBase):
             self._writer.write(flat)
             return view.nbytes
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock; refuse a closed file, and the copy of a file in a forked child, as `write` does."""
+        self._refuse_closed()
+        if self.is_of_parent:
+            raise self._parents_error()
+        with self._lock:
+            self._refuse_closed()
+            yield
+
     def _refuse_closed(self) -> None:
         if self.closed:
-            raise ValueError(f"write to closed file {self.path}")
+            raise ValueError(f"I/O operation on closed file {self.path}")
 
     def flush(self, force: bool = False) -> None:
         """Do nothing: full slices are sent anyway, and nothing is published before the file is closed.
 
         `force` is part of fsspec's interface.
         """
+        self._refuse_closed()
 
     def close(self) -> None:
         """Complete the upload and publish the object.
@@ -253,6 +311,7 @@ class CosWriter(io.BufferedIOBase):
         super().close()
 
     def __enter__(self) -> Self:
+        self._refuse_closed()
         return self
 
     def __exit__(

@@ -124,7 +124,7 @@ class FileSource(Source):
 
 
 class Spool(Source):
-    """Bytes of an object whose size is not known yet: up to `memory` of them in memory, then an unnamed temporary file.
+    """Bytes of an object that is being written: up to `memory` of them in memory, then an unnamed temporary file.
 
     Its `folder` is the system's choice if None. `path` is the object that is being written, for messages.
     """
@@ -136,7 +136,8 @@ class Spool(Source):
         self._memory: bytearray | None = bytearray()
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
-        self._digest = hashlib.sha1(usedforsecurity=False)
+        # None after bytes were replaced: then the SHA-1 is computed at the end
+        self._digest: hashlib._Hash | None = hashlib.sha1(usedforsecurity=False)
         self.size = 0
 
     def append(self, view: memoryview) -> None:
@@ -144,9 +145,42 @@ class Spool(Source):
         if self._memory is not None and self.size + len(view) <= self._limit:
             self._memory += view
         else:
-            self._write(view)
-        self._digest.update(view)
+            self._write(self.size, view)
+        if self._digest is not None:
+            self._digest.update(view)
         self.size += len(view)
+
+    def replace(self, offset: int, view: memoryview) -> None:
+        """Write bytes at any offset; if it is behind the end, zeros fill the gap."""
+        end = offset + len(view)
+        self._digest = None
+        if self._memory is not None and max(end, self.size) <= self._limit:
+            self._memory.extend(bytes(max(0, offset - self.size)))
+            self._memory[offset:end] = view
+        else:
+            self._write(offset, view)
+        self.size = max(self.size, end)
+
+    def truncate(self, size: int) -> None:
+        """Drop the bytes from an offset on; if it is behind the end, add zeros up to there."""
+        if size == self.size:
+            return
+        if self._memory is not None and size <= self._limit:
+            del self._memory[size:]
+            self._memory.extend(bytes(max(0, size - self.size)))
+        else:
+            with self._filed() as file:
+                file.truncate(size)
+        self._digest, self.size = None, size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from an offset on."""
+        length = max(0, min(length, self.size - offset))
+        if self._memory is not None:
+            return bytes(memoryview(self._memory)[offset : offset + length])
+        view = memoryview(bytearray(length))
+        with self._filed() as file:
+            return bytes(view[: _read_at(file, self._lock, offset, view)])
 
     @contextmanager
     def lend(self, offset: int, length: int, buffers: Buffers) -> Iterator[memoryview]:
@@ -161,8 +195,13 @@ class Spool(Source):
             yield view
 
     def sha1(self) -> str:
-        """Return the SHA-1 of all bytes so far, in hex; it was computed while they came."""
-        return self._digest.hexdigest()
+        """Return the SHA-1 of all bytes so far, in hex; it was computed while they came, unless some were replaced."""
+        if self._digest is not None:
+            return self._digest.hexdigest()
+        if self._memory is not None:
+            return hashlib.sha1(self._memory, usedforsecurity=False).hexdigest()
+        with self._filed() as file:
+            return _sha1_of(file, self._lock, self.size)
 
     def close(self) -> None:
         """Drop the bytes and remove the temporary file."""
@@ -171,16 +210,25 @@ class Spool(Source):
             self._file.close()
             self._file = None
 
-    def _write(self, view: memoryview) -> None:
+    def _write(self, offset: int, view: memoryview) -> None:
+        with self._filed() as file:
+            file.seek(offset)
+            _write_all(file, view)
+
+    @contextmanager
+    def _filed(self) -> Iterator[BinaryIO]:
+        """Keep the bytes in the file from now on, and lend it."""
         if self._memory is None and self._file is None:
             raise make_error(errno.EIO, "nothing more can be written: an earlier write failed", self._path)
         held, self._memory = self._memory, None
-        reason = "the size of this object is not known in advance, so it is kept in {folder} until it is complete"
-        with _explained(self._folder, self._path, reason, ", or give the size with open(..., size=)"):
+        reason = "this object is kept in {folder} until it is complete"
+        advice = ", or give the size with open(..., size=) and write without going back"
+        with _explained(self._folder, self._path, reason, advice):
             if self._file is None:
                 self._file = _temporary_file(self._folder)
-            for part in (view,) if held is None else (memoryview(held), view):
-                _write_all(self._file, part)
+            if held is not None:
+                _write_all(self._file, memoryview(held))
+            yield self._file
 
 
 class MemoryPiece:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import logging
+import operator
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import SupportsIndex
 
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
+from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
 from cosv4fs.transfer.target import Target, naming
 from cosv4fs.transfer.upload import Upload, Uploader
@@ -33,6 +37,9 @@ _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 
 class ObjectWriter:
     """Uploads one object from the bytes that are written to it; the object is published completely or not at all.
+
+    As long as nothing was sent, everything is in the spool, and can be read and replaced. `seek`, `truncate` and `read`
+    keep it there until the end: whoever calls one of them may do so again.
 
     Parameters
     ----------
@@ -50,27 +57,33 @@ class ObjectWriter:
         self, uploader: Uploader, target: Target, size: int | None = None, block_size: int | None = None
     ) -> None:
         config = uploader.client.config
-        self._uploader, self._target, self._size = uploader, target, size
+        self._uploader, self._target, self._announced = uploader, target, size
         self._piece_size = config.slice_size if block_size is None else config.protocol.piece_size(block_size)
-        # only an object of unknown size may have to be streamed later
-        self._may_outgrow = size is None
-        self._room = max(config.spool_memory if uploader.kind.needs_size else 0, config.single_upload_limit)
-        self._written = 0
+        # an object that fits into one request is never streamed, one of unknown size not before it fills the memory
+        self._may_stream = size is None or size > config.single_upload_limit
+        needed = config.spool_memory if uploader.kind.needs_size else 0
+        self._room = max(needed, config.single_upload_limit) if size is None else 0
+        self._position = self._size = 0
         self._failed = False
         # what fits into one request always stays in memory
         self._spool = Spool(max(config.spool_memory, config.single_upload_limit), config.spool_dir, target.path)
-        is_large = size is not None and size > config.single_upload_limit
-        self._stream = self._new_stream() if is_large else None
+        self._stream: _Stream | None = None
         self._upload: Upload | None = None
 
-    def _new_stream(self) -> _Stream | None:
-        upload = self._uploader.stream(self._target, self._size, self._piece_size)
-        return None if upload is None else _Stream(self._uploader, upload, self._target, self._piece_size, self._size)
+    @property
+    def size(self) -> int:
+        """Bytes of the object so far."""
+        return self._size
 
     @property
-    def written(self) -> int:
-        """Bytes taken so far."""
-        return self._written
+    def position(self) -> int:
+        """Offset of the next byte that is written."""
+        return self._position
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether everything is still in the spool."""
+        return self._stream is None
 
     def write(self, view: memoryview) -> None:
         """Take bytes. May block while as many pieces are in flight as the window allows.
@@ -81,31 +94,91 @@ class ObjectWriter:
             A piece failed, the spool is full, or more bytes come than were announced. Nothing will be published.
         """
         self._raise_if_failed()
-        if self._size is not None and self._written + len(view) > self._size:
+        if not len(view):
+            return
+        end = self._position + len(view)
+        if self._announced is not None and end > self._announced:
             self._failed = True
-            raise self._wrong_size(f"more than the announced {self._size} bytes were written")
-        try:
-            with naming(self._target):
-                if self._may_outgrow and self._written + len(view) > self._room:
-                    self._outgrow()
-                if self._stream is None:
-                    self._spool.append(view)
-                else:
-                    self._stream.append(view)
-        except BaseException:
-            self._failed = True
-            raise
-        self._written += len(view)
+            raise self._wrong_size(f"more than the announced {self._announced} bytes were written")
+        with self._uploading():
+            if self._position == self._size:
+                self._append(view)
+            else:
+                self._spool.replace(self._position, view)
+        self._position, self._size = end, max(self._size, end)
+
+    def _append(self, view: memoryview) -> None:
+        if self._may_stream and self._size + len(view) > self._room:
+            self._outgrow()
+        if self._stream is None:
+            self._spool.append(view)
+        else:
+            self._stream.append(view)
 
     def _outgrow(self) -> None:
-        """Stream from now on, if the service supports it: the memory is full."""
-        self._may_outgrow, self._stream = False, self._new_stream()
-        if self._stream is not None:
+        """Stream from now on, if the service supports it."""
+        self._may_stream = False
+        upload = self._uploader.stream(self._target, self._announced, self._piece_size)
+        if upload is not None:
+            self._stream = _Stream(self._uploader, upload, self._target, self._piece_size, self._announced)
             try:
                 with self._spool.lend(0, self._spool.size, self._uploader.pool.buffers) as view:
                     self._stream.append(view)
             finally:
                 self._spool.close()
+
+    @contextmanager
+    def _uploading(self) -> Iterator[None]:
+        """Publish nothing if the block fails, and name the target in errors."""
+        try:
+            with naming(self._target):
+                yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def seek(self, offset: SupportsIndex, whence: SupportsIndex = 0) -> int:
+        """Set and return the position; see `io.IOBase.seek`.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            ESPIPE: some bytes were sent already. Even the current position is refused then: libraries ask for it to
+            learn whether they can go back.
+        """
+        self._keep_in_spool("seek")
+        self._position = seek_target(offset, whence, self._position, self._size, self._target.path)
+        return self._position
+
+    def truncate(self, size: SupportsIndex | None = None) -> int:
+        """Set the size, to the position by default, and return it; the position stays. Raises like `seek`."""
+        self._keep_in_spool("truncate")
+        wanted = self._position if size is None else operator.index(size)
+        if wanted < 0:
+            raise make_error(errno.EINVAL, f"a size cannot be negative: {wanted}", self._target.path)
+        with self._uploading():
+            self._spool.truncate(wanted)
+        self._size = wanted
+        return wanted
+
+    def read(self, length: int) -> bytes:
+        """Return up to `length` bytes from the position on, or all if negative. Raises like `seek`."""
+        self._keep_in_spool("read")
+        start, most = self._position, self._size if length < 0 else length
+        with self._uploading():
+            data = self._spool.read(start, most)
+        self._position += len(data)
+        return data
+
+    def _keep_in_spool(self, what: str) -> None:
+        self._raise_if_failed()
+        if self._stream is not None:
+            text = (
+                f"{what} is not possible any more, because the first bytes were sent: call seek(0) right after opening "
+                "to keep the file locally until it is closed, or write a local file and upload it with put_file"
+            )
+            raise io.UnsupportedOperation(errno.ESPIPE, text, self._target.path)
+        self._may_stream = False
 
     def finish(self) -> None:
         """Complete the object; visible at once unless its target is deferred.
@@ -116,15 +189,11 @@ class ObjectWriter:
             The upload failed, or fewer bytes came than were announced. Nothing is published.
         """
         self._raise_if_failed()
-        if self._size is not None and self._written != self._size:
+        if self._announced is not None and self._size != self._announced:
             self._failed = True
-            raise self._wrong_size(f"only {self._written} of the announced {self._size} bytes were written")
-        try:
-            with naming(self._target):
-                self._finish()
-        except BaseException:
-            self._failed = True
-            raise
+            raise self._wrong_size(f"only {self._size} of the announced {self._announced} bytes were written")
+        with self._uploading():
+            self._finish()
 
     def _finish(self) -> None:
         if self._stream is not None:

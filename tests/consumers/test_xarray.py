@@ -47,7 +47,7 @@ def test_mapper(fs, weather):
 
 @consumer(
     "xarray", "netCDF 4 (h5netcdf): `open_dataset` from `fs.open(…)`; `to_netcdf` into "
-    '`fsspec.open("simplecache::cosv4://…", "wb")`, or `fs.open(…).write(weather.to_netcdf())`',
+    '`fs.open(…)`, `fsspec.open("simplecache::cosv4://…", "wb")`, or `fs.open(…).write(weather.to_netcdf())`',
 )  # fmt: skip
 def test_netcdf(fs, url, options, weather):
     Tool("h5netcdf").File  # noqa: B018  skips where it is not installed
@@ -55,17 +55,8 @@ def test_netcdf(fs, url, options, weather):
         weather.to_netcdf(file, engine="h5netcdf")
     with fs.open("lab/b.nc", "wb") as file:
         file.write(weather.to_netcdf(engine="h5netcdf"))
-    for path in ("lab/a.nc", "lab/b.nc"):
+    with fs.open("lab/c.nc", "wb") as file:
+        weather.to_netcdf(file, engine="h5netcdf")
+    for path in ("lab/a.nc", "lab/b.nc", "lab/c.nc"):
         with fs.open(path) as file, xr.open_dataset(file, engine="h5netcdf") as read:
             xr.testing.assert_identical(read.load(), weather)
-
-
-@consumer(
-    "xarray", "`to_netcdf` into `fs.open(…)`",
-    impossible="it goes back in the file while it writes: `simplecache::` as above",
-)  # fmt: skip
-def test_netcdf_into_an_open_file(fs, weather):
-    Tool("h5netcdf").File  # noqa: B018  skips where it is not installed
-    with pytest.raises(OSError, match="seek"), fs.open("lab/w.nc", "wb") as file:
-        weather.to_netcdf(file, engine="h5netcdf")
-    assert not fs.exists("lab/w.nc")

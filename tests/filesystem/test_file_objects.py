@@ -2,9 +2,12 @@
 
 import csv
 import errno
+import gc
 import gzip
+import hashlib
 import io
 import random
+import sys
 import tarfile
 import threading
 import zipfile
@@ -14,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import HttpError
 from tests.filesystem.conftest import EVERY
 
@@ -119,8 +123,9 @@ def test_lines_cost_no_copy_of_a_block(fs, monkeypatch):
 @pytest.mark.protocol(*EVERY)
 def test_closed_files_refuse_everything(fs):
     fs.pipe_file(PATH, b"content")
-    for mode, names in (("rb", (*CLOSED, *CLOSED_READER)),):
+    for mode, names in (("rb", (*CLOSED, *CLOSED_READER)), ("wb", (*CLOSED, "read", "readline", "truncate"))):
         file = fs.open(PATH if mode == "rb" else f"{PATH}-new", mode)
+        file.write(b"x") if mode == "wb" else None
         file.close()
         for refused in (*(getattr(file, name) for name in names), lambda file=file: file.seek(0)):
             with pytest.raises(ValueError, match="closed"):
@@ -226,3 +231,126 @@ def test_readers_under_the_libraries_of_python(fs):
         assert file.readline() == "é,1\r\n"
         file.seek(place)
         assert file.read(3) == "é,1"
+
+
+changes = st.lists(
+    st.tuples(st.just("write"), st.integers(1, 700 * KIB))
+    | st.tuples(st.just("seek"), st.integers(0, 1500 * KIB))
+    | st.tuples(st.sampled_from(["back", "end", "truncate", "read", "size"]), st.integers(0, 1000)),
+    min_size=1,
+    max_size=6,
+)
+
+
+def change(file, what, value):
+    """Do the same with any file."""
+    if what == "write":
+        return file.write(random.Random(value).randbytes(value))
+    if what in ("back", "end"):
+        return file.seek(-min(value, file.tell()), 1) if what == "back" else file.seek(0, 2)
+    if what == "truncate":
+        return file.truncate() if value % 2 else file.truncate(value * KIB)
+    if what == "size":
+        return file.tell()
+    return getattr(file, what)(value)
+
+
+@pytest.mark.protocol(*EVERY)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=changes)
+def test_writing_is_that_of_a_local_file(small_fs, tmp_path_factory, steps):
+    path = f"{PATH}-{random.SystemRandom().getrandbits(64):x}"
+    with small_fs.open(path, "wb") as file, (tmp_path_factory.mktemp("x") / "x").open("w+b") as local:
+        # the first seek says that there may be others
+        assert file.seek(0) == 0
+        for what, value in [*steps, ("write", 5)]:
+            assert change(file, what, value) == change(local, what, value)
+        local.seek(0)
+        content = local.read()
+        assert file.size == len(content)
+    assert small_fs.cat_file(path) == content
+
+
+@pytest.mark.protocol("cosv4", "cosv3")
+@pytest.mark.parametrize("size", [10, 800 * KIB, 2000 * KIB])
+def test_the_checksum_is_that_of_the_bytes_in_the_end(small_fs, size):
+    content = random.Random(size).randbytes(size)
+    with small_fs.open(PATH, "wb") as file:
+        file.write(b"later" + content[5:])
+        file.seek(0)
+        file.write(content[:5])
+        file.seek(0, 2)
+        file.write(b"more")
+    content += b"more"
+    assert small_fs.info(PATH, refresh=True)["sha"] == hashlib.sha1(content).hexdigest()
+    assert small_fs.cat_file(PATH) == content
+
+
+@pytest.mark.protocol("cdcs")
+def test_what_was_sent_cannot_be_changed(small_fs):
+    with small_fs.open(PATH, "wb") as file:
+        file.write(b"x" * 100)
+        assert file.seekable()
+        file.write(bytes(600 * KIB))
+        assert not file.seekable()
+        for refused in (lambda: file.seek(0), file.truncate, file.read, lambda: file.seek(0, 1)):
+            with pytest.raises(io.UnsupportedOperation, match=r"seek\(0\) right after opening") as caught:
+                refused()
+            assert (caught.value.errno, caught.value.filename) == (errno.ESPIPE, PATH)
+        assert file.tell() == file.size == 600 * KIB + 100
+    assert small_fs.cat_file(PATH) == b"x" * 100 + bytes(600 * KIB)
+
+
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize(("start", "size"), [(b"", None), (b"#! /bin/sh\n", None), (b"", 1200 * KIB + 100)])
+def test_archives_are_written_by_a_library_that_goes_back(small_fs, start, size):
+    """`ZipFile` finds out at the start whether it can; bytes that were sent before make it do without."""
+    content = random.Random(1).randbytes(1200 * KIB)
+    with small_fs.open(PATH, "wb", size=size) as file:
+        file.write(start)
+        file.write(bytes(600 * KIB) if start else b"")
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("x"), content)
+    with small_fs.open(PATH) as file, zipfile.ZipFile(file) as archive:
+        assert archive.read("x") == content
+
+
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-16-le"])
+@pytest.mark.parametrize("compression", [None, "gzip", "bz2", "xz"])
+def test_text_begins_with_one_byte_order_mark(fs, encoding, compression):
+    text = "né\n" * 9
+    with fs.open(PATH, "w", encoding=encoding, compression=compression) as file:
+        for line in text.splitlines(keepends=True):
+            file.write(line)
+            file.flush()
+    with fs.open(PATH, compression=compression) as file:
+        assert file.read() == text.encode(encoding)
+    with fs.open(PATH, "r", encoding=encoding, compression=compression) as file:
+        assert file.read() == text
+    fs.write_text(f"{PATH}-text", text, encoding=encoding)
+    assert fs.read_text(f"{PATH}-text", encoding=encoding) == text
+
+
+@pytest.mark.parametrize("compression", ["zip", "gzip", "bz2", "xz"])
+@pytest.mark.parametrize("mode", ["wb", "w"])
+@pytest.mark.parametrize("how", ["raise", "lose"])
+@pytest.mark.filterwarnings("ignore:.*never closed:ResourceWarning")
+def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, how, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    file = fs.open(PATH, mode, compression=compression)
+    file.write(b"x" if mode == "wb" else "x")
+    if how == "raise":
+        with pytest.raises(LookupError), file:
+            raise LookupError
+    del file
+    gc.collect()
+    wait_for_background()
+    gc.collect()
+    assert [str(item.exc_value) for item in told] == []
+    assert not fs.exists(PATH)
+    with fs.open(PATH, mode, compression=compression) as file:
+        file.write(b"x" if mode == "wb" else "x")
+    with fs.open(PATH, compression=compression) as file:
+        assert file.read() == b"x"

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import threading
 
 import pytest
@@ -127,6 +128,38 @@ class TestSpool:
         assert read(spool, len(whole) // 2, len(whole) - len(whole) // 2) == whole[len(whole) // 2 :]
         spool.close()
 
+    @given(
+        st.lists(
+            st.tuples(st.just("append"), st.binary(max_size=40))
+            | st.tuples(st.integers(0, 300), st.binary(min_size=1, max_size=40))
+            | st.tuples(st.just("truncate"), st.integers(0, 300)),
+            max_size=10,
+        ),
+        st.integers(0, 300),
+    )
+    @settings(deadline=None)
+    def test_any_changes(self, changes, memory):
+        spool, model = Spool(memory, None, "b/x"), io.BytesIO()
+        for where, value in changes:
+            if where == "truncate":
+                spool.truncate(value)
+                model.write(bytes(max(0, value - model.seek(0, 2))))
+                model.truncate(value)
+            elif where == "append":
+                spool.append(memoryview(value))
+                model.seek(0, 2)
+                model.write(value)
+            else:
+                spool.replace(where, memoryview(value))
+                model.seek(where)
+                model.write(value)
+            assert spool.size == len(model.getvalue())
+        whole = model.getvalue()
+        assert spool.sha1() == hashlib.sha1(whole).hexdigest()
+        assert read(spool, 0, len(whole)) == spool.read(0, 999) == whole
+        assert spool.read(5, 7) == whole[5:12]
+        spool.close()
+
     def test_the_file_has_no_name_and_goes(self, tmp_path):
         spool = Spool(10, str(tmp_path), "b/x")
         spool.append(memoryview(DATA))
@@ -154,6 +187,9 @@ class TestSpool:
 
             def __init__(self, **_):
                 self.room = 100
+
+            def seek(self, offset):
+                pass
 
             def write(self, view):
                 taken = min(self.room, len(view))

@@ -41,7 +41,7 @@ def test_any_length(service, length, known, taken):
         service.put("/x", OLD)
     made = writer(service, length if known else None)
     write(made, DATA[:length])
-    assert made.written == length
+    assert made.size == length
     made.finish()
     assert service.read("/x") == DATA[:length]
     assert service.names() == ["x"]
