@@ -64,6 +64,11 @@ class ObjectPath:
             start = self.text.find("/", start + 1)
 
 
+def folded(path: str) -> str:
+    """Return a path with one slash for all those at its end."""
+    return path.rstrip("/") + "/" if path.endswith("//") else path
+
+
 def decode(raw: str, *, plus: bool = False) -> str:
     """Return percent-encoded text of a request decoded; raise UnicodeError when it is not UTF-8.
 

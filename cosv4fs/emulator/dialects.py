@@ -148,6 +148,8 @@ class Dialect(_Switches):
     parent_names: Literal["as-file", "as-directory"] = "as-file"
     """Directories in the path of a new file may have the characters that its own name may have, by `file_names`; or
     are checked as directories that are created (cos.md#file-names)."""
+    final_slashes: Literal["refuse", "fold"] = "refuse"
+    """Two slashes or more at the end of a path are an empty name (−180, −197); or one slash (cos.md#final-slashes)."""
     slice_sha: Literal["real", "suffixed", "absent", "zeros"] = "real"
     """``sha`` of files that were uploaded in slices without a sha: computed; computed with ``_1234`` behind it; left
     out; forty zeros. For the last two nothing is computed at finish (cos.md#stat-sha)."""

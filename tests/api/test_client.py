@@ -336,6 +336,19 @@ class TestMetadata:
         assert service.names() == []
 
 
+def test_final_slashes(make_service):
+    with pytest.raises(OSError, match="not allowed") as caught:
+        make_service().client.create(BUCKET, "/dir//")
+    assert caught.value.errno == errno.EINVAL
+    service = make_service(final_slashes="fold")
+    service.client.create(BUCKET, "/dir//")
+    assert service.client.stat(BUCKET, "/dir//").is_directory
+    service.client.update(BUCKET, "/dir//", biz_attr="note")
+    assert service.client.stat(BUCKET, "/dir/").biz_attr == "note"
+    service.client.delete(BUCKET, "/dir//")
+    assert service.names() == []
+
+
 @pytest.mark.parametrize("kind", ["any", "single", "multi"])
 class TestKindsOfSignatures:
     @pytest.fixture

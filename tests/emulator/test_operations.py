@@ -483,3 +483,42 @@ def test_error_status_400(make_emulator):
 
 def test_a_second_use_is_refused_across_buckets(client):
     assert client.post("/f", "delete", signature=once("other", "/f")).code == -61
+
+
+def of_browser(client, method, op, kind="once", folder="/333//", **fields):
+    """Send a request as the browser client does, whose folders end with two slashes if its caller's end with one."""
+    f = f"/{APPID}/b{folder}"
+    signature = sign(f=f, e=0) if kind == "once" else sign(f=f if kind == "bound" else "")
+    query = {"sign": signature, **({"op": op, **fields} if method == "GET" else {})}
+    body, content_type = form({"op": op, **fields}) if method == "POST" else (None, "text/plain")
+    headers = {"Content-Type": content_type, "Origin": "http://localhost:8000", "Referer": "http://localhost:8000/"}
+    return client.raw(method, client.target("/333//", **query), body=body, headers=headers)
+
+
+def in_turn(client, folder):
+    """Return the codes of all requests for a folder."""
+    listing = {"num": 20, "context": "", "order": 0, "pattern": "eListBoth"}
+    return [
+        of_browser(client, "POST", "create", "unbound", biz_attr="").code,
+        client.upload("/333/f", b"x").code,
+        of_browser(client, "GET", "list", "bound", folder, **listing).code,
+        of_browser(client, "GET", "stat", "unbound").code,
+        of_browser(client, "POST", "update", folder=folder, biz_attr="new").code,
+        client.post("/333/f", "delete").code,
+        of_browser(client, "POST", "delete", folder=folder).code,
+    ]
+
+
+@pytest.mark.parametrize("folder", ["/333//", "/333/"])
+def test_final_slashes_that_are_folded(make_emulator, folder):
+    client = Client(make_emulator(dialect=Dialect(final_slashes="fold")))
+    assert in_turn(client, folder) == [0] * 7
+    assert client.names() == []
+    assert client.raw("GET", client.target("///", op="stat"), headers={"Authorization": sign()}).ok
+    assert client.post("/a//b/", "create").code == -180
+    assert client.upload("/f//", b"x").code == -160
+
+
+def test_final_slashes_that_are_not(client):
+    assert in_turn(client, "/333//") == [-180, 0, -197, -197, -197, 0, -197]
+    assert client.names() == ["333"]

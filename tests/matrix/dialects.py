@@ -89,7 +89,7 @@ def _core() -> list[Dialect]:
             # permissive
             finish_size="any", reinit="matching", overwrite_unfinished="replace", directory_move="accept",
             instant="appid", instant_needs_parts=False, parents="virtual", listparts="string", slice_size=64 * KIB,
-            delete_signature="any", update_signature="any",
+            delete_signature="any", update_signature="any", final_slashes="fold",
         ),
         Dialect(
             # old
@@ -123,6 +123,7 @@ def _core_of_v3() -> list[Dialect]:
             v1_order="any", v1_reply_offset="echo", v1_stat="filelen", v1_resource_path="full", v1_reinit="matching",
             slice_size=64 * KIB, parents="virtual", instant="appid", download_headers="bare", ranges="ignore",
             error_status="always-200", dir_slash=True, times="string", parent_names="as-directory",
+            final_slashes="fold",
         ),
         Dialect(
             # strict

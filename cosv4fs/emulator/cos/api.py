@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from cosv4fs.emulator.call import ObjectPath, folded
 from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 from cosv4fs.emulator.http import LARGEST_BODY, SMALL_BODY, read_length
 from cosv4fs.emulator.replies import Reply
@@ -144,7 +145,10 @@ class CosApi(CosService):
         return len(body)
 
     def _read_url(self, call: CosCall) -> bool:
-        return read_url(call, self.account.appid, self.buckets)
+        is_download_host = read_url(call, self.account.appid, self.buckets)
+        if self.dialect.final_slashes == "fold":
+            call.path = ObjectPath(call.path.bucket, folded(call.path.text))
+        return is_download_host
 
     def _read_head(self, call: CosCall, connection: Connection) -> bool:
         """Read what the head says; return whether the body says more.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
+from cosv4fs.emulator.call import folded
 from cosv4fs.emulator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -85,9 +86,8 @@ def check_signature(
         return signature
     full = f"/{account.appid}/{path.bucket}{path.text}"
     names = (full, path.text, path.text[1:]) if download else (full,)
-    if not (bound or signature.single) or not _covers(
-        signature, names, twice=twice and dialect.double_encoding == "lenient"
-    ):
+    bindings = _bindings(signature, dialect, twice=twice)
+    if not (bound or signature.single) or not _covers(signature, bindings, names):
         raise ApiError(-63)
     return signature
 
@@ -149,13 +149,18 @@ def _check_time(signature: _Signature, now: float) -> None:
         raise ApiError(-97)
 
 
-def _covers(signature: _Signature, names: tuple[str, ...], *, twice: bool) -> bool:
-    """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
+def _bindings(signature: _Signature, dialect: Dialect, *, twice: bool) -> list[str]:
+    """Return the paths that a signature may be bound to, as its ``f`` can be read."""
     once = _decode(signature.fileid)
-    decoded = [once, _decode(once)] if twice else [once]
+    decoded = [once, _decode(once)] if twice and dialect.double_encoding == "lenient" else [once]
+    return [folded(text) for text in decoded] if dialect.final_slashes == "fold" else decoded
+
+
+def _covers(signature: _Signature, bindings: list[str], names: tuple[str, ...]) -> bool:
+    """Return whether a signature is bound to one of these names; only multi-effect signatures match by prefix."""
     return any(
         name == fileid if signature.single else name.startswith(fileid)
-        for fileid in decoded
+        for fileid in bindings
         if fileid
         for name in names
     )
