@@ -24,6 +24,7 @@ from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace
+from cosv4fs.objectfile import ObjectFile
 from cosv4fs.runtime import Runtime
 from cosv4fs.transfer.download import zeroed
 from cosv4fs.transfer.position import seek_target
@@ -151,7 +152,7 @@ class _Window(io.BytesIO):
         return self.start + self.tell()
 
 
-class CosReader(AbstractBufferedFile, io.BufferedIOBase):  # type: ignore[misc]
+class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: ignore[misc]
     """A file opened for reading, with the methods of `io.BufferedReader`; each of them is atomic, like there.
 
     All reads return the same version of the object. If the cached status was stale, the first read switches to the

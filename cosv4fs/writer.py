@@ -20,6 +20,8 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.info import Info
+from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class _Changed(Protocol):
         """Handle a possible change of the object."""
 
 
-class CosWriter(io.BufferedIOBase):
+class CosWriter(ObjectFile, io.BufferedIOBase):
     """A file opened for writing. The object is published atomically on close.
 
     The old object stays unchanged if the ``with`` block raises, after `discard`, and if the file is never closed. The
@@ -80,6 +82,13 @@ class CosWriter(io.BufferedIOBase):
 
     def __repr__(self) -> str:
         return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
+
+    def info(self) -> Info:
+        """Return the metadata of the object, as `fs.info` does; raise `ValueError` until it is published."""
+        if not self._published:
+            raise ValueError(f"{self.path} has no metadata before the file is closed and published")
+        info: Info = self.fs.info(self.path)
+        return info
 
     def readable(self) -> bool:
         """Return False: a file that is being written need not be kept here. `read` works as long as `seek` does."""

@@ -28,6 +28,7 @@ LEAVES = {
     "cache",
     "forking",
     "localfiles",
+    "objectfile",
     "collisions",
     "concurrency",
 }
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "cache": {"info"},
     "info": set(),
     "localfiles": set(),
+    "objectfile": set(),
     "collisions": {"paths"},
     "concurrency": {"concurrency", "errors", "forking"},
     "api": WIRE,

@@ -274,12 +274,12 @@ def test_directories_have_one(fs, second):
 def test_changing_permissions(fs, second, emulator):
     names = [f"{FOLDER}/{name}" for name in ("a", "b/c", "b/d/e")]
     fs.pipe(dict.fromkeys(names, b"x"))
+    with pytest.raises(IsADirectoryError, match="recursive=True"):
+        fs.chmod(FOLDER, "public-read")
     fs.find(BUCKET)
     # cached listings do not show it
     second.pipe_file(f"{FOLDER}/b/new", b"x")
     names.append(f"{FOLDER}/b/new")
-    with pytest.raises(IsADirectoryError, match="recursive=True"):
-        fs.chmod(FOLDER, "public-read")
     fs.chmod(FOLDER, "public-read", recursive=True)
     assert {second.getxattr(name, "authority") for name in names} == {"eWPrivateRPublic"}
     assert requests.get(fs.sign(names[0]).partition("?")[0], timeout=30).status_code == 200
@@ -427,3 +427,27 @@ def test_info_has_the_type_where_it_is_reported(fs, second, emulator, protocol, 
         fs.chmod(PATH, "public-read")
         public = type(fs)(**{**emulator.storage_options, "secret_id": None, "secret_key": None}, anon=True)
         assert public.info(PATH)["content_type"] == "text/x-mine"
+
+
+@pytest.mark.protocol(*EVERY)
+def test_files_know_their_objects(fs, protocol):
+    stored = {"content_type": "text/x-mine"} if protocol != "cosv4" else ALL
+    with fs.open(PATH, "wb", **stored) as writer:
+        writer.write(b"content")
+        with pytest.raises(ValueError, match="before the file is closed"):
+            writer.info()
+    with fs.open(PATH) as reader:
+        for file in (reader, writer):
+            assert file.full_name == f"{protocol}://{PATH}"
+            assert (file.info()["name"], file.info()["size"]) == (PATH, 7)
+            assert file.metadata() == file.metadata(refresh=True) == fs.metadata(PATH)
+            assert file.getxattr("content_type") == fs.getxattr(PATH, "content_type")
+            if protocol == "cdcs":
+                with pytest.raises(NotImplementedError):
+                    file.url()
+            else:
+                assert requests.get(file.url(expires=60), timeout=30).content == b"content"
+    discarded = fs.open(f"{PATH}2", "wb")
+    discarded.discard()
+    with pytest.raises(ValueError, match="before the file is closed"):
+        discarded.info()

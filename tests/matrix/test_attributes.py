@@ -18,8 +18,10 @@ def served(fs, path):
 
 
 @pytest.mark.parametrize("way", ["pipe file", "put file", "open", "open sized", "transaction"])
-def test_a_named_content_type_is_served(bench, fs, kept, way, protocol, dialect):
-    options = {"content_type": "text/x-mine; charset=utf-8"}
+def test_attributes_are_stored_and_served(bench, fs, kept, way, protocol, dialect):
+    options = {"content_type": "text/x-mine; charset=utf-8", "biz_attr": "mine"}
+    if protocol == "cosv4":
+        options |= {"cache_control": "no-store", "metadata": {"a": "1"}, "authority": "eWRPrivate"}
     for size in (0, MIB + 7, 10, MIB + 8):
         data = content(size)
         if way == "pipe file":
@@ -35,9 +37,8 @@ def test_a_named_content_type_is_served(bench, fs, kept, way, protocol, dialect)
         # v3 is told with the bytes, or never: what it ignores then nobody can say again
         lost = protocol == "cosv3" and dialect.part_content_type == "ignore"
         assert served(fs, PATH) == ("application/octet-stream" if lost else options["content_type"])
-        if protocol == "cosv4":
-            # v3's status shows no headers
-            assert fs.attributes(PATH)["content_type"] == options["content_type"]
+        # v3's status shows no headers
+        assert fs.attributes(PATH) == (options if protocol == "cosv4" else {"biz_attr": "mine"})
         assert fs.cat_file(PATH) == data
 
 
