@@ -168,6 +168,10 @@ class Files:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
+    def checked(self, attributes: Mapping[str, Any]) -> Attributes:
+        """Return the attributes of new files; raise if one is invalid or cannot be stored (see `check_written`)."""
+        return check_written(attributes, self._uploader.client.protocol.name)
+
     def target(self, path: str, mode: str, attributes: Mapping[str, Any], deferred: bool = False) -> Target:
         """Check and return the target of an upload.
 
@@ -187,7 +191,7 @@ class Files:
             raise ValueError(f"mode must be overwrite or create, not {mode!r}")
         self._namespace.check_name(path)
         bucket, key = paths.file_key(path)
-        checked = check_written(attributes, self._uploader.client.protocol.name)
+        checked = self.checked(attributes)
         content_type = checked.get("content_type") or mimetypes.guess_type(path)[0]
         return Target(bucket, key, mode == "create", content_type, checked, deferred)
 

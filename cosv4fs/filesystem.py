@@ -482,6 +482,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
             later process if the connection fails for good.
         """
+        self.runtime.files.checked(attributes)
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
             self.makedirs(path, exist_ok=True)
@@ -503,6 +504,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError).
         """
+        self.runtime.files.checked({name: kwargs[name] for name in kwargs.keys() - {"mode", "resume"}})
         pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
         bulk.each_pair(self.pool, pairs, callback, partial(self.put_file, **kwargs))
 

@@ -329,6 +329,18 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_sent(small_fs, emul
         assert emulator.requests == []
 
 
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("method", ["put", "put_file"])
+def test_directories_are_not_made_for_what_cannot_be_stored(fs, emulator, protocol, method, tmp_path):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "folder" / "inner" / "file").write_bytes(b"x")
+    wrong = {"contenttype": "text/plain"} if protocol == "cosv4" else {"cache_control": "no-cache"}
+    more = {"recursive": True} if method == "put" else {}
+    with pytest.raises((TypeError, NotImplementedError), match=next(iter(wrong))):
+        getattr(fs, method)(str(tmp_path / "folder"), FOLDER, **more, **wrong)
+    assert emulator.requests == []
+
+
 @pytest.mark.protocol("cosv3", "cdcs")
 def test_what_cannot_be_changed(fs, protocol):
     fs.pipe_file(PATH, b"x")
