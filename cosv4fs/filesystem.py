@@ -151,8 +151,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         dict
             ``name``, ``size`` (bytes; 0 for a directory) and ``type`` (``file`` or ``directory``); if the service has
             them, also ``created`` and ``mtime`` (Unix seconds), for files in buckets ``sha`` (SHA-1 in hex, or None),
-            and for objects in coffers ``etag`` (or None). ``content_type`` only if the service has reported it: its
-            listings have none, so that it may be missing until `refresh`. See `attributes`.
+            and for objects in coffers ``etag`` (or None). ``content_type`` if it is known: no listing reports it.
 
         Raises
         ------
