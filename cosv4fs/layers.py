@@ -88,7 +88,7 @@ class _TextWriter(io.TextIOWrapper):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.buffer.discard()  # type: ignore[attr-defined]
+            self.buffer.fail(kind)  # type: ignore[attr-defined]
         else:
             self.buffer.end_well()  # type: ignore[attr-defined]
             self.close()
@@ -221,6 +221,11 @@ class _CompressedWriter(io.BufferedIOBase):
         _end(self._outer)
         super().close()
 
+    def fail(self, kind: type[BaseException]) -> None:
+        """See `CosWriter.fail`."""
+        self._inner.fail(kind)
+        super().close()
+
     def end_well(self) -> None:
         """See `CosWriter.end_well`."""
         self._inner.end_well()
@@ -237,7 +242,7 @@ class _CompressedWriter(io.BufferedIOBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.discard()
+            self.fail(kind)
         else:
             self.end_well()
             self.close()

@@ -13,19 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, SupportsIndex
 
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.forgotten import report, watch
+from cosv4fs.handling import concerns_caller, handled_exceptions, leaves_block
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
+
+
+_SILENT = (GeneratorExit, SystemExit)
+"""Exceptions that end a block and are not shown, of a generator that is not resumed to its end and of `sys.exit`."""
 
 
 class _Changed(Protocol):
@@ -36,9 +42,11 @@ class _Changed(Protocol):
 class CosWriter(ObjectFile, io.BufferedIOBase):
     """A file opened for writing. The object is published atomically on close.
 
-    The old object stays unchanged if the ``with`` block raises, after `discard`, and if the file is never closed. The
-    same holds if it is closed while handling an exception raised after it was opened: that is how
-    ``with fsspec.open(…)``, pandas and pyarrow close files after a failure.
+    The old object stays unchanged if the ``with`` block raises, after `discard`, and if the file is never closed: a
+    `RuntimeWarning` then names it. The same holds if it is closed while an exception is being handled, because that is
+    how ``with fsspec.open(…)``, pandas and pyarrow close files after a failure. Exceptions that do not count are those
+    that were being handled when the file was opened, and those of a caller that only resumes the generator in which
+    the file is closed (see `cosv4fs.handling`). A ``with`` block of the file itself that ends well always publishes.
 
     Parameters
     ----------
@@ -72,13 +80,14 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         self._lock = threading.RLock()
         self._complete = self._published = self.is_lost = False
         self._failure: OSError | None = None
-        self._opened_during = sys.exc_info()[1]
+        self._opened_during = handled_exceptions()
         self._discarded_for: str | None = None
         self._pid = os.getpid()
         self._ends_well = False
         start_background()
-        # assigned last: the finalizer does nothing without it
+        # the finalizer does nothing without it
         self._writer = writer
+        watch(self)
 
     def __repr__(self) -> str:
         return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
@@ -153,12 +162,12 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             The upload failed or the disk of the spool is full; nothing will be published.
         """
         self._refuse_closed()
-        if self.is_of_parent:
-            raise self._parents_error()
         with memoryview(data) as view:
             if self.is_lost:
                 # the buffer of a lost io file on top of this one
                 return view.nbytes
+            if self.is_of_parent:
+                raise self._parents_error()
             return self._write(view)
 
     def _write(self, view: memoryview) -> int:
@@ -205,12 +214,19 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             if self.is_lost:
                 return
             raise self._parents_error()
-        error = None if self._ends_well else sys.exc_info()[1]
-        if error is not None and error is not self._opened_during:
+        error = self._failure_of_others()
+        if error is not None:
             self._discard_for(error)
             return
         with self._lock:
             self._finish()
+
+    def _failure_of_others(self) -> BaseException | None:
+        """Return the exception because of which the file is probably being closed, or None."""
+        error = None if self._ends_well else sys.exc_info()[1]
+        if error is None or any(error is known for known in self._opened_during):
+            return None
+        return error if concerns_caller(error) else None
 
     def _finish(self) -> None:
         if self.closed:
@@ -304,19 +320,36 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         return make_error(errno.EBADF, text, self.path)
 
     def _discard_for(self, error: BaseException) -> None:
-        """Discard the file because of an exception; warn if that does not propagate through a ``with`` block."""
+        """Discard the file because of an exception; warn unless that leaves a ``with`` block and is seen elsewhere."""
         self._discarded_for = type(error).__name__
+        if leaves_block(error):
+            self.fail(type(error))
+            return
         self.discard()
-        if not _is_leaving_with(error):
-            warnings.warn(
-                f"{self.path} was closed while {self._discarded_for} was being handled, and was discarded: close it "
-                "outside the handler to keep it",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+        warnings.warn(
+            f"{self.path} was closed while {self._discarded_for} was being handled, and was discarded: close it "
+            "outside the handler to keep it",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+    def fail(self, kind: type[BaseException]) -> None:
+        """Discard the file because its ``with`` block raised; warn if the exception is one that nobody sees."""
+        if issubclass(kind, _SILENT) and not self.closed and not self.is_of_parent:
+            # a generator may be closed by the garbage collector
+            report(f"{self.path} was discarded, and was not written: its with block ended with {kind.__name__}")
+        self.discard()
+
+    def forgotten(self) -> str | None:
+        """Return what is lost if nobody uses the file any more; None if it was published or discarded."""
+        if not self.closed:
+            return f"{self.path} was never closed, and was not written: open it in a with block, or close it"
+        if self._complete and not self._published:
+            return f"{self.path} was not written: its transaction did not end"
+        return None
 
     def _shut(self) -> None:
-        self._opened_during = None
+        self._opened_during = ()
         super().close()
 
     def __enter__(self) -> Self:
@@ -327,7 +360,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.discard()
+            self.fail(kind)
         elif self._discarded_for is not None:
             text = f"the file was discarded when it was closed while {self._discarded_for} was being handled"
             raise make_error(errno.EIO, text, self.path)
@@ -337,12 +370,13 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     def _dealloc_warn(self, source: object = None) -> None:
         """Discard an unclosed file; finalizers of `io` files on top of it call this."""
-        if getattr(self, "_writer", None) is None or self.closed or self.is_lost:
+        text = None if getattr(self, "_writer", None) is None or self.is_lost else self.forgotten()
+        if text is None:
             return
         # not closed here, and later writes are ignored: the io file on top still flushes and closes this one
         self.is_lost = True
         if not self.is_of_parent:
-            run_in_background(partial(_warn, f"{self.path} was never closed: discarded"))
+            report(text)
             run_in_background(partial(_abort, self._writer, self._changed))
 
     def __del__(self) -> None:
@@ -357,25 +391,8 @@ def _abort(writer: ObjectWriter, changed: _Changed) -> None:
         changed(written=False)
 
 
-def _warn(text: str) -> None:
-    # not called in a finalizer, because warning filters and handlers may take locks
-    warnings.warn(text, ResourceWarning, stacklevel=2)
-
-
 def _without_frames(error: BaseException, path: str) -> OSError:
     """Return the failure for other threads, without frames, which would keep the file alive."""
     if isinstance(error, CosError):
         return copy(error).with_traceback(None)
     return make_error(errno.EIO, f"the file could not be completed: {type(error).__name__}: {error}", path)
-
-
-def _is_leaving_with(error: BaseException) -> bool:
-    """Return whether the exception is leaving a ``with`` block: its ``__exit__`` is among the callers."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_name == "__exit__" and any(
-            value is error or (isinstance(value, tuple) and error in value) for value in frame.f_locals.values()
-        ):
-            return True
-        frame = frame.f_back
-    return False

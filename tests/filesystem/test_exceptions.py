@@ -1,9 +1,14 @@
 """Files that an exception leaves behind, and files that are closed while another exception is handled."""
 
+import asyncio
 import gc
 import io
+import re
 import subprocess
 import sys
+import zipfile
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 import fsspec
 import fsspec.core
@@ -13,6 +18,10 @@ from cosv4fs.concurrency.background import wait_for_background
 
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
+
+
+class BoomError(Exception):
+    pass
 
 
 UNCLOSED = {
@@ -25,7 +34,7 @@ UNCLOSED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", list(UNCLOSED))
 def test_unclosed_layers_above_a_file_publish_nothing(fs, second, how):
     second.pipe_file(PATH, b"old")
@@ -65,6 +74,295 @@ def test_closing_a_file_in_a_handler_warns(fs):
             raise KeyError
         except KeyError:
             file.close()
+
+
+def opened(fs, mode="wb", **options):
+    """Return a file whose ``with`` block only calls `close`, as those of many libraries do."""
+    return fsspec.open(f"cosv4://{PATH}", mode, **options, **fs.storage_options)
+
+
+def rows(fs, **options):
+    row = "row" if options.get("mode") == "w" else b"row"
+    with opened(fs, **options) as file:
+        file.write(row)
+        yield
+        file.write(row)
+
+
+def rows_in_a_stack(fs):
+    with ExitStack() as stack:
+        file = stack.enter_context(opened(fs))
+        file.write(b"rowrow")
+        yield
+
+
+def rows_and_finally(fs):
+    file = opened(fs).open()
+    try:
+        file.write(b"rowrow")
+        yield
+    finally:
+        file.close()
+
+
+def rows_through_another(fs):
+    yield from rows(fs)
+
+
+RESUMED = {
+    "binary": rows,
+    "text": partial(rows, mode="w"),
+    "compressed": partial(rows, compression="gzip"),
+    "nothing written after it": rows_in_a_stack,
+    "finally": rows_and_finally,
+    "yield from": rows_through_another,
+}
+
+
+@pytest.mark.parametrize("how", list(RESUMED))
+def test_a_generator_that_a_handler_resumes_publishes(fs, second, how):
+    """What the caller handles has nothing to do with the file."""
+    running = RESUMED[how](fs)
+    next(running)
+    try:
+        try:
+            raise KeyError
+        except KeyError:
+            raise ValueError from None
+    except ValueError:
+        assert next(running, "ended") == "ended"
+    with second.open(PATH, compression="gzip" if how == "compressed" else None) as file:
+        assert file.read() == b"rowrow"
+
+
+def test_an_async_generator_that_a_handler_resumes_publishes(fs, second):
+    async def produce():
+        with opened(fs) as file:
+            file.write(b"row")
+            yield
+            file.write(b"row")
+
+    async def work():
+        running = produce()
+        await running.__anext__()
+        try:
+            raise ValueError
+        except ValueError:
+            assert [item async for item in running] == []
+
+    asyncio.run(work())
+    assert second.cat_file(PATH) == b"rowrow"
+
+
+def test_a_file_opened_in_a_handler_is_published(fs, second):
+    try:
+        raise ValueError
+    except ValueError:
+        with opened(fs) as file:
+            file.write(b"report")
+        other = None
+        try:
+            raise KeyError
+        except KeyError:
+            # the outer exception is being handled, too
+            other = fs.open(f"{PATH}2", "wb")
+        other.close()
+    assert second.cat_file(PATH) == b"report"
+    assert second.cat_file(f"{PATH}2") == b""
+
+
+def fail_in_block(fs):
+    with opened(fs) as file:
+        file.write(b"part")
+        raise BoomError
+
+
+def fail_in_context_manager(fs):
+    @contextmanager
+    def made():
+        file = opened(fs).open()
+        try:
+            yield file
+        finally:
+            file.close()
+
+    with made() as file:
+        file.write(b"part")
+        raise BoomError
+
+
+def fail_in_stack(fs):
+    with ExitStack() as stack:
+        file = fs.open(PATH, "wb")
+        stack.callback(file.close)
+        file.write(b"part")
+        raise BoomError
+
+
+def fail_in_archive(fs):
+    with fs.open(PATH, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x", b"part")
+        raise BoomError
+
+
+def fail_in_frame(fs):
+    def cells():
+        yield 1
+        raise BoomError
+
+    with opened(fs, "w") as file, closing(file):
+        file.writelines(str(cell) for cell in cells())
+
+
+def fail_in_generator(fs):
+    def made():
+        with opened(fs) as file:
+            file.write(b"part")
+            yield
+            raise BoomError
+
+    try:
+        for _ in made():
+            pass
+    finally:
+        # nothing else may be left to close it
+        gc.collect()
+
+
+def fail_below_generator(fs):
+    def made():
+        yield fail_in_block(fs)
+
+    next(made())
+
+
+def fail_in_async_block(fs):
+    class Wrapper:
+        async def __aenter__(self):
+            self.file = opened(fs).open()
+            return self.file
+
+        async def __aexit__(self, *error):
+            await self.close()
+
+        async def close(self):
+            self.file.close()
+
+    async def work():
+        async with Wrapper() as file:
+            file.write(b"part")
+            raise BoomError
+
+    asyncio.run(work())
+
+
+FAILING = [
+    fail_in_block, fail_in_context_manager, fail_in_stack, fail_in_archive, fail_in_frame, fail_in_generator,
+    fail_below_generator, fail_in_async_block,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fail", FAILING)
+def test_a_block_that_fails_publishes_nothing_and_needs_no_warning(fs, second, fail):
+    second.pipe_file(PATH, b"old")
+    with pytest.raises(BoomError):
+        fail(fs)
+    assert second.cat_file(PATH) == b"old"
+
+
+@pytest.mark.parametrize("how", ["finally", "function", "stack"])
+def test_a_file_closed_by_the_handler_is_discarded_with_a_warning(fs, second, how):
+    """It may be closed because of the failure, or in spite of it."""
+    second.pipe_file(PATH, b"old")
+    stack = ExitStack()
+    file = stack.enter_context(opened(fs))
+    with pytest.warns(RuntimeWarning, match=f"{PATH} was closed while BoomError was being handled"):
+        try:
+            try:
+                file.write(b"part")
+                raise BoomError
+            finally:
+                if how == "finally":
+                    file.close()
+        except BoomError:
+            close = stack.close if how == "stack" else file.close
+            close()
+    assert second.cat_file(PATH) == b"old"
+
+
+@pytest.mark.parametrize("layer", [{"mode": "wb"}, {"mode": "w"}, {"mode": "wb", "compression": "gzip"}], ids=str)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_generator_that_is_not_resumed_discards_with_a_warning(fs, second, own, layer):
+    """Nobody sees its exception."""
+    second.pipe_file(PATH, b"old")
+
+    def made():
+        with fs.open(PATH, **layer) if own else opened(fs, **layer) as file:
+            file.write("part" if layer["mode"] == "w" else b"part")
+            yield
+
+    with pytest.warns(RuntimeWarning, match=f"{PATH} was discarded.*GeneratorExit"):
+        for _ in made():
+            break
+        gc.collect()
+        wait_for_background()
+    assert second.cat_file(PATH) == b"old"
+
+
+PROGRAM = """
+import atexit, fsspec, os, sys, threading
+folder, options = sys.argv[1], eval(sys.argv[2])
+fs = fsspec.filesystem("cosv4", **options)
+def opened(name, mode="w", **more):
+    file = fs.open(f"{folder}/{name}", mode, **more)
+    file.write("content" if mode == "w" else b"content")
+    return file
+"""
+FORGETS = """
+def in_function(): file = opened("function")
+def in_cycle(): ring = [opened("cycle")]; ring.append(ring)
+in_function()
+in_cycle()
+module = opened("module")
+compressed = opened("compressed", "wb", compression="gzip")
+other = fsspec.open(f"cosv4://{folder}/fsspec", "wb", **options).open()
+threading.Thread(target=opened, args=["thread"]).start()
+fs.start_transaction()
+opened("transaction").close()
+with opened("sys.exit") as file:
+    sys.exit()
+"""
+NAMES = ["compressed", "cycle", "fsspec", "function", "module", "sys.exit", "thread", "transaction"]
+CLOSES = """
+late, discarded, parents, outer = map(opened, ["late", "discarded", "parents", "outer"])
+discarded.buffer.discard()
+if hasattr(os, "fork") and not os.fork():
+    sys.exit()
+atexit.register(late.close)
+parents.close()
+outer.close()
+"""
+
+
+def ended(fs, body):
+    """Run a program, with the filters of warnings that programs have."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM + body]
+    arguments = [f"{BUCKET}/dir", repr(fs.storage_options)]
+    result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    assert (result.returncode, result.stdout) == (0, "")
+    return result.stderr
+
+
+def test_a_program_that_forgets_files_names_them(fs, second):
+    told = ended(fs, FORGETS)
+    named = re.findall(rf"RuntimeWarning: {BUCKET}/dir/(\S+) was .*not written", told)
+    assert sorted(named) == NAMES
+    assert second.find(BUCKET) == []
+
+
+def test_a_program_that_closes_its_files_says_nothing(fs, second):
+    assert ended(fs, CLOSES) == ""
+    assert second.find(BUCKET) == [f"{BUCKET}/dir/{name}" for name in ("late", "outer", "parents")]
 
 
 class TestHandlersElsewhere:

@@ -108,7 +108,7 @@ LOST = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*never closed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("what", list(LOST))
 def test_the_collector_takes_no_lock(fresh, recorder, what):
@@ -126,7 +126,7 @@ def test_the_collector_takes_no_lock(fresh, recorder, what):
     assert taken == 0
 
 
-@pytest.mark.filterwarnings("ignore:.*never closed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 def test_a_compressor_that_is_lost_first_writes_to_nobody(fresh, recorder):
     """What it still holds comes in its finalizer, which may run before that of the file below it."""
     file = writing(fresh, 2 * MIB, compression="gzip")

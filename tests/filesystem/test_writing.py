@@ -116,7 +116,7 @@ def test_an_unclosed_file_is_discarded_with_a_warning(small_fs, second, size, pr
     small_fs.pipe(dict.fromkeys(old, b"old"))
     file = small_fs.open(PATH, "wb", size=size)
     file.write(content_of(1500 * KIB))
-    with pytest.warns(ResourceWarning, match="never closed"):
+    with pytest.warns(RuntimeWarning, match="never closed"):
         del file
         gc.collect()
         # another thread warns: the collector may run inside any lock

@@ -16,7 +16,7 @@ from tests.model.runner import LostError, Tally, run
 
 EVERYTHING = list(HealthCheck)
 # some steps lose files on purpose
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 
 
 def few(examples, **more):

@@ -9,7 +9,7 @@ from tests.model.others import OtherClient
 from tests.model.runner import LostError, Tally, run, settle
 
 SMALL, OTHER, LARGE = Content(1, 1000), Content(2, 1000), Content(3, 1126400)
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 
 
 @pytest.fixture(scope="module", params=["cosv4", "cosv3"])

@@ -42,7 +42,7 @@ def test_the_spool_has_no_name_and_is_removed(fs, tmp_path, end):
     assert mode == 0o600
     assert list(spool.iterdir()) == []
     if end == "forget":
-        with pytest.warns(ResourceWarning):
+        with pytest.warns(RuntimeWarning, match="never closed"):
             del file
             wait_for_background()
     elif end == "raise":

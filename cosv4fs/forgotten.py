@@ -1,0 +1,85 @@
+"""Say that data was lost because nobody closed a file: on stderr, unless the program filters the `RuntimeWarning`.
+
+The garbage collector finds most of these files, at any moment and inside any lock, so a background thread warns. That
+thread does not outlive the main one: at the end of the process, an exit handler warns of what was not said yet, and of
+files that are still open. A forked child has no files of its parent.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import warnings
+import weakref
+from collections import deque
+from contextlib import ExitStack, suppress
+from typing import Protocol
+
+from cosv4fs.concurrency.background import run_in_background
+from cosv4fs.forking import PerProcess
+
+_PATIENCE = 1.0
+"""Seconds to wait at the end of the process for a background thread that is writing a warning."""
+
+
+class Forgettable(Protocol):
+    """A file that somebody has to close."""
+
+    def forgotten(self) -> str | None:
+        """Return what is lost if nobody uses the file any more; None if nothing is."""
+
+
+class _Unsaid:
+    """The files of one process that may be forgotten, and the warnings that were not emitted yet."""
+
+    def __init__(self) -> None:
+        self.files: weakref.WeakValueDictionary[int, Forgettable] = weakref.WeakValueDictionary()
+        self.texts: deque[str] = deque()
+        self.lock = threading.Lock()
+
+
+_unsaid = PerProcess(_Unsaid)
+
+
+def watch(file: Forgettable) -> None:
+    """Warn at the end of the process if the file still exists and is forgotten."""
+    _unsaid().files[id(file)] = file
+
+
+def report(text: str) -> None:
+    """Have the background thread emit a warning. Safe to call from ``__del__``."""
+    _unsaid().texts.append(text)
+    run_in_background(_warn_in_background)
+
+
+def _warn_in_background() -> None:
+    unsaid = _unsaid()
+    with unsaid.lock:
+        _warn_all(unsaid.texts)
+
+
+def _warn_all(texts: deque[str]) -> None:
+    with ExitStack() as stack, suppress(IndexError):
+        while True:
+            # also if a filter turns the first one into an exception
+            stack.callback(_warn, texts.popleft())
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=1)
+
+
+def _warn_at_exit() -> None:
+    unsaid = _unsaid()
+    files = [reference() for reference in unsaid.files.valuerefs()]
+    texts = [file.forgotten() for file in files if file is not None]
+    unsaid.texts.extend(text for text in texts if text is not None)
+    is_free = unsaid.lock.acquire(timeout=_PATIENCE)
+    try:
+        _warn_all(unsaid.texts)
+    finally:
+        if is_free:
+            unsaid.lock.release()
+
+
+atexit.register(_warn_at_exit)

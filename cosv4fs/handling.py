@@ -1,0 +1,62 @@
+"""What the exception that is being handled says about a file that is closed meanwhile.
+
+Many libraries close a file after a failure without saying that it failed: `fsspec.open`, pandas and pyarrow call
+`close` while the exception is being handled. That is all a file can notice, and it is not always the file's failure:
+the exception may have been there when the file was opened, or the file may belong to a generator that somebody resumes
+while handling something else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FrameType
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def handled_exceptions() -> tuple[BaseException, ...]:
+    """Return the exception that is being handled, and those in whose handlers it was raised."""
+    found: list[BaseException] = []
+    error = sys.exc_info()[1]
+    while error is not None and not any(error is known for known in found):
+        found.append(error)
+        error = error.__context__
+    return tuple(found)
+
+
+def concerns_caller(error: BaseException) -> bool:
+    """Return whether the calling code may run because of an exception that is being handled.
+
+    It does not if a generator is between it and the frame that handles the exception: that frame has resumed the
+    generator, and would have thrown the exception into it if the generator had failed. Coroutines do not count, because
+    a handler may await one that closes files.
+    """
+    # the frame in which an exception is handled is always the latest that was added to its traceback
+    handler = None if error.__traceback__ is None else error.__traceback__.tb_frame
+    frame: FrameType | None = sys._getframe(1)
+    is_resumed = False
+    while frame is not None and frame is not handler:
+        is_resumed = is_resumed or bool(frame.f_code.co_flags & _GENERATOR)
+        frame = frame.f_back
+    return frame is None or not is_resumed
+
+
+def leaves_block(error: BaseException) -> bool:
+    """Return whether an exception is leaving a ``with`` block, so that callers learn of it: its `__exit__` runs."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in ("__exit__", "__aexit__") and _is_argument(error, frame):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_argument(error: BaseException, frame: FrameType) -> bool:
+    # ``close`` of an `ExitStack` passes None, although an exception is being handled
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    values = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
+    return any(
+        value is error or (isinstance(value, tuple) and any(item is error for item in value)) for value in values
+    )
