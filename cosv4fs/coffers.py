@@ -38,7 +38,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
     protocol = "cdcs"
     service = Service(CDCS, CofferClient, CofferNamespace, CofferUpload)
-    _no_append = WRITE_ONCE
+    _no_update = WRITE_ONCE
 
     def __init__(
         self,

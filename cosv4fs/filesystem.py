@@ -29,12 +29,12 @@ from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.layers import open_layers
 from cosv4fs.namespace import error_handler, fingerprint_of, time_of
+from cosv4fs.opening import open_writer
 from cosv4fs.options import OPTIONS
 from cosv4fs.protocols import Capabilities
 from cosv4fs.reader import CosReader
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
 from cosv4fs.transfer.readahead import ReadAhead
-from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosWriter
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     storage_options: dict[str, Any]
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
-    _no_append: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
+    _no_update: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         options = {option.name: arguments.get(option.name) for option in OPTIONS} | arguments["unknown"]
@@ -521,7 +521,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Parameters
         ----------
         path, mode : str
-            ``rb``, ``wb`` or ``xb`` (create only), or the same for text. The services cannot append.
+            ``rb``, ``wb``, ``xb`` (create only) or ``ab``, or the same for text. ``ab`` reads the object, of at most
+            256 MiB, and uploads it again as a whole: a change by others meanwhile is noticed (ESTALE), except in the
+            moment of the upload. Attributes are kept. Not for coffers.
         block_size : int, optional
             Reading: bytes per range. Writing: the largest valid slice size up to this is used, or the smallest one;
             for coffers, it is the size of the first parts.
@@ -539,7 +541,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         FileNotFoundError, IsADirectoryError
             Reading: the path is not a file.
         NotImplementedError
-            The mode appends or updates.
+            The mode updates (``r+b``), or appends to an object in a coffer.
         """
         open_binary = partial(super().open, cache_options=cache_options)
         return open_layers(open_binary, self._strip_protocol(path), mode, block_size, compression, kwargs)
@@ -560,13 +562,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if mode == "rb":
             refuse_for_reading(attributes)
             return CosReader(self, path, block_size, cache_type, cache_options, size)
-        if mode not in ("wb", "xb"):
-            raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_append}")
-        create = mode == "xb"
-        target = self.runtime.files.target(path, "create" if create else "overwrite", attributes, not autocommit)
-        self.namespace.check_free(path, create=create)
-        writer = ObjectWriter(self.runtime.uploader, target, size, block_size)
-        return CosWriter(self, path, mode, writer, autocommit, partial(self.namespace.note_change, path))
+        if mode not in ("wb", "xb", "ab") or (mode == "ab" and not self.capabilities.replaces_files):
+            raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_update}")
+        return open_writer(self, path, mode, block_size, size, autocommit, attributes)
 
     # -- copying ---------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _COMPRESSION_BLOCK = MIB
 """Bytes that are compressed before the result is passed on."""
 
+_CONTINUABLE = frozenset({"gzip", "bz2", "xz", "lzma"})
+"""Compressions of which one file after another is a file with the content of both."""
+
 _MODES = (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"])
 
 
@@ -64,6 +67,11 @@ def open_layers(
     binary = mode.replace("t", "") + "b" if text else mode
     # before the file is opened, as a transaction would publish an open file after a failure here
     codec = get_compression(path, compression)
+    if "a" in mode and codec is not None and codec not in _CONTINUABLE:
+        raise NotImplementedError(
+            f"mode {mode!r} is not supported with compression {codec!r}: what follows the end of a compressed file is "
+            "read with gzip, bz2, xz and lzma only"
+        )
     file = open_binary(path, binary, block_size, **options)
     if codec is not None:
         compress = compr[codec]
@@ -76,7 +84,7 @@ def open_layers(
 def _check(mode: object, cache_type: object) -> None:
     plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
     if plain not in _MODES:
-        raise ValueError(f"mode must be one of rb, wb, xb, r, w and x, not {mode!r}")
+        raise ValueError(f"mode must be one of rb, wb, xb, ab, r, w, x and a, not {mode!r}")
     if cache_type != ReadAhead.name and cache_type not in caches:
         raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")
 
@@ -143,7 +151,8 @@ class _CompressedWriter(io.BufferedIOBase):
         super().__init__()
         self._inner, self._sink = inner, _Sink()
         self._outer = compress(self._sink)
-        self._count = 0
+        # with mode "ab" the text layer must see that this is not the beginning
+        self._start, self._count = inner.tell(), 0
         # compressors are not thread-safe
         self._lock = threading.RLock()
 
@@ -160,9 +169,9 @@ class _CompressedWriter(io.BufferedIOBase):
         return self.writable() and self._count == 0
 
     def tell(self) -> int:
-        """Return the number of uncompressed bytes written."""
+        """Return the number of uncompressed bytes written, and of the bytes of the object that is continued."""
         self._refuse_closed()
-        return self._count
+        return self._start + self._count
 
     def _refuse_closed(self) -> None:
         if self.closed:

@@ -55,7 +55,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
     path : str
         ``bucket/dir/name``.
     mode : str
-        ``wb`` or ``xb``.
+        ``wb``, ``xb``, or ``ab``, where all writes go to the end.
     writer : ObjectWriter
         Uploads the bytes.
     autocommit : bool
@@ -175,6 +175,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             # another thread may have closed the file meanwhile
             self._refuse_closed()
             flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+            if self.mode == "ab":
+                self._writer.seek(0, os.SEEK_END)
             self._writer.write(flat)
             return view.nbytes
 

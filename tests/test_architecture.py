@@ -38,7 +38,7 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "metadata", "rearranging", "runtime", *NAMESPACE}
-FILES = {"reader", "writer", "layers", "transactions", "display", "identity", *SHARED}
+FILES = {"reader", "writer", "opening", "layers", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
     "codes": set(),
@@ -68,6 +68,7 @@ MAY_IMPORT = {
     "runtime": {"files", *NAMESPACE},
     "reader": SHARED,
     "writer": SHARED,
+    "opening": {"reader", "writer", *SHARED},
     "layers": {"writer", *SHARED},
     "transactions": {"writer"},
     "display": {"bulk", *LEAVES},

@@ -13,7 +13,7 @@ import io
 import logging
 import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import SupportsIndex
@@ -51,10 +51,17 @@ class ObjectWriter:
         Bytes that will come, exactly. With it pieces are sent while the caller is writing.
     block_size : int, optional
         Bytes per piece that the caller would like.
+    check : callable, optional
+        Called right before the spool is uploaded, and before a deferred object is published; an exception prevents it.
     """
 
     def __init__(
-        self, uploader: Uploader, target: Target, size: int | None = None, block_size: int | None = None
+        self,
+        uploader: Uploader,
+        target: Target,
+        size: int | None = None,
+        block_size: int | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         config = uploader.client.config
         self._uploader, self._target, self._announced = uploader, target, size
@@ -63,6 +70,7 @@ class ObjectWriter:
         self._may_stream = size is None or size > config.single_upload_limit
         needed = config.spool_memory if uploader.kind.needs_size else 0
         self._room = max(needed, config.single_upload_limit) if size is None else 0
+        self._check = check or (lambda: None)
         self._position = self._size = 0
         self._failed = False
         # what fits into one request always stays in memory
@@ -200,6 +208,7 @@ class ObjectWriter:
             self._stream.finish()
             return
         try:
+            self._check()
             self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
         finally:
             self._spool.close()
@@ -210,6 +219,7 @@ class ObjectWriter:
         with naming(self._target):
             made = self._upload if self._stream is None else self._stream.upload
             if made is not None:
+                self._check()
                 made.publish()
 
     def abort(self) -> None:

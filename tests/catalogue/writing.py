@@ -201,11 +201,11 @@ def _(view: View, name: str, content: Content, sized: bool, how: str, piece: int
 
 
 @operation(1, name=Draws.name)
-def append(at: Place, name: str) -> None:
-    at.fs.open(at / name, "ab")
+def update(at: Place, name: str) -> None:
+    at.fs.open(at / name, "r+b")
 
 
-@append.effect
+@update.effect
 def _(view: View, name: str) -> Effect:
     return Effect(errors=(NotImplementedError,))
 

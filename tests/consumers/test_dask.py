@@ -103,22 +103,11 @@ def test_bag(url, options):
     assert len({path for _, path in read}) == 4
 
 
-@consumer(
-    "dask", "dataframe: `to_csv(single_file=True)`",
-    impossible="it adds to the object, and leaves one with the first partition alone; `to_csv(\"…/*.csv\")`, or "
-    "`part.compute().to_csv(file)` for each of `table.partitions`, with one `fs.open(…)`",
-)  # fmt: skip
-def test_single_csv(fs, url, options, frame):
+@consumer("dask", "dataframe: `to_csv(single_file=True)`, which uploads the object again for every partition")
+def test_single_csv(url, options, frame):
     table = dd.from_pandas(frame, npartitions=4)
-    with pytest.raises(NotImplementedError, match="'ab'"):
-        table.to_csv(f"{url}/t.csv", single_file=True, index=False, storage_options=options)
-    assert len(pd.read_csv(f"{url}/t.csv", storage_options=options)) == len(frame) / 4
-    table.compute(scheduler="threads").to_csv(f"{url}/t.csv", index=False, storage_options=options)
+    table.to_csv(f"{url}/t.csv", single_file=True, index=False, storage_options=options)
     assert pd.read_csv(f"{url}/t.csv", storage_options=options)["number"].tolist() == frame["number"].tolist()
-    with fs.open("lab/u.csv", "w", newline="") as file:
-        for number, part in enumerate(table.partitions):
-            part.compute(scheduler="threads").to_csv(file, index=False, header=number == 0)
-    assert fs.cat_file("lab/u.csv") == fs.cat_file("lab/t.csv")
 
 
 @consumer("dask", "array: `to_zarr`, `from_zarr`")

@@ -82,13 +82,9 @@ def test_excel(url, options, frame):
     assert {name: len(sheet) for name, sheet in sheets.items()} == {"first": 200, "last": 3}
 
 
-@consumer(
-    "pandas", '`to_csv(mode="a")`',
-    impossible="the API cannot add to an object; dask, pyarrow and duckdb read several objects as one table",
-)  # fmt: skip
-def test_append(fs, url, options, frame):
-    frame.to_csv(f"{url}/t.csv", index=False, storage_options=options)
-    before = fs.cat_file("lab/t.csv")
-    with pytest.raises(NotImplementedError, match="can only store whole objects"):
-        frame.to_csv(f"{url}/t.csv", mode="a", index=False, storage_options=options)
-    assert fs.cat_file("lab/t.csv") == before
+@consumer("pandas", '`to_csv(mode="a")`')
+def test_append(url, options, frame):
+    frame.head(10).to_csv(f"{url}/t.csv", index=False, storage_options=options)
+    frame.tail(5).to_csv(f"{url}/t.csv", mode="a", header=False, index=False, storage_options=options)
+    expected = pd.concat([frame.head(10), frame.tail(5)], ignore_index=True)
+    same.assert_frame_equal(pd.read_csv(f"{url}/t.csv", storage_options=options), expected)

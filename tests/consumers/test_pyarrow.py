@@ -116,10 +116,10 @@ def test_plain_uri(environment, url):
         arrow_fs.FileSystem.from_uri(f"{url}/d/t.parquet")
 
 
-@consumer(
-    "pyarrow", "`open_append_stream`",
-    impossible="the API cannot add to an object",
-)  # fmt: skip
+@consumer("pyarrow", "`open_append_stream`")
 def test_append(wrapped):
-    with pytest.raises(NotImplementedError, match="can only store whole objects"):
-        wrapped.open_append_stream("lab/x")
+    for data in (b"one\n", b"two\n"):
+        with wrapped.open_append_stream("lab/x") as sink:
+            sink.write(data)
+    with wrapped.open_input_stream("lab/x") as source:
+        assert source.read() == b"one\ntwo\n"
