@@ -76,14 +76,17 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         self._rearranging.make_directory(path, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Create a directory and its parents.
+        r"""Create a directory and its parents.
 
-        With `exist_ok`, a bucket costs no request: if it does not exist, the first write fails.
+        With `exist_ok`, a bucket costs no request: if it does not exist, the first write fails. Nor is a directory
+        created with one of ``? * : | \ < > "`` in its path: many services make it with the first file in it.
 
         Raises
         ------
         FileExistsError
             The path is a file, or a directory and `exist_ok` is False.
+        OSError
+            EINVAL: the path has such a character, and `exist_ok` is False.
         """
         self._rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
 

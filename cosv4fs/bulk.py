@@ -359,14 +359,22 @@ def get_each(
     each_pair(pool, pairs, callback, one)
 
 
+def make_folder(fs: AbstractFileSystem, path: str, *, is_empty: bool) -> None:
+    """Create a directory of a tree; fail if it is not there although no file of the tree makes it."""
+    fs.makedirs(path, exist_ok=True)
+    if is_empty:
+        fs.namespace.check_empty_directory(path)
+
+
 def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], on_error: str, *, recursive: bool) -> None:
     """Copy files in parallel, and create the directories; see `copy` of the filesystem."""
     folders = _folders_in(fs, pairs, recursive)
+    filled = {fs._parent(source) for source, _ in pairs}
 
     def one(pair: Pair) -> None:
         try:
             if pair[0] in folders:
-                fs.makedirs(pair[1], exist_ok=True)
+                make_folder(fs, fs._strip_protocol(pair[1]), is_empty=pair[0] not in filled)
             else:
                 fs.cp_file(*pair)
         except FileNotFoundError as error:

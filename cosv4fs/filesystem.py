@@ -484,7 +484,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         self.runtime.files.checked(attributes)
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
-            self.makedirs(path, exist_ok=True)
+            bulk.make_folder(self, path, is_empty=not any(Path(lpath).iterdir()))
             return
         self.runtime.files.put(lpath, path, callback, mode, resume, attributes)
 

@@ -117,9 +117,17 @@ def literal_start(pattern: str) -> str:
     return MAGIC.split(pattern, maxsplit=1)[0]
 
 
+def uncreatable(path: str) -> list[str]:
+    """Return the characters in the path of a directory with which no service creates it (cos.md#file-names).
+
+    A service may still have such directories: it makes them with the first file in them.
+    """
+    return sorted(_FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
+
+
 def check_directory_names(path: str) -> None:
-    """Refuse a directory to be created whose path has forbidden characters (cos.md#paths), naming them."""
-    bad = sorted(_FORBIDDEN_IN_DIRECTORIES.intersection(split(path)[1]))
+    """Refuse a directory that cannot be created, naming the characters; see `uncreatable`."""
+    bad = uncreatable(path)
     if bad:
         raise make_error(errno.EINVAL, f"no directory can be created with {' '.join(bad)} in its path: rename it", path)
 

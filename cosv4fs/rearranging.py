@@ -48,13 +48,12 @@ class Rearranging:
             if self._namespace.has_directory(path):
                 raise self._obstacle(path)
             raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
-        try:
-            refusal = self._refusal_to_make(bucket, key, path)
-        except CosError as error:
-            # it may exist all the same: files can be written into directories that cannot be created
-            if exist_ok and error.errno == errno.EINVAL and self._namespace.has_directory(path):
-                return
-            raise
+        if exist_ok and paths.uncreatable(path):
+            # callers that write into it get the service's answer for the first file
+            if self._namespace.is_file(path):
+                raise self._obstacle(path)
+            return
+        refusal = self._refusal_to_make(bucket, key, path)
         if refusal is None:
             self._cache.store_directory(path, self._cache.revision)
             return
@@ -275,8 +274,11 @@ class Rearranging:
         are_folders = self._pool.map(self._namespace.is_directory, [source for source, _ in pairs])
         folders = [pair for pair, is_folder in zip(pairs, are_folders, strict=True) if is_folder]
         known = {source for source, _ in folders}
-        for _, target in folders:
+        filled = {paths.parent(source) for source, _ in pairs}
+        for source, target in folders:
             self.make_directory(target, exist_ok=True)
+            if source not in filled:
+                self._namespace.check_empty_directory(target)
         files = [pair for pair in pairs if pair[0] not in known]
         self._pool.map(lambda pair: self.move_file(*pair), files)
         emptied = [source for source, _ in folders if "/" in source]

@@ -78,6 +78,10 @@ class Namespace(ABC):
         """Refuse a path that is not valid for a new file (EINVAL, with the reason)."""
 
     @abstractmethod
+    def check_empty_directory(self, path: str) -> None:
+        """Refuse a directory that `makedirs` has left to the first file in it, because there is none (EINVAL)."""
+
+    @abstractmethod
     def uploads(self, path: str) -> list[UploadInfo]:
         """Return the unfinished uploads of one file, or under a directory."""
 

@@ -50,6 +50,11 @@ class BucketNamespace(Namespace):
         """Refuse names that are not valid in directories, and those of hidden siblings."""
         paths.check_new(path)
 
+    def check_empty_directory(self, path: str) -> None:
+        """Refuse a directory that cannot be created, and does not exist either; see `Namespace`."""
+        if paths.uncreatable(path) and not self.is_directory(path):
+            paths.check_directory_names(path)
+
     def info(self, path: str, trust_absence: bool = False) -> Info:
         """Return the info of a file or directory; at most two requests."""
         if not path:

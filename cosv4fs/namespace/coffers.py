@@ -127,6 +127,9 @@ class CofferNamespace(Namespace):
         """Refuse paths that URLs cannot express: the documentation excludes no other keys."""
         paths.check_valid(path)
 
+    def check_empty_directory(self, path: str) -> None:
+        """Accept any: a coffer has no empty directories."""
+
     def check_free(self, path: str, *, create: bool) -> None:
         """Refuse the path of an object before it is written: nothing can be replaced."""
         self.check_name(path)

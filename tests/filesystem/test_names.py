@@ -130,6 +130,8 @@ def test_characters_that_no_directory_is_created_with(fs, second):
     with fs.open(path + "2", "wb") as file:
         file.write(b"two")
     fs.makedirs(f"{BUCKET}/a<*>b", exist_ok=True)
+    with pytest.raises(OSError, match="no directory can be created"):
+        fs.makedirs(f"{BUCKET}/a<*>b")
     assert second.find(BUCKET) == [path, path + "2"]
     fs.cp_file(path, path + "3")
     fs.mv(path + "2", path)
@@ -137,6 +139,38 @@ def test_characters_that_no_directory_is_created_with(fs, second):
     assert second.cat(path + "3") == b"one"
     fs.rm(f"{BUCKET}/a<*>b", recursive=True)
     assert fs.ls(BUCKET) == []
+
+
+def test_trees_with_directories_that_cannot_be_created(fs, second, tmp_path):
+    local = tmp_path / "t"
+    for name in ("a:b/f", "a:b/c*d/g", "plain/h"):
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).write_text(name)
+    names = ["a:b/c*d/g", "a:b/f", "plain/h"]
+    fs.put(str(local), f"{BUCKET}/put", recursive=True)
+    fs.cp(f"{BUCKET}/put", f"{BUCKET}/cp", recursive=True)
+    fs.mv(f"{BUCKET}/put", f"{BUCKET}/mv", recursive=True)
+    assert second.find(BUCKET) == [f"{BUCKET}/{top}/{name}" for top in ("cp", "mv") for name in names]
+    fs.get(f"{BUCKET}/mv", str(tmp_path / "back"), recursive=True)
+    assert [(tmp_path / "back" / name).read_text() for name in names] == names
+    mapper = fs.get_mapper(f"{BUCKET}/m:m")
+    mapper["k"] = b"v"
+    assert dict(mapper.items()) == {"k": b"v"}
+    # an empty one is not left out in silence
+    (local / "q?r").mkdir()
+    for target in ("put", "again"):
+        with pytest.raises(OSError, match=r"no directory can be created with \?") as caught:
+            fs.put(str(local), f"{BUCKET}/{target}", recursive=True)
+        assert caught.value.errno == errno.EINVAL
+    fs.pipe_file(f"{BUCKET}/e/x:y/f", b"")
+    fs.rm_file(f"{BUCKET}/e/x:y/f")
+    for action in (fs.cp, fs.mv):
+        with pytest.raises(OSError, match="no directory can be created with :"):
+            action(f"{BUCKET}/e", f"{BUCKET}/target", recursive=True)
+    assert second.isdir(f"{BUCKET}/e/x:y")
+    fs.pipe_file(f"{BUCKET}/file:", b"")
+    with pytest.raises(FileExistsError):
+        fs.makedirs(f"{BUCKET}/file:", exist_ok=True)
 
 
 def test_lists_of_names_that_look_like_patterns(fs, tmp_path):
