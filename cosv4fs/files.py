@@ -214,7 +214,8 @@ class Files:
                 set_size(source.size)
             # an upload in one request cannot be resumed
             resumable = resume and source.size > self._config.single_upload_limit
-            with self._journal.claim(lpath, source.status, path) if resumable else nullcontext() as entry:
+            claimed = self._journal.claim(lpath, source.status, path, target.attributes) if resumable else nullcontext()
+            with claimed as entry:
                 self._uploader.upload(target, source, progress, entry)
 
     def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:

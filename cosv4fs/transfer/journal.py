@@ -13,7 +13,7 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,8 @@ class Record:
         SHA-1 of the file in hex, where the session was opened with it.
     matches : bool
         Whether the local file is still the recorded one: real path, size, modification and status change time, and
-        inode are what they were. A copy that keeps size and modification time changes one of the others.
+        inode are what they were. A copy that keeps size and modification time changes one of the others. The object
+        must also get the same attributes, of which the upload has some already.
     """
 
     key: str
@@ -129,7 +130,9 @@ class Journal:
         self._account = account
 
     @contextmanager
-    def claim(self, path: str | os.PathLike[str], status: os.stat_result, remote: str) -> Iterator[JournalEntry | None]:
+    def claim(
+        self, path: str | os.PathLike[str], status: os.stat_result, remote: str, attributes: Mapping[str, object]
+    ) -> Iterator[JournalEntry | None]:
         """Lend the entry for a local file and a remote path; None while another thread uploads the same.
 
         Two threads that share an entry would each take the other's upload for that of a killed process.
@@ -140,10 +143,13 @@ class Journal:
             The local file, and its status when it was opened.
         remote : str
             ``bucket/dir/name``.
+        attributes : mapping
+            Those that the object gets.
         """
         real = os.path.realpath(path)
         name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
-        identity = {"path": real, "account": self._account, "remote": remote, **_identity(status)}
+        wanted = hashlib.sha256(json.dumps(attributes, sort_keys=True).encode()).hexdigest()
+        identity = {"path": real, "account": self._account, "remote": remote, "attributes": wanted, **_identity(status)}
         file, holder, claimed = self._folder / f"{name[:32]}.json", object(), _claimed()
         # one step, which no other thread can come between
         is_ours = claimed.setdefault(str(file), holder) is holder

@@ -77,6 +77,29 @@ def test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path
     assert nothing_is_left(resumer, tmp_path)
 
 
+@pytest.mark.parametrize("broken", [("slice",), ("move", "delete")], ids=" ".join)
+def test_an_upload_that_has_other_attributes_is_not_continued(
+    resumer, second, emulator, local, tmp_path, wire, broken, protocol
+):
+    v4 = protocol == "cosv4"
+    first = {"biz_attr": "first", **({"metadata": {"first": "1"}} if v4 else {})}
+    then = {"biz_attr": "then", **({"metadata": {"then": "1"}} if v4 else {})}
+    for attributes in (then, {}):
+        for operation in broken:
+            op, nth = (wire.slice, 5 + wire.before) if operation == "slice" else (operation, 1)
+            emulator.faults.add(op=op, nth=nth, times=1000, action=DropBefore())
+        with pytest.raises(ConnectionError):
+            resumer.put_file(local, PATH, **first)
+        assert len(resumer.interrupted_uploads()) == 1
+        emulator.faults.clear()
+        resumer.put_file(local, PATH, **attributes)
+        assert second.cat_file(PATH) == local.read_bytes()
+        assert second.attributes(PATH)["biz_attr"] == attributes.get("biz_attr", "")
+        assert second.metadata(PATH) == attributes.get("metadata", {})
+        assert nothing_is_left(resumer, tmp_path)
+        second.rm_file(PATH)
+
+
 @pytest.mark.parametrize(
     "dialect", [Dialect(listparts="string"), Dialect(reinit="matching"), Dialect(slice_sha="absent")]
 )

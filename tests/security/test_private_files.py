@@ -82,7 +82,7 @@ def test_the_journal_is_removed_with_the_last_upload(fs, local, record):
 def test_a_wide_umask_makes_no_wide_journal(tmp_path, local):
     before = os.umask(0)
     try:
-        with Journal(str(tmp_path / "j"), "account").claim(local, local.stat(), "b/x") as entry:
+        with Journal(str(tmp_path / "j"), "account").claim(local, local.stat(), "b/x", {}) as entry:
             entry.save(Record("/x", "session", None))
     finally:
         os.umask(before)
