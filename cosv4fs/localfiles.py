@@ -1,9 +1,12 @@
 """Write local files as `open` would, but atomically, and find the user's folder for state.
 
 Symbolic links that the caller has named are followed, and pipes and open files are written into; every other file is
-replaced. Its new content is written to a hidden part file beside it, which is renamed when it is complete. Part files
-have random names, are created exclusively, so that nobody can place a link there, and are private to the user. A lock,
-which ends with the process, distinguishes part files in use from abandoned ones.
+replaced. Its new content is written to a file without a name, which vanishes if the process is killed. When it is
+complete, it gets the name of a hidden part file beside the target, and is renamed at once. Where the disk has no
+unnamed files, the part file has its name from the beginning.
+
+Part files have random names, are created exclusively, so that nobody can place a link there, and are private to the
+user. A lock, which ends with the process, distinguishes part files in use from abandoned ones.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,19 +130,21 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     path = _followed(target) if follow else Path(target)
     if path.is_dir() and not (path.is_symlink() and not follow):
         raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
-    part, file, publish = _create(path, os.fspath(target))
+    part = _create(path, os.fspath(target))
     # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
-    held = os.dup(file.fileno()) if fcntl is not None else None
+    held = os.dup(part.file.fileno()) if fcntl is not None else None
     try:
-        with file:
-            yield file
+        with part.file:
+            yield part.file
         if held is not None:
-            publish(held)
-        part.replace(path)
+            _give_permissions(part.status, held)
+            if not part.is_named:
+                _link(held, part.path)
+        part.path.replace(path)
     except BaseException as error:
-        with suppress(FileNotFoundError):
-            part.unlink()
-        _rename_in(error, part, os.fspath(target))
+        if held is None or _is_at(held, part.path):
+            part.path.unlink(missing_ok=True)
+        _rename_in(error, part.path, os.fspath(target))
         raise
     finally:
         if held is not None:
@@ -191,27 +197,72 @@ def remove_abandoned(part: str | os.PathLike[str]) -> None:
     part = Path(part)
     with suppress(OSError), open(part, "r+b", buffering=0, opener=_without_links) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(file, part):
+        if _is_at(file.fileno(), part):
             part.unlink()
 
 
-def _create(target: Path, name: str) -> tuple[Path, io.FileIO, Callable[[int], None]]:
-    """Create a private file beside `target`; return its path, the open file, and what gives it its permissions.
+@dataclass(frozen=True)
+class _Part:
+    """The new content of a file: its name, the open file, and the status of the file whose permissions it will get."""
 
-    `name` is the target in errors: nobody knows the name of the part file.
-    """
+    path: Path
+    file: io.FileIO
+    status: os.stat_result
+    is_named: bool
+
+
+def _create(target: Path, name: str) -> _Part:
+    """Create a private file on the disk of `target`; `name` is the target in errors."""
     old = _status_of(target)
-    opener = partial(os.open, mode=0o666 if old is None else 0o600)
+    mode = 0o666 if old is None else 0o600
     while True:
-        part = target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
+        path = target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
+        unnamed = _open_unnamed(path, mode)
         try:
-            file = open(part, "x+b", buffering=0, opener=opener)  # noqa: SIM115 - Path.open has no opener
+            file = unnamed or io.FileIO(path, "x+b", opener=partial(os.open, mode=mode))
         except OSError as error:
+            # nobody knows the name of the part file
             raise OSError(error.errno, error.strerror, name) from error
-        status = os.fstat(file.fileno()) if old is None else old
-        if fcntl is None or _is_ours(file, part):
-            return part, file, partial(_give_permissions, status)
+        part = _Part(path, file, old or os.fstat(file.fileno()), is_named=unnamed is None)
+        if fcntl is None or _is_ours(part):
+            return part
         file.close()
+
+
+_unnamed_by_device: dict[int, bool] = {}
+"""Whether a disk has unnamed files, by the number of its device; all processes would find the same."""
+
+
+def _open_unnamed(part: Path, mode: int) -> io.FileIO | None:
+    """Open a file without a name in the folder of a part file; return None where the disk has no such files."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    with suppress(OSError):
+        device = part.parent.stat().st_dev
+        if device not in _unnamed_by_device:
+            _unnamed_by_device[device] = _can_be_named(part)
+        if _unnamed_by_device[device]:
+            return _unnamed_file(part.parent, mode)
+    return None
+
+
+def _can_be_named(part: Path) -> bool:
+    """Return whether an unnamed file can be created beside a part file, and get its name."""
+    with suppress(OSError), _unnamed_file(part.parent, 0o600) as file:
+        _link(file.fileno(), part)
+        part.unlink()
+        return True
+    return False
+
+
+def _unnamed_file(folder: Path, mode: int) -> io.FileIO:
+    return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, mode), "r+b")
+
+
+def _link(descriptor: int, path: Path) -> None:
+    """Give an unnamed file its name."""
+    # with a descriptor for the source, Python follows the link in /proc instead of linking it
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
 
 
 def _give_permissions(status: os.stat_result, descriptor: int) -> None:
@@ -224,26 +275,28 @@ def _give_permissions(status: os.stat_result, descriptor: int) -> None:
 
 def _rename_in(error: BaseException, part: Path, name: str) -> None:
     """Have an error about a part file, or about a write without a name, name the file that it was to become."""
-    if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(part)):
+    if not isinstance(error, OSError) or error.errno is None:
+        return
+    if str(part) in (str(error.filename or part), str(error.filename2)):
         error.filename = name
         if error.filename2 is not None:
             # None would be shown
             del error.filename2
 
 
-def _is_ours(file: io.FileIO, part: Path) -> bool:
+def _is_ours(part: _Part) -> bool:
     """Lock a new file and make it private; return False if it was removed as abandoned before that."""
     with suppress(OSError):
         # some filesystems support neither permissions nor locks
-        os.fchmod(file.fileno(), 0o600)
+        os.fchmod(part.file.fileno(), 0o600)
     with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX)
-    return _is_at(file, part)
+        fcntl.flock(part.file, fcntl.LOCK_EX)
+    return not part.is_named or _is_at(part.file.fileno(), part.path)
 
 
-def _is_at(file: io.FileIO, path: Path) -> bool:
+def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 

@@ -23,6 +23,12 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture
+def named_parts(monkeypatch):
+    """Give unfinished local files a name from the beginning, as on disks that have no unnamed files."""
+    monkeypatch.setattr("cosv4fs.localfiles._open_unnamed", lambda part, mode: None)
+
+
 @pytest.fixture(autouse=True)
 def no_filesystem_outlives_its_test():
     """Drop the instances of a test from fsspec's cache: with them go their threads, connections and caches."""

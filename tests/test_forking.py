@@ -41,6 +41,8 @@ KNOWN = {
     "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child
     "cosv4fs.emulator.http._earlier_ports",
+    # what disks can do
+    "cosv4fs.localfiles._unnamed_by_device",
     # the types of fields, resolved once
     "cosv4fs.emulator.dialects._known_hints",
     # says in which pool's thread one is, which stays true for the one thread of a child

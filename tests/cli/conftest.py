@@ -20,6 +20,13 @@ from tests.support import elsewhere
 __all__ = ["pytest_generate_tests", "s3_options", "s3_port"]
 
 COMMAND = [sys.executable, "-m", "cosv4fs.cli"]
+NAMED_PARTS = """
+import sys
+from cosv4fs import cli, localfiles
+localfiles._open_unnamed = lambda part, mode: None
+sys.exit(cli.main())
+"""
+"""The command where unfinished local files have a name from the beginning."""
 
 
 @dataclass
@@ -78,11 +85,12 @@ def start(emulator, here, protocol):
     """Start the command as a process; it ends with the test."""
     started = []
 
-    def start(*arguments, stdout=subprocess.PIPE, closed=None, ignored=(), **environment):
+    def start(*arguments, stdout=subprocess.PIPE, closed=None, ignored=(), named_parts=False, **environment):
+        command = [sys.executable, "-c", NAMED_PARTS] if named_parts else COMMAND
         shell = [f"trap '' {number}; " for number in map(int, ignored)]
         shell += ['exec "$@"', "" if closed is None else f" {closed}>&-"]
         process = subprocess.Popen(
-            ["sh", "-c", "".join(shell), "sh", *COMMAND]
+            ["sh", "-c", "".join(shell), "sh", *command]
             + [argument.replace("cosv4://", f"{protocol}://") for argument in arguments],
             stdin=subprocess.DEVNULL,
             stdout=stdout,

@@ -630,7 +630,7 @@ def test_signals_end_many_copies(start, here, fs, emulator, stall, command, dire
         fs.pipe({f"data/d/{name}": data for name in "0123"})
         operation, source, target = "download", "cosv4://data/d", "new"
     fault = emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
-    process = start(*command.split(), source, target)
+    process = start(*command.split(), source, target, named_parts=True)
     await_hits(fault, 2, process)
     reason = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
     assert interrupted(process, number).splitlines()[-1] == f"cosv4fs {command.split()[0]}: {reason}"

@@ -8,12 +8,14 @@ import textwrap
 
 import pytest
 
+from cosv4fs import localfiles
 from cosv4fs.cli import main
 from cosv4fs.localfiles import is_part, replacing
 from cosv4fs.migrate.manifest import Manifest
 from cosv4fs.migrate.migration import Watcher, migrate
 from tests.support import MIB, content
 
+pytestmark = pytest.mark.usefixtures("named_parts")
 OLD, NEW = content(9 * MIB, 1), content(9 * MIB, 2)
 
 
@@ -116,25 +118,46 @@ def test_folders_that_are_links_are_followed(tmp_path, out):
 
 KILLED = """
 import os, signal, sys
+from cosv4fs import localfiles
 from cosv4fs.migrate.migration import Watcher, migrate
 
 class Killer(Watcher):
     def moved(self, size):
         os.kill(os.getpid(), signal.SIGKILL)
 
+if sys.argv[4] == "named":
+    localfiles._open_unnamed = lambda part, mode: None
 migrate(sys.argv[1], sys.argv[2], manifest=sys.argv[3], watcher=Killer())
 """
 
 
 @pytest.fixture
-def left(run, tmp_path, out):
+def killed(tmp_path, out):
+    """Run a migration that is killed; return the names that it leaves."""
+
+    def killed(kind):
+        (tmp_path / "killed").mkdir()
+        (tmp_path / "killed" / "file").write_bytes(OLD)
+        arguments = [tmp_path / "killed", out, tmp_path / "killed.sqlite", kind]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), *arguments]
+        assert subprocess.run(command, env=environment, timeout=60).returncode == -signal.SIGKILL
+        return os.listdir(out)
+
+    return killed
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="there are no unnamed files here")
+def test_a_killed_one_leaves_nothing_where_files_need_no_name(killed, out):
+    if not localfiles._can_be_named(out / "probe"):
+        pytest.skip("this disk has no unnamed files")
+    assert killed("unnamed") == []
+
+
+@pytest.fixture
+def left(killed, out):
     """The file that a migration left which was killed."""
-    (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "file").write_bytes(OLD)
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), tmp_path / "killed", out, tmp_path / "killed.sqlite"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    assert subprocess.run(command, env=environment, timeout=60).returncode == -signal.SIGKILL
-    [name] = os.listdir(out)
+    [name] = killed("named")
     assert is_part(name)
     return out / name
 

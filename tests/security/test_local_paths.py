@@ -168,13 +168,18 @@ class TestLinks:
             results.append((below(target), below(other)))
         assert results[0] == results[1] == (["name", "sub"], ["name"])
 
-    def test_a_temporary_name_that_is_taken_is_not_followed(self, fs, tmp_path, outside, monkeypatch):
+    @pytest.mark.parametrize("parts", ["named_parts", "tmp_path"])
+    def test_a_temporary_name_that_is_taken_is_not_followed(self, fs, tmp_path, outside, monkeypatch, request, parts):
+        request.getfixturevalue(parts)
         fs.pipe_file(f"{BUCKET}/d/name", b"new")
+        # what the disk can do is found out before
+        fs.get_file(f"{BUCKET}/d/name", tmp_path / "first")
         monkeypatch.setattr("cosv4fs.localfiles.secrets.token_hex", lambda count: "0" * 2 * count)
         (tmp_path / "t").mkdir()
         (tmp_path / "t" / f".name.{'0' * 16}.cosv4fs-part").symlink_to(outside / "none")
         with pytest.raises(FileExistsError):
             fs.get_file(f"{BUCKET}/d/name", tmp_path / "t" / "name")
+        assert len(below(tmp_path / "t")) == 1
         assert below(outside) == ["victim"]
 
 
@@ -193,6 +198,7 @@ class Watch(Callback):
 @pytest.mark.parametrize(
     ("mode", "kept"), [(0o600, 0o600), (0o640, 0o640), (0o4755, 0o755), (0o2775, 0o775), (0o400, 0o400)]
 )
+@pytest.mark.usefixtures("named_parts")
 def test_files_are_private_while_they_are_replaced_and_as_open_as_before_then(fs, tmp_path, mode, kept):
     fs.pipe_file(f"{BUCKET}/d/name", content(3 * MIB))
     target = tmp_path / "t" / "name"
