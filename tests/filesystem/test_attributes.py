@@ -153,6 +153,19 @@ def test_a_lost_reply_loses_no_attributes(small_fs, second, emulator, size, oper
     assert unfinished(second, FOLDER) == []
 
 
+@pytest.mark.protocol("cosv4", "cosv3")
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(overwrite_upload="refuse")])
+def test_the_same_content_with_other_attributes_is_another_object(fs, second, emulator, protocol):
+    for old, new in (({"biz_attr": "old"}, {"biz_attr": "new"}), ({"content_type": "text/x-old"}, {})):
+        second.pipe_file(PATH, b"same", **old)
+        # the same content at the path does not prove that the lost request has stored it
+        emulator.faults.add(op="upload", action=faults.DropBefore())
+        fs.pipe_file(PATH, b"same", **new)
+        found = second.attributes(PATH)
+        assert (found["biz_attr"], found.get("content_type")) == (new.get("biz_attr", ""), None)
+    assert unfinished(second, FOLDER) == []
+
+
 @pytest.mark.parametrize("way", ["pipe_file", "wb", "transaction"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_if_they_cannot_be_set_the_old_object_stays(small_fs, second, emulator, size, way):

@@ -117,11 +117,13 @@ class CosClient(Client):
 
         def settle(failure: AttemptError) -> UploadedObject | None:
             # a retry does no harm: what is there is either kept, or to be replaced
-            taken = isinstance(failure.error, CosFileExistsError)
-            if not taken or not self._is_complete(bucket, key, len(view), digest):
+            found = self._status(bucket, key) if isinstance(failure.error, CosFileExistsError) else None
+            if found is None or not _fits(found, (len(view), digest)):
                 return None
             if not insert_only or paths.is_sibling(key):
-                return UploadedObject()
+                # an object with other attributes is not this upload's, but the one that it was to replace
+                is_new = found.biz_attr == (biz_attr or "") and not found.custom_headers
+                return UploadedObject() if is_new else None
             # another client that creates the same content at the same time must not get the same answer
             self._raise_if_possibly_own(failure, bucket, key, began)
             return None
