@@ -233,6 +233,7 @@ class _CompressedWriter(io.BufferedIOBase):
     def fail(self, kind: type[BaseException]) -> None:
         """See `CosWriter.fail`."""
         self._inner.fail(kind)
+        _end(self._outer)
         super().close()
 
     def end_well(self) -> None:

@@ -99,6 +99,11 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         info: Info = self.fs.info(self.path)
         return info
 
+    @property
+    def details(self) -> Info:
+        """The same as `info`, by the name that fsspec's files have for it."""
+        return self.info()
+
     def readable(self) -> bool:
         """Return False: a file that is being written need not be kept here. `read` works as long as `seek` does."""
         self._refuse_closed()
@@ -133,10 +138,17 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         ------
         io.UnsupportedOperation
             ESPIPE, which is an `OSError`: bytes were sent already, because the size is known, the memory of the spool
-            was full, or the file is an object of a coffer.
+            was full, or the file is an object of a coffer. With ``ab``: the position is not given as ``seek(0, 2)``.
         """
         with self._changing():
+            if self.mode == "ab" and (operator.index(offset), operator.index(whence)) != (0, os.SEEK_END):
+                raise self._append_only("seek")
             return self._writer.seek(offset, whence)
+
+    def _append_only(self, what: str) -> io.UnsupportedOperation:
+        # local files let libraries go back here, and then write what belongs there to the end: archives get damaged
+        text = f"{what} is not possible in a file opened to append to it, where all is written to the end"
+        return io.UnsupportedOperation(errno.ESPIPE, text, self.path)
 
     def truncate(self, size: SupportsIndex | None = None, /) -> int:
         """Set the size in bytes, to the position unless given, and return it. Raises like `seek`."""
@@ -149,6 +161,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         For libraries that read back what they wrote, such as HDF5.
         """
         with self._changing():
+            if self.mode == "ab":
+                raise self._append_only("read")
             return self._writer.read(-1 if size is None else operator.index(size))
 
     def write(self, data: Buffer, /) -> int:

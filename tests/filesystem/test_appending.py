@@ -2,8 +2,10 @@
 
 import csv
 import errno
+import io
 import logging
 import random
+import zipfile
 
 import pytest
 
@@ -29,10 +31,11 @@ def test_bytes_follow_those_of_the_old_object(small_fs, second, old, new):
     with small_fs.open(PATH, "ab") as file:
         assert file.tell() == file.size == len(before)
         file.write(content_of(new)[:3])
-        # as with local files, what is written goes to the end
-        file.seek(0)
-        assert file.read(10) == (before + content_of(new)[:3])[:10]
-        file.seek(0)
+        # what is written goes to the end: a library that goes back would damage its file
+        assert file.seek(0, 2) == file.tell() == file.size
+        for refused in (lambda: file.seek(file.size), lambda: file.seek(-1, 2), lambda: file.seek(0, 1), file.read):
+            with pytest.raises(io.UnsupportedOperation, match="written to the end"):
+                refused()
         file.write(content_of(new)[3:])
         assert second.exists(PATH) == (old is not None)
     assert second.cat_file(PATH) == before + content_of(new)
@@ -126,6 +129,16 @@ def test_text_has_no_second_byte_order_mark(fs, encoding, compression):
             file.write(line)
     with fs.open(PATH, compression=compression) as file:
         assert file.read() == "né\nzwei\n三\n".encode(encoding)
+
+
+def test_archives_behind_something_else(fs):
+    fs.pipe_file(PATH, b"#! /bin/sh\n")
+    with fs.open(PATH, "ab") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x", b"content")
+    assert fs.cat_file(PATH).startswith(b"#! /bin/sh\n")
+    with fs.open(PATH) as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert archive.read("x") == b"content"
 
 
 def test_rows_and_records(fs):

@@ -335,7 +335,7 @@ def test_text_begins_with_one_byte_order_mark(fs, encoding, compression):
 @pytest.mark.parametrize("compression", ["zip", "gzip", "bz2", "xz"])
 @pytest.mark.parametrize("mode", ["wb", "w"])
 @pytest.mark.parametrize("how", ["raise", "lose"])
-@pytest.mark.filterwarnings("ignore:.*never closed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, how, monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)
@@ -354,3 +354,29 @@ def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, h
         file.write(b"x" if mode == "wb" else "x")
     with fs.open(PATH, compression=compression) as file:
         assert file.read() == b"x"
+
+
+@pytest.mark.protocol(*EVERY)
+def test_what_users_of_other_filesystems_ask_files(fs, protocol):
+    file = fs.open(PATH, "wb")
+    with pytest.raises(ValueError, match="before the file is closed"):
+        file.details  # noqa: B018  asks the service
+    file.write(b"content")
+    file.close()
+    with fs.open(PATH) as reader:
+        for one in (file, reader):
+            assert (one.path, one.full_name, one.size) == (PATH, f"{protocol}://{PATH}", 7)
+            assert one.info() == one.details == fs.info(PATH)
+        assert (file.mode, reader.mode) == ("wb", "rb")
+    assert reader.info()["size"] == 7
+
+
+def test_text_can_be_replaced(fs):
+    with fs.open(PATH, "w", encoding="utf-16") as file:
+        file.write("first\n")
+        place = file.tell()
+        file.write("second\n")
+        file.seek(place)
+        file.write("third\n")
+        file.truncate()
+    assert fs.read_text(PATH, encoding="utf-16") == "first\nthird\n"
