@@ -237,8 +237,12 @@ def attribute_in(attributes: Attributes, name: str) -> Any:
 
 
 def _hint(name: str) -> str:
-    ours = _FOREIGN.get(name)
+    ours = {_plain(foreign): known for foreign, known in _FOREIGN.items()}.get(_plain(name))
     return f"use {ours}" if ours else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _check_stored(wanted: Collection[str], protocol: str, stored: set[str], which: str) -> None:
