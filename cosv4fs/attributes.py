@@ -30,9 +30,10 @@ ACLS: Mapping[str, str] = {"private": "eWRPrivate", "public-read": "eWPrivateRPu
 class Attributes(TypedDict, total=False):
     """The attributes of a file, as methods that write take them and `attributes` returns them; see `ATTRIBUTES`.
 
-    ``content_type``, ``cache_control``, ``content_disposition``, ``content_encoding`` and ``content_language`` are
-    headers of downloads, in ASCII. ``metadata`` is user metadata: its names are those of headers, in any case, and its
-    values texts without control characters. ``biz_attr`` is any text. ``authority`` is one of `ACLS`, by either name.
+    ``content_type`` (in ASCII), ``cache_control``, ``content_disposition``, ``content_encoding`` and
+    ``content_language`` are headers of downloads. ``metadata`` is user metadata: its names are those of headers, in any
+    case. None of these may be empty or have control characters. ``biz_attr`` is any text. ``authority`` is one of
+    `ACLS`, by either name.
     """
 
     content_type: str
@@ -151,7 +152,7 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     _check_names(metadata)
     for name, value in metadata.items():
         if value is not None:
-            _check_header(f"metadata {name!r}", value, ascii_only=False)
+            _check_header(f"metadata {name!r}", value)
     named = [*known, *(["metadata"] if metadata else [])]
     _check_stored(named, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.changed_by}, "existing")
     values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
@@ -261,7 +262,7 @@ def _checked(name: str, value: Any) -> Any:
         _check_mapping(value)
         _check_names(value)
         for key, text in value.items():
-            _check_header(f"metadata {key!r}", text, ascii_only=False)
+            _check_header(f"metadata {key!r}", text)
         return dict(value)
     if name == "authority":
         return check_authority(value)
@@ -269,7 +270,7 @@ def _checked(name: str, value: Any) -> Any:
         # it is sent in JSON or between random boundaries: line breaks do no harm
         _check_text(name, value)
     else:
-        _check_header(name, value, ascii_only=True)
+        _check_header(name, value)
     return value
 
 
@@ -305,13 +306,13 @@ def _check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} cannot be sent as UTF-8: {value[:80]!r}") from None
 
 
-def _check_header(name: str, value: Any, *, ascii_only: bool) -> None:
-    """Refuse the value of a header that is empty or has control characters, or others that no header can have."""
+def _check_header(name: str, value: Any) -> None:
+    """Refuse the value of a header that is empty or has control characters."""
     _check_text(name, value)
     if not value.strip():
         raise ValueError(f"{name} must not be empty")
     if _CONTROL.search(value):
         raise ValueError(f"{name} must not have line breaks or other control characters: {value[:80]!r}")
-    if ascii_only and not value.isascii():
-        text = f"{name} must be ASCII, as headers are; a filename can be written as filename*=UTF-8''%E2%82%AC.txt"
-        raise ValueError(f"{text}: {value[:80]!r}")
+    if name == "content_type" and not value.isascii():
+        # unlike others, which are sent in JSON, it is sent as a header itself
+        raise ValueError(f"{name} must be ASCII: {value[:80]!r}")
