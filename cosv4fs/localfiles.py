@@ -104,7 +104,7 @@ def _duplicate(number: int, path: Path) -> io.FileIO:
     except OSError:
         is_writable = False
     if not is_writable:
-        raise OSError(errno.EBADF, "no file of this number is open for writing", str(path))
+        raise OSError(errno.EBADF, "it is not open for writing", str(path))
     return io.FileIO(copy, "wb")
 
 

@@ -53,11 +53,14 @@ def ending_on_signals(received: list[int]) -> Iterator[None]:
 
 
 def fill_closed_streams() -> None:
-    """Open the null device in place of standard streams that are closed: other files would get their numbers."""
-    for stream in (0, 1, 2):
+    """Open the null device in place of standard streams that are closed: other files would get their numbers.
+
+    It is opened so that they still cannot be used, as ``/dev/stdout`` for example.
+    """
+    for stream, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         if not _is_open(stream):
             # the lowest free number
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, flags)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end of the process
 

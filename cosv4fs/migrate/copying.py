@@ -18,7 +18,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
-from cosv4fs.localfiles import replacing
+from cosv4fs.localfiles import open_stream, replacing
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree
 
@@ -67,6 +67,10 @@ def copy_file(
             receive(reader, target, callback)
     elif target.is_local and not follow and Path(target.path).is_symlink():
         stream(source, target, callback)
+    elif target.is_local and not source.capabilities.container and (sink := open_stream(target.path)) is not None:
+        # other filesystems would open it anew, and truncate the file behind /dev/stdout
+        with sink:
+            send(source, sink, callback)
     elif source.is_local and not target.is_local:
         target.fs.put_file(source.path, target.path, callback=callback)
     elif target.is_local and not source.is_local:

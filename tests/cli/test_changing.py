@@ -727,12 +727,22 @@ class TestStandardOutput:
         assert process.wait(30) == 0
         assert process.stderr.read() == b""
 
+    def test_another_content_than_the_service_has_stored_is_a_failure(self, start, emulator):
+        emulator.faults.add(op="download", times=10, action=faults.Corrupt(100))
+        process = start("cp", "cosv4://data/d/big", "-")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "cosv4://data/d/big" in err.decode()
+        assert "SHA-1" in err.decode()
+
     @pytest.mark.parametrize("target", ["/dev/stdout", "link"])
-    def test_its_file_is_written_into(self, start, here, target):
+    @pytest.mark.parametrize("source", ["cosv4://data/d/f", "copy"])
+    def test_its_file_is_written_into(self, start, here, source, target):
+        (here / "copy").write_bytes(b"\xff\n")
         (here / "link").symlink_to("/dev/fd/1")
         with open(here / "out", "wb", buffering=0) as out:
             out.write(b"before ")
-            assert start("cp", "cosv4://data/d/f", target, stdout=out).wait(60) == 0
+            assert start("cp", source, target, stdout=out).wait(60) == 0
             out.write(b"after")
         assert (here / "out").read_bytes() == b"before \xff\nafter"
         assert (here / "link").is_symlink()
@@ -744,6 +754,12 @@ class TestStandardOutput:
     [
         (1, ["cp", "local", "cosv4://data/new"], 0, "copied 1 of 1 files, 5 B"),
         (1, ["cp", "cosv4://data/f", "-"], 1, "cosv4fs cp: standard output is closed"),
+        (
+            1,
+            ["cp", "cosv4://data/f", "/dev/stdout"],
+            1,
+            "cosv4fs cp: /dev/stdout: it is not open for writing",
+        ),
         (1, ["cat", "cosv4://data/f"], 1, "cosv4fs cat: standard output is closed"),
         (1, ["ls", "cosv4://data"], 1, "cosv4fs ls: standard output is closed"),
         (1, ["--json", "ls", "cosv4://data"], 1, "cosv4fs ls: standard output is closed"),

@@ -137,7 +137,7 @@ def test_files_that_are_not_open_for_writing(fs, tmp_path):
     fs.pipe_file(PATH, b"content")
     with open(__file__, "rb") as file:
         for number in (file.fileno(), 4096):
-            with pytest.raises(OSError, match="open for writing") as caught:
+            with pytest.raises(OSError, match="not open for writing") as caught:
                 fs.get_file(PATH, f"/dev/fd/{number}")
             assert (caught.value.errno, caught.value.filename) == (errno.EBADF, f"/dev/fd/{number}")
 
