@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from difflib import get_close_matches
+from types import NoneType
 from typing import Any
 
 
@@ -43,6 +44,22 @@ def limits(name: str, values: Any, count: int) -> list[int | None]:
     if length != count:
         raise ValueError(f"{name} must have one value for each path: {count}, not {length}")
     return [whole_or_none(name, value) for value in values]
+
+
+def at_once(name: str, value: Any) -> int | None:
+    """Return how many files or requests may be in flight; None, and fsspec's -1, set no limit of their own."""
+    return None if value is None or whole(name, value) == -1 else whole(name, value, 1)
+
+
+def write_mode(mode: str, overwrite: bool | None) -> str:
+    """Return the mode ``overwrite`` or ``create``; ``overwrite=False`` is the same as ``mode="create"``."""
+    if mode not in ("overwrite", "create"):
+        raise ValueError(f"mode must be overwrite or create, not {mode!r}")
+    if not isinstance(overwrite, (bool, NoneType)):
+        raise TypeError(f"overwrite must be True or False, not {overwrite!r}")
+    if overwrite and mode == "create":
+        raise ValueError("mode='create' and overwrite=True contradict each other")
+    return "create" if overwrite is False else mode
 
 
 def check_keywords(method: str, given: Iterable[str], known: Iterable[str]) -> None:

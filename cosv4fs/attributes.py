@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, TypedDict, cast
 
 from cosv4fs.protocols import CDCS, V3, V4
@@ -44,6 +45,18 @@ class Attributes(TypedDict, total=False):
     metadata: Mapping[str, str]
     biz_attr: str
     authority: str
+
+
+class WriteKeywords(Attributes, total=False):
+    """Keywords of methods that write files: attributes, and how to write.
+
+    With ``overwrite=False``, the name of adlfs for ``mode="create"``, writing fails if the file exists.
+    ``max_concurrency`` is the number of slices or parts of the file in flight at once; the option of this name limits
+    those of all files.
+    """
+
+    overwrite: bool | None
+    max_concurrency: int | None
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,10 @@ _FOREIGN = {
     foreign: row.name for row in ATTRIBUTES.values() for foreign in (row.s3, row.header) if foreign and foreign != META
 }
 """The names that s3fs and HTTP have for attributes, and ours: for the text of errors."""
+
+
+_WAYS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_size", "size", "block_size")
+"""Other keywords of methods that write, which may be meant by a wrong one."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +256,10 @@ def attribute_in(attributes: Attributes, name: str) -> Any:
 
 def _hint(name: str) -> str:
     ours = {_plain(foreign): known for foreign, known in _FOREIGN.items()}.get(_plain(name))
-    return f"use {ours}" if ours else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
+    if ours:
+        return f"use {ours}"
+    similar = get_close_matches(name, [*ATTRIBUTES, *_WAYS], 1)
+    return f"did you mean {similar[0]}?" if similar else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
 
 
 def _plain(name: str) -> str:

@@ -11,6 +11,7 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
+from cosv4fs.arguments import at_once
 from cosv4fs.attributes import Attributes, attribute_in, check_authority, check_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
@@ -56,8 +57,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
                 raise
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 
-    def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None) -> None:
-        """Create a directory, with `create_parents` also missing parents.
+    def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None, exist_ok: bool = False) -> None:
+        """Create a directory, with `create_parents` also missing parents; with `exist_ok` it may exist.
 
         `mode` is ignored: the service has no such permissions.
 
@@ -73,7 +74,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         path = self._strip_protocol(path)
         if not create_parents:
             self._rearranging.check_parent(path)
-        self._rearranging.make_directory(path, exist_ok=False)
+        if not (exist_ok and self.isdir(path)):
+            self._rearranging.make_directory(path, exist_ok=exist_ok)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         r"""Create a directory and its parents.
@@ -118,7 +120,9 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         self._rearranging.remove_file(self._strip_protocol(path))
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+    def rm(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
+    ) -> None:
         """Remove files; with `recursive` also directories, including their unfinished uploads.
 
         Files are removed first, several at once, then directories, the deepest first. A bucket is emptied and stays,
@@ -130,6 +134,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             Paths or patterns.
         maxdepth : int, optional
             Levels to remove under each path; directories that are not empty then remain.
+        batch_size : int, optional
+            Requests in flight at once.
 
         Raises
         ------
@@ -140,11 +146,11 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         NotImplementedError
             The path is empty: the API cannot list buckets.
         """
-        found = self.expand_path(path)
+        rearranging, found = self._rearranging.share(at_once("batch_size", batch_size)), self.expand_path(path)
         if recursive:
-            self._rearranging.remove_trees(found, maxdepth)
+            rearranging.remove_trees(found, maxdepth)
         else:
-            self._rearranging.remove_files(found)
+            rearranging.remove_files(found)
 
     def cp_file(self, path1: str, path2: str) -> None:
         """Copy one file, replacing the target; within a bucket the server copies if the API can.
@@ -159,10 +165,18 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         self._rearranging.copy_file(source, target)
 
-    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+    def mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
         """Move files, one by one, replacing targets; within a bucket the server moves them.
 
-        A source is removed only after its own move has succeeded. A bucket that was moved stays, empty.
+        At most `batch_size` are moved at once. A source is removed only after its own move has succeeded. A bucket that
+        was moved stays, empty.
 
         Raises
         ------
@@ -174,7 +188,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             EINVAL, before anything is moved: one move of a list would replace the source or target of another.
             ESTALE: a file changed while it was copied to another bucket; it is not removed.
         """
-        rearranging = self._rearranging
+        rearranging = self._rearranging.share(at_once("batch_size", batch_size))
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._strip_protocol(path1)
             if not has_magic(source) or bulk.is_literal(self, source):
@@ -368,6 +382,9 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
         slice_size: int | None = None,
         single_upload_limit: int | None = None,
         range_size: int | None = None,
+        default_block_size: int | None = None,
+        default_cache_type: str | None = None,
+        cache_type: str | None = None,
         spool_memory: int | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         streaming: Literal["auto", "never", "always"] | None = None,
@@ -380,6 +397,7 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
         progress: bool | None = None,
         use_listings_cache: bool | None = None,
         listings_expiry_time: float | None = None,
+        max_paths: int | None = None,
         asynchronous: bool = False,
         loop: Any = None,
         skip_instance_cache: bool = False,
@@ -426,6 +444,9 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
         slice_size: int | None = None,
         single_upload_limit: int | None = None,
         range_size: int | None = None,
+        default_block_size: int | None = None,
+        default_cache_type: str | None = None,
+        cache_type: str | None = None,
         spool_memory: int | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         verify_downloads: Literal["known", "always", "never"] | None = None,
@@ -435,6 +456,7 @@ class CosV3FileSystem(BucketFileSystem[CosV3Client]):
         progress: bool | None = None,
         use_listings_cache: bool | None = None,
         listings_expiry_time: float | None = None,
+        max_paths: int | None = None,
         asynchronous: bool = False,
         loop: Any = None,
         skip_instance_cache: bool = False,

@@ -24,7 +24,6 @@ from cosv4fs.info import Info
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
-_MAX_LISTINGS = 2048
 _MAX_STATUSES = 65536
 
 
@@ -70,12 +69,17 @@ def _locked(method: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[
 class PathCache:
     """Listings and statuses by path, shared by all instances with one configuration; thread-safe.
 
-    An entry lives for `seconds`; 0 disables the cache.
+    An entry lives for `seconds`; 0 disables the cache. At most `most_listings` are kept.
     """
 
     def __init__(
-        self, seconds: float, clock: Callable[[], float] = time.monotonic, group: CacheGroup | None = None
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        group: CacheGroup | None = None,
+        most_listings: int = 2048,
     ) -> None:
+        self._most_listings = most_listings
         self._enabled = seconds > 0
         self._seconds, self._clock = max(seconds, 1e-9), clock
         self._clear()
@@ -85,7 +89,7 @@ class PathCache:
         self._group.join(self)
 
     def _clear(self) -> None:
-        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(_MAX_LISTINGS, self._seconds, timer=self._clock)
+        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(self._most_listings, self._seconds, timer=self._clock)
         self._infos: TTLCache[str, Info] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
         self._folders: TTLCache[str, bool] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CofferClient
+from cosv4fs.arguments import at_once
 from cosv4fs.attributes import Attributes, attribute_in
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
@@ -64,6 +65,9 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         slice_size: int | None = None,
         single_upload_limit: int | None = None,
         range_size: int | None = None,
+        default_block_size: int | None = None,
+        default_cache_type: str | None = None,
+        cache_type: str | None = None,
         spool_memory: int | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         journal_dir: str | os.PathLike[str] | None = None,
@@ -72,6 +76,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         progress: bool | None = None,
         use_listings_cache: bool | None = None,
         listings_expiry_time: float | None = None,
+        max_paths: int | None = None,
         asynchronous: bool = False,
         loop: Any = None,
         skip_instance_cache: bool = False,
@@ -115,7 +120,9 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     def _impossible(self, what: str, path: Any) -> NoReturn:
         raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+    def rm(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
+    ) -> None:
         """Raise: objects cannot be removed, they expire (see `set_lifecycle`).
 
         Only an empty coffer passes with `recursive`: there is nothing to remove from it.
@@ -128,7 +135,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             There is something to remove.
         """
         found = self.expand_path(path)
-        infos = self.pool.map(self.info, found)
+        infos = self.pool.share(at_once("batch_size", batch_size)).map(self.info, found)
         are_empty = all(info["type"] == "directory" and not self.namespace.ls(info["name"]) for info in infos)
         if not (recursive and are_empty):
             self._impossible("to remove", path)
@@ -152,9 +159,16 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             raise make_error(errno.ENOTDIR, "this is an object, and cannot be removed", self._strip_protocol(path))
         self._impossible("to remove", path)
 
-    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+    def mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        batch_size: int | None = None,
+    ) -> NoReturn:
         """Raise: a source does not exist (`FileNotFoundError`), or could not be removed."""
-        self.pool.map(self.info, self.expand_path(path1))
+        self.pool.share(at_once("batch_size", batch_size)).map(self.info, self.expand_path(path1))
         self._impossible("to move", path1)
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
@@ -213,6 +227,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         create_parents: bool = True,
         mode: int | None = None,
         locations: Sequence[str] | None = None,
+        exist_ok: bool = False,
         **encryption: Any,
     ) -> None:
         """Create a coffer; a directory in a coffer needs no creation, and is only checked.
@@ -223,13 +238,17 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             Ignored: directories in a coffer are common prefixes of keys, and the service has no such permissions.
         locations, **encryption
             See `create_coffer`; only for coffers.
+        exist_ok : bool
+            The directory may exist.
 
         Raises
         ------
         FileExistsError
-            The path exists.
+            The path exists, and `exist_ok` is False, or it is an object.
         """
         path = self._strip_protocol(path)
+        if exist_ok and self.isdir(path):
+            return
         if "/" not in path:
             self.create_coffer(path, locations, **encryption)
             return

@@ -25,6 +25,9 @@ from cosv4fs.options import OPTIONS, option_named, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
 
+_SAME = {"endpoint_url": "endpoint", "cache_type": "default_cache_type"}
+"""Options that are other names of options."""
+
 _PROFILE_FILE = "COSV4_PROFILES"
 """The environment variable that names another profile file."""
 
@@ -58,6 +61,8 @@ class Config:
     slice_size: int
     single_upload_limit: int
     range_size: int
+    default_block_size: int | None
+    default_cache_type: str
     spool_memory: int
     spool_dir: str | None
     streaming: Literal["auto", "never", "always"]
@@ -70,6 +75,7 @@ class Config:
     progress: bool
     use_listings_cache: bool
     listings_expiry_time: float
+    max_paths: int
     protocol: ProtocolSpec
 
     @property
@@ -194,10 +200,11 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None}
     for name in options.keys() - given.keys():
         option_named(name)
-    if "endpoint_url" in given:
-        url = given.pop("endpoint_url")
-        if given.setdefault("endpoint", url) != url:
-            raise ValueError("endpoint and endpoint_url mean the same, but have different values")
+    for other, name in _SAME.items():
+        if other in given:
+            value = given.pop(other)
+            if given.setdefault(name, value) != value:
+                raise ValueError(f"{name} and {other} mean the same, but have different values")
     return given
 
 

@@ -7,6 +7,7 @@ import mimetypes
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +15,8 @@ from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
 
 from cosv4fs import bulk, paths
-from cosv4fs.arguments import limits, whole_or_none
-from cosv4fs.attributes import Attributes, check_written
+from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
+from cosv4fs.attributes import Attributes, WriteKeywords, check_written
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
@@ -46,6 +47,13 @@ class Files:
     def __init__(self, namespace: Namespace, uploader: Uploader, pool: Pool, journal: Journal, config: Config) -> None:
         self._namespace, self._uploader, self._pool = namespace, uploader, pool
         self._journal, self._config = journal, config
+
+    def share(self, *, files: int | None = None, pieces: int | None = None) -> Files:
+        """Return the same with at most so many files, and pieces of each file, in flight; None sets no limit."""
+        shared = copy(self)
+        shared._pool = self._pool.share(at_once("batch_size", files))
+        shared._uploader = self._uploader.share(at_once("max_concurrency", pieces))
+        return shared
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -178,7 +186,7 @@ class Files:
         Parameters
         ----------
         mode : str
-            ``overwrite`` or ``create``.
+            ``overwrite`` or ``create``, checked.
         attributes : mapping
             See `Attributes`; not checked yet.
 
@@ -187,28 +195,39 @@ class Files:
         OSError, ValueError, TypeError, NotImplementedError
             The path or an attribute is invalid, or the service cannot store the attribute.
         """
-        if mode not in ("overwrite", "create"):
-            raise ValueError(f"mode must be overwrite or create, not {mode!r}")
         self._namespace.check_name(path)
         bucket, key = paths.file_key(path)
         checked = self.checked(attributes)
         content_type = checked.get("content_type") or mimetypes.guess_type(path)[0]
         return Target(bucket, key, mode == "create", content_type, checked, deferred)
 
-    def write(self, path: str, value: bytes, mode: str, attributes: Attributes) -> None:
-        """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
-        target = self.target(path, mode, attributes)
-        source = MemorySource(value)
-        with self._changing(path), naming(target):
-            self._uploader.upload(target, source)
+    def check_keywords(self, given: Mapping[str, Any], *own: str) -> None:
+        """Refuse invalid keywords of methods that write, even if there is nothing to write; not those in `own`."""
+        rest = {name: value for name, value in given.items() if name not in ("mode", *own)}
+        self._split_keywords(given.get("mode", "overwrite"), rest)
 
-    def put(self, lpath: Any, path: str, callback: Callback, mode: str, resume: bool, attributes: Attributes) -> None:
+    def _split_keywords(self, mode: str, given: Mapping[str, Any]) -> tuple[Uploader, str, Attributes]:
+        """Return the uploader, mode and attributes that the keywords of methods that write stand for."""
+        rest = dict(given)
+        mode = write_mode(mode, rest.pop("overwrite", None))
+        uploader = self._uploader.share(at_once("max_concurrency", rest.pop("max_concurrency", None)))
+        return uploader, mode, self.checked(rest)
+
+    def write(self, path: str, value: bytes, mode: str, keywords: WriteKeywords) -> None:
+        """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
+        uploader, mode, attributes = self._split_keywords(mode, keywords)
+        target, source = self.target(path, mode, attributes), MemorySource(value)
+        with self._changing(path), naming(target):
+            uploader.upload(target, source)
+
+    def put(self, lpath: Any, path: str, callback: Callback, mode: str, resume: bool, keywords: WriteKeywords) -> None:
         """Upload a local file atomically; see `put_file` of the filesystem."""
+        uploader, mode, attributes = self._split_keywords(mode, keywords)
         target = self.target(path, mode, attributes)
         set_size, progress = bulk.step_counter(callback)
         with self._changing(path), naming(target), FileSource(lpath) as source:
             if source.is_stream:
-                self._put_stream(source, path, target, progress)
+                self._put_stream(ObjectWriter(uploader, target), source, path, target, progress)
                 return
             if set_size is not None:
                 set_size(source.size)
@@ -216,12 +235,13 @@ class Files:
             resumable = resume and source.size > self._config.single_upload_limit
             claimed = self._journal.claim(lpath, source.status, path, target.attributes) if resumable else nullcontext()
             with claimed as entry:
-                self._uploader.upload(target, source, progress, entry)
+                uploader.upload(target, source, progress, entry)
 
-    def _put_stream(self, source: FileSource, path: str, target: Target, progress: bulk.Step | None) -> None:
+    def _put_stream(
+        self, writer: ObjectWriter, source: FileSource, path: str, target: Target, progress: bulk.Step | None
+    ) -> None:
         """Upload the output of a pipe or device."""
         self._namespace.check_free(path, create=target.create)
-        writer = ObjectWriter(self._uploader, target)
         try:
             for block in source.blocks():
                 writer.write(memoryview(block))

@@ -20,8 +20,8 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths, transactions
-from cosv4fs.arguments import whole
-from cosv4fs.attributes import Attributes, refuse_for_reading
+from cosv4fs.arguments import at_once, check_keywords, whole
+from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
@@ -34,7 +34,6 @@ from cosv4fs.options import OPTIONS
 from cosv4fs.protocols import Capabilities
 from cosv4fs.reader import CosReader
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
-from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.writer import CosWriter
 
 if TYPE_CHECKING:
@@ -256,12 +255,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         return found if detail else list(found)
 
     def glob(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        refresh: bool = False,
-        detail: bool = False,
-        withdirs: bool = True,
+        self, path: str, maxdepth: int | None = None, refresh: bool = False, detail: bool = False, withdirs: bool = True
     ) -> list[str] | dict[str, Info]:
         """Return the paths that match a pattern; see fsspec.
 
@@ -287,9 +281,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         sizes = {name: int(info["size"]) for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
-    def sizes(self, paths: Sequence[str]) -> list[int]:
-        """Return the sizes of several files in bytes, requested in parallel."""
-        return self.pool.map(lambda path: int(self.info(path)["size"]), paths)
+    def size(self, path: str, refresh: bool = False) -> int:
+        """Return the size of a file in bytes, 0 for a directory (`refresh`: see `info`)."""
+        return int(self.info(path, refresh=refresh)["size"])
+
+    def sizes(self, paths: Sequence[str], refresh: bool = False) -> list[int]:
+        """Return the sizes of several files in bytes, requested in parallel (`refresh`: see `info`)."""
+        return self.pool.map(partial(self.size, refresh=refresh), paths)
 
     def expand_path(
         self,
@@ -297,13 +295,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         recursive: bool = False,
         maxdepth: int | None = None,
         assume_literal: bool = False,
-        **kwargs: Any,
+        refresh: bool = False,
     ) -> list[str]:
         """Return the paths that match a path, a pattern or a list of them; see fsspec.
 
         A path that exists is taken literally even if it looks like a pattern.
         """
-        expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, **kwargs)
+        expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, refresh=refresh)
         return bulk.expand(self, expand, path, assume_literal=assume_literal)
 
     def created(self, path: str, refresh: bool = False) -> datetime:
@@ -329,32 +327,41 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, max_concurrency: int | None = None
+    ) -> bytes:
         """Return the content of a file, or a part of it; large ones are read in parallel ranges.
 
         Parameters
         ----------
         start, end : int, optional
             Offsets in bytes; negative ones count from the end of the file.
+        max_concurrency : int, optional
+            Ranges in flight at once; also limited by the option of this name.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
             The path is not a file.
         """
-        return self.runtime.files.read(self._strip_protocol(path), start, end)
+        return self.runtime.files.share(pieces=max_concurrency).read(self._strip_protocol(path), start, end)
 
-    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
+    def cat(
+        self, path: Any, recursive: bool = False, on_error: str = "raise", batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
         """Return the content of one file, or a dict of contents by path; see fsspec.
 
-        Files are read in parallel; explicit paths cost one request each.
+        Files are read in parallel, with `batch_size` at most so many; explicit paths cost one request each. Further
+        keywords are those of `cat_file`.
         """
+        check_keywords("cat", kwargs, ("start", "end", "max_concurrency"))
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
         found = [name for name in found if not (recursive and self.namespace.has_directory(name))]
         is_one = isinstance(path, (str, os.PathLike)) and found == [self._strip_protocol(path)]
-        return self.runtime.files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
+        files = self.runtime.files.share(files=batch_size)
+        return files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
 
     def cat_ranges(
         self,
@@ -363,6 +370,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ends: int | Sequence[int | None] | None,
         max_gap: int | None = None,
         on_error: str = "return",
+        batch_size: int | None = None,
     ) -> list[Any]:
         """Return the content of several ranges, read in parallel.
 
@@ -373,14 +381,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         max_gap : int, optional
             Merge ranges of a file that are at most this many bytes apart into one request.
         on_error : str
-            ``return`` returns an `OSError` in place of its result; ``raise`` raises the first one.
-
-        Raises
-        ------
-        TypeError, ValueError
-            An argument is invalid, whatever `on_error` is.
+            ``return`` returns an `OSError` in place of its result; ``raise`` raises the first one. An invalid argument
+            is always raised.
+        batch_size : int, optional
+            Ranges in flight at once.
         """
-        return self.runtime.files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
+        files = self.runtime.files.share(files=batch_size)
+        return files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """Return the first `size` bytes of a file, in one request; all if negative."""
@@ -393,7 +400,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     @with_progress("B")
     def get_file(
-        self, rpath: str, lpath: Any = None, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None
+        self,
+        rpath: str,
+        lpath: Any = None,
+        callback: Callback = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        max_concurrency: int | None = None,
     ) -> None:
         """Download one file to a local path, or into a file-like `lpath` or `outfile`.
 
@@ -405,8 +417,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ----------
         callback : Callback
             Gets the size, and the bytes of each range that was received.
+        max_concurrency : int, optional
+            See `cat_file`.
         """
-        self.runtime.files.get(self._strip_protocol(rpath), lpath, outfile, callback)
+        self.runtime.files.share(pieces=max_concurrency).get(self._strip_protocol(rpath), lpath, outfile, callback)
 
     @with_progress("file")
     def get(
@@ -416,28 +430,31 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         recursive: bool = False,
         callback: Callback = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download files, several at once; see fsspec for the rules on targets.
+        """Download files, several at once; see fsspec for the rules on targets, and `cat` for further keywords.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
         """
+        check_keywords("get", kwargs, ("max_concurrency",))
+        pool = self.pool.share(at_once("batch_size", batch_size))
         pairs, named = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
-        bulk.get_each(self, self.pool, pairs, named, callback, kwargs, recursive=recursive)
+        bulk.get_each(self, pool, pairs, named, callback, kwargs, recursive=recursive)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **attributes: Unpack[Attributes]) -> None:
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **keywords: Unpack[WriteKeywords]) -> None:
         """Write a file with its attributes, atomically. Nothing remains of the attributes of a file that is replaced.
 
         Parameters
         ----------
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
-        **attributes : str, dict
-            What is stored beside the content, such as ``content_type`` (guessed from the name unless given) and
-            ``metadata``; see `cosv4fs.attributes.Attributes`.
+        **keywords
+            ``overwrite``, ``max_concurrency``, and what is stored beside the content, such as ``content_type`` (guessed
+            from the name unless given) and ``metadata``; see `WriteKeywords`.
 
         Raises
         ------
@@ -447,15 +464,19 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             The value is not bytes, or an attribute is invalid, unknown, or cannot be stored; nothing was sent.
         """
         bulk.check_content(path, value)
-        self.runtime.files.write(self._strip_protocol(path), value, mode, attributes)
+        self.runtime.files.write(self._strip_protocol(path), value, mode, keywords)
 
-    def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
-        """Write one file, or several in parallel from a dict of contents by path.
+    def pipe(
+        self, path: Any, value: bytes | None = None, batch_size: int | None = None, **kwargs: Unpack[WriteKeywords]
+    ) -> None:
+        """Write one file, or several from a dict of contents by path, in parallel, at most `batch_size` at once.
 
         Nothing is written if a content is missing or not bytes (TypeError), or if two paths are the same (EINVAL).
+        Further keywords are those of `pipe_file`.
         """
+        self.runtime.files.check_keywords(kwargs)
         contents = bulk.checked_contents(self, path, value)
-        self.pool.map(lambda item: self.pipe_file(*item, **kwargs), contents)
+        self.pool.share(at_once("batch_size", batch_size)).map(lambda item: self.pipe_file(*item, **kwargs), contents)
 
     @with_progress("B")
     def put_file(
@@ -465,7 +486,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         callback: Callback = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         resume: bool = True,
-        **attributes: Unpack[Attributes],
+        **keywords: Unpack[WriteKeywords],
     ) -> None:
         """Upload one local file, atomically; a local directory becomes a directory.
 
@@ -475,18 +496,18 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ----------
         callback : Callback
             Gets the size, and the bytes of each slice that was sent.
-        mode, **attributes
+        mode, **keywords
             See `pipe_file`.
         resume : bool
             Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
             later process if the connection fails for good.
         """
-        self.runtime.files.checked(attributes)
+        self.runtime.files.check_keywords(keywords)
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
             bulk.make_folder(self, path, is_empty=not any(Path(lpath).iterdir()))
             return
-        self.runtime.files.put(lpath, path, callback, mode, resume, attributes)
+        self.runtime.files.put(lpath, path, callback, mode, resume, keywords)
 
     @with_progress("file")
     def put(
@@ -496,16 +517,18 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         recursive: bool = False,
         callback: Callback = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload local files, several at once; see fsspec for the rules on targets.
+        """Upload local files, several at once; see fsspec for the rules on targets, and `pipe` for further keywords.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError).
         """
-        self.runtime.files.checked({name: kwargs[name] for name in kwargs.keys() - {"mode", "resume"}})
+        self.runtime.files.check_keywords(kwargs, "resume")
+        pool = self.pool.share(at_once("batch_size", batch_size))
         pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
-        bulk.each_pair(self.pool, pairs, callback, partial(self.put_file, **kwargs))
+        bulk.each_pair(pool, pairs, callback, partial(self.put_file, **kwargs))
 
     def open(
         self,
@@ -526,7 +549,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             moment of the upload. Attributes are kept. Not for coffers.
         block_size : int, optional
             Reading: bytes per range. Writing: the largest valid slice size up to this is used, or the smallest one;
-            for coffers, it is the size of the first parts.
+            for coffers, it is the size of the first parts. By the option `default_block_size` unless given.
         size : int, optional
             Reading: the size of the file, if it is known. Writing: the exact number of bytes to come; slices are
             then uploaded while you write, and without it a large object is spooled until it is closed. Coffers do
@@ -534,7 +557,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         **attributes : str, dict
             Writing: see `pipe_file`.
         cache_type, cache_options : str, dict
-            The cache for reading: ``parallel`` (default), or any of fsspec's.
+            The cache for reading: ``parallel``, or any of fsspec's; by the option `default_cache_type` unless given.
 
         Raises
         ------
@@ -544,6 +567,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             The mode updates (``r+b``), or appends to an object in a coffer.
         """
         open_binary = partial(super().open, cache_options=cache_options)
+        block_size = self.config.default_block_size if block_size in (None, "default") else block_size
         return open_layers(open_binary, self._strip_protocol(path), mode, block_size, compression, kwargs)
 
     def _open(
@@ -554,13 +578,14 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
-        cache_type: str = ReadAhead.name,
+        cache_type: str | None = None,
         default_cache: str | None = None,
         **attributes: Unpack[Attributes],
     ) -> CosReader | CosWriter:
         # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
         if mode == "rb":
             refuse_for_reading(attributes)
+            cache_type = cache_type or self.config.default_cache_type
             return CosReader(self, path, block_size, cache_type, cache_options, size)
         if mode not in ("wb", "xb", "ab") or (mode == "ab" and not self.capabilities.replaces_files):
             raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_update}")
@@ -569,7 +594,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     # -- copying ---------------------------------------------------------------------------------------------------
 
     def copy(
-        self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, on_error: str | None = None
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        batch_size: int | None = None,
     ) -> None:
         """Copy files, several at once; see fsspec for the rules on targets.
 
@@ -577,6 +608,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         ----------
         on_error : str, optional
             ``raise``, or ``ignore`` to skip sources that are not found, which is the default with `recursive`.
+        batch_size : int, optional
+            Files in flight at once.
 
         Raises
         ------
@@ -586,9 +619,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             EINVAL, before anything is copied: one copy would replace the source or target of another.
         """
         on_error = on_error or ("ignore" if recursive else "raise")
+        pool = self.pool.share(at_once("batch_size", batch_size))
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         pairs = bulk.checked_copies(self, planned)
-        bulk.copy_each(self, self.pool, pairs, on_error, recursive=recursive)
+        bulk.copy_each(self, pool, pairs, on_error, recursive=recursive)
 
     # -- transactions ----------------------------------------------------------------------------------------------
 

@@ -10,14 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from fsspec.caching import caches
 from fsspec.compression import compr
 from fsspec.core import get_compression
 
 from cosv4fs.arguments import whole_or_none
 from cosv4fs.concurrency.background import run_in_background
-from cosv4fs.options import MIB
-from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.options import MIB, cache_type
 from cosv4fs.writer import CosWriter
 
 if TYPE_CHECKING:
@@ -56,9 +54,8 @@ def open_layers(
     ValueError, TypeError
         An argument is invalid; nothing was opened.
     """
-    _check(mode, options.get("cache_type", ReadAhead.name))
-    # "default" is fsspec's name for an unspecified block size
-    block_size = None if block_size == "default" else whole_or_none("block_size", block_size, 1)
+    _check(mode, options.get("cache_type"))
+    block_size = whole_or_none("block_size", block_size, 1)
     if "size" in options:
         options["size"] = whole_or_none("size", options["size"], 0)
     text = "b" not in mode
@@ -81,12 +78,12 @@ def open_layers(
     return file
 
 
-def _check(mode: object, cache_type: object) -> None:
+def _check(mode: object, caching: object) -> None:
     plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
     if plain not in _MODES:
         raise ValueError(f"mode must be one of rb, wb, xb, ab, r, w, x and a, not {mode!r}")
-    if cache_type != ReadAhead.name and cache_type not in caches:
-        raise ValueError(f"cache_type must be {ReadAhead.name} or one of fsspec's, not {cache_type!r}")
+    if caching is not None and cache_type(caching) is None:
+        raise ValueError(f"cache_type must be parallel or one of fsspec's, not {caching!r}")
 
 
 class _TextWriter(io.TextIOWrapper):

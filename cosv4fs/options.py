@@ -20,6 +20,8 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from fsspec.caching import caches
+
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 from cosv4fs.redaction import Secret
 
@@ -216,6 +218,11 @@ def _provider(value: object) -> object:
     return value
 
 
+def cache_type(value: object) -> str | None:
+    """Return a type of cache for reading; None if it is invalid."""
+    return value if isinstance(value, str) and (value == "parallel" or value in caches) else None
+
+
 _FLAG = Kind(_flag, "bool", f"one of {', '.join(_TRUE)} (true) or {', '.join(_FALSE)} (false)", "true or false")
 _FOLDER = Kind(_path, "str | os.PathLike[str]", "the path of a folder")
 _KEY_NAME, _KEY = (
@@ -379,6 +386,22 @@ OPTIONS = (
     ),
     Option("range_size", _integer(1), "Size of a range of a large download.", default=4 * MIB, unit="bytes"),
     Option(
+        "default_block_size", _integer(1),
+        "The `block_size` of ``open`` unless given; without either, `range_size` is for reading and `slice_size` for "
+        "writing.",
+        default=None, unit="bytes",
+    ),
+    Option(
+        "default_cache_type", Kind(cache_type, "str", "parallel or a cache of fsspec"),
+        "The `cache_type` of ``open`` unless given: ``parallel``, or one of fsspec's.",
+        default="parallel",
+    ),
+    Option(
+        "cache_type", Kind(cache_type, "str", "parallel or a cache of fsspec"),
+        "The same as `default_cache_type`; the name that other filesystems use.",
+        default=None, is_stored=False,
+    ),
+    Option(
         "spool_memory", _integer(),
         "Memory of a writer that does not know the size of its object; for coffers, the largest part that is kept in "
         "memory while it is written.",
@@ -447,6 +470,10 @@ OPTIONS = (
     Option(
         "listings_expiry_time", _seconds(), "Time after which a cached listing or status is stale.",
         default=10.0, unit="seconds",
+    ),
+    Option(
+        "max_paths", _integer(1), "Directories whose listings are cached; those unused for longest are dropped.",
+        default=2048,
     ),
 )  # fmt: skip
 """All options, in the order of the documentation."""

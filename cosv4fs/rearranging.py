@@ -34,6 +34,10 @@ class Rearranging:
         self._client, self._pool, self._namespace = client, pool, namespace
         self._cache, self._copy_through = namespace.cache, copy_through
 
+    def share(self, most: int | None) -> Rearranging:
+        """Return the same with at most so many requests in flight; None sets no limit."""
+        return Rearranging(self._client, self._pool.share(most), self._namespace, self._copy_through)
+
     # -- directories -----------------------------------------------------------------------------------------------
 
     def make_directory(self, path: str, *, exist_ok: bool) -> None:

@@ -79,7 +79,9 @@ class Runtime(Generic[C_co, N_co]):
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
         # the key names no protocol: v3 and v4 on one endpoint serve the same buckets
         group = _cache_groups.get((config.api_root, config.appid), CacheGroup)
-        self.namespace = service.namespace(client, self.pool, PathCache(seconds, group=group))
+        self.namespace = service.namespace(
+            client, self.pool, PathCache(seconds, group=group, most_listings=config.max_paths)
+        )
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.uploader, self.pool, journal, config)

@@ -12,7 +12,7 @@ import cosv4fs
 
 ROOT = Path(cosv4fs.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-MOST_LINES = 650
+MOST_LINES = 690
 
 LEAVES = {
     "arguments",

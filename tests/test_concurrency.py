@@ -153,6 +153,44 @@ class TestSubmit:
         assert results == [item * 2 for item in range(9)]
 
 
+class TestShare:
+    def test_no_more_than_its_part_at_once(self, pool):
+        running, most, lock = 0, 0, threading.Lock()
+        both = threading.Barrier(2, timeout=30)
+
+        def work():
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            both.wait()
+            with lock:
+                running -= 1
+
+        share = pool.share(2)
+        with TaskGroup(share) as group:
+            for _ in range(10):
+                group.start(work)
+            group.wait()
+        assert most == 2
+        assert (share.most, pool.share(9).most, pool.share(None)) == (2, 4, pool)
+
+    def test_a_full_pool_leaves_no_permit_behind(self, pool):
+        release = threading.Event()
+        others = [pool.submit(Task(lambda: release.wait(30))) for _ in range(pool.most)]
+        share = pool.share(1)
+        assert not share.try_submit(Task(lambda: None))
+        release.set()
+        for task in others:
+            task.wait()
+        assert share.map(abs, [-1, -2]) == [1, 2]
+
+    def test_a_lost_share_leaves_the_threads(self, pool):
+        for _ in range(3):
+            assert pool.share(2).map(abs, [-1, -2, -3]) == [1, 2, 3]
+        assert pool.map(abs, [-1, -2, -3]) == [1, 2, 3]
+
+
 class TestGroup:
     def test_wait_raises_the_failure(self, pool):
         group = TaskGroup(pool)

@@ -201,7 +201,7 @@ class TestRefusals:
             resolve({**ACCOUNT, "slicesize": MIB})
         with pytest.raises(TypeError, match="slice_size"):
             resolve({**ACCOUNT, "slicesize": None})
-        with pytest.raises(TypeError, match=r"^unknown option zzz: the options are appid, .*listings_expiry_time$"):
+        with pytest.raises(TypeError, match=r"^unknown option zzz: the options are appid, .*max_paths$"):
             resolve({**ACCOUNT, "zzz": 1})
 
     @pytest.mark.parametrize(

@@ -204,8 +204,38 @@ class Pool:
             # the process ends: the interpreter starts no more threads
             task.run()
 
+    def share(self, most: int | None) -> Pool:
+        """Return a part of the pool that has at most `most` tasks in flight; the pool itself for None."""
+        return self if most is None else _Share(self, min(most, self.most))
+
     def __del__(self) -> None:
         self._queue.put(None)
+
+
+class _Share(Pool):
+    """A part of a pool: its threads and its memory, with a window of its own."""
+
+    def __init__(self, pool: Pool, most: int) -> None:
+        self.most, self.window = most, Window(most)
+        self.pace, self.buffers, self.threads, self._level = pool.pace, pool.buffers, pool.threads, pool._level
+        self._pool = pool
+
+    def try_submit(self, task: Task) -> bool:
+        permit = self.window.try_acquire()
+        if permit is None:
+            return False
+        task.add_callback(lambda _: self.window.release(permit))
+        if self._pool.try_submit(task):
+            return True
+        self.window.release(permit)
+        return False
+
+    def _start(self, permit: Permit, task: Task) -> Task:
+        task.add_callback(lambda _: self.window.release(permit))
+        return self._pool.submit(task)
+
+    def __del__(self) -> None:
+        """Leave the threads to the pool."""
 
 
 def _work(tasks: queue.SimpleQueue[Task | None], idle: dict[int, None], level: str) -> None:

@@ -209,8 +209,8 @@ class Download:
             view = allocate(length, version)
             if version.is_certain:
                 rest.extend(plan(begin + length, version))
-                # not more than fit at once: those that fail at once would make room for all the others
-                for wanted in list(islice(rest, self._pool.most)):
+                # not more than fit beside the first: those that fail at once would make room for all the others
+                for wanted in list(islice(rest, self._pool.most - 1)):
                     if not group.try_start(partial(self._fetch_range, wanted, version, lend)):
                         break
                     rest.popleft()

@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from copy import copy
 from functools import partial
 from typing import ClassVar
 
@@ -294,6 +295,12 @@ class Uploader:
         if progress is not None:
             progress(source.size)
         return upload
+
+    def share(self, most: int | None) -> Uploader:
+        """Return an uploader with at most `most` pieces in flight; this one for None."""
+        shared = copy(self)
+        shared.pool = self.pool.share(most)
+        return shared
 
     def stream(self, target: Target, size: int | None, piece_size: int) -> Upload | None:
         """Return an upload whose pieces are sent while the caller is still writing.

@@ -1,11 +1,16 @@
 """Arguments and options: invalid ones are refused before anything is sent."""
 
+import inspect
+import threading
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.spec import AbstractFileSystem
 
-from cosv4fs import CosV4FileSystem
+from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
+from cosv4fs.emulator.faults import Action
 from tests.filesystem.conftest import EVERY
 
 BUCKET = "test-1250000000"
@@ -131,3 +136,184 @@ def test_misuse_is_never_a_result(fs, emulator, case):
         with pytest.raises((TypeError, ValueError)):
             MISUSE[case](fs, on_error)
     assert "download" not in emulator.count()
+
+
+class Crowd(Action):
+    """Counts the requests in flight; each waits a moment for others, until there are more than `limit`."""
+
+    def __init__(self, limit):
+        self.limit, self.now, self.most = limit, 0, 0
+        self.lock, self.exceeded = threading.Lock(), threading.Event()
+
+    def before(self, call):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            if self.now > self.limit:
+                self.exceeded.set()
+        self.exceeded.wait(0.05)
+
+    def after(self, call, reply):
+        with self.lock:
+            self.now -= 1
+        return reply
+
+
+NAMES = [f"{BUCKET}/many/{number}" for number in range(6)]
+LARGE = bytes(6 * 512 * 1024)
+
+AT_ONCE = {
+    "pipe": ("upload", lambda fs, here, n: fs.pipe(dict.fromkeys(NAMES, b"x"), batch_size=n)),
+    "put": ("upload", lambda fs, here, n: fs.put(f"{here}/", f"{BUCKET}/put/", recursive=True, batch_size=n)),
+    "cat": ("download", lambda fs, here, n: fs.cat(NAMES, batch_size=n)),
+    "cat_ranges": ("download", lambda fs, here, n: fs.cat_ranges(NAMES, 0, 1, on_error="raise", batch_size=n)),
+    "get": ("download", lambda fs, here, n: fs.get(NAMES, f"{here}/", batch_size=n)),
+    "cp": ("copy", lambda fs, here, n: fs.cp(NAMES, f"{BUCKET}/copies/", batch_size=n)),
+    "mv": ("move", lambda fs, here, n: fs.mv(NAMES, f"{BUCKET}/moved/", batch_size=n)),
+    "rm": ("delete", lambda fs, here, n: fs.rm(NAMES, batch_size=n)),
+    "rm recursive": ("delete", lambda fs, here, n: fs.rm(f"{BUCKET}/many", recursive=True, batch_size=n)),
+    "pipe_file": ("upload_slice_data", lambda fs, here, n: fs.pipe_file(NAMES[0], LARGE, max_concurrency=n)),
+    "put_file": ("upload_slice_data", lambda fs, here, n: fs.put_file(f"{here}.large", NAMES[0], max_concurrency=n)),
+    "cat_file": ("download", lambda fs, here, n: fs.cat_file(f"{BUCKET}/large", max_concurrency=n)),
+    "get_file": ("download", lambda fs, here, n: fs.get_file(f"{BUCKET}/large", f"{here}/x", max_concurrency=n)),
+    "cat of one": ("download", lambda fs, here, n: fs.cat(f"{BUCKET}/large", max_concurrency=n)),
+}
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("case", AT_ONCE)
+def test_no_more_than_asked_for_at_once(small_fs, emulator, tmp_path, case, limit):
+    here = tmp_path / "here"
+    here.mkdir()
+    for number in range(6):
+        (here / f"{number}").write_bytes(b"x")
+    Path(f"{here}.large").write_bytes(LARGE)
+    small_fs.pipe({**dict.fromkeys(NAMES, b"x"), f"{BUCKET}/large": LARGE})
+    operation, action = AT_ONCE[case]
+    crowd = Crowd(limit)
+    emulator.faults.add(op=operation, action=crowd, times=None)
+    action(small_fs, here, limit)
+    assert 1 <= crowd.most <= limit
+    for wrong in (0, -2, 1.0, "2"):
+        with pytest.raises((TypeError, ValueError), match=r"batch_size|max_concurrency"):
+            action(small_fs, here, wrong)
+    # fsspec's word for no limit
+    small_fs.cat([f"{BUCKET}/large"], batch_size=-1, max_concurrency=-1)
+
+
+@pytest.mark.protocol(*EVERY)
+def test_overwrite_is_the_mode_by_another_name(fs, tmp_path):
+    local = tmp_path / "local"
+    local.write_bytes(b"data")
+    fs.put_file(local, PATH, overwrite=True)
+    fs.pipe_file(PATH + "2", b"data", overwrite=False)
+    assert fs.cat_file(PATH) == fs.cat_file(PATH + "2") == b"data"
+    writes = [
+        lambda **options: fs.put_file(local, PATH, **options),
+        lambda **options: fs.put(str(local), PATH, **options),
+        lambda **options: fs.pipe_file(PATH, b"new", **options),
+        lambda **options: fs.pipe({PATH: b"new"}, **options),
+    ]
+    for write in writes:
+        with pytest.raises(FileExistsError):
+            write(overwrite=False)
+        with pytest.raises(ValueError, match="contradict"):
+            write(overwrite=True, mode="create")
+        with pytest.raises(TypeError, match="overwrite must be"):
+            write(overwrite="yes")
+        if fs.protocol != "cdcs":
+            write(overwrite=True)
+    assert fs.cat_file(PATH) == (b"data" if fs.protocol == "cdcs" else b"new")
+
+
+@pytest.mark.protocol(*EVERY)
+def test_directories_that_may_exist(fs):
+    folder = f"{BUCKET}/dir"
+    fs.pipe_file(f"{folder}/file", b"")
+    for path in (BUCKET, folder):
+        fs.mkdir(path, exist_ok=True)
+        with pytest.raises(FileExistsError):
+            fs.mkdir(path, exist_ok=False)
+    with pytest.raises(FileExistsError):
+        fs.mkdir(f"{folder}/file", exist_ok=fs.protocol != "cdcs")
+    fs.mkdir(f"{BUCKET}/new", exist_ok=True)
+
+
+def test_everything_that_is_cached_can_be_asked_for_again(fs, second):
+    fs.pipe_file(PATH, b"1")
+    for look in (fs.info, fs.ls, fs.find, fs.glob, fs.du, fs.exists, fs.lexists, fs.isfile, fs.isdir, fs.size, fs.ukey):
+        look(PATH, refresh=True)
+    for look in (fs.checksum, fs.modified, fs.created, lambda path, refresh: fs.sizes([path], refresh=refresh)):
+        look(PATH, refresh=True)
+    fs.ls(f"{BUCKET}/dir")
+    second.pipe_file(PATH, b"another")
+    assert (fs.size(PATH), fs.sizes([PATH])) == (1, [1])
+    assert (fs.size(PATH, refresh=True), fs.sizes([PATH], refresh=True)) == (7, [7])
+    with pytest.raises(TypeError, match="refesh"):
+        fs.lexists(PATH, refesh=True)
+
+
+def test_a_wrong_keyword_is_named_with_the_nearest(fs, tmp_path):
+    calls = {
+        "batch_size": lambda: fs.pipe({}, batchsize=1),
+        "max_concurrency": lambda: fs.get([], [], max_concurency=1),
+        "overwrite": lambda: fs.put([], [], overwrit=True),
+        "start": lambda: fs.cat([PATH], strat=1),
+        "content_type": lambda: fs.pipe_file(PATH, b"", content_typ="text/plain"),
+        "mode": lambda: fs.put_file(tmp_path, PATH + "/x", modes="create"),
+        "resume": lambda: fs.put([], [], resum=True),
+    }
+    for name, call in calls.items():
+        with pytest.raises(TypeError, match=name):
+            call()
+    assert not fs.exists(PATH)
+
+
+@pytest.mark.parametrize("kind", [CosV4FileSystem, CosV3FileSystem, CofferFileSystem])
+def test_arguments_have_the_positions_of_fsspec(kind):
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+    def names(method):
+        return [name for name, one in inspect.signature(method).parameters.items() if one.kind in positional][1:]
+
+    for name, method in vars(AbstractFileSystem).items():
+        own = getattr(kind, name, None)
+        if name.startswith("_") or not inspect.isfunction(method) or own is method:
+            continue
+        wanted = names(method)
+        assert names(own)[: len(wanted)] == wanted, name
+
+
+def test_defaults_of_open(emulator):
+    def made(**options):
+        return fsspec.filesystem("cosv4", **emulator.storage_options, **options)
+
+    made().pipe_file(PATH, bytes(3 * 1024 * 1024))
+    for name in ("default_cache_type", "cache_type"):
+        with made(**{name: "readahead"}).open(PATH) as file:
+            assert type(file.cache).name == "readahead"
+        with made(**{name: "readahead"}).open(PATH, cache_type="bytes") as file:
+            assert type(file.cache).name == "bytes"
+        with pytest.raises(ValueError, match="default_cache_type must be parallel or a cache of fsspec"):
+            made(**{name: "bogus"})
+    with pytest.raises(ValueError, match="mean the same"):
+        made(cache_type="bytes", default_cache_type="none")
+    fs = made(default_block_size=1024 * 1024, single_upload_limit=512 * 1024)
+    for given, expected in ((None, 1024 * 1024), ("default", 1024 * 1024), (100, 100)):
+        with fs.open(PATH, block_size=given) as file:
+            assert file.blocksize == expected
+    emulator.clear_requests()
+    with fs.open(PATH, "wb", size=3 * 1024 * 1024) as file:
+        file.write(bytes(3 * 1024 * 1024))
+    assert emulator.count()["upload_slice_data"] == 3
+
+
+def test_as_many_listings_as_asked_for_are_cached(emulator):
+    few = fsspec.filesystem("cosv4", **emulator.storage_options, max_paths=1)
+    many = fsspec.filesystem("cosv4", **emulator.storage_options)
+    many.pipe({f"{BUCKET}/{name}/x": b"" for name in "ab"})
+    for fs, listings in ((few, 3), (many, 2)):
+        emulator.clear_requests()
+        for name in "aba":
+            assert fs.ls(f"{BUCKET}/{name}", detail=False) == [f"{BUCKET}/{name}/x"]
+        assert emulator.count() == {"list": listings}
