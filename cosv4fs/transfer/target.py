@@ -67,6 +67,11 @@ def naming(target: Target) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error.filename, str) and paths.is_sibling(error.filename):
-            error.filename = target.path
+        name_target(error, target)
         raise
+
+
+def name_target(error: BaseException, target: Target) -> None:
+    """Replace the name of a hidden sibling in an error by that of the target."""
+    if isinstance(error, OSError) and isinstance(error.filename, str) and paths.is_sibling(error.filename):
+        error.filename = target.path

@@ -23,7 +23,7 @@ from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
-from cosv4fs.transfer.target import Target, naming
+from cosv4fs.transfer.target import Target, name_target, naming
 from cosv4fs.transfer.upload import Upload, Uploader
 
 _log = logging.getLogger("cosv4fs")
@@ -139,10 +139,10 @@ class ObjectWriter:
     def _uploading(self) -> Iterator[None]:
         """Publish nothing if the block fails, and name the target in errors."""
         try:
-            with naming(self._target):
-                yield
-        except BaseException:
+            yield
+        except BaseException as error:
             self._failed = True
+            name_target(error, self._target)
             raise
 
     def seek(self, offset: SupportsIndex, whence: SupportsIndex = 0) -> int:

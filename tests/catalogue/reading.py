@@ -50,6 +50,20 @@ def _lines(at: Place, path: str) -> bytes:
         return b"".join(file)
 
 
+def _mixed(at: Place, path: str) -> bytes:
+    """Read by the methods of `io`, in turn."""
+    pieces: list[bytes] = []
+    memory = bytearray(70 * KIB)
+    with at.fs.open(path, "rb") as file:
+        while file.peek(1):
+            pieces += [file.readline(500), file.read1(300 * KIB), file.read(20)]
+            pieces.append(bytes(memory[: file.readinto(memory)]))
+            file.seek(-min(10, len(pieces[-1])), 1)
+            pieces[-1] = pieces[-1][:-10]
+            pieces.append(file.read(10))
+    return b"".join(pieces)
+
+
 def _sink(at: Place, path: str) -> bytes:
     sink = io.BytesIO()
     at.fs.get_file(path, sink)
@@ -70,13 +84,14 @@ WAYS: dict[str, Callable[[Place, str], bytes]] = {
     "cat": lambda at, path: at.fs.cat([path])[path],
     "open": _open,
     "lines": _lines,
+    "mixed": _mixed,
     "sink": _sink,
     "mapper": _mapper,
 }
 """Ways to read a whole object, by name."""
 
 
-@operation(8, name=Draws.name, way=pick("cat_file", "cat_file", "open", "lines", "sink"))
+@operation(8, name=Draws.name, way=pick("cat_file", "cat_file", "open", "lines", "mixed", "sink"))
 def read(at: Place, name: str, way: str = "cat_file") -> bytes:
     """Read a whole object in one of the ways."""
     return WAYS[way](at, at / name)

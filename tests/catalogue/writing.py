@@ -55,6 +55,16 @@ def _text(at: Place, path: str, data: bytes, piece: int) -> None:
         file.write(data.decode("latin-1"))
 
 
+def _rewritten(at: Place, path: str, data: bytes, piece: int) -> None:
+    """Write something else first, as libraries do that go back to complete their headers."""
+    with at.fs.open(path, "wb") as file:
+        file.seek(0)
+        fill(file, bytes(len(data) + 10), piece)
+        file.seek(0)
+        fill(file, data, piece)
+        file.truncate()
+
+
 def _by_url(at: Place, path: str, data: bytes, piece: int) -> None:
     with fsspec.open(f"{at.protocol}://{path}", "wb", **at.fs.storage_options) as file:
         file.write(data)
@@ -68,6 +78,7 @@ WAYS: dict[str, Way] = {
     "open": _open("wb"),
     "open sized": _open("wb", sized=True),
     "open text": Way(_text),
+    "open rewritten": Way(_rewritten),
     "open by URL": Way(_by_url),
     "pipe_file create": Way(lambda at, path, data, piece: at.fs.pipe_file(path, data, mode="create"), creates=True),
     "put_file create": Way(
