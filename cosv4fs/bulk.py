@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,6 +98,9 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
         named = {make_path_posix(lpath)}
         _check_contained(make_path_posix(lpath), [target for _, target in planner.pairs])
     is_directory = directories_among((source for source, _ in planner.pairs), fs.isdir)
+    if may_nest(fs):
+        # a source that contains others can be a file, too
+        is_directory = cache(lambda source: not fs.isfile(source))
     identity = LocalNames(named).identity
     return check_targets(planner.pairs, "downloaded", identity=identity, is_directory=is_directory), named
 
@@ -330,7 +333,11 @@ def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callabl
 
 def _folders_in(fs: AbstractFileSystem, pairs: list[Pair], recursive: bool) -> set[str]:
     """Return the sources that planning has just listed as directories, so that they are not tried as files."""
-    return {source for source, _ in pairs if recursive and fs.namespace.cache.is_directory(source)}
+    found = {source for source, _ in pairs if recursive and fs.namespace.cache.is_directory(source)}
+    if not may_nest(fs):
+        return found
+    # the one that the caller has named may also be a file; listings have told that of all others
+    return {source for source in found if not fs.isfile(source)}
 
 
 def get_each(

@@ -2,7 +2,8 @@
 
 Entries live for `seconds`. Every change made through this package invalidates the paths it affects and advances a
 revision number; a reply requested before a change is never stored after it. Misses are not cached, and listings only
-when complete. A cached listing of a directory also shows which names do not exist in it.
+when complete. A cached listing of a directory also shows which names do not exist in it. In coffers, a name in a
+listing may be both a file and a directory.
 
 Caches of several configurations may hold the same paths. They form a `CacheGroup`: an invalidation in one applies to
 all of them, but entries are never shared.
@@ -89,7 +90,10 @@ class PathCache:
         self._group.join(self)
 
     def _clear(self) -> None:
-        self._listings: TTLCache[str, dict[str, Info]] = TTLCache(self._most_listings, self._seconds, timer=self._clock)
+        # each listing by name and type
+        self._listings: TTLCache[str, dict[tuple[str, str], Info]] = TTLCache(
+            self._most_listings, self._seconds, timer=self._clock
+        )
         self._infos: TTLCache[str, Info] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
         self._folders: TTLCache[str, bool] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
 
@@ -107,32 +111,42 @@ class PathCache:
 
     @_locked
     def info(self, path: str) -> Info | None:
-        """Return the info of a path, or None if it is not cached."""
+        """Return the info of a path, or None if it is not cached; that of the file if it is also a directory."""
         found = self._known(path)
         return None if found is None else found.copy()
 
     def _known(self, path: str) -> Info | None:
-        return self._infos.get(path) or self._listings.get(_parent(path), {}).get(path)
+        siblings = self._listings.get(_parent(path), {})
+        return self._infos.get(path) or siblings.get((path, "file")) or siblings.get((path, "directory"))
 
     @_locked
     def is_directory(self, path: str) -> bool:
-        """Return whether the path is cached as a directory."""
+        """Return whether the path is cached as a directory, and not as a file."""
         found = self._known(path)
-        if found is not None:
-            return found["type"] == "directory"
-        return path in self._folders or path in self._listings
+        return self._shows_directory(path) if found is None else found["type"] == "directory"
+
+    def _shows_directory(self, path: str) -> bool:
+        is_listed = (path, "directory") in self._listings.get(_parent(path), {})
+        return is_listed or path in self._folders or path in self._listings
+
+    @_locked
+    def shows_directory(self, path: str) -> bool | None:
+        """Return whether the path is a directory, even if it is also a file; None if that is not cached."""
+        if self._shows_directory(path):
+            return True
+        return False if _parent(path) in self._listings else None
 
     @_locked
     def is_absent(self, path: str) -> bool:
         """Return whether a cached listing of the parent shows that the path does not exist."""
-        listing = self._listings.get(_parent(path))
-        return listing is not None and not any(path in known for known in (listing, self._infos, self._folders))
+        is_listed = _parent(path) in self._listings
+        return is_listed and self._known(path) is None and path not in self._folders
 
     @_locked
     def store_listing(self, path: str, infos: list[Info], revision: int) -> None:
         """Cache a complete listing that was requested at `revision`."""
         if self._enabled and revision == self._revision:
-            self._listings[path] = {info["name"]: info.copy() for info in infos}
+            self._listings[path] = {(info["name"], info["type"]): info.copy() for info in infos}
 
     @_locked
     def store_info(self, info: Info, revision: int) -> None:

@@ -210,7 +210,7 @@ def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Inf
     if known["type"] == "file":
         return [known], True
     page = fs.client.list_page(coffer, prefix=paths.directory_key(path)[1])
-    infos = Levels(path, page.entries).infos().values()
+    infos = Levels(path, page.entries).infos()
     return [info for info in infos if info["type"] == "file"], page.marker is None
 
 

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Literal
@@ -60,18 +60,16 @@ class Namespace(ABC):
         """Return the infos of a directory's visible entries."""
 
     @abstractmethod
-    def _descendants(
-        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
-    ) -> dict[str, Info]:
-        """Return infos by path of a directory's entries whose names have a prefix, and of everything under them.
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> list[Info]:
+        """Return the infos of a directory's entries whose names have a prefix, and of everything under them.
 
         `maxdepth` is the number of levels to descend; None for all. `on_error` handles the errors of directories under
         the path; that of the path itself is raised.
         """
 
     @abstractmethod
-    def _matches(self, pattern: str) -> dict[str, Info]:
-        """Return infos of everything that matches a pattern without ``**``, by path."""
+    def _matches(self, pattern: str) -> list[Info]:
+        """Return the infos of everything that matches a pattern without ``**``."""
 
     @abstractmethod
     def check_name(self, path: str) -> None:
@@ -159,7 +157,7 @@ class Namespace(ABC):
                 self.cache.invalidate(path, gone=True)
                 raise
             infos = [info]
-        return sorted(infos, key=lambda info: str(info["name"]))
+        return sorted(infos, key=lambda info: (info["name"], info["type"]))
 
     def walk(
         self, path: str, maxdepth: int | None, *, topdown: bool, detail: bool, on_error: ErrorHandler
@@ -212,37 +210,43 @@ class Namespace(ABC):
         Only paths that start with `path`, a slash and `prefix` are returned, down to `maxdepth` levels.
         """
         _check_depth(maxdepth)
-        found: dict[str, Info] = {}
+        found: list[Info] = []
         try:
             found = self._under(path, maxdepth, prefix, on_error)
             if withdirs and path and not prefix:
-                found[path] = self.cache.info(path) or directory_info(path)
+                known = self.cache.info(path)
+                found.append(known if known and known["type"] == "directory" else directory_info(path))
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             info = _if_found(lambda: self.info(path)) if is_missing and not prefix else None
             if info is not None and info["type"] == "file":
-                found = {path: info}
+                found = [info]
             else:
                 on_error(error)
-        return {name: found[name] for name in sorted(found) if withdirs or found[name]["type"] == "file"}
+        return _by_path(info for info in found if withdirs or info["type"] == "file")
 
     def glob(self, pattern: str, *, withdirs: bool, only_folders: bool) -> dict[str, Info]:
         """Return infos of the files, and of directories if wanted, that match a pattern without ``**``, in order."""
         if not paths.is_valid(pattern):
             return {}
-        return {
-            name: info
-            for name, info in sorted(self._matches(pattern).items())
+        return _by_path(
+            info
+            for info in self._matches(pattern)
             if (info["type"] == "directory" or not only_folders) and (withdirs or info["type"] == "file")
-        }
+        )
 
-    def _under(self, path: str, maxdepth: int | None, prefix: str, on_error: ErrorHandler) -> dict[str, Info]:
+    def _under(self, path: str, maxdepth: int | None, prefix: str, on_error: ErrorHandler) -> list[Info]:
         prefix = prefix.lstrip("/")
         folder, _, name_prefix = f"{path}/{prefix}".lstrip("/").rpartition("/") if prefix else (path, "", "")
         depth = None if maxdepth is None else maxdepth - prefix.count("/")
         if depth is not None and depth < 1:
-            return {}
+            return []
         return self._descendants(folder, depth, name_prefix, on_error)
+
+
+def _by_path(infos: Iterable[Info]) -> dict[str, Info]:
+    """Return infos by path, in order; that of the file if a path is both a file and a directory."""
+    return {info["name"]: info for info in sorted(infos, key=lambda info: (info["name"], info["type"] == "file"))}
 
 
 def error_handler(on_error: object) -> ErrorHandler:

@@ -185,16 +185,14 @@ class BucketNamespace(Namespace):
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, error) from error
             raise
 
-    def _descendants(
-        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
-    ) -> dict[str, Info]:
-        """Return infos of everything under a directory, by path: one request per page, several directories at once."""
-        out: dict[str, Info] = {}
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> list[Info]:
+        """Return the infos of everything under a directory: one request per page, several directories at once."""
+        out: list[Info] = []
         first = self._entries(path, name_prefix)
         level, depth = [[info for info in first if _name(info).startswith(name_prefix)]], 1
         while level:
             infos = [info for listing in level for info in listing]
-            out.update((info["name"], info) for info in infos)
+            out += infos
             folders = [info["name"] for info in infos if info["type"] == "directory"]
             if maxdepth is not None and depth >= maxdepth:
                 break
@@ -202,8 +200,8 @@ class BucketNamespace(Namespace):
             depth += 1
         return out
 
-    def _matches(self, pattern: str) -> dict[str, Info]:
-        """Return infos of what matches a pattern without ``**``, level by level, by path.
+    def _matches(self, pattern: str) -> list[Info]:
+        """Return the infos of what matches a pattern without ``**``, level by level.
 
         Only directories that match so far are listed, each by the literal start of the next part.
         """
@@ -213,15 +211,11 @@ class BucketNamespace(Namespace):
             raise NotImplementedError(
                 f"the JSON API cannot list buckets: a pattern needs one, as in {self._scheme}bucket/*"
             )
-        level, out = ["/".join(parts[:first])], {}
+        level, matched = ["/".join(parts[:first])], []
         for index in range(first, len(parts)):
-            last = index == len(parts) - 1
             matched = self._match_level(level, parts[index])
-            out = {info["name"]: info for info in matched}
             level = [info["name"] for info in matched if info["type"] == "directory"]
-            if last or not level:
-                return out if last else {}
-        return out
+        return matched
 
     def _match_level(self, folders: list[str], part: str) -> list[Info]:
         prefix = paths.literal_start(part)

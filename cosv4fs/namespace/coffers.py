@@ -5,9 +5,13 @@ listing answers for every level under it. A listing may be late (cdcs.md#get-cof
 object exists, and every listing includes what this process has written. Readers never see an unfinished upload, which
 blocks the key of its object.
 
+A path can be both an object and a directory: the keys ``report`` and ``report/2024.csv`` exist beside each other. Both
+`is_file` and `is_directory` are true of it. `info` returns the object; `ls` and `find` return what is under the path.
+In listings of its parent it is twice in `ls`, in both lists of a walk, and as the object in `find` and `glob`, beside
+what is under it. Copies take both. What is cached makes no difference.
+
 Keys that are not valid paths (with empty parts, ``.`` or ``..``, or with a slash at the end) are left out of listings;
-the directories above them are shown. If a path is both an object and a directory, `info` returns the object. `find`,
-`glob` and a listing of the path show what is under it; a walk does not, because it takes the path for a file.
+the directories above them are shown. `invalid_keys` returns them.
 """
 
 from __future__ import annotations
@@ -43,8 +47,8 @@ class Levels:
 
     def __init__(self, path: str, objects: Iterable[StoredObject]) -> None:
         self.path = path
-        self.by_folder: dict[str, dict[str, Info]] = {path: {}}
-        self.is_ambiguous = False
+        # by name and type
+        self.by_folder: dict[str, dict[tuple[str, str], Info]] = {path: {}}
         start = len(paths.directory_key(path)[1])
         for found in objects:
             self._add(found, found.key[start:].split("/"))
@@ -55,18 +59,17 @@ class Levels:
             if not _can_be_named(part):
                 return
             child = f"{folder}/{part}"
-            known = self.by_folder[folder].setdefault(child, directory_info(child))
-            self.is_ambiguous |= known["type"] != "directory"
-            self.by_folder.setdefault(child, {})
+            if child not in self.by_folder:
+                self.by_folder[folder][child, "directory"] = directory_info(child)
+                self.by_folder[child] = {}
             folder = child
         if _can_be_named(parts[-1]):
-            info = _object_info(f"{folder}/{parts[-1]}", found)
-            self.is_ambiguous |= info["name"] in self.by_folder
-            self.by_folder[folder][info["name"]] = info
+            path = f"{folder}/{parts[-1]}"
+            self.by_folder[folder][path, "file"] = _object_info(path, found)
 
-    def infos(self) -> dict[str, Info]:
-        """Return infos of everything by path."""
-        return {path: info for entries in self.by_folder.values() for path, info in entries.items()}
+    def infos(self) -> list[Info]:
+        """Return the infos of everything."""
+        return [info for entries in self.by_folder.values() for info in entries.values()]
 
 
 class _Written:
@@ -190,10 +193,11 @@ class CofferNamespace(Namespace):
 
         A page that is the whole listing is cached for all levels.
         """
-        if not path or self.cache.is_directory(path):
+        is_known = self.cache.shows_directory(path)
+        if not path or is_known:
             return directory_info(path)
         coffer, key = paths.directory_key(path)
-        if key != "/" and self.cache.is_absent(path):
+        if key != "/" and is_known is False:
             # only listings show directories: another one would have the same result
             raise not_found_error(path)
         revision = self.cache.revision
@@ -208,17 +212,8 @@ class CofferNamespace(Namespace):
         return directory_info(path)
 
     def is_directory(self, path: str) -> bool:
-        """Return whether the path is a coffer, or a prefix of keys and not an object itself."""
-        known = self.cache.info(path)
-        if known is not None:
-            return known["type"] == "directory"
-        if not path or self.cache.is_directory(path):
-            return True
-        try:
-            self.directory(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return self.file(path) is None
+        """Return whether the path is a coffer, or a prefix of keys; it may also be an object."""
+        return self.has_directory(path)
 
     def _entries(self, path: str) -> list[Info]:
         """Return the infos of a directory's entries, or of all coffers for the empty path."""
@@ -229,41 +224,39 @@ class CofferNamespace(Namespace):
             return self._coffers()
         return list(self._listed(path, *paths.directory_key(path)).by_folder[path].values())
 
-    def _descendants(
-        self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler
-    ) -> dict[str, Info]:
-        """Return infos of everything under a directory, by path: one request per page of keys."""
+    def _descendants(self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> list[Info]:
+        """Return the infos of everything under a directory: one request per page of keys."""
         if not path:
             return self._in_all_coffers(maxdepth, name_prefix, on_error)
         if name_prefix:
             coffer, rest = paths.split(path)
             found, start = self._with_prefix(coffer, f"{rest}/{name_prefix}".lstrip("/")), f"{path}/{name_prefix}"
-            found = {name: info for name, info in found.items() if name.startswith(start)}
+            found = [info for info in found if info["name"].startswith(start)]
         else:
             known = self._known_below(path)
             found = self._listed(path, *paths.directory_key(path)).infos() if known is None else known
         if maxdepth is None:
             return found
-        return {name: info for name, info in found.items() if name.count("/") <= path.count("/") + maxdepth}
+        return [info for info in found if info["name"].count("/") <= path.count("/") + maxdepth]
 
-    def _in_all_coffers(self, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> dict[str, Info]:
-        infos = {info["name"]: info for info in self._entries("") if info["name"].startswith(name_prefix)}
+    def _in_all_coffers(self, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> list[Info]:
+        infos = [info for info in self._entries("") if info["name"].startswith(name_prefix)]
         if maxdepth == 1:
             return infos
         depth = None if maxdepth is None else maxdepth - 1
 
-        def in_coffer(coffer: str) -> dict[str, Info]:
+        def in_coffer(coffer: str) -> list[Info]:
             try:
                 return self._descendants(coffer, depth, "", on_error)
             except OSError as error:
                 on_error(error)
-                return {}
+                return []
 
-        found = self._pool.map(in_coffer, list(infos))
-        return infos | {name: info for inside in found for name, info in inside.items()}
+        found = self._pool.map(in_coffer, [info["name"] for info in infos])
+        return [*infos, *(info for inside in found for info in inside)]
 
-    def _matches(self, pattern: str) -> dict[str, Info]:
-        """Return infos of everything that matches a pattern without ``**``, by path.
+    def _matches(self, pattern: str) -> list[Info]:
+        """Return the infos of everything that matches a pattern without ``**``.
 
         Only keys with the literal prefix of the pattern are listed.
         """
@@ -272,16 +265,16 @@ class CofferNamespace(Namespace):
         coffers = [first]
         if paths.MAGIC.search(first):
             named = re.compile(glob_translate(first))
-            infos = {info["name"]: info for info in self._entries("") if named.match(info["name"])}
+            infos = [info for info in self._entries("") if named.match(info["name"])]
             if not rest:
                 return infos
-            coffers = list(infos)
+            coffers = [info["name"] for info in infos]
         literal = paths.literal_start(rest)
         found = self._pool.map(lambda coffer: self._with_prefix(coffer, literal), coffers)
-        return {name: info for infos in found for name, info in infos.items() if wanted.match(name)}
+        return [info for infos in found for info in infos if wanted.match(info["name"])]
 
-    def _with_prefix(self, coffer: str, literal: str) -> dict[str, Info]:
-        """Return infos of everything in a coffer with a literal prefix; nothing if the coffer does not exist."""
+    def _with_prefix(self, coffer: str, literal: str) -> list[Info]:
+        """Return the infos of everything in a coffer with a literal prefix; nothing if the coffer does not exist."""
         folder = f"{coffer}/{literal.rpartition('/')[0]}".rstrip("/")
         known = self._known_below(folder)
         if known is not None:
@@ -289,7 +282,7 @@ class CofferNamespace(Namespace):
         try:
             return self._listed(folder, coffer, "/" + literal).infos()
         except CosFileNotFoundError:
-            return {}
+            return []
 
     def _listed(self, folder: str, coffer: str, prefix: str) -> Levels:
         """List the keys in a directory that start with a prefix, and cache the levels that are complete."""
@@ -329,23 +322,20 @@ class CofferNamespace(Namespace):
         self.cache.store_listing("", infos, revision)
         return infos
 
-    def _known_below(self, path: str) -> dict[str, Info] | None:
-        """Return infos of everything under a directory, or None unless all of its levels are cached."""
-        out: dict[str, Info] = {}
+    def _known_below(self, path: str) -> list[Info] | None:
+        """Return the infos of everything under a directory, or None unless all of its levels are cached."""
+        out: list[Info] = []
         folders = [path]
         for folder in folders:
             listing = self.cache.listing(folder)
             if listing is None:
                 return None
-            out.update((info["name"], info) for info in listing)
+            out += listing
             folders += [info["name"] for info in listing if info["type"] == "directory"]
         return out
 
     def _store(self, levels: Levels, revision: int, is_partial: bool = False) -> None:
         """Cache all levels; not the first one if only a part of its entries was listed."""
-        # the cache stores one info by path: it cannot store a path that is both an object and a directory
-        if levels.is_ambiguous:
-            return
         for folder, entries in levels.by_folder.items():
             if not (is_partial and folder == levels.path):
                 self.cache.store_listing(folder, list(entries.values()), revision)

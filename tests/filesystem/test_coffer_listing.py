@@ -1,5 +1,7 @@
 """What coffers show: levels out of a flat list of keys, one listing for all of them, no "no" from a late listing."""
 
+import errno
+
 import pytest
 
 from cosv4fs import CofferFileSystem
@@ -99,7 +101,7 @@ def test_what_a_question_costs(filled, vault):
     assert (info["type"], info["size"], requests) == ("file", len(f"{COFFER}/a.txt"), 1)
     assert info["mtime"] == info["created"] > 0
     assert requests_of(vault, lambda: filled.info(f"{COFFER}/dir")["type"]) == ("directory", 2)
-    assert requests_of(vault, lambda: filled.isdir(f"{COFFER}/other")) == (True, 2)
+    assert requests_of(vault, lambda: filled.isdir(f"{COFFER}/other")) == (True, 1)
     assert requests_of(vault, lambda: len(filled.ls(f"{COFFER}/other"))) == (1, 0)
     assert requests_of(vault, lambda: filled.exists(f"{COFFER}/nothing")) == (False, 2)
 
@@ -173,15 +175,88 @@ def test_keys_that_no_path_can_name_are_left_out(coffers, onlooker):
         coffers.info(f"{COFFER}/x//y")
 
 
+BOTH = {"both": b"1", "both/below": b"2", "both/deep": b"3", "both/deep/er": b"4", "file": b"5"}
+
+
+def pairs(infos):
+    return [(info["name"].removeprefix(COFFER), info["type"], info["size"]) for info in infos]
+
+
+QUESTIONS = {
+    "info": lambda fs: pairs([fs.info(f"{COFFER}/both")]),
+    "is": lambda fs: [
+        [ask(f"{COFFER}/{name}") for ask in (fs.exists, fs.isdir, fs.isfile)]
+        for name in ("both", "both/deep", "file", "none")
+    ],
+    "ls of the parent": lambda fs: pairs(fs.ls(COFFER)),
+    "ls": lambda fs: pairs(fs.ls(f"{COFFER}/both")),
+    "find in the parent": lambda fs: pairs(fs.find(COFFER, detail=True).values()),
+    "find": lambda fs: pairs(fs.find(f"{COFFER}/both", detail=True, withdirs=True).values()),
+    "find with depth": lambda fs: pairs(fs.find(f"{COFFER}/both", maxdepth=1, detail=True).values()),
+    "walk": lambda fs: [(top.removeprefix(COFFER), *names) for top, *names in fs.walk(COFFER)],
+    "glob": lambda fs: [
+        [name.removeprefix(COFFER) for name in fs.glob(f"{COFFER}/{pattern}")]
+        for pattern in ("b*", "b*/", "*/*", "*/*/", "**")
+    ],
+    "du": lambda fs: (fs.du(COFFER), fs.du(f"{COFFER}/both"), fs.du(f"{COFFER}/both/deep")),
+    "cat": lambda fs: fs.cat(f"{COFFER}/both", recursive=True),
+    "cat_file": lambda fs: fs.cat_file(f"{COFFER}/both"),
+    "expand": lambda fs: len(fs.expand_path(f"{COFFER}/both", recursive=True)),
+    "keys": lambda fs: sorted(fs.get_mapper(COFFER)),
+    "tree": lambda fs: fs.tree(COFFER).count("both"),
+}
+EXPECTED = {
+    "info": [("/both", "file", 1)],
+    "is": [[True, True, True], [True, True, True], [True, False, True], [False, False, False]],
+    "ls of the parent": [("/both", "directory", 0), ("/both", "file", 1), ("/file", "file", 1)],
+    "ls": [("/both/below", "file", 1), ("/both/deep", "directory", 0), ("/both/deep", "file", 1)],
+    "find in the parent": [(f"/{key}", "file", 1) for key in BOTH],
+    "find": [("/both", "directory", 0), *((f"/{key}", "file", 1) for key in BOTH if "/" in key)],
+    "find with depth": [("/both/below", "file", 1), ("/both/deep", "file", 1)],
+    "walk": [
+        ("", ["both"], ["both", "file"]),
+        ("/both", ["deep"], ["below", "deep"]),
+        ("/both/deep", [], ["er"]),
+    ],
+    "glob": [
+        ["/both"],
+        ["/both"],
+        ["/both/below", "/both/deep"],
+        ["/both/deep"],
+        ["", *(f"/{key}" for key in BOTH)],
+    ],
+    "du": (5, 3, 1),
+    "cat": {f"{COFFER}/{key}": text for key, text in BOTH.items() if key != "file"},
+    "cat_file": b"1",
+    "expand": 4,
+    "keys": sorted(BOTH),
+    "tree": 2,
+}
+
+
 def test_a_name_that_is_an_object_and_a_directory(coffers, onlooker):
-    onlooker.pipe({f"{COFFER}/both/below": b"2", f"{COFFER}/both": b"1"})
-    for _ in range(3):
-        assert (coffers.isdir(f"{COFFER}/both"), coffers.isfile(f"{COFFER}/both")) == (False, True)
-        assert coffers.find(COFFER) == [f"{COFFER}/both", f"{COFFER}/both/below"]
-        assert coffers.info(f"{COFFER}/both")["type"] == "file"
-        assert coffers.cat_file(f"{COFFER}/both") == b"1"
-        assert coffers.cat_file(f"{COFFER}/both/below") == b"2"
-        assert coffers.find(f"{COFFER}/both") == [f"{COFFER}/both/below"]
+    onlooker.pipe({f"{COFFER}/{key}": text for key, text in BOTH.items()})
+    answers = {name: ask(coffers) for name, ask in QUESTIONS.items()}
+    assert answers == EXPECTED
+    # whatever was asked first, and is cached
+    for first in QUESTIONS.values():
+        coffers.invalidate_cache()
+        first(coffers)
+        assert {name: ask(coffers) for name, ask in QUESTIONS.items()} == EXPECTED
+    assert {name: ask(onlooker) for name, ask in QUESTIONS.items()} == EXPECTED
+
+
+def test_copies_of_what_is_both(coffers, onlooker, tmp_path):
+    onlooker.pipe({f"{COFFER}/{key}": text for key, text in BOTH.items()})
+    coffers.copy(f"{COFFER}/both", "other-1250000000/copy", recursive=True)
+    copied = {f"other-1250000000/copy{key.removeprefix('both')}": text for key, text in BOTH.items() if key != "file"}
+    assert onlooker.cat("other-1250000000/copy", recursive=True) == copied
+    with pytest.raises(OSError, match="/both/below needs as a directory") as caught:
+        coffers.get(f"{COFFER}/both", str(tmp_path / "both"), recursive=True)
+    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(tmp_path / "both"))
+    assert list(tmp_path.iterdir()) == []
+    coffers.get([f"{COFFER}/both", f"{COFFER}/both/below"], [str(tmp_path / "1"), str(tmp_path / "2")])
+    assert [(tmp_path / name).read_bytes() for name in "12"] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("coffer_dialect", [CofferDialect(listing_lag=1000)])
