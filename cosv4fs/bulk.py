@@ -364,6 +364,8 @@ def get_each(
             fs.get_file(source, target, callback=child, **options)
 
     each_pair(pool, pairs, callback, one)
+    if recursive:
+        _check_complete(fs, {source for source, _ in pairs}, folders)
 
 
 def make_folder(fs: AbstractFileSystem, path: str, *, is_empty: bool) -> None:
@@ -390,6 +392,20 @@ def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], on_error: s
                 raise
 
     pool.map(one, pairs)
+    if recursive:
+        _check_complete(fs, {source for source, _ in pairs}, folders)
+
+
+def _check_complete(fs: Any, sources: Collection[str], folders: Collection[str]) -> None:
+    """Report the objects in copied directories that were left out, because their keys are not valid paths."""
+    if not may_nest(fs):
+        return
+    parents = {source.rpartition("/")[0] for source in sources}
+    for folder in sorted(parents.intersection(sources) | set(folders)):
+        left = [] if folder.rpartition("/")[0] in sources else fs.invalid_keys(folder)
+        if left:
+            text = f"all other files were copied, but not {len(left)} whose keys are not valid paths, such as {left[0]}"
+            raise make_error(errno.EINVAL, text, folder)
 
 
 def copy_through(fs: Any, source: str, target: str) -> None:

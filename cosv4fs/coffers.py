@@ -364,6 +364,13 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         """Remove the access policy of a coffer, if it has one."""
         self.client.delete_policy(self._coffer(path))
 
+    def invalid_keys(self, path: str) -> list[str]:
+        """Return the keys under a directory that are not valid paths, such as ``coffer/a//b``.
+
+        Only this method shows them: they are left out of all listings. Costs one request per page of keys.
+        """
+        return self.namespace.invalid_keys(self._strip_protocol(path))
+
     def _coffer(self, path: str) -> str:
         coffer, rest = paths.split(self._strip_protocol(path))
         if not coffer or rest:

@@ -358,10 +358,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
-        if recursive:
-            # in coffers, a path can be both
-            exists = self.namespace
-            found = [name for name in found if not exists.has_directory(name) or exists.is_file(name)]
+        found = [name for name in found if not (recursive and self.namespace.is_only_directory(name))]
         is_one = isinstance(path, (str, os.PathLike)) and found == [self._strip_protocol(path)]
         files = self.runtime.files.share(files=batch_size)
         return files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)

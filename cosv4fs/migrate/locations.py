@@ -130,6 +130,11 @@ class Location:
                 return date.timestamp() - time.time()
         return None
 
+    def invalid_keys(self) -> list[str]:
+        """Return what is in this directory, and left out of listings because its name is not a valid path."""
+        look_up = getattr(self.fs, "invalid_keys", None)
+        return list(look_up(self.path)) if look_up is not None else []
+
     @property
     def is_open_archive(self) -> bool:
         """Whether this is inside an archive opened for writing, which only one instance can do, file by file."""

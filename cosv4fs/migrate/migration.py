@@ -311,6 +311,9 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
             raise
         return [], []
     files: dict[str, File] = {}
+    if not folder:
+        names = [name[len(location.prefix) :] for name in location.invalid_keys()]
+        files = {name: File(name, error=f"the name {name!r} is not a valid path") for name in names}
     folders: list[str] = []
     for entry in found:
         name = _name_in(location, str(entry["name"]))

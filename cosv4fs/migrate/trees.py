@@ -72,6 +72,8 @@ def find_tree(location: Location) -> Tree:
     elif list(files) == [location.path]:
         raise both_error(location)
     files = {name: info for name, info in sorted(files.items()) if not _is_directory_of(location, name, info)}
+    # their names are refused when they are copied
+    files |= {name: {"type": "file", "size": 0} for name in location.invalid_keys()}
     below = {name.rstrip("/") for name in directories} - {location.path.rstrip("/")}
     prefix = location.prefix
     stray = next((name for name in (*files, *below) if not name.startswith(prefix)), None)

@@ -146,6 +146,10 @@ class Namespace(ABC):
         """Return whether the path is a directory, in one request; used to explain errors."""
         return _if_found(lambda: self.directory(path)) is not None
 
+    def is_only_directory(self, path: str) -> bool:
+        """Return whether the path is a directory, and not also a file, as in coffers."""
+        return self.has_directory(path) and not self.is_file(path)
+
     def ls(self, path: str) -> list[Info]:
         """Return the infos of a directory's entries sorted by name, or the info of one file."""
         try:

@@ -322,6 +322,18 @@ class CofferNamespace(Namespace):
         self.cache.store_listing("", infos, revision)
         return infos
 
+    def invalid_keys(self, path: str) -> list[str]:
+        """Return the keys under a directory that are not valid paths, with their coffer; never from the cache.
+
+        The empty object that other clients store for a directory, with a slash at the end, is none.
+        """
+        coffer, prefix = paths.directory_key(path)
+        return [
+            coffer + found.key
+            for found in bounded(self._client.list(coffer, prefix), path)
+            if found.key.startswith(prefix) and not _is_path(found)
+        ]
+
     def _known_below(self, path: str) -> list[Info] | None:
         """Return the infos of everything under a directory, or None unless all of its levels are cached."""
         out: list[Info] = []
@@ -403,6 +415,12 @@ def _coffer_info(found: Coffer) -> Info:
     if found.created:
         info["created"] = float(found.created)
     return info
+
+
+def _is_path(found: StoredObject) -> bool:
+    """Return whether the key of an object is a path, or a directory's if the object is empty."""
+    key = found.key.removesuffix("/") if not found.size else found.key
+    return all(map(_can_be_named, key.split("/")[1:]))
 
 
 def _can_be_named(part: str) -> bool:

@@ -159,6 +159,9 @@ def test_cp_replaces_nothing_and_copies_the_others(run, here, coffers, size):
     assert (rows["failed"], "write-once" in rows["files"][0]["error"]) == (1, True)
 
 
+BOTH = {"both": "1", "both/below": "22", "both/sub": "3", "both/sub/x": "4", "a": "5"}
+
+
 def test_sync_uploads_what_is_missing(run, here, coffers):
     plant(here / "d", a="1", sub__b="2")
     assert run("sync", "d", f"{URL}/d").err == "copied 2, deleted 0, 0 unchanged\n"
@@ -171,6 +174,26 @@ def test_sync_uploads_what_is_missing(run, here, coffers):
     assert harvest(here / "back") == stored(coffers, f"{VAULT}/d") == {"a": "1", "c": "3", "sub/b": "2"}
     plant(here / "back", gone="")
     assert run("sync", "--delete", f"{URL}/d", "back").out == f"deleted {here}/back/gone\n"
+
+
+@pytest.mark.parametrize("command", [["sync"], ["cp", "-r"], ["migrate", "-j", "1"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("target", ["out", f"{URL}/out", "cosv4://data/out"])
+def test_every_key_is_copied_or_named(run, here, fs, coffers, command, target):
+    coffers.pipe({f"{VAULT}/d/{name}": text.encode() for name, text in BOTH.items()})
+    bad = ("full/", "p//q", "up/../v")
+    for key in bad:
+        coffers.client.put_object(VAULT, f"/d/{key}", memoryview(b"x"))
+    done = run(*command, f"{URL}/d/", target)
+    refused = () if target.startswith(URL) else ("both", "both/sub")
+    found = {
+        "out": lambda: harvest(here / "out"),
+        "cdc": lambda: stored(coffers, f"{VAULT}/out"),
+        "cos": lambda: stored(fs, "data/out"),
+    }[target[:3]]()
+    assert found == {name: text for name, text in BOTH.items() if name not in refused}
+    assert done.code == 1
+    for key in (*bad, *refused):
+        assert f"/d/{key}: " in done.err or f"failed: {key}: " in done.out + done.err, key
 
 
 def test_sync_tells_of_each_file_that_differs(run, here, coffers):

@@ -161,7 +161,7 @@ def test_only_not_found_means_no(filled, vault):
             ask(f"{COFFER}/a.txt")
 
 
-def test_keys_that_no_path_can_name_are_left_out(coffers, onlooker):
+def test_keys_that_no_path_can_name_are_left_out(coffers, onlooker, tmp_path):
     client = onlooker.client
     for key in ("/folder/", "/x//y", "/z/../w", "/good", "/x/."):
         client.put_object(COFFER, key, memoryview(b"content"))
@@ -173,6 +173,16 @@ def test_keys_that_no_path_can_name_are_left_out(coffers, onlooker):
     assert coffers.glob(f"{COFFER}/*/*") == []
     with pytest.raises(OSError, match="support empty components"):
         coffers.info(f"{COFFER}/x//y")
+    # copies of directories tell
+    assert coffers.invalid_keys(COFFER) == [f"{COFFER}/{key}" for key in ("folder/", "x/.", "x//y", "z/../w")]
+    assert coffers.invalid_keys(f"{COFFER}/x/") == [f"{COFFER}/x/.", f"{COFFER}/x//y"]
+    for copy in (coffers.get, lambda *paths, **options: coffers.copy(paths[0], "other-1250000000", **options)):
+        with pytest.raises(OSError, match="not 4 whose keys are not valid paths, such as") as caught:
+            copy(COFFER, str(tmp_path), recursive=True)
+        assert caught.value.errno == errno.EINVAL
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["good"]
+    assert onlooker.cat(onlooker.find("other-1250000000")[0]) == b"content"
+    coffers.get(f"{COFFER}/good", str(tmp_path / "one"), recursive=True)
 
 
 BOTH = {"both": b"1", "both/below": b"2", "both/deep": b"3", "both/deep/er": b"4", "file": b"5"}
