@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from email.utils import formatdate
 from http import HTTPStatus
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -41,6 +42,8 @@ _INLINE = 65536
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _FLUSH_TIMEOUT = 5.0
 """Seconds that a reset waits until the client has received what was sent."""
+_DRAIN_TIMEOUT = 2.0
+"""Seconds that a refused client may still send before its connection is closed."""
 _DRAWS = 100
 """How often another free port is drawn when it was an earlier service's."""
 _earlier_ports: set[int] = set()
@@ -365,6 +368,16 @@ class Connection(StreamRequestHandler):
                 raise ConnectionAbortedError
             offset += sent
             count -= sent
+
+    def drain(self) -> None:
+        """Read and drop for a short time what a refused client still sends: a reset could take the reply from it."""
+        end = time.monotonic() + _DRAIN_TIMEOUT
+        room = bytearray(_INLINE)
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+            set_receive_timeout(self.socket, _DRAIN_TIMEOUT)
+            while time.monotonic() < end and self.socket.recv_into(room):
+                pass
 
     def reset(self) -> None:
         """Make the end of the connection a reset, after everything sent was received."""

@@ -158,7 +158,9 @@ class Server:
         call.number = self._log.next_number()
         reply = self._service.refuse_head(call, status)
         reply.close = True
-        return self._send(connection, call, reply)
+        self._send(connection, call, reply)
+        connection.drain()
+        return False
 
     def _answer(self, call: Call) -> Reply:
         actions = self._faults.actions(call)
@@ -194,6 +196,8 @@ class Server:
                 self._log.amend(call.number, bytes_out=sent, finished=time.time())
         if reply.reset:
             connection.reset()
+        elif connection.unread:
+            connection.drain()
         return not close and reply.cut is None
 
     def _record(self, connection: Connection, call: Call, reply: Reply, bytes_out: int = 0) -> None:

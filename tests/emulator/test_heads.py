@@ -1,5 +1,6 @@
 """Heads of requests over a raw socket: what is no request, and what two readers could take for different ones."""
 
+import http.client
 import re
 import socket
 
@@ -64,6 +65,16 @@ def test_heads_that_could_be_read_in_two_ways(service, head):
 def test_bodies_without_a_length_end_the_connection(service, length, coding):
     head = b"POST / HTTP/1.1\r\nHost: x\r\n" + length + b"Transfer-Encoding: " + coding + b"\r\n\r\n"
     assert statuses(send_bytes(service.emulator, head + b"0\r\n\r\n" + FOLLOWING)) == [411]
+
+
+def test_a_refused_client_may_finish_before_it_reads(service):
+    """As HTTP libraries do; a reset in between would take the reply from them."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.emulator.port, timeout=20)
+    try:
+        connection.request("POST", "/x", body=iter([bytes(1 << 20)] * 20))
+        assert connection.getresponse().status == 411
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("method", [b"PATCH", b"get", b"aGET", b"CONNECT", b"x-1.2~!"])
