@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Protocol, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, cast
 
 from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
@@ -30,6 +30,9 @@ from cosv4fs.transfer.download import zeroed
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.versions import VersionGuard, check_content
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _WINDOW = 64 * 1024
 """Bytes that lines and small reads take from the read-ahead at once."""
@@ -347,6 +350,17 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             if not self._is_closing:
                 self._move(position)
             raise
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Read into memory; return the number of bytes, which is less than its size only at the end of the file."""
+        with memoryview(buffer) as view, view.cast("B") as memory:
+            if memory.readonly:
+                raise TypeError("readinto needs memory that can be changed")
+            data = self.read(len(memory))
+            memory[: len(data)] = data
+            return len(data)
+
+    readinto1 = readinto
 
     def read1(self, size: SupportsIndex | None = -1, /) -> bytes:
         """Return up to `size` bytes (any number if negative or None) that are already here, or come in one fetch."""

@@ -150,9 +150,12 @@ def test_what_a_reader_cannot_do(stored):
         for wrong in (3, -1):
             with pytest.raises(ValueError, match="whence"):
                 file.seek(0, wrong)
-        for refused in (lambda: file.read(1.5), lambda: file.seek("1"), lambda: file.readline(b"")):
+        for refused in (
+            lambda: file.read(1.5), lambda: file.seek("1"), lambda: file.readline(b""), lambda: file.readinto(b"12"),
+        ):  # fmt: skip
             with pytest.raises(TypeError):
                 refused()
+        assert file.tell() == 0
         assert file.seek(10**15) == file.tell() == 10**15
         assert file.read() == file.readline() == file.read1(5) == b""
 
