@@ -108,6 +108,10 @@ _WAYS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_si
 """Other keywords of methods that write, which may be meant by a wrong one."""
 
 
+_RESET = {"biz_attr": "", "authority": ACLS["default"]}
+"""The values of attributes that are not headers after they were removed."""
+
+
 @dataclass(frozen=True)
 class Changes:
     """Changes of attributes, as the service takes them; None is a header to remove, or an attribute to leave."""
@@ -159,17 +163,8 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
         See `check_written`.
     """
     known = {name: value for name, value in given.items() if name in ATTRIBUTES}
-    metadata = {name: value for name, value in given.items() if name not in ATTRIBUTES}
-    for name in metadata:
-        if name in _FOREIGN:
-            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
-    given_metadata = known.pop("metadata", None) or {}
-    _check_mapping(given_metadata)
-    metadata = {**given_metadata, **metadata}
-    _check_names(metadata)
-    for name, value in metadata.items():
-        if value is not None:
-            _check_header(f"metadata {name!r}", value)
+    others = {name: value for name, value in given.items() if name not in ATTRIBUTES}
+    metadata = _changed_metadata(known.pop("metadata", None) or {}, others)
     named = [*known, *(["metadata"] if metadata else [])]
     _check_stored(named, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.changed_by}, "existing")
     values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
@@ -179,8 +174,18 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     return Changes(headers, biz_attr, authority)
 
 
-_RESET = {"biz_attr": "", "authority": ACLS["default"]}
-"""The values of attributes that are not headers after they were removed."""
+def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return changes of user metadata, from a mapping and from keywords; None removes."""
+    for name in keywords:
+        if name in _FOREIGN:
+            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+    _check_mapping(mapping)
+    metadata = {**mapping, **keywords}
+    _check_names(metadata)
+    for name, value in metadata.items():
+        if value is not None:
+            _check_header(f"metadata {name!r}", value)
+    return metadata
 
 
 def check_authority(acl: object) -> str:
