@@ -221,7 +221,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             directory.
         """
         start, handler = self._path(path, refresh), error_handler(on_error)
-        return self.namespace.walk(start, maxdepth, topdown=topdown, detail=detail, on_error=handler)
+        # a generator, which fsspec's asynchronous wrapper tells from other methods
+        yield from self.namespace.walk(start, maxdepth, topdown=topdown, detail=detail, on_error=handler)
 
     def find(
         self,

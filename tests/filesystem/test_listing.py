@@ -194,9 +194,9 @@ def test_errors_of_a_walk_at_every_depth(fs, emulator):
         with pytest.raises(PermissionError):
             list(look(f"{BUCKET}/w"))
         with pytest.raises(ValueError, match="on_error"):
-            look(f"{BUCKET}/w", on_error="ignore")
+            list(look(f"{BUCKET}/w", on_error="ignore"))
         with pytest.raises(ValueError, match="maxdepth"):
-            look(f"{BUCKET}/w", maxdepth=0)
+            list(look(f"{BUCKET}/w", maxdepth=0))
     emulator.faults.clear()
     assert found(fs.find, f"{BUCKET}/w/one") == ([f"{BUCKET}/w/one"], [])
 
