@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -108,15 +109,22 @@ class _Continued:
 
     def copy_to(self, writer: ObjectWriter) -> None:
         """Write the bytes of the object, and keep all that follows in the spool."""
+        digest = _sha1()
         try:
             writer.seek(0)
-            if self.size:
-                with CosReader(self._fs, self._path) as reader:
-                    while data := reader.read(4 * MIB):
-                        writer.write(memoryview(data))
+            for data in self._content():
+                writer.write(memoryview(data))
+                digest.update(data)
         except BaseException:
             writer.abort()
             raise
+        self._copied = digest.hexdigest()
+
+    def _content(self) -> Iterator[bytes]:
+        if self.size:
+            with CosReader(self._fs, self._path) as reader:
+                while data := reader.read(4 * MIB):
+                    yield data
 
     def check_unchanged(self) -> None:
         """Refuse to replace another object than the one that was read.
@@ -127,9 +135,24 @@ class _Continued:
             ESTALE: the object was changed or removed. One that was created is refused by the service.
         """
         now = self._look()
-        if self.info is not None and (now is None or fingerprint_of(now) != fingerprint_of(self.info)):
+        if self.info is None:
+            return
+        if now is None or fingerprint_of(now) != fingerprint_of(self.info) or not self._is_same(now):
             text = (
                 "the object was changed or removed after it was opened to append to it: nothing is published, so that "
                 "the change is not lost; open it again"
             )
             raise make_error(errno.ESTALE, text, self._path)
+
+    def _is_same(self, now: Info) -> bool:
+        """Return whether the content is that which was copied; where the service tells no SHA-1, it is read again."""
+        if now.get("sha") is not None:
+            return True
+        digest = _sha1()
+        for data in self._content():
+            digest.update(data)
+        return digest.hexdigest() == self._copied
+
+
+def _sha1() -> hashlib._Hash:
+    return hashlib.sha1(usedforsecurity=False)

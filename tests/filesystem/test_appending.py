@@ -9,8 +9,10 @@ import zipfile
 
 import pytest
 
-from cosv4fs import opening
+from cosv4fs import CosV4FileSystem, opening
+from cosv4fs.emulator import Dialect
 from tests.filesystem.conftest import unfinished
+from tests.support import elsewhere
 
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object.txt"
@@ -82,6 +84,23 @@ def test_no_change_by_others_is_lost(small_fs, second, how, size):
     assert second.exists(PATH) == (how != "removed")
     assert how == "removed" or second.cat_file(PATH) == others
     assert unfinished(second, f"{BUCKET}/dir") == []
+
+
+@pytest.mark.protocol("cosv4")
+@pytest.mark.parametrize("dialect", [Dialect(slice_sha="absent", missing_mtime=True)])
+def test_a_change_is_noticed_where_the_status_does_not_show_it(emulator, second):
+    options = {"checksum": False, "slice_size": 512 * KIB, "single_upload_limit": 512 * KIB}
+    fs = CosV4FileSystem(**emulator.storage_options, **options)
+    other = CosV4FileSystem(**elsewhere(emulator.storage_options), **options)
+    fs.pipe_file(PATH, content_of(700 * KIB))
+    with fs.open(PATH, "ab") as file:
+        file.write(b"new")
+    assert second.cat_file(PATH) == content_of(700 * KIB) + b"new"
+    with pytest.raises(OSError, match="changed or removed"), fs.open(PATH, "ab") as file:
+        file.write(b"more")
+        other.pipe_file(PATH, bytes(700 * KIB + 3))
+    assert fs.info(PATH)["sha"] is None
+    assert second.cat_file(PATH) == bytes(700 * KIB + 3)
 
 
 def test_a_change_before_the_commit_is_noticed_too(small_fs, second):
