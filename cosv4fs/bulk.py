@@ -89,11 +89,11 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     Also return the local targets that the caller has named, unlike those whose names come from the service: if they
     are symbolic links, they are followed.
     """
-    rpath, lpath = _plain(rpath), _plain(lpath)
+    rpath, lpath = _plain(rpath), [lpath] if isfilelike(lpath) else _plain(lpath)
     planner = _Planner(fs)
     _plan(planner, AbstractFileSystem.get, rpath, lpath, partial(is_literal, fs), options)
     if isinstance(lpath, list):
-        named = {item for item in lpath if isinstance(item, str)}
+        named = set(lpath)
     else:
         named = {make_path_posix(lpath)}
         _check_contained(make_path_posix(lpath), [target for _, target in planner.pairs])
@@ -209,6 +209,8 @@ def _plan(
     """Have a method of fsspec record its pairs; with lists of different length, it would ignore the rest of one."""
     if isinstance(source, list) and isinstance(target, list) and len(source) != len(target):
         raise ValueError(f"{len(source)} sources have {len(target)} targets: name one target for each, or a directory")
+    if not isinstance(target, (str, list)):
+        raise TypeError(f"the target must be a path, or a list of them, not {type(target).__name__}")
     try:
         method(planner, planner.escaped(source, is_literal), target, **options)
     except AssertionError:

@@ -142,6 +142,21 @@ def test_files_that_are_not_open_for_writing(fs, tmp_path):
             assert (caught.value.errno, caught.value.filename) == (errno.EBADF, f"/dev/fd/{number}")
 
 
+def test_open_files_as_targets(fs):
+    fs.pipe({f"{PATH}1": b"one", f"{PATH}2": b"two"})
+    sinks = [io.BytesIO(), io.BytesIO(), io.BytesIO()]
+    fs.get([f"{PATH}1", f"{PATH}2"], sinks[:2])
+    fs.get(f"{PATH}1", sinks[2])
+    assert [sink.getvalue() for sink in sinks] == [b"one", b"two", b"one"]
+    with pytest.raises(OSError, match="would both be downloaded"):
+        fs.get([f"{PATH}1", f"{PATH}2"], [sinks[0], sinks[0]])
+    with pytest.raises(ValueError, match="does not match as many files"):
+        fs.get(f"{PATH}*", sinks[0])
+    for target in (None, 3):
+        with pytest.raises(TypeError, match="must be a path"):
+            fs.get(PATH, target)
+
+
 def test_a_sink_that_takes_a_part_at_a_time(fs):
     class Slow(io.RawIOBase):
         taken = b""
