@@ -152,7 +152,11 @@ def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_tim
     if pair.refusal:
         raise _refusal(pair)
     if pair.is_directory:
-        make_directory(own.of(pair.target))
+        target = own.of(pair.target)
+        make_directory(target)
+        if not target.fs.isdir(target.path):
+            # some services only have directories of such a name with a file in them
+            raise OSError(errno.EINVAL, "an empty directory of this name cannot be created", target.url)
         return
     if pair.replaces_directory:
         remove_directories(own.of(pair.target))

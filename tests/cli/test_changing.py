@@ -84,6 +84,21 @@ def test_cp_of_an_empty_directory(run, here, fs):
     assert not (here / "other").exists()
 
 
+def test_directories_that_cannot_be_created(run, here, fs):
+    plant(here / "d", a="1")
+    (here / "d" / "x:y").mkdir()
+    (here / "d" / "x:y" / "f").write_text("2")
+    assert run("cp", "-r", "d", "cosv4://data/cp").code == run("sync", "d", "cosv4://data/sync").code == 0
+    assert stored(fs, "data") == {
+        f"{top}/{name}": text for top in ("cp", "sync") for name, text in (("a", "1"), ("x:y/f", "2"))
+    }
+    (here / "d" / "x:y" / "empty").mkdir()
+    done = run("cp", "-r", "d/", "cosv4://data/again")
+    assert done.code == 1
+    assert "cosv4://data/again/x:y/empty: an empty directory of this name cannot be created" in done.err
+    assert stored(fs, "data/again") == {"a": "1", "x:y/f": "2"}
+
+
 def test_cp_of_patterns_and_of_names_like_patterns(run, here, fs, tree):
     run("cp", "-r", "d/", "cosv4://data/d")
     run("cp", "cosv4://data/d/*.txt", "out/")
