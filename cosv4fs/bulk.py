@@ -24,7 +24,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, other_paths, stringify_path
 
 from cosv4fs.collisions import Pair, check_copies, check_moves, check_targets, directories_among
-from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import LocalNames, is_part, replacing
 
@@ -207,6 +207,8 @@ def _plan(
     options: dict[str, Any],
 ) -> None:
     """Have a method of fsspec record its pairs; with lists of different length, it would ignore the rest of one."""
+    # fsspec's methods import what they need
+    cancellation.check_interpreter()
     if isinstance(source, list) and isinstance(target, list) and len(source) != len(target):
         raise ValueError(f"{len(source)} sources have {len(target)} targets: name one target for each, or a directory")
     if not isinstance(target, (str, list)):

@@ -11,7 +11,6 @@ all of them, but entries are never shared.
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cachetools import TTLCache
 
+from cosv4fs.forking import shared_lock
 from cosv4fs.info import Info
 
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ class CacheGroup:
     """Caches of one process that may hold the same paths, and are invalidated together."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
         self._caches: tuple[weakref.ref[PathCache], ...] = ()
 
     def join(self, cache: PathCache) -> None:
@@ -51,18 +51,27 @@ class CacheGroup:
 def _locked(method: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[Any, _P], _T]:
     """Run a method under the lock, and clear the cache if it is interrupted.
 
-    Ctrl-C inside a `TTLCache` method can leave it inconsistent; for example, its clock may stop.
+    Ctrl-C inside a `TTLCache` method can leave it inconsistent; for example, its clock may stop. Another signal's
+    handler may call a method in the middle of one: it gets an empty cache, and so does whatever comes after both.
     """
 
     @wraps(method)
     def locked(self: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:
+            is_nested, self._is_busy = self._is_busy, True
+            if is_nested:
+                self._was_disturbed = True
+                self._start_anew()
             try:
                 return method(self, *args, **kwargs)
             except BaseException:
-                self._revision += 1
-                self._clear()
+                self._start_anew()
                 raise
+            finally:
+                self._is_busy = is_nested
+                if self._was_disturbed and not is_nested:
+                    self._was_disturbed = False
+                    self._start_anew()
 
     return locked
 
@@ -84,7 +93,9 @@ class PathCache:
         self._enabled = seconds > 0
         self._seconds, self._clock = max(seconds, 1e-9), clock
         self._clear()
-        self._lock = threading.Lock()
+        # held by the thread that a signal interrupts, it must not keep the handler waiting
+        self._lock = shared_lock()
+        self._is_busy = self._was_disturbed = False
         self._revision = 0
         self._group = group or CacheGroup()
         self._group.join(self)
@@ -96,6 +107,10 @@ class PathCache:
         )
         self._infos: TTLCache[str, Info] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
         self._folders: TTLCache[str, bool] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
+
+    def _start_anew(self) -> None:
+        self._revision += 1
+        self._clear()
 
     @property
     @_locked

@@ -22,7 +22,7 @@ from fsspec.utils import stringify_path
 from cosv4fs import bulk, paths, transactions
 from cosv4fs.arguments import at_once, check_keywords, whole
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
-from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
@@ -79,6 +79,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     @property
     def runtime(self) -> Runtime[C_co, N_co]:
         """The state that all instances with this configuration share in this process."""
+        cancellation.check_interpreter()
         if self._pid != os.getpid():
             self._runtime, self._pid = runtime_for(self.service, self.config), os.getpid()
         return self._runtime
@@ -100,6 +101,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
+        cancellation.check_interpreter()  # what fsspec imports later would fail
         if isinstance(path, list):
             return [cls._strip_protocol(item) for item in path]
         stripped: str = super()._strip_protocol(stringify_path(path))

@@ -11,9 +11,11 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
+_Lock: TypeAlias = AbstractContextManager[Any]
 
 
 class _Renewable(Protocol):
@@ -21,12 +23,50 @@ class _Renewable(Protocol):
         """Replace inherited state, in the child."""
 
 
+_MANY_LOCKS = 200
+"""Locks from which those that are no longer used are dropped."""
+
 _renewable: weakref.WeakSet[_Renewable] = weakref.WeakSet()
 
 
 def renewed_after_fork(thing: _Renewable) -> None:
     """Call ``thing.after_fork()`` in forked children, as long as the object exists."""
     _renewable.add(thing)
+
+
+class _Locks:
+    """Locks that threads of one process share."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, weakref.ref[Any]] = {}
+
+    def make(self) -> _Lock:
+        lock = threading.RLock()
+        self._known[id(lock)] = weakref.ref(lock)
+        if len(self._known) > _MANY_LOCKS:
+            for ident, known in [*self._known.items()]:
+                if known() is None:
+                    self._known.pop(ident, None)
+        return lock
+
+    def are_held(self) -> bool:
+        # one step copies the values: other threads make locks meanwhile
+        locks = [known() for known in [*self._known.values()]]
+        return any(lock is not None and lock._is_owned() for lock in locks)
+
+
+def shared_lock() -> _Lock:
+    """Return a lock for a few steps on what threads share; the thread that holds it can take it again.
+
+    A signal may come while its thread holds such a lock, and the handler may use a filesystem. It must not wait for the
+    lock, nor for other threads that do: see `holds_lock`.
+    """
+    return _locks().make()
+
+
+def holds_lock() -> bool:
+    """Return whether the calling thread holds a shared lock, so that it must not wait for other threads."""
+    return _locks().are_held()
 
 
 class PerProcess(Generic[_T]):
@@ -43,6 +83,9 @@ class PerProcess(Generic[_T]):
     def after_fork(self) -> None:
         """Create a new value, in a forked child."""
         self._value = self._make()
+
+
+_locks = PerProcess(_Locks)
 
 
 class Registry(Generic[_T]):
@@ -62,7 +105,7 @@ class Registry(Generic[_T]):
 
     def after_fork(self) -> None:
         """Begin with no objects, in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
         self._objects: weakref.WeakValueDictionary[Hashable, _T] = weakref.WeakValueDictionary()
 
 

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "forgotten": {"concurrency", "forking"},
     "options": {"protocols", "redaction"},
     "config": {"errors", "options", "protocols", "redaction"},
-    "cache": {"info"},
+    "cache": {"forking", "info"},
     "info": set(),
     "localfiles": set(),
     "objectfile": set(),

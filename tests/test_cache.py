@@ -140,3 +140,41 @@ def test_many_threads(cache):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("place", ["before the store is looked up", "within the store"])
+def test_a_handler_in_the_middle_of_a_method(place):
+    """A signal may come at any moment, and its handler may change what the interrupted method stores."""
+    interruption, listed = [], []
+
+    def interrupt():
+        if interruption:
+            interruption.pop()()
+
+    class Interrupted(dict):
+        def copy(self):
+            if place.startswith("before"):
+                interrupt()
+            return dict(self)
+
+    def clock():
+        if place.startswith("within"):
+            interrupt()
+        return 0.0
+
+    cache = PathCache(10, clock)
+
+    def handle():
+        listed.append(cache.listing("b/old"))
+        cache.invalidate("b/d")
+        cache.store_listing("b/handled", [], cache.revision)
+
+    cache.store_listing("b/old", [], cache.revision)
+    revision = cache.revision
+    interruption.append(handle)
+    cache.store_listing("b/d", [Interrupted(file("b/d/x"))], revision)
+    assert listed == [None]
+    # what was asked before the change is not stored after it, and nothing is left of what both have touched
+    assert [cache.listing(path) for path in ("b/d", "b/old", "b/handled")] == [None] * 3
+    cache.store_listing("b/d", [], cache.revision)
+    assert cache.listing("b/d") == []

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 import pytest
 
 import cosv4fs
-from cosv4fs.forking import PerProcess, Registry, renewed_after_fork
+from cosv4fs.forking import PerProcess, Registry, holds_lock, renewed_after_fork, shared_lock
 
 BELONGS_TO_THREADS = (
     type(threading.Lock()),
@@ -109,3 +109,19 @@ def test_a_child_has_its_own(monkeypatch):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert value() == ["of the parent"]
     assert not thing.renewed
+
+
+def test_locks_of_which_one_is_held():
+    locks = [shared_lock() for _ in range(500)]
+    assert not holds_lock()
+    with locks[0], locks[0]:
+        assert holds_lock()
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(holds_lock()))
+        thread.start()
+        thread.join()
+        assert seen == [False]
+    assert not holds_lock()
+    del locks
+    shared_lock()
+    assert len(importlib.import_module("cosv4fs.forking")._locks()._known) < 400

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.responses import header_seconds
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, make_error
-from cosv4fs.forking import renewed_after_fork
+from cosv4fs.forking import renewed_after_fork, shared_lock
 from cosv4fs.options import option_named
 from cosv4fs.redaction import Secret
 
@@ -55,7 +54,7 @@ class SignerBase:
 
     def after_fork(self) -> None:
         """Make a new lock: a thread of the parent may have held the old one."""
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._config.api_root}>"

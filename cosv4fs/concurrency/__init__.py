@@ -8,7 +8,8 @@ threads, as at the end of a process, work runs in the caller.
 `concurrent.futures`, `queue.Queue`, events and conditions take locks in methods written in Python: an exception that a
 signal raises between two steps of such a method leaves the lock held, and every other thread waits for ever. Code that
 Ctrl-C can interrupt therefore uses only single steps of the interpreter here: ``with`` on a lock, `queue.SimpleQueue`,
-and single operations of dicts, sets and lists.
+and single operations of dicts, sets and lists. A handler of another signal may use a filesystem while its own thread
+holds one of these locks: they are reentrant, and what they protect is at most a little off then.
 """
 
 from cosv4fs.concurrency.pool import Buffers, Pool, TaskGroup

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from cosv4fs.concurrency.tasks import start_thread
-from cosv4fs.forking import PerProcess
+from cosv4fs.forking import PerProcess, shared_lock
 
 
 class _Background:
@@ -21,7 +21,7 @@ class _Background:
 
     def __init__(self) -> None:
         self.queue: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self.lock = threading.Lock()
+        self.lock = shared_lock()
         self.is_started = False
 
     def work(self) -> None:

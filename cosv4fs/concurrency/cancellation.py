@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from cosv4fs.errors import make_error
-from cosv4fs.forking import PerProcess
+from cosv4fs.forking import PerProcess, shared_lock
 
 CHECK_EVERY = 0.2
 """Seconds between checks of whether a waiting thread was cancelled."""
@@ -44,7 +44,7 @@ class _Threads:
     """The owners, cancellations, connections and clean-up deadlines of the threads of one process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = shared_lock()
         self.owners: dict[int, object] = {}
         self.cancelled: set[int] = set()
         # weak: a thread must not keep the last connection that it used
@@ -71,8 +71,22 @@ def is_cancelled(ident: int | None = None) -> bool:
     return (ident or threading.get_ident()) in _threads().cancelled
 
 
+def check_interpreter() -> None:
+    """Raise ECANCELED when the interpreter has begun to take itself apart, after the ``atexit`` functions.
+
+    All threads but one are frozen then, also those that hold locks or that are waited for, and the libraries below can
+    import nothing: a request would be sent, and its reply would be lost.
+    """
+    if sys.is_finalizing():
+        text = (
+            "the interpreter is shutting down: use files and filesystems earlier, in an atexit function at the latest"
+        )
+        raise make_error(errno.ECANCELED, text, None)
+
+
 def check(ident: int | None = None) -> None:
     """Raise EINTR if a thread was cancelled; the calling one unless `ident` names another."""
+    check_interpreter()
     if is_cancelled(ident):
         raise make_error(errno.EINTR, "interrupted", None)
 

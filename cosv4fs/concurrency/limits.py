@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from cosv4fs.concurrency import cancellation
+from cosv4fs.forking import shared_lock
 
 _GROW_AFTER = 20
 """Releases in a row after which a halved window grows by one."""
@@ -47,7 +47,7 @@ class Window:
     def __init__(self, limit: int) -> None:
         self._most = self._limit = limit
         self._streak = 0
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
         self._waiting: list[SimpleQueue[None]] = []
         self.permits: dict[int, bool] = {}
 
@@ -70,6 +70,7 @@ class Window:
 
     def try_acquire(self) -> Permit | None:
         """Return a permit, or None if all are in use."""
+        cancellation.check_interpreter()
         with self._lock:
             return Permit(self) if len(self.permits) < self._limit else None
 
@@ -106,7 +107,7 @@ class Pace:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
         self._took = self._computed = 0.0
         self._wanted = min(_AT_FIRST, most)
 

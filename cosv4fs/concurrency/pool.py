@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.concurrency.limits import Pace, Permit, Window
 from cosv4fs.concurrency.tasks import Task, start_thread
 from cosv4fs.errors import make_error
+from cosv4fs.forking import holds_lock, shared_lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -97,14 +99,21 @@ class Pool:
         self._level = level
         self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._idle: dict[int, None] = {}
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
 
     def submit(self, task: Task) -> Task:
         """Start a task as soon as the window has a permit; block until then."""
+        if holds_lock():
+            # a signal handler: other threads may wait for that lock
+            task.run()
+            return task
         return self._start(self.window.acquire(), task)
 
     def try_submit(self, task: Task) -> bool:
         """Start a task if the window has a permit now; return whether it has."""
+        if holds_lock():
+            task.run()
+            return True
         permit = self.window.try_acquire()
         if permit is not None:
             self._start(permit, task)
@@ -175,7 +184,7 @@ class Pool:
         """Return all items, and whether their calls run in the calling thread."""
         rest = iter(items)
         first = list(itertools.islice(rest, 2))
-        is_inside = getattr(_worker, "level", None) == self._level
+        is_inside = getattr(_worker, "level", None) == self._level or holds_lock()
         return itertools.chain(first, rest), len(first) < 2 or is_inside
 
     def _start(self, permit: Permit, task: Task) -> Task:
@@ -334,6 +343,9 @@ class TaskGroup:
         nothing more.
         """
         self._cancel_waiting()
+        if sys.is_finalizing():
+            # frozen tasks never end
+            self._tasks.clear()
         latest = time.monotonic() + _CANCEL_SECONDS
         while running := [task for task in list(self._tasks) if not task.is_done]:
             if cancel_running or cancellation.is_cancelled():

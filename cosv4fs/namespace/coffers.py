@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import re
-import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -31,7 +30,7 @@ from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError, make_error
-from cosv4fs.forking import Registry
+from cosv4fs.forking import Registry, shared_lock
 from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import ErrorHandler, Namespace, not_found_error
 from cosv4fs.transfer.coffers import exists_error
@@ -79,7 +78,7 @@ class _Written:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = shared_lock()
         # by coffer and key, the oldest first. Every change is one step: Ctrl-C can come between any two
         self._objects: dict[tuple[str, str], tuple[float, StoredObject | None]] = {}
 

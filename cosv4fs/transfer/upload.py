@@ -18,6 +18,7 @@ from cosv4fs.api import Client
 from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
+from cosv4fs.forking import shared_lock
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.plan import ranges
@@ -263,7 +264,7 @@ class Uploader:
 
     def __init__(self, client: Client, pool: Pool, kind: type[Upload]) -> None:
         self.client, self.pool, self.kind = client, pool, kind
-        self._probing = threading.Lock()
+        self._probing = shared_lock()
 
     def upload(
         self,
