@@ -1,9 +1,14 @@
 """zarr 3, which is asynchronous: a synchronous filesystem goes into its stores inside fsspec's wrapper."""
 
+from pathlib import Path
+
 import pytest
 from packaging.version import Version
 
 from tests.consumers.registry import Tool, consumer
+from tests.processes import run_module
+
+SUITES = Path(__file__).with_name("suites")
 
 np = Tool("numpy")
 zarr = Tool("zarr", "3")
@@ -118,3 +123,11 @@ def test_store_of_a_upath(url, options, data):
         return
     fill(zarr.create_group(storage.FsspecStore.from_upath(path)), data)
     check(zarr.open_group(f"{url}/z", storage_options=options), data)
+
+
+@consumer("zarr", "zarr's own tests of stores and hierarchies (`zarr.testing`), in a bucket and in a directory")
+def test_its_own_suite():
+    zarr.__version__  # noqa: B018 - skips where zarr is not installed
+    settings = ("-c", str(SUITES / "pytest.ini"), "--confcutdir", str(SUITES), "-q", "-p", "no:cacheprovider")
+    run = run_module("pytest", *settings, str(SUITES / "zarr_store.py"), timeout=300)
+    assert run.returncode == 0, run.stdout
