@@ -17,6 +17,7 @@ from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.trees import holds_files, info_of
 
 
 @click.command(short_help="Move files and directories within one filesystem.")
@@ -95,7 +96,11 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     _check_removable(old)
     if old.is_same(goal):
         raise OSError(errno.EINVAL, "source and target are the same", old.url)
-    is_directory = bool(old.fs.info(old.path)["type"] == "directory")
+    info = info_of(old)
+    is_directory = bool(info["type"] == "directory")
+    if recursive and not is_directory and holds_files(old, info):
+        text = "it is both a file and a directory: copy it with cp -r, then remove it with rm -r"
+        raise OSError(errno.EINVAL, text, old.url)
     if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: move it with -r", old.url)
     if is_directory and goal.is_within(old):
@@ -128,7 +133,8 @@ def _check_changeable(location: Location) -> None:
 
 def _remove(location: Location, recursive: bool, dry_run: bool) -> bool:
     """Remove one file or directory, taking its name literally; return whether it was a directory."""
-    is_directory = bool(location.fs.info(location.path)["type"] == "directory")
+    info = info_of(location)
+    is_directory = holds_files(location, info) if recursive else bool(info["type"] == "directory")
     if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
     if is_directory:
@@ -147,10 +153,11 @@ def _move(old: Location, goal: Location, is_directory: bool) -> None:
     elif "recursive" not in signature(old.fs.mv).parameters:
         # the filesystem has its own rename, without patterns
         old.fs.mv(old.path, goal.path)
-    elif is_directory or not has_magic(old.path):
+    elif is_directory or (old.has_directories and not has_magic(old.path)):
         _check_literal(old)
         old.fs.mv(old.path, goal.path, recursive=is_directory)
     else:
+        # `mv` of fsspec would expand the name, or take a file that is also a directory for one, and remove it uncopied
         before = _state(old)
         old.fs.cp_file(old.path, goal.path)
         if _state(old) != before:

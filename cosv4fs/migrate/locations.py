@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -111,6 +112,11 @@ class Location:
     def is_here(self) -> bool:
         """Whether the files are on the disk or in the memory of this machine, so that reading them is cheap."""
         return isinstance(self.fs, _THREAD_SAFE)
+
+    @property
+    def lists_hide_directories(self) -> bool:
+        """Whether a listing may show a file instead of a directory of the same name, where there are both."""
+        return isinstance(self.fs, (AbstractArchiveFileSystem, MemoryFileSystem))
 
     def clock_difference(self) -> float | None:
         """Return by how many seconds the filesystem's clock is ahead of this machine's, in one request.

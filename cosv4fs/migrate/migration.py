@@ -290,6 +290,10 @@ def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None
     """List the source into the manifest, several directories in parallel."""
     own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
     book.begin_listing()
+    if source.lists_hide_directories:
+        watcher.listed(_list_tree(book, source))
+        book.end_listing()
+        return
 
     def record(found: tuple[str, list[File], list[str]]) -> None:
         watcher.listed(book.list_folder(*found))
@@ -297,6 +301,20 @@ def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None
     while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
         pool.map_unordered(lambda folder: (folder, *_entries(own, source, folder)), folders, record)
     book.end_listing()
+
+
+def _list_tree(book: Manifest, source: Location) -> int:
+    """List the source at once into the manifest; return the number of files."""
+    tree = find_tree(source)
+    folders: dict[str, tuple[list[File], list[str]]] = {folder: ([], []) for folder in ("", *tree.directories)}
+    for folder in tree.directories:
+        folders.setdefault(folder.rpartition("/")[0], ([], []))[1].append(folder)
+    for name, listed in tree.files.items():
+        kind, info = _kind(source, listed)
+        problem = str(info.get("refusal") or "") or _problem(name, kind)
+        folders.setdefault(name.rpartition("/")[0], ([], []))[0].append(_file(source, name, info, problem))
+    # directories are listed after what is above them, which would mark them as not listed
+    return sum(book.list_folder(folder, *folders[folder]) for folder in sorted(folders))
 
 
 def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[File], list[str]]:
@@ -319,8 +337,11 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
         name = _name_in(location, str(entry["name"]))
         kind, info = _kind(location, entry)
         if not name and kind == "file" and not str(entry["name"]).endswith("/"):
-            # a file hides the directory of the same name
-            return _hidden_files(source, folder), []
+            # the listing of the file: nothing else shows what is in the directory
+            error = both_error(location)
+            if not folder:
+                raise error
+            return [File(f"{folder}/", error=str(error.strerror))], []
         if (not name and _is_own(info)) or (location.is_local and is_part(name)):
             continue
         relative = f"{folder}/{name}" if folder or not name else name
@@ -335,19 +356,6 @@ def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[
 def _file(location: Location, relative: str, info: Mapping[str, Any], problem: str) -> File:
     sha, size = recorded_sha1(location, info), int(info.get("size") or 0)
     return File(_text(relative), size, modification_time(info), sha, problem)
-
-
-def _hidden_files(source: Location, folder: str) -> list[File]:
-    """Return all files in a directory whose listing is a file of the same name, by a listing of the whole tree."""
-    error = both_error(source.at(source.prefix + folder) if folder else source)
-    if not folder:
-        raise error
-    found = [
-        _file(source, name, info, str(info.get("refusal") or _problem(name, "file")))
-        for name, info in find_tree(source).files.items()
-        if name.startswith(f"{folder}/")
-    ]
-    return found or [File(f"{folder}/", error=str(error.strerror))]
 
 
 def _name_in(location: Location, name: str) -> str:

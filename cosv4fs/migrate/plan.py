@@ -13,7 +13,7 @@ from fsspec.core import has_magic
 from cosv4fs.collisions import check_copies, check_targets, directories_among
 from cosv4fs.localfiles import LocalNames, is_part
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.trees import find_tree, fresh_info, holds_files, modification_time
+from cosv4fs.migrate.trees import find_tree, holds_files, info_of, modification_time
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,7 @@ def expand_pattern(source: Location) -> list[Location]:
 
 
 def _pairs(source: Location, target: Location, *, into: bool, recursive: bool) -> list[Pair]:
-    info = source.fs.info(source.path)
-    if info["type"] == "directory":
-        # a path that is both is a directory to some caches
-        info = fresh_info(source)
+    info = info_of(source)
     is_file = info["type"] != "directory"
     if not (is_file or recursive):
         raise IsADirectoryError(errno.EISDIR, "it is a directory: copy it with -r", source.url)

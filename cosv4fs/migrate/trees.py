@@ -18,10 +18,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.locations import Location
+from cosv4fs.paths import parents as parents_of
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify", "date_time", "created")
 """Keys of the modification time in infos of various filesystems; ``created`` is the last resort."""
@@ -29,8 +31,15 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modi
 _FTP_TIME = re.compile(r"\d{14}")
 
 
+def info_of(location: Location) -> dict[str, Any]:
+    """Return the info of a path; that of the file if it is both."""
+    info = dict(location.fs.info(location.path))
+    # to the cache of s3fs, a path that is both is a directory once that was listed
+    return info if info["type"] != "directory" or location.has_directories else fresh_info(location)
+
+
 def fresh_info(location: Location) -> dict[str, Any]:
-    """Return the info of a path, not from the filesystem's cache; a path that is both is a file."""
+    """Return the info of a path, not from the filesystem's cache."""
     location.fs.invalidate_cache(location.path)
     return dict(location.fs.info(location.path))
 
@@ -101,15 +110,31 @@ def _is_directory_of(location: Location, name: str, info: Mapping[str, Any]) -> 
 
 def _found(location: Location) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """Return the infos of all files in a tree by path, and the paths of its directories if they exist by themselves."""
+    if isinstance(location.fs, AbstractArchiveFileSystem):
+        return _found_in_archive(location)
     if type(location.fs).find is AbstractFileSystem.find:
         return _found_by_level(location)
-    # a listing with directories has one info by path, and would hide a file that is also a directory
-    found = location.fs.find(location.path, detail=True)
-    files = {str(name): info for name, info in found.items() if info.get("type") != "directory"}
     if not location.has_directories:
-        return files, set()
+        return _files_in(location.fs.find(location.path, detail=True)), set()
     listed = location.fs.find(location.path, detail=True, withdirs=True)
-    return files, {str(name) for name, info in listed.items() if info.get("type") == "directory"}
+    directories = {str(name) for name, info in listed.items() if info.get("type") == "directory"}
+    # with directories, a listing has one info by path, and may hide a file that is also a directory
+    files = listed if location.capabilities.container else location.fs.find(location.path, detail=True)
+    return _files_in(files), directories
+
+
+def _found_in_archive(location: Location) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """List an archive, which may also have members ``a`` and ``a/b``: its listings show only the first."""
+    location.fs._get_dirs()
+    members = {name.rstrip("/"): info for name, info in location.fs.dir_cache.items()}
+    below = {name: info for name, info in members.items() if name.startswith(location.prefix)}
+    parents = {parent for name in below for parent in parents_of(name) if parent.startswith(location.prefix)}
+    listed = {name for name, info in below.items() if info["type"] == "directory"}
+    return _files_in(below), listed | parents
+
+
+def _files_in(found: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {str(name): info for name, info in found.items() if info.get("type") != "directory"}
 
 
 def _found_by_level(location: Location) -> tuple[dict[str, dict[str, Any]], set[str]]:

@@ -322,10 +322,12 @@ class CofferNamespace(Namespace):
         return infos
 
     def invalid_keys(self, path: str) -> list[str]:
-        """Return the keys under a directory that are not valid paths, with their coffer; never from the cache.
+        """Return the keys under a directory, or in all coffers, that are not valid paths; never from the cache.
 
         The empty object that other clients store for a directory, with a slash at the end, is none.
         """
+        if not path:
+            return [key for info in self._coffers() for key in self.invalid_keys(info["name"])]
         coffer, prefix = paths.directory_key(path)
         return [
             coffer + found.key

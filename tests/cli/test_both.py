@@ -1,6 +1,9 @@
 """Keys that are both a file and a directory, and keys that are no paths: each is copied, or named as a failure."""
 
+import io
+import tarfile
 import uuid
+import zipfile
 
 import fsspec
 import pytest
@@ -84,6 +87,26 @@ def test_a_source_that_is_both(run_s3, s3, here):
     ]  # fmt: skip
 
 
+def test_moving_and_removing_what_is_both(run_s3, s3):
+    """Without -r it is the file; no part is lost, and none stays without a word."""
+    name = s3.names[0]
+    inside = {f"{name}/report/{key}" for key in ("2024.csv", "sub", "sub/x")}
+    found = lambda: {key for key in s3.find(name) if "report" in key or "moved" in key}  # noqa: E731
+    assert run_s3("mv", f"s3://{name}/report", f"s3://{name}/moved").code == 0
+    assert found() == inside | {f"{name}/moved"}
+    assert run_s3("mv", f"s3://{name}/moved", f"s3://{name}/report/").code == 0
+    s3.pipe_file(f"{name}/report", b"1")
+    inside |= {f"{name}/report/moved"}
+    done = run_s3("mv", "-r", f"s3://{name}/report", f"s3://{name}/elsewhere")
+    assert (done.code, found()) == (1, inside | {f"{name}/report"})
+    assert "it is both a file and a directory: copy it with cp -r" in done.err
+    assert run_s3("rm", f"s3://{name}/report").code == 0
+    assert found() == inside
+    s3.pipe_file(f"{name}/report", b"1")
+    assert run_s3("rm", "-r", f"s3://{name}/report").code == 0
+    assert found() == set()
+
+
 @pytest.mark.protocol("cosv4")
 def test_a_directory_that_a_file_hides(run, here):
     """The listing of fsspec's memory filesystem shows such a file instead of its directory."""
@@ -97,6 +120,24 @@ def test_a_directory_that_a_file_hides(run, here):
         assert all(f"report{rest}: " in done.out + done.err for rest in ("", "/2024.csv")) or "2 failed" in done.err
         done = run(*command, f"memory:/{root}/report", "never")
         assert (done.code, "is both a file and a directory" in done.err) == (1, True)
+
+
+@pytest.mark.protocol("cosv4")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_members_of_an_archive(run_s3, s3, here, command, kind):
+    with zipfile.ZipFile("a.zip", "w") as zipped, tarfile.open("a.tar", "w") as tarred:
+        for name in ("d/report/2024.csv", "d/report", "d/a"):
+            zipped.writestr(name, name)
+            member = tarfile.TarInfo(name)
+            member.size = len(name)
+            tarred.addfile(member, io.BytesIO(name.encode()))
+    url, target = f"{kind}://d::{here}/a.{kind}", f"{s3.names[1]}/out"
+    assert run_s3(*command, url, f"s3://{target}").code == 0
+    assert stored(s3, target) == {name: f"d/{name}" for name in ("a", "report", "report/2024.csv")}
+    done = run_s3(*command, url, "out")
+    assert (done.code, "report: the target cannot hold both" in done.out + done.err) == (1, True)
+    assert harvest(here / "out") == {name: f"d/{name}" for name in ("a", "report/2024.csv")}
 
 
 @pytest.mark.parametrize("to", ["there", "cosv4://data/there"])

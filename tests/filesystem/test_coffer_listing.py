@@ -175,6 +175,7 @@ def test_keys_that_no_path_can_name_are_left_out(coffers, onlooker, tmp_path):
         coffers.info(f"{COFFER}/x//y")
     # copies of directories tell
     assert coffers.invalid_keys(COFFER) == [f"{COFFER}/{key}" for key in ("folder/", "x/.", "x//y", "z/../w")]
+    assert coffers.invalid_keys("cdcs://") == coffers.invalid_keys(COFFER)
     assert coffers.invalid_keys(f"{COFFER}/x/") == [f"{COFFER}/x/.", f"{COFFER}/x//y"]
     for copy in (coffers.get, lambda *paths, **options: coffers.copy(paths[0], "other-1250000000", **options)):
         with pytest.raises(OSError, match="not 4 whose keys are not valid paths, such as") as caught:
