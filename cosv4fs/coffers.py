@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cosv4fs import bulk, paths
@@ -135,14 +136,14 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             There is something to remove.
         """
         found = self.expand_path(path)
-        infos = self.pool.share(at_once("batch_size", batch_size)).map(self.info, found)
+        infos = self.pool.share(at_once("batch_size", batch_size)).map(partial(self.info, refresh=True), found)
         are_empty = all(info["type"] == "directory" and not self.namespace.ls(info["name"]) for info in infos)
         if not (recursive and are_empty):
             self._impossible("to remove", path)
 
     def rm_file(self, path: str) -> NoReturn:
         """Raise: the object does not exist, or cannot be removed; see `rm`."""
-        self.info(path)
+        self.info(path, refresh=True)
         self._impossible("to remove", path)
 
     def rmdir(self, path: str) -> NoReturn:
@@ -155,7 +156,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         NotImplementedError
             It is one.
         """
-        if self.info(path)["type"] != "directory":
+        if self.info(path, refresh=True)["type"] != "directory":
             raise make_error(errno.ENOTDIR, "this is an object, and cannot be removed", self._strip_protocol(path))
         self._impossible("to remove", path)
 
@@ -168,7 +169,9 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         batch_size: int | None = None,
     ) -> NoReturn:
         """Raise: a source does not exist (`FileNotFoundError`), or could not be removed."""
-        self.pool.share(at_once("batch_size", batch_size)).map(self.info, self.expand_path(path1))
+        self.pool.share(at_once("batch_size", batch_size)).map(
+            partial(self.info, refresh=True), self.expand_path(path1)
+        )
         self._impossible("to move", path1)
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
@@ -196,7 +199,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         try:
             found = self.client.head(*paths.file_key(path)).content_type
         except CosFileNotFoundError:
-            if not self.namespace.has_directory(path):
+            if not self.namespace.has_directory_now(path):
                 raise
             found = None
         return {"content_type": found} if found else {}
@@ -271,7 +274,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             return
         if "/" not in path:
             self.create_coffer(path)
-        elif self.exists(path):
+        elif self.namespace.exists_now(path):
             raise make_error(errno.EEXIST, "a file or directory of this name exists", path)
 
     # -- coffers ---------------------------------------------------------------------------------------------------

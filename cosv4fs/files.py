@@ -84,10 +84,7 @@ class Files:
     def _size(self, path: str, refresh: bool) -> int:
         if refresh:
             self._namespace.cache.invalidate(path)
-        info = self._namespace.info(path)
-        if info["type"] == "directory":
-            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
-        return int(info["size"])
+        return int(self._namespace.file_info(path)["size"])
 
     def _download(self, path: str, action: Callable[[Download], _T], callback: Callback | None = None) -> _T:
         self._namespace.check_file(path)
@@ -99,7 +96,7 @@ class Files:
         except CosError as error:
             # drop the possibly stale cache entry
             self._namespace.cache.invalidate(path)
-            if isinstance(error, CosFileNotFoundError) and self._namespace.has_directory(path):
+            if isinstance(error, CosFileNotFoundError) and self._namespace.has_directory_now(path):
                 raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
             raise
 

@@ -66,7 +66,7 @@ class Metadata:
         # a file that is missing in a stale listing would keep its permission
         self._namespace.cache.invalidate(path)
         found = list(self._namespace.find(path, None, "", withdirs=False))
-        if not found and not self._namespace.has_directory(path):
+        if not found and not self._namespace.has_directory_now(path):
             raise not_found_error(path)
 
         def change(name: str) -> None:
@@ -80,7 +80,7 @@ class Metadata:
         try:
             self._client.update(*paths.file_key(path), authority=authority)
         except CosFileNotFoundError as error:
-            if self._namespace.has_directory(path):
+            if self._namespace.has_directory_now(path):
                 text = "a directory has no permission: use recursive=True to change those of all files in it"
                 raise make_error(errno.EISDIR, text, path) from error
             raise

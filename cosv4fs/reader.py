@@ -58,9 +58,7 @@ class _Content:
         self._version: dict[str, Version] = {}
         self.status: Info | None = None
         if size is None:
-            self.status = fs.runtime.namespace.info(path)
-            if self.status["type"] == "directory":
-                raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
+            self.status = fs.runtime.namespace.file_info(path, "open a file in it")
             size = int(self.status["size"])
             version = fs.runtime.namespace.version(path, self.status)
             if version is not None:

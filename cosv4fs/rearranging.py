@@ -49,7 +49,7 @@ class Rearranging:
         if exist_ok and (key == "/" or self._cache.is_directory(path)):
             return
         if key == "/":
-            if self._namespace.has_directory(path):
+            if self._namespace.has_directory_now(path):
                 raise self._obstacle(path)
             raise NotImplementedError(f"the JSON API cannot create bucket {path!r}: create it in the web console")
         if exist_ok and paths.uncreatable(path):
@@ -61,7 +61,7 @@ class Rearranging:
         if refusal is None:
             self._cache.store_directory(path, self._cache.revision)
             return
-        if exist_ok and self._namespace.has_directory(path):
+        if exist_ok and self._namespace.has_directory_now(path):
             return
         if isinstance(refusal, CosPossiblyCreatedError):
             raise refusal
@@ -69,16 +69,14 @@ class Rearranging:
 
     def check_parent(self, path: str) -> None:
         """Refuse a path whose parent directory does not exist."""
-        try:
-            self._namespace.directory(paths.parent(path))
-        except (FileNotFoundError, NotADirectoryError):
-            raise make_error(errno.ENOENT, "the parent directory does not exist", path) from None
+        if not self._namespace.has_directory_now(paths.parent(path)):
+            raise make_error(errno.ENOENT, "the parent directory does not exist", path)
 
     def _obstacle(self, path: str) -> CosError:
         """Return the error that names what prevents creating a directory."""
-        if self._namespace.exists(path):
+        if self._namespace.exists_now(path):
             return make_error(errno.EEXIST, "a file or directory of this name exists", path)
-        if self._namespace.has_directory(paths.parent(path)):
+        if self._namespace.has_directory_now(paths.parent(path)):
             text = "an unfinished upload blocks this name: wait for it, or remove it with clean_uploads or abort_upload"
             return make_error(errno.EEXIST, text, path)
         return make_error(errno.ENOTDIR, "the parent is a file, not a directory", paths.parent(path))
@@ -106,6 +104,7 @@ class Rearranging:
                 raise NotImplementedError(f"the JSON API cannot delete bucket {bucket!r}: use the web console")
             self._client.delete(bucket, key)
         except CosFileNotFoundError as error:
+            self._cache.invalidate(path)
             if self._namespace.is_file(path):
                 raise make_error(errno.ENOTDIR, "this is a file: remove it with rm", path) from error
             raise
@@ -126,16 +125,16 @@ class Rearranging:
 
     def check_files(self, found: list[str]) -> list[Info]:
         """Return the infos of files, before any of them is changed; raise for what is missing, or a directory."""
-        infos = self._pool.map(self._namespace.info, found)
-        for path, info in zip(found, infos, strict=True):
-            if info["type"] == "directory":
-                raise make_error(errno.EISDIR, "this is a directory: use recursive=True", path)
-        return infos
+        return self._pool.map(lambda path: self._namespace.file_info(path, "use recursive=True"), found)
 
     def _remove_seen(self, path: str, info: Info) -> None:
         bucket, key = paths.file_key(path)
         try:
             self._client.delete(bucket, key, seen=_seen_in(info))
+        except CosFileNotFoundError as error:
+            if self._namespace.has_directory_now(path):
+                raise make_error(errno.EISDIR, "this is a directory: use recursive=True", path) from error
+            raise
         finally:
             self._cache.invalidate(path, gone=True)
 
@@ -220,7 +219,7 @@ class Rearranging:
                 self._copy(source, target)
         except (CosFileNotFoundError, CosIsADirectoryError):
             # a copy between buckets opens the source, which fails for a directory
-            if not self._namespace.has_directory(source):
+            if not self._namespace.has_directory_now(source):
                 raise
             self.make_directory(target, exist_ok=True)
         except CosFileExistsError as error:
@@ -255,7 +254,7 @@ class Rearranging:
             move = lambda: self._client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
             with_parents(self._client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
-            if self._namespace.has_directory(source):
+            if self._namespace.has_directory_now(source):
                 text = "this is a directory: move it with mv and recursive=True"
                 raise make_error(errno.EISDIR, text, source) from error
             raise
@@ -318,7 +317,7 @@ class Rearranging:
 
     def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
         """Raise for a target that cannot be replaced; the server's refusal names the source."""
-        if self._namespace.has_directory(target):
+        if self._namespace.has_directory_now(target):
             text = "a directory with this name exists and cannot be replaced by a file"
             raise make_error(errno.EISDIR, text, target) from refusal
         refusal.filename = target

@@ -117,7 +117,7 @@ class Namespace(ABC):
         try:
             paths.file_key(path)
         except CosIsADirectoryError:
-            if not self.has_directory(path):
+            if not self.has_directory_now(path):
                 raise not_found_error(path) from None
             raise
 
@@ -126,7 +126,7 @@ class Namespace(ABC):
 
         The service decides again when the path is written.
         """
-        if create and self.exists(path):
+        if create and self.exists_now(path):
             raise make_error(errno.EEXIST, "the file exists", path)
 
     def note_change(self, path: str, *, written: bool) -> None:
@@ -137,14 +137,33 @@ class Namespace(ABC):
         """Return whether the path is a file or directory."""
         return _if_found(lambda: self.info(path, trust_absence=True)) is not None
 
+    def exists_now(self, path: str) -> bool:
+        """Return whether the path is a file or directory, never from the cache: used to refuse creating it."""
+        self.cache.invalidate(path)
+        return self.exists(path)
+
+    def file_info(self, path: str, hint: str = "name a file in it") -> Info:
+        """Return the info of a file; refuse a directory (EISDIR), but not because of the cache alone."""
+        if self.cache.is_directory(path):
+            self.cache.invalidate(path)
+        info = self.info(path)
+        if info["type"] == "directory":
+            raise make_error(errno.EISDIR, f"this is a directory: {hint}", path)
+        return info
+
     def is_file(self, path: str) -> bool:
         """Return whether the path is a file."""
         info = _if_found(lambda: self.info(path, trust_absence=True))
         return info is not None and info["type"] == "file"
 
     def has_directory(self, path: str) -> bool:
-        """Return whether the path is a directory, in one request; used to explain errors."""
+        """Return whether the path is a directory, in one request."""
         return _if_found(lambda: self.directory(path)) is not None
+
+    def has_directory_now(self, path: str) -> bool:
+        """Return the same as `has_directory`, never from the cache: used to explain errors, which may contradict it."""
+        self.cache.invalidate(path)
+        return self.has_directory(path)
 
     def is_only_directory(self, path: str) -> bool:
         """Return whether the path is a directory, and not also a file, as in coffers."""
@@ -155,10 +174,11 @@ class Namespace(ABC):
         try:
             infos = self._entries(path)
         except FileNotFoundError:
-            info = self.info(path)
-            if info["type"] == "directory":
+            if self.cache.is_directory(path):
                 # only the cache still has it
                 self.cache.invalidate(path, gone=True)
+            info = self.info(path)
+            if info["type"] == "directory":
                 raise
             infos = [info]
         return sorted(infos, key=lambda info: (info["name"], info["type"]))

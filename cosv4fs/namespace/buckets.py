@@ -137,7 +137,7 @@ class BucketNamespace(Namespace):
         return super().exists(path) or (self._anon and self.is_directory(path))
 
     def has_directory(self, path: str) -> bool:
-        """Return whether the path is a directory, in one request; False if it is unknown without keys."""
+        """Return whether the path is a directory, in one request; False if that is unknown without keys."""
         try:
             return super().has_directory(path)
         except PermissionError:

@@ -16,7 +16,6 @@ the directories above them are shown. `invalid_keys` returns them.
 
 from __future__ import annotations
 
-import errno
 import re
 import time
 from collections.abc import Iterable
@@ -29,7 +28,7 @@ from cosv4fs.api import Coffer, CofferClient, PendingUpload, StoredObject, Versi
 from cosv4fs.api.paging import bounded
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
-from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.forking import Registry, shared_lock
 from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import ErrorHandler, Namespace, not_found_error
@@ -136,6 +135,8 @@ class CofferNamespace(Namespace):
         """Refuse the path of an object before it is written: nothing can be replaced."""
         self.check_name(path)
         paths.file_key(path)
+        # it may have expired
+        self.cache.invalidate(path)
         if self.file(path) is not None:
             raise exists_error(path)
 
@@ -160,9 +161,7 @@ class CofferNamespace(Namespace):
 
     def version(self, path: str, info: Info | None = None) -> Version | None:
         """Return the version of an object, whose size is needed because only ranges within it are documented."""
-        info = info or self.info(path)
-        if info["type"] == "directory":
-            raise make_error(errno.EISDIR, "this is a directory: name a file in it", path)
+        info = info or self.file_info(path)
         return Version(info["size"], info["etag"])
 
     def file(self, path: str) -> Info | None:
