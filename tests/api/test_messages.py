@@ -9,8 +9,10 @@ import fsspec
 import pytest
 
 from cosv4fs.api.transport import _is_loopback
+from cosv4fs.cli.failures import describe
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferEmulator, Emulator
+from cosv4fs.errors import make_error
 from cosv4fs.protocols import CDCS, V3, V4
 from tests.support import RawServer, http_reply, raw_client
 
@@ -311,3 +313,8 @@ class TestProxies:
 )
 def test_loopback(host, is_here):
     assert _is_loopback(host) is is_here
+
+
+def test_the_command_line_shows_local_paths_as_they_are():
+    assert describe(make_error(errno.EIO, "failed", "/local/file")) == "/local/file: failed"
+    assert describe(make_error(errno.EIO, "failed", "data/file")) == "cosv4://data/file: failed"
