@@ -11,7 +11,7 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
-from cosv4fs.arguments import at_once
+from cosv4fs.arguments import at_once, whole_or_none
 from cosv4fs.attributes import Attributes, attribute_in, check_authority, check_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
@@ -146,6 +146,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         NotImplementedError
             The path is empty: the API cannot list buckets.
         """
+        maxdepth = whole_or_none("maxdepth", maxdepth, 1)
         rearranging, found = self._rearranging.share(at_once("batch_size", batch_size)), self.expand_path(path)
         if recursive:
             rearranging.remove_trees(found, maxdepth)

@@ -20,7 +20,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths, transactions
-from cosv4fs.arguments import at_once, check_keywords, whole
+from cosv4fs.arguments import at_once, check_keywords, whole, whole_or_none
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
@@ -265,7 +265,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Only directories that can contain matches are listed. With `refresh`, the service is asked even if the answer
         is cached.
         """
-        stripped = self._strip_protocol(path)
+        stripped, maxdepth = self._strip_protocol(path), whole_or_none("maxdepth", maxdepth, 1)
         if refresh:
             # all matches begin with the text before the first wildcard
             self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)

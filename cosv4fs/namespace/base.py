@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from cosv4fs import paths
 from cosv4fs.api import Client, Version
+from cosv4fs.arguments import whole_or_none
 from cosv4fs.cache import PathCache
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
@@ -191,7 +192,7 @@ class Namespace(ABC):
         With `detail` both are dicts of infos by name, else lists of names. With `topdown`, only those subdirectories
         are descended to that the caller leaves in the yielded list or dict.
         """
-        _check_depth(maxdepth)
+        maxdepth = whole_or_none("maxdepth", maxdepth, 1)
         return self._walk(path, maxdepth, topdown, detail, on_error)
 
     def _walk(
@@ -233,7 +234,7 @@ class Namespace(ABC):
 
         Only paths that start with `path`, a slash and `prefix` are returned, down to `maxdepth` levels.
         """
-        _check_depth(maxdepth)
+        maxdepth = whole_or_none("maxdepth", maxdepth, 1)
         found: list[Info] = []
         try:
             found = self._under(path, maxdepth, prefix, on_error)
@@ -293,11 +294,6 @@ def error_handler(on_error: object) -> ErrorHandler:
 def _one_at_a_time(lock: threading.Lock, handle: ErrorHandler, error: OSError) -> None:
     with lock:
         handle(error)
-
-
-def _check_depth(maxdepth: int | None) -> None:
-    if maxdepth is not None and maxdepth < 1:
-        raise ValueError("maxdepth must be at least 1")
 
 
 def _raise(error: OSError) -> None:

@@ -201,6 +201,26 @@ def test_no_more_than_asked_for_at_once(small_fs, emulator, tmp_path, case, limi
     small_fs.cat([f"{BUCKET}/large"], batch_size=-1, max_concurrency=-1)
 
 
+def test_no_depth_is_below_one(fs, tmp_path):
+    fs.pipe_file(PATH, b"x")
+    folder, here = f"{BUCKET}/dir", str(tmp_path)
+    for depth in (0, -1, 1.5):
+        for call in (
+            lambda depth: fs.find(folder, maxdepth=depth),
+            lambda depth: list(fs.walk(folder, maxdepth=depth)),
+            lambda depth: fs.glob(f"{folder}/*", maxdepth=depth),
+            lambda depth: fs.glob(f"{folder}/**", maxdepth=depth),
+            lambda depth: fs.du(folder, maxdepth=depth),
+            lambda depth: fs.rm(folder, recursive=True, maxdepth=depth),
+            lambda depth: fs.cp(folder, f"{BUCKET}/copy", recursive=True, maxdepth=depth),
+            lambda depth: fs.mv(folder, f"{BUCKET}/moved", recursive=True, maxdepth=depth),
+            lambda depth: fs.get(folder, f"{here}/got", recursive=True, maxdepth=depth),
+        ):
+            with pytest.raises((ValueError, TypeError), match="maxdepth"):
+                call(depth)
+    assert fs.find(BUCKET) == [PATH]
+
+
 @pytest.mark.protocol(*EVERY)
 def test_overwrite_is_the_mode_by_another_name(fs, tmp_path):
     local = tmp_path / "local"
