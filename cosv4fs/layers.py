@@ -100,9 +100,17 @@ class _TextWriter(io.TextIOWrapper):
 
     def close(self) -> None:
         """Flush and close the file."""
-        if not self.closed:
-            super().close()
-            self.buffer.raise_failure()  # type: ignore[attr-defined]
+        if self.closed:
+            return
+        try:
+            self.flush()
+        except BaseException:
+            # the base class would go on, and publish the file without the text that was pending
+            if not self.closed:
+                self.buffer.discard()  # type: ignore[attr-defined]
+            raise
+        super().close()
+        self.buffer.raise_failure()  # type: ignore[attr-defined]
 
 
 class _Sink(io.RawIOBase):

@@ -351,11 +351,13 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def readinto(self, buffer: Buffer, /) -> int:
         """Read into memory; return the number of bytes, which is less than its size only at the end of the file."""
-        with memoryview(buffer) as view, view.cast("B") as memory:
-            if memory.readonly:
-                raise TypeError("readinto needs memory that can be changed")
-            data = self.read(len(memory))
-            memory[: len(data)] = data
+        with memoryview(buffer) as view:
+            if view.readonly or not view.c_contiguous:
+                raise TypeError("readinto needs contiguous memory that can be changed")
+            data = self.read(view.nbytes)
+            if data:
+                # not before: empty arrays with several dimensions cannot be cast
+                view.cast("B")[: len(data)] = data
             return len(data)
 
     readinto1 = readinto

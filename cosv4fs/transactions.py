@@ -2,7 +2,8 @@
 
 A block belongs to the thread and the context (`contextvars`) that began it: other threads, also those that run in a
 copy of the context, and forked children are not in it. asyncio tasks are in the block in which they were created. Only
-files that `open` returned in the block wait for its end.
+files that `open` returned in the block wait for its end. A generator runs in the context of its caller: as long as its
+block is the last that was begun, it also takes the files that the caller opens.
 
 An inner block hands its files over to the outer one; if it raises, only its own files are discarded. The outermost
 block checks all files before it publishes the first one:
@@ -67,8 +68,13 @@ _blocks: ContextVar[tuple[_Block, ...]] = ContextVar("cosv4fs_blocks", default=(
 """The blocks of all filesystems that this context has begun, the innermost last; copies may hold ended ones."""
 
 
+def _begun_here(fs: AbstractFileSystem) -> list[_Block]:
+    """Return the blocks of the calling thread and context, the innermost last."""
+    return [block for block in _blocks.get() if block.holds(fs)]
+
+
 def _current(fs: AbstractFileSystem) -> _Block | None:
-    return next((block for block in reversed(_blocks.get()) if block.holds(fs)), None)
+    return next(reversed(_begun_here(fs)), None)
 
 
 class CosTransaction(Transaction):  # type: ignore[misc]
@@ -95,7 +101,10 @@ class CosTransaction(Transaction):  # type: ignore[misc]
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.complete(commit=kind is None)
+        # not the innermost block: generators that take turns end theirs in any order, even in another thread or context
+        own = [block for block in _begun_here(self.fs) if block in self._begun] or self._begun
+        if own:
+            _end(own[-1], commit=kind is None)
 
     def start(self) -> None:
         """Begin a block, inside the one that the calling thread has begun, if any."""
@@ -106,8 +115,6 @@ class CosTransaction(Transaction):  # type: ignore[misc]
     def complete(self, commit: bool = True) -> None:
         """End the innermost block: publish its files, or hand them over to the outer block; or discard them.
 
-        Does nothing in a forked child of the process that began the block.
-
         Raises
         ------
         ValueError
@@ -115,38 +122,35 @@ class CosTransaction(Transaction):  # type: ignore[misc]
         OSError
             A file is not complete, and nothing is published; or publishing one failed, and the rest is discarded.
         """
-        block = self._end()
-        if block.is_of_parent:
-            return
-        if not commit:
-            _discard(block.files)
-        elif block.outer is not None and block.outer.is_open:
-            block.outer.files += block.files
-        else:
-            _publish(block.files)
-
-    def _end(self) -> _Block:
         block = _current(self.fs)
-        if block not in self._begun:
-            # a generator that was begun in another thread or context ends here
-            block = self._begun[-1] if self._begun else None
         if block is None:
             text = "this thread has begun no transaction"
             raise ValueError(f"{text}: end a transaction in the thread and context that began it")
-        block.is_open = False
-        self._begun.remove(block)
-        _blocks.set(tuple(other for other in _blocks.get() if other.is_open))
-        return block
+        _end(block, commit)
+
+
+def _end(block: _Block, commit: bool) -> None:
+    """End a block and decide what becomes of its files, which are the parent's in a forked child."""
+    block.is_open = False
+    block.transaction._begun.remove(block)
+    _blocks.set(tuple(other for other in _blocks.get() if other.is_open))
+    if block.is_of_parent:
+        return
+    if not commit:
+        _discard(block.files)
+    elif block.outer is not None and block.outer.is_open:
+        block.outer.files += block.files
+    else:
+        _publish(block.files)
 
 
 def transaction_of(fs: AbstractFileSystem) -> CosTransaction:
     """Return a context in which the files from `open` are published together at the end, or not at all.
 
-    It belongs to the calling thread and context, and can be nested: see `cosv4fs.transactions`. Other methods, such as
-    `pipe`, `put`, `cp` and `rm`, take effect at once and are not undone.
+    It belongs to the thread and context that begin it, and can be nested: see `cosv4fs.transactions`. Other methods,
+    such as `pipe`, `put`, `cp` and `rm`, take effect at once and are not undone.
     """
-    block = _current(fs)
-    return CosTransaction(fs) if block is None else block.transaction
+    return CosTransaction(fs)
 
 
 def is_begun(fs: AbstractFileSystem) -> bool:

@@ -165,6 +165,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
                 raise self._append_only("read")
             return self._writer.read(-1 if size is None else operator.index(size))
 
+    read1 = read
+
     def write(self, data: Buffer, /) -> int:
         """Write bytes and return their number.
 

@@ -365,6 +365,23 @@ def test_a_program_that_closes_its_files_says_nothing(fs, second):
     assert second.find(BUCKET) == [f"{BUCKET}/dir/{name}" for name in ("late", "outer", "parents")]
 
 
+@pytest.mark.parametrize("layer", [{}, {"compression": "gzip"}], ids=str)
+def test_text_that_cannot_be_flushed_publishes_nothing(fs, second, monkeypatch, layer):
+    """Ctrl-C may come while `close` passes on the text that was pending."""
+    second.pipe_file(PATH, b"old")
+    file = fs.open(PATH, "w", **layer)
+    file.write("pending")
+
+    def interrupt(self, data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(file.buffer), "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        file.close()
+    assert file.closed
+    assert second.cat_file(PATH) == b"old"
+
+
 class TestHandlersElsewhere:
     @pytest.mark.parametrize("options", [{"mode": "wb"}, {"mode": "w"}, {"mode": "wb", "compression": "gzip"}])
     def test_a_block_that_ends_well_publishes(self, fs, second, options):

@@ -152,10 +152,11 @@ def test_what_a_reader_cannot_do(stored):
                 file.seek(0, wrong)
         for refused in (
             lambda: file.read(1.5), lambda: file.seek("1"), lambda: file.readline(b""), lambda: file.readinto(b"12"),
+            lambda: file.readinto(np.zeros((2, 2), order="F")),
         ):  # fmt: skip
             with pytest.raises(TypeError):
                 refused()
-        assert file.tell() == 0
+        assert file.readinto(np.zeros((0, 5))) == file.tell() == 0
         assert file.seek(10**15) == file.tell() == 10**15
         assert file.read() == file.readline() == file.read1(5) == b""
 
@@ -282,6 +283,8 @@ def test_the_checksum_is_that_of_the_bytes_in_the_end(small_fs, size):
         file.write(b"later" + content[5:])
         file.seek(0)
         file.write(content[:5])
+        memory = bytearray(1)
+        assert (file.read1(2), file.readinto1(memory), memory) == (content[5:7], 1, content[7:8])
         file.seek(0, 2)
         file.write(b"more")
     content += b"more"

@@ -224,6 +224,16 @@ class TestThreads:
         with pytest.raises(ValueError, match="begun no transaction"):
             fs.end_transaction()
 
+    def test_another_thread_cannot_complete_a_shared_one(self, fs, second):
+        shared = fs.transaction
+        shared.start()
+        write(fs, "x")
+        with ThreadPoolExecutor(1) as other, pytest.raises(ValueError, match="begun no transaction"):
+            other.submit(shared.complete).result()
+        assert names(second) == []
+        shared.complete()
+        assert names(second) == ["x"]
+
     def test_a_generator_may_end_it_in_another_thread(self, fs, second):
         def work():
             with fs.transaction:
@@ -237,6 +247,43 @@ class TestThreads:
         assert names(second) == ["x"]
         write(fs, "y")
         assert names(second) == ["x", "y"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("fails", ["first", "second"])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_generators_that_take_turns_end_their_own_transaction(fs, second, is_async, fails, shared):
+    """The one that was begun first ends first."""
+    transactions = [fs.transaction] * 2 if shared and is_async else [fs.transaction, fs.transaction]
+
+    def work(name, transaction):
+        with transaction:
+            write(fs, name)
+            yield
+            if name == fails:
+                raise ZeroDivisionError
+
+    async def work_in_task(name, transaction, own, other):
+        with suppress(ZeroDivisionError):
+            for _ in work(name, transaction):
+                own.set()
+                await other.wait()
+
+    async def take_turns():
+        events = [asyncio.Event(), asyncio.Event()]
+        given = zip(("first", "second"), transactions, events, events[::-1], strict=True)
+        await asyncio.gather(*(work_in_task(*each) for each in given))
+
+    if is_async:
+        asyncio.run(take_turns())
+    else:
+        running = [*map(work, ("first", "second"), transactions)]
+        for one in running * 2:
+            with suppress(ZeroDivisionError):
+                next(one, None)
+    assert names(second) == [name for name in ("first", "second") if name != fails]
+    write(fs, "third")
+    assert "third" in names(second)
 
 
 def test_asyncio_tasks_do_not_share_a_transaction(fs, second):
