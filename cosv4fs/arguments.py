@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any
 
+from fsspec.utils import stringify_path
+
 
 def whole(name: str, value: Any, least: int | None = None) -> int:
     """Return an argument as an `int`; it may be an integer of any kind, such as one of numpy.
@@ -33,6 +35,20 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
 def whole_or_none(name: str, value: Any, least: int | None = None) -> int | None:
     """Return the same as `whole`; None for None."""
     return None if value is None else whole(name, value, least)
+
+
+def path_text(path: Any) -> str:
+    """Return one path as text.
+
+    Raises
+    ------
+    TypeError
+        It is neither a `str` nor an `os.PathLike` that stands for one, but a list or bytes, for example.
+    """
+    text = stringify_path(path)
+    if not isinstance(text, str):
+        raise TypeError(f"a path must be a str or an os.PathLike, not {path!r}")
+    return text
 
 
 def limits(name: str, values: Any, count: int) -> list[int | None]:

@@ -164,7 +164,7 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     """
     known = {name: value for name, value in given.items() if name in ATTRIBUTES}
     others = {name: value for name, value in given.items() if name not in ATTRIBUTES}
-    metadata = _changed_metadata(known.pop("metadata", None) or {}, others)
+    metadata = _changed_metadata(known.pop("metadata", None), others)
     named = [*known, *(["metadata"] if metadata else [])]
     _check_stored(named, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.changed_by}, "existing")
     values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
@@ -179,6 +179,7 @@ def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, st
     for name in keywords:
         if name in _FOREIGN:
             raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+    mapping = {} if mapping is None else mapping
     _check_mapping(mapping)
     metadata = {**mapping, **keywords}
     _check_names(metadata)
@@ -263,6 +264,8 @@ def _hint(name: str) -> str:
     ours = {_plain(foreign): known for foreign, known in _FOREIGN.items()}.get(_plain(name))
     if ours:
         return f"use {ours}"
+    if name in _WAYS:
+        return "this method does not take it"
     similar = get_close_matches(name, [*ATTRIBUTES, *_WAYS], 1)
     return f"did you mean {similar[0]}?" if similar else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
 

@@ -71,7 +71,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         NotImplementedError
             The path is a bucket, which the API cannot create.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         if not create_parents:
             self._rearranging.check_parent(path)
         if not (exist_ok and self.isdir(path)):
@@ -90,7 +90,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         OSError
             EINVAL: the path has such a character, and `exist_ok` is False.
         """
-        self._rearranging.make_directory(self._strip_protocol(path), exist_ok=exist_ok)
+        self._rearranging.make_directory(self._path(path), exist_ok=exist_ok)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory.
@@ -104,7 +104,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         NotImplementedError
             The path is an empty bucket, which the API cannot delete.
         """
-        self._rearranging.remove_directory(self._strip_protocol(path))
+        self._rearranging.remove_directory(self._path(path))
 
     # -- removing, copying and moving ------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         FileNotFoundError, IsADirectoryError
             The path is not a file.
         """
-        self._rearranging.remove_file(self._strip_protocol(path))
+        self._rearranging.remove_file(self._path(path))
 
     def rm(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
@@ -163,7 +163,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         FileNotFoundError
             The source does not exist.
         """
-        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        source, target = self._path(path1), self._path(path2)
         self._rearranging.copy_file(source, target)
 
     def mv(
@@ -191,7 +191,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         rearranging = self._rearranging.share(at_once("batch_size", batch_size))
         if isinstance(path1, (str, os.PathLike)) and not recursive:
-            source = self._strip_protocol(path1)
+            source = self._path(path1)
             if not has_magic(source) or bulk.is_literal(self, source):
                 rearranging.move_file(source, self._into(path2, source))
                 return
@@ -203,7 +203,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     def _into(self, target: Any, source: str) -> str:
         """Return the target of a file: a path in `target` if that is a directory, or ends with a slash."""
-        stripped: str = self._strip_protocol(target)
+        stripped: str = self._path(target)
         inside = str(target).endswith("/") or self.isdir(stripped)
         return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
 
@@ -231,7 +231,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        return self._metadata.read(self._strip_protocol(path))
+        return self._metadata.read(self._path(path))
 
     def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
         """Return the user metadata of a file by name, as s3fs does. V3 and directories have none.
@@ -283,7 +283,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             path is a directory.
         """
         changes = check_changes(attributes, self.client.protocol.name)
-        self._metadata.change(self._strip_protocol(path), changes)
+        self._metadata.change(self._path(path), changes)
 
     def setxattr(self, path: str, **attributes: Any) -> None:
         """Do the same as `setxattrs`, by the name that s3fs has for it; gcsfs and adlfs have the other."""
@@ -313,7 +313,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         authority = check_authority(acl)
         check_changes({"authority": authority}, self.client.protocol.name)
-        self._metadata.set_authority(self._strip_protocol(path), authority, recursive=recursive)
+        self._metadata.set_authority(self._path(path), authority, recursive=recursive)
 
     def sign(self, path: str, expiration: int = 100, **headers: Unpack[Attributes]) -> str:
         """Return a URL that reads one file without credentials.
@@ -338,7 +338,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             A header was given.
         """
         refuse_in_url(headers, self.client.protocol.name)
-        return self.client.download_url(*paths.file_key(self._strip_protocol(path)), expiration)
+        return self.client.download_url(*paths.file_key(self._path(path)), expiration)
 
     def url(self, path: str, expiration: int = 100, expires: int | None = None, **headers: Unpack[Attributes]) -> str:
         """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""

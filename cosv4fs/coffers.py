@@ -12,7 +12,7 @@ from cosv4fs import bulk, paths
 from cosv4fs.api import CofferClient
 from cosv4fs.arguments import at_once
 from cosv4fs.attributes import Attributes, attribute_in
-from cosv4fs.errors import CosFileNotFoundError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
@@ -98,7 +98,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         OSError
             EINVAL: the service refuses empty objects.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         self.namespace.check_free(path, create=True)
         self.pipe_file(path, b"", **attributes)
 
@@ -112,7 +112,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         FileExistsError
             The target exists.
         """
-        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        source, target = self._path(path1), self._path(path2)
         if self.info(source)["type"] == "directory":
             self.makedirs(target, exist_ok=True)
             return
@@ -157,7 +157,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             It is one.
         """
         if self.info(path, refresh=True)["type"] != "directory":
-            raise make_error(errno.ENOTDIR, "this is an object, and cannot be removed", self._strip_protocol(path))
+            raise make_error(errno.ENOTDIR, "this is an object, and cannot be removed", self._path(path))
         self._impossible("to remove", path)
 
     def mv(
@@ -195,10 +195,10 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         try:
             found = self.client.head(*paths.file_key(path)).content_type
-        except CosFileNotFoundError:
+        except (CosFileNotFoundError, CosIsADirectoryError):
             if not self.namespace.has_directory_now(path):
                 raise
             found = None
@@ -249,7 +249,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         FileExistsError
             The path exists, and `exist_ok` is False, or it is an object.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         if exist_ok and self.isdir(path):
             return
         if "/" not in path:
@@ -267,7 +267,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         FileExistsError
             The path exists, and `exist_ok` is False.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         self.namespace.check_name(path)
         if exist_ok:
             # fsspec calls this before every write, which fails if the coffer is missing
@@ -372,10 +372,10 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
 
         Only this method shows them: they are left out of all listings. Costs one request per page of keys.
         """
-        return self.namespace.invalid_keys(self._strip_protocol(path))
+        return self.namespace.invalid_keys(self._path(path))
 
     def _coffer(self, path: str) -> str:
-        coffer, rest = paths.split(self._strip_protocol(path))
+        coffer, rest = paths.split(self._path(path))
         if not coffer or rest:
             raise ValueError(f"name a coffer in full, as in examplecoffer-1250000000, not {path!r}")
         return coffer

@@ -138,7 +138,9 @@ class Files:
         """Merge neighbouring ranges of a file into one request, and slice the results."""
         if any(start is None or end is None or start < 0 or end < 0 for _, start, end in wanted):
             raise ValueError("max_gap needs explicit starts and ends that are not negative")
-        merged = list(zip(*merge_offset_ranges(*map(list, zip(*wanted, strict=True)), max_gap=max_gap), strict=True))
+        # an empty range, such as one from 4 to 2, would be merged with another one and cut that
+        names, starts, ends = ([item[part] for item in wanted if item[1] < item[2]] for part in range(3))
+        merged = list(zip(*merge_offset_ranges(names, starts, ends, max_gap=max_gap), strict=True))
         blocks = list(zip(merged, self._read_each(read, merged, on_error), strict=True))
 
         def cut(path: str, start: int, end: int) -> Any:

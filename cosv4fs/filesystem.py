@@ -17,10 +17,9 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
 from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
-from fsspec.utils import stringify_path
 
 from cosv4fs import bulk, paths, transactions
-from cosv4fs.arguments import at_once, check_keywords, whole, whole_or_none
+from cosv4fs.arguments import at_once, check_keywords, path_text, whole, whole_or_none
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
@@ -104,7 +103,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         cancellation.check_interpreter()  # what fsspec imports later would fail
         if isinstance(path, list):
             return [cls._strip_protocol(item) for item in path]
-        stripped: str = super()._strip_protocol(stringify_path(path))
+        stripped: str = super()._strip_protocol(path_text(path))
         paths.check_protocol(stripped, cls.protocol)
         return stripped.strip("/")
 
@@ -161,9 +160,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.namespace.info(self._path(path, refresh))
 
-    def _path(self, path: str, refresh: bool) -> str:
-        """Return a path without its protocol; with `refresh`, invalidate what is cached for it."""
-        stripped: str = self._strip_protocol(path)
+    def _path(self, path: str, refresh: bool = False) -> str:
+        """Return one path without its protocol; with `refresh`, invalidate what is cached for it."""
+        stripped: str = self._strip_protocol(path_text(path))
         if refresh:
             self.namespace.cache.invalidate(stripped or None)
         return stripped
@@ -265,14 +264,17 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Only directories that can contain matches are listed. With `refresh`, the service is asked even if the answer
         is cached.
         """
-        stripped, maxdepth = self._strip_protocol(path), whole_or_none("maxdepth", maxdepth, 1)
+        pattern, maxdepth = path_text(path), whole_or_none("maxdepth", maxdepth, 1)
+        stripped = self._path(pattern)
         if refresh:
             # all matches begin with the text before the first wildcard
             self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)
         if "**" in stripped or not has_magic(stripped):
-            found: list[str] | dict[str, Info] = super().glob(path, maxdepth=maxdepth, detail=detail, withdirs=withdirs)
+            found: list[str] | dict[str, Info] = super().glob(
+                pattern, maxdepth=maxdepth, detail=detail, withdirs=withdirs
+            )
             return found
-        out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=path.endswith("/"))
+        out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=pattern.endswith("/"))
         return out if detail else list(out)
 
     def du(
@@ -326,7 +328,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     def invalidate_cache(self, path: str | None = None) -> None:
         """Invalidate the cache for a path and everything under it, or for all paths."""
         # fsspec's own only repeats this at the end of a transaction, which invalidates what it publishes anyway
-        self.namespace.cache.invalidate(self._strip_protocol(path or "") or None)
+        self.namespace.cache.invalidate(self._path(path or "") or None)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -347,7 +349,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         FileNotFoundError, IsADirectoryError
             The path is not a file.
         """
-        return self.runtime.files.share(pieces=max_concurrency).read(self._strip_protocol(path), start, end)
+        return self.runtime.files.share(pieces=max_concurrency).read(self._path(path), start, end)
 
     def cat(
         self, path: Any, recursive: bool = False, on_error: str = "raise", batch_size: int | None = None, **kwargs: Any
@@ -362,7 +364,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         found = self.expand_path(path, recursive=recursive)
         found = [name for name in found if not (recursive and self.namespace.is_only_directory(name))]
-        is_one = isinstance(path, (str, os.PathLike)) and found == [self._strip_protocol(path)]
+        is_one = isinstance(path, (str, os.PathLike)) and found == [self._path(path)]
         files = self.runtime.files.share(files=batch_size)
         return files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
 
@@ -423,7 +425,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         max_concurrency : int, optional
             See `cat_file`.
         """
-        self.runtime.files.share(pieces=max_concurrency).get(self._strip_protocol(rpath), lpath, outfile, callback)
+        self.runtime.files.share(pieces=max_concurrency).get(self._path(rpath), lpath, outfile, callback)
 
     @with_progress("file")
     def get(
@@ -467,7 +469,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             The value is not bytes, or an attribute is invalid, unknown, or cannot be stored; nothing was sent.
         """
         bulk.check_content(path, value)
-        self.runtime.files.write(self._strip_protocol(path), value, mode, keywords)
+        self.runtime.files.write(self._path(path), value, mode, keywords)
 
     def pipe(
         self, path: Any, value: bytes | None = None, batch_size: int | None = None, **kwargs: Unpack[WriteKeywords]
@@ -506,7 +508,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             later process if the connection fails for good.
         """
         self.runtime.files.check_keywords(keywords)
-        path = self._strip_protocol(rpath)
+        path = self._path(rpath)
         if Path(lpath).is_dir():
             bulk.make_folder(self, path, is_empty=not any(Path(lpath).iterdir()))
             return
@@ -571,7 +573,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         open_binary = partial(super().open, cache_options=cache_options)
         block_size = self.config.default_block_size if block_size in (None, "default") else block_size
-        return open_layers(open_binary, self._strip_protocol(path), mode, block_size, compression, kwargs)
+        return open_layers(open_binary, self._path(path), mode, block_size, compression, kwargs)
 
     def _open(
         self,
@@ -646,7 +648,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             (bytes declared; None in coffers), ``stored`` (bytes received), ``mtime`` (Unix seconds of the last change,
             in coffers of the start; 0 if unknown) and, in coffers, ``upload_id``.
         """
-        return self.namespace.uploads(self._strip_protocol(path))
+        return self.namespace.uploads(self._path(path))
 
     def abort_upload(self, path: str) -> None:
         """Remove the unfinished uploads of one file; a complete object is never removed.
@@ -656,7 +658,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         FileNotFoundError
             The file has no unfinished upload.
         """
-        self.namespace.abort_upload(self._strip_protocol(path))
+        self.namespace.abort_upload(self._path(path))
 
     def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[UploadInfo]:
         """Remove stale uploads under a directory, and return them as `uploads` does.
@@ -667,7 +669,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Age in seconds since the upload began or last changed, by the clock of the service: newer uploads may be
             in flight.
         """
-        return self.namespace.clean_uploads(self._strip_protocol(path), older_than)
+        return self.namespace.clean_uploads(self._path(path), older_than)
 
     def interrupted_uploads(self, path: str = "") -> list[InterruptedUpload]:
         """Return the interrupted uploads of local files by earlier processes that `put_file` would continue.
@@ -682,4 +684,4 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         list of dict
             ``source`` (the local file), ``name`` (the target) and ``size`` (bytes of the whole file).
         """
-        return self.runtime.files.interrupted(self._strip_protocol(path))
+        return self.runtime.files.interrupted(self._path(path))

@@ -66,8 +66,8 @@ class Metadata:
         # a file that is missing in a stale listing would keep its permission
         self._namespace.cache.invalidate(path)
         found = list(self._namespace.find(path, None, "", withdirs=False))
-        if not found and not self._namespace.has_directory_now(path):
-            raise not_found_error(path)
+        if not found:
+            self._namespace.directory(path)
 
         def change(name: str) -> None:
             # another client may have removed it
@@ -90,13 +90,13 @@ class Metadata:
     def _status(self, path: str) -> tuple[str, str, PathStatus]:
         """Return the bucket, the key and the status of a file or directory."""
         bucket, rest = paths.split(path)
-        if not bucket:
-            raise not_found_error(path)
+        reason = not_found_error(path)
         for key in (f"/{rest}", f"/{rest}/") if rest else ("/",):
             try:
                 status = self._client.stat(bucket, key)
-            except CosFileNotFoundError:
+            except CosFileNotFoundError as error:
+                reason = error
                 continue
             if not status.is_unfinished:
                 return bucket, key, status
-        raise not_found_error(path)
+        raise reason

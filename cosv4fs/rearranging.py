@@ -17,10 +17,11 @@ from cosv4fs.errors import (
     CosIsADirectoryError,
     CosPossiblyCreatedError,
     make_error,
+    with_origin,
 )
 from cosv4fs.info import Info
 from cosv4fs.namespace import BucketNamespace
-from cosv4fs.transfer.directories import make_directory, with_parents
+from cosv4fs.transfer.directories import file_above, make_directory, with_parents
 
 _MOVE_FAILED = -199
 
@@ -73,13 +74,14 @@ class Rearranging:
             raise make_error(errno.ENOENT, "the parent directory does not exist", path)
 
     def _obstacle(self, path: str) -> CosError:
-        """Return the error that names what prevents creating a directory."""
+        """Return the error that names what stands in the way of a new file or directory."""
         if self._namespace.exists_now(path):
             return make_error(errno.EEXIST, "a file or directory of this name exists", path)
         if self._namespace.has_directory_now(paths.parent(path)):
             text = "an unfinished upload blocks this name: wait for it, or remove it with clean_uploads or abort_upload"
             return make_error(errno.EEXIST, text, path)
-        return make_error(errno.ENOTDIR, "the parent is a file, not a directory", paths.parent(path))
+        blocking = file_above(self._client, *paths.file_key(path)) or paths.parent(path)
+        return make_error(errno.ENOTDIR, "the parent is a file, not a directory", blocking)
 
     def _refusal_to_make(self, bucket: str, key: str, path: str) -> CosFileExistsError | None:
         """Create a directory with its parents; return the refusal when something exists already."""
@@ -316,12 +318,14 @@ class Rearranging:
         self._namespace.info(path)
 
     def _refuse_taken(self, target: str, refusal: CosFileExistsError) -> NoReturn:
-        """Raise for a target that cannot be replaced; the server's refusal names the source."""
+        """Raise the reason for which a target cannot be written; the server's refusal names the source."""
         if self._namespace.has_directory_now(target):
             text = "a directory with this name exists and cannot be replaced by a file"
             raise make_error(errno.EISDIR, text, target) from refusal
-        refusal.filename = target
-        raise refusal
+        if isinstance(refusal, CosPossiblyCreatedError):
+            refusal.filename = target
+            raise refusal
+        raise with_origin(self._obstacle(target), refusal) from refusal
 
 
 def _under_a_bucket(path: str) -> tuple[str, str]:

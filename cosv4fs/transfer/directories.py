@@ -75,13 +75,13 @@ def with_parents(client: CosClient, bucket: str, key: str, action: Callable[[], 
         make_directory(client, bucket, parent_key(key))
         return action()
     except CosFileNotFoundError as error:
-        blocking = _file_above(client, bucket, key)
+        blocking = file_above(client, bucket, key)
         if blocking is None:
             raise
         raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", blocking) from error
 
 
-def _file_above(client: CosClient, bucket: str, key: str) -> str | None:
+def file_above(client: CosClient, bucket: str, key: str) -> str | None:
     """Return the path of the file that has the name of a parent directory of `key`."""
     while (key := parent_key(key)) != "/":
         try:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from cosv4fs import paths
 from cosv4fs.api import CosClient, SliceSession, UploadedObject
 from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error, session_error
-from cosv4fs.transfer.directories import with_parents
+from cosv4fs.transfer.directories import file_above, with_parents
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.target import discard_sibling
@@ -304,7 +304,8 @@ class SlicedUpload(Upload):
         except CosFileExistsError as refusal:
             if refusal.code == UNFINISHED:
                 raise
-            path = paths.parent(self._target.path)
+            target = self._target
+            path = file_above(self._client, target.bucket, target.key) or paths.parent(target.path)
             raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", path) from refusal
 
     def _raise_if_taken(self, refusal: CosFileExistsError) -> None:

@@ -138,6 +138,29 @@ def test_misuse_is_never_a_result(fs, emulator, case):
     assert "download" not in emulator.count()
 
 
+ONE_PATH = ("info", "invalidate_cache", "exists", "isdir", "ls", "find", "glob", "walk", "du", "size", "cat_file")
+ONE_PATH += ("head", "open", "rm_file", "touch", "mkdir", "makedirs", "attributes", "setxattrs", "sign", "uploads")
+
+
+@pytest.mark.protocol("cosv4", "cdcs")
+@pytest.mark.parametrize("wrong", [5, PATH.encode(), [PATH], (PATH,), {PATH}], ids=lambda wrong: type(wrong).__name__)
+def test_what_is_no_path(fs, emulator, wrong):
+    for name in ONE_PATH:
+        if fs.protocol == "cdcs" and name in ("sign", "setxattrs"):
+            continue
+        with pytest.raises(TypeError, match=r"a path must be a str or an os\.PathLike, not"):
+            list(getattr(fs, name)(wrong))
+    assert emulator.requests == []
+
+
+@pytest.mark.protocol(*EVERY)
+def test_objects_that_stand_for_paths(fs):
+    fs.pipe_file(Path(PATH), b"x")
+    for pattern in (f"{BUCKET}/*", f"{BUCKET}/**"):
+        assert fs.glob(Path(pattern)) == fs.glob(pattern)
+    assert fs.cat(Path(PATH)) == fs.open(Path(PATH)).read() == b"x"
+
+
 class Crowd(Action):
     """Counts the requests in flight; each waits a moment for others, until there are more than `limit`."""
 
@@ -282,6 +305,8 @@ def test_a_wrong_keyword_is_named_with_the_nearest(fs, tmp_path):
         "content_type": lambda: fs.pipe_file(PATH, b"", content_typ="text/plain"),
         "mode": lambda: fs.put_file(tmp_path, PATH + "/x", modes="create"),
         "resume": lambda: fs.put([], [], resum=True),
+        "this method does not take it": lambda: fs.open(PATH, "wb", overwrite=False),
+        "'batch_size': this method does not take it": lambda: fs.put_file(tmp_path, PATH, batch_size=1),
     }
     for name, call in calls.items():
         with pytest.raises(TypeError, match=name):

@@ -329,6 +329,8 @@ def test_of_what_does_not_exist(fs, ask):
     if fs.protocol == "cosv4":
         assert isinstance(caught.value, FileNotFoundError)
         assert caught.value.filename == f"{FOLDER}/none"
+        with pytest.raises(FileNotFoundError, match="'nobucket' for 'nobucket-1250000000'"):
+            ask(fs, "nobucket-1250000000/dir/none")
 
 
 @pytest.mark.protocol("cosv3", "cdcs")
@@ -369,7 +371,7 @@ def test_what_cannot_be_changed(fs, protocol):
             change()
     if protocol == "cdcs":
         assert fs.attributes(PATH) == {"content_type": "text/csv"}
-        assert (fs.metadata(PATH), fs.attributes(FOLDER)) == ({}, {})
+        assert (fs.metadata(PATH), fs.attributes(FOLDER), fs.attributes(BUCKET)) == ({}, {}, {})
         assert fs.getxattr(PATH, "content_type") == "text/csv"
 
 
@@ -385,6 +387,7 @@ def test_what_cannot_be_changed(fs, protocol):
         ({"frobnicate": 5}, "unexpected keyword 'frobnicate'"),
         ({"content_type": b"text/plain"}, "content_type must be a str"),
         ({"metadata": "a=b"}, "metadata must be a mapping"),
+        ({"metadata": ""}, "metadata must be a mapping"),
         ({"metadata": {"a": 1}}, "metadata 'a' must be a str"),
         ({"metadata": {"a": None}}, "metadata 'a' must be a str"),
         ({"metadata": {"a": ""}}, "metadata 'a' must not be empty"),

@@ -232,13 +232,21 @@ def test_names_of_hidden_uploads_are_reserved(fs, second):
 
 
 def test_nothing_can_be_below_a_file(fs):
-    fs.pipe_file(PATH, b"x")
+    other = f"{BUCKET}/other"
+    fs.pipe({PATH: b"x", other: b"y"})
     for action in (
         lambda: fs.pipe_file(f"{PATH}/y", b""),
         lambda: fs.pipe_file(f"{PATH}/y", bytes(5_000_000)),
         lambda: fs.makedirs(f"{PATH}/y", exist_ok=True),
+        lambda: fs.pipe_file(f"{PATH}/y/z", b""),
+        lambda: fs.pipe_file(f"{PATH}/y/z", bytes(5_000_000)),
+        lambda: fs.mkdir(f"{PATH}/y/z"),
+        lambda: fs.cp_file(other, f"{PATH}/y"),
+        lambda: fs.cp(other, f"{PATH}/y/z"),
+        lambda: fs.mv(other, f"{PATH}/y"),
+        lambda: fs.mv(other, f"{PATH}/y/z"),
     ):
         with pytest.raises(NotADirectoryError) as caught:
             action()
         assert caught.value.filename == PATH
-    assert fs.cat_file(PATH) == b"x"
+    assert fs.cat([PATH, other]) == {PATH: b"x", other: b"y"}

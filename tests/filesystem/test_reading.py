@@ -160,9 +160,10 @@ def test_errors_among_many(fs):
 
 @pytest.mark.parametrize("max_gap", [None, 0, 1000, 10**9])
 def test_ranges_merged_or_not_are_the_same(stored, emulator, max_gap, downloads):
-    starts, ends = [0, 100, 900, 500_000], [50, 200, 2000, 500_100]
+    # the last one is empty, and ends before others
+    starts, ends = [0, 100, 900, 500_000, 2100], [50, 200, 2000, 500_100, 150]
     emulator.clear_requests()
-    found = stored.cat_ranges([PATH] * 4, starts, ends, max_gap=max_gap)
+    found = stored.cat_ranges([PATH] * 5, starts, ends, max_gap=max_gap)
     assert found == [CONTENT[start:end] for start, end in zip(starts, ends, strict=True)]
     assert (emulator.count()[downloads] < 4) is (max_gap in (1000, 10**9))
 
