@@ -160,7 +160,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.namespace.info(self._path(path, refresh))
 
-    def _path(self, path: str, refresh: bool = False) -> str:
+    def _path(self, path: str | os.PathLike[str], refresh: bool = False) -> str:
         """Return one path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path_text(path))
         if refresh:
