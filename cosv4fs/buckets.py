@@ -195,6 +195,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             if not has_magic(source) or bulk.is_literal(self, source):
                 rearranging.move_file(source, self._into(path2, source))
                 return
+        path1 = bulk.plain(path1)
         planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         checked = bulk.checked_moves(self, planned)
         if not recursive:

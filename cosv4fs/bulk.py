@@ -1,7 +1,7 @@
 """Operations on many files in parallel.
 
 The rules by which ``get``, ``put`` and ``copy`` pair sources with targets (globs, trailing slashes, existing
-directories) are those of fsspec's base class: its methods run against a stand-in that records the pairs.
+directories) are those of fsspec's base class: its `copy` runs against a stand-in that records the pairs.
 """
 
 from __future__ import annotations
@@ -21,66 +21,96 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
-from fsspec.utils import isfilelike, other_paths, stringify_path
+from fsspec.utils import isfilelike, stringify_path
 
+from cosv4fs import paths
 from cosv4fs.collisions import Pair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
-from cosv4fs.localfiles import LocalNames, is_part, replacing
+from cosv4fs.localfiles import LocalNames, is_copied, is_part, replacing
 
 _T = TypeVar("_T")
 Step = Callable[[int], None]
 
 
-# wildcards of fsspec, and the characters that replace them while a literal name is planned
-_MAGIC = str.maketrans("*?[", "\ue000\ue001\ue002")
-_PLAIN = str.maketrans("\ue000\ue001\ue002", "*?[")
+# wildcards of fsspec, and the characters, which no name has, that replace them while a literal name is planned
+_MAGIC = str.maketrans("*?[", "\ud800\ud801\ud802")
+_PLAIN = str.maketrans("\ud800\ud801\ud802", "*?[")
+
+
+class _LocalTree(LocalFileSystem):  # type: ignore[misc]
+    """The local disk; a directory that cannot be listed is an error, where fsspec would skip it."""
+
+    def walk(self, path: str, *args: Any, **options: Any) -> Iterator[tuple[str, Any, Any]]:
+        yield from super().walk(path, *args, **{"on_error": "raise", **options})
 
 
 class _Planner:
-    """Stands in for a filesystem in a base method: passes queries on, and records transfers instead of doing them.
+    """Stands in for a filesystem in fsspec's `copy`, whose rules are those of ``get`` and ``put``, too.
 
-    Existing names that look like patterns are escaped, because the base method would expand them.
+    Passes queries on to the filesystems of the sources and of the target, and records transfers instead of doing them.
+    Existing names that look like patterns are escaped, because `copy` would expand them.
     """
 
-    def __init__(self, fs: AbstractFileSystem) -> None:
-        self._fs = fs
-        self._escapes = False
+    def __init__(self, source: AbstractFileSystem, target: AbstractFileSystem) -> None:
+        self._source, self._target = source, target
+        self._goal: Any = None
         self.pairs: list[Pair] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fs, name)
-
-    def escaped(self, path: Any, is_literal: Callable[[Any], bool]) -> Any:
-        """Return a path or list of paths with the wildcards of literal names escaped."""
-        if isinstance(path, list):
-            return [self.escaped(item, is_literal) for item in path]
-        if not is_literal(path):
-            return stringify_path(path)
-        self._escapes = True
-        return stringify_path(path).translate(_MAGIC)
+    def plan(self, source: Any, target: Any, is_literal: Callable[[str], bool], options: dict[str, Any]) -> list[Pair]:
+        """Return the (source, target) pairs of a copy of a path or list of paths."""
+        # fsspec's methods import what they need
+        cancellation.check_interpreter()
+        if isinstance(source, list) and isinstance(target, list) and len(source) != len(target):
+            text = f"{len(source)} sources have {len(target)} targets: name one target for each, or a directory"
+            raise ValueError(text)
+        if not isinstance(target, (str, list)):
+            raise TypeError(f"the target must be a path, or a list of them, not {type(target).__name__}")
+        items = source if isinstance(source, list) else [source]
+        if not all(isinstance(item, str) for item in items):
+            raise TypeError(f"the source must be a path, or a list of them, not {source!r}")
+        escaped = [item.translate(_MAGIC) if is_literal(item) else item for item in items]
+        self._goal = target
+        try:
+            AbstractFileSystem.copy(self, escaped if isinstance(source, list) else escaped[0], target, **options)
+        except AssertionError:
+            # fsspec's own check of a list of targets
+            raise ValueError(f"{source} does not match as many files as there are targets: {len(target)}") from None
+        return self.pairs
 
     def isdir(self, path: str) -> bool:
-        return bool(self._fs.isdir(self._unescaped(path)))
+        """Return whether a source, or the target, is a directory."""
+        return bool(self._target.isdir(path) if path == self._goal else self._source.isdir(path.translate(_PLAIN)))
 
     def expand_path(self, path: Any, **options: Any) -> list[str]:
-        if not self._escapes:
-            return list(self._fs.expand_path(path, **options))
+        """Return the sources that a path or list of paths stands for; each named one must exist if it is expanded.
+
+        Of a list, patterns without a match are left out.
+        """
         items = path if isinstance(path, list) else [path]
         expanded: set[str] = set()
+        missing: list[FileNotFoundError] = []
         for item in items:
-            bare = self._unescaped(item)
-            found = self._fs.expand_path([bare], assume_literal=bare != item, **options)
+            bare = item.translate(_PLAIN)
+            try:
+                found = self._source.expand_path([bare], assume_literal=bare != item, **options)
+            except FileNotFoundError as error:
+                if error.errno is None:
+                    # fsspec's error
+                    name = self._source._strip_protocol(bare)
+                    error = FileNotFoundError(errno.ENOENT, "no such file or directory", name)
+                if not has_magic(item):
+                    raise error from None
+                missing.append(error)
+                continue
             expanded |= {name.translate(_MAGIC) if bare != item else name for name in found}
+        if missing and not expanded:
+            raise missing[0]
         return sorted(expanded)
 
-    def _unescaped(self, path: str) -> str:
-        return path.translate(_PLAIN) if self._escapes else path
-
-    def _record(self, source: str, target: str, **_: Any) -> None:
-        self.pairs.append((self._unescaped(source), self._unescaped(target)))
-
-    get_file = put_file = cp_file = _record
+    def cp_file(self, source: str, target: Any, **_: Any) -> None:
+        """Record a transfer; the target may be an open file."""
+        self.pairs.append((source.translate(_PLAIN), target.translate(_PLAIN) if isinstance(target, str) else target))
 
 
 def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> tuple[list[Pair], Collection[str]]:
@@ -89,20 +119,19 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     Also return the local targets that the caller has named, unlike those whose names come from the service: if they
     are symbolic links, they are followed.
     """
-    rpath, lpath = _plain(rpath), [lpath] if isfilelike(lpath) else _plain(lpath)
-    planner = _Planner(fs)
-    _plan(planner, AbstractFileSystem.get, rpath, lpath, partial(is_literal, fs), options)
-    if isinstance(lpath, list):
-        named = set(lpath)
-    else:
-        named = {make_path_posix(lpath)}
-        _check_contained(make_path_posix(lpath), [target for _, target in planner.pairs])
-    is_directory = directories_among((source for source, _ in planner.pairs), fs.isdir)
+    rpath, lpath = plain(rpath), [lpath] if isfilelike(lpath) else plain(lpath)
+    if isinstance(lpath, str):
+        lpath = make_path_posix(lpath)
+    pairs = _Planner(fs, LocalFileSystem()).plan(rpath, lpath, partial(is_literal, fs), options)
+    named = set(lpath) if isinstance(lpath, list) else {lpath}
+    if isinstance(lpath, str):
+        _check_contained(lpath, [target for _, target in pairs])
+    is_directory = directories_among((source for source, _ in pairs), fs.isdir)
     if may_nest(fs):
         # a source that contains others can be a file, too
         is_directory = cache(lambda source: not fs.isfile(source))
     identity = LocalNames(named).identity
-    return check_targets(planner.pairs, "downloaded", identity=identity, is_directory=is_directory), named
+    return check_targets(pairs, "downloaded", identity=identity, is_directory=is_directory), named
 
 
 def _check_contained(root: str, targets: list[str]) -> None:
@@ -118,28 +147,48 @@ def _check_contained(root: str, targets: list[str]) -> None:
             raise make_error(errno.EINVAL, f"the file would be written outside {root}: get it by its name", target)
 
 
-def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> list[Pair]:
-    """Return the (local, remote) pairs of a ``put``, in fsspec's order, checked by `check_targets`."""
-    lpath, rpath = _plain(lpath), _plain(rpath)
+def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> tuple[list[Pair], list[str]]:
+    """Return the (local, remote) pairs of a ``put``, in fsspec's order, checked by `check_targets`.
+
+    Also return what directories contain that cannot be uploaded: pipes, devices and links to directories, which could
+    lead anywhere. The caller may name them.
+    """
+    lpath, rpath = plain(lpath), plain(rpath)
+    if isinstance(lpath, str):
+        lpath = make_path_posix(lpath)
+    if isinstance(rpath, str):
+        rpath = fs._strip_protocol(rpath) + "/" * rpath.endswith("/")
     items = lpath if isinstance(lpath, list) else [lpath]
-    if not isinstance(rpath, list) and any(map(_is_local_folder_like_a_pattern, items)):
-        pairs = _plan_put_of_folder(fs, lpath, rpath, **options)
-    else:
-        planner = _Planner(fs)
-        _plan(planner, AbstractFileSystem.put, lpath, rpath, _is_local_literal, options)
-        named = {*items, *map(make_path_posix, items)}
-        # directories may contain part files
-        pairs = [pair for pair in planner.pairs if pair[0] in named or not is_part(Path(pair[0]).name)]
-    return check_targets(
-        pairs, "uploaded", identity=fs._strip_protocol, is_directory=os.path.isdir, may_nest=may_nest(fs)
-    )
+    found = _Planner(_LocalTree(), fs).plan(lpath, rpath, _is_local_literal, options)
+    named = {*items, *map(make_path_posix, items)}
+    left = {source for source, _ in found if source not in named and not is_copied(source)}
+    # directories may contain part files
+    pairs = [pair for pair in found if pair[0] in named or not (pair[0] in left or is_part(Path(pair[0]).name))]
+    identity = fs._strip_protocol
+    unique = check_targets(pairs, "uploaded", identity=identity, is_directory=os.path.isdir, may_nest=may_nest(fs))
+    _check_names(fs, unique)
+    return unique, sorted(left)
+
+
+def put_each(
+    pool: Pool, pairs: list[Pair], left: list[str], callback: Callback, put: Callable[[str, str, Callback], None]
+) -> None:
+    """Upload files in parallel, then report what was left out; see `plan_put`."""
+    each_pair(pool, pairs, callback, put)
+    if left:
+        text = f"links to directories, pipes and devices were left out, {len(left)} in all: name them to upload them"
+        raise OSError(errno.EINVAL, text, left[0])
+
+
+def _check_names(fs: AbstractFileSystem, pairs: list[Pair]) -> None:
+    """Refuse invalid names of targets (EINVAL), before anything is sent."""
+    for _, target in pairs:
+        fs.namespace.check_name(fs._strip_protocol(target))
 
 
 def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
-    planner = _Planner(fs)
-    _plan(planner, AbstractFileSystem.copy, _plain(path1), _plain(path2), partial(is_literal, fs), options)
-    return planner.pairs
+    return _Planner(fs, fs).plan(plain(path1), plain(path2), partial(is_literal, fs), options)
 
 
 def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
@@ -152,6 +201,7 @@ def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
 
     unique = check_targets(pairs, "copied", identity=identity, is_directory=is_folder, may_nest=may_nest(fs))
     check_copies(unique, "copied", identity=identity, is_directory=is_folder)
+    _check_names(fs, unique)
     return unique
 
 
@@ -164,11 +214,12 @@ def checked_moves(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
     is_directory = directories_among((source for source, _ in pairs), fs.isdir)
     check_moves(pairs)
     unique = check_targets(pairs, "moved", is_directory=is_directory, may_nest=may_nest(fs))
+    _check_names(fs, unique)
     return [(source, target) for source, target in unique if source != target]
 
 
 def checked_contents(fs: AbstractFileSystem, path: Any, value: Any) -> list[tuple[str, Any]]:
-    """Return the paths and contents of a ``pipe``; refuse invalid contents, and two for one path."""
+    """Return the paths and contents of a ``pipe``; refuse invalid paths and contents, and two for one path."""
     if isinstance(path, Mapping) and value is not None:
         raise TypeError("a dict holds the contents itself: give no other value")
     if not isinstance(path, (str, os.PathLike, Mapping)):
@@ -177,6 +228,10 @@ def checked_contents(fs: AbstractFileSystem, path: Any, value: Any) -> list[tupl
     for name, content in contents.items():
         check_content(name, content)
     named = [(stringify_path(name), fs._strip_protocol(name)) for name in contents]
+    _check_names(fs, named)
+    for _, target in named:
+        # a bucket is no file
+        paths.file_key(target)
     check_targets(named, "written", may_nest=may_nest(fs))
     return [(name, content) for (_, name), content in zip(named, contents.values(), strict=True)]
 
@@ -196,28 +251,6 @@ def check_content(path: Any, value: Any) -> None:
 def may_nest(fs: AbstractFileSystem) -> bool:
     """Return whether a filesystem can hold a file ``a`` beside a file ``a/b``."""
     return not fs.capabilities.has_directories
-
-
-def _plan(
-    planner: _Planner,
-    method: Callable[..., None],
-    source: Any,
-    target: Any,
-    is_literal: Callable[[Any], bool],
-    options: dict[str, Any],
-) -> None:
-    """Have a method of fsspec record its pairs; with lists of different length, it would ignore the rest of one."""
-    # fsspec's methods import what they need
-    cancellation.check_interpreter()
-    if isinstance(source, list) and isinstance(target, list) and len(source) != len(target):
-        raise ValueError(f"{len(source)} sources have {len(target)} targets: name one target for each, or a directory")
-    if not isinstance(target, (str, list)):
-        raise TypeError(f"the target must be a path, or a list of them, not {type(target).__name__}")
-    try:
-        method(planner, planner.escaped(source, is_literal), target, **options)
-    except AssertionError:
-        # fsspec's own check of a list of targets
-        raise ValueError(f"{source} does not match as many files as there are targets: {len(target)}") from None
 
 
 def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:
@@ -259,35 +292,15 @@ def is_literal(fs: AbstractFileSystem, path: Any) -> bool:
     return bool(fs.exists(stripped) if "[" in stripped else stripped in fs.glob(stripped))
 
 
-def _plain(path: Any) -> Any:
+def plain(path: Any) -> Any:
     """Return a path as text, and anything else that holds paths as a list, because fsspec sorts other sequences."""
     if isinstance(path, (str, os.PathLike)) or isfilelike(path) or not isinstance(path, Iterable):
         return stringify_path(path)
     return [stringify_path(item) for item in path]
 
 
-def _is_local_literal(path: Any) -> bool:
-    return has_magic(stringify_path(path)) and Path(path).is_file()
-
-
-def _is_local_folder_like_a_pattern(path: Any) -> bool:
-    return has_magic(stringify_path(path)) and Path(path).is_dir()
-
-
-def _plan_put_of_folder(
-    fs: AbstractFileSystem, lpath: Any, rpath: str, recursive: bool = False, maxdepth: int | None = None
-) -> list[Pair]:
-    """Return the pairs of a ``put`` of a local directory whose name fsspec would treat as a pattern."""
-    if isinstance(lpath, list):
-        raise NotImplementedError(f"put directories whose names look like patterns one by one, not as a list: {lpath}")
-    if not recursive:
-        return []
-    source, local = make_path_posix(stringify_path(lpath)), LocalFileSystem()
-    below = (path for path in local.find(source, maxdepth=maxdepth, withdirs=True) if not is_part(Path(path).name))
-    found = sorted({source.rstrip("/"), *below})
-    into = (rpath.endswith("/") or fs.isdir(rpath)) and not source.endswith("/")
-    pairs = zip(found, other_paths(found, fs._strip_protocol(rpath), exists=into), strict=True)
-    return [pair for pair in pairs if maxdepth is None or not local.isdir(pair[0])]
+def _is_local_literal(path: str) -> bool:
+    return has_magic(path) and Path(path).exists()
 
 
 class _CallbackRunner:

@@ -476,7 +476,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Write one file, or several from a dict of contents by path, in parallel, at most `batch_size` at once.
 
-        Nothing is written if a content is missing or not bytes (TypeError), or if two paths are the same (EINVAL).
+        Nothing is written if a content is missing or not bytes (TypeError), if a path is invalid, or if two are the
+        same (EINVAL).
         Further keywords are those of `pipe_file`.
         """
         self.runtime.files.check_keywords(kwargs)
@@ -527,13 +528,14 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Upload local files, several at once; see fsspec for the rules on targets, and `pipe` for further keywords.
 
-        Two files with one target are refused before anything is sent (EINVAL), and lists of different length
-        (ValueError).
+        Two files with one target and invalid targets are refused before anything is sent (EINVAL), and lists of
+        different length (ValueError). Links to directories, pipes and devices in a directory are left out, which raises
+        an OSError (EINVAL) when all else was uploaded.
         """
         self.runtime.files.check_keywords(kwargs, "resume")
         pool = self.pool.share(at_once("batch_size", batch_size))
-        pairs = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
-        bulk.each_pair(pool, pairs, callback, partial(self.put_file, **kwargs))
+        pairs, left = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+        bulk.put_each(pool, pairs, left, callback, partial(self.put_file, **kwargs))
 
     def open(
         self,

@@ -57,6 +57,18 @@ def is_part(name: str) -> bool:
     return _PART.fullmatch(name) is not None
 
 
+def is_copied(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path in a directory is copied with it; links to directories, pipes and devices are not.
+
+    True for what does not exist, such as the target of a link: to copy it raises the error.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return True
+    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not Path(path).is_symlink())
+
+
 def open_stream(target: str | os.PathLike[str]) -> io.FileIO | None:
     """Open a target that is written into from its start to its end: a pipe, a device, or a file that is open already.
 

@@ -147,6 +147,22 @@ def test_uploads(fs, refused, here, second):
 
 
 @pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("name", ["a//b", "a/../b", "./b", "\udcff"])
+def test_invalid_targets(tree, refused, here, second, name):
+    before, pairs = second.find(BUCKET), at("x", name)
+    for action in (
+        lambda: tree.pipe(dict.fromkeys(pairs, b"x")),
+        lambda: tree.put(["one", "two"], pairs),
+        lambda: tree.cp(at("d/one", "d/two"), pairs),
+        *([] if tree.protocol == "cdcs" else [lambda: tree.mv(at("d/one", "d/two"), pairs)]),
+    ):
+        refused(action, name.encode("utf-8", "backslashreplace").decode())
+    with pytest.raises(IsADirectoryError):
+        tree.pipe({f"{BUCKET}/x": b"x", "other": b"x"})
+    assert second.find(BUCKET) == before
+
+
+@pytest.mark.protocol(*EVERY)
 def test_contents(fs, refused, second):
     names = [f"{BUCKET}/x", f"/{BUCKET}/x", f"{fs.protocol}://{BUCKET}/x"]
     refused(lambda: fs.pipe(dict.fromkeys(names, b"x")), *names[:2])
@@ -162,6 +178,29 @@ def test_lists_of_different_length(tree, refused, here):
         lambda: tree.mv(at("d/one"), at("x", "y")),
     ):
         refused(action, error=ValueError)
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_source_of_a_list_that_does_not_exist(tree, second, here, recursive):
+    (here / "one[1]").write_bytes(b"1")
+    for action, missing in (
+        (lambda: tree.get(at("d/one", "nope"), "x/", recursive=recursive), f"{BUCKET}/nope"),
+        (lambda: tree.get(at("nope*"), "x/", recursive=recursive), f"{BUCKET}/nope*"),
+        (lambda: tree.put(["one", "nope"], f"{BUCKET}/x/", recursive=recursive), str(here / "nope")),
+        (lambda: tree.put("nope", f"{BUCKET}/x/", recursive=recursive), str(here / "nope")),
+        (lambda: tree.put(["nope*"], f"{BUCKET}/x/", recursive=recursive), str(here / "nope*")),
+        (lambda: tree.cp(at("d/one", "nope"), f"{BUCKET}/x/", recursive=recursive), f"{BUCKET}/nope"),
+        (lambda: tree.mv(at("d/one", "nope"), f"{BUCKET}/y/", recursive=recursive), f"{BUCKET}/nope"),
+    ):
+        with pytest.raises(FileNotFoundError) as caught:
+            action()
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, missing)
+    assert second.exists(f"{BUCKET}/d/one")
+    # a pattern of a list may match nothing, and names that look like patterns are taken literally
+    tree.put(["one[1]", "one", "nope*"], f"{BUCKET}/z/", recursive=recursive)
+    assert second.find(f"{BUCKET}/z") == at("z/one", "z/one[1]")
+    tree.get(at("z/one[1]", "z/one", "nope*"), "z/", recursive=recursive)
+    assert sorted(os.listdir("z")) == ["one", "one[1]"]
 
 
 def test_what_is_allowed(tree, second, here):
@@ -186,6 +225,9 @@ def test_pairs_of_other_sequences_keep_their_order(tree, second, here):
     assert [Path(name).read_text() for name in "ab"] == at("d/two", "d/one")
     assert [second.cat_file(path) for path in at("b", "a")] == [b"two", b"one"]
     assert [second.cat_file(path).decode() for path in at("y", "x")] == at("d/two", "d/one")
+    tree.mv(iter(at("y")), f"{BUCKET}/z/")
+    tree.rm(iter(at("x")))
+    assert [second.exists(path) for path in at("z/y", "x", "y")] == [True, False, False]
 
 
 def test_the_work_grows_with_the_number_of_files():

@@ -49,6 +49,41 @@ def test_a_pipe_is_written_to_and_stays_one(fs, tmp_path):
     assert pipe.is_fifo()
 
 
+def test_what_cannot_be_uploaded_in_a_directory_is_reported(fs, second, tmp_path):
+    top = tmp_path / "d"
+    for name in ("d/a", "d/sub/b", "e/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    for link, goal in (("link", "../e"), ("loop", "."), ("file", "../e/c")):
+        (top / link).symlink_to(goal)
+    os.mkfifo(top / "pipe")
+    with pytest.raises(OSError, match="3 in all") as caught:
+        fs.put(str(top), f"{BUCKET}/d", recursive=True)
+    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(top / "link"))
+    contents = {f"{BUCKET}/d/{name}": data for name, data in (("a", b"d/a"), ("file", b"e/c"), ("sub/b", b"d/sub/b"))}
+    assert second.cat(f"{BUCKET}/d", recursive=True) == contents
+    assert second.find(f"{BUCKET}/d", withdirs=True) == sorted({f"{BUCKET}/d", f"{BUCKET}/d/sub", *contents})
+    fs.put(str(top / "link"), f"{BUCKET}/named", recursive=True)
+    assert second.find(f"{BUCKET}/named") == [f"{BUCKET}/named/c"]
+
+
+def test_directories_that_cannot_be_listed_are_an_error(fs, second, tmp_path, monkeypatch):
+    (tmp_path / "d" / "lost+found").mkdir(parents=True)
+    (tmp_path / "d" / "a").write_bytes(b"a")
+    scan = os.scandir
+
+    def scandir(path):
+        if "lost+found" in os.fspath(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for source in (str(tmp_path / "d"), [str(tmp_path / "d")]):
+        with pytest.raises(PermissionError, match=r"lost\+found"):
+            fs.put(source, f"{BUCKET}/d", recursive=True)
+    assert second.find(BUCKET) == []
+
+
 def ways_to_get(fs, target):
     """Every way to name the target of a download."""
     return [

@@ -200,19 +200,28 @@ def test_local_names_that_look_like_patterns(fs, tmp_path):
 
 @pytest.mark.protocol(*EVERY)
 def test_local_directories_whose_names_look_like_patterns(fs, tmp_path):
-    for name, content in {"d[1]/a": b"a", "d[1]/sub/b": b"b", "d1/wrong": b"x"}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    source = str(tmp_path / "d[1]")
-    fs.put(source, f"{BUCKET}/new", recursive=True)
-    assert fs.cat(f"{BUCKET}/new", recursive=True) == {f"{BUCKET}/new/a": b"a", f"{BUCKET}/new/sub/b": b"b"}
-    fs.makedirs(f"{BUCKET}/there", exist_ok=True)
-    fs.put(source, f"{BUCKET}/there/", recursive=True, maxdepth=1)
-    assert fs.find(f"{BUCKET}/there") == [f"{BUCKET}/there/d[1]/a"]
-    fs.put(source, f"{BUCKET}/none")
-    assert not fs.exists(f"{BUCKET}/none")
-    with pytest.raises(NotImplementedError, match="one by one"):
-        fs.put([source], f"{BUCKET}/list", recursive=True)
+    """They are taken as others are: alone, into a directory, in a list, with files, and down to a depth."""
+    for top in ("d[1]", "plain", "d1"):
+        for name in ("a", "b*", "sub/\ue001", "sub/c[2]"):
+            (tmp_path / top / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / top / name).write_bytes(b"x" if top == "d1" else name.encode())
+    (tmp_path / "f[1]").write_bytes(b"f")
+
+    def put(name, source, target, **keywords):
+        fs.makedirs(f"{BUCKET}/{name}/there", exist_ok=True)
+        fs.put(source, f"{BUCKET}/{name}/{target}", **keywords)
+        return {path[len(f"{BUCKET}/{name}/") :]: fs.cat_file(path) for path in fs.find(f"{BUCKET}/{name}")}
+
+    literal, plain, file = (str(tmp_path / name) for name in ("d[1]", "plain", "f[1]"))
+    for number, (target, keywords) in enumerate(
+        [("new", {"recursive": True}), ("there/", {"recursive": True, "maxdepth": 1}), ("none", {})]
+    ):
+        expected = put(f"plain{number}", plain, target, **keywords)
+        expected = {name.replace("plain", "d[1]"): data for name, data in expected.items()}
+        assert put(f"literal{number}", literal, target, **keywords) == expected
+    assert list(put("one", file, "there/", recursive=True)) == ["there/f[1]"]
+    found = {name.rpartition("/")[2] for name in put("list", [literal, file], "x/", recursive=True)}
+    assert found == {"a", "b*", "\ue001", "c[2]", "f[1]"}
 
 
 def test_names_of_hidden_uploads_are_reserved(fs, second):
