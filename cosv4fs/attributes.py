@@ -108,6 +108,15 @@ _WAYS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_si
 """Other keywords of methods that write, which may be meant by a wrong one."""
 
 
+_ELSEWHERE = {
+    V3.name: (
+        "; fs.client.update(bucket, key, custom_headers=, authority=) sends headers and the permission of a file, but "
+        "no reply shows them, so that it may remove headers unseen"
+    )
+}
+"""What a client can do although its filesystem refuses it (cos.md#v3-update)."""
+
+
 _RESET = {"biz_attr": "", "authority": ACLS["default"]}
 """The values of attributes that are not headers after they were removed."""
 
@@ -282,6 +291,7 @@ def _check_stored(wanted: Collection[str], protocol: str, stored: set[str], whic
         raise NotImplementedError(
             f"{protocol} cannot store {', '.join(impossible)}: "
             f"{f'of {which} files it stores {possible} only' if possible else f'{which} files cannot be changed'}"
+            f"{_ELSEWHERE.get(protocol, '')}"
         )
 
 

@@ -276,7 +276,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         NotImplementedError
-            The service cannot change an attribute: v3 can only change ``biz_attr``.
+            An attribute cannot be changed: of v3 any but ``biz_attr``, because no reply shows the others, and a change
+            could remove headers unseen.
         ValueError, TypeError
             A name or value is invalid; nothing was changed.
         OSError
@@ -310,7 +311,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         IsADirectoryError
             The path is a directory, which has no permission, and `recursive` is False.
         NotImplementedError
-            The API v3 has no such operation.
+            On v3: no reply shows the permission, which only `CosV3Client.update` can set.
         """
         authority = check_authority(acl)
         check_changes({"authority": authority}, self.client.protocol.name)

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cosv4fs.api.connection_errors import connection_failure
 from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
 from cosv4fs.api.retry import AttemptError
-from cosv4fs.api.transport import BODY_FAULTS, Transport, connection_failure, give_back, proxy_of, read_some
+from cosv4fs.api.transport import BODY_FAULTS, Transport, give_back, proxy_of, read_some
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, make_error
 

@@ -8,15 +8,16 @@ body.
 from __future__ import annotations
 
 import errno
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 from cosv4fs.api.request import Request
-from cosv4fs.api.retry import AttemptError
+from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Code, Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
@@ -106,7 +107,12 @@ _MEANINGS: dict[int, _Meaning] = {
     405: (errno.ENOTSUP, "the server does not allow this method"),
     413: (errno.EFBIG, "the request is too large"),
     429: (errno.EBUSY, "too many requests"),
+    501: UNKNOWN_API,
+    505: UNKNOWN_API,
 }
+
+_NEVER = (501, 505)
+"""Statuses from 500 on that say that the server will never carry out the request."""
 
 
 def meaning_of(status: int, special: Mapping[int, _Meaning]) -> _Meaning:
@@ -142,11 +148,24 @@ def unexpected_reply(
     elif _EXPECTS_TLS.search(body[:2000]):
         number, text = errno.ECONNABORTED, "the server speaks https only: use https:// in the endpoint"
     error = make_error(number, f"{text} ({request.operation}: HTTP {status}{shown})", request.path, origin)
-    bare = body.strip()
-    if status < 300 and (not bare or bare[:1] == b"{" or bare[-1:] == b"}"):
-        # a reply of the service that was damaged in transit, unlike a page of something else: a retry may help
+    if status < 300 and _is_damaged(body.strip()):
         return _reply_failure(response, error, Retry.YES, outcome_unknown=True)
-    return status_failure(response, error)
+    failure = status_failure(response, error)
+    note_failure: Callable[[], Outage] | None = getattr(response, "note_failure", None)
+    if not failure.is_final and note_failure is not None:
+        failure.outage = note_failure()
+    return failure
+
+
+def _is_damaged(body: bytes) -> bool:
+    """Return whether a reply may have been damaged in transit; a page of something else, or of another API, is not."""
+    if body[:1] != b"{" and body[-1:] != b"}":
+        return not body
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return True
+    return not isinstance(reply, dict) or "code" in reply
 
 
 def proxy_login(advice: str) -> str:
@@ -158,7 +177,7 @@ def proxy_login(advice: str) -> str:
 def status_failure(response: requests.Response, error: CosError) -> AttemptError:
     """Return the failure for an error that the HTTP status alone decides about."""
     status = response.status_code
-    if status < 500 and status != 429:
+    if (status < 500 and status != 429) or status in _NEVER:
         return _reply_failure(response, error)
     retry = Retry.BACK_OFF if status in (429, 503) else Retry.YES
     return _reply_failure(response, error, retry, outcome_unknown=status != 429)

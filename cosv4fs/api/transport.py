@@ -1,4 +1,4 @@
-"""The only module that touches `requests`: connections, timeouts, one exchange, and the bodies of replies.
+"""The only module that sends with `requests`: connections, timeouts, one exchange, and the bodies of replies.
 
 A session's usual path does work per request that never changes (proxies from the environment, certificate bundles,
 cookies). Here it is done once: the adapter below overrides the documented hooks of `requests.adapters.HTTPAdapter`,
@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import errno
 import http.client
-import ipaddress
 import queue
-import re
 import socket
 import ssl
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,13 +28,15 @@ import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
+from cosv4fs.api.connection_errors import causes_of, connection_failure
+from cosv4fs.api.proxies import Proxy, proxy_for, through
 from cosv4fs.api.request import Request
-from cosv4fs.api.responses import compressed_reply, content_coding, content_length, proxy_login, quoted
+from cosv4fs.api.responses import compressed_reply, content_coding, content_length, quoted
 from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config
-from cosv4fs.errors import CosConnectionError, CosError, Origin, make_error
+from cosv4fs.errors import CosConnectionError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
 
 _USER_AGENT = f"cosv4fs/{__version__}"
@@ -71,83 +71,27 @@ _NEW_OUTAGE_AFTER = 60.0
 _TOLD_AFTER = 2.0
 """Seconds of an outage after which the user is told: a restart takes less."""
 
-_OTHER_NAME = (62, 64)
-"""What OpenSSL says of a certificate for another host name or address (X509_V_ERR_HOSTNAME_MISMATCH, …)."""
-
-_NOT_VALID_NOW = {9: "is not valid yet", 10: "has expired"}
-"""The same of a certificate's period."""
-
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL says of a server that does not speak TLS."""
-
-_TLS_ALERT = "\x15\x03"
-"""How the answer of a server begins that expects TLS."""
-
-_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
-
-
-@dataclass(frozen=True)
-class _Proxy:
-    """The proxy of an origin; `source` is what set it, and how to do without it."""
-
-    url: str
-    source: str
-
-    def __str__(self) -> str:
-        # its password is not shown
-        parts = urlsplit(self.url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
-
-    @property
-    def advice(self) -> str:
-        """What to do if it is the wrong one."""
-        return f"it is set by {self.source}"
-
-
-def _proxy_for(url: str, configured: tuple[tuple[str, str], ...] | None) -> _Proxy | None:
-    """Return the proxy of a URL: the configured one, else that of the environment, but not for this machine."""
-    proxies: Mapping[str, str]
-    if configured is not None:
-        proxies, source = dict(configured), "the option proxies; proxies={} uses none"
-    elif _is_loopback(urlsplit(url).hostname or ""):
-        return None
-    else:
-        proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
-        source = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; NO_PROXY exempts hosts, and proxies={} uses none"
-    found = requests.utils.select_proxy(url, dict(proxies))
-    return _Proxy(found if "://" in found else f"http://{found}", source) if found else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
-
 
 class _Hosts:
     """Which hosts have answered, and since when others do not."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._reached: set[str] = set()
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._told: set[str] = set()
 
-    def note_answer(self, host: str) -> None:
-        """Note that a host has answered; this ends its outage."""
+    def note_answer(self, host: str, status: int) -> None:
+        """Note that a host has answered; this ends its outage, unless the answer says that it fails (5xx)."""
         self._reached.add(host)
-        if self._began:
+        if self._began and status < 500:
             self._began.pop(host, None)
             self._told.discard(host)
 
     def note_failure(self, host: str) -> Outage:
-        """Note that a host has not answered."""
-        now = time.monotonic()
+        """Note that a host has not answered, or that something else has answered for it (an error page)."""
+        now = self._clock()
         if now - self._last.get(host, now) > _NEW_OUTAGE_AFTER:
             self._began.pop(host, None)
             self._told.discard(host)
@@ -160,9 +104,13 @@ class _Hosts:
 
 
 class _Response(requests.Response):
-    """A response that knows which proxy it came through."""
+    """A response that knows which proxy it came through.
 
-    proxy: _Proxy | None = None
+    `note_failure` is to be called if it is an error page, and returns the outage that this belongs to.
+    """
+
+    proxy: Proxy | None = None
+    note_failure: Callable[[], Outage] | None = None
 
 
 class _Stack:
@@ -207,7 +155,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, config: Config, pool_size: int) -> None:
         self._config = config
         self._context: ssl.SSLContext | None = None
-        self._routes: dict[str, tuple[Any, _Proxy | None]] = {}
+        self._routes: dict[str, tuple[Any, Proxy | None]] = {}
         if any(root.startswith("https:") for root in (config.api_root, config.download_root("b")[0])):
             self._context = _tls_context(config)
         self._pool_size = pool_size
@@ -256,7 +204,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self._routes = {}
         super().close()
 
-    def _proxy_manager(self, proxy: _Proxy) -> Any:
+    def _proxy_manager(self, proxy: Proxy) -> Any:
         try:
             return self.proxy_manager_for(proxy.url)
         except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, ValueError) as fault:
@@ -266,7 +214,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 text = f"the proxy {proxy} needs the package PySocks (pip install pysocks); {proxy.advice}"
             raise make_error(errno.EINVAL, text, None) from None
 
-    def known_proxy(self, url: str) -> _Proxy | None:
+    def known_proxy(self, url: str) -> Proxy | None:
         """Return the proxy that earlier requests for a URL went through."""
         return self._routes.get(url[: url.index("/", 8)], (None, None))[1]
 
@@ -274,12 +222,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Decide about proxies anew at the next request for a URL: the user may correct the environment."""
         self._routes.pop(url[: url.index("/", 8)], None)
 
-    def route(self, url: str) -> tuple[Any, _Proxy | None]:
+    def route(self, url: str) -> tuple[Any, Proxy | None]:
         """Return the pool of connections for a URL, and the proxy that they go through."""
         origin = url[: url.index("/", 8)]
         route = self._routes.get(origin)
         if route is None:
-            proxy = _proxy_for(url, self._config.proxies)
+            proxy = proxy_for(url, self._config.proxies)
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
             manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
             pool = manager.connection_from_url(origin)
@@ -385,10 +333,12 @@ class Transport:
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout_of(request))  # type: ignore[arg-type]
         except _FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
-            for cause in _causes(fault):
+            for cause in causes_of(fault):
                 cause.__traceback__ = None
             raise self._failure(fault, request) from fault
-        self._hosts.note_answer(urlsplit(request.url).netloc)
+        host = urlsplit(request.url).netloc
+        self._hosts.note_answer(host, response.status_code)
+        response.note_failure = partial(self._hosts.note_failure, host)  # type: ignore[attr-defined]
         coding = response.headers.get("Transfer-Encoding", "chunked")
         if coding.strip().lower() != "chunked":
             # read as it comes, its body would be taken for the content
@@ -433,8 +383,8 @@ def read_body(response: requests.Response, request: Request) -> bytes:
     give_back(response)
     length = content_length(response)
     if request.method != "HEAD" and length not in (None, len(body)):
-        through = _through(proxy_of(response))
-        text = f"the reply to {request.operation}{through} broke off after {len(body)} of {length} bytes"
+        way = through(proxy_of(response))
+        text = f"the reply to {request.operation}{way} broke off after {len(body)} of {length} bytes"
         error = make_error(errno.ECONNRESET, text, request.path, Origin(status=response.status_code))
         raise AttemptError(error, Retry.YES, outcome_unknown=True)
     if not body or content_coding(response) is None:
@@ -484,94 +434,9 @@ def read_some(response: requests.Response, view: memoryview) -> int:
     return inner.readinto(view)
 
 
-def proxy_of(response: requests.Response) -> _Proxy | None:
+def proxy_of(response: requests.Response) -> Proxy | None:
     """Return the proxy that a response came through."""
     return response.proxy if isinstance(response, _Response) else None
-
-
-def _through(proxy: _Proxy | None) -> str:
-    return f" through the proxy {proxy}" if proxy else ""
-
-
-def connection_failure(fault: BaseException, request: Request, proxy: _Proxy | None) -> AttemptError:
-    """Return the failure for something below HTTP: no connection, a timeout, a connection that broke."""
-    if isinstance(fault, CosError):
-        fault.filename = fault.filename or request.path
-        return AttemptError(fault)
-    host, operation = urlsplit(request.url).netloc, request.operation
-    through = _through(proxy)
-    causes = list(_causes(fault))
-
-    def has(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
-
-    reason = _tls_problem(causes, host) or _proxy_refusal(causes, proxy, host)
-    if reason is not None:
-        text = f"{reason} ({operation}{through})"
-        return AttemptError(make_error(errno.ECONNABORTED, text, request.path))
-    what = next((str(cause) for cause in causes if _TUNNEL.search(str(cause))), "")
-    if proxy and has(urllib3.exceptions.ProxyError) and (what or has(urllib3.exceptions.NewConnectionError)):
-        text = f"the proxy {proxy} does not connect to {host}: {what}"
-        text = text if what else f"cannot connect to the proxy {proxy} for {host}"
-        error = make_error(errno.ECONNREFUSED, f"{text}; {proxy.advice} ({operation})", request.path)
-        return AttemptError(error, Retry.YES)
-    # to urllib3 a refused connection is a kind of timeout: so this comes first
-    if has(urllib3.exceptions.NewConnectionError):
-        name = next((f": {cause.strerror}" for cause in causes if isinstance(cause, socket.gaierror)), "")
-        text = f"cannot connect to {host}{through}{name}: check region, endpoint and network ({operation})"
-        return AttemptError(make_error(errno.ECONNREFUSED, text, request.path), Retry.YES)
-    if has(urllib3.exceptions.TimeoutError, TimeoutError):
-        error = make_error(errno.ETIMEDOUT, f"{host} did not answer in time ({operation}{through})", request.path)
-    else:
-        numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
-        number = next((n for n in numbers if n in (errno.EPIPE, errno.ECONNABORTED)), errno.ECONNRESET)
-        text = f"the connection to {host}{through} broke ({operation})"
-        error = make_error(number, text, request.path)
-    was_sent = not has(urllib3.exceptions.ConnectTimeoutError)
-    return AttemptError(error, Retry.YES, outcome_unknown=was_sent)
-
-
-def _tls_problem(causes: list[BaseException], host: str) -> str | None:
-    """Return what is wrong with a certificate, or with the scheme of a URL, and what to do; None if it is neither."""
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _certificate_problem(cause, host)
-        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
-            return f"{host} does not speak https: use http:// in the endpoint, or use_ssl=False"
-        if isinstance(cause, http.client.BadStatusLine) and str(cause).startswith(_TLS_ALERT):
-            return f"{host} speaks https only: use https:// in the endpoint"
-    return None
-
-
-def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
-    said = error.verify_message
-    if error.verify_code in _OTHER_NAME:
-        return f"the certificate of {host} is for another host ({said}): check the host name in the endpoint"
-    if error.verify_code in _NOT_VALID_NOW:
-        when = _NOT_VALID_NOW[error.verify_code]
-        return f"the certificate of {host} {when}: check this machine's clock, or have the certificate renewed"
-    return f"the certificate of {host} is not trusted ({said}); verify= takes a CA bundle"
-
-
-def _proxy_refusal(causes: list[BaseException], proxy: _Proxy | None, host: str) -> str | None:
-    """Return why a proxy does not connect to a host; None if that may change."""
-    found = next(filter(None, (_TUNNEL.search(str(cause)) for cause in causes)), None)
-    if proxy is None or found is None or found[1].startswith("5"):
-        return None
-    if found[1] == "407":
-        return proxy_login(proxy.advice)
-    return f"the proxy refuses to connect to {host} (HTTP {found[1]}): {proxy.advice}"
-
-
-def _causes(fault: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    waiting: list[object] = [fault]
-    while waiting and len(found) < 20:
-        item = waiting.pop()
-        if isinstance(item, BaseException) and item not in found:
-            found.append(item)
-            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
-    return found
 
 
 def _tls_context(config: Config) -> ssl.SSLContext:

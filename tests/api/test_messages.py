@@ -8,7 +8,7 @@ import socket
 import fsspec
 import pytest
 
-from cosv4fs.api.transport import _is_loopback
+from cosv4fs.api.proxies import is_loopback
 from cosv4fs.cli.failures import describe
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferEmulator, Emulator
@@ -312,7 +312,7 @@ class TestProxies:
     ],
 )
 def test_loopback(host, is_here):
-    assert _is_loopback(host) is is_here
+    assert is_loopback(host) is is_here
 
 
 def test_the_command_line_shows_local_paths_as_they_are():

@@ -59,6 +59,8 @@ def failure(kind):
         ("418 Teapot", OSError, errno.EIO, Retry.NO),
         ("429 Too Many", OSError, errno.EBUSY, Retry.BACK_OFF),
         ("500 Oops", OSError, errno.EIO, Retry.YES),
+        ("501 Not Implemented", ConnectionError, errno.EHOSTUNREACH, Retry.NO),
+        ("505 Version", ConnectionError, errno.EHOSTUNREACH, Retry.NO),
         ("502 Bad Gateway", OSError, errno.EIO, Retry.YES),
         ("503 Unavailable", OSError, errno.EIO, Retry.BACK_OFF),
     ],
@@ -72,7 +74,7 @@ def test_statuses(kind, failure, status, expected, number, retry, body):
     error, code = failed.error, int(status[:3])
     assert isinstance(error, expected)
     assert (error.errno, error.status, error.code, failed.retry) == (number, code, None, retry)
-    assert failed.outcome_unknown == (code >= 500)
+    assert failed.outcome_unknown == (code >= 500 and retry is not Retry.NO)
     assert error.is_transient == (retry in (Retry.YES, Retry.BACK_OFF) or isinstance(error, ConnectionError))
     assert status[:3] in str(error)
     assert "<" not in error.strerror
@@ -116,6 +118,13 @@ def test_a_page_of_something_else_is_not(failure, body):
     assert (failed.error.errno, failed.retry) == (errno.EIO, Retry.NO)
 
 
+@pytest.mark.parametrize("kind", ["cos"])
+@pytest.mark.parametrize("body", [b'{"status":"ok"}', b"{}"], ids=str)
+def test_a_reply_of_another_api_is_not(failure, body):
+    failed = failure(http_reply(body))
+    assert (failed.error.errno, failed.retry) == (errno.EIO, Retry.NO)
+
+
 @pytest.mark.parametrize("length", [100, 10_000])
 def test_a_body_that_breaks_off(failure, length):
     failed = failure(http_reply(b'{"code":0,"data":{}}', length=length))
@@ -129,6 +138,7 @@ def test_no_http(failure, reply):
     failed = failure(reply)
     assert isinstance(failed.error, ConnectionError)
     assert "127.0.0.1" in str(failed.error)
+    assert ("did not answer in HTTP: check the port" in str(failed.error)) == (reply != b"")
     assert failed.outcome_unknown
 
 

@@ -366,7 +366,8 @@ def test_what_cannot_be_changed(fs, protocol):
     changes += [lambda: fs.setxattr(PATH, who="me"), lambda: fs.chmod(PATH, "private")]
     for change in changes:
         with pytest.raises(
-            NotImplementedError, match=r"biz_attr only" if protocol == "cosv3" else "write-once|set_policy"
+            NotImplementedError,
+            match=r"only; fs.client.update" if protocol == "cosv3" else "write-once|set_policy",
         ):
             change()
     if protocol == "cdcs":

@@ -8,6 +8,8 @@ import fsspec
 import pytest
 
 from cosv4fs.api.retry import RetryPolicy
+from cosv4fs.api.transport import _Hosts
+from cosv4fs.emulator import faults
 from tests.filesystem.conftest import BUCKET, EVERY
 from tests.support import MIB, Clock, content
 
@@ -109,6 +111,26 @@ class TestNeverThere:
         with pytest.raises(ConnectionError, match="cannot connect"):
             fsspec.filesystem("cosv4", **given).ls(BUCKET)
         assert caplog.records == []
+
+
+@pytest.mark.protocol("cosv4", "cdcs")
+def test_error_pages_are_an_outage(fs, emulator, caplog):
+    """The user learns why a call takes so long, once, and the calls after it do not take as long again."""
+    clock = Clock()
+    fs.client._policy = RetryPolicy(None, fs.config.retry_deadline, clock, clock.sleep)
+    fs.client._transport._hosts = _Hosts(clock)
+    emulator.faults.add(action=faults.HttpError(502), times=None)
+    for expected in (120, 0):
+        began = clock.now
+        with pytest.raises(OSError, match="HTTP 502"):
+            fs.ls(BUCKET)
+        assert clock.now - began == pytest.approx(expected)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "HTTP 502" in caplog.text
+    emulator.faults.clear()
+    assert fs.ls(BUCKET) == []
+    emulator.faults.add(action=faults.HttpError(502), times=3)
+    assert fs.ls(BUCKET, refresh=True) == []
 
 
 def test_a_short_outage_is_no_news(fs, emulator, caplog):
