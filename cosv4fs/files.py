@@ -21,7 +21,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.info import InterruptedUpload
-from cosv4fs.localfiles import open_stream
+from cosv4fs.localfiles import naming_file, open_stream
 from cosv4fs.namespace import Namespace
 from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import Journal
@@ -160,7 +160,7 @@ class Files:
         target = Path(os.fspath(lpath))
         stream = open_stream(target)
         if stream is not None:
-            with stream:
+            with naming_file(str(target)), stream:
                 self._download(path, lambda download: download.to_sink(stream), callback)
             return
         try:

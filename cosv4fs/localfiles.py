@@ -94,6 +94,17 @@ def open_stream(target: str | os.PathLike[str]) -> io.FileIO | None:
     return path.open("wb", buffering=0)
 
 
+@contextmanager
+def naming_file(name: str) -> Iterator[None]:
+    """Have an error that names no file, as one of a write to an open file, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = name
+        raise
+
+
 def _descriptor_behind(path: Path) -> re.Match[str] | None:
     """Return the match of `_DESCRIPTOR` to which a path leads through links."""
     for _ in range(_MAX_LINKS):

@@ -214,8 +214,8 @@ def _copy_output(session: Session, sources: tuple[str, ...], recursive: bool, dr
     if dry_run:
         session.say(f"would copy {source.url} to standard output")
         return
-    with session.bar(int(info["size"] or 0), "copying") as advance:
-        size = send(source, standard_output(), ByteProgress(advance))
+    with session.bar(int(info["size"] or 0), "copying") as advance, standard_output() as out:
+        size = send(source, out, ByteProgress(advance))
     click.echo(f"copied {human_size(size)}", err=True)
 
 

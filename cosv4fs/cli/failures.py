@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from unicodedata import category
 
 import click
 
-from cosv4fs.cli.process import TerminatedError
+from cosv4fs.cli.process import TerminatedError, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
 
 FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 129, 130, 143
@@ -104,7 +103,9 @@ class FailureLog:
         return self._reasons.get(id(item))
 
     def record(self, error: Exception, item: object = None) -> None:
-        """Print and record a failure."""
+        """Print and record a failure; one to write to standard output, which ends the command, is raised."""
+        if is_output_broken(error):
+            raise error
         text = describe(error)
         _print(text)
         self.entries.append((item, text))
@@ -154,17 +155,6 @@ def _is_expected(error: BaseException) -> bool:
     return isinstance(error, _EXPECTED) or type(error).__module__.partition(".")[0] not in _PROPAGATED
 
 
-def _stdout_is_closed() -> bool:
-    """Return whether the reader of standard output has gone, as with ``| head``."""
-    try:
-        watch = select.poll()
-        watch.register(sys.stdout.fileno(), 0)
-        return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
-    except (AttributeError, OSError, ValueError):
-        # where poll is not available, assume that standard output was the broken pipe
-        return True
-
-
 class Group(click.Group):
     """A group of commands that reports errors as one line; ``--debug`` adds the traceback."""
 
@@ -175,7 +165,7 @@ class Group(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             if not _is_expected(error):
                 raise
-            if isinstance(error, BrokenPipeError) and not error.filename and _stdout_is_closed():
+            if is_output_broken(error):
                 sys.stdout = None
                 sys.exit(0)
             if ctx.find_root().params.get("debug") and not isinstance(error, KeyboardInterrupt):

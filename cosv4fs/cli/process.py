@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from cosv4fs.errors import CosError
+from cosv4fs.localfiles import naming_file
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that would end the process without any clean-up."""
@@ -53,14 +58,16 @@ def ending_on_signals(received: list[int]) -> Iterator[None]:
 
 
 def fill_closed_streams() -> None:
-    """Open the null device in place of standard streams that are closed: other files would get their numbers.
+    """Open something in place of standard streams that are closed: other files would get their numbers.
 
-    It is opened so that they still cannot be used, as ``/dev/stdout`` for example.
+    It cannot be used: writing to ``/dev/stdout`` fails, and reading ``/dev/stdin``, which opens it again, too.
     """
-    for stream, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
-        if not _is_open(stream):
+    for stream in range(3):
+        if not _is_open(stream) and stream == 0 and os.name == "posix":
             # the lowest free number
-            os.open(os.devnull, flags)
+            socket.socket().detach()
+        elif not _is_open(stream):
+            os.open(os.devnull, os.O_RDONLY)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end of the process
 
@@ -80,8 +87,25 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def standard_output() -> BinaryIO:
-    """Return standard output as a binary stream; raise EBADF if it is closed."""
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Yield standard output as a binary stream, which errors of the block name; raise EBADF if it is closed."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    return sys.stdout.buffer
+    with naming_file("standard output"):
+        yield sys.stdout.buffer
+
+
+def is_output_broken(error: BaseException) -> bool:
+    """Return whether an error says that the reader of standard output has gone, as with ``| head``."""
+    return isinstance(error, BrokenPipeError) and not isinstance(error, CosError) and _is_output_closed()
+
+
+def _is_output_closed() -> bool:
+    try:
+        watch = select.poll()
+        watch.register(sys.stdout.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+    except (AttributeError, OSError, ValueError):
+        # where poll is not available, assume that standard output was the broken pipe
+        return True

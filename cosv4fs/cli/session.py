@@ -77,15 +77,15 @@ class Session:
 
     def say(self, text: str) -> None:
         """Print lines; on a terminal, without control characters."""
-        standard_output()
-        if sys.stdout.isatty():
-            text = "\n".join(map(printable, text.split("\n")))
-        click.echo(_writable(text))
+        with standard_output():
+            if sys.stdout.isatty():
+                text = "\n".join(map(printable, text.split("\n")))
+            click.echo(_writable(text))
 
     def show_json(self, value: Any) -> None:
         """Print a value as JSON."""
-        standard_output()
-        click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+        with standard_output():
+            click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     @contextmanager
     def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:

@@ -97,16 +97,16 @@ def stat(session: Session, urls: tuple[str, ...]) -> None:
 @click.pass_obj
 def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     """Print the contents of files, one after another."""
-    out = standard_output()
     start, stop = _span(span)
-    for location in (location for url in urls for location in expand_pattern(session.location(url))):
-        if span is not None:
-            out.write(location.fs.cat_file(location.path, start, stop))
-            continue
-        with location.fs.open(location.path, "rb") as reader:
-            while block := reader.read(BLOCK):
-                out.write(block)
-    out.flush()
+    with standard_output() as out:
+        for location in (location for url in urls for location in expand_pattern(session.location(url))):
+            if span is not None:
+                out.write(location.fs.cat_file(location.path, start, stop))
+                continue
+            with location.fs.open(location.path, "rb") as reader:
+                while block := reader.read(BLOCK):
+                    out.write(block)
+        out.flush()
 
 
 @click.command(short_help="Print a URL that downloads one file without credentials.")

@@ -18,7 +18,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
-from cosv4fs.localfiles import open_stream, replacing
+from cosv4fs.localfiles import naming_file, open_stream, replacing
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree
 
@@ -69,7 +69,7 @@ def copy_file(
         stream(source, target, callback)
     elif target.is_local and not source.capabilities.container and (sink := open_stream(target.path)) is not None:
         # other filesystems would open it anew, and truncate the file behind /dev/stdout
-        with sink:
+        with naming_file(target.path), sink:
             send(source, sink, callback)
     elif source.is_local and not target.is_local:
         target.fs.put_file(source.path, target.path, callback=callback)

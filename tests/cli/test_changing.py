@@ -735,12 +735,23 @@ class TestStandardOutput:
     def test_a_dry_run_only_tells(self, run):
         assert run("cp", "-n", "cosv4://data/d/f", "-").out == "would copy cosv4://data/d/f to standard output\n"
 
-    def test_a_reader_that_goes_away_is_no_failure(self, start):
-        process = start("cp", "cosv4://data/d/big", "-")
+    @pytest.mark.parametrize("target", ["-", "/dev/stdout"])
+    def test_a_reader_that_goes_away_is_no_failure(self, start, target):
+        process = start("cp", "cosv4://data/d/big", target)
         assert process.stdout.read(1) == content(5 * MIB)[:1]
         process.stdout.close()
         assert process.wait(30) == 0
         assert process.stderr.read() == b""
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such file here")
+    def test_errors_name_what_is_written_to(self, run, start):
+        assert run("cp", "cosv4://data/d/f", "/dev/full").err == "cosv4fs cp: /dev/full: No space left on device\n"
+        for command in (["cp", "cosv4://data/d/big", "-"], ["cat", "cosv4://data/d/f"], ["ls", "cosv4://data/d"]):
+            with open("/dev/full", "wb") as full:
+                process = start(*command, stdout=full)
+                assert process.wait(60) == 1
+            said = process.stderr.read().decode()
+            assert said == f"cosv4fs {command[0]}: standard output: No space left on device\n"
 
     def test_another_content_than_the_service_has_stored_is_a_failure(self, start, emulator):
         emulator.faults.add(op="download", times=10, action=faults.Corrupt(100))
@@ -780,6 +791,7 @@ class TestStandardOutput:
         (1, ["--json", "ls", "cosv4://data"], 1, "cosv4fs ls: standard output is closed"),
         (0, ["cp", "local", "cosv4://data/new"], 0, "copied 1 of 1 files, 5 B"),
         (0, ["cp", "-", "cosv4://data/new"], 1, "cosv4fs cp: standard input is closed"),
+        (0, ["cp", "/dev/stdin", "cosv4://data/new"], 1, "cosv4fs cp: /dev/stdin: No such device or address"),
         (2, ["--progress", "cp", "local", "cosv4://data/new"], 0, ""),
         (2, ["--debug", "cp", "cosv4://data/none", "x"], 3, ""),
     ],
