@@ -126,12 +126,16 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     named = set(lpath) if isinstance(lpath, list) else {lpath}
     if isinstance(lpath, str):
         _check_contained(lpath, [target for _, target in pairs])
-    is_directory = directories_among((source for source, _ in pairs), fs.isdir)
-    if may_nest(fs):
-        # a source that contains others can be a file, too
-        is_directory = cache(lambda source: not fs.isfile(source))
+    is_directory = _directories_among(fs, (source for source, _ in pairs))
     identity = LocalNames(named).identity
     return check_targets(pairs, "downloaded", identity=identity, is_directory=is_directory), named
+
+
+def _directories_among(fs: AbstractFileSystem, sources: Iterable[str]) -> Callable[[str], bool]:
+    """Return a predicate for sources that are directories, and not also files; see `check_targets`."""
+    if may_nest(fs):
+        return cache(lambda source: not fs.isfile(source))
+    return directories_among(sources, fs.isdir)
 
 
 def _check_contained(root: str, targets: list[str]) -> None:
@@ -194,7 +198,7 @@ def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) ->
 def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
     """Return the pairs of a ``copy``, each once, checked by `check_targets` and `check_copies`."""
     identity = fs._strip_protocol
-    is_directory = directories_among((identity(source) for source, _ in pairs), fs.isdir)
+    is_directory = _directories_among(fs, (identity(source) for source, _ in pairs))
 
     def is_folder(source: str) -> bool:
         return is_directory(identity(source))
@@ -211,7 +215,7 @@ def checked_moves(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
     into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
     if into_itself is not None:
         raise make_error(errno.EINVAL, "a directory cannot be moved into itself", into_itself)
-    is_directory = directories_among((source for source, _ in pairs), fs.isdir)
+    is_directory = _directories_among(fs, (source for source, _ in pairs))
     check_moves(pairs)
     unique = check_targets(pairs, "moved", is_directory=is_directory, may_nest=may_nest(fs))
     _check_names(fs, unique)

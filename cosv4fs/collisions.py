@@ -36,8 +36,8 @@ def check_targets(
     identity : callable
         For targets.
     is_directory : callable
-        Whether a source is a directory, called only if that decides: directories may share a target, and may contain
-        other targets.
+        Whether a source is a directory, and not also a file, called only if that decides: directories may share a
+        target, and may contain other targets.
     may_nest : bool
         Whether the target's filesystem can hold a file ``a`` beside a file ``a/b``.
 
@@ -111,6 +111,9 @@ def check_moves(pairs: Iterable[Pair], *, identity: Identity = str) -> None:
 
 
 def directories_among(sources: Iterable[str], ask: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Return a predicate for directories: a source that contains other sources is one; of others, `ask` tells."""
+    """Return a predicate for directories: a source that contains other sources is one; of others, `ask` tells.
+
+    It is for filesystems where no path is both a file and a directory.
+    """
     above = {folder for source in sources for folder in parents(source)}
     return lambda source: source in above or ask(source)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fsspec.core import has_magic
 
-from cosv4fs.collisions import check_copies, check_targets, directories_among
+from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.localfiles import LocalNames, is_part
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree, holds_files, info_of, modification_time
@@ -74,8 +74,8 @@ def refuse_files_above(pairs: list[Pair]) -> list[Pair]:
 
 
 def _check_pairs(pairs: list[Pair], target: Location) -> None:
-    directories = {pair.source.url for pair in pairs if pair.is_directory}
-    is_directory = directories_among((pair.source.url for pair in pairs), directories.__contains__)
+    # what contains other sources is a pair only if it is a file, too
+    is_directory = {pair.source.url for pair in pairs if pair.is_directory}.__contains__
     followed = {pair.source.path for pair in pairs} | {pair.target.path for pair in pairs if pair.is_named}
     identity = LocalNames(followed).identity if target.is_local else str
     urls = check_targets(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from cosv4fs.collisions import check_copies, check_targets
+from cosv4fs.migrate.locations import open_location
+from cosv4fs.migrate.plan import pair_files
 from tests.filesystem.conftest import EVERY
 
 BUCKET = "test-1250000000"
@@ -99,6 +101,18 @@ def test_coffers_hold_a_file_beside_a_prefix(tree, second, here):
     tree.copy(at("d/one", "d/two"), at("u", "u/y"))
     stored = [second.cat_file(path) for path in at("x", "x/y", "z", "z/y", "u", "u/y")]
     assert stored == [b"1", b"2", b"one", b"two", *(path.encode() for path in at("d/one", "d/two"))]
+
+
+@pytest.mark.protocol("cdcs")
+def test_two_that_are_both_files_and_directories(fs, second, refused, tmp_path):
+    sources = at("d1/a", "d1/a/b", "d2/a", "d2/a/c")
+    fs.pipe({path: path.encode() for path in sources})
+    before = second.find(BUCKET)
+    refused(lambda: fs.copy(sources, at("u/a", "u/a/b", "u/a", "u/a/c")), "d1/a", "d2/a")
+    refused(lambda: fs.get(sources, [str(tmp_path / name) for name in ("a", "x", "a", "y")]), "d1/a", "d2/a")
+    urls = [open_location(f"cdcs://{path}", {"cdcs": fs.storage_options}) for path in at("d1/a", "d2/a", "u/")]
+    refused(lambda: pair_files(urls[:2], urls[2], recursive=True), "d1/a", "d2/a")
+    assert second.find(BUCKET) == before
 
 
 @pytest.mark.parametrize(
