@@ -61,8 +61,8 @@ def _warn_in_background() -> None:
 def _warn_all(texts: deque[str]) -> None:
     with ExitStack() as stack, suppress(IndexError):
         while True:
-            # also if a filter turns the first one into an exception
-            stack.callback(_warn, texts.popleft())
+            # also if a filter turns one into an exception; the stack makes its calls from the last to the first
+            stack.callback(_warn, texts.pop())
 
 
 def _warn(text: str) -> None:

@@ -26,7 +26,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Reversible, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from types import TracebackType
@@ -192,10 +192,11 @@ def _publish(files: Iterable[CosWriter]) -> None:
         raise
 
 
-def _discard(files: Iterable[CosWriter]) -> None:
+def _discard(files: Reversible[CosWriter]) -> None:
     """Discard all files that are not published, also if discarding one of them fails."""
     with ExitStack() as stack:
-        for file in files:
+        # the stack makes its calls from the last to the first
+        for file in reversed(files):
             stack.callback(file.discard)
 
 

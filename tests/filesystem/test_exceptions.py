@@ -357,6 +357,8 @@ def test_a_program_that_forgets_files_names_them(fs, second):
     told = ended(fs, FORGETS)
     named = re.findall(rf"RuntimeWarning: {BUCKET}/dir/(\S+) was .*not written", told)
     assert sorted(named) == NAMES
+    at_exit = ["module", "compressed", "fsspec"]
+    assert [name for name in named if name in at_exit] == at_exit
     assert second.find(BUCKET) == []
 
 
