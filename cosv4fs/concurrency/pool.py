@@ -236,7 +236,8 @@ class _Share(Pool):
         task.add_callback(lambda _: self.window.release(permit))
         if self._pool.try_submit(task):
             return True
-        self.window.release(permit)
+        # not released: the window would grow although no task has ended
+        permit.end()
         return False
 
     def _start(self, permit: Permit, task: Task) -> Task:
