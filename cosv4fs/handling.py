@@ -14,6 +14,8 @@ from types import FrameType
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
+_PACKAGE = f"{__package__}."
+
 
 def handled_exceptions() -> tuple[BaseException, ...]:
     """Return the exception that is being handled, and those in whose handlers it was raised."""
@@ -50,6 +52,14 @@ def leaves_block(error: BaseException) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def caller_level() -> int:
+    """Return the ``stacklevel`` with which a warning of the calling function names the code that uses this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _is_argument(error: BaseException, frame: FrameType) -> bool:

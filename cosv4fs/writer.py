@@ -21,7 +21,7 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.forgotten import report, watch
-from cosv4fs.handling import concerns_caller, handled_exceptions, leaves_block
+from cosv4fs.handling import caller_level, concerns_caller, handled_exceptions, leaves_block
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
@@ -348,7 +348,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             f"{self.path} was closed while {self._discarded_for} was being handled, and was discarded: close it "
             "outside the handler to keep it",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=caller_level(),
         )
 
     def fail(self, kind: type[BaseException]) -> None:

@@ -61,14 +61,19 @@ def test_a_program_that_ends_with_an_exception_publishes_nothing(fs, second, opt
     assert second.cat_file(PATH) == b"old"
 
 
-def test_closing_a_file_in_a_handler_warns(fs):
-    file = fs.open(PATH, "wb")
-    with pytest.warns(RuntimeWarning, match="outside the handler"):
+@pytest.mark.parametrize("options", [{"mode": "wb"}, {"mode": "w"}, {"mode": "w", "compression": "gzip"}], ids=str)
+def test_closing_a_file_in_a_handler_warns(fs, options):
+    file = fs.open(PATH, **options)
+    with pytest.warns(RuntimeWarning, match="outside the handler") as told:
         try:
             raise ValueError
         except ValueError:
             file.close()
+    assert [warning.filename for warning in told] == [__file__]
     assert not fs.exists(PATH)
+
+
+def test_a_block_whose_file_was_discarded_raises(fs):
     with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="was discarded"), fs.open(PATH, "wb") as file:
         try:
             raise KeyError
