@@ -21,6 +21,10 @@ BETWEEN = {
 """What happens to a request while another client acts. Without a fault, it acts just before the request."""
 
 
+PUBLISHING = ("upload", "move")
+"""Operations of the API with which an object is replaced."""
+
+
 def change(fs: Any, act: str, path: str, data: bytes = b"") -> None:
     """Do with a file what other clients do: ``creates``, ``replaces`` or ``removes``."""
     if act == "removes":

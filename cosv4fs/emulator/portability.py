@@ -33,6 +33,15 @@ def lock_file(file: FileIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def unlock_file(file: FileIO) -> None:
+    """Unlock and close a file; a forked child that has inherited it would otherwise keep the lock."""
+    with contextlib.suppress(ImportError):  # Windows has no forks
+        import fcntl  # noqa: PLC0415  not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+    file.close()
+
+
 def _lock_byte(file: FileIO) -> None:
     try:
         import msvcrt  # noqa: PLC0415  only on Windows

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .errors import EmulatorError
-from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_folder, write_at
+from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_folder, unlock_file, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -167,7 +167,7 @@ class Store:
         """Close the database and unlock the folder."""
         with self._mutex:
             self._db.close()
-            self._lock.close()
+            unlock_file(self._lock)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -10,11 +10,11 @@ The system tests take their operations from here: ``tests/faults``, ``tests/cras
 A `Step` is an operation with its arguments. A `Case` (`tests.catalogue.cases`) is a step with the state that is set up
 before it.
 
-To add an operation of the filesystem, add it to one of the modules `writing`, `reading`, `rearranging`, `queries` or
-`coffers`, and a case of it to `cases`.
+To add an operation of the filesystem, add it to the module of its kind (`writing`, `reading`, `rearranging`, `lists`,
+`queries`, `roots`, `coffers`, `transactions` or `processes`), and a case of it to `cases`.
 """
 
-from tests.catalogue import coffers, queries, reading, rearranging, writing
+from tests.catalogue import coffers, lists, processes, queries, reading, rearranging, roots, transactions, writing
 from tests.catalogue.operations import (
     CATALOGUE,
     Catalogue,
@@ -42,5 +42,5 @@ __all__ = [
     "View",
 ]
 
-MODULES = (coffers, queries, reading, rearranging, writing)
+MODULES = (coffers, lists, processes, queries, reading, rearranging, roots, transactions, writing)
 """Importing them fills the catalogue."""

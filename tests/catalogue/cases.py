@@ -39,6 +39,8 @@ class Case:
     # the client knows no SHA-1 of the bytes: a part of an object, or one that was never listed
     unverified: bool = False
     write_once: bool = False
+    # it takes place in a whole bucket
+    whole: bool = False
 
     @property
     def several(self) -> bool:
@@ -58,7 +60,8 @@ class Case:
     @cached_property
     def effect(self) -> Effect:
         """What the step does without faults."""
-        effect = CATALOGUE.expect(View(self.state, lambda: {*self.unfinished}, write_once=self.write_once), self.step)
+        view = View(self.state, lambda: {*self.unfinished}, write_once=self.write_once, is_bucket=self.whole)
+        effect = CATALOGUE.expect(view, self.step)
         assert effect is not None, f"{self.name} makes no sense"
         return effect
 
@@ -119,7 +122,46 @@ WRITING = [
     _write("put small over", SMALL, "put_file", OLD),
     _write("put sliced", LARGE, "put_file"),
     _write("put sliced over", LARGE, "put_file", OLD),
+    case("ab small over", "append", {"name": "x", "content": SMALL}, files={"x": OLD}),
+    case("ab sliced over", "append", {"name": "x", "content": LARGE}, files={"x": OLD_LARGE}),
+    case("put list", "put_list", {"contents": {"x": SMALL, "z": OTHER}}),
+]
+
+TRANSACTIONS = [
     case("transaction", "transaction", {"contents": {"x": SMALL, "z": LARGE}}, files={"x": OLD}),
+    case(
+        "transaction with one that fails",
+        "nested_transaction",
+        {"contents": {"x": SMALL}, "inner": {"z": LARGE}, "fails": True},
+    ),
+    case(
+        "transaction without one", "incomplete_transaction", {"contents": {"x": SMALL, "z": LARGE}, "how": "discards"}
+    ),
+    case(
+        "write beside a transaction",
+        "write_beside_transaction",
+        {"contents": {"x": SMALL}, "name": "z", "content": OTHER, "fails": True},
+    ),
+]
+
+
+def _in_child(name: str, content: Content, moment: str, **more: Any) -> Case:
+    """Return a case of writing, or without a way of reading, in a forked child."""
+    if more:
+        return case(name, "write_in_child", {"name": "x", "content": content, "moment": moment, **more})
+    return case(name, "read_in_child", {"name": "x", "moment": moment}, files={"x": content}, unverified=True)
+
+
+PROCESSES = [
+    _in_child("wb in a child", SMALL, "as usual", way="open"),
+    _in_child("wb without threads", LARGE, "without threads", way="open"),
+    _in_child("pipe at exit", LARGE, "at exit", way="pipe_file"),
+    _in_child("put after the main thread", LARGE, "after the main thread", way="put_file"),
+    _in_child("cat in a child", SMALL, "as usual"),
+    _in_child("cat without threads", LARGE, "without threads"),
+    _in_child("cat at exit", LARGE, "at exit"),
+    case("rb across a fork", "read_in_child", {"name": "x", "opened": True}, files={"x": LARGE}),
+    case("wb across a fork", "write_across_fork", {"name": "x", "content": LARGE, "sized": True}),
 ]
 
 READING = [
@@ -155,6 +197,9 @@ QUERIES = [
     case("isdir", "exists", {"name": "d", "question": "isdir"}, files=TREE),
     case("find", "find", {"name": ""}, files=TREE, options=_PAGES),
     case("uploads", "uploads", {"name": ""}, **_UNFINISHED),
+    case("ls root", "ls", {"name": "", "detail": True}, files=TREE, options=_PAGES, whole=True),
+    case("find root", "find", {"name": "", "withdirs": True}, files=TREE, options=_PAGES, whole=True),
+    case("find empty root", "find", {"name": ""}, whole=True),
 ]
 
 ONE_BY_ONE = {"max_concurrency": 1, "max_requests": 1}
@@ -169,6 +214,11 @@ CHANGING = [
     case("rm tree", "rm_recursive", {"name": "d"}, files=TREE),
     case("cp_file", "cp_file", {"source": "y", "target": "x"}, files={"y": SMALL}),
     case("cp_file over", "cp_file", {"source": "d/0", "target": "y"}, files=TREE),
+    case("cp list", "cp_list", {"pairs": {"d/0": "m/0", "d/1": "m/1"}}, files=TREE),
+    case("cp list collides", "collide", {"how": "cp", "names": ["d/0", "d/1"], "target": "y"}, files=TREE),
+    case("mv list collides", "collide", {"how": "mv", "names": ["d/0", "d/1"], "target": "y"}, files=TREE),
+    case("get list collides", "collide", {"how": "get", "names": ["d/0", "d/1"], "target": "y"}, files=TREE),
+    case("rm bucket", "empty_bucket", {}, files=TREE, whole=True),
     case("cp between buckets", "cp_between_buckets", {"name": "y"}, files={"y": SMALL}),
     case("mv", "mv_file", {"source": "y", "target": "x"}, files={"y": SMALL}),
     case("mv over", "mv_file", {"source": "d/0", "target": "y"}, files=TREE),
@@ -198,21 +248,25 @@ WRITE_ONCE = [
             "delete_policy",
         )
     ),
+    case("rm missing", "remove", {"name": "nothing", "recursive": True}, files=TREE),
+    case("rm refused", "remove", {"name": "d", "recursive": True}, files=TREE),
+    case("rm empty root", "remove", {"name": "", "recursive": True}, whole=True),
 ]  # fmt: skip
 """Cases of the protocol that replaces nothing."""
 
-_NOT_WRITE_ONCE = {"pipe instant", "wb probed", "cat verified"}
+# what is seen of a write beside a transaction is a size, which replies to HEAD alone tell
+_NOT_WRITE_ONCE = {"pipe instant", "wb probed", "cat verified", "write beside a transaction", "mv list collides"}
 
 
 def _write_once() -> list[Case]:
-    found = [*WRITING, *READING, *QUERIES, *CHANGING, *WRITE_ONCE]
+    found = [*WRITING, *TRANSACTIONS, *PROCESSES, *READING, *QUERIES, *CHANGING, *WRITE_ONCE]
     # what is read or copied there has no SHA-1
     unverified = {made.name for made in (*READING, *CHANGING)}
     return [
         replace(
             made,
             files={} if made.name == "transaction" else made.files,
-            unverified=made.name in unverified,
+            unverified=made.unverified or made.name in unverified,
             write_once=True,
         )
         for made in found
@@ -224,7 +278,7 @@ def _write_once() -> list[Case]:
 
 
 def _replacing(protocol: str) -> dict[str, Case]:
-    found = (*WRITING, *READING, *QUERIES, *CHANGING)
+    found = (*WRITING, *TRANSACTIONS, *PROCESSES, *READING, *QUERIES, *CHANGING)
     return {made.name: made for made in found if protocol in CATALOGUE[made.step.name].protocols}
 
 

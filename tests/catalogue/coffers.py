@@ -13,6 +13,10 @@ DAYS = 7
 ONLY = ("cdcs",)
 
 
+OF_ONE_CASE = "case-"
+"""What the names of coffers begin with that only one case uses."""
+
+
 def own_coffer(at: Place) -> str:
     """Return the full name of a coffer that only this place may create."""
     return f"{at.root.rpartition('/')[2]}-{at.root.partition('/')[0].rpartition('-')[2]}"
@@ -21,7 +25,8 @@ def own_coffer(at: Place) -> str:
 @operation(0, protocols=ONLY)
 def coffers(at: Place) -> list[bool]:
     """List all coffers."""
-    return [found["name"] == at.root.partition("/")[0] for found in at.fs.coffers()]
+    names = [found["name"] for found in at.fs.coffers()]
+    return [name == at.bucket for name in names if not name.startswith(OF_ONE_CASE)]
 
 
 @operation(0, protocols=ONLY)
@@ -59,6 +64,20 @@ def set_policy(at: Place) -> None:
 @operation(0, protocols=ONLY)
 def delete_policy(at: Place) -> None:
     at.fs.delete_policy(own_coffer(at))
+
+
+@operation(0, protocols=ONLY)
+def remove(at: Place, name: str, recursive: bool = False) -> None:
+    """Remove what is not there; nothing else can be removed."""
+    at.fs.rm(at / name, recursive=recursive)
+
+
+@remove.effect
+def _(view: View, name: str, recursive: bool = False) -> Effect:
+    if view.state.is_folder(name) and not view.state.entries(name) and recursive:
+        return Effect()
+    there = name in view.state.files or view.state.is_folder(name)
+    return Effect(errors=(NotImplementedError,) if there else (FileNotFoundError,))
 
 
 @coffers.effect

@@ -26,7 +26,7 @@ class Place:
     """A filesystem and the directory in which it works."""
 
     fs: Any
-    # `bucket/dir`: all names are relative to it
+    # `bucket/dir`, or a whole bucket: all names are relative to it
     root: str
     scratch: Path
     # a directory in another bucket
@@ -54,6 +54,11 @@ class Place:
     def beyond_path(self) -> str:
         """A path in the other bucket, which only the current call uses."""
         return f"{self.beyond}/{self.turn or 'x'}"
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether the root is a whole bucket."""
+        return "/" not in self.root
 
     def name(self, path: str) -> str:
         """Return the name of a path below the root."""
@@ -89,6 +94,8 @@ class View:
     # false where the service drops empty directories by itself
     exact_folders: bool = True
     write_once: bool = False
+    # whether the directory is a whole bucket, which cannot be removed
+    is_bucket: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,8 @@ class Effect:
     unclear: bool = False
     # it fails where a file exists: only one of two clients can succeed
     creates: bool = False
+    # what is added to a file, whatever is in it then
+    adds: Content | None = None
     # contents of local files by name (see `Place.local`) after a success. After a failure each of them is complete,
     # as it was before, or missing.
     fetched: Mapping[str, Content] | None = None

@@ -180,23 +180,6 @@ def _(view: View, source: str, target: str) -> Effect:
     return Effect(Change({source: None, target: state.files[source]}, moves=((source, target),)))
 
 
-@operation(1, protocols=REPLACING, several=True, pairs=lambda draws: {draws.name(): draws.name()})
-def mv_list(at: Place, pairs: dict[str, str]) -> None:
-    """Move several files, each to its own target."""
-    at.fs.mv([at / name for name in pairs], [at / name for name in pairs.values()])
-
-
-@mv_list.effect
-def _(view: View, pairs: dict[str, str]) -> Effect | None:
-    state = view.state
-    if any(source not in state.files or source == target or "[" in source for source, target in pairs.items()):
-        return None
-    if any(state.blocks_file(target) or target in state.files for target in pairs.values()):
-        return None
-    written = {target: state.files[source] for source, target in pairs.items()}
-    return Effect(Change({**written, **dict.fromkeys(pairs)}, moves=tuple(pairs.items())))
-
-
 def _tree(state: State, source: str, target: str) -> tuple[dict[str, str], set[str], bool]:
     """Return targets by source file, target directories, and whether something is in their way."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 MIB = 1024 * 1024
@@ -22,8 +22,10 @@ class Content:
     """What a file holds, without its bytes: equal contents have equal bytes, in any process."""
 
     seed: int
-    # number of bytes, 8 MiB at most
+    # number of bytes
     size: int
+    # what the first of them are, where a file was appended to; the others are 8 MiB at most
+    old: Content | None = None
 
     def __post_init__(self) -> None:
         if not self.size:
@@ -31,10 +33,18 @@ class Content:
 
     @property
     def data(self) -> bytes:
-        """The bytes: a stamp that depends on the seed, and random bytes."""
-        stamp = (bytes([self.seed % 256]) + hashlib.sha1(b"%d" % self.seed).digest())[: self.size]
+        """The bytes: those of the old content, a stamp that depends on the seed, and random bytes."""
+        before = b"" if self.old is None else self.old.data
+        size = self.size - len(before)
+        stamp = (bytes([self.seed % 256]) + hashlib.sha1(b"%d" % self.seed).digest())[:size]
         start = self.seed * 7919 % MIB
-        return stamp + _pool()[start : start + self.size - len(stamp)]
+        return before + stamp + _pool()[start : start + size - len(stamp)]
+
+    def followed_by(self, more: Content) -> Content:
+        """Return the content of a file with this one, to which another one was appended."""
+        if not self.size or not more.size:
+            return self if self.size else more
+        return replace(more, size=self.size + more.size, old=self)
 
 
 EMPTY = Content(0, 0)

@@ -312,28 +312,18 @@ def _(view: View, name: str, truncate: bool) -> Effect:
     return dataclasses.replace(effect, errors=errors)
 
 
-@operation(4, alone=True, several=True, contents=Draws.contents, sized=Draws.flag, piece=PIECES, fails=Draws.flag)
-def transaction(
-    at: Place, contents: dict[str, Content], sized: bool = False, piece: int = PIECE, fails: bool = False
-) -> None:
-    """Write several files that are published at the end of a transaction, or not at all."""
-    with at.fs.transaction:
-        for name, content in contents.items():
-            with at.fs.open(at / name, "wb", size=content.size if sized else None) as file:
-                fill(file, content.data, piece)
-        at.before_commit()
-        if fails:
-            raise BoomError
+@operation(4, protocols=REPLACING, name=Draws.name, content=Draws.content, piece=PIECES)
+def append(at: Place, name: str, content: Content, piece: int = PIECE) -> None:
+    """Add bytes to an object, or create it."""
+    with at.fs.open(at / name, "ab") as file:
+        fill(file, content.data, piece)
 
 
-@transaction.effect
-def _(
-    view: View, contents: dict[str, Content], sized: bool = False, piece: int = PIECE, fails: bool = False
-) -> Effect | None:
-    if clashes(contents):
-        return None
-    effect = writes(view, contents)
-    return Effect(Change(given_up=contents), errors=(BoomError, *effect.errors)) if fails else effect
+@append.effect
+def _(view: View, name: str, content: Content, piece: int = PIECE) -> Effect:
+    old = view.state.files.get(name)
+    effect = writes(view, {name: content if old is None else old.followed_by(content)}, create=old is None)
+    return dataclasses.replace(effect, adds=content)
 
 
 @operation(4, protocols=REPLACING, name=Draws.name, text=pick("one", "two"))

@@ -32,7 +32,7 @@ class Operation:
     """One step of the catalogue, what is there before it, and what is there when it has succeeded."""
 
     name: str
-    # `bucket/dir` that has everything
+    # `bucket/dir` that has everything, or a bucket
     folder: str
     local: Path
     step: Step
@@ -112,19 +112,29 @@ class Maker:
         self.folder, self.local, self.chance, self.size, self.write_once = folder, local, chance, size, write_once
 
     def operation(
-        self, name: str, step: Step, files: dict[str, Content], requests: int, places: tuple[str, ...]
+        self,
+        name: str,
+        step: Step,
+        files: dict[str, Content],
+        requests: int,
+        places: tuple[str, ...],
+        *,
+        whole: bool = False,
     ) -> Operation:
-        """Return an operation whose effect is that of the catalogue, with its local files made."""
-        state = State.of(files)
-        effect = CATALOGUE.expect(View(state, write_once=self.write_once), step)
+        """Return an operation whose effect is that of the catalogue, with its local files made.
+
+        `whole`: it takes place in the bucket itself, in which nothing else is then.
+        """
+        state, folder = State.of(files), self.folder.partition("/")[0] if whole else self.folder
+        effect = CATALOGUE.expect(View(state, write_once=self.write_once, is_bucket=whole), step)
         assert effect is not None
         assert not effect.errors, f"{step} is refused"
-        CATALOGUE.prepare(Place(None, self.folder, self.local), step)
+        CATALOGUE.prepare(Place(None, folder, self.local), step)
         change = effect.change
         # a write-once store has its own methods for contents
         used = tuple(place for place in places if place == "writing") if self.write_once else places
         return Operation(
-            name, self.folder, self.local, step, state, state.after(change), requests, used,
+            name, folder, self.local, step, state, state.after(change), requests, used,
             dict(change.moves), tuple(change.drops),
         )  # fmt: skip
 
@@ -221,15 +231,42 @@ def transaction(maker: Maker) -> Operation:
         if not maker.write_once and chance.random() < 0.5:
             before[name] = maker.content(chance.random() < 0.3)
     requests = sum(_requests(new, None, maker.write_once) + (not maker.write_once) for new in contents.values())
-    step = CATALOGUE["transaction"].step(contents=contents, sized=chance.random() < 0.5)
-    name = f"transaction of {len(contents)}, {len(before)} there"
+    step, name = CATALOGUE["transaction"].step(contents=contents, sized=chance.random() < 0.5), "transaction"
+    if chance.random() < 0.3:
+        inner = {last: contents.pop(last) for last in list(contents)[-1:]}
+        step = CATALOGUE["nested_transaction"].step(contents=contents, inner=inner, fails=chance.random() < 0.5)
+        name = "transaction with another in it"
+    name = f"{name}, of {len(contents)}, {len(before)} there"
     return maker.operation(name, step, before, requests, ("_write", "writing", "new_blob"))
+
+
+def several(maker: Maker) -> Operation:
+    """A list of files is uploaded or copied, each to its own target."""
+    tree, taken = maker.tree_onto("from", "to")
+    targets = {name: f"to{name[len('from') :]}" for name in tree}
+    if maker.chance.random() < 0.5:
+        contents = {target: tree[name] for name, target in targets.items()}
+        step, places, there = CATALOGUE["put_list"].step(contents=contents), ("new_blob", "_write", "writing"), taken
+    else:
+        step, places = CATALOGUE["cp_list"].step(pairs=targets), ("copy_blob", "writing", "_remove_blobs")
+        there = {**tree, **taken}
+    return maker.operation(f"{step.name} of {len(tree)} onto {len(taken)}", step, there, len(tree), places)
+
+
+def empty_bucket(maker: Maker) -> Operation:
+    """All that is in a bucket is removed."""
+    tree = maker.tree("dir") | maker.tree("other")
+    step = CATALOGUE["empty_bucket"].step()
+    return maker.operation(
+        f"rm -r of a bucket with {len(tree)}", step, tree, len(tree) + 6, ("writing", "_remove_blobs"), whole=True
+    )
 
 
 KINDS: tuple[Kind, ...] = (
     write, write, write, write, move_file, move_directory, move_directory, copy, remove, transaction, transaction,
+    several, empty_bucket,
 )  # fmt: skip
 """What is chosen from; often what has many variants."""
 
-WRITE_ONCE_KINDS: tuple[Kind, ...] = (write, write, write, write, copy, transaction)
+WRITE_ONCE_KINDS: tuple[Kind, ...] = (write, write, write, write, copy, transaction, several)
 """What is chosen from where nothing can be replaced, moved or removed."""

@@ -22,7 +22,7 @@ OLD, NEW = b"old content", b"the new one"
 
 
 @pytest.mark.parametrize("protocol", ["cosv4", "cosv3", "cdcs"])
-@pytest.mark.parametrize(("scenario", "seed"), [(client, 14), (emulator, 6)])
+@pytest.mark.parametrize(("scenario", "seed"), [(client, 5), (emulator, 6)])
 def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, protocol, tmp_path):
     lines = []
     summary = scenario(Plan(tmp_path, seed, 3, 2 * MIB, fsync=True, say=lines.append, protocol=protocol))

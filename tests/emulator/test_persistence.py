@@ -1,7 +1,10 @@
 """What is stored survives a restart and the death of the process; what was not completed leaves nothing."""
 
 import hashlib
+import os
+import signal
 import threading
+import warnings
 
 import pytest
 
@@ -30,6 +33,23 @@ def test_files_and_uploads_survive_a_restart(start_service, kind, tmp_path):
     assert service.send("u", upload, 1, CONTENTS[1]).ok
     assert service.finish("u", upload, CONTENTS).ok
     assert service.get("u").body == b"".join(CONTENTS)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_keeps_no_service_from_starting_again(client):
+    client.upload("/f", b"content")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        client.emulator.restart()
+        assert client.download("/f").body == b"content"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_attributes_and_used_signatures_survive_a_restart(client):

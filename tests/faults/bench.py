@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +24,7 @@ from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from tests.catalogue import Place
 from tests.catalogue.cases import Case
-from tests.catalogue.coffers import DAYS, POLICY, own_coffer
+from tests.catalogue.coffers import DAYS, OF_ONE_CASE, POLICY, own_coffer
 from tests.support import KIB, MIB, Clock, elsewhere, taken
 
 FAULTS: Mapping[str, Mapping[str, faults.Action]] = {"cosv4": faults.ALL, "cosv3": faults.ALL, "cdcs": faults.COFFER}
@@ -37,8 +40,11 @@ _OPTIONS = {"slice_size": 512 * KIB, "single_upload_limit": 512 * KIB, "range_si
 _PARTS = {**_OPTIONS, "slice_size": MIB, "single_upload_limit": 600 * KIB}
 """For coffers, whose parts have 1 MiB at least."""
 
-_BUCKET, _BEYOND, _ACCOUNT = "box", "crate", "-1250000000"
+_BUCKET, _BEYOND, _WHOLE, _ACCOUNT = "box", "crate", "whole", "-1250000000"
 _numbers = itertools.count()
+
+_PATIENCE = 10.0
+"""Seconds that a restart of the service may take."""
 
 State = dict[str, "bytes | str | None"]
 """What is stored: bytes by name, None for a directory; ``local/…`` is the local disk, ``extra`` other state."""
@@ -56,9 +62,12 @@ class Bench:
         self.faults = FAULTS[protocol]
         self.on_pause: Callable[[], None] = lambda: None
         self._writes_once = protocol == "cdcs"
+        self._pid = os.getpid()
         self._bucket = _BUCKET + _ACCOUNT if self._writes_once else _BUCKET
         self.emulator: Emulator | CofferEmulator = (
-            CofferEmulator(coffers=(self._bucket,)) if self._writes_once else Emulator(buckets=(self._bucket, _BEYOND))
+            CofferEmulator(coffers=(self._bucket,))
+            if self._writes_once
+            else Emulator(buckets=(self._bucket, _BEYOND, _WHOLE))
         )
         self.emulator.start()
         self._folder = Path(tempfile.mkdtemp(prefix="cosv4fs-faults-"))
@@ -86,8 +95,11 @@ class Bench:
 
         def sleep(seconds: float) -> None:
             clock.sleep(seconds)
-            # a service that is being restarted is back when this returns; nothing happens when it runs
-            self.emulator.start()
+            # a service that is being restarted is back when this returns
+            if os.getpid() == self._pid:
+                self.emulator.start()
+            else:
+                _wait_for_port(self.emulator.port)
             self.on_pause()
 
         fs.client._policy = RetryPolicy(RETRIES, 1e6, clock=clock, sleep=sleep)
@@ -103,13 +115,21 @@ class Bench:
         """Let a client wait for replies as long as others do: what follows is not about time."""
         fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=60.0)
 
-    def place(self) -> Place:
-        """Return a fresh directory on the service and in the local folder, for the second instance."""
+    def place(self, *, whole: bool = False) -> Place:
+        """Return a fresh directory, or an empty bucket, and a fresh local folder, for the second instance."""
         name = f"cell-{next(_numbers)}"
         (self._folder / name).mkdir()
+        root = self._whole_bucket(name) if whole else f"{self._bucket}/{name}"
+        if not self._writes_once and not whole:
+            self.second.mkdir(root)
+        return Place(self.second, root, self._folder / name, f"{_BEYOND}/{name}")
+
+    def _whole_bucket(self, name: str) -> str:
         if not self._writes_once:
-            self.second.mkdir(f"{self._bucket}/{name}")
-        return Place(self.second, f"{self._bucket}/{name}", self._folder / name, f"{_BEYOND}/{name}")
+            self.second.rm(_WHOLE, recursive=True)
+            return _WHOLE
+        self.second.create_coffer(f"{OF_ONE_CASE}{name}{_ACCOUNT}")
+        return f"{OF_ONE_CASE}{name}{_ACCOUNT}"
 
     def look(self, place: Place) -> tuple[State, list[str]]:
         """Return what readers see in a place, and what is hidden: unfinished uploads and temporary objects."""
@@ -164,6 +184,18 @@ class Bench:
 # -- cases -----------------------------------------------------------------------------------------------------------
 
 
+def _wait_for_port(port: int) -> None:
+    """Wait in a forked child until the service, which runs in the parent, listens again."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _attributes(fs: Any, at: Place) -> object:
     found = fs.attributes(at / "x")
     return found["biz_attr"], found.get("cache_control"), found.get("metadata"), found.get("authority")
@@ -209,7 +241,7 @@ def extra_state(case: Case, place: Place) -> str | None:
 @contextmanager
 def prepared(bench: Bench, case: Case) -> Iterator[tuple[Place, Place]]:
     """Set up a case; yield its place for the client under test, and for the second instance."""
-    place = bench.place()
+    place = bench.place(whole=case.whole)
     fs = bench.client(**case.options)
     at = replace(place, fs=fs)
     try:

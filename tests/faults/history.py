@@ -96,7 +96,9 @@ def units_of(effect: Effect, *, write_once: bool = False, exist_ok: bool = False
     for name in [*removed, *([added] if added and is_tree and not change.moves else [])]:
         yield Unit(removes(name, tolerant=True))
     for name, content in change.written.items():
-        if name not in elsewhere:
+        if effect.adds is not None:
+            yield Unit(appends(name, effect.adds.data))
+        elif name not in elsewhere:
             yield Unit(stores(name, content.data, create=effect.creates), repeats=True)
     for name in sorted(change.drops, reverse=True):
         yield Unit(drops(name, tolerant=True))
@@ -186,6 +188,16 @@ def stores(name: str, data: bytes, *, create: bool = False) -> Transition:
         if taken and (create or state[name] is None):
             raise RefusedError(name)
         return {**_with_parents(state, name), name: data}
+
+    return effect
+
+
+def appends(name: str, data: bytes) -> Transition:
+    """Add bytes to a file, or create it."""
+
+    def effect(state: State) -> State:
+        old = state.get(name)
+        return stores(name, (old if isinstance(old, bytes) else b"") + data)(state)
 
     return effect
 

@@ -235,6 +235,11 @@ def _bad_repetition(case: Case, known: Baseline, seen: Outcome) -> str:
     if case.several and isinstance(error, FileNotFoundError) and _is_gone(str(error.filename), known, seen):
         # of a list of paths, the first call has removed or moved this one, and the repetition stops at it
         return _bad_state(case, known, dataclasses.replace(seen, state=seen.last))
+    adds = case.effect.adds
+    if adds is not None and seen.state == known.after:
+        # what was added already is added once more
+        again = {name: _bytes(known.after[name]) + adds.data for name in case.effect.change.writes}
+        return "" if seen.last in (known.after, known.after | again) else "what is added again is wrong"
     if seen.last != known.after:
         return f"after the repetition, {_difference(seen.last, known.after)}"
     if seen.state == known.after != known.before:
@@ -243,6 +248,11 @@ def _bad_repetition(case: Case, known: Baseline, seen: Outcome) -> str:
     if error is not None:
         return f"repeated without the fault, it raises {type(error).__name__}: {error}"
     return "" if result == case.expected or case.several else f"repeated, it returns {_short(result)}"
+
+
+def _bytes(content: bytes | str | None) -> bytes:
+    assert isinstance(content, bytes)
+    return content
 
 
 def _is_gone(path: str, known: Baseline, seen: Outcome) -> bool:

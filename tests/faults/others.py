@@ -11,14 +11,14 @@ from functools import cache, partial
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError
-from tests.catalogue import Place
+from tests.catalogue import Effect, Place
 from tests.faults import cells, history
 from tests.faults.bench import Bench, prepared
 from tests.faults.cells import Cell, attempt, time_limit
 from tests.faults.history import Event, State, explain
 from tests.faults.judge import Verdict, bad_error
 from tests.faults.races import ACTS, BEYOND, RACES, Race
-from tests.meanwhile import BETWEEN, Meanwhile
+from tests.meanwhile import BETWEEN, PUBLISHING, Meanwhile
 
 SILENCE = "reply lost, and silence"
 """The service answers nothing afterwards: nobody can ask whether the request was carried out."""
@@ -180,7 +180,7 @@ def play(bench: Bench, race: Race, known: Baseline, *others: OtherClient) -> Cel
         assert all(action.done.wait(_PATIENCE) for action in hit)
         bench.on_pause()
         verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
-    unseen = any(_is_unseen(other, known.requests) for other in others)
+    unseen = any(_is_unseen(other, known.requests, race.case.effect) for other in others)
     if verdict is Verdict.LOST and race.asks_first and unseen:
         verdict = Verdict.BLIND
     row = " + ".join(f"{other.fault}, other client {other.act}" for other in others)
@@ -188,12 +188,15 @@ def play(bench: Bench, race: Race, known: Baseline, *others: OtherClient) -> Cel
     return Cell(race.case.name, row, moment, verdict, detail, time.monotonic() - began)
 
 
-def _is_unseen(other: OtherClient, requests: tuple[str, ...]) -> bool:
-    """Return whether another client acts after the last question and before the removal that relies on the answer.
+def _is_unseen(other: OtherClient, requests: tuple[str, ...], effect: Effect) -> bool:
+    """Return whether another client acts after the last question and before what relies on the answer.
 
-    The service removes without conditions, so no client can notice. Where a status is followed by a listing, that tells
+    That is a removal, or the request that publishes a file which was appended to. The service does both without
+    conditions, so no client can notice. Where a status is followed by a listing, that tells
     no SHA-1: the status was the last question.
     """
+    if effect.adds is not None:
+        return other.op in PUBLISHING
     if other.op == "list":
         # an operation that gives up may list more than its baseline did
         return (

@@ -102,7 +102,7 @@ class Race:
     begin: Callable[[Bench, Place], None] = _begin_nothing
     # what is refused all the time, so that the case fails: operation of the API → from which request on
     refused: Mapping[str, int] = field(default_factory=dict)
-    # it removes what it has asked about just before: only what happens in between is not noticed
+    # it removes or replaces what it has asked about just before: only what happens in between is not noticed
     asks_first: bool = False
 
     @property
@@ -131,7 +131,9 @@ def race(made: Case, *spots: str, **more: Any) -> Race:
 
 SPOTS: Mapping[str, tuple[str, ...]] = {
     "rm tree": ("d/1", "d/e/deep", ADDED),
+    "rm bucket": ("d/1", "d/e/deep", ADDED),
     "mv list": ("d/0", "m/1"),
+    "cp list": ("d/0", "m/1"),
     "mv tree": ("d/1", "m/1"),
     "cp_file": ("x", "y"),
     "cp_file over": ("y", "d/0"),
@@ -147,13 +149,17 @@ DIRECTORIES: Mapping[str, tuple[str, ...]] = {
 """Where other clients act on directories."""
 
 
+CHECKED = "write beside a transaction"
+"""A case that looks at what it has written: another client would fail its assertions."""
+
+
 def _changing(cases: Mapping[str, Case]) -> list[Race]:
     """Return a race of every case that changes files or directories."""
     directories = [race(cases[name], *spots, kinds="directory") for name, spots in DIRECTORIES.items() if name in cases]
     files = [
-        race(made, *SPOTS.get(name, ()))
+        race(made, *SPOTS.get(name, ()), asks_first=made.effect.adds is not None)
         for name, made in cases.items()
-        if made.effect.change.writes and made.effect.beyond is None and name not in DIRECTORIES
+        if made.effect.change.writes and made.effect.beyond is None and name not in (*DIRECTORIES, CHECKED)
     ]
     return [*files, *directories, *_unfinished(cases)]
 

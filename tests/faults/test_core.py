@@ -23,6 +23,11 @@ CORE = {
     "exists": (FIRST, ALWAYS),
     "mv": (SECOND,),
     "rm_file": (FIRST,),
+    "ab small over": (FIRST,),
+    "write beside a transaction": (FIRST, SECOND),
+    "wb without threads": (SECOND,),
+    "cp list": (SECOND,),
+    "rm bucket": (SECOND,),
 }
 CORE_OF_V3 = {
     # the opening, a slice, the last slice, the move
@@ -31,6 +36,8 @@ CORE_OF_V3 = {
     "info": (FIRST, SECOND),
     "cp_file": (FIRST, SECOND),
     "abort_upload": (SECOND,),
+    "transaction with one that fails": (SECOND,),
+    "pipe at exit": (FIRST,),
 }
 CORE_OF_COFFERS = {
     "pipe sliced": (FIRST, SECOND, Moment("CompleteMultipartUpload", 1, False), Moment("UploadPart", 1, True)),
@@ -42,6 +49,11 @@ CORE_OF_COFFERS = {
     "uploads": (FIRST, SECOND),
     "abort_upload": (SECOND,),
     "set_lifecycle": (FIRST,),
+    "transaction without one": (SECOND,),
+    "put after the main thread": (SECOND,),
+    "rb across a fork": (SECOND,),
+    "rm missing": (FIRST,),
+    "ls root": (FIRST,),
 }
 CORES = {
     # a fault of connections strikes at any request only; one of ranges, a large read

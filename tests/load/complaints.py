@@ -57,7 +57,7 @@ class Complaints(logging.Handler):
             sys.unraisablehook, threading.excepthook, warnings.showwarning = before
 
     def _warned(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if "was never closed: discarded" in str(message):
+        if "was never closed, and was not written" in str(message):
             # what `abandon` is about
             with self._guard:
                 self.abandoned += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import sys
 import tempfile
 import threading
@@ -238,7 +239,9 @@ class Run:
             {
                 "options": service.storage_options,
                 "buckets": BUCKETS,
-                "files": {path: (content.seed, content.size) for path, content in files.items()},
+                "files": {
+                    path: (content.size, hashlib.sha1(content.data).hexdigest()) for path, content in files.items()
+                },
             },
         )
         self._out.verified, self._out.verified_bytes = answer["files"], answer["bytes"]

@@ -59,13 +59,12 @@ def step_faults(*, shared: bool = False) -> st.SearchStrategy[StepFault | None]:
 
 
 @contextmanager
-def ordered(emulator: Emulator, fault: StepFault, root: str) -> Iterator[Any]:
+def ordered(emulator: Emulator, fault: StepFault, below: str) -> Iterator[Any]:
     """Order a fault for the time of the block; yield what counts its hits.
 
-    Only requests below `root`, ``bucket/dir``, go wrong.
+    Only requests whose paths begin with `below` go wrong.
     """
     action = kinds.ALL[fault.kind]
-    below = f"/{root.partition('/')[2]}/"
 
     def match(call: Any) -> bool:
         inside = f"{call.path.text}/".startswith(below)

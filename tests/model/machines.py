@@ -12,13 +12,13 @@ from typing import Any
 
 import fsspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from typing_extensions import Self
 
 from cosv4fs.emulator import Dialect, Emulator
 from tests.catalogue import Step
 from tests.model.runner import Disturbance, Tally, disturbances, run, run_all, settle
-from tests.model.world import BEYOND, BUCKET, OPTIONS, World, outside_filesystem, steps, without_pauses
+from tests.model.world import BEYOND, BUCKET, OPTIONS, WHOLE, World, outside_filesystem, steps, without_pauses
 
 _EXAMPLE_SECONDS = 120
 
@@ -32,7 +32,7 @@ class Bench:
     def __init__(self, *settings: str, protocol: str = "cosv4") -> None:
         self.protocol = protocol
         self.dialect = Dialect.parse(list(settings))
-        self.emulator = Emulator(buckets=(BUCKET, BEYOND), dialect=self.dialect)
+        self.emulator = Emulator(buckets=(BUCKET, BEYOND, WHOLE), dialect=self.dialect)
         self.tally = Tally()
         self.folder = Path(tempfile.mkdtemp(prefix="cosv4fs-model-"))
         self._numbers = itertools.count()
@@ -56,14 +56,14 @@ class Bench:
     def second(self) -> Any:
         return outside_filesystem(self.emulator.storage_options)
 
-    def world(self, fs: Any = None) -> World:
-        """Return a directory that was never used."""
+    def world(self, fs: Any = None, *, whole: bool = False) -> World:
+        """Return a directory that was never used; or, to one caller at a time, a bucket."""
         self.emulator.faults.clear()
         number = next(self._numbers)
         return World(
             fs or self.filesystem(),
             self.second(),
-            f"{BUCKET}/{number}",
+            WHOLE if whole else f"{BUCKET}/{number}",
             self.folder / str(number),
             exact_folders=self.dialect.parents != "virtual",
             emulator=self.emulator,
@@ -76,9 +76,9 @@ def machine(bench: Bench) -> type[RuleBasedStateMachine]:
     class Model(RuleBasedStateMachine):
         """Steps one after another, each perhaps with a fault."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.world = bench.world()
+        @initialize(whole=st.booleans())
+        def begin(self, whole: bool) -> None:
+            self.world = bench.world(whole=whole)
 
         @rule(step=steps(bench.protocol), disturbance=disturbances(), look=st.booleans())
         def do(self, step: Step, disturbance: Disturbance, look: bool) -> None:

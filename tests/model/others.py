@@ -19,17 +19,19 @@ from tests.catalogue import EMPTY, Change, Content, Draws, Effect, State, Step, 
 from tests.catalogue.operations import REPLACING, pick
 from tests.catalogue.writing import WAYS, writes
 from tests.faults.history import Event, Unit, explain, removes, stores, units_of, without_directories
-from tests.meanwhile import BETWEEN, Meanwhile, change
+from tests.meanwhile import BETWEEN, PUBLISHING, Meanwhile, change
 from tests.model.world import MODEL, NAMES, SIZES, World, expect, without_pauses
 
 ORDER_FAULTS = {"rivals", "put_changed"}
 """Steps that order faults themselves."""
 
-UNDISTURBED = {*ORDER_FAULTS, "others_leave_upload"}
-"""Steps that no fault and no other client meets: they order faults, or act as another client, themselves."""
+UNDISTURBED = {*ORDER_FAULTS, "others_leave_upload", "clear_mapping"}
+"""Steps that no fault and no other client meets: they order faults, act as another client, or hide what they meet."""
 
-UNVISITED = {"others_write", "transaction"}
-"""Steps that read through the second filesystem: another client would fail their assertions."""
+UNVISITED = {
+    "others_write", "transaction", "nested_transaction", "incomplete_transaction", "write_beside_transaction",
+}  # fmt: skip
+"""Steps that read what they have written, or should not yet: another client would fail their assertions."""
 
 _REMOVING = ("delete",)
 _STEP = 512 * 1024
@@ -107,18 +109,20 @@ def other_clients() -> st.SearchStrategy[OtherClient]:
 def beside(world: World, step: Step, effect: Effect, client: OtherClient) -> Iterator[Visit]:
     """Let another client act while the block carries out a step; yield what it saw and did.
 
-    It never comes between the last question and a removal: the service removes without conditions.
+    It never comes between the last question and a removal, or the publication of what was appended to: the service does
+    both without conditions.
     """
     changed = sorted({*effect.change.writes, *effect.change.given_up}) or ["a"]
     name = changed[client.nth % len(changed)] if client.name is None else client.name
     same = effect.change.writes.get(name) or world.state.files.get(name) or EMPTY
     visit = Visit(client, name, same if client.content is None else client.content)
     visit.later = expect(world, step, visit.applied(world.state))
-    acting, below = [False], f"/{world.root.partition('/')[2]}/"
+    acting = [False]
 
     def match(call: Any) -> bool:
         unseen = client.fault == "nothing wrong" and call.op in _REMOVING
-        return not acting[0] and not unseen and f"{call.path.text}/".startswith(below)
+        unseen |= effect.adds is not None and call.op in PUBLISHING
+        return not acting[0] and not unseen and f"{call.path.text}/".startswith(world.key)
 
     def act() -> None:
         acting[0] = True
@@ -188,8 +192,8 @@ def _units(effect: Effect, name: str) -> list[Unit]:
 @contextmanager
 def _refusing(world: World, ops: dict[str, int], action: faults.Action) -> Iterator[None]:
     """Refuse requests below the root, from the nth of an operation on; those of the second filesystem pass."""
-    below, add = f"/{world.root.partition('/')[2]}/", world.emulator.faults.add
-    match = lambda call: call.path.text.startswith(below)  # noqa: E731
+    add = world.emulator.faults.add
+    match = lambda call: call.path.text.startswith(world.key)  # noqa: E731
     rules = [add(action=action, op=op, nth=nth, times=None, match=match) for op, nth in ops.items()]
     try:
         yield

@@ -118,7 +118,7 @@ def _attempt(world: World, step: Step, effect: Effect, disturbance: Disturbance)
         if isinstance(disturbance, OtherClient):
             visit = disturbing.enter_context(others.beside(world, step, effect, disturbance))
         elif disturbance is not None:
-            fault = disturbing.enter_context(ordered(world.emulator, disturbance, world.root))
+            fault = disturbing.enter_context(ordered(world.emulator, disturbance, world.key))
         try:
             result = call(world, step)
         except AssertionError:
@@ -167,7 +167,7 @@ def _adopt(world: World, effect: Effect, outcome: Outcome) -> int:
     if outcome.hit:
         mended = _mend(world, change.uploads)
     if outcome.failed or vague or change.given_up:
-        legal = [before, wanted, State({**before.files, **mended})]
+        legal = [before, wanted, State({**before.files, **mended})] if outcome.failed or vague else [wanted]
         world.state = _observed(world, legal, before.folders - change.drops, before.folders | change.may_make)
         _check_moves(world, effect)
     elif not world.exact_folders:

@@ -18,7 +18,8 @@ from tests.catalogue import CATALOGUE, Catalogue, Content, Draws, Effect, Place,
 from tests.catalogue.reading import OLD
 from tests.support import elsewhere
 
-BUCKET, BEYOND = "model", "beyond"
+BUCKET, BEYOND, WHOLE = "model", "beyond", "whole"
+"""The last one is the root itself of one world after another."""
 KIB = 1024
 
 OPTIONS = {
@@ -49,7 +50,7 @@ def outside_filesystem(storage_options: dict[str, Any]) -> Any:
 
 
 class World:
-    """One directory of a bucket, two filesystems that see it, and the model of what is in it.
+    """One directory of a bucket, or an emptied bucket, two filesystems that see it, and the model of what is in it.
 
     `fs` is tested, `second` shows whether it was right; nothing else writes below `root`. `exact_folders` is False
     where the service drops empty directories by itself. In another process there is no `emulator`, and no step that
@@ -61,14 +62,18 @@ class World:
         self, fs: Any, second: Any, root: str, scratch: Path, *, exact_folders: bool = True, emulator: Any = None
     ) -> None:
         self.second, self.exact_folders, self.emulator = second, exact_folders, emulator
-        self.place = Place(fs, root, scratch, f"{BEYOND}/{root.partition('/')[2]}")
+        self.place = Place(fs, root, scratch, f"{BEYOND}/{scratch.name}")
         self.place.before_commit = self._check_unpublished
         self.state = State()
         self.is_lost = False
         self.latest: deque[tuple[Any, Any]] = deque(maxlen=6)
         self._turn = 0
         scratch.mkdir(parents=True, exist_ok=True)
-        fs.makedirs(root, exist_ok=True)
+        if self.place.is_bucket:
+            second.rm(root, recursive=True)
+            fs.invalidate_cache(root)
+        else:
+            fs.makedirs(root, exist_ok=True)
 
     @property
     def fs(self) -> Any:
@@ -82,6 +87,12 @@ class World:
     @property
     def scratch(self) -> Path:
         return self.place.scratch
+
+    @property
+    def key(self) -> str:
+        """What the paths of requests below the root begin with."""
+        folder = self.root.partition("/")[2]
+        return f"/{folder}/" if folder else "/"
 
     def path(self, name: str) -> str:
         return self.place / name
@@ -177,7 +188,12 @@ def every() -> Catalogue:
 def expect(world: World, step: Step, state: State | None = None) -> Effect | None:
     """Return the effect of a step in a world, or in another state of it; None when it makes no sense there."""
     entry = MODEL.get(step.name) or CATALOGUE[step.name]
-    view = View(world.state if state is None else state, world.hidden, world.exact_folders)
+    view = View(
+        world.state if state is None else state,
+        world.hidden,
+        world.exact_folders,
+        is_bucket=world.place.is_bucket,
+    )
     return entry.expect(view, **dict(step.arguments))
 
 
