@@ -140,6 +140,7 @@ def test_what_cannot_be_continued(small_fs, emulator, monkeypatch, downloads):
     assert small_fs.cat_file(PATH) == b"12345"
 
 
+@pytest.mark.protocol("cosv4")
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("compression", [None, "gzip", "bz2", "xz"])
 def test_text_has_no_second_byte_order_mark(fs, encoding, compression):

@@ -203,8 +203,7 @@ AT_ONCE = {
 }
 
 
-@pytest.mark.parametrize("limit", [1, 2])
-@pytest.mark.parametrize("case", AT_ONCE)
+@pytest.mark.parametrize(("case", "limit"), [*((case, 2) for case in AT_ONCE), ("pipe", 1), ("cat_file", 1)])
 def test_no_more_than_asked_for_at_once(small_fs, emulator, tmp_path, case, limit):
     here = tmp_path / "here"
     here.mkdir()

@@ -143,15 +143,18 @@ class Lost:
 return Lost()
 """
 
-SMALL = {"slice_size": MIB // 2, "range_size": MIB // 2, "single_upload_limit": MIB // 4, "spool_memory": MIB}
+
+def small(protocol):
+    """Return options by which two megabytes go in parts."""
+    slice_size = MIB if protocol == "cdcs" else MIB // 2
+    return {"slice_size": slice_size, "range_size": MIB // 2, "single_upload_limit": MIB // 4, "spool_memory": MIB}
 
 
 def told_by(script, emulator, protocol):
     """Run a script to the end of its process, and return what failed by moment."""
     # in a function, because its names stay until the last object that uses them; globals do not
     body = textwrap.indent(PREAMBLE + WORK + script, "    ")
-    sizes = {**SMALL, **({"slice_size": MIB} if protocol == "cdcs" else {})}
-    given = json.dumps([protocol, BUCKET, {**emulator.storage_options, **sizes}])
+    given = json.dumps([protocol, BUCKET, {**emulator.storage_options, **small(protocol)}])
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", f"def main():\n{body}\nkept = main()\n", given]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, cwd=REPOSITORY, env=environment(), check=False
@@ -180,13 +183,13 @@ def test_after_the_end(emulator, protocol):
 
 def use(fs, root):
     """Use everything that works in several threads."""
-    data = content(9 * MIB)
+    data = content(3 * MIB)
     fs.pipe({f"{root}/d/{index}": b"%d" % index for index in range(9)})
     fs.pipe_file(f"{root}/large", data)
     with fs.open(f"{root}/unknown", "wb") as file:
         file.write(data)
     with fs.open(f"{root}/large") as file:
-        assert b"".join(iter(lambda: file.read(MIB), b"")) == data
+        assert b"".join(iter(lambda: file.read(MIB // 4), b"")) == data
     assert fs.cat_file(f"{root}/unknown") == data
     assert len(fs.cat([f"{root}/d/{index}" for index in range(9)])) == 9
     assert len(fs.find(root, refresh=True)) == 11
@@ -206,13 +209,13 @@ def test_threads_are_refused(emulator, protocol, monkeypatch, started):
         return start(*args)
 
     monkeypatch.setattr(tasks, "_thread", SimpleNamespace(start_new_thread=start_new_thread))
-    use(fsspec.filesystem(protocol, **emulator.storage_options), f"{BUCKET}/refused")
+    use(fsspec.filesystem(protocol, **emulator.storage_options, **small(protocol)), f"{BUCKET}/refused")
 
 
 @pytest.mark.protocol(*EVERY)
-def test_a_handler_in_the_middle_of_a_few_steps(fs):
+def test_a_handler_in_the_middle_of_a_few_steps(small_fs):
     """A signal may come while its thread holds any of the locks that other threads need."""
-    use(fs, f"{BUCKET}/before")
+    use(small_fs, f"{BUCKET}/before")
     errors = []
 
     def handle():
@@ -224,7 +227,7 @@ def test_a_handler_in_the_middle_of_a_few_steps(fs):
                         held.enter_context(lock)
                 del lock
                 assert forking.holds_lock()
-                use(fs, f"{BUCKET}/handled")
+                use(small_fs, f"{BUCKET}/handled")
             assert not forking.holds_lock()
         except BaseException as error:
             errors.append(error)

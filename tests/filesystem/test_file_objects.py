@@ -321,7 +321,6 @@ def test_archives_are_written_by_a_library_that_goes_back(small_fs, start, size)
         assert archive.read("x") == content
 
 
-@pytest.mark.protocol(*EVERY)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-16-le"])
 @pytest.mark.parametrize("compression", [None, "gzip", "bz2", "xz"])
 def test_text_begins_with_one_byte_order_mark(fs, encoding, compression):
@@ -339,8 +338,7 @@ def test_text_begins_with_one_byte_order_mark(fs, encoding, compression):
 
 
 @pytest.mark.parametrize("compression", ["zip", "gzip", "bz2", "xz"])
-@pytest.mark.parametrize("mode", ["wb", "w"])
-@pytest.mark.parametrize("how", ["raise", "lose"])
+@pytest.mark.parametrize(("mode", "how"), [("wb", "lose"), ("w", "raise")])
 @pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, how, monkeypatch):
     told = []

@@ -22,6 +22,7 @@ PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 SMALL, LARGE = f"{BUCKET}/small", f"{BUCKET}/large"
 PATH = f"{BUCKET}/dir/object"
+BLOCK = MIB // 4
 
 
 class Recorder:
@@ -173,9 +174,9 @@ KINDS = [kind for kind in caches if kind not in (None, "parts")] + ["parallel"]
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("how", ["lost", "closed", "failed"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_reader_ends_without_the_collector(fs, emulator, wire, no_collector, kind, how):
-    fs.pipe_file(LARGE, os.urandom(5 * MIB))
-    file = fs.open(LARGE, cache_type=kind, block_size=MIB)
+def test_a_reader_ends_without_the_collector(small_fs, emulator, wire, no_collector, kind, how):
+    small_fs.pipe_file(LARGE, os.urandom(5 * BLOCK))
+    file = small_fs.open(LARGE, cache_type=kind, block_size=BLOCK)
     file.read(10)
     if (kind, how) == ("adaptive", "failed"):
         pytest.skip("fsspec's own prefetching keeps an error and its frames in a cycle")
@@ -199,7 +200,7 @@ def _fail(file, emulator, operation, code):
     emulator.faults.add(op=operation, action=Refuse(code), times=1000)
     failed = False
     try:
-        file.seek(4 * MIB)
+        file.seek(4 * BLOCK)
         file.read()
     except OSError:
         failed = True

@@ -16,7 +16,7 @@ ROOTS = ("lab", "lab/z")
 """A bucket, and a directory in it."""
 
 SEQUENCES = settings(
-    max_examples=10, stateful_step_count=12, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=3, stateful_step_count=12, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -34,19 +34,20 @@ class _Store(FsspecStore):
             return
 
 
-def open_store(emulator, root):
-    return _Store.from_url(f"cosv4://{root}", storage_options=emulator.storage_options)
-
-
-@pytest.fixture(params=ROOTS)
-def root(request):
-    return request.param
+@pytest.fixture(scope="module", params=ROOTS)
+def shared(request):
+    """One service and one filesystem for all tests: fsspec needs longer to wrap a filesystem than most tests take."""
+    with Emulator(buckets=("lab",)) as emulator:
+        yield _Store.from_url(f"cosv4://{request.param}", storage_options=emulator.storage_options)
 
 
 @pytest.fixture
-def emulator():
-    with Emulator(buckets=("lab",)) as running:
-        yield running
+def opened(shared):
+    """A store that is empty before and after a test."""
+    yield shared
+    synchronous = shared.fs.sync_fs
+    if synchronous.exists(shared.path, refresh=True):
+        synchronous.rm(shared.path, recursive=True)
 
 
 class TestStore(StoreTests[_Store, cpu.Buffer]):
@@ -54,8 +55,7 @@ class TestStore(StoreTests[_Store, cpu.Buffer]):
     buffer_cls = cpu.Buffer
 
     @pytest.fixture
-    def store_kwargs(self, emulator, root):
-        opened = open_store(emulator, root)
+    def store_kwargs(self, opened):
         return {"fs": opened.fs, "path": opened.path}
 
     @pytest.fixture
@@ -80,6 +80,5 @@ class TestStore(StoreTests[_Store, cpu.Buffer]):
 
 @pytest.mark.parametrize("machine", [ZarrStoreStateMachine, ZarrHierarchyStateMachine])
 @pytest.mark.filterwarnings("ignore::zarr.core.dtype.common.UnstableSpecificationWarning")
-def test_sequences(emulator, root, machine):
-    store = open_store(emulator, root)
-    run_state_machine_as_test(lambda: machine(store), settings=SEQUENCES)
+def test_sequences(opened, machine):
+    run_state_machine_as_test(lambda: machine(opened), settings=SEQUENCES)
