@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import operator
 import os
 import re
 import textwrap
@@ -17,6 +18,7 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from numbers import Real
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,6 +55,12 @@ _OTHER_NAMES = {
     "sg": "sgp",
 }
 """Further names of the same regions."""
+
+_WITH_PATH_OF_API = re.compile("/files/v[12](/|$)")
+"""What the vendor's documentation adds to the host in its examples (cos.md#hosts)."""
+
+_PROXIED = re.compile("(https?|all)(://.+)?")
+"""What a proxy can be for."""
 
 _OF_NEWER_APIS = re.compile("(ap|na|sa|eu|me|af|cn)-.+")
 
@@ -123,10 +131,12 @@ def _flag(value: object) -> bool | None:
 
 
 def _number(value: object, kind: type[int | float]) -> int | float | None:
-    """Read a number of a type; integers count as floats."""
-    with suppress(ValueError):
-        value = kind(value) if isinstance(value, str) else value
-    return value if isinstance(value, (int, kind)) and not isinstance(value, bool) else None
+    """Read a number of a type, or of one like it, such as numpy's; integers count as floats."""
+    if isinstance(value, bool) or not (isinstance(value, (str, Real)) or hasattr(value, "__index__")):
+        return None
+    with suppress(ValueError, TypeError):
+        return kind(value) if isinstance(value, str) or kind is float else operator.index(value)
+    return None
 
 
 def _integer(at_least: int = 0, at_most: int | None = None) -> Kind:
@@ -174,7 +184,9 @@ def _url(value: object, *, is_template: bool = False) -> str | None:
     if "@" in url:
         # not shown: it may hold a password
         raise ValueError("must not contain a user name or password")
-    with suppress(ValueError, LookupError):
+    if _WITH_PATH_OF_API.search(url):
+        raise ValueError("must end before /files/, which begins the path of every request")
+    with suppress(ValueError, LookupError, AttributeError):
         whole = url.format(bucket="b", appid="1", region="r") if is_template else url
         return url if not url or _names_a_host(whole) else None
     return None
@@ -184,7 +196,7 @@ def _names_a_host(url: str, *, any_scheme: bool = False) -> bool:
     try:
         parts = urlsplit(url)
         # asking for the port checks it
-        usable = bool(parts.hostname) and parts.port != 0
+        usable = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
     except ValueError:
         return False
     return usable and (any_scheme or parts.scheme in ("http", "https")) and url.isprintable() and " " not in url
@@ -206,6 +218,8 @@ def _proxies(value: object) -> tuple[tuple[str, str], ...] | None:
     if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
         return None
     for scheme, proxy in value.items():
+        if not _PROXIED.fullmatch(scheme):
+            raise ValueError(f"must be for http, https or all, perhaps of one host (http://host), not for {scheme!r}")
         if not _names_a_host(proxy if "://" in proxy else f"http://{proxy}", any_scheme=True):
             # not shown: it may hold a password
             raise ValueError(f"must have a URL such as http://proxy:3128 for {scheme!r}")

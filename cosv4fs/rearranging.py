@@ -70,7 +70,9 @@ class Rearranging:
 
     def check_parent(self, path: str) -> None:
         """Refuse a path whose parent directory does not exist."""
-        if not self._namespace.has_directory_now(paths.parent(path)):
+        self._cache.invalidate(paths.parent(path))
+        # without keys it is unknown, which is an error
+        if not self._namespace.is_directory(paths.parent(path)):
             raise make_error(errno.ENOENT, "the parent directory does not exist", path)
 
     def _obstacle(self, path: str) -> CosError:

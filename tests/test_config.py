@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
@@ -14,6 +15,13 @@ from cosv4fs.protocols import CDCS, V3, V4
 VARIABLES = variables_of(V4)
 FILESYSTEMS = [CosV4FileSystem, CosV3FileSystem, CofferFileSystem]
 ACCOUNT = {"appid": "1250000000", "secret_id": "theId", "secret_key": "theKey", "region": "gz"}
+
+
+class Five:
+    """An integer of another library."""
+
+    def __index__(self):
+        return 5
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +110,11 @@ class TestText:
     def test_numbers(self):
         config = resolve({**ACCOUNT, "slice_size": "524288", "read_timeout": "2.5", "max_retries": " 3 "})
         assert (config.slice_size, config.read_timeout, config.max_retries) == (524288, 2.5, 3)
+
+    def test_numbers_of_any_kind(self):
+        config = resolve({**ACCOUNT, "max_retries": np.int64(3), "read_timeout": np.float32(2.5), "page_size": Five()})
+        assert (config.max_retries, config.read_timeout, config.page_size) == (3, 2.5, 5)
+        assert [type(value) for value in (config.max_retries, config.read_timeout)] == [int, float]
 
     def test_proxies(self):
         assert resolve({**ACCOUNT, "proxies": '{"https": "http://p:1"}'}).proxies == (("https", "http://p:1"),)
@@ -248,6 +261,15 @@ class TestRefusals:
             ("read_timeout", "soon"),
             ("max_concurrency", "many"),
             ("streaming", "sometimes"),
+            ("max_retries", 1.5),
+            ("max_retries", np.float64(1)),
+            ("read_timeout", np.array([1.0, 2.0])),
+            ("endpoint", "http://127.0.0.1:1/files/v2"),
+            ("endpoint", "http://127.0.0.1:1?x=1"),
+            ("endpoint", "http://127.0.0.1:1/#x"),
+            ("download_endpoint", "http://{bucket.x}"),
+            ("proxies", {"HTTP": "http://p:1"}),
+            ("proxies", {"no_proxy": "p:1"}),
         ],
     )
     def test_invalid_values(self, name, value):
