@@ -59,17 +59,18 @@ def compare(source: Location, target: Location, *, by_time: bool = True, by_cont
     by_content : bool
         Compare files of equal size by SHA-1, regardless of their times.
     """
-    ours, theirs = find_tree(source).files, _target_tree(target)
-    pairs = refuse_files_above([pair_in(source, target, relative, info) for relative, info in ours.items()])
+    ours, theirs = find_tree(source), _target_tree(target)
+    entries = list(ours.entries())
+    pairs = refuse_files_above([pair_in(source, target, *entry) for entry in entries])
     comparison = _Comparison(source, target, by_time=by_time, by_content=by_content)
     copies: list[tuple[Pair, str]] = []
-    for possible, (relative, info) in zip(pairs, ours.items(), strict=True):
+    for possible, (relative, info, _) in zip(pairs, entries, strict=True):
         pair = _without_obstacle(possible, relative, theirs)
-        reason = comparison.reason(pair, info, theirs.files.get(relative))
+        reason = comparison.reason(pair, info, theirs, relative)
         if reason:
             copies.append((pair, reason))
-    gone = tuple(target.at(target.prefix + relative) for relative in theirs.files if relative not in ours)
-    return Difference(tuple(copies), gone, len(ours) - len(copies), comparison.undated, comparison.unsure)
+    gone = tuple(target.at(target.prefix + relative) for relative in theirs.files if relative not in ours.files)
+    return Difference(tuple(copies), gone, len(entries) - len(copies), comparison.undated, comparison.unsure)
 
 
 def _target_tree(location: Location) -> Tree:
@@ -91,11 +92,11 @@ def _without_obstacle(pair: Pair, relative: str, theirs: Tree) -> Pair:
         return pair
     for parent in (str(parent) for parent in PurePosixPath(relative).parents):
         if parent in theirs.files:
-            what = "link, pipe or socket" if theirs.files[parent].get("refusal") else "file"
+            what = "link, pipe or socket" if parent in theirs.refusals else "file"
             return replace(pair, refusal=f"a {what} has the name of its directory in {pair.target.url}: remove it")
     if relative not in theirs.directories:
         return pair
-    if any(name.startswith(f"{relative}/") for name in theirs.files):
+    if any(name.startswith(f"{relative}/") for name in (*theirs.files, *theirs.refusals)):
         return replace(pair, refusal=f"a directory with files has the name of its copy, {pair.target.url}: remove it")
     return replace(pair, replaces_directory=True)
 
@@ -108,11 +109,12 @@ class _Comparison:
         self._by_time, self._by_content = by_time, by_content
         self.undated = self.unsure = 0
 
-    def reason(self, pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> str:
-        """Return why a file has to be copied; empty if it does not."""
+    def reason(self, pair: Pair, ours: Mapping[str, Any], tree: Tree, relative: str) -> str:
+        """Return why a file has to be copied to the target, whose tree is given; empty if it does not."""
+        theirs = tree.files.get(relative)
         if theirs is None:
             return "new"
-        if pair.refusal or theirs.get("refusal"):
+        if pair.refusal or relative in tree.refusals:
             # never equal: the attempt to copy it reports why
             return "content"
         if int(theirs["size"] or 0) != pair.size:

@@ -309,9 +309,9 @@ def _list_tree(book: Manifest, source: Location) -> int:
     folders: dict[str, tuple[list[File], list[str]]] = {folder: ([], []) for folder in ("", *tree.directories)}
     for folder in tree.directories:
         folders.setdefault(folder.rpartition("/")[0], ([], []))[1].append(folder)
-    for name, listed in tree.files.items():
+    for name, listed, refusal in tree.entries():
         kind, info = _kind(source, listed)
-        problem = str(info.get("refusal") or "") or _problem(name, kind)
+        problem = refusal or _problem(name, kind)
         folders.setdefault(name.rpartition("/")[0], ([], []))[0].append(_file(source, name, info, problem))
     # directories are listed after what is above them, which would mark them as not listed
     return sum(book.list_folder(folder, *folders[folder]) for folder in sorted(folders))

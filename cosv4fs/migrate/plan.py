@@ -132,21 +132,20 @@ def _pairs_below(source: Location, root: Location) -> Iterator[Pair]:
     if root.is_within(source):
         raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {root.url}", source.url)
     tree = find_tree(source)
-    for relative, found in tree.files.items():
-        yield pair_in(source, root, relative, found)
+    for relative, found, refusal in tree.entries():
+        yield pair_in(source, root, relative, found, refusal)
     if source.has_directories and root.has_directories:
         for relative in tree.empty_directories:
             old, new = (location.join(relative) if relative else location for location in (source, root))
             yield Pair(old, new.at(new.path), 0, is_directory=True)
 
 
-def pair_in(source: Location, target: Location, relative: str, info: Mapping[str, Any]) -> Pair:
+def pair_in(source: Location, target: Location, relative: str, info: Mapping[str, Any], refusal: str) -> Pair:
     """Return the pair for a relative path; an unusable name becomes its refusal."""
-    refusal = str(info.get("refusal") or "")
     try:
         old, new = source.join(relative), target.join(relative)
     except ValueError as error:
-        old, new, refusal = source.at(source.prefix + relative), target, str(error)
+        old, new, refusal = source.at(source.prefix + relative), target, refusal or str(error)
     return Pair(old, new, int(info["size"] or 0), modification_time(info), refusal=refusal)
 
 

@@ -11,9 +11,9 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,19 @@ class Tree:
 
     files: dict[str, dict[str, Any]]
     directories: frozenset[str] = frozenset()
+    refusals: dict[str, str] = field(default_factory=dict)
+    """Why paths cannot be copied: of some of the files, and with a trailing slash, of directories not listed."""
+
+    def entries(self) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Yield each path to copy with its info, and why it cannot be copied; empty if it can."""
+        unlisted: dict[str, Any] = {"type": "directory", "size": 0}
+        for path in (*self.files, *(path for path in self.refusals if path not in self.files)):
+            yield path, self.files.get(path, unlisted), self.refusals.get(path, "")
 
     @property
     def empty_directories(self) -> list[str]:
         """The directories in which nothing is; ``""`` is the tree itself."""
-        parents = {name.rpartition("/")[0] for name in (*self.files, *self.directories)}
+        parents = {name.rpartition("/")[0] for name in (*self.files, *self.directories, *self.refusals)}
         return sorted({"", *self.directories} - parents)
 
 
@@ -74,7 +82,8 @@ def find_tree(location: Location) -> Tree:
         return _local_tree(location)
     # what others have changed must show, also when files are opened later; many invalidate only a path, not the tree
     location.fs.invalidate_cache(location.path if location.capabilities.container else None)
-    files, directories = _found(location)
+    refusals: dict[str, str] = {}
+    files, directories = _found(location, refusals)
     if not (files or directories):
         # many filesystems return nothing for a missing directory: info raises
         fresh_info(location)
@@ -91,6 +100,7 @@ def find_tree(location: Location) -> Tree:
     return Tree(
         {name[len(prefix) :]: dict(info) for name, info in files.items()},
         frozenset(name[len(prefix) :] for name in below),
+        {name[len(prefix) :]: reason for name, reason in refusals.items()},
     )
 
 
@@ -108,12 +118,15 @@ def _is_directory_of(location: Location, name: str, info: Mapping[str, Any]) -> 
     return (name.endswith("/") and not info.get("size")) or name == location.path
 
 
-def _found(location: Location) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """Return the infos of all files in a tree by path, and the paths of its directories if they exist by themselves."""
+def _found(location: Location, refusals: dict[str, str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """Return the infos of all files in a tree by path, and the paths of its directories if they exist by themselves.
+
+    Directories that cannot be listed are added to `refusals`, with a trailing slash.
+    """
     if isinstance(location.fs, AbstractArchiveFileSystem):
         return _found_in_archive(location)
     if type(location.fs).find is AbstractFileSystem.find:
-        return _found_by_level(location)
+        return _found_by_level(location, refusals)
     if not location.has_directories:
         return _files_in(location.fs.find(location.path, detail=True)), set()
     listed = location.fs.find(location.path, detail=True, withdirs=True)
@@ -137,7 +150,7 @@ def _files_in(found: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {str(name): info for name, info in found.items() if info.get("type") != "directory"}
 
 
-def _found_by_level(location: Location) -> tuple[dict[str, dict[str, Any]], set[str]]:
+def _found_by_level(location: Location, refusals: dict[str, str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """List a tree directory by directory: fsspec's generic find skips directories that cannot be listed."""
     files: dict[str, dict[str, Any]] = {}
     found: set[str] = set()
@@ -148,7 +161,7 @@ def _found_by_level(location: Location) -> tuple[dict[str, dict[str, Any]], set[
             name = str(info["name"]).rstrip("/")
             if name == folder and folder in files:
                 # a listing of the file: nothing else shows what is in the directory
-                files[f"{name}/"] = {"type": "file", "size": 0, "refusal": both_error(location.at(name)).strerror}
+                refusals[f"{name}/"] = str(both_error(location.at(name)).strerror)
             elif name != folder and info["type"] == "directory":
                 found.add(name)
                 folders.append(name)
@@ -168,31 +181,35 @@ def _local_tree(location: Location) -> Tree:
 
     found: dict[str, dict[str, Any]] = {}
     directories: set[str] = set()
+    refusals: dict[str, str] = {}
     for folder, folders, files in os.walk(location.path, onerror=fail):
         inside = Path(folder).relative_to(location.path).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in (*(name for name in files if not is_part(name)), *links):
-            found[prefix + name] = _status(Path(folder, name))
+            found[prefix + name], refusal = _status(Path(folder, name))
+            if refusal:
+                refusals[prefix + name] = refusal
         directories.update(prefix + name for name in folders if name not in links)
-    return Tree(dict(sorted(found.items())), frozenset(directories))
+    return Tree(dict(sorted(found.items())), frozenset(directories), refusals)
 
 
-def _status(path: Path) -> dict[str, Any]:
+def _status(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the info of a local file, and why it cannot be copied; empty if it can."""
     try:
         found = path.stat()
     except FileNotFoundError:
         # a broken link or a file just removed: copying it reports the error
-        return {"type": "file", "size": 0}
+        return {"type": "file", "size": 0}, ""
     except OSError as error:
-        return {"type": "file", "size": 0, "refusal": f"its status cannot be read: {error.strerror}"}
+        return {"type": "file", "size": 0}, f"its status cannot be read: {error.strerror}"
     refusal = ""
     if stat.S_ISDIR(found.st_mode):
         refusal = "links to directories are not followed: copy the directory itself"
     elif not stat.S_ISREG(found.st_mode):
         refusal = "pipes, sockets and devices cannot be copied from a directory"
     size = 0 if refusal else found.st_size
-    return {"type": "file", "size": size, "mtime": found.st_mtime, "ctime": found.st_ctime, "refusal": refusal}
+    return {"type": "file", "size": size, "mtime": found.st_mtime, "ctime": found.st_ctime}, refusal
 
 
 def modification_time(info: Mapping[str, Any]) -> float | None:

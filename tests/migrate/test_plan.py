@@ -378,6 +378,26 @@ def test_a_wrapped_filesystem_is_for_as_many_threads_as_what_it_wraps(fs):
         assert pool.submit(own.of, many).result().fs is many.fs
 
 
+def test_directories_that_files_hide_are_named(folder):
+    """Listed level by level, a path that is both shows the file alone."""
+    plain = Plain(None)
+    root = f"/{uuid.uuid4().hex}"
+    names = [f"{root}/sub/report/2024.csv", f"{root}/sub/report"]
+    plain.pipe(dict.fromkeys(names, b"1"))
+    source, target = Location(plain, root), local(folder / "in")
+    try:
+        (known, reason), (other, _) = reversed(compare(source, target).copies)
+        assert (known.source.path, reason, other.source.path) == (f"{root}/sub/report/", "new", f"{root}/sub/report")
+        assert "it is both a file and a directory" in known.refusal
+        pairs = pair_files([source], target, recursive=True)
+        assert [(pair.refusal, pair.is_directory) for pair in pairs] == [("", False), (known.refusal, False)]
+        # as a target it is not removed: the path of the file is the same
+        assert [location.path for location in compare(target, source).deletions] == [f"{root}/sub/report"]
+    finally:
+        for name in names:
+            plain.rm_file(name)
+
+
 def test_marks_of_directories_are_no_files(folder, monkeypatch):
     """Object stores have an empty key with a slash at its end for a directory that was made in a console."""
     location, remove = planted({"a": b"1"})
