@@ -134,9 +134,9 @@ class _Continued:
         OSError
             ESTALE: the object was changed or removed. One that was created is refused by the service.
         """
-        now = self._look()
         if self.info is None:
             return
+        now = self._look()
         if now is None or fingerprint_of(now) != fingerprint_of(self.info) or not self._is_same(now):
             text = (
                 "the object was changed or removed after it was opened to append to it: nothing is published, so that "

@@ -44,6 +44,18 @@ def test_bytes_follow_those_of_the_old_object(small_fs, second, old, new):
     assert unfinished(second, f"{BUCKET}/dir") == []
 
 
+def test_requests_of_a_small_object(fs, emulator):
+    fs.pipe_file(PATH, b"old")
+    for path, status, downloads in ((PATH, 3, 1), (f"{PATH}-new", 4, 0)):
+        emulator.clear_requests()
+        with fs.open(path, "ab") as file:
+            file.write(b"new")
+        count = emulator.count()
+        # no attributes, which cost an update and a move; and the SHA-1 saves reading the object again
+        assert (count["stat"], count["upload"], count.get("download", 0)) == (status, 1, downloads)
+        assert not {"update", "move"} & count.keys()
+
+
 def test_an_announced_size_is_that_of_the_new_bytes(small_fs, second):
     small_fs.pipe_file(PATH, b"old")
     with small_fs.open(PATH, "ab", size=3) as file:
@@ -74,7 +86,8 @@ def test_no_change_by_others_is_lost(small_fs, second, how, size):
     others = b"by another" if how == "replaced" else bytes(size)
     if how != "created":
         small_fs.pipe_file(PATH, content_of(size))
-    file = small_fs.open(PATH, "ab")
+    # with a size, large files are sent while they are written
+    file = small_fs.open(PATH, "ab", size=3)
     file.write(b"new")
     second.rm(PATH) if how == "removed" else second.pipe_file(PATH, others)
     with pytest.raises(OSError, match="exist" if how == "created" else "changed or removed") as caught:
@@ -114,6 +127,14 @@ def test_a_change_before_the_commit_is_noticed_too(small_fs, second):
     with small_fs.transaction, small_fs.open(PATH, "ab") as file:
         file.write(b" and me")
     assert second.cat_file(PATH) == b"by another and me"
+
+
+def test_bytes_go_to_the_end_that_truncate_sets(small_fs):
+    small_fs.pipe_file(PATH, b"12345")
+    with small_fs.open(PATH, "ab") as file:
+        assert file.truncate(3) == 3
+        file.write(b"new")
+    assert small_fs.cat_file(PATH) == b"123new"
 
 
 def test_a_failure_leaves_the_old_object(small_fs, second):

@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_two_threads_learn_of_the_same_failure(fs, second, emulator, wire, layer
     assert not second.exists(PATH)
     # whoever closes it later is not told again
     file.close()
+
+
+@pytest.mark.parametrize("error", [None, PermissionError])
+def test_text_is_closed_by_another_thread_between_two_steps(fs, second, emulator, wire, monkeypatch, error):
+    if error:
+        emulator.faults.add(op=wire.upload, action=Refuse("AuthFailed" if wire.upload == "PutObject" else -61))
+
+    def flush():
+        monkeypatch.undo()
+        with suppress(PermissionError):
+            file.close()
+        if not error:
+            raise ValueError
+
+    with nullcontext() if error else fs.transaction:
+        file = opened(fs, "text")
+        monkeypatch.setattr(file, "flush", flush)
+        with pytest.raises(error or ValueError):
+            file.close()
+    assert second.exists(PATH) == (not error)
 
 
 @pytest.mark.parametrize("layer", ["binary", "compressed"])

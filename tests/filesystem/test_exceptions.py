@@ -345,7 +345,9 @@ if hasattr(os, "fork") and not os.fork():
     sys.exit()
 atexit.register(late.close)
 parents.close()
-outer.close()
+with outer:
+    outer.close()
+    sys.exit()
 """
 
 
@@ -372,20 +374,30 @@ def test_a_program_that_closes_its_files_says_nothing(fs, second):
     assert second.find(BUCKET) == [f"{BUCKET}/dir/{name}" for name in ("late", "outer", "parents")]
 
 
-@pytest.mark.parametrize("layer", [{}, {"compression": "gzip"}], ids=str)
-def test_text_that_cannot_be_flushed_publishes_nothing(fs, second, monkeypatch, layer):
-    """Ctrl-C may come while `close` passes on the text that was pending."""
+@pytest.mark.parametrize(
+    ("options", "below", "step"),
+    [
+        ({"mode": "w"}, "buffer", "write"),
+        ({"mode": "w", "compression": "gzip"}, "buffer", "write"),
+        ({"mode": "wb", "compression": "gzip"}, "_outer", "close"),
+    ],
+)
+def test_what_a_layer_cannot_pass_on_is_not_missing_from_a_published_file(
+    fs, second, monkeypatch, options, below, step
+):
+    """Ctrl-C may come while `close` passes on what was pending. The file is closed then, also for a transaction."""
     second.pipe_file(PATH, b"old")
-    file = fs.open(PATH, "w", **layer)
-    file.write("pending")
 
-    def interrupt(self, data):
+    def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(file.buffer), "write", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        file.close()
-    assert file.closed
+    with fs.transaction:
+        file = fs.open(PATH, **options)
+        file.write("pending" if options["mode"] == "w" else b"pending")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(type(getattr(file, below)), step, interrupt)
+            file.close()
+        assert file.closed
     assert second.cat_file(PATH) == b"old"
 
 
@@ -410,11 +422,12 @@ class TestHandlersElsewhere:
         with second.open(PATH, options["mode"].replace("w", "r"), compression=options.get("compression")) as file:
             assert file.read() == row
 
-    def test_a_file_from_outside_the_handler(self, fs, second):
-        file = fs.open(PATH, "wb")
+    @pytest.mark.parametrize("options", [{"mode": "wb"}, {"mode": "w"}, {"mode": "wb", "compression": "gzip"}])
+    def test_a_file_from_outside_the_handler(self, fs, second, options):
+        file = fs.open(PATH, **options)
         try:
             raise ValueError
         except ValueError:
             with file:
-                file.write(b"content")
-        assert second.cat_file(PATH) == b"content"
+                file.write("content" if options["mode"] == "w" else b"content")
+        assert second.open(PATH, compression=options.get("compression")).read() == b"content"

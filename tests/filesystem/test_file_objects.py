@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cosv4fs import CosV4FileSystem
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import HttpError
 from tests.filesystem.conftest import EVERY
@@ -292,6 +293,22 @@ def test_the_checksum_is_that_of_the_bytes_in_the_end(small_fs, size):
     assert small_fs.cat_file(PATH) == content
 
 
+@pytest.mark.parametrize("fail", [lambda file: file.write(b"1234"), lambda file: file.truncate(70 * 1024 * KIB)])
+def test_after_a_failure_nothing_can_be_changed_any_more(emulator, second, tmp_path, fail):
+    fs = CosV4FileSystem(**emulator.storage_options, spool_dir=str(tmp_path / "none"))
+    second.pipe_file(PATH, b"old")
+    file = fs.open(PATH, "wb", size=3)
+    with pytest.raises(OSError, match="negative") as caught:
+        file.truncate(-1)
+    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, PATH)
+    with pytest.raises(OSError, match=r"announced|spool_dir"):
+        fail(file)
+    for refused in (lambda: file.seek(0), file.truncate, file.read, lambda: file.write(b"1"), file.close):
+        with pytest.raises(OSError, match="an earlier write failed"):
+            refused()
+    assert second.cat_file(PATH) == b"old"
+
+
 @pytest.mark.protocol("cdcs")
 def test_what_was_sent_cannot_be_changed(small_fs):
     with small_fs.open(PATH, "wb") as file:
@@ -337,8 +354,18 @@ def test_text_begins_with_one_byte_order_mark(fs, encoding, compression):
     assert fs.read_text(f"{PATH}-text", encoding=encoding) == text
 
 
+def test_compressed_files_can_not_go_back(fs):
+    with fs.open(PATH, "wb", compression="gzip") as file:
+        # text that is written here may begin with a mark
+        assert file.seekable()
+        file.write(b"x")
+        assert not file.seekable()
+        with pytest.raises(io.UnsupportedOperation):
+            file.seek(0)
+
+
 @pytest.mark.parametrize("compression", ["zip", "gzip", "bz2", "xz"])
-@pytest.mark.parametrize(("mode", "how"), [("wb", "lose"), ("w", "raise")])
+@pytest.mark.parametrize(("mode", "how"), [("wb", "lose"), ("w", "raise"), ("wb", "discard")])
 @pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
 def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, how, monkeypatch):
     told = []
@@ -348,6 +375,8 @@ def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, h
     if how == "raise":
         with pytest.raises(LookupError), file:
             raise LookupError
+    if how == "discard":
+        file.discard()
     del file
     gc.collect()
     wait_for_background()

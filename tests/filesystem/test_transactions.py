@@ -113,6 +113,14 @@ def test_a_failure_while_publishing_names_what_was_published(fs, second, protoco
     assert unfinished(second, f"{BUCKET}/dir") == []
 
 
+def test_an_error_names_ten_files_at_most(fs, second):
+    with pytest.raises(OSError, match="/dir/9 and 1 more; the rest was discarded"), fs.transaction:
+        for name in "0123456789a":
+            write(fs, name)
+        write(fs, "b", mode="xb")
+        second.pipe_file(f"{BUCKET}/dir/b", b"faster")
+
+
 def test_an_interrupt_while_publishing_discards_the_rest(fs, second, monkeypatch, caplog):
     def interrupt():
         raise KeyboardInterrupt
@@ -124,6 +132,15 @@ def test_an_interrupt_while_publishing_discards_the_rest(fs, second, monkeypatch
     assert names(second) == ["a"]
     assert unfinished(second, f"{BUCKET}/dir") == []
     assert f"already published {BUCKET}/dir/a" in caplog.text
+
+
+def test_a_block_may_be_ended_early(fs, second):
+    with fs.transaction:
+        write(fs, "inside")
+        fs.end_transaction()
+        assert names(second) == ["inside"]
+        write(fs, "plain")
+        assert names(second) == ["inside", "plain"]
 
 
 class TestNested:
@@ -263,17 +280,22 @@ def test_generators_that_take_turns_end_their_own_transaction(fs, second, is_asy
             if name == fails:
                 raise ZeroDivisionError
 
-    async def work_in_task(name, transaction, own, other):
+    async def begin_first():
         with suppress(ZeroDivisionError):
-            for _ in work(name, transaction):
-                own.set()
-                await other.wait()
+            for _ in work("first", transactions[0]):
+                await begun.wait()
+        ended.set()
+
+    async def begin_second():
+        with suppress(ZeroDivisionError):
+            for _ in work("second", transactions[1]):
+                begun.set()
+                await ended.wait()
 
     async def take_turns():
-        events = [asyncio.Event(), asyncio.Event()]
-        given = zip(("first", "second"), transactions, events, events[::-1], strict=True)
-        await asyncio.gather(*(work_in_task(*each) for each in given))
+        await asyncio.gather(begin_first(), begin_second())
 
+    begun, ended = asyncio.Event(), asyncio.Event()
     if is_async:
         asyncio.run(take_turns())
     else:
