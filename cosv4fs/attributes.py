@@ -117,8 +117,8 @@ _ELSEWHERE = {
 """What a client can do although its filesystem refuses it (cos.md#v3-update)."""
 
 
-_RESET = {"biz_attr": "", "authority": ACLS["default"]}
-"""The values of attributes that are not headers after they were removed."""
+_DEFAULTS = {"biz_attr": "", "authority": ACLS["default"]}
+"""The values of attributes that are not headers where none was given, or it was removed."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
     headers = {ATTRIBUTES[name].header: value for name, value in values.items() if ATTRIBUTES[name].header}
     headers |= {META + name: value for name, value in metadata.items()}
-    biz_attr, authority = (values[name] or default if name in values else None for name, default in _RESET.items())
+    biz_attr, authority = (values[name] or default if name in values else None for name, default in _DEFAULTS.items())
     return Changes(headers, biz_attr, authority)
 
 
@@ -259,6 +259,11 @@ def attributes_in(headers: Mapping[str, str]) -> Attributes:
         elif header.lower() in names and value:
             found[names[header.lower()]] = value
     return cast(Attributes, found)
+
+
+def without_defaults(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes without those that have the service's default, which a new file has anyway."""
+    return {name: value for name, value in attributes.items() if value != _DEFAULTS.get(name)}
 
 
 def attribute_in(attributes: Attributes, name: str) -> Any:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from cosv4fs.api import Client
+from cosv4fs.attributes import without_defaults
 from cosv4fs.errors import make_error
 from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace, fingerprint_of
@@ -104,8 +105,7 @@ class _Continued:
         """Return what is stored beside the content, without values that are the service's defaults."""
         if self.info is None:
             return {}
-        found = self._fs.attributes(self._path)
-        return {name: value for name, value in found.items() if value not in ("", "eInvalid")}
+        return without_defaults(self._fs.attributes(self._path))
 
     def copy_to(self, writer: ObjectWriter) -> None:
         """Write the bytes of the object, and keep all that follows in the spool."""

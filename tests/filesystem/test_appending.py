@@ -66,7 +66,8 @@ def test_an_announced_size_is_that_of_the_new_bytes(small_fs, second):
 
 
 def test_attributes_stay(small_fs, protocol):
-    stored = {"biz_attr": "mine"}
+    # also a text that is the default of another attribute
+    stored = {"biz_attr": "eInvalid"}
     if protocol == "cosv4":
         stored |= {"content_type": "text/x-mine", "metadata": {"who": "me"}, "authority": "eWPrivateRPublic"}
     small_fs.pipe_file(PATH, b"old", **stored)
