@@ -228,16 +228,16 @@ def is_older(seconds: int, moment: float | None) -> bool:
 
 @contextmanager
 def checking(failure: AttemptError) -> Iterator[None]:
-    """Report the request whose reply was lost, by `outcome_unknown`, if its outcome cannot be checked."""
+    """Report the request whose reply was lost, by `outcome_unknown_error`, if its outcome cannot be checked."""
     try:
         yield
     except CosInterruptedError:
         raise
     except CosError as error:
-        raise outcome_unknown(failure, f"its outcome could not be checked ({error.strerror})") from error
+        raise outcome_unknown_error(failure, f"its outcome could not be checked ({error.strerror})") from error
 
 
-def outcome_unknown(failure: AttemptError, text: str) -> CosError:
+def outcome_unknown_error(failure: AttemptError, text: str) -> CosError:
     """Return the error for a request that may have been carried out; `text` says what is not known, and what to do."""
     error = failure.error
     number = error.errno or errno.EIO
@@ -247,14 +247,14 @@ def outcome_unknown(failure: AttemptError, text: str) -> CosError:
     return make_error(number, f"{error.strerror}; {text}", error.filename, error)
 
 
-def possibly_own(failure: AttemptError) -> CosPossiblyCreatedError:
+def possibly_own_error(failure: AttemptError) -> CosPossiblyCreatedError:
     """Return the error for a name that is taken, perhaps by the attempt whose reply was lost."""
     text = "the reply to an earlier attempt was lost, so this may be its own work: check whether another client uses it"
     text = f"{failure.error.strerror}; {text}"
     return with_origin(CosPossiblyCreatedError(errno.EEXIST, text, failure.error.filename), failure.error)
 
 
-def possibly_gone(failure: AttemptError, text: str) -> CosPossiblyMovedError:
+def possibly_gone_error(failure: AttemptError, text: str) -> CosPossiblyMovedError:
     """Return the error for a path where nothing is after a lost reply to a move."""
     text = f"the reply was lost, there is nothing here now, {text}"
     error = with_origin(CosPossiblyMovedError(errno.ENOENT, text, failure.error.filename), failure.error)

@@ -30,7 +30,7 @@ from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
 from cosv4fs.api.responses import header_seconds
-from cosv4fs.api.retry import AttemptError, checking, outcome_unknown, possibly_own
+from cosv4fs.api.retry import AttemptError, checking, outcome_unknown_error, possibly_own_error
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 
@@ -95,7 +95,7 @@ class CofferClient(CofferUploads):
             if failure.error.code in ("CofferAlreadyExists", "CofferAlreadyOwnedByYou"):
                 mine = self._coffer(coffer)
                 if mine is not None and not self._is_older(mine.created, coffer, began):
-                    raise possibly_own(failure)
+                    raise possibly_own_error(failure)
             return None
 
         self._command(request, settle)
@@ -126,7 +126,7 @@ class CofferClient(CofferUploads):
                 is_old = self._is_older(mine.created, coffer, began)
             if not is_old:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
-                raise outcome_unknown(failure, text)
+                raise outcome_unknown_error(failure, text)
             return None
 
         self._command(request, settle)
@@ -330,7 +330,7 @@ class CofferClient(CofferUploads):
             if status.etag.lower() != digest.hex() and self._md5_of(coffer, key, status) != digest:
                 return None
             if exclusive and not self._is_older(status.modified, coffer, began):
-                raise possibly_own(failure)
+                raise possibly_own_error(failure)
             if exclusive:
                 return None
             return status

@@ -24,7 +24,7 @@ from cosv4fs.api.download import Fetched, RangeRead, Version
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Body, Request, check_plain, form_body, json_body
 from cosv4fs.api.responses import header_seconds
-from cosv4fs.api.retry import AttemptError, checking, outcome_unknown, possibly_gone, possibly_own
+from cosv4fs.api.retry import AttemptError, checking, outcome_unknown_error, possibly_gone_error, possibly_own_error
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class CosClient(Client):
                 deleted = self._was_deleted(bucket, key, seen, began)
             if deleted is None:
                 text = "it may have been deleted, and what is there now may be newer: look at it, then delete it again"
-                raise outcome_unknown(failure, text)
+                raise outcome_unknown_error(failure, text)
             return deleted or None
 
         self._command("delete", bucket, key, json_body({"op": "delete"}), settle)
@@ -311,12 +311,12 @@ class CosClient(Client):
                 goal = paths.join(bucket, target)
                 if source is None and (there is None or expected is not None):
                     text = f"and what was here is not at {goal}: it may have been moved there before"
-                    raise possibly_gone(failure, text)
+                    raise possibly_gone_error(failure, text)
                 if source is None:
                     text = f"it may have been moved to {goal}: check whether that is what was here"
-                    raise outcome_unknown(failure, text)
+                    raise outcome_unknown_error(failure, text)
                 text = f"it may have been moved to {goal}, and what is here now may be newer: look at both, then repeat"
-                raise outcome_unknown(failure, text)
+                raise outcome_unknown_error(failure, text)
             return moved or None
 
         fields = {"op": "move", "dest_fileid": target, "to_over_write": str(int(overwrite))}
@@ -520,7 +520,7 @@ class CosClient(Client):
         """
         found = self._status(bucket, key)
         if found is not None and not self._is_older(found.created, bucket, began):
-            raise possibly_own(failure)
+            raise possibly_own_error(failure)
 
     def _was_deleted(self, bucket: str, key: str, seen: Snapshot | None, began: float) -> bool | None:
         """Return whether what was seen has gone; None if that cannot be determined."""
