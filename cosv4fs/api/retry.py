@@ -146,12 +146,20 @@ class RetryPolicy:
                 return attempt()
             except (AttemptError, CosError) as caught:
                 # no variable of this frame keeps the error: with its traceback it would be a cycle, full of buffers
-                result = attempts.after(caught if isinstance(caught, AttemptError) else AttemptError(caught))
-                if result is not None:
-                    return result
-                if not attempts.may_retry:
+                decision = attempts.after(caught if isinstance(caught, AttemptError) else AttemptError(caught))
+                if decision.result is not None:
+                    return decision.result
+                if not decision.retries:
                     raise
             attempts.count += 1
+
+
+@dataclass(frozen=True)
+class _Decision(Generic[T]):
+    """What follows a failed attempt: the result of a lost one, another attempt, or with neither the failure."""
+
+    result: T | None = None
+    retries: bool = False
 
 
 class _Attempts(Generic[T]):
@@ -167,28 +175,28 @@ class _Attempts(Generic[T]):
         self._started, self._resigned = policy.clock(), 0
         self._was_lost = False
         self.count = 0
-        self.may_retry = True
 
-    def after(self, failure: AttemptError) -> T | None:
-        """Wait before the next attempt if there is one; return the result of a lost attempt that had succeeded."""
+    def after(self, failure: AttemptError) -> _Decision[T]:
+        """Decide what follows a failed attempt; wait before the next one if there is one."""
         if failure.progressed:
             self._started, self.count = self._policy.clock(), 0
         self._resigned += failure.retry is Retry.RESIGN
         pause = self._pause(failure)
+        # a service that is away does not tell what became of a lost attempt, either
         if pause is None and failure.retry is not Retry.YES:
             result = self._settled(failure)
             if result is not None:
-                return result
+                return _Decision(result)
+            # it may have made the failure retryable
             pause = self._pause(failure)
-        self.may_retry = pause is not None
         if pause is None:
-            return None
+            return _Decision()
         self._was_lost = self._was_lost or failure.outcome_unknown
         if self._on_failure is not None:
             self._on_failure(failure)
         self._policy.sleep(pause)
         # after the pause: as little as possible can happen between the answer and the retry
-        return self._settled(failure)
+        return _Decision(self._settled(failure), retries=True)
 
     def _settled(self, failure: AttemptError) -> T | None:
         return self._settle(failure) if self._was_lost and self._settle is not None else None
