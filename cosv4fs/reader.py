@@ -212,7 +212,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     @property
     def size(self) -> int:
-        """Size of the object in bytes."""
+        """Size of the object in bytes; later reads raise ESTALE rather than switch to a version of another size."""
         self._can_renew = False
         return self._content.size
 
@@ -317,7 +317,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             data = self._window.read(wanted)
             if len(data) == wanted:
                 return data
-            with self._returning_on_error(data):
+            with self._restoring_position(data):
                 more = self._read_on(wanted - len(data) if wanted >= 0 else -1)
             return data + more if data else more
 
@@ -339,7 +339,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         return bool(data)
 
     @contextmanager
-    def _returning_on_error(self, taken: bytes) -> Iterator[None]:
+    def _restoring_position(self, taken: bytes) -> Iterator[None]:
         """Go back to before the bytes that were taken from the window if what follows them cannot be read."""
         position = self._window.position - len(taken)
         try:
@@ -387,7 +387,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             line = self._window.readline(size)
             if line[-1:] == b"\n" or len(line) == size:
                 return line
-            with self._returning_on_error(line):
+            with self._restoring_position(line):
                 return self._complete_line(line, -1 if size is None else operator.index(size))
 
     def _complete_line(self, line: bytes, size: int) -> bytes:
@@ -401,7 +401,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Return the remaining lines, or as many as have `hint` bytes; at the end of the file none."""
-        with self._exclusively(), self._returning_on_error(b""):
+        with self._exclusively(), self._restoring_position(b""):
             return io.IOBase.readlines(self, -1 if hint is None else hint)
 
     def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
@@ -414,7 +414,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         found, searched, at = bytearray(), 0, -1
         with self._exclusively():
             start = self._window.position
-            with self._returning_on_error(b""):
+            with self._restoring_position(b""):
                 while at < 0 and (ahead := self.read1()):
                     found += ahead
                     at, searched = found.find(char, searched), max(0, len(found) - len(char) + 1)
