@@ -434,21 +434,23 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         can_renew, self._can_renew = self._can_renew and self._details is None, False
         try:
             data = self._cached(start, stop)
-        except CosError as error:
-            if not can_renew or error.errno != errno.ESTALE:
-                self._refuse_when_closing()
-                raise
-            # no byte was returned yet, and the stale cache entry is gone
-            self.cache.close()
-            self._open_content(_Content(self.fs, self.path))
-            self.cache = self._new_cache()
-            data = self._cached(start, stop)
-        except AttributeError:
+        except Exception as error:
+            # another thread that closes the file cancels requests, and empties the cache: reads fail in any way then
             self._refuse_when_closing()
-            raise
+            # before the first byte was returned; the stale cache entry is gone
+            if not (can_renew and isinstance(error, CosError) and error.errno == errno.ESTALE):
+                raise
+            self._renew()
+            data = self._cached(start, stop)
         if self._content.sha is not None:
             self._content.check(start, data)
         return data
+
+    def _renew(self) -> None:
+        """Switch to the current version of the object."""
+        self.cache.close()
+        self._open_content(_Content(self.fs, self.path))
+        self.cache = self._new_cache()
 
     def _cached(self, start: int, stop: int | None) -> bytes:
         end = self._content.size if stop is None else min(stop, self._content.size)
