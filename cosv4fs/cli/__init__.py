@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from cosv4fs.cli.process import TerminatedError, ending_on_signals, fill_closed_streams
+from cosv4fs.cli.process import ending_on_signals, fill_closed_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,19 +29,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cosv4fs.emulator.__main__ import main as serve  # noqa: PLC0415 - works without the extra
 
         return serve(arguments[1:], prog="cosv4fs emulator")
+    received: list[int] = []
+    code = 130
     try:
+        with ending_on_signals(received):
+            code = _run(arguments)
+    except KeyboardInterrupt:
+        if not received:
+            print("cosv4fs: interrupted", file=sys.stderr)
+    except OSError:
+        # a signal may interrupt anything, such as a message to a terminal that was closed
+        if not received:
+            raise
+    return 128 + received[0] if received else code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        # Ctrl-C and signals end imports cleanly, too, which take most of the time of short commands
         from cosv4fs.cli.group import cli  # noqa: PLC0415 - needs the extra
     except ImportError as error:
         print(f"cosv4fs: {error.name} is not installed; run pip install 'cosv4fs[cli]'", file=sys.stderr)
         return 2
-    received: list[int] = []
     try:
-        with ending_on_signals(received):
-            cli.main(arguments, prog_name="cosv4fs")
-    except (SystemExit, TerminatedError, OSError) as end:
-        if received:
-            # whatever it interrupted, such as a message to a terminal that was closed
-            return 128 + received[0]
-        if not isinstance(end, SystemExit):
-            raise
+        cli.main(arguments, prog_name="cosv4fs")
+    except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

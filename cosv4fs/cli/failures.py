@@ -107,6 +107,10 @@ class FailureLog:
         if is_output_broken(error):
             raise error
         text = describe(error)
+        url = getattr(getattr(item, "source", item), "url", None)
+        if url and not (isinstance(error, OSError) and error.filename):
+            # some filesystems raise errors that name no file
+            text = f"{printable(url)}: {text}"
         _print(text)
         self.entries.append((item, text))
         self._reasons.setdefault(id(item), text)

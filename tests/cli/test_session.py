@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import fsspec
@@ -225,6 +227,39 @@ def test_a_pipe_of_a_filesystem_that_breaks_is_a_failure():
     """It is not the pipe to who reads the output."""
     done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (1, "cosv4fs ls: Broken pipe\n")
+
+
+IMPORTING = """
+import os, sys
+from cosv4fs.cli import main
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name == "cosv4fs.cli.group":
+            os.kill(os.getpid(), int(sys.argv[1]))
+
+sys.meta_path.insert(0, Finder)
+sys.exit(main(["ls", "x"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "cosv4fs: interrupted\n"), (signal.SIGTERM, 143, ""), (signal.SIGHUP, 129, "")],
+)
+def test_signals_while_modules_are_imported(number, code, said):
+    command = [sys.executable, "-c", IMPORTING, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_errors_of_other_filesystems_that_name_no_file(capsys):
+    failures = FailureLog()
+    for item in (SimpleNamespace(url="x://a\nb"), SimpleNamespace(source=SimpleNamespace(url="x://a\nb"))):
+        failures.record(FileNotFoundError("Not Found"), item)
+        failures.record(OSError(5, "broken", "there"), item)
+    assert capsys.readouterr().err == "cosv4fs: x://a\\nb: Not Found\ncosv4fs: there: broken\n" * 2
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names there are UTF-8")
