@@ -107,6 +107,9 @@ _FOREIGN = {
 _WAYS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_size", "size", "block_size")
 """Other keywords of methods that write, which may be meant by a wrong one."""
 
+_FOR_READING = ("block_size", "cache_type", "cache_options", "size", "compression", "encoding", "errors", "newline")
+"""The keywords of `open` for reading."""
+
 
 _ELSEWHERE = {
     V3.name: (
@@ -133,6 +136,10 @@ class Changes:
     def removed(self) -> tuple[str, ...]:
         """The headers to remove."""
         return tuple(name for name, value in self.headers.items() if value is None)
+
+    def changes_more_than(self, names: Collection[str]) -> bool:
+        """Return whether there are changes of anything but these headers."""
+        return any(name not in names for name in self.headers) or (self.biz_attr, self.authority) != (None, None)
 
     def applied_to(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return headers with the changes made to them; names of headers are the same in any case."""
@@ -186,8 +193,8 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
 def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, str | None]:
     """Return changes of user metadata, from a mapping and from keywords; None removes."""
     for name in keywords:
-        if name in _FOREIGN:
-            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+        if ours := _known_as(name):
+            raise TypeError(f"unexpected keyword {name!r}: use {ours}; metadata= takes user metadata of any name")
     mapping = {} if mapping is None else mapping
     _check_mapping(mapping)
     metadata = {**mapping, **keywords}
@@ -215,9 +222,13 @@ def check_authority(acl: object) -> str:
 
 
 def refuse_for_reading(given: Mapping[str, Any]) -> None:
-    """Refuse (TypeError) attributes of a file that is opened for reading."""
-    if given:
-        raise TypeError(f"{', '.join(given)}: only files opened for writing take this keyword")
+    """Refuse (TypeError) keywords of a file that is opened for reading: attributes, and unknown ones."""
+    for name in given:
+        if _known_as(name):
+            raise TypeError(f"{name}: only files opened for writing take this keyword")
+        similar = get_close_matches(name, _FOR_READING, 1)
+        hint = f"did you mean {similar[0]}?" if similar else f"for reading, open takes {', '.join(_FOR_READING)}"
+        raise TypeError(f"unexpected keyword {name!r}: {hint}")
 
 
 def refuse_in_url(given: Mapping[str, Any], protocol: str) -> None:
@@ -274,9 +285,14 @@ def attribute_in(attributes: Attributes, name: str) -> Any:
     return metadata.get(name.lower())
 
 
+def _known_as(name: str) -> str | None:
+    """Return the attribute that a name stands for: its own, or one of s3fs or HTTP in any spelling."""
+    others = {**_FOREIGN, **{own: own for own in ATTRIBUTES}}
+    return {_plain(other): known for other, known in others.items()}.get(_plain(name))
+
+
 def _hint(name: str) -> str:
-    ours = {_plain(foreign): known for foreign, known in _FOREIGN.items()}.get(_plain(name))
-    if ours:
+    if ours := _known_as(name):
         return f"use {ours}"
     if name in _WAYS:
         return "this method does not take it"

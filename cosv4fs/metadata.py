@@ -55,7 +55,8 @@ class Metadata:
         stored = {name.lower() for name in self._status(path)[2].custom_headers}
         kept = [name for name in changes.removed if name.lower() in stored]
         if kept:
-            text = f"the service has not removed {', '.join(kept)}: write the file again without"
+            others = "the other attributes were changed; " if changes.changes_more_than(kept) else ""
+            text = f"the service has not removed {', '.join(kept)}: {others}to drop it, write the file again without it"
             raise make_error(errno.ENOTSUP, text, path)
 
     def set_authority(self, path: str, authority: str, *, recursive: bool) -> None:

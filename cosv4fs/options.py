@@ -228,7 +228,7 @@ def _proxies(value: object) -> tuple[tuple[str, str], ...] | None:
 
 def _provider(value: object) -> object:
     if not callable(value):
-        raise TypeError("must be a callable that returns secret_id, secret_key and expires")
+        raise TypeError("must be a callable that returns secret_id, secret_key and, if they expire, expires")
     return value
 
 
@@ -494,13 +494,24 @@ OPTIONS = (
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
+_OF_S3FS = {
+    "key": "use secret_id",
+    "username": "use secret_id",
+    "secret": "use secret_key",
+    "password": "use secret_key",
+    "token": "use security_token, which only coffers take",
+    "client_kwargs": "use endpoint for its endpoint_url, region for its region_name, and verify",
+    "config_kwargs": "use connect_timeout, read_timeout, max_retries, max_concurrency or proxies",
+}
+"""What takes the place of options of s3fs, for the text of errors."""
+
 
 def option_named(name: str) -> Option:
     """Return an option; for an unknown one, raise a TypeError that names the most similar one."""
     if name not in _BY_NAME:
         similar = get_close_matches(name, _BY_NAME, 1)
         hint = f"did you mean {similar[0]}?" if similar else f"the options are {', '.join(_BY_NAME)}"
-        raise TypeError(f"unknown option {name}: {hint}")
+        raise TypeError(f"unknown option {name}: {_OF_S3FS.get(name, hint)}")
     return _BY_NAME[name]
 
 

@@ -218,6 +218,13 @@ class TestRefusals:
             resolve({**ACCOUNT, "zzz": 1})
 
     @pytest.mark.parametrize(
+        ("name", "own"), [("key", "secret_id"), ("secret", "secret_key"), ("client_kwargs", "endpoint")]
+    )
+    def test_the_names_of_s3fs(self, name, own):
+        with pytest.raises(TypeError, match=f"^unknown option {name}: use {own}"):
+            resolve({**ACCOUNT, name: "x"})
+
+    @pytest.mark.parametrize(
         ("name", "value", "why"),
         [
             ("security_token", "x", "no temporary keys"),

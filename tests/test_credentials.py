@@ -163,8 +163,15 @@ class TestProvider:
         assert provider.asked == 2
 
     @pytest.mark.parametrize(
-        "answer", [RuntimeError("hidden"), None, {}, {"secret_id": "hidden"}, keys(1, "hidden"), "hidden"]
+        ("answer", "missing"),
+        [({}, "secret_id and no secret_key"), ({"secret_id": "hidden", "secret_key": ""}, "secret_key")],
     )
+    def test_an_incomplete_answer(self, answer, missing):
+        with pytest.raises(PermissionError, match=f"returned no {missing}; .* and, if they expire, expires") as caught:
+            ring(Provider(answer), [0.0]).current_keys()
+        assert "hidden" not in str(caught.value)
+
+    @pytest.mark.parametrize("answer", [RuntimeError("hidden"), None, keys(1, "hidden"), "hidden"])
     def test_a_provider_that_fails(self, answer):
         with pytest.raises(PermissionError, match="provider of credentials failed") as caught:
             ring(Provider(answer), [0.0]).current_keys()

@@ -96,15 +96,19 @@ class SignerBase:
 
 def _call(provider: Callable[[], Mapping[str, Any]]) -> Keys:
     try:
-        return _keys(provider())
+        answer = provider()
+        missing = [name for name in ("secret_id", "secret_key") if not answer.get(name)]
+        if not missing:
+            return _keys(answer)
+        failed = f"returned no {' and no '.join(missing)}"
     except CosError:
         raise
     except Exception as error:  # noqa: BLE001 - a provider may raise anything
         # neither its text nor its variables are shown: they may hold what it got from a vault
-        failed = f"{type(error).__name__}{_place(error)}"
+        failed = f"failed: {type(error).__name__}{_place(error)}"
     # outside the handler: chained, the error would be shown after all
-    text = f"the provider of credentials failed: {failed}"
-    raise make_error(errno.EACCES, f"{text}; it has to return secret_id, secret_key and expires", None)
+    needed = "it has to return a mapping with secret_id, secret_key and, if they expire, expires"
+    raise make_error(errno.EACCES, f"the provider of credentials {failed}; {needed}", None)
 
 
 def _keys(answer: Mapping[str, Any]) -> Keys:

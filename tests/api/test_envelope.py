@@ -58,7 +58,6 @@ def test_an_unknown_code():
 @pytest.mark.parametrize(
     ("name", "message", "kind"),
     [
-        (b"InvalidRequest", b"Missing required header for this request: Appid", FileNotFoundError),
         (b"NoSuchBucket", b"gone", FileNotFoundError),
         (b"AccessDenied", b"no", OSError),
     ],
@@ -68,6 +67,13 @@ def test_xml(name, message, kind):
     assert isinstance(error, kind)
     assert name.decode() in str(error)
     assert message.decode() in str(error)
+
+
+def test_a_missing_bucket_is_not_told_as_a_missing_header():
+    message = b"Missing required header for this request: Appid"
+    error = error_of(http_reply(XML % (b"InvalidRequest", message), "400 Bad"))
+    assert isinstance(error, FileNotFoundError)
+    assert error.strerror == "no such bucket for this appid (stat: HTTP 400, InvalidRequest)"
 
 
 @pytest.mark.parametrize(

@@ -268,8 +268,10 @@ def test_removing_them(fs, second, dialect):
         assert second.metadata(PATH) == {}
         return
     # a service that adds what is sent to what it has can remove nothing: never in silence
-    with pytest.raises(OSError, match=r"has not removed .*Cache-Control.*write the file again") as caught:
+    with pytest.raises(OSError, match=r"not removed .*Cache-Control.*: the other attributes were changed; ") as caught:
         fs.setxattrs(PATH, **change)
+    with pytest.raises(OSError, match="has not removed Cache-Control: to drop it, write the file again without it"):
+        fs.setxattrs(PATH, cache_control=None)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOTSUP, PATH)
     assert second.attributes(PATH) == {**ALL, "biz_attr": "new"}
 
@@ -415,11 +417,22 @@ def test_wrong_ones(fs, emulator, tmp_path, wrong, text):
     assert emulator.requests == []
 
 
+@pytest.mark.parametrize(("name", "own"), [("content-type", "content_type"), ("acl", "authority")])
+def test_other_names_of_attributes_are_no_user_metadata(fs, emulator, name, own):
+    with pytest.raises(TypeError, match=f"unexpected keyword '{name}': use {own}; metadata="):
+        fs.setxattrs(PATH, **{name: "x"})
+    assert emulator.requests == []
+
+
 @pytest.mark.protocol(*EVERY)
 def test_reading_takes_none(fs):
     fs.pipe_file(PATH, b"x")
     with pytest.raises(TypeError, match="content_type: only files opened for writing"):
         fs.open(PATH, content_type="text/plain")
+    with pytest.raises(TypeError, match="unexpected keyword 'version_id': for reading, open takes block_size, "):
+        fs.open(PATH, "rb", version_id="x")
+    with pytest.raises(TypeError, match=r"unexpected keyword 'blocksize': did you mean block_size\?"):
+        fs.open(PATH, "r", blocksize=1)
 
 
 @pytest.mark.protocol("cosv4", "cosv3")

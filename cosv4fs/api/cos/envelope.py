@@ -79,9 +79,10 @@ def _without_envelope(response: requests.Response, request: Request, body: bytes
     meaning = meaning_of(response.status_code, _MEANINGS)
     if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
         meaning = _NO_FILE
-    if name == "InvalidRequest" and "Appid" in message:
-        meaning = _no_bucket(request.path)
     detail = f"{name}: {message}" if name else ""
+    if name == "InvalidRequest" and "Appid" in message:
+        # its message, a missing header "Appid", would mislead: the appid is in the path
+        meaning, detail = _no_bucket(request.path), name
     return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
 
 
