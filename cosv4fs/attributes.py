@@ -18,7 +18,10 @@ META = "x-cos-meta-"
 """The beginning of the headers for user metadata (cos.md#update)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME_CHARACTERS = "!#$%&'*+-.^_`|~"
+"""What names of headers may have beside letters and digits (RFC 9110, section 5.1)."""
+
+_TOKEN = re.compile(rf"[0-9A-Za-z{re.escape(_NAME_CHARACTERS)}]+")
 
 _V4 = frozenset({V4.name})
 _BUCKETS = frozenset({V4.name, V3.name})
@@ -32,9 +35,9 @@ class Attributes(TypedDict, total=False):
     """The attributes of a file, as methods that write take them and `attributes` returns them; see `ATTRIBUTES`.
 
     ``content_type`` (in ASCII), ``cache_control``, ``content_disposition``, ``content_encoding`` and
-    ``content_language`` are headers of downloads. ``metadata`` is user metadata: its names are those of headers, in any
-    case. None of these may be empty or have control characters. ``biz_attr`` is any text. ``authority`` is one of
-    `ACLS`, by either name.
+    ``content_language`` are headers of downloads. ``metadata`` is user metadata: its names are those of headers, so
+    letters, digits and ``!#$%&'*+-.^_`|~``, in any case. None of these may be empty or have control characters.
+    ``biz_attr`` is any text. ``authority`` is one of `ACLS`, by either name.
     """
 
     content_type: str
@@ -163,7 +166,9 @@ def check_written(given: Mapping[str, Any], protocol: str) -> Attributes:
     for name in given:
         if name not in ATTRIBUTES:
             raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
-    attributes = {name: _checked(name, value) for name, value in given.items() if value is not None and value != {}}
+    checked = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    # no user metadata, which every service can store
+    attributes = {name: value for name, value in checked.items() if value != {}}
     _check_stored(attributes, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.written_by}, "new")
     return cast(Attributes, attributes)
 
@@ -341,7 +346,7 @@ def _check_mapping(value: object) -> None:
 def _check_names(metadata: Mapping[Any, Any]) -> None:
     for name in metadata:
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise ValueError(f"metadata {name!r}: a name must consist of letters, digits, hyphens and underscores")
+            raise ValueError(f"metadata {name!r}: a name must consist of letters, digits and {_NAME_CHARACTERS}")
         if name.lower().startswith(META):
             raise ValueError(f"metadata {name!r}: leave out {META} at the beginning of the name")
     for name in _repeated(metadata):
