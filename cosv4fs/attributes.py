@@ -218,12 +218,11 @@ def check_authority(acl: object) -> str:
     ValueError
         There is no such permission; the text names all.
     """
-    if isinstance(acl, str) and acl in ACLS.values():
-        return acl
-    if not isinstance(acl, str) or acl not in ACLS:
-        known = ", ".join(f"{name} ({wire})" for name, wire in ACLS.items())
-        raise ValueError(f"a permission must be one of {known}, not {acl!r}")
-    return ACLS[acl]
+    for name, wire in ACLS.items():
+        if acl in (name, wire):
+            return wire
+    known = ", ".join(f"{name} ({wire})" for name, wire in ACLS.items())
+    raise ValueError(f"a permission must be one of {known}, not {acl!r}")
 
 
 def refuse_for_reading(given: Mapping[str, Any]) -> None:

@@ -147,7 +147,7 @@ class CofferNamespace(Namespace):
         super().note_change(path, written=written)
 
     def forget_coffer(self, coffer: str) -> None:
-        """Forget the written objects of a coffer that was deleted."""
+        """Drop the names of objects that were written to a coffer that was deleted."""
         self._written.forget_coffer(coffer)
 
     def info(self, path: str, trust_absence: bool = False) -> Info:

@@ -7,8 +7,11 @@ import socket
 
 import fsspec
 import pytest
+import urllib3
 
-from cosv4fs.api.proxies import is_loopback
+from cosv4fs.api.connection_errors import connection_failure
+from cosv4fs.api.proxies import Proxy, is_loopback
+from cosv4fs.api.request import Request
 from cosv4fs.cli.failures import describe
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferEmulator, Emulator
@@ -290,6 +293,13 @@ class TestProxies:
         with CofferEmulator(coffers=["data-1250000000"]) as running:
             fs = fsspec.filesystem("cdcs", **running.storage_options, max_retries=0)
             assert fs.ls("data-1250000000") == []
+
+    def test_what_a_socks_proxy_cannot_connect_to(self):
+        """With SOCKS it is unknown which of the two cannot be reached."""
+        fault = urllib3.exceptions.NewConnectionError(urllib3.connection.HTTPConnection("far"), "refused")
+        request = Request("GET", "http://far.example/x", "list", "data", dict)
+        text = connection_failure(fault, request, Proxy("socks5://proxy:1080", "the option proxies")).error.strerror
+        assert text.startswith("cannot connect to far.example through the proxy socks5://proxy:1080: check region")
 
     def test_unless_the_option_says_otherwise(self, service, nowhere):
         fs = fsspec.filesystem("cosv4", **service.storage_options, max_retries=0, proxies={"http": f"http://{nowhere}"})

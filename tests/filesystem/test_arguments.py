@@ -105,6 +105,8 @@ def test_integers_of_any_kind(fs):
     merged = fs.cat_ranges((PATH, PATH), np.array([0, 50]), np.array([2, 52]), max_gap=np.int64(100))
     assert merged == [data[:2], data[50:52]]
     assert (fs.head(PATH, -1), fs.tail(PATH, -1), fs.tail(PATH, 0)) == (data, b"", b"")
+    with pytest.raises(ValueError, match="starts must have one value for each path: 2, not 1"):
+        fs.cat_ranges([PATH, PATH], [1], 2)
 
 
 MISUSE = {
@@ -256,6 +258,8 @@ def test_overwrite_is_the_mode_by_another_name(fs, tmp_path):
         lambda **options: fs.pipe_file(PATH, b"new", **options),
         lambda **options: fs.pipe({PATH: b"new"}, **options),
     ]
+    with pytest.raises(ValueError, match="mode must be overwrite or create, not 'replace'"):
+        fs.pipe_file(PATH, b"new", mode="replace")
     for write in writes:
         with pytest.raises(FileExistsError):
             write(overwrite=False)
