@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
 from cosv4fs.api import Client
 from cosv4fs.attributes import without_defaults
 from cosv4fs.errors import make_error
+from cosv4fs.forking import Registry
 from cosv4fs.info import Info
 from cosv4fs.namespace import Namespace, fingerprint_of
 from cosv4fs.options import MIB
@@ -21,6 +24,9 @@ from cosv4fs.writer import CosWriter
 
 APPEND_LIMIT = 256 * MIB
 """Bytes that an object may have when it is opened with ``ab``: it is read, kept, and uploaded again as a whole."""
+
+_locks: Registry[AbstractContextManager[object]] = Registry()
+"""By service and path: one lock for all files of this process that replace the object which they continue."""
 
 
 class _Filesystem(Protocol):
@@ -67,8 +73,8 @@ def open_writer(
     create = mode == "xb" or (continued is not None and continued.info is None)
     target = files.target(path, "create" if create else "overwrite", attributes, not autocommit)
     namespace.check_free(path, create=create)
-    check = None if continued is None else continued.check_unchanged
-    writer = ObjectWriter(fs.runtime.uploader, target, size, block_size, check)
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext if continued is None else continued.replacing
+    writer = ObjectWriter(fs.runtime.uploader, target, size, block_size, guard)
     if continued is not None:
         continued.copy_to(writer)
     return CosWriter(fs, path, mode, writer, autocommit, partial(namespace.note_change, path))
@@ -126,14 +132,22 @@ class _Continued:
                 while data := reader.read(4 * MIB):
                     yield data
 
-    def check_unchanged(self) -> None:
-        """Refuse to replace another object than the one that was read.
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Let a block replace the object, but no other than the one that was read.
 
         Raises
         ------
         OSError
             ESTALE: the object was changed or removed. One that was created is refused by the service.
         """
+        config = self._fs.runtime.client.config
+        # other files of this process may continue the same object
+        with _locks.get((config.api_root, config.appid, self._path), threading.RLock):
+            self._check_unchanged()
+            yield
+
+    def _check_unchanged(self) -> None:
         if self.info is None:
             return
         now = self._look()

@@ -14,7 +14,7 @@ import logging
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import SupportsIndex
 
@@ -51,8 +51,8 @@ class ObjectWriter:
         Bytes that will come, exactly. With it pieces are sent while the caller is writing.
     block_size : int, optional
         Bytes per piece that the caller would like.
-    check : callable, optional
-        Called right before the spool is uploaded, and before a deferred object is published; an exception prevents it.
+    guard : callable, optional
+        Returns a context in which the spool is uploaded, or a deferred object is published; it raises to prevent that.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ObjectWriter:
         target: Target,
         size: int | None = None,
         block_size: int | None = None,
-        check: Callable[[], None] | None = None,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         config = uploader.client.config
         self._uploader, self._target, self._announced = uploader, target, size
@@ -70,7 +70,7 @@ class ObjectWriter:
         self._may_stream = size is None or size > config.single_upload_limit
         needed = config.spool_memory if uploader.kind.needs_size else 0
         self._room = max(needed, config.single_upload_limit) if size is None else 0
-        self._check = check or (lambda: None)
+        self._guard = guard
         self._position = self._size = 0
         self._failed = False
         # what fits into one request always stays in memory
@@ -208,8 +208,8 @@ class ObjectWriter:
             self._stream.finish()
             return
         try:
-            self._check()
-            self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
+            with self._guard():
+                self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
         finally:
             self._spool.close()
 
@@ -219,8 +219,8 @@ class ObjectWriter:
         with naming(self._target):
             made = self._upload if self._stream is None else self._stream.upload
             if made is not None:
-                self._check()
-                made.publish()
+                with self._guard():
+                    made.publish()
 
     def abort(self) -> None:
         """Drop everything; the old object, if any, stays.

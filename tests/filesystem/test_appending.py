@@ -5,7 +5,11 @@ import errno
 import io
 import logging
 import random
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
 
 import pytest
 
@@ -98,6 +102,28 @@ def test_no_change_by_others_is_lost(small_fs, second, how, size):
     assert second.exists(PATH) == (how != "removed")
     assert how == "removed" or second.cat_file(PATH) == others
     assert unfinished(second, f"{BUCKET}/dir") == []
+
+
+def test_threads_that_append_lose_nothing_of_each_other(fs, emulator, second):
+    """Each of them publishes on top of what the others have published, or nothing."""
+
+    def append(number):
+        told = []
+        for item in (b"<%d.%d>" % (number, turn) for turn in range(3)):
+            barrier.wait()
+            with suppress(OSError):
+                with instances[number % 2].open(PATH, "ab") as file:
+                    file.write(item)
+                told.append(item)
+        return told
+
+    fs.pipe_file(PATH, b"")
+    instances = (fs, type(fs)(**emulator.storage_options, use_listings_cache=False))
+    barrier = threading.Barrier(4, timeout=30)
+    with ThreadPoolExecutor(4) as threads:
+        appended = sorted(chain.from_iterable(threads.map(append, range(4))))
+    assert appended
+    assert sorted(second.cat_file(PATH).replace(b"><", b"> <").split()) == appended
 
 
 @pytest.mark.protocol("cosv4")
