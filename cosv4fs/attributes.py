@@ -7,7 +7,7 @@ names, and `attributes` returns them, so that what one file has can be given to 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypedDict, cast
@@ -85,6 +85,11 @@ class Attribute:
     written_by: frozenset[str]
     changed_by: frozenset[str]
 
+    @property
+    def is_header(self) -> bool:
+        """Whether it is one header of downloads."""
+        return self.header not in ("", META)
+
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     row.name: row
@@ -101,9 +106,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 }
 """All attributes by name (cos.md#update, cos.md#v3 and cdcs.md#immutability)."""
 
-_FOREIGN = {
-    foreign: row.name for row in ATTRIBUTES.values() for foreign in (row.s3, row.header) if foreign and foreign != META
-}
+_FOREIGN = {foreign: row.name for row in ATTRIBUTES.values() for foreign in (row.s3, row.header) if foreign}
 """The names that s3fs and HTTP have for attributes, and ours: for the text of errors."""
 
 
@@ -151,7 +154,7 @@ class Changes:
         return kept | {name: value for name, value in self.headers.items() if value is not None}
 
 
-def check_written(given: Mapping[str, Any], protocol: str) -> Attributes:
+def parsed_attributes(given: Mapping[str, Any], protocol: str) -> Attributes:
     """Return the attributes for a new file; those that are None are left out.
 
     Raises
@@ -163,17 +166,15 @@ def check_written(given: Mapping[str, Any], protocol: str) -> Attributes:
     NotImplementedError
         The service cannot store an attribute; the text says what it can store.
     """
-    for name in given:
-        if name not in ATTRIBUTES:
-            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
-    checked = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    _refuse_unknown(given)
+    parsed = {name: _parsed(name, value) for name, value in given.items() if value is not None}
     # no user metadata, which every service can store
-    attributes = {name: value for name, value in checked.items() if value != {}}
+    attributes = {name: value for name, value in parsed.items() if value != {}}
     _check_stored(attributes, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.written_by}, "new")
     return cast(Attributes, attributes)
 
 
-def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
+def parsed_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     """Return changes of attributes; names that `ATTRIBUTES` does not have are those of user metadata.
 
     None removes what it names: the text of ``biz_attr`` becomes empty, and ``authority`` that of the bucket.
@@ -181,18 +182,18 @@ def check_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     Raises
     ------
     TypeError, ValueError, NotImplementedError
-        See `check_written`.
+        See `parsed_attributes`.
     """
     known = {name: value for name, value in given.items() if name in ATTRIBUTES}
     others = {name: value for name, value in given.items() if name not in ATTRIBUTES}
     metadata = _changed_metadata(known.pop("metadata", None), others)
     named = [*known, *(["metadata"] if metadata else [])]
     _check_stored(named, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.changed_by}, "existing")
-    values = {name: None if value is None else _checked(name, value) for name, value in known.items()}
-    headers = {ATTRIBUTES[name].header: value for name, value in values.items() if ATTRIBUTES[name].header}
+    values = {name: None if value is None else _parsed(name, value) for name, value in known.items()}
+    headers = {ATTRIBUTES[name].header: value for name, value in values.items() if ATTRIBUTES[name].is_header}
     headers |= {META + name: value for name, value in metadata.items()}
-    biz_attr, authority = (values[name] or default if name in values else None for name, default in _DEFAULTS.items())
-    return Changes(headers, biz_attr, authority)
+    texts = {name: values[name] or default for name, default in _DEFAULTS.items() if name in values}
+    return Changes(headers, texts.get("biz_attr"), texts.get("authority"))
 
 
 def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, str | None]:
@@ -210,7 +211,7 @@ def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, st
     return metadata
 
 
-def check_authority(acl: object) -> str:
+def parsed_authority(acl: object) -> str:
     """Return the service's name of a permission, from that or a usual name.
 
     Raises
@@ -245,9 +246,8 @@ def refuse_in_url(given: Mapping[str, Any], protocol: str) -> None:
     TypeError
         Anything else.
     """
+    _refuse_unknown(given)
     for name in given:
-        if name not in ATTRIBUTES:
-            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
         instead = "setxattrs" if protocol in ATTRIBUTES[name].changed_by else "write the file with it"
         raise NotImplementedError(
             f"{protocol} documents no parameter of a URL for {name}: make it an attribute of the file ({instead})"
@@ -259,14 +259,14 @@ def headers_of(attributes: Attributes) -> dict[str, str]:
     headers = {
         row.header: str(attributes[row.name])  # type: ignore[literal-required]
         for row in ATTRIBUTES.values()
-        if row.name in attributes and row.header not in ("", META)
+        if row.name in attributes and row.is_header
     }
     return headers | {META + name: value for name, value in attributes.get("metadata", {}).items()}
 
 
 def attributes_in(headers: Mapping[str, str]) -> Attributes:
     """Return the attributes that headers stand for; ``metadata`` is always there, others only if they are set."""
-    names = {row.header.lower(): row.name for row in ATTRIBUTES.values() if row.header not in ("", META)}
+    names = {row.header.lower(): row.name for row in ATTRIBUTES.values() if row.is_header}
     found: dict[str, Any] = {"metadata": {}}
     for header, value in headers.items():
         if header.lower().startswith(META):
@@ -295,6 +295,12 @@ def _known_as(name: str) -> str | None:
     return {_plain(other): known for other, known in others.items()}.get(_plain(name))
 
 
+def _refuse_unknown(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in ATTRIBUTES:
+            raise TypeError(f"unexpected keyword {name!r}: {_hint(name)}")
+
+
 def _hint(name: str) -> str:
     if ours := _known_as(name):
         return f"use {ours}"
@@ -320,7 +326,7 @@ def _check_stored(wanted: Collection[str], protocol: str, stored: set[str], whic
         )
 
 
-def _checked(name: str, value: Any) -> Any:
+def _parsed(name: str, value: Any) -> Any:
     if name == "metadata":
         _check_mapping(value)
         _check_names(value)
@@ -328,7 +334,7 @@ def _checked(name: str, value: Any) -> Any:
             _check_header(f"metadata {key!r}", text)
         return dict(value)
     if name == "authority":
-        return check_authority(value)
+        return parsed_authority(value)
     if name == "biz_attr":
         # it is sent in JSON or between random boundaries: line breaks do no harm
         _check_text(name, value)

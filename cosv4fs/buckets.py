@@ -12,7 +12,7 @@ from fsspec.core import has_magic
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
 from cosv4fs.arguments import at_once, whole_or_none
-from cosv4fs.attributes import Attributes, attribute_in, check_authority, check_changes, refuse_in_url
+from cosv4fs.attributes import Attributes, attribute_in, parsed_authority, parsed_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.metadata import Metadata
@@ -284,7 +284,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             ENOTSUP: a header was to be removed, and the service has kept it; all other changes were made. EISDIR: the
             path is a directory.
         """
-        changes = check_changes(attributes, self.client.protocol.name)
+        changes = parsed_changes(attributes, self.client.protocol.name)
         self._metadata.change(self._path(path), changes)
 
     def setxattr(self, path: str, **attributes: Any) -> None:
@@ -313,8 +313,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         NotImplementedError
             On v3: no reply shows the permission, which only `CosV3Client.update` can set.
         """
-        authority = check_authority(acl)
-        check_changes({"authority": authority}, self.client.protocol.name)
+        authority = parsed_authority(acl)
+        parsed_changes({"authority": authority}, self.client.protocol.name)
         self._metadata.set_authority(self._path(path), authority, recursive=recursive)
 
     def sign(self, path: str, expiration: int = 100, **headers: Unpack[Attributes]) -> str:

@@ -16,7 +16,7 @@ from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
 
 from cosv4fs import bulk, paths
 from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
-from cosv4fs.attributes import Attributes, WriteKeywords, check_written
+from cosv4fs.attributes import Attributes, WriteKeywords, parsed_attributes
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
@@ -176,8 +176,8 @@ class Files:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def checked(self, attributes: Mapping[str, Any]) -> Attributes:
-        """Return the attributes of new files; raise if one is invalid or cannot be stored (see `check_written`)."""
-        return check_written(attributes, self._uploader.client.protocol.name)
+        """Return the attributes of new files; raise if one is invalid or cannot be stored (see `parsed_attributes`)."""
+        return parsed_attributes(attributes, self._uploader.client.protocol.name)
 
     def target(self, path: str, mode: str, attributes: Mapping[str, Any], deferred: bool = False) -> Target:
         """Check and return the target of an upload.

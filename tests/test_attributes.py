@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from cosv4fs.attributes import ATTRIBUTES, META, Attributes, attribute_in, attributes_in, check_changes, headers_of
+from cosv4fs.attributes import ATTRIBUTES, META, Attributes, attribute_in, attributes_in, headers_of, parsed_changes
 from cosv4fs.protocols import CDCS, V3, V4
 
 EXAMPLE: Attributes = {"content_type": "text/plain", "cache_control": "no-cache", "metadata": {"Who": "me", "b": "2"}}
@@ -35,7 +35,7 @@ def test_one_by_name(name, value):
 
 
 def test_changes_keep_what_they_do_not_name():
-    changes = check_changes({"WHO": "you", "cache_control": None, "b": None, "authority": "private"}, V4.name)
+    changes = parsed_changes({"WHO": "you", "cache_control": None, "b": None, "authority": "private"}, V4.name)
     assert changes.applied_to(HEADERS) == {"Content-Type": "text/plain", "x-cos-meta-WHO": "you"}
     assert changes.removed == ("Cache-Control", f"{META}b")
     assert (changes.biz_attr, changes.authority) == (None, "eWRPrivate")
