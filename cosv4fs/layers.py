@@ -16,7 +16,7 @@ from fsspec.core import get_compression
 from cosv4fs.arguments import whole_or_none
 from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.options import MIB, cache_type
-from cosv4fs.writer import CosWriter
+from cosv4fs.writer import CosWriter, closed_error, flat
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -180,7 +180,7 @@ class _CompressedWriter(io.BufferedIOBase):
 
     def _refuse_closed(self) -> None:
         if self.closed:
-            raise ValueError(f"I/O operation on closed file {self._inner.path}")
+            raise closed_error(self._inner.path)
 
     def write(self, data: Buffer, /) -> int:
         """Write bytes and return their number."""
@@ -192,9 +192,9 @@ class _CompressedWriter(io.BufferedIOBase):
 
     def _write(self, view: memoryview) -> int:
         with self._lock:
-            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
-            for start in range(0, len(flat), _COMPRESSION_BLOCK):
-                self._outer.write(flat[start : start + _COMPRESSION_BLOCK])
+            data = flat(view)
+            for start in range(0, len(data), _COMPRESSION_BLOCK):
+                self._outer.write(data[start : start + _COMPRESSION_BLOCK])
                 self._inner.write(self._sink.take())
             self._count += view.nbytes
             return view.nbytes

@@ -284,7 +284,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         if self._is_closing:
             # another thread closes the file, and may have closed only the window before
             window.close()
-            self._refuse_when_closing()
+            self._refuse_closed()
 
     def _new_cache(self) -> Any:
         content, options = self._content, self._cache_options
@@ -436,7 +436,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             data = self._cached(start, stop)
         except Exception as error:
             # another thread that closes the file cancels requests, and empties the cache: reads fail in any way then
-            self._refuse_when_closing()
+            self._refuse_closed()
             # before the first byte was returned; the stale cache entry is gone
             if not (can_renew and isinstance(error, CosError) and error.errno == errno.ESTALE):
                 raise
@@ -457,14 +457,10 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         data: bytes = self.cache._fetch(start, end) if start < end else b""
         return data
 
-    def _refuse_when_closing(self) -> None:
-        """Raise the usual error if another thread has closed the file meanwhile."""
-        if self._is_closing:
-            raise ValueError("I/O operation on closed file.") from None
-
     def _refuse_closed(self) -> None:
-        if self.closed:
-            raise ValueError("I/O operation on closed file.")
+        if self._is_closing:
+            # in the words of the window, which refuses most reads of a closed file
+            raise ValueError("I/O operation on closed file.") from None
 
     def close(self) -> None:
         """Close the file and cancel the read-ahead."""

@@ -190,10 +190,9 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         with self._lock:
             # another thread may have closed the file meanwhile
             self._refuse_closed()
-            flat = view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
             if self.mode == "ab":
                 self._writer.seek(0, os.SEEK_END)
-            self._writer.write(flat)
+            self._writer.write(flat(view))
             return view.nbytes
 
     @contextmanager
@@ -208,7 +207,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     def _refuse_closed(self) -> None:
         if self.closed:
-            raise ValueError(f"I/O operation on closed file {self.path}")
+            raise closed_error(self.path)
 
     def flush(self, force: bool = False) -> None:
         """Do nothing: full slices are sent anyway, and nothing is published before the file is closed.
@@ -399,6 +398,16 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     def __del__(self) -> None:
         self._dealloc_warn()
+
+
+def flat(view: memoryview) -> memoryview:
+    """Return memory as bytes, one after another, whatever its dimensions and items are."""
+    return view.cast("B") if view.contiguous and view.nbytes else memoryview(view.tobytes())
+
+
+def closed_error(path: str) -> ValueError:
+    """Return the error for the use of a closed file."""
+    return ValueError(f"I/O operation on closed file {path}")
 
 
 def _abort(writer: ObjectWriter, changed: _Changed) -> None:

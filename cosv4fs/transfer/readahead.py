@@ -141,7 +141,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             fetched = self._at(start)
             if fetched is None:
                 # another thread has closed the file
-                raise ValueError("I/O operation on closed file.")
+                raise ValueError("the read-ahead is closed")
             try:
                 fetched.done.wait()
             except BaseException:
