@@ -25,7 +25,7 @@ _PATIENCE = 1.0
 class Forgettable(Protocol):
     """A file that somebody has to close."""
 
-    def forgotten(self) -> str | None:
+    def loss(self) -> str | None:
         """Return what is lost if nobody uses the file any more; None if nothing is."""
 
 
@@ -72,7 +72,7 @@ def _warn(text: str) -> None:
 def _warn_at_exit() -> None:
     unsaid = _unsaid()
     files = [reference() for reference in unsaid.files.valuerefs()]
-    texts = [file.forgotten() for file in files if file is not None]
+    texts = [file.loss() for file in files if file is not None]
     unsaid.texts.extend(text for text in texts if text is not None)
     is_free = unsaid.lock.acquire(timeout=_PATIENCE)
     try:

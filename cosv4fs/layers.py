@@ -93,7 +93,7 @@ class _TextWriter(io.TextIOWrapper):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.buffer.fail(kind)  # type: ignore[attr-defined]
+            self.buffer.discard_after(kind)  # type: ignore[attr-defined]
         else:
             self.buffer.end_well()  # type: ignore[attr-defined]
             self.close()
@@ -235,9 +235,9 @@ class _CompressedWriter(io.BufferedIOBase):
         _end(self._outer)
         super().close()
 
-    def fail(self, kind: type[BaseException]) -> None:
-        """See `CosWriter.fail`."""
-        self._inner.fail(kind)
+    def discard_after(self, kind: type[BaseException]) -> None:
+        """See `CosWriter.discard_after`."""
+        self._inner.discard_after(kind)
         _end(self._outer)
         super().close()
 
@@ -257,7 +257,7 @@ class _CompressedWriter(io.BufferedIOBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.fail(kind)
+            self.discard_after(kind)
         else:
             self.end_well()
             self.close()

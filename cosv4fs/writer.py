@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _SILENT = (GeneratorExit, SystemExit)
-"""Exceptions that end a block and are not shown, of a generator that is not resumed to its end and of `sys.exit`."""
+"""Exceptions that nobody sees: they end the blocks of a generator that is closed early, and of a program that exits."""
 
 
 class _Changed(Protocol):
@@ -340,7 +340,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         """Discard the file because of an exception; warn unless that leaves a ``with`` block and is seen elsewhere."""
         self._discarded_for = type(error).__name__
         if leaves_block(error):
-            self.fail(type(error))
+            self.discard_after(type(error))
             return
         self.discard()
         warnings.warn(
@@ -350,14 +350,14 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             stacklevel=caller_level(),
         )
 
-    def fail(self, kind: type[BaseException]) -> None:
+    def discard_after(self, kind: type[BaseException]) -> None:
         """Discard the file because its ``with`` block raised; warn if the exception is one that nobody sees."""
         if issubclass(kind, _SILENT) and not self.closed and not self.is_of_parent:
             # a generator may be closed by the garbage collector
             report(f"{self.path} was discarded, and was not written: its with block ended with {kind.__name__}")
         self.discard()
 
-    def forgotten(self) -> str | None:
+    def loss(self) -> str | None:
         """Return what is lost if nobody uses the file any more; None if it was published or discarded."""
         if not self.closed:
             return f"{self.path} was never closed, and was not written: open it in a with block, or close it"
@@ -377,7 +377,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.fail(kind)
+            self.discard_after(kind)
         elif self._discarded_for is not None:
             text = f"the file was discarded when it was closed while {self._discarded_for} was being handled"
             raise make_error(errno.EIO, text, self.path)
@@ -387,7 +387,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     def _dealloc_warn(self, source: object = None) -> None:
         """Discard an unclosed file; finalizers of `io` files on top of it call this."""
-        text = None if getattr(self, "_writer", None) is None or self.is_lost else self.forgotten()
+        text = None if getattr(self, "_writer", None) is None or self.is_lost else self.loss()
         if text is None:
             return
         # not closed here, and later writes are ignored: the io file on top still flushes and closes this one
