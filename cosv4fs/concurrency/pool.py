@@ -159,7 +159,12 @@ class Pool:
         if runs_here:
             for item in rest:
                 handle(function(item))
-            return
+        else:
+            self._map_in_threads(function, rest, handle)
+
+    def _map_in_threads(
+        self, function: Callable[[_A], _T], items: Iterable[_A], handle: Callable[[_T], object]
+    ) -> None:
         group, results = TaskGroup(self), queue.SimpleQueue[_T]()
 
         def call(item: _A) -> None:
@@ -170,11 +175,11 @@ class Pool:
                 handle(results.get_nowait())
 
         try:
-            for item in rest:
+            for item in items:
                 group.start(partial(call, item))
                 handle_results()
-            while group._is_running:
-                group._reap(wait=True)
+            while group.is_running:
+                group.reap(wait=True)
                 handle_results()
         except BaseException:
             group.stop(cancel_running=True)
@@ -286,13 +291,13 @@ class TaskGroup:
             self.stop(cancel_running=cancellation.is_cancellation(error))
 
     @property
-    def _is_running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there are tasks whose end the caller has not seen."""
         return bool(self._tasks)
 
     def start(self, function: Callable[[], None]) -> Task:
         """Start a task as soon as the window has a permit; raise the first failure of earlier ones."""
-        self._reap()
+        self.reap()
         return self._pool.submit(self._task(function))
 
     def try_start(self, function: Callable[[], None], *, detached: bool = False) -> Task | None:
@@ -314,11 +319,12 @@ class TaskGroup:
             if task.is_done:
                 self._tasks.discard(task)
 
-    def _raise_if_stopped(self) -> None:
+    def raise_if_stopped(self) -> None:
+        """Raise EINTR if the group was stopped."""
         if self._stopped:
             raise make_error(errno.EINTR, "cancelled before it started", None)
 
-    def _reap(self, *, wait: bool = False) -> None:
+    def reap(self, *, wait: bool = False) -> None:
         """Drop the tasks that have finished; raise the first failure.
 
         With `wait`, wait until one has finished or a fraction of a second has passed; raise EINTR if the calling thread
@@ -335,7 +341,7 @@ class TaskGroup:
     def wait(self) -> None:
         """Wait until all tasks are done, also those that they start meanwhile; raise the first failure."""
         while self._tasks:
-            self._reap(wait=True)
+            self.reap(wait=True)
 
     def stop(self, *, cancel_running: bool = False) -> None:
         """Start nothing more, and wait for what runs, or cancel it.
@@ -396,7 +402,7 @@ class TaskGroup:
 
     def _run(self, function: Callable[[], None]) -> None:
         with cancellation.working_for(self):
-            self._raise_if_stopped()
+            self.raise_if_stopped()
             function()
 
 
@@ -429,7 +435,7 @@ class _Map(Generic[_A, _T]):
                 return
 
     def _next(self) -> tuple[int, _A] | None:
-        self._group._raise_if_stopped()
+        self._group.raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
         while found is not None and self._may_grow():
