@@ -54,13 +54,19 @@ def check_targets(
         other, _ = first.setdefault(place, (source, target))
         if other != source and not (is_directory(other) and is_directory(source)):
             raise OSError(errno.EINVAL, f"{other} and {source} would both be {verb} to this path", target)
-    for (source, place), (_, target) in () if may_nest else unique.items():
+    if not may_nest:
+        _check_nested(first, verb, is_directory)
+    return list(unique.values())
+
+
+def _check_nested(pairs: dict[str, Pair], verb: str, is_directory: Callable[[str], bool]) -> None:
+    """Refuse a file whose target, by which pairs are given, another needs as a directory; see `check_targets`."""
+    for place, (source, target) in pairs.items():
         for folder in parents(place):
-            other, blocked = first.get(folder, ("", ""))
+            other, blocked = pairs.get(folder, ("", ""))
             if other and not is_directory(other):
                 text = f"{other} would be {verb} to this path, which {source} needs as a directory, as {target}"
                 raise OSError(errno.EINVAL, text, blocked)
-    return list(unique.values())
 
 
 def check_copies(pairs: Iterable[Pair], verb: str, *, identity: Identity, is_directory: Callable[[str], bool]) -> None:
@@ -82,7 +88,7 @@ def check_copies(pairs: Iterable[Pair], verb: str, *, identity: Identity, is_dir
             raise OSError(errno.EINVAL, f"a directory cannot be {verb} into itself, as {target}", source)
         other = sources.get(new)
         if other is not None and new != old and not (is_directory(other) and is_directory(source)):
-            text = f"{source} would be {verb} to this path, but it is to be {verb}, too: do it in two calls"
+            text = f"{source} would be {verb} to this path, but {other} is to be {verb}, too: do it in two calls"
             raise OSError(errno.EINVAL, text, target)
 
 

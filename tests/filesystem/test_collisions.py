@@ -75,6 +75,10 @@ def test_copies(tree, second, refused, case):
     assert second.find(BUCKET) == before
 
 
+def test_the_file_that_is_in_the_way_is_named(tree, refused):
+    refused(lambda: tree.copy(at("d/one", "d/two"), at("d/two", "x")), f"but {BUCKET}/d/two is to be copied, too")
+
+
 def test_a_tree_into_itself(tree, second, refused):
     before = second.find(BUCKET, withdirs=True)
     refused(lambda: tree.cp(f"{BUCKET}/d", f"{BUCKET}/d/2023", recursive=True), "d/2023")
