@@ -12,7 +12,6 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures.thread import _threads_queues  # type: ignore[attr-defined]
 from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest import mock
@@ -24,7 +23,8 @@ from tests.catalogue.state import Content
 from tests.catalogue.writing import PIECE, WAYS, fill, writes
 
 KIB = 1024
-MOMENTS = ("as usual", "without threads", "at exit", "after the main thread")
+_AT_END = ("at exit", "after the main thread")
+MOMENTS = ("as usual", "without threads", *_AT_END)
 """When a child works."""
 
 _SECONDS = 60.0
@@ -38,6 +38,9 @@ _forking = threading.Lock()
 def in_child(at: Place, work: Callable[[], Any], moment: str) -> Any:
     """Do something in a forked child; return or raise what came of it."""
     client = at.fs.client
+    if threading.current_thread() is not threading.main_thread() and moment in _AT_END:
+        # only the main thread can end an interpreter
+        moment = "without threads"
     here, there = os.pipe()
     with _forking, warnings.catch_warnings():
         # newer versions of Python warn of every fork beside threads
@@ -86,9 +89,7 @@ def _live(at: Place, client: Any, work: Callable[[], Any], moment: str, end: int
             atexit.register(tell)
         if moment == "after the main thread":
             threading.Thread(target=tell_late).start()
-        if moment in ("at exit", "after the main thread"):
-            # the thread that has forked may be one of a pool, and would wait for itself
-            _threads_queues.clear()
+        if moment in _AT_END:
             ctypes.pythonapi.Py_FinalizeEx()
         tell()
     finally:

@@ -17,6 +17,16 @@ def _write_all(at: Place, contents: dict[str, Content], piece: int = PIECE, *, s
             fill(file, content.data, piece)
 
 
+def _without(view: View, contents: dict[str, Content], others: dict[str, Content]) -> Effect | None:
+    """Return the effect of writing files while others, which could be written as well, are given up."""
+    if writes(view, others).errors:
+        # when that shows is not certain
+        return None
+    effect = writes(view, contents)
+    given_up = {**effect.change.given_up, **others}
+    return dataclasses.replace(effect, change=dataclasses.replace(effect.change, given_up=given_up))
+
+
 @operation(4, several=True, contents=Draws.contents, sized=Draws.flag, piece=PIECES, fails=Draws.flag)
 def transaction(
     at: Place, contents: dict[str, Content], sized: bool = False, piece: int = PIECE, fails: bool = False
@@ -55,10 +65,7 @@ def nested_transaction(at: Place, contents: dict[str, Content], inner: dict[str,
 def _(view: View, contents: dict[str, Content], inner: dict[str, Content], fails: bool) -> Effect | None:
     if clashes([*contents, *inner]) or not inner.keys().isdisjoint(contents):
         return None
-    effect = writes(view, contents | inner)
-    if not fails or effect.errors:
-        return effect
-    return dataclasses.replace(effect, change=Change({**contents}, given_up=inner))
+    return _without(view, contents, inner) if fails else writes(view, contents | inner)
 
 
 HOW = ("discards", "leaves open")
@@ -80,13 +87,12 @@ def incomplete_transaction(at: Place, contents: dict[str, Content], how: str) ->
 
 @incomplete_transaction.effect
 def _(view: View, contents: dict[str, Content], how: str) -> Effect | None:
-    if clashes(contents) or any(map(view.state.blocks_file, contents)):
+    if clashes(contents) or writes(view, contents).errors:
         return None
     if how == "leaves open":
         return Effect(Change(given_up=contents), errors=(OSError,))
     *closed, last = contents
-    effect = writes(view, {name: contents[name] for name in closed})
-    return dataclasses.replace(effect, change=dataclasses.replace(effect.change, given_up={last: contents[last]}))
+    return _without(view, {name: contents[name] for name in closed}, {last: contents[last]})
 
 
 @operation(several=True, contents=Draws.contents, name=Draws.name, content=Draws.content, fails=Draws.flag)
@@ -114,7 +120,4 @@ def write_beside_transaction(at: Place, contents: dict[str, Content], name: str,
 def _(view: View, contents: dict[str, Content], name: str, content: Content, fails: bool) -> Effect | None:
     if clashes([*contents, name]) or name in contents:
         return None
-    effect = writes(view, {**contents, name: content})
-    if not fails or effect.errors:
-        return effect
-    return dataclasses.replace(effect, change=Change({name: content}, given_up=contents))
+    return _without(view, {name: content}, contents) if fails else writes(view, {**contents, name: content})
