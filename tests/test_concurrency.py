@@ -331,17 +331,22 @@ class TestMapUnordered:
         assert sorted(handled) == [(item * 2, threading.get_ident()) for item in range(50)]
 
     def test_items_are_taken_when_a_thread_is_free(self, pool):
-        release, taken = threading.Event(), []
+        release, ended, ahead = threading.Event(), [], []
+
+        def act(item):
+            assert release.wait(20)
+            ended.append(item)
 
         def items():
             for item in range(20):
-                taken.append(item)
-                if item == 5:
+                ahead.append(item - len(ended))
+                if item == pool.most:
                     release.set()
                 yield item
 
-        pool.map_unordered(lambda _item: release.wait(20), items())
-        assert len(taken) == 20
+        pool.map_unordered(act, items())
+        assert sorted(ended) == list(range(20))
+        assert max(ahead) == pool.most
 
     def test_any_error_cancels_what_runs(self, pool):
         begun, cancelled = threading.Barrier(3, timeout=20), []
