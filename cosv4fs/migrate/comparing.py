@@ -119,14 +119,18 @@ class _Comparison:
             return "content"
         if int(theirs["size"] or 0) != pair.size:
             return "size"
-        if pair.size == 0:
-            # services store no SHA-1 for empty files
+        # services store no SHA-1 for empty files
+        if pair.size == 0 or self._is_unchanged(pair, ours, theirs):
             return ""
+        return "newer" if pair.target.capabilities.replaces_files and not self._by_content else "content"
+
+    def _is_unchanged(self, pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+        """Return whether files of one size are the same: by their contents, or by times and what services show."""
         if self._by_content:
-            return "" if _is_equal(pair, ours, theirs) else "content"
+            return _is_equal(pair, ours, theirs)
         passed = self._passed(pair.modified, theirs) if self._by_time else math.inf
         if passed >= _BLUR:
-            return ""
+            return True
         is_equal = None
         with suppress(OSError):
             # what cannot be read cannot be copied: that reports why
@@ -134,9 +138,7 @@ class _Comparison:
         if is_equal is None and not pair.target.capabilities.replaces_files:
             # the copy would be refused, so only the contents show whether one is needed
             is_equal = _is_equal(pair, ours, theirs)
-        if is_equal:
-            return ""
-        return "newer" if pair.target.capabilities.replaces_files else "content"
+        return bool(is_equal)
 
     def _passed(self, changed: float | None, theirs: Mapping[str, Any]) -> float:
         """Return the seconds from the last change of the source to its copy; infinite if one of the times is unknown.
