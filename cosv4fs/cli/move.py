@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from contextlib import suppress
 from inspect import signature
 from pathlib import Path, PurePosixPath
@@ -69,7 +70,7 @@ def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dr
     failures = FailureLog()
     ignored = [FileNotFoundError] if force else []
     for location in map(session.location, urls):
-        _check_removable(location)
+        _check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'")
     found: list[Location] = []
     for url in urls:
         with failures.recording(), suppress(*ignored):
@@ -93,7 +94,7 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     """Check a move before anything is changed; return whether the source is a directory."""
     if old.fs != goal.fs:
         raise click.UsageError("mv cannot move between filesystems: copy with cp, then remove with rm")
-    _check_removable(old)
+    _check_removable(old, f"to move its content: cosv4fs mv -r '{old.url}/*' {shlex.quote(f'{goal.url}/')}")
     if old.is_same(goal):
         raise OSError(errno.EINVAL, "source and target are the same", old.url)
     info = info_of(old)
@@ -112,15 +113,11 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     return is_directory
 
 
-def _check_removable(location: Location) -> None:
-    """Refuse buckets, the root of the local disk, and write-once files."""
+def _check_removable(location: Location, instead: str) -> None:
+    """Refuse buckets, the root of the local disk, and write-once files; `instead` is what can be done to a bucket."""
     _check_changeable(location)
     if location.capabilities.container and "/" not in location.path:
-        ways = (
-            f"use the web console; to empty it: cosv4fs rm -r '{location.url}/*'"
-            if location.path
-            else "name a path in one"
-        )
+        ways = f"use the web console; {instead}" if location.path else "name a path in one"
         raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
     if location.is_local and location.canonical == Path(location.canonical).anchor:
         raise click.UsageError(f"{location.url}: the root directory is neither moved nor removed")

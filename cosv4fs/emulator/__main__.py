@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import signal
 import sys
@@ -84,9 +83,9 @@ def _wait(stop: SimpleQueue[int]) -> None:
 
 
 def _settings(prefix: str, options: dict[str, Any]) -> str:
-    """Return the shell command that sets the options of clients; of the keys, only public defaults are shown."""
+    """Return the shell command that sets the options of clients; keys other than the public defaults are left out."""
     keys = {"secret_id": DEFAULT_SECRET_ID, "secret_key": DEFAULT_SECRET_KEY}
-    shown = {name: value if value == keys.get(name, value) else "..." for name, value in options.items() if value}
+    shown = {name: value for name, value in options.items() if value and value == keys.get(name, value)}
     return " ".join(["export", *(f"{prefix}_{name.upper()}={shlex.quote(value)}" for name, value in shown.items())])
 
 
@@ -123,8 +122,8 @@ def _shared(options: argparse.Namespace, port: int) -> Options:
         "port": port,
         "host": options.host,
         "appid": options.appid,
-        "secret_id": options.secret_id or os.environ.get("COSV4_SECRET_ID") or DEFAULT_SECRET_ID,
-        "secret_key": options.secret_key or os.environ.get("COSV4_SECRET_KEY") or DEFAULT_SECRET_KEY,
+        "secret_id": options.secret_id,
+        "secret_key": options.secret_key,
         "fsync": options.fsync,
         "listener": _print_request if options.verbose else None,
         "keep_requests": 0,  # nothing can read them in a process of its own
@@ -164,8 +163,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="port to listen on, 0 for a free one (default: %(default)s)")
     add("--appid", default="1250000000", help="the account's number (default: %(default)s)")
-    add("--secret-id", metavar="ID", help="default: COSV4_SECRET_ID of the environment, else one for local use")
-    add("--secret-key", metavar="KEY", help="default: COSV4_SECRET_KEY of the environment, else one for local use")
+    add("--secret-id", metavar="ID", default=DEFAULT_SECRET_ID, help="name of the key (default: %(default)s)")
+    add("--secret-key", metavar="KEY", default=DEFAULT_SECRET_KEY, help="the key (default: %(default)s)")
     add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
     add("--public-bucket", nargs="+", action="append", metavar="NAME", help="public buckets (default: none)")
     add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")

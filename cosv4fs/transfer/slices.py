@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 UNFINISHED = -4019
 """The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
 
+_CONFLICT = -178
+"""The code for a path that is taken, or below a file (cos.md#codes)."""
+
 DECLARED_SIZE = 2**40
 """The size in bytes that a session of unknown size is opened with; no object may become larger."""
 
@@ -304,14 +307,21 @@ class SlicedUpload(Upload):
         except CosFileExistsError as refusal:
             if refusal.code == UNFINISHED:
                 raise
-            target = self._target
-            path = file_above(self._client, target.bucket, target.key) or paths.parent(target.path)
+            self._raise_if_below_file(refusal)
+            path = paths.parent(self._target.path)
             raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", path) from refusal
+
+    def _raise_if_below_file(self, refusal: CosFileExistsError) -> None:
+        blocking = file_above(self._client, self._target.bucket, self._target.key)
+        if blocking is not None:
+            raise make_error(errno.ENOTDIR, "the parent is a file, not a directory", blocking) from refusal
 
     def _raise_if_taken(self, refusal: CosFileExistsError) -> None:
         """Raise when a taken path must not be replaced: it is to be created, or a directory has its name."""
         target = self._target
         if target.create:
+            if refusal.code == _CONFLICT:
+                self._raise_if_below_file(refusal)
             # the refused move names the sibling
             refusal.filename = target.path
             raise refusal

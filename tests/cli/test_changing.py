@@ -184,6 +184,11 @@ def test_cp_says_what_it_would_do(run, here, fs):
         (["mv", "-r", "cosv4://data/in", "cosv4://data/full"], 1, "data/full/in: a directory with this name exists"),
         (["mv", "cosv4://data/full/in/in", "cosv4://data/full/in/in"], 1, "are the same"),
         (["mv", "-r", "cosv4://data", "cosv4://other/x"], 2, "cosv4://data: a bucket cannot be moved or removed"),
+        (
+            ["mv", "cosv4://data/", "cosv4://data/in/"],
+            2,
+            "its content: cosv4fs mv -r 'cosv4://data/*' cosv4://data/in/",
+        ),
         (["rm", "cosv4://data"], 2, "to empty it: cosv4fs rm -r 'cosv4://data/*'"),
         (["rm", "-rf", "cosv4://data/"], 2, "to empty it: cosv4fs rm -r 'cosv4://data/*'"),
         (["rm", "-rn", "cosv4://data"], 2, "a bucket cannot be moved or removed"),

@@ -119,10 +119,12 @@ def blobs(emulator):
 class Standalone:
     """The command, running with the bucket ``b``, and with a coffer if `kind` says so."""
 
-    def __init__(self, root, *more, kind="buckets"):
-        environment = {**os.environ, "COSV4_SECRET_ID": SECRET_ID, "COSV4_SECRET_KEY": SECRET_KEY}
+    def __init__(self, root, *more, kind="buckets", with_keys=True):
+        # those of a client are not taken for the keys of the service
+        environment = {**os.environ, "COSV4_SECRET_ID": "another", "COSV4_SECRET_KEY": "another"}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         command = [sys.executable, "-m", "cosv4fs.emulator", "--root", str(root), "--bucket", "b", *more]
+        command += ["--secret-id", SECRET_ID, "--secret-key", SECRET_KEY] if with_keys else []
         command += ["--coffer", COFFER] if kind == "coffers" else []
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

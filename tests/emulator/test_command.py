@@ -10,10 +10,12 @@ import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 from cosv4fs.emulator.__main__ import main
+from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 
 from .client import SECRET_ID, SECRET_KEY, Client, sign
 from .coffers import COFFER
@@ -65,9 +67,6 @@ def test_start_and_stop(tmp_path, number):
 
 
 def test_coffers(tmp_path):
-    def keys(prefix):
-        return f"{prefix}_SECRET_ID=... {prefix}_SECRET_KEY=..."
-
     more = ["--coffer", "second-1250000000", "--verbose", "--coffer-dialect", "coffer_exists=CofferAlreadyExists"]
     server = Standalone(tmp_path, *more, kind="coffers")
     service = server.service("coffers")
@@ -75,14 +74,26 @@ def test_coffers(tmp_path):
     assert service.put("f").ok
     buckets, coffers = server.endpoints
     assert server.lines[3::2] == [
-        f"export COSV4_APPID=1250000000 {keys('COSV4')} COSV4_REGION=gz COSV4_ENDPOINT={buckets}",
-        f"export {keys('CDCS')} CDCS_REGION=ap-tianjin CDCS_ENDPOINT={coffers}",
+        f"export COSV4_APPID=1250000000 COSV4_REGION=gz COSV4_ENDPOINT={buckets}",
+        f"export CDCS_REGION=ap-tianjin CDCS_ENDPOINT={coffers}",
     ]
     assert (tmp_path / "coffers" / "emulator.sqlite").exists()
     code, out, err = server.end()
     assert (code, out) == (0, "")
     assert f"PUT {COFFER}:/f PutObject -> 200" in err
     assert SECRET_KEY not in err
+
+
+def test_a_client_can_use_what_is_printed(tmp_path):
+    server = Standalone(tmp_path, with_keys=False)
+    assert server.lines[2] == (
+        f"export COSV4_APPID=1250000000 COSV4_SECRET_ID={DEFAULT_SECRET_ID} COSV4_SECRET_KEY={DEFAULT_SECRET_KEY} "
+        f"COSV4_REGION=gz COSV4_ENDPOINT={server.endpoint}"
+    )
+    account = dict(pair.split("=", 1) for pair in server.lines[2].split()[1:])
+    options = {name.removeprefix("COSV4_").lower(): value for name, value in account.items()}
+    assert fsspec.filesystem("cosv4", **options).ls("b") == []
+    server.end()
 
 
 def test_help(capsys):

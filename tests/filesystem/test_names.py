@@ -246,6 +246,8 @@ def test_nothing_can_be_below_a_file(fs):
     for action in (
         lambda: fs.pipe_file(f"{PATH}/y", b""),
         lambda: fs.pipe_file(f"{PATH}/y", bytes(5_000_000)),
+        lambda: fs.pipe_file(f"{PATH}/y", b"", mode="create"),
+        lambda: fs.open(f"{PATH}/y/z", "xb").close(),
         lambda: fs.makedirs(f"{PATH}/y", exist_ok=True),
         lambda: fs.pipe_file(f"{PATH}/y/z", b""),
         lambda: fs.pipe_file(f"{PATH}/y/z", bytes(5_000_000)),

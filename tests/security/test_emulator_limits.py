@@ -109,8 +109,8 @@ def test_large_bodies_take_turns(monkeypatch):
 def process():
     """A service in a process of its own, with a coffer; its endpoints, and how much memory it has used at most."""
     command = [sys.executable, "-m", "cosv4fs.emulator", "--bucket", BUCKET, "--coffer", "box-1250000000", "--no-fsync"]
-    keys = {"COSV4_SECRET_ID": SECRET_ID, "COSV4_SECRET_KEY": SECRET_KEY}
-    environment = {**os.environ, **keys, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command += ["--secret-id", SECRET_ID, "--secret-key", SECRET_KEY]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
         ports = [int(running.stdout.readline().rpartition(":")[2]) for _ in range(2)]
         yield ports, lambda: peak(running.pid)
