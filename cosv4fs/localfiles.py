@@ -123,12 +123,16 @@ def _descriptor_behind(path: Path) -> re.Match[str] | None:
 def _duplicate(number: int, path: Path) -> io.FileIO:
     try:
         is_writable = fcntl is None or fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-        copy = os.dup(number)
     except OSError:
         is_writable = False
     if not is_writable:
         raise OSError(errno.EBADF, "it is not open for writing", str(path))
-    return io.FileIO(copy, "wb")
+    return io.FileIO(_dup(number, str(path)), "wb")
+
+
+def _dup(number: int, name: str) -> int:
+    with naming_file(name):
+        return os.dup(number)
 
 
 @contextmanager
@@ -154,10 +158,12 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     if path.is_dir() and not (path.is_symlink() and not follow):
         raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
     part = _create(path, os.fspath(target))
-    # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
-    held = os.dup(part.file.fileno()) if fcntl is not None else None
+    held: int | None = None
     try:
         with part.file:
+            if fcntl is not None:
+                # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
+                held = _dup(part.file.fileno(), os.fspath(target))
             yield part.file
         if held is not None:
             _give_permissions(part.status, held)

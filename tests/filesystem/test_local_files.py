@@ -169,6 +169,23 @@ def test_an_open_file_is_written_into_where_it_stands(fs, tmp_path, way, name):
     assert os.stat(tmp_path / "file").st_ino == inode
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files have no such names here")
+def test_a_process_that_can_open_no_more_files(fs, tmp_path, monkeypatch, named_parts):
+    def refuse(number):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    fs.pipe_file(PATH, b"new")
+    (tmp_path / "old").write_bytes(b"old")
+    monkeypatch.setattr("os.dup", refuse)
+    for target in (tmp_path / "old", tmp_path / "none", "/dev/fd/2"):
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            fs.get_file(PATH, target)
+        assert (caught.value.errno, caught.value.filename) == (errno.EMFILE, str(target))
+        opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        assert not any(name.startswith(str(tmp_path)) for name in opened)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"old")]
+
+
 def test_files_that_are_not_open_for_writing(fs, tmp_path):
     fs.pipe_file(PATH, b"content")
     with open(__file__, "rb") as file:
