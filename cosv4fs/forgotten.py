@@ -74,12 +74,10 @@ def _warn_at_exit() -> None:
     files = [reference() for reference in unsaid.files.valuerefs()]
     texts = [file.loss() for file in files if file is not None]
     unsaid.texts.extend(text for text in texts if text is not None)
-    is_free = unsaid.lock.acquire(timeout=_PATIENCE)
-    try:
-        _warn_all(unsaid.texts)
-    finally:
-        if is_free:
-            unsaid.lock.release()
+    if unsaid.lock.acquire(timeout=_PATIENCE):
+        # the background thread has written its warnings
+        unsaid.lock.release()
+    _warn_all(unsaid.texts)
 
 
 atexit.register(_warn_at_exit)

@@ -295,6 +295,25 @@ def test_a_file_closed_by_the_handler_is_discarded_with_a_warning(fs, second, ho
     assert second.cat_file(PATH) == b"old"
 
 
+def test_a_file_closed_in_a_handler_that_nobody_can_find_is_discarded(fs, second):
+    """Some libraries take the traceback from an exception, because it keeps objects alive."""
+    second.pipe_file(PATH, b"old")
+
+    def rows():
+        file = opened(fs).open()
+        try:
+            file.write(b"part")
+            raise BoomError
+        except BoomError as error:
+            error.__traceback__ = None
+            file.close()
+            yield
+
+    with pytest.warns(RuntimeWarning, match="was being handled"):
+        list(rows())
+    assert second.cat_file(PATH) == b"old"
+
+
 @pytest.mark.parametrize("layer", [{"mode": "wb"}, {"mode": "w"}, {"mode": "wb", "compression": "gzip"}], ids=str)
 @pytest.mark.parametrize("own", [True, False])
 def test_a_generator_that_is_not_resumed_discards_with_a_warning(fs, second, own, layer):

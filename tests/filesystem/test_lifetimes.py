@@ -223,7 +223,7 @@ warnings.simplefilter("ignore")
 protocol, bucket, options, local = sys.argv[1], sys.argv[2], eval(sys.argv[3]), sys.argv[4]
 fs = fsspec.filesystem(protocol, **options)
 fs.pipe({f"{bucket}/{name}": bytes(3_000_000) for name in "abc"})
-reader = fs.open(f"{bucket}/a", cache_type=sys.argv[5])
+reader = fs.open(f"{bucket}/a", cache_type=sys.argv[5], block_size=1 << 20)
 reader.read(10)
 client, runtime = fs.client, fs.runtime
 kinds = type(threading.Lock()), type(threading.RLock())
@@ -272,11 +272,19 @@ os._exit(0)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", ["parallel", "background"])
-def test_a_child_needs_none_of_its_parents_locks(emulator, protocol, tmp_path, kind):
+def test_a_child_needs_none_of_its_parents_locks_and_threads(emulator, wire, protocol, tmp_path, kind):
     local = tmp_path / "local"
     local.write_bytes(bytes(2_000_000))
     given = [protocol, BUCKET, repr({**emulator.storage_options, "slice_size": MIB}), str(local), kind]
+    stall = Stall()
+    # a thread of the parent waits for the second range, which the child has to fetch itself
+    second = f"bytes={MIB}-"
+    emulator.faults.add(
+        op=wire.download, action=stall, match=lambda call: call.head.headers.get("range", "").startswith(second)
+    )
     assert Program(FORK, *given).text() == "0\n"
+    assert stall.entered.is_set()
+    stall.release.set()
 
 
 def test_closing_beside_a_read_ends_both(fs, emulator, wire):
@@ -299,6 +307,26 @@ def test_closing_beside_a_read_ends_both(fs, emulator, wire):
     stall.release.set()
     assert told == ["I/O operation on closed file."]
     assert file.closed
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_a_file_that_another_thread_has_closed_gives_nothing_any_more(fs, monkeypatch, error):
+    fs.pipe_file(SMALL, b"one\ntwo\n")
+    file = fs.open(SMALL)
+    fetch = file.cache._fetch
+
+    def fetch_while_another_closes(start, stop):
+        data = fetch(start, stop)
+        file.close()
+        if error:
+            raise error
+        return data
+
+    monkeypatch.setattr(file.cache, "_fetch", fetch_while_another_closes)
+    with pytest.raises(error or ValueError):
+        file.readline()
+    with pytest.raises(ValueError, match="closed"):
+        file.read(1)
 
 
 WRITER_FORK = """

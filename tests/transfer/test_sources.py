@@ -234,8 +234,8 @@ class TestSpool:
 
     def test_nothing_is_taken_after_a_failure(self, tmp_path):
         spool = Spool(10, str(tmp_path / "missing"), "b/x")
-        for _ in range(2):
-            with pytest.raises(OSError):
+        for reason in ("set spool_dir=", "an earlier write failed"):
+            with pytest.raises(OSError, match=reason):
                 spool.append(memoryview(DATA))
         spool.close()
 
