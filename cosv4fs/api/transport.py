@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config
-from cosv4fs.errors import CosConnectionError, Origin, make_error
+from cosv4fs.errors import CosTimeoutError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
 
 _USER_AGENT = f"cosv4fs/{__version__}"
@@ -66,17 +67,17 @@ BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
 
 
 _NEW_OUTAGE_AFTER = 60.0
-"""Seconds without a failure after which the next one begins a new outage: longer than any pause."""
+"""Seconds without a failure, and without a request, after which the next one begins a new outage."""
 
 _TOLD_AFTER = 2.0
 """Seconds of an outage after which the user is told: a restart takes less."""
 
 
 class _Hosts:
-    """Which hosts have answered, and since when others do not."""
+    """Which hosts have answered, and since when others do not; `timeout` is the longest that a request waits."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet, self._clock = _NEW_OUTAGE_AFTER + timeout, clock
         self._reached: set[str] = set()
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
@@ -92,7 +93,7 @@ class _Hosts:
     def note_failure(self, host: str) -> Outage:
         """Note that a host has not answered, or that something else has answered for it (an error page)."""
         now = self._clock()
-        if now - self._last.get(host, now) > _NEW_OUTAGE_AFTER:
+        if now - self._last.get(host, now) > self._quiet:
             self._began.pop(host, None)
             self._told.discard(host)
         self._last[host] = now
@@ -309,7 +310,7 @@ class Transport:
         kept = config.max_concurrency + config.max_requests + _CALLERS
         self._adapter = _Adapter(config, kept)
         self._config = config
-        self._hosts = _Hosts()
+        self._hosts = _Hosts(config.read_timeout)
         self._timeout = urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def exchange(self, request: Request) -> requests.Response:
@@ -350,8 +351,11 @@ class Transport:
 
     def _failure(self, fault: BaseException, request: Request) -> AttemptError:
         failure = connection_failure(fault, request, self._adapter.known_proxy(request.url))
-        if isinstance(failure.error, CosConnectionError) and not failure.is_final:
-            failure.outage = self._hosts.note_failure(urlsplit(request.url).netloc)
+        if not failure.is_final:
+            outage = self._hosts.note_failure(urlsplit(request.url).netloc)
+            # what takes requests but does not answer in time may be the service: one reply may be lost
+            is_slow = isinstance(failure.error, CosTimeoutError) and failure.outcome_unknown
+            failure.outage = replace(outage, was_reached=True) if is_slow else outage
             self._adapter.reconsider(request.url)
         return failure
 

@@ -106,6 +106,21 @@ class TestNeverThere:
         assert set(told) == {1}
         assert "check region, endpoint and network" in caplog.text
 
+    def test_silence_is_told_at_once(self, emulator, caplog):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(16)
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            given = {**emulator.storage_options, "endpoint": endpoint, "read_timeout": 0.05}
+            fs, clock = fsspec.filesystem("cosv4", **given, retry_deadline=20), Clock()
+            fs.client._policy = RetryPolicy(None, fs.config.retry_deadline, clock, clock.sleep, max)
+            began = clock.now
+            with pytest.raises(TimeoutError, match="did not answer in time"):
+                fs.ls(BUCKET)
+        # it may be a reply that was lost
+        assert clock.now - began == pytest.approx(20)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
     def test_max_retries_0_never_waits(self, emulator, nowhere, caplog):
         given = {**emulator.storage_options, "endpoint": nowhere, "max_retries": 0}
         with pytest.raises(ConnectionError, match="cannot connect"):
@@ -118,7 +133,7 @@ def test_error_pages_are_an_outage(fs, emulator, caplog):
     """The user learns why a call takes so long, once, and the calls after it do not take as long again."""
     clock = Clock()
     fs.client._policy = RetryPolicy(None, fs.config.retry_deadline, clock, clock.sleep)
-    fs.client._transport._hosts = _Hosts(clock)
+    fs.client._transport._hosts = _Hosts(0.0, clock)
     emulator.faults.add(action=faults.HttpError(502), times=None)
     for expected in (120, 0):
         began = clock.now
