@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import make_directory, read_sha1, recorded_sha1, stream
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Outcome
+from cosv4fs.migrate.trees import fresh_info
 
 _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""
@@ -82,7 +82,7 @@ class FileMigrator:
         """Return the size of a target file, from one listing per directory; None if it does not exist."""
         if not self._overwrite:
             try:
-                return int(_fresh_info(target)["size"] or 0)
+                return int(fresh_info(target)["size"] or 0)
             except FileNotFoundError:
                 return None
         folder = path.rpartition("/")[0]
@@ -117,7 +117,7 @@ class FileMigrator:
         md5 = hashlib.md5(usedforsecurity=False)
         hashes = (md5,) if self._verify and S3 & target.protocols else ()
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept)
-        info = _fresh_info(target)
+        info = fresh_info(target)
         if info["size"] != file.size:
             text = f"the copy has {info['size']} bytes instead of {file.size}"
             raise OSError(errno.EIO, text, target.url)
@@ -142,7 +142,7 @@ def _listed_sizes(folder: Location) -> dict[str, int]:
 
 def _holds(target: Location, size: int, content: str, callback: Callback) -> bool:
     try:
-        info = _fresh_info(target)
+        info = fresh_info(target)
     except FileNotFoundError:
         return False
     return info["size"] == size and _sha1(target, callback, info) == content
@@ -155,14 +155,7 @@ def _is_proven(info: dict[str, Any], md5: str) -> bool:
 
 def _sha1(location: Location, callback: Callback, info: dict[str, Any] | None = None) -> str:
     """Return the SHA-1 of a target file: the stored one, or else computed by reading."""
-    return recorded_sha1(location, info or _fresh_info(location)) or read_sha1(location, callback)
-
-
-def _fresh_info(location: Location) -> dict[str, Any]:
-    location.fs.invalidate_cache(location.path)
-    # another thread may cache an older listing after the invalidation; refresh bypasses the cache if supported
-    refresh = {"refresh": True} if "refresh" in signature(location.fs.info).parameters else {}
-    return dict(location.fs.info(location.path, **refresh))
+    return recorded_sha1(location, info or fresh_info(location)) or read_sha1(location, callback)
 
 
 def _check_name(target: Location) -> None:

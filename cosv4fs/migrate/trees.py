@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def info_of(location: Location) -> dict[str, Any]:
 def fresh_info(location: Location) -> dict[str, Any]:
     """Return the info of a path, not from the filesystem's cache."""
     location.fs.invalidate_cache(location.path)
-    return dict(location.fs.info(location.path))
+    # another thread may cache an older listing after the invalidation; refresh bypasses the cache if supported
+    refresh = {"refresh": True} if "refresh" in signature(location.fs.info).parameters else {}
+    return dict(location.fs.info(location.path, **refresh))
 
 
 def holds_files(location: Location, info: Mapping[str, Any]) -> bool:
