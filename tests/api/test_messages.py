@@ -294,6 +294,9 @@ class TestProxies:
             fs = fsspec.filesystem("cdcs", **running.storage_options, max_retries=0)
             assert fs.ls("data-1250000000") == []
 
+    def test_the_password_is_not_shown(self):
+        assert str(Proxy("http://user:secret@[::1]:3128", "the option proxies")) == "http://[::1]:3128"
+
     def test_what_a_socks_proxy_cannot_connect_to(self):
         """With SOCKS it is unknown which of the two cannot be reached."""
         fault = urllib3.exceptions.NewConnectionError(urllib3.connection.HTTPConnection("far"), "refused")

@@ -161,3 +161,9 @@ def test_hostile_headers(failure, header):
 @pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("86400", 60.0)])
 def test_retry_after_is_bounded(failure, said, seconds):
     assert failure(http_reply(HTML, "503 Unavailable", [f"Retry-After: {said}"])).retry_after == seconds
+
+
+@pytest.mark.parametrize(("second", "seconds"), [("31", 11.0), ("10", 0.0)])
+def test_retry_after_as_a_date(failure, second, seconds):
+    dates = [f"Retry-After: Mon, 30 Nov 2026 10:00:{second} GMT", "Date: Mon, 30 Nov 2026 10:00:20 GMT"]
+    assert failure(http_reply(HTML, "503 Unavailable", dates)).retry_after == seconds

@@ -126,7 +126,10 @@ def test_a_304_says_nothing_of_a_body_and_the_connection_goes_on(client):
 def test_only_what_downloads_show_counts(make_emulator, clock, shown, header, statuses):
     client = Client(make_emulator(dialect=Dialect(download_headers=shown)))
     client.upload("/f", DATA)
-    known = client.download("/f").headers[header]
+    headers = client.download("/f").headers
+    tells = [name for name in ("ETag", "Last-Modified") if headers[name]]
+    assert tells == {"weak": ["ETag", "Last-Modified"], "modified": ["Last-Modified"], "bare": []}[shown]
+    known = headers[header]
     clock.now += 5
     match, none_match = (client.download("/f", **{name: known}).status for name in ("If_Match", "If_None_Match"))
     part = client.download("/f", If_Range=known, Range="bytes=1-2").status

@@ -376,6 +376,8 @@ def test_what_cannot_be_changed(fs, protocol):
             match=r"only; fs.client.update" if protocol == "cosv3" else "write-once|set_policy",
         ):
             change()
+    if protocol == "cosv3":
+        assert fs.attributes(PATH) == {"biz_attr": ""}
     if protocol == "cdcs":
         assert fs.attributes(PATH) == {"content_type": "text/csv"}
         assert (fs.metadata(PATH), fs.attributes(FOLDER), fs.attributes(BUCKET)) == ({}, {}, {})
