@@ -24,7 +24,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
 from cosv4fs import paths
-from cosv4fs.collisions import Pair, check_copies, check_moves, check_targets, directories_among
+from cosv4fs.collisions import PathPair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import LocalNames, is_copied, is_part, replacing
@@ -55,9 +55,11 @@ class _Planner:
     def __init__(self, source: AbstractFileSystem, target: AbstractFileSystem) -> None:
         self._source, self._target = source, target
         self._goal: Any = None
-        self.pairs: list[Pair] = []
+        self.pairs: list[PathPair] = []
 
-    def plan(self, source: Any, target: Any, is_literal: Callable[[str], bool], options: dict[str, Any]) -> list[Pair]:
+    def plan(
+        self, source: Any, target: Any, is_literal: Callable[[str], bool], options: dict[str, Any]
+    ) -> list[PathPair]:
         """Return the (source, target) pairs of a copy of a path or list of paths."""
         # fsspec's methods import what they need
         cancellation.check_interpreter()
@@ -113,7 +115,7 @@ class _Planner:
         self.pairs.append((source.translate(_PLAIN), target.translate(_PLAIN) if isinstance(target, str) else target))
 
 
-def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> tuple[list[Pair], Collection[str]]:
+def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> tuple[list[PathPair], Collection[str]]:
     """Return the (remote, local) pairs of a ``get``, in fsspec's order, checked by `check_targets`.
 
     Also return the local targets that the caller has named, unlike those whose names come from the service: if they
@@ -151,7 +153,7 @@ def _check_contained(root: str, targets: list[str]) -> None:
             raise make_error(errno.EINVAL, f"the file would be written outside {root}: get it by its name", target)
 
 
-def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> tuple[list[Pair], list[str]]:
+def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> tuple[list[PathPair], list[str]]:
     """Return the (local, remote) pairs of a ``put``, in fsspec's order, checked by `check_targets`.
 
     Also return what directories contain that cannot be uploaded: pipes, devices and links to directories, which could
@@ -175,7 +177,7 @@ def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> 
 
 
 def put_each(
-    pool: Pool, pairs: list[Pair], left: list[str], callback: Callback, put: Callable[[str, str, Callback], None]
+    pool: Pool, pairs: list[PathPair], left: list[str], callback: Callback, put: Callable[[str, str, Callback], None]
 ) -> None:
     """Upload files in parallel, then report what was left out; see `plan_put`."""
     each_pair(pool, pairs, callback, put)
@@ -184,18 +186,18 @@ def put_each(
         raise OSError(errno.EINVAL, text, left[0])
 
 
-def _check_names(fs: AbstractFileSystem, pairs: list[Pair]) -> None:
+def _check_names(fs: AbstractFileSystem, pairs: list[PathPair]) -> None:
     """Refuse invalid names of targets (EINVAL), before anything is sent."""
     for _, target in pairs:
         fs.namespace.check_name(fs._strip_protocol(target))
 
 
-def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[Pair]:
+def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[PathPair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
     return _Planner(fs, fs).plan(plain(path1), plain(path2), partial(is_literal, fs), options)
 
 
-def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
+def checked_copies(fs: AbstractFileSystem, pairs: list[PathPair]) -> list[PathPair]:
     """Return the pairs of a ``copy``, each once, checked by `check_targets` and `check_copies`."""
     identity = fs._strip_protocol
     is_directory = _directories_among(fs, (identity(source) for source, _ in pairs))
@@ -209,7 +211,7 @@ def checked_copies(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
     return unique
 
 
-def checked_moves(fs: AbstractFileSystem, pairs: list[Pair]) -> list[Pair]:
+def checked_moves(fs: AbstractFileSystem, pairs: list[PathPair]) -> list[PathPair]:
     """Return the pairs of a ``mv``, each once, without protocols and without paths that stay; checked as copies are."""
     pairs = [(fs._strip_protocol(source), fs._strip_protocol(target)) for source, target in pairs]
     into_itself = next((source for source, target in pairs if target.startswith(source + "/")), None)
@@ -322,7 +324,7 @@ class _CallbackRunner:
             return self._context.run(function, *arguments)
 
     @contextmanager
-    def branched(self, callback: Callback, pair: Pair) -> Iterator[Callback]:
+    def branched(self, callback: Callback, pair: PathPair) -> Iterator[Callback]:
         branch = self.run(callback.branched, *pair)
         child = self.run(branch.__enter__)
         try:
@@ -335,12 +337,14 @@ _runner: ContextVar[_CallbackRunner | None] = ContextVar("_runner", default=None
 """The runner of the operation, in threads that process one of many files."""
 
 
-def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callable[[str, str, Callback], None]) -> None:
+def each_pair(
+    pool: Pool, pairs: list[PathPair], callback: Callback, action: Callable[[str, str, Callback], None]
+) -> None:
     """Apply `action` to all pairs in parallel; `callback` counts files, its branches count bytes."""
     runner = _CallbackRunner()
     callback.set_size(len(pairs))
 
-    def one(pair: Pair) -> None:
+    def one(pair: PathPair) -> None:
         token = _runner.set(runner)
         try:
             with runner.branched(callback, pair) as child:
@@ -352,7 +356,7 @@ def each_pair(pool: Pool, pairs: list[Pair], callback: Callback, action: Callabl
     pool.map(one, pairs)
 
 
-def _folders_in(fs: AbstractFileSystem, pairs: list[Pair], recursive: bool) -> set[str]:
+def _folders_in(fs: AbstractFileSystem, pairs: list[PathPair], recursive: bool) -> set[str]:
     """Return the sources that planning has just listed as directories, so that they are not tried as files."""
     found = {source for source, _ in pairs if recursive and fs.namespace.cache.is_directory(source)}
     if not may_nest(fs):
@@ -364,7 +368,7 @@ def _folders_in(fs: AbstractFileSystem, pairs: list[Pair], recursive: bool) -> s
 def get_each(
     fs: AbstractFileSystem,
     pool: Pool,
-    pairs: list[Pair],
+    pairs: list[PathPair],
     named: Collection[str],
     callback: Callback,
     options: dict[str, Any],
@@ -396,12 +400,12 @@ def make_folder(fs: AbstractFileSystem, path: str, *, is_empty: bool) -> None:
         fs.namespace.check_empty_directory(path)
 
 
-def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[Pair], on_error: str, *, recursive: bool) -> None:
+def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[PathPair], on_error: str, *, recursive: bool) -> None:
     """Copy files in parallel, and create the directories; see `copy` of the filesystem."""
     folders = _folders_in(fs, pairs, recursive)
     filled = {fs._parent(source) for source, _ in pairs}
 
-    def one(pair: Pair) -> None:
+    def one(pair: PathPair) -> None:
         try:
             if pair[0] in folders:
                 make_folder(fs, fs._strip_protocol(pair[1]), is_empty=pair[0] not in filled)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from cosv4fs.paths import parents
 
-Pair = tuple[str, str]
+PathPair = tuple[str, str]
 """A source and its target, without trailing slashes."""
 
 Identity = Callable[[str], str]
@@ -20,13 +20,13 @@ Identity = Callable[[str], str]
 
 
 def check_targets(
-    pairs: Iterable[Pair],
+    pairs: Iterable[PathPair],
     verb: str,
     *,
     identity: Identity = str,
     is_directory: Callable[[str], bool] = lambda _source: False,
     may_nest: bool = False,
-) -> list[Pair]:
+) -> list[PathPair]:
     """Return each pair once; refuse pairs of which one would replace what the other has written.
 
     Parameters
@@ -46,8 +46,8 @@ def check_targets(
     OSError
         EINVAL: two sources have one target, or one file would have to be a directory for another.
     """
-    unique: dict[tuple[str, str], Pair] = {}
-    first: dict[str, Pair] = {}
+    unique: dict[tuple[str, str], PathPair] = {}
+    first: dict[str, PathPair] = {}
     for source, target in pairs:
         place = identity(target)
         unique.setdefault((source, place), (source, target))
@@ -59,7 +59,7 @@ def check_targets(
     return list(unique.values())
 
 
-def _check_nested(pairs: dict[str, Pair], verb: str, is_directory: Callable[[str], bool]) -> None:
+def _check_nested(pairs: dict[str, PathPair], verb: str, is_directory: Callable[[str], bool]) -> None:
     """Refuse a file whose target, by which pairs are given, another needs as a directory; see `check_targets`."""
     for place, (source, target) in pairs.items():
         for folder in parents(place):
@@ -69,7 +69,9 @@ def _check_nested(pairs: dict[str, Pair], verb: str, is_directory: Callable[[str
                 raise OSError(errno.EINVAL, text, blocked)
 
 
-def check_copies(pairs: Iterable[Pair], verb: str, *, identity: Identity, is_directory: Callable[[str], bool]) -> None:
+def check_copies(
+    pairs: Iterable[PathPair], verb: str, *, identity: Identity, is_directory: Callable[[str], bool]
+) -> None:
     """Refuse copies within one filesystem that would replace the source of another, or nest a directory in itself.
 
     Parameters are those of `check_targets`; `identity` is for sources, too. A file that is its own target conflicts
@@ -92,7 +94,7 @@ def check_copies(pairs: Iterable[Pair], verb: str, *, identity: Identity, is_dir
             raise OSError(errno.EINVAL, text, target)
 
 
-def check_moves(pairs: Iterable[Pair], *, identity: Identity = str) -> None:
+def check_moves(pairs: Iterable[PathPair], *, identity: Identity = str) -> None:
     """Refuse moves within one filesystem of which one would take what another needs.
 
     Raises
@@ -101,7 +103,7 @@ def check_moves(pairs: Iterable[Pair], *, identity: Identity = str) -> None:
         EINVAL: a source has two targets, or a target is the source of another pair, or lies inside one.
     """
     pairs = list(pairs)
-    goals: dict[str, Pair] = {}
+    goals: dict[str, PathPair] = {}
     for source, target in pairs:
         _, goal = goals.setdefault(identity(source), (source, target))
         if identity(goal) != identity(target):

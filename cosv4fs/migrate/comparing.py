@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from cosv4fs.migrate.copying import read_md5, read_sha1, recorded_md5, recorded_sha1
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import Pair, pair_in, refuse_files_above
 from cosv4fs.migrate.trees import Tree, find_tree, holds_files, modification_time
+from cosv4fs.paths import parents
 
 _BLUR = 3.0
 """Seconds: services report files and their clocks in whole seconds, and the reply takes time."""
@@ -90,9 +90,9 @@ def _without_obstacle(pair: Pair, relative: str, theirs: Tree) -> Pair:
     """
     if pair.refusal or not pair.target.has_directories:
         return pair
-    for parent in (str(parent) for parent in PurePosixPath(relative).parents):
-        if parent in theirs.files:
-            what = "link, pipe or socket" if parent in theirs.refusals else "file"
+    for folder in parents(relative):
+        if folder in theirs.files:
+            what = "link, pipe or socket" if folder in theirs.refusals else "file"
             return replace(pair, refusal=f"a {what} has the name of its directory in {pair.target.url}: remove it")
     if relative not in theirs.directories:
         return pair

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from fsspec.core import has_magic
@@ -14,6 +13,7 @@ from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.localfiles import LocalNames, is_part
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree, holds_files, info_of, modification_time
+from cosv4fs.paths import parents
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def refuse_files_above(pairs: list[Pair]) -> list[Pair]:
     Files are refused rather than what is in their directories, because that is usually more.
     """
     folders = {
-        str(parent)
+        folder
         for pair in pairs
         if pair.target.has_directories and not pair.refusal
-        for parent in PurePosixPath(pair.target.path).parents
+        for folder in parents(pair.target.path)
     }
     text = "the target cannot hold both this file and a directory of its name, with other files"
     return [
