@@ -7,6 +7,7 @@ import pytest
 
 from cosv4fs.concurrency import Buffers, Pool, Task, TaskGroup, cancellation
 from cosv4fs.concurrency import pool as pools
+from cosv4fs.concurrency import threads as pool_threads
 from cosv4fs.concurrency.background import run_in_background, start_background, wait_for_background
 from cosv4fs.concurrency.limits import Window
 from tests.support import MIB
@@ -141,7 +142,7 @@ class TestSubmit:
         task.wait()
 
     def test_a_thread_that_cannot_start_is_replaced_by_the_caller(self, pool, monkeypatch):
-        monkeypatch.setattr(pools, "start_thread", lambda _thread: False)
+        monkeypatch.setattr(pool_threads, "start_thread", lambda _thread: False)
         ran = []
         pool.submit(Task(lambda: ran.append(threading.get_ident()))).wait()
         assert ran == [threading.get_ident()]

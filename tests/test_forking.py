@@ -46,7 +46,7 @@ KNOWN = {
     # the types of fields, resolved once
     "cosv4fs.emulator.dialects._known_hints",
     # says in which pool's thread one is, which stays true for the one thread of a child
-    "cosv4fs.concurrency.pool._worker",
+    "cosv4fs.concurrency.threads._worker",
 }
 
 

@@ -68,7 +68,7 @@ def test_calls_that_only_compute_share_one_thread():
     pool = Pool(16, "test-pace")
     pool.pace.note(1e6, 1e6)
     assert pool.map(lambda number: number, range(200)) == list(range(200))
-    assert len(pool.threads) == 1
+    assert len(pool.threads.started) == 1
 
 
 def test_calls_that_only_wait_get_all_threads():

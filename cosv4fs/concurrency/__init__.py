@@ -12,7 +12,8 @@ and single operations of dicts, sets and lists. A handler of another signal may 
 holds one of these locks: they are reentrant, and what they protect is at most a little off then.
 """
 
-from cosv4fs.concurrency.pool import Buffers, Pool, TaskGroup
+from cosv4fs.concurrency.buffers import Buffers
+from cosv4fs.concurrency.pool import Pool, TaskGroup
 from cosv4fs.concurrency.tasks import Task
 
 __all__ = ["Buffers", "Pool", "Task", "TaskGroup"]

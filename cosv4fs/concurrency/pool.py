@@ -1,4 +1,4 @@
-"""A bounded pool of threads and the memory that they reuse, and groups of tasks, waited for and cancelled as one."""
+"""A bounded pool of threads, and groups of tasks, waited for and cancelled as one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from copy import copy
 from functools import partial
 from operator import length_hint
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.background import run_in_background
-from cosv4fs.concurrency.limits import Pace, Permit, Window
-from cosv4fs.concurrency.tasks import Task, start_thread
+from cosv4fs.concurrency.buffers import Buffers
+from cosv4fs.concurrency.limits import Pace, Window
+from cosv4fs.concurrency.tasks import Task
+from cosv4fs.concurrency.threads import Threads
 from cosv4fs.errors import make_error
-from cosv4fs.forking import holds_lock, shared_lock
+from cosv4fs.forking import holds_lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,46 +30,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _A = TypeVar("_A")
 
-_worker = threading.local()
-"""Has the `level` of the pool whose thread this is."""
-
 _CANCEL_SECONDS = 8.0
 """Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
-
-_REUSE_FROM = 256 * 1024
-"""Bytes from which memory is reused: fresh memory costs a page fault per 4 KiB."""
-
-
-class Buffers:
-    """Memory that tasks reuse; thread-safe. Up to `most` idle buffers are kept."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._idle: list[bytearray] = []
-
-    @contextmanager
-    def lend(self, size: int) -> Iterator[memoryview]:
-        """Lend `size` bytes during a block."""
-        memory = self.borrow(size)
-        try:
-            yield memoryview(memory)[:size]
-        finally:
-            self.give_back(memory)
-
-    def borrow(self, size: int) -> bytearray:
-        """Return memory of at least `size` bytes."""
-        if size < _REUSE_FROM:
-            return bytearray(size)
-        try:
-            memory = self._idle.pop()
-        except IndexError:
-            return bytearray(size)
-        return memory if len(memory) >= size else bytearray(size)
-
-    def give_back(self, memory: bytearray) -> None:
-        """Take borrowed memory back; nothing may use it any more."""
-        if len(memory) >= _REUSE_FROM and len(self._idle) < self._most:
-            self._idle.append(memory)
 
 
 class Pool:
@@ -86,8 +51,12 @@ class Pool:
     ----------
     window : Window
         Bounds the tasks in flight.
+    pace : Pace
+        How many threads `map` uses.
     buffers : Buffers
         Memory that the tasks reuse.
+    threads : Threads
+        Run the tasks, also those of shares.
     """
 
     def __init__(self, most: int, level: str) -> None:
@@ -95,11 +64,8 @@ class Pool:
         self.window = Window(most)
         self.pace = Pace(most)
         self.buffers = Buffers(most)
-        self.threads: list[threading.Thread] = []
-        self._level = level
-        self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._idle: dict[int, None] = {}
-        self._lock = shared_lock()
+        self.threads = Threads(most, level)
+        self._below: Threads | Pool = self.threads
 
     def submit(self, task: Task) -> Task:
         """Start a task as soon as the window has a permit; block until then."""
@@ -107,7 +73,11 @@ class Pool:
             # a signal handler: other threads may wait for that lock
             task.run()
             return task
-        return self._start(self.window.acquire(), task)
+        permit = self.window.acquire()
+        # the callback holds the permit: a task that is lost ends it all the same
+        task.add_callback(lambda _: self.window.release(permit))
+        self._below.submit(task)
+        return task
 
     def try_submit(self, task: Task) -> bool:
         """Start a task if the window has a permit now; return whether it has."""
@@ -115,9 +85,14 @@ class Pool:
             task.run()
             return True
         permit = self.window.try_acquire()
-        if permit is not None:
-            self._start(permit, task)
-        return permit is not None
+        if permit is None:
+            return False
+        if not self._below.try_submit(task):
+            # not released: the window would grow although no task has ended
+            permit.end()
+            return False
+        task.add_callback(lambda _: self.window.release(permit))
+        return True
 
     def map(self, function: Callable[[_A], _T], items: Iterable[_A]) -> list[_T]:
         """Apply a function to all items; return the results in order. For short calls, like single requests.
@@ -189,88 +164,17 @@ class Pool:
         """Return all items, and whether their calls run in the calling thread."""
         rest = iter(items)
         first = list(itertools.islice(rest, 2))
-        is_inside = getattr(_worker, "level", None) == self._level or holds_lock()
-        return itertools.chain(first, rest), len(first) < 2 or is_inside
-
-    def _start(self, permit: Permit, task: Task) -> Task:
-        # the callback holds the permit: a task that is lost ends it all the same
-        task.add_callback(lambda _: self.window.release(permit))
-        self._queue.put(task)
-        try:
-            # one idle thread takes this task
-            self._idle.popitem()
-        except KeyError:
-            if len(self.threads) < self.most:
-                self._grow(task)
-        return task
-
-    def _grow(self, task: Task) -> None:
-        with self._lock:
-            if len(self.threads) >= self.most:
-                return
-            name = f"{self._level}_{len(self.threads)}"
-            work = partial(_work, self._queue, self._idle, self._level)
-            thread = threading.Thread(target=work, name=name, daemon=True)
-            if start_thread(thread):
-                self.threads.append(thread)
-                return
-        if not self.threads:
-            # the process ends: the interpreter starts no more threads
-            task.run()
+        runs_here = len(first) < 2 or self.threads.is_current or holds_lock()
+        return itertools.chain(first, rest), runs_here
 
     def share(self, most: int | None) -> Pool:
         """Return a part of the pool that has at most `most` tasks in flight; the pool itself for None."""
-        return self if most is None else _Share(self, min(most, self.most))
-
-    def __del__(self) -> None:
-        self._queue.put(None)
-
-
-class _Share(Pool):
-    """A part of a pool: its threads and its memory, with a window of its own."""
-
-    def __init__(self, pool: Pool, most: int) -> None:
-        self.most, self.window = most, Window(most)
-        self.pace, self.buffers, self.threads, self._level = pool.pace, pool.buffers, pool.threads, pool._level
-        self._pool = pool
-
-    def try_submit(self, task: Task) -> bool:
-        permit = self.window.try_acquire()
-        if permit is None:
-            return False
-        task.add_callback(lambda _: self.window.release(permit))
-        if self._pool.try_submit(task):
-            return True
-        # not released: the window would grow although no task has ended
-        permit.end()
-        return False
-
-    def _start(self, permit: Permit, task: Task) -> Task:
-        task.add_callback(lambda _: self.window.release(permit))
-        return self._pool.submit(task)
-
-    def __del__(self) -> None:
-        """Leave the threads to the pool."""
-
-
-def _work(tasks: queue.SimpleQueue[Task | None], idle: dict[int, None], level: str) -> None:
-    """Run task after task. Not a method: a thread must not keep its pool alive."""
-    _worker.level = level
-    ident = threading.get_ident()
-    while True:
-        try:
-            task = tasks.get_nowait()
-        except queue.Empty:
-            idle[ident] = None
-            task = tasks.get()
-            # `_start` removes this entry, unless it queued the task before the entry was made
-            idle.pop(ident, None)
-        if task is None:
-            # for the next thread
-            tasks.put(None)
-            return
-        task.run()
-        del task
+        if most is None:
+            return self
+        part = copy(self)
+        part.most = min(most, self.most)
+        part.window, part._below = Window(part.most), self
+        return part
 
 
 class TaskGroup:

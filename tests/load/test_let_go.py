@@ -28,7 +28,7 @@ def test_a_runtime_ends_with_its_last_filesystem(options):
     fs = CosV4FileSystem(**options)
     fs.pipe({f"{BUCKET}/{number}": b"x" for number in range(20)})
     fs.pipe_file(f"{BUCKET}/large", bytes(5_000_000))
-    threads = [*fs.pool.threads, *fs.runtime.uploader.pool.threads]
+    threads = [*fs.pool.threads.started, *fs.runtime.uploader.pool.threads.started]
     assert {thread.name.rpartition("_")[0] for thread in threads} == {"cosv4fs-transfer", "cosv4fs-request"}
     gone = threading.Event()
     weakref.finalize(fs.runtime, gone.set)
