@@ -72,7 +72,7 @@ _ROWS = (
     _transient(-84, "ERROR_PROXY_GET_PROCESS_L5", "no storage server could be found"),
     _transient(-83, "ERROR_PROXY_AUTH_UNPACK", "the signing service's reply could not be read"),
     _refused(-82, "ERROR_PROXY_AUTH_APPID_NOEXIST", "there is no such appid"),
-    _refused(-81, "ERROR_PROXY_AUTH_SIGN_EMPTY", "the request carries no signature: set secret_id and secret_key"),
+    _refused(-81, "ERROR_PROXY_AUTH_SIGN_EMPTY", "the request carries no signature"),
     _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
     _refused(-79, "ERROR_PROXY_AUTH_SECRETID_NOEXIST", "the secret_id is unknown"),
     _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the API version of the account"),

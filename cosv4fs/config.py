@@ -16,12 +16,13 @@ import configparser
 import errno
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError, refused_before
-from cosv4fs.options import OPTIONS, option_named, variables_of
+from cosv4fs.options import OPTIONS, option_named, similar_region, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
 
@@ -109,6 +110,17 @@ class Config:
             return self.endpoint, self.download_host(bucket)
         return f"{self.scheme}://{self.download_host(bucket)}", None
 
+    def origin_of(self, url: str) -> str:
+        """Return the option that the host of a URL comes from, as errors name it, with the most similar region."""
+        if self.endpoint and url.startswith(self.endpoint):
+            return "endpoint"
+        if self.download_endpoint and urlsplit(url).netloc != urlsplit(self.api_root).netloc:
+            return "download_endpoint"
+        if not self.region or self.region not in urlsplit(url).netloc:
+            return "proxies"
+        similar = similar_region(self.region, self.protocol)
+        return f"region {self.region!r}{f' (did you mean {similar}?)' if similar else ''}"
+
 
 def _profile_variable(protocol: ProtocolSpec) -> str:
     """Return the environment variable that names a profile."""
@@ -156,8 +168,11 @@ def resolve(
         values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
     config = Config(**values, protocol=protocol)
     if missing := _missing(config):
-        before = f"; {refused_before()}" if config.anon and refused_before() else ""
-        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol) + before, None)
+        again = ""
+        if config.anon and refused_before():
+            missing = _missing(replace(config, anon=False))
+            again = "; this attempt was made without keys (anon=True), after one with keys had failed, too"
+        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol) + again, None)
     return config
 
 
@@ -249,8 +264,8 @@ def _missing(config: Config) -> list[str]:
 
 def _how_to_set(missing: list[str], protocol: ProtocolSpec) -> str:
     variables = variables_of(protocol)
-    ways = [f"{name} (option {name}= or environment variable {variables[name]})" for name in missing]
     return (
-        f"missing {', '.join(ways)}; storage_options= of pandas and dask pass options on, and an fsspec configuration "
-        f"file may set them under {protocol.name!r}; profile= names a section of the profile file"
+        f"missing {', '.join(missing)}: set {', '.join(variables[name] for name in missing)}; or pass "
+        f"{', '.join(f'{name}=' for name in missing)} (in storage_options= of pandas and dask), or profile= with the "
+        "name of a profile"
     )

@@ -25,8 +25,11 @@ _PATIENCE = 1.0
 class Forgettable(Protocol):
     """A file that somebody has to close."""
 
-    def loss(self) -> str | None:
-        """Return what is lost if nobody uses the file any more; None if nothing is."""
+    def loss(self, *, may_close: bool = False) -> str | None:
+        """Return what is lost if nobody uses the file any more; None if nothing is.
+
+        With `may_close`, somebody may still do so: exit handlers that run later.
+        """
 
 
 class _Unsaid:
@@ -72,7 +75,7 @@ def _warn(text: str) -> None:
 def _warn_at_exit() -> None:
     unsaid = _unsaid()
     files = [reference() for reference in unsaid.files.valuerefs()]
-    texts = [file.loss() for file in files if file is not None]
+    texts = [file.loss(may_close=True) for file in files if file is not None]
     unsaid.texts.extend(text for text in texts if text is not None)
     if unsaid.lock.acquire(timeout=_PATIENCE):
         # the background thread has written its warnings

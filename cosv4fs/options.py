@@ -515,6 +515,14 @@ def option_named(name: str) -> Option:
     return _BY_NAME[name]
 
 
+def similar_region(region: str, protocol: ProtocolSpec) -> str | None:
+    """Return the region that an unknown one may stand for; None for a known one, or if none is similar."""
+    names = list(_REGIONS)
+    if CDCS.name != protocol.name:
+        names = [*_REGIONS.values(), *(name.partition("-")[2] for name in names)]
+    return None if region in names else next(iter(get_close_matches(region.lower(), names, 1, 0.5)), None)
+
+
 def options_of(protocol: ProtocolSpec) -> list[Option]:
     """Return the options that a protocol takes."""
     return [option for option in OPTIONS if protocol.name not in option.refused]

@@ -357,12 +357,19 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
             report(f"{self.path} was discarded, and was not written: its with block ended with {kind.__name__}")
         self.discard()
 
-    def loss(self) -> str | None:
-        """Return what is lost if nobody uses the file any more; None if it was published or discarded."""
+    def loss(self, *, may_close: bool = False) -> str | None:
+        """Return what is lost if nobody uses the file any more; None if it was published or discarded.
+
+        With `may_close`, what is lost unless an exit handler that runs later does so.
+        """
         if not self.closed:
-            return f"{self.path} was never closed, and was not written: open it in a with block, or close it"
+            state = "was never closed, and was not written"
+            if may_close:
+                state = "is not closed, and will not be written unless an exit handler closes it"
+            return f"{self.path} {state}: open it in a with block, or close it"
         if self._complete and not self._published:
-            return f"{self.path} was not written: its transaction did not end"
+            state = "will not be written unless an exit handler ends its transaction"
+            return f"{self.path} {state if may_close else 'was not written: its transaction did not end'}"
         return None
 
     def _shut(self) -> None:

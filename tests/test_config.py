@@ -206,6 +206,22 @@ class TestRefusals:
         with pytest.raises(PermissionError, match="appid"):
             resolve({"region": "gz", "anon": True})
 
+    @pytest.mark.parametrize(
+        ("region", "protocol", "told"),
+        [
+            ("guangzou", V4, "region 'guangzou' (did you mean guangzhou?)"),
+            ("gx", V4, "region 'gx' (did you mean gz?)"),
+            ("gz", V4, "region 'gz'"),
+            ("ap-tianjn", CDCS, "region 'ap-tianjn' (did you mean ap-tianjin?)"),
+        ],
+    )
+    def test_what_to_check_if_no_host_is_found(self, region, protocol, told):
+        account = {name: value for name, value in ACCOUNT.items() if protocol.has_appid or name != "appid"}
+        config = resolve({**account, "region": region}, protocol=protocol)
+        assert config.origin_of(f"{config.api_root}/x") == told
+        config = resolve({**account, "region": region, "endpoint": "http://h:1"}, protocol=protocol)
+        assert config.origin_of(f"{config.api_root}/x") == "endpoint"
+
     def test_an_endpoint_needs_no_region(self):
         resolve({**ACCOUNT, "region": None, "endpoint": "http://h:1"})
 

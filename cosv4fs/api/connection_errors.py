@@ -33,8 +33,13 @@ _TLS_ALERT = "\x15\x03"
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
-def connection_failure(fault: BaseException, request: Request, proxy: Proxy | None) -> AttemptError:
-    """Return the failure for something below HTTP: no connection, a timeout, a connection that broke."""
+def connection_failure(
+    fault: BaseException, request: Request, proxy: Proxy | None, to_check: str = "endpoint"
+) -> AttemptError:
+    """Return the failure for something below HTTP: no connection, a timeout, a connection that broke.
+
+    `to_check` is the option that the host's name comes from.
+    """
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
         return AttemptError(fault)
@@ -43,7 +48,7 @@ def connection_failure(fault: BaseException, request: Request, proxy: Proxy | No
     reason = _tls_problem(causes, host) or _proxy_refusal(causes, proxy, host)
     if reason is not None:
         return AttemptError(make_error(errno.ECONNABORTED, f"{reason} {where}", request.path))
-    missing = _no_proxy(causes, proxy, host) or _no_connection(causes, proxy, host)
+    missing = _no_proxy(causes, proxy, host) or _no_connection(causes, proxy, host, to_check)
     if missing is not None:
         text = f"{missing} ({request.operation})"
         return AttemptError(make_error(errno.ECONNREFUSED, text, request.path), Retry.YES)
@@ -68,13 +73,13 @@ def _no_proxy(causes: list[BaseException], proxy: Proxy | None, host: str) -> st
     return None
 
 
-def _no_connection(causes: list[BaseException], proxy: Proxy | None, host: str) -> str | None:
+def _no_connection(causes: list[BaseException], proxy: Proxy | None, host: str, to_check: str) -> str | None:
     """Return why there is no connection; None if there was one, or a timeout."""
     # to urllib3 a refused connection is a kind of timeout
     if not _has(causes, urllib3.exceptions.NewConnectionError):
         return None
     name = next((f": {cause.strerror}" for cause in causes if isinstance(cause, socket.gaierror)), "")
-    return f"cannot connect to {host}{through(proxy)}{name}: check region, endpoint and network"
+    return f"cannot connect to {host}{through(proxy)}{name}: check {to_check} and network"
 
 
 def _no_reply(causes: list[BaseException], host: str) -> tuple[int, str]:

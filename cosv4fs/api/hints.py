@@ -11,9 +11,15 @@ _ID_PREFIX = "AKID"
 
 def add_hints(error: CosError, config: Config) -> None:
     """Add to the text of an error what helps to find its cause."""
-    for hint in (_swapped_keys(error, config), refused_before() if config.anon else ""):
+    for hint in (_swapped_keys(error, config), _anonymous(error) if config.anon else ""):
         if hint and error.strerror and hint not in error.strerror:
             error.strerror += f"; {hint}"
+
+
+def _anonymous(error: CosError) -> str:
+    if isinstance(error, CosPermissionError):
+        return refused_before() or "only public objects can be read without keys: leave out anon=True"
+    return refused_before()
 
 
 def _swapped_keys(error: CosError, config: Config) -> str:

@@ -350,7 +350,8 @@ class Transport:
         return response
 
     def _failure(self, fault: BaseException, request: Request) -> AttemptError:
-        failure = connection_failure(fault, request, self._adapter.known_proxy(request.url))
+        proxy, to_check = self._adapter.known_proxy(request.url), self._config.origin_of(request.url)
+        failure = connection_failure(fault, request, proxy, to_check)
         if not failure.is_final:
             outage = self._hosts.note_failure(urlsplit(request.url).netloc)
             # what takes requests but does not answer in time may be the service: one reply may be lost

@@ -74,7 +74,7 @@ def test_a_token_stays_with_its_key(monkeypatch):
 
 
 def test_missing_credentials():
-    with pytest.raises(MissingCredentialsError, match=r"secret_id .* CDCS_SECRET_ID.*secret_key.*region") as caught:
+    with pytest.raises(MissingCredentialsError, match="missing secret_id, secret_key, region: set CDCS_") as caught:
         resolve({}, protocol=CDCS)
     assert "appid" not in str(caught.value)
     assert coffers(anon=True, security_token="x").security_token == ""
