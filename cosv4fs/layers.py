@@ -51,8 +51,8 @@ def open_layers(
 
     Raises
     ------
-    ValueError, TypeError
-        An argument is invalid; nothing was opened.
+    ValueError, TypeError, LookupError
+        An argument is invalid, or the encoding is unknown; nothing is open.
     """
     _check(mode, options.get("cache_type"))
     block_size = whole_or_none("block_size", block_size, 1)
@@ -62,7 +62,7 @@ def open_layers(
     names = ("encoding", "errors", "newline") if text else ()
     text_options = {name: options.pop(name) for name in names if name in options}
     binary = mode.replace("t", "") + "b" if text else mode
-    # before the file is opened, as a transaction would publish an open file after a failure here
+    # before the file is opened, which may cost requests
     codec = get_compression(path, compression)
     if "a" in mode and codec is not None and codec not in _CONTINUABLE:
         raise NotImplementedError(
@@ -70,10 +70,19 @@ def open_layers(
             "read with gzip, bz2, xz and lzma only"
         )
     file = open_binary(path, binary, block_size, **options)
+    try:
+        return _layered(file, mode, codec, text_options if text else None)
+    except BaseException:
+        # for example, an unknown encoding
+        (file.close if "r" in mode else file.discard)()
+        raise
+
+
+def _layered(file: Any, mode: str, codec: str | None, text_options: dict[str, Any] | None) -> Any:
     if codec is not None:
         compress = compr[codec]
         file = compress(file, mode="r") if "r" in mode else _CompressedWriter(partial(compress, mode="w"), file)
-    if text:
+    if text_options is not None:
         file = io.TextIOWrapper(file, **text_options) if "r" in mode else _TextWriter(file, **text_options)
     return file
 

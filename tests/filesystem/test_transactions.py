@@ -422,8 +422,13 @@ def test_moves_between_buckets_do_not_wait_for_a_transaction(fs, second):
     assert second.cat_file("other/target") == b"precious"
 
 
-def test_a_failed_open_leaves_nothing_for_a_transaction(fs, second):
+@pytest.mark.parametrize("wrong", [{"compression": "bogus"}, {"encoding": "bogus"}, {"newline": "bogus"}], ids=str)
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_failed_open_leaves_nothing_for_a_transaction(fs, second, wrong, compression):
     second.pipe_file(PATH, b"old")
-    with fs.transaction, pytest.raises(ValueError, match="bogus"):
-        fs.open(PATH, "wb", compression="bogus")
+    with fs.transaction:
+        with pytest.raises((ValueError, LookupError), match="bogus"):
+            fs.open(PATH, "w", **{"compression": compression, **wrong})
+        write(fs, "other")
+    assert names(second) == ["object", "other"]
     assert second.cat_file(PATH) == b"old"
