@@ -9,10 +9,10 @@ decide; where there are none, the file is copied again, and the next comparison 
 from __future__ import annotations
 
 import errno
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import cached_property
 from typing import Any
 
@@ -101,6 +101,21 @@ def _without_obstacle(pair: Pair, relative: str, theirs: Tree) -> Pair:
     return replace(pair, replaces_directory=True)
 
 
+class _Times(Enum):
+    """What the times of a source and of its copy prove."""
+
+    UNCHANGED = auto()
+    """The source has not changed since it was copied."""
+    UNSURE = auto()
+    """The same, unless a clock that cannot be read differs much."""
+    UNKNOWN = auto()
+    """Nothing, because one side reports none."""
+    UNCLEAR = auto()
+    """Nothing, because they are too near to each other."""
+    CHANGED = auto()
+    """The source has changed since it was copied."""
+
+
 class _Comparison:
     """The comparison of the files of two trees, with the clocks of both; counts what it cannot compare."""
 
@@ -128,37 +143,38 @@ class _Comparison:
         """Return whether files of one size are the same: by their contents, or by times and what services show."""
         if self._by_content:
             return _is_equal(pair, ours, theirs)
-        passed = self._passed(pair.modified, theirs) if self._by_time else math.inf
-        if passed >= _BLUR:
+        if not self._by_time:
+            return True
+        times = self._times(pair.modified, theirs)
+        self.undated += times is _Times.UNKNOWN
+        self.unsure += times is _Times.UNSURE
+        if times not in (_Times.UNCLEAR, _Times.CHANGED):
             return True
         is_equal = None
         with suppress(OSError):
             # what cannot be read cannot be copied: that reports why
-            is_equal = _shown_equal(pair, ours, theirs, may_read_one=passed > -_BLUR)
+            is_equal = _equal_by_checksums(pair, ours, theirs, may_read_one=times is _Times.UNCLEAR)
         if is_equal is None and not pair.target.capabilities.replaces_files:
             # the copy would be refused, so only the contents show whether one is needed
             is_equal = _is_equal(pair, ours, theirs)
         return bool(is_equal)
 
-    def _passed(self, changed: float | None, theirs: Mapping[str, Any]) -> float:
-        """Return the seconds from the last change of the source to its copy; infinite if one of the times is unknown.
-
-        They are negative if the source has changed since it was copied.
-        """
+    def _times(self, changed: float | None, theirs: Mapping[str, Any]) -> _Times:
+        """Return what the time of the last change of a source proves, together with that of its copy."""
         copied = modification_time(theirs)
         if changed is None or copied is None:
-            self.undated += 1
-            return math.inf
+            return _Times.UNKNOWN
         if self._target.is_local:
             # a copy has the time of its source, and was made when its status changed
             if int(changed) > int(copied):
-                return copied - changed - _BLUR
+                return _Times.CHANGED
             if changed - copied > _FRACTION:
-                return 0.0
+                return _Times.UNCLEAR
             copied = float(theirs.get("ctime", copied))
         passed = copied - changed + self._ahead
-        self.unsure += self._is_clock_unknown and _BLUR <= passed < _UNKNOWN_CLOCK
-        return passed
+        if passed < _BLUR:
+            return _Times.UNCLEAR if passed > -_BLUR else _Times.CHANGED
+        return _Times.UNSURE if self._is_clock_unknown and passed < _UNKNOWN_CLOCK else _Times.UNCHANGED
 
     @property
     def _ahead(self) -> float:
@@ -185,7 +201,9 @@ def _is_equal(pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     return source == target
 
 
-def _shown_equal(pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any], *, may_read_one: bool) -> bool | None:
+def _equal_by_checksums(
+    pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any], *, may_read_one: bool
+) -> bool | None:
     """Compare two files by checksums; None if that shows nothing.
 
     Only local files are read, and one of two remote ones with `may_read_one`, which costs less than to copy it.
