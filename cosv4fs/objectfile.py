@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 
@@ -13,6 +14,12 @@ class ObjectFile:
 
     fs: Any
     path: str
+    _pid: int
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether this is a copy in a forked child, of a file that belongs to the parent."""
+        return self._pid != os.getpid()
 
     @property
     def full_name(self) -> str:

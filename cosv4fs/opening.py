@@ -10,15 +10,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
-from cosv4fs.api import Client
 from cosv4fs.attributes import without_defaults
 from cosv4fs.errors import make_error
 from cosv4fs.forking import Registry
 from cosv4fs.info import Info
-from cosv4fs.namespace import Namespace, fingerprint_of
+from cosv4fs.namespace import fingerprint_of
 from cosv4fs.options import MIB
 from cosv4fs.reader import CosReader
-from cosv4fs.runtime import Runtime
+from cosv4fs.runtime import HasRuntime
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosWriter
 
@@ -29,11 +28,7 @@ _locks: Registry[AbstractContextManager[object]] = Registry()
 """By service and path: one lock for all files of this process that replace the object which they continue."""
 
 
-class _Filesystem(Protocol):
-    @property
-    def runtime(self) -> Runtime[Client, Namespace]:
-        """The runtime of the current process; forked children have their own."""
-
+class _Filesystem(HasRuntime, Protocol):
     def attributes(self, path: str) -> Mapping[str, Any]:
         """Return what is stored beside the content of a file."""
 

@@ -12,20 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from fsspec.core import caches
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from cosv4fs import paths
-from cosv4fs.api import Client, Version
+from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
-from cosv4fs.namespace import Namespace
 from cosv4fs.objectfile import ObjectFile
-from cosv4fs.runtime import Runtime
+from cosv4fs.runtime import HasRuntime
 from cosv4fs.transfer.download import zeroed
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.readahead import ReadAhead
@@ -38,19 +37,13 @@ _WINDOW = 64 * 1024
 """Bytes that lines and small reads take from the read-ahead at once."""
 
 
-class _Filesystem(Protocol):
-    @property
-    def runtime(self) -> Runtime[Client, Namespace]:
-        """The runtime of the current process; forked children have their own."""
-
-
 class _Content:
     """One version of an object, read by ranges; thread-safe. A known size saves the request for the status.
 
     Holds no reference to the file that reads it, so that an unclosed file is freed at once.
     """
 
-    def __init__(self, fs: _Filesystem, path: str, size: int | None = None) -> None:
+    def __init__(self, fs: HasRuntime, path: str, size: int | None = None) -> None:
         self._fs, self._path = fs, path
         fs.runtime.namespace.check_file(path)
         self._bucket, self._key = paths.file_key(path)
@@ -294,7 +287,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def _exclusively(self) -> AbstractContextManager[bool]:
         """Return the lock of the file. In a forked child, first replace what depends on threads of the parent."""
-        if self._pid != os.getpid():
+        if self.is_of_parent:
             self._pid = os.getpid()
             self._lock = threading.RLock()
             if not self.closed:
@@ -466,7 +459,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         """Close the file and cancel the read-ahead."""
         cache = None if self.closed else self.cache
         self._is_closing = True
-        if self._is_lost or self._pid != os.getpid():
+        if self._is_lost or self.is_of_parent:
             # without waiting for threads
             self.cache = None
         super().close()
@@ -481,7 +474,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         """
         if not self.closed and not self._is_lost:
             self._is_lost = True
-            if isinstance(self.cache, ReadAhead) and self._pid == os.getpid():
+            if isinstance(self.cache, ReadAhead) and not self.is_of_parent:
                 self.cache.lose()
 
     def __del__(self) -> None:

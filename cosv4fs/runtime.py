@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from cosv4fs.api import Client
 from cosv4fs.cache import CacheGroup, PathCache
@@ -85,6 +85,14 @@ class Runtime(Generic[C_co, N_co]):
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
+
+
+class HasRuntime(Protocol):
+    """A filesystem, as the files that it opens use it."""
+
+    @property
+    def runtime(self) -> Runtime[Client, Namespace]:
+        """The runtime of the current process; forked children have their own."""
 
 
 _runtimes: Registry[Runtime[Any, Any]] = Registry()

@@ -327,11 +327,6 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         """
         self._ends_well = True
 
-    @property
-    def is_of_parent(self) -> bool:
-        """Whether this is a copy in a forked child, while the upload belongs to the parent."""
-        return self._pid != os.getpid()
-
     def _parents_error(self) -> CosError:
         text = "the file was opened before a fork, and only the process that opened it can write to it"
         return make_error(errno.EBADF, text, self.path)
