@@ -159,11 +159,9 @@ def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> 
     Also return what directories contain that cannot be uploaded: pipes, devices and links to directories, which could
     lead anywhere. The caller may name them.
     """
-    lpath, rpath = plain(lpath), plain(rpath)
+    lpath, rpath = plain(lpath), _target(fs, rpath)
     if isinstance(lpath, str):
         lpath = make_path_posix(lpath)
-    if isinstance(rpath, str):
-        rpath = fs._strip_protocol(rpath) + "/" * rpath.endswith("/")
     items = lpath if isinstance(lpath, list) else [lpath]
     found = _Planner(_LocalTree(), fs).plan(lpath, rpath, _is_local_literal, options)
     named = {*items, *map(make_path_posix, items)}
@@ -194,7 +192,13 @@ def _check_names(fs: AbstractFileSystem, pairs: list[PathPair]) -> None:
 
 def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[PathPair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
-    return _Planner(fs, fs).plan(plain(path1), plain(path2), partial(is_literal, fs), options)
+    return _Planner(fs, fs).plan(plain(path1), _target(fs, path2), partial(is_literal, fs), options)
+
+
+def _target(fs: AbstractFileSystem, path: Any) -> Any:
+    """Return a target as `plain` does; one path without its protocol, but with a slash at its end, which matters."""
+    path = plain(path)
+    return fs._strip_protocol(path) + "/" * path.endswith("/") if isinstance(path, str) else path
 
 
 def checked_copies(fs: AbstractFileSystem, pairs: list[PathPair]) -> list[PathPair]:

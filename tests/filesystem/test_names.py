@@ -240,6 +240,17 @@ def test_names_of_hidden_uploads_are_reserved(fs, second):
     assert second.find(BUCKET) == [PATH]
 
 
+@pytest.mark.protocol("cosv4", "cosv3")
+def test_the_base_of_all_buckets_is_no_target(fs, tmp_path):
+    fs.pipe_file(PATH, b"x")
+    (tmp_path / "local").write_bytes(b"x")
+    for base in (f"{fs.protocol}://", "/", ""):
+        for action in (fs.cp, fs.mv, lambda path, base: fs.put(str(tmp_path / "local"), base)):
+            with pytest.raises(IsADirectoryError, match="a bucket is not a file"):
+                action(PATH, base)
+    assert fs.find(BUCKET) == [PATH]
+
+
 def test_nothing_can_be_below_a_file(fs):
     other = f"{BUCKET}/other"
     fs.pipe({PATH: b"x", other: b"y"})
