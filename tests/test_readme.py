@@ -149,6 +149,11 @@ def test_attributes():
     ]
 
 
+def test_every_module_has_a_row():
+    named = {name for row in table("Contributing") for name in re.findall(r"\w+\.py", row[0])}
+    assert named == {path.name for path in (REPOSITORY / "cosv4fs").glob("[!_]*.py")}
+
+
 def test_errors():
     public = {name: cls for name, cls in vars(errors).items() if getattr(cls, "__module__", "") == errors.__name__}
     classes = {name for name, cls in public.items() if isinstance(cls, type) and issubclass(cls, OSError)}

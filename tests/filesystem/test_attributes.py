@@ -34,6 +34,10 @@ ALL = {
 """All attributes, as they are written and read."""
 
 
+def test_every_attribute_is_tested():
+    assert ALL.keys() == ATTRIBUTES.keys()
+
+
 def stored_by(protocol):
     """Return the attributes that a protocol stores with the content."""
     return {name: value for name, value in ALL.items() if protocol in ATTRIBUTES[name].written_by}
