@@ -145,7 +145,7 @@ class _Comparison:
             return _is_equal(pair, ours, theirs)
         if not self._by_time:
             return True
-        times = self._times(pair.modified, theirs)
+        times = self._times(ours, theirs)
         self.undated += times is _Times.UNKNOWN
         self.unsure += times is _Times.UNSURE
         if times not in (_Times.UNCLEAR, _Times.CHANGED):
@@ -159,18 +159,18 @@ class _Comparison:
             is_equal = _is_equal(pair, ours, theirs)
         return bool(is_equal)
 
-    def _times(self, changed: float | None, theirs: Mapping[str, Any]) -> _Times:
+    def _times(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> _Times:
         """Return what the time of the last change of a source proves, together with that of its copy."""
-        copied = modification_time(theirs)
+        changed, copied = modification_time(ours), modification_time(theirs)
         if changed is None or copied is None:
             return _Times.UNKNOWN
         if self._target.is_local:
             # a copy has the time of its source, and was made when its status changed
-            if int(changed) > int(copied):
-                return _Times.CHANGED
             if changed - copied > _FRACTION:
                 return _Times.UNCLEAR
             copied = float(theirs.get("ctime", copied))
+        # the status of a local file also changes when an older one takes its place
+        changed = max(changed, float(ours.get("ctime", changed)) if self._source.is_local else changed)
         passed = copied - changed + self._ahead
         if passed < _BLUR:
             return _Times.UNCLEAR if passed > -_BLUR else _Times.CHANGED

@@ -53,8 +53,21 @@ def test_an_edit_of_the_source_in_the_second_of_the_copy(sync, here, fs, s3_url,
     assert sync(url, target).err.startswith("copied 2,")
     remote.pipe_file(f"{path}/f", b"two")
     assert "/f (newer)" in sync(url, target).out
+    assert sync(url, target).err == "copied 0, deleted 0, 2 unchanged\n"
     found = harvest(here / "there") if target == "there" else stored(fs, "data/copy")
     assert found == {"f": "two", "g": "one"}
+
+
+@pytest.mark.parametrize("target", ["cosv4://data/d", "there"])
+def test_an_older_file_that_takes_the_place_of_a_newer_one(sync, here, target):
+    """As after mv, cp -p or a restored backup."""
+    for name, age in (("d/f", 1000), ("d/g", 1000), ("old/f", 2000)):
+        plant(here / name.partition("/")[0], **{name[-1]: "old" if name[0] == "o" else "new"})
+        os.utime(here / name, (time.time() - age, time.time() - age))
+    sync("d", target)
+    (here / "old/f").replace(here / "d/f")
+    assert sync("d", target).err == "copied 1, deleted 0, 1 unchanged\n"
+    assert sync("d", target).err == "copied 0, deleted 0, 2 unchanged\n"
 
 
 @pytest.mark.parametrize("ahead", [7200, -7200])
@@ -76,10 +89,10 @@ def test_a_service_with_another_clock(sync, here, fs, emulator, ahead):
     assert harvest(here / "there") == {"new": "two", "old": "two"}
 
 
-def test_a_clock_that_cannot_be_read(sync, here, fs, monkeypatch):
+def test_a_clock_that_cannot_be_read(sync, here, emulator, monkeypatch):
     monkeypatch.setattr("cosv4fs.migrate.locations.Location.clock_difference", lambda _self: None)
+    emulator.clock_offset = 60
     plant(here / "d", f="one")
-    os.utime(here / "d/f", (time.time() - 60, time.time() - 60))
     sync("d", "cosv4://data/d")
     assert "compared 1 by times of a clock that cannot be read and may differ: see --checksum" in (
         sync("d", "cosv4://data/d").err

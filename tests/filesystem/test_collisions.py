@@ -229,6 +229,10 @@ def test_what_is_allowed(tree, second, here):
     assert Path("new").read_text() == Path("newer").read_text() == f"{BUCKET}/d/one"
     tree.put(["one", "one"], at("z", "z"))
     assert second.cat_file(f"{BUCKET}/z") == b"one"
+    # names may begin alike, and directories be merged
+    tree.cp(f"{BUCKET}/d/2023", f"{BUCKET}/d/20234", recursive=True)
+    assert second.cat_file(f"{BUCKET}/d/20234/f").decode() == f"{BUCKET}/d/2023/f"
+    tree.cp(at("d/2023", "d/2024"), at("d/2024", "n"))
     # directories may share a target, and hold those of others
     tree.get(at("d/2023", "d/2023/f", "d/2024", "d/two"), ["t", "t/f", "t", "t/two"])
     assert sorted(os.listdir("t")) == ["f", "two"]

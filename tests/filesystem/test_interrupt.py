@@ -82,7 +82,9 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, pr
     # every request stalls until the end of this test: the process could not end by itself
     text = process.text(timeout=20)
     release.set()
-    assert (text, process.code) == ("interrupted []\n", 0)
+    assert process.code == 0
+    # of many, one may be cut off while its session is being opened: a busy service may refuse to remove that
+    assert text == "interrupted []\n" or ("many" in what and text.endswith("interrupted []\n"))
     assert fault.hits >= count
     assert list(tmp_path.glob("*.cosv4fs-part")) == []
     emulator.faults.clear()

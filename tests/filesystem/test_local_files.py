@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import random
+import subprocess
 import threading
 
 import fsspec
@@ -184,6 +185,15 @@ def test_a_process_that_can_open_no_more_files(fs, tmp_path, monkeypatch, named_
         opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
         assert not any(name.startswith(str(tmp_path)) for name in opened)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"old")]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no such files here")
+def test_the_open_file_of_another_process(fs, tmp_path):
+    fs.pipe_file(PATH, b"content")
+    with open(tmp_path / "theirs", "wb") as out, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=out) as other:
+        fs.get_file(PATH, f"/proc/{other.pid}/fd/1")
+        other.communicate()
+    assert (tmp_path / "theirs").read_bytes() == b"content"
 
 
 def test_files_that_are_not_open_for_writing(fs, tmp_path):
