@@ -23,6 +23,13 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def few_objects():
+    """Spare a module that collects garbage again and again what others have imported meanwhile."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def named_parts(monkeypatch):
     """Give unfinished local files a name from the beginning, as on disks that have no unnamed files."""

@@ -367,6 +367,7 @@ def test_compressed_files_can_not_go_back(fs):
 @pytest.mark.parametrize("compression", ["zip", "gzip", "bz2", "xz"])
 @pytest.mark.parametrize(("mode", "how"), [("wb", "lose"), ("w", "raise"), ("wb", "discard")])
 @pytest.mark.filterwarnings("ignore:.*never closed:RuntimeWarning")
+@pytest.mark.usefixtures("few_objects")
 def test_a_failure_ends_every_compressor_without_a_word(fs, compression, mode, how, monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)

@@ -18,6 +18,8 @@ from cosv4fs.emulator.faults import Refuse, Stall
 from tests.filesystem.programs import Program
 from tests.support import MIB
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 SMALL, LARGE = f"{BUCKET}/small", f"{BUCKET}/large"
