@@ -43,11 +43,19 @@ def test_directories_come_and_go(fs):
         fs.rmdir(path)
 
 
+def test_cached_listings_get_new_directories(fs):
+    fs.pipe_file(f"{BUCKET}/dir/x", b"x")
+    for new in ("one", "two/deep/er"):
+        fs.ls(f"{BUCKET}/dir")
+        fs.mkdir(f"{BUCKET}/dir/{new}")
+        assert f"{BUCKET}/dir/{new.partition('/')[0]}" in fs.ls(f"{BUCKET}/dir", detail=False)
+
+
 def test_files_in_the_place_of_directories(fs):
     path = f"{BUCKET}/file"
     fs.pipe_file(path, b"x")
     for action in (fs.mkdir, fs.makedirs, lambda path: fs.makedirs(path, exist_ok=True)):
-        with pytest.raises(FileExistsError):
+        with pytest.raises(FileExistsError, match="of this name exists"):
             action(path)
     with pytest.raises(NotADirectoryError):
         fs.rmdir(path)
