@@ -204,7 +204,7 @@ class LocalNames:
         if folder not in self._folders:
             self._folders[folder] = os.path.realpath(folder)
         place = Path(self._folders[folder], name)
-        is_followed = name == ".." or (path in self._followed and place.is_symlink())
+        is_followed = path in self._followed and place.is_symlink()
         real = os.path.normcase(os.path.realpath(place) if is_followed else place)
         other = self._folded.setdefault(real.casefold(), real)
         return other if other != real and _ignores_case(real) else real

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cosv4fs.errors import CosError
 from cosv4fs.localfiles import naming_file
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -98,7 +97,7 @@ def standard_output() -> Iterator[BinaryIO]:
 
 def is_output_broken(error: BaseException) -> bool:
     """Return whether an error says that the reader of standard output has gone, as with ``| head``."""
-    return isinstance(error, BrokenPipeError) and not isinstance(error, CosError) and _is_output_closed()
+    return isinstance(error, BrokenPipeError) and _is_output_closed()
 
 
 def _is_output_closed() -> bool:

@@ -233,6 +233,11 @@ def test_what_is_allowed(tree, second, here):
     tree.cp(f"{BUCKET}/d/2023", f"{BUCKET}/d/20234", recursive=True)
     assert second.cat_file(f"{BUCKET}/d/20234/f").decode() == f"{BUCKET}/d/2023/f"
     tree.cp(at("d/2023", "d/2024"), at("d/2024", "n"))
+    # links that the caller has not named are replaced
+    (here / "l").mkdir()
+    (here / "l/two").symlink_to("one")
+    tree.get(at("d/one", "d/two"), "l/")
+    assert [(here / "l" / name).read_text() for name in ("one", "two")] == at("d/one", "d/two")
     # directories may share a target, and hold those of others
     tree.get(at("d/2023", "d/2023/f", "d/2024", "d/two"), ["t", "t/f", "t", "t/two"])
     assert sorted(os.listdir("t")) == ["f", "two"]
