@@ -37,7 +37,7 @@ class Attributes(TypedDict, total=False):
     ``content_type`` (in ASCII), ``cache_control``, ``content_disposition``, ``content_encoding`` and
     ``content_language`` are headers of downloads. ``metadata`` is user metadata: its names are those of headers, so
     letters, digits and ``!#$%&'*+-.^_`|~``, in any case. None of these may be empty or have control characters.
-    ``biz_attr`` is any text. ``authority`` is one of `ACLS`, by either name.
+    ``biz_attr`` is any text. ``authority`` is one of `ACLS`; methods that write take the service's names, too.
     """
 
     content_type: str
@@ -126,7 +126,7 @@ _ELSEWHERE = {
 """What a client can do although its filesystem refuses it (cos.md#v3-update)."""
 
 
-_DEFAULTS = {"biz_attr": "", "authority": ACLS["default"]}
+_DEFAULTS = {"biz_attr": "", "authority": "default"}
 """The values of attributes that are not headers where none was given, or it was removed."""
 
 
@@ -192,7 +192,7 @@ def parsed_changes(given: Mapping[str, Any], protocol: str) -> Changes:
     values = {name: None if value is None else _parsed(name, value) for name, value in known.items()}
     headers = {ATTRIBUTES[name].header: value for name, value in values.items() if ATTRIBUTES[name].is_header}
     headers |= {META + name: value for name, value in metadata.items()}
-    texts = {name: values[name] or default for name, default in _DEFAULTS.items() if name in values}
+    texts = {name: values[name] or _parsed(name, default) for name, default in _DEFAULTS.items() if name in values}
     return Changes(headers, texts.get("biz_attr"), texts.get("authority"))
 
 
@@ -224,6 +224,11 @@ def parsed_authority(acl: object) -> str:
             return wire
     known = ", ".join(f"{name} ({wire})" for name, wire in ACLS.items())
     raise ValueError(f"a permission must be one of {known}, not {acl!r}")
+
+
+def acl_name(authority: str) -> str:
+    """Return the usual name of a permission that the service reports; itself if there is none."""
+    return next((name for name, wire in ACLS.items() if wire == authority), authority)
 
 
 def refuse_for_reading(given: Mapping[str, Any]) -> None:

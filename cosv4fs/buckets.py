@@ -222,7 +222,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         Returns
         -------
         dict
-            ``biz_attr`` (str). For files by v4 also ``metadata`` (dict of str), ``authority`` (``eInvalid``: that of
+            ``biz_attr`` (str). For files by v4 also ``metadata`` (dict of str), ``authority`` (``default``: that of
             the bucket) and, if they are set, ``content_type``, ``cache_control``, ``content_disposition``,
             ``content_encoding`` and ``content_language``. The service does not report a content type that it was only
             sent along with the content, such as one that was guessed from the name.

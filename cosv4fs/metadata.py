@@ -8,7 +8,7 @@ from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, PathStatus
-from cosv4fs.attributes import Attributes, Changes, attributes_in
+from cosv4fs.attributes import Attributes, Changes, acl_name, attributes_in
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.namespace import BucketNamespace, not_found_error
@@ -29,7 +29,7 @@ class Metadata:
         found = attributes_in(status.custom_headers) if shows_headers else Attributes()
         found["biz_attr"] = status.biz_attr
         if status.authority and not status.is_directory:
-            found["authority"] = status.authority
+            found["authority"] = acl_name(status.authority)
         return found
 
     def change(self, path: str, changes: Changes) -> None:

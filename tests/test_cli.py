@@ -11,7 +11,7 @@ from cosv4fs import __version__
 from cosv4fs.cli import main
 from cosv4fs.cli.failures import EXIT_CODES
 
-PYTHON = [sys.executable, "-m", "cosv4fs.cli"]
+PYTHON = [sys.executable, "-m", "cosv4fs"]
 HIDE = """
 import sys
 from cosv4fs.cli import main

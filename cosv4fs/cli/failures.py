@@ -22,7 +22,7 @@ EXIT_CODES = {
     FAILED: "an operation failed; see the last line on stderr",
     USAGE: "invalid arguments, or a required package is not installed",
     NOT_FOUND: "a file, directory, bucket or coffer does not exist",
-    REFUSED: "credentials are missing or were rejected",
+    REFUSED: "credentials were rejected, or those of Tencent are missing",
     DIFFERENT: "a comparison found a difference, or doctor found a problem",
     HUNG_UP: "ended by SIGHUP: the terminal was closed",
     INTERRUPTED: "interrupted by Ctrl-C",

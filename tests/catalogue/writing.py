@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.callbacks import Callback
 
-from cosv4fs.attributes import ACLS, ATTRIBUTES
+from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.concurrency.background import wait_for_background
 from tests.catalogue.operations import CONFLICT, NOT_FOUND, REPLACING, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import EMPTY, Change, Content, clashes
@@ -354,4 +354,4 @@ def chmod(at: Place, name: str, acl: str) -> str:
 def _(view: View, name: str, acl: str) -> Effect:
     if name in view.state.folders:
         return Effect(errors=(IsADirectoryError,))
-    return Effect(returns=ACLS[acl], errors=() if name in view.state.files else NOT_FOUND)
+    return Effect(returns=acl, errors=() if name in view.state.files else NOT_FOUND)

@@ -19,7 +19,7 @@ from tests.support import elsewhere
 
 __all__ = ["pytest_generate_tests", "s3_options", "s3_port"]
 
-COMMAND = [sys.executable, "-m", "cosv4fs.cli"]
+COMMAND = [sys.executable, "-m", "cosv4fs"]
 NAMED_PARTS = """
 import sys
 from cosv4fs import cli, localfiles

@@ -8,7 +8,10 @@ np = Tool("numpy")
 Image = Tool("PIL.Image")
 
 
-@consumer("h5py", '`File(fs.open(path, "wb"), "w")`, and reading it')
+@consumer(
+    "h5py",
+    '`with fs.open(path, "wb") as f, h5py.File(f, "w") as h:` (h5py and zipfile do not close `f`), and reading it',
+)
 def test_hdf5(fs):
     h5py = Tool("h5py")
     data = np.arange(700_000)

@@ -230,7 +230,7 @@ def test_the_command_reports_why_it_does_not_start(tmp_path):
     (tmp_path / "cache" / "blobs").mkdir(parents=True)
     (tmp_path / "cache" / "blobs" / "weights.bin").write_bytes(b"precious")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "cosv4fs.cli", "emulator", "--root", "cache", "--port", "0"]
+    command = [sys.executable, "-m", "cosv4fs", "emulator", "--root", "cache", "--port", "0"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("cosv4fs emulator: error: the folder cache has files of others, such as blobs")

@@ -1,4 +1,4 @@
-"""``python -m cosv4fs.cli``: the command ``cosv4fs``."""
+"""``python -m cosv4fs``: the command ``cosv4fs``."""
 
 import sys
 
