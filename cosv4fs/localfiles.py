@@ -154,9 +154,7 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     OSError
         ELOOP: the link leads to itself.
     """
-    path = _followed(target) if follow else Path(target)
-    if path.is_dir() and not (path.is_symlink() and not follow):
-        raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
+    path = _file_to_replace(target, follow=follow)
     part = _create(path, os.fspath(target))
     held: int | None = None
     try:
@@ -165,11 +163,7 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
                 # closing reports late disk errors; the duplicate keeps the lock until the file is renamed
                 held = _dup(part.file.fileno(), os.fspath(target))
             yield part.file
-        if held is not None:
-            _give_permissions(part.status, held)
-            if not part.is_named:
-                _link(held, part.path)
-        part.path.replace(path)
+        _put_in_place(part, held, path)
     except BaseException as error:
         if held is None or _is_at(held, part.path):
             part.path.unlink(missing_ok=True)
@@ -180,11 +174,21 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
             os.close(held)
 
 
-def _followed(target: str | os.PathLike[str]) -> Path:
-    path = Path(os.path.realpath(target))
-    if path.is_symlink():
+def _file_to_replace(target: str | os.PathLike[str], *, follow: bool) -> Path:
+    path = Path(os.path.realpath(target) if follow else target)
+    if path.is_symlink() and follow:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(target))
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
     return path
+
+
+def _put_in_place(part: _Part, held: int | None, path: Path) -> None:
+    if held is not None:
+        _give_permissions(part.status, held)
+        if not part.is_named:
+            _link(held, part.path)
+    part.path.replace(path)
 
 
 class LocalNames:
