@@ -78,7 +78,8 @@ class Rearranging:
     def _obstacle(self, path: str) -> CosError:
         """Return the error that names what stands in the way of a new file or directory."""
         if self._namespace.exists_now(path):
-            return make_error(errno.EEXIST, "a file or directory of this name exists", path)
+            kind = "directory" if self._namespace.has_directory(path) else "file"
+            return make_error(errno.EEXIST, f"a {kind} of this name exists", path)
         if self._namespace.has_directory_now(paths.parent(path)):
             text = "an unfinished upload blocks this name: wait for it, or remove it with clean_uploads or abort_upload"
             return make_error(errno.EEXIST, text, path)

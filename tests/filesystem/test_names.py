@@ -271,4 +271,10 @@ def test_nothing_can_be_below_a_file(fs):
         with pytest.raises(NotADirectoryError) as caught:
             action()
         assert caught.value.filename == PATH
+    source, target = f"{BUCKET}/source", PATH.rpartition("/")[0]
+    fs.pipe_file(f"{source}/{PATH.rpartition('/')[2]}/y", b"z")
+    for tree in (fs.copy, fs.mv):
+        with pytest.raises(FileExistsError, match="a file of this name exists") as caught:
+            tree(f"{source}/", f"{target}/", recursive=True)
+        assert caught.value.filename == PATH
     assert fs.cat([PATH, other]) == {PATH: b"x", other: b"y"}

@@ -370,7 +370,7 @@ def test_v3_shows_one_attribute(fs, emulator):
     fs.client.update(BUCKET, "/d/f", authority="eWPrivateRPublic", custom_headers={"Cache-Control": "no"})
     assert fs.attributes(path) == {"biz_attr": "mine"}
     v4 = fsspec.filesystem("cosv4", **elsewhere(emulator.storage_options)).attributes(path)
-    assert (v4["biz_attr"], v4["authority"], v4["cache_control"]) == ("mine", "eWPrivateRPublic", "no")
+    assert (v4["biz_attr"], v4["authority"], v4["cache_control"]) == ("mine", "public-read", "no")
 
 
 @pytest.mark.protocol("cosv3")

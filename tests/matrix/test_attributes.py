@@ -21,7 +21,7 @@ def served(fs, path):
 def test_attributes_are_stored_and_served(bench, fs, kept, way, protocol, dialect):
     options = {"content_type": "text/x-mine; charset=utf-8", "biz_attr": "mine"}
     if protocol == "cosv4":
-        options |= {"cache_control": "no-store", "metadata": {"a": "1"}, "authority": "eWRPrivate"}
+        options |= {"cache_control": "no-store", "metadata": {"a": "1"}, "authority": "private"}
     for size in (0, MIB + 7, 10, MIB + 8):
         data = content(size)
         if way == "pipe file":
@@ -55,7 +55,7 @@ def test_changing_one_leaves_the_others(fs, second, kept, size, protocol):
     kept.put(PATH, content(size))
     steps = [
         ({"biz_attr": "mine"}, {"biz_attr": "mine"}),
-        ({"authority": "eWPrivateRPublic"}, {"authority": "eWPrivateRPublic"}),
+        ({"authority": "public-read"}, {"authority": "public-read"}),
         ({"cache_control": "no-store"}, {"cache_control": "no-store"}),
         ({"a": "1", "content_type": "text/x"}, {"metadata": {"a": "1"}, "content_type": "text/x"}),
         ({"metadata": {"b": "2"}}, {"metadata": {"a": "1", "b": "2"}}),
