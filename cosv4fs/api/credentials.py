@@ -94,15 +94,18 @@ class SignerBase:
         return int(self._clock() + self._quirks.clock_offset)
 
 
+class _IncompleteError(Exception):
+    """Raised when a provider did not return all keys; its text has names only."""
+
+
 def _call(provider: Callable[[], Mapping[str, Any]]) -> Keys:
     try:
-        answer = provider()
-        missing = [name for name in ("secret_id", "secret_key") if not answer.get(name)]
-        if not missing:
-            return _keys(answer)
-        failed = f"returned no {' and no '.join(missing)}"
+        # in no variable of this frame, which the error below refers to
+        return _keys(provider())
     except CosError:
         raise
+    except _IncompleteError as error:
+        failed = str(error)
     except Exception as error:  # noqa: BLE001 - a provider may raise anything
         # neither its text nor its variables are shown: they may hold what it got from a vault
         failed = f"failed: {type(error).__name__}{_place(error)}"
@@ -112,6 +115,9 @@ def _call(provider: Callable[[], Mapping[str, Any]]) -> Keys:
 
 
 def _keys(answer: Mapping[str, Any]) -> Keys:
+    missing = [name for name in ("secret_id", "secret_key") if not answer.get(name)]
+    if missing:
+        raise _IncompleteError(f"returned no {' and no '.join(missing)}")
     expires = answer.get("expires")
     when = expires.timestamp() if isinstance(expires, datetime) else None if expires is None else float(expires)
     token = Secret(answer.get("security_token") or "")
