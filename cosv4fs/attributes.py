@@ -166,6 +166,9 @@ def parsed_attributes(given: Mapping[str, Any], protocol: str) -> Attributes:
     NotImplementedError
         The service cannot store an attribute; the text says what it can store.
     """
+    if not given:
+        # what most files have
+        return Attributes()
     _refuse_unknown(given)
     parsed = {name: _parsed(name, value) for name, value in given.items() if value is not None}
     # no user metadata, which every service can store

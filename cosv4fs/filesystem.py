@@ -477,8 +477,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """Write one file, or several from a dict of contents by path, in parallel, at most `batch_size` at once.
 
         Nothing is written if a content is missing or not bytes (TypeError), if a path is invalid, or if two are the
-        same (EINVAL).
-        Further keywords are those of `pipe_file`.
+        same (EINVAL). Further keywords are those of `pipe_file`.
         """
         self.runtime.files.check_keywords(kwargs)
         contents = bulk.checked_contents(self, path, value)

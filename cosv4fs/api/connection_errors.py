@@ -7,7 +7,6 @@ import http.client
 import re
 import socket
 import ssl
-from urllib.parse import urlsplit
 
 import urllib3
 
@@ -43,7 +42,7 @@ def connection_failure(
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
         return AttemptError(fault)
-    host, causes = urlsplit(request.url).netloc, causes_of(fault)
+    host, causes = request.host, causes_of(fault)
     where = f"({request.operation}{through(proxy)})"
     reason = _tls_problem(causes, host) or _proxy_refusal(causes, proxy, host)
     if reason is not None:

@@ -122,3 +122,9 @@ class Request:
     body: Body | None = field(default=None, repr=False)
     timeout_factor: float = 1.0
     absent_on_404: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host and the port that the request is sent to."""
+        # parsing a URL costs ten times as much, for every request
+        return self.url.split("/", 3)[2]

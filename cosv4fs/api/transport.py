@@ -20,7 +20,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -337,9 +336,8 @@ class Transport:
             for cause in causes_of(fault):
                 cause.__traceback__ = None
             raise self._failure(fault, request) from fault
-        host = urlsplit(request.url).netloc
-        self._hosts.note_answer(host, response.status_code)
-        response.note_failure = partial(self._hosts.note_failure, host)  # type: ignore[attr-defined]
+        self._hosts.note_answer(request.host, response.status_code)
+        response.note_failure = partial(self._hosts.note_failure, request.host)  # type: ignore[attr-defined]
         coding = response.headers.get("Transfer-Encoding", "chunked")
         if coding.strip().lower() != "chunked":
             # read as it comes, its body would be taken for the content
@@ -353,7 +351,7 @@ class Transport:
         proxy, to_check = self._adapter.known_proxy(request.url), self._config.origin_of(request.url)
         failure = connection_failure(fault, request, proxy, to_check)
         if not failure.is_final:
-            outage = self._hosts.note_failure(urlsplit(request.url).netloc)
+            outage = self._hosts.note_failure(request.host)
             # what takes requests but does not answer in time may be the service: one reply may be lost
             is_slow = isinstance(failure.error, CosTimeoutError) and failure.outcome_unknown
             failure.outage = replace(outage, was_reached=True) if is_slow else outage
