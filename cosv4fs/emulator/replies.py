@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .portability import read_at
+from .portability import READ_FLAGS, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 _JSON = "application/json; charset=utf-8"
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*\Z", re.IGNORECASE)
@@ -117,11 +118,18 @@ def read_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def file_reply(
-    descriptor: int, size: int, part: tuple[int, int] | None, content_type: str, headers: list[tuple[str, str]]
+    path: Path, size: int, part: tuple[int, int] | None, content_type: str, headers: list[tuple[str, str]]
 ) -> Reply:
-    """Return the reply with an open file of `size` bytes, or a 206 with a part of it: first byte and count."""
+    """Return the reply with a file of `size` bytes, which it opens, or a 206 with a part: first byte and count.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    """
     offset, count = part or (0, size)
-    reply = Reply(body=FileBody(descriptor, offset, count), content_type=content_type, headers=headers)
+    body = FileBody(os.open(path, READ_FLAGS), offset, count)
+    reply = Reply(body=body, content_type=content_type, headers=headers)
     if part is not None:
         reply.status = 206
         reply.headers.append(("Content-Range", f"bytes {offset}-{offset + count - 1}/{size}"))

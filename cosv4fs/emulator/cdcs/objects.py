@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 from cosv4fs.emulator.conditions import Validators
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.portability import READ_FLAGS
 from cosv4fs.emulator.replies import Reply, file_reply, not_modified, read_range
 
 if TYPE_CHECKING:
@@ -41,31 +39,16 @@ def put_object(service: CofferService, call: CofferCall) -> Reply:
 
 def get_object(service: CofferService, call: CofferCall) -> Reply:
     """Return an object, whole or in part, or its headers for HEAD; HTTP 412 for a condition that does not hold."""
-    row, descriptor = _open(service, call)
-    try:
-        reply = _reply(service, call, row, descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if reply.status == 304:
-        os.close(descriptor)
-    return reply
-
-
-def _open(service: CofferService, call: CofferCall) -> tuple[sqlite3.Row, int]:
     service.check_key(call.key)
-    with service.store.reading() as db:  # nothing expires meanwhile
+    with service.store.reading() as db:  # nothing expires before the file is open
         service.coffer(db, call.coffer)
         row = db.execute("SELECT * FROM objects WHERE coffer = ? AND key = ?", (call.coffer, call.key)).fetchone()
         if row is None:
             raise ApiError("ObjectNotExists", "there is no such object")
-        try:
-            return row, os.open(service.store.blob_path(row["blob"]), READ_FLAGS)
-        except FileNotFoundError:
-            raise ApiError("ObjectNotExists", "the object is gone") from None
+        return _reply(service, call, row)
 
 
-def _reply(service: CofferService, call: CofferCall, row: sqlite3.Row, descriptor: int) -> Reply:
+def _reply(service: CofferService, call: CofferCall, row: sqlite3.Row) -> Reply:
     validators = Validators(f'"{row["etag"]}"', int(row["ctime"]))
     sent = call.head.headers
     refusal = validators.refusal(sent)
@@ -77,7 +60,10 @@ def _reply(service: CofferService, call: CofferCall, row: sqlite3.Row, descripto
     if call.head.method == "GET" and validators.allow_range(sent, service.clock() + call.skew):
         part = _part(call, row["size"])
     headers = [*validators.headers, ("Accept-Ranges", "bytes")]
-    return file_reply(descriptor, row["size"], part, row["content_type"], headers)
+    try:
+        return file_reply(service.store.blob_path(row["blob"]), row["size"], part, row["content_type"], headers)
+    except FileNotFoundError:
+        raise ApiError("ObjectNotExists", "the object is gone") from None
 
 
 def _part(call: CofferCall, size: int) -> tuple[int, int] | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from cosv4fs.emulator.conditions import Validators
 from cosv4fs.emulator.errors import ApiError
-from cosv4fs.emulator.portability import READ_FLAGS
 from cosv4fs.emulator.replies import file_reply, not_modified, read_range
 
 from . import namespace
@@ -30,30 +28,15 @@ def download(service: CosService, call: CosCall) -> Reply:
     """
     if call.head.method == "HEAD" and service.dialect.head == "refuse":
         raise ApiError(-5996)
-    node, descriptor = _open(service, call)
-    try:
-        reply = _reply(service, call, node, descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if reply.status == 304:
-        os.close(descriptor)
-    return reply
-
-
-def _open(service: CosService, call: CosCall) -> tuple[sqlite3.Row, int]:
     path = call.path
-    with service.store.reading() as db:  # nothing is replaced or made private meanwhile
+    with service.store.reading() as db:  # nothing is replaced or made private before the file is open
         node = None if path.is_directory else namespace.find_node(db, path)
         if not service.is_public(path, node):
             _authorize(service, call)
         if node is None or node["directory"]:
             upload = None if path.is_directory else namespace.find_upload(db, path)
             raise ApiError(6101 if upload is None else 45062)
-        try:
-            return node, os.open(service.store.blob_path(node["blob"]), READ_FLAGS)
-        except FileNotFoundError:
-            raise ApiError(-6991) from None
+        return _reply(service, call, node)
 
 
 def _authorize(service: CosService, call: CosCall) -> None:
@@ -63,7 +46,7 @@ def _authorize(service: CosService, call: CosCall) -> None:
         raise ApiError(error.code, status=403) from None
 
 
-def _reply(service: CosService, call: CosCall, node: sqlite3.Row, descriptor: int) -> Reply:
+def _reply(service: CosService, call: CosCall, node: sqlite3.Row) -> Reply:
     validators = _validators(service, node)
     custom = json.loads(node["headers"])
     refusal = validators.refusal(call.head.headers)
@@ -78,7 +61,10 @@ def _reply(service: CosService, call: CosCall, node: sqlite3.Row, descriptor: in
         headers.append(("Accept-Ranges", "bytes"))
     content_type = custom.pop("Content-Type", None) or node["content_type"] or "application/octet-stream"
     headers += [(name, text) for name, text in custom.items() if text]
-    return file_reply(descriptor, node["size"], part, content_type, headers)
+    try:
+        return file_reply(service.store.blob_path(node["blob"]), node["size"], part, content_type, headers)
+    except FileNotFoundError:
+        raise ApiError(-6991) from None
 
 
 def _part(service: CosService, call: CosCall, size: int, validators: Validators) -> tuple[int, int] | None:
