@@ -1,4 +1,4 @@
-"""What is remembered, for how long, and what a mutation makes forgotten."""
+"""What is cached, for how long, and what a mutation invalidates."""
 
 import threading
 

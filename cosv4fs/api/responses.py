@@ -169,7 +169,7 @@ def _is_damaged(body: bytes) -> bool:
 
 
 def proxy_login(advice: str) -> str:
-    """Return the text for a proxy that wants to know who asks."""
+    """Return the text for a proxy that requires a user name and a password."""
     text = "the proxy wants a user name and a password: give them in its URL, as in http://user:password@proxy:3128"
     return f"{text} ({advice})" if advice else text
 

@@ -59,7 +59,7 @@ class Outage:
     was_reached : bool
         Whether the host has answered a request of this client before.
     is_news : bool
-        Whether the user should be told, once per outage: at the first failure of a host that has never answered.
+        Whether to log a warning, once per outage: at the first failure of a host that has never answered, else later.
     """
 
     age: float

@@ -68,8 +68,8 @@ BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
 _NEW_OUTAGE_AFTER = 60.0
 """Seconds without a failure, and without a request, after which the next one begins a new outage."""
 
-_TOLD_AFTER = 2.0
-"""Seconds of an outage after which the user is told: a restart takes less."""
+_WARN_AFTER = 2.0
+"""Seconds of an outage after which a warning is logged: a restart takes less."""
 
 
 class _Hosts:
@@ -80,26 +80,26 @@ class _Hosts:
         self._reached: set[str] = set()
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def note_answer(self, host: str, status: int) -> None:
         """Note that a host has answered; this ends its outage, unless the answer says that it fails (5xx)."""
         self._reached.add(host)
         if self._began and status < 500:
             self._began.pop(host, None)
-            self._told.discard(host)
+            self._warned.discard(host)
 
     def note_failure(self, host: str) -> Outage:
         """Note that a host has not answered, or that something else has answered for it (an error page)."""
         now = self._clock()
         if now - self._last.get(host, now) > self._quiet:
             self._began.pop(host, None)
-            self._told.discard(host)
+            self._warned.discard(host)
         self._last[host] = now
         age, was_reached = now - self._began.setdefault(host, now), host in self._reached
-        is_news = host not in self._told and (not was_reached or age > _TOLD_AFTER)
+        is_news = host not in self._warned and (not was_reached or age > _WARN_AFTER)
         if is_news:
-            self._told.add(host)
+            self._warned.add(host)
         return Outage(age, was_reached, is_news)
 
 

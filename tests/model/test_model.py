@@ -158,7 +158,7 @@ def test_a_list_is_removed_although_one_of_it_was_never_there(bench, nth):
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_directory_whose_reply_was_lost_is_seen(bench, again):
-    """A directory may have been made although the request for it failed: listings from before are forgotten."""
+    """A directory may have been made although the request for it failed: listings from before are invalidated."""
     world, tally = bench.world(), Tally()
     assert world.fs.ls(world.root) == []
     step = Step("makedirs", (("folder", "dir/sub" if again else "dir"), ("exist_ok", True)))
