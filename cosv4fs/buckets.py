@@ -15,12 +15,12 @@ from cosv4fs.arguments import at_once, whole_or_none
 from cosv4fs.attributes import Attributes, attribute_in, parsed_authority, parsed_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.metadata import Metadata
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.options import lists_options
 from cosv4fs.protocols import V3, V4
 from cosv4fs.rearranging import Rearranging
 from cosv4fs.runtime import Service
+from cosv4fs.stored_attributes import StoredAttributes
 from cosv4fs.transfer.v3 import V3Upload
 from cosv4fs.transfer.v4 import V4Upload
 
@@ -208,11 +208,11 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         inside = str(target).endswith("/") or self.isdir(stripped)
         return f"{stripped}/{source.rpartition('/')[2]}" if inside else stripped
 
-    # -- metadata --------------------------------------------------------------------------------------------------
+    # -- attributes ------------------------------------------------------------------------------------------------
 
     @property
-    def _metadata(self) -> Metadata:
-        return Metadata(self.client, self.pool, self.namespace)
+    def _attributes(self) -> StoredAttributes:
+        return StoredAttributes(self.client, self.pool, self.namespace)
 
     def attributes(self, path: str) -> Attributes:
         """Return what the service stores beside the content of a file or directory; the service is always asked.
@@ -232,7 +232,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         FileNotFoundError
             The path does not exist.
         """
-        return self._metadata.read(self._path(path))
+        return self._attributes.read(self._path(path))
 
     def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
         """Return the user metadata of a file by name, as s3fs does. V3 and directories have none.
@@ -285,7 +285,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             path is a directory.
         """
         changes = parsed_changes(attributes, self.client.protocol.name)
-        self._metadata.change(self._path(path), changes)
+        self._attributes.change(self._path(path), changes)
 
     def setxattr(self, path: str, **attributes: Any) -> None:
         """Do the same as `setxattrs`, by the name that s3fs has for it; gcsfs and adlfs have the other."""
@@ -315,7 +315,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         authority = parsed_authority(acl)
         parsed_changes({"authority": authority}, self.client.protocol.name)
-        self._metadata.set_authority(self._path(path), authority, recursive=recursive)
+        self._attributes.set_authority(self._path(path), authority, recursive=recursive)
 
     def sign(self, path: str, expiration: int = 100, **headers: Unpack[Attributes]) -> str:
         """Return a URL that reads one file without credentials.

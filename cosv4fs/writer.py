@@ -20,11 +20,11 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
-from cosv4fs.forgotten import report, watch
 from cosv4fs.handling import caller_level, concerns_caller, handled_exceptions, leaves_block
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
+from cosv4fs.unclosed import report, watch
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self

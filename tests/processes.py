@@ -20,7 +20,7 @@ from typing import Any
 from typing_extensions import Self
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds after which a wait for something that has to happen is a failure."""
 
 ACCOUNT = {"appid": "1250000000", "secret_id": "AKIDtests", "secret_key": "tests", "region": "gz"}
@@ -77,7 +77,7 @@ class Child:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         try:
-            code = self.process.wait(PATIENCE / 2)
+            code = self.process.wait(TIMEOUT / 2)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
@@ -137,15 +137,15 @@ class Listened:
     def wait_for(self, condition: Callable[[], bool]) -> bool:
         """Wait until something holds, which is looked at after every event; False when the process ended before."""
         with self.changed:
-            if not self.changed.wait_for(lambda: condition() or self.ended, PATIENCE):
+            if not self.changed.wait_for(lambda: condition() or self.ended, TIMEOUT):
                 raise TimeoutError("a process of the test stands still")
             return condition()
 
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""
         self.process.kill()
-        self.process.wait(PATIENCE)
-        self._thread.join(PATIENCE)
+        self.process.wait(TIMEOUT)
+        self._thread.join(TIMEOUT)
         self.process.stdout.close()
         with suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -179,7 +179,7 @@ class Forked:
         assert self._process.pid is not None
         self.pid, self.kill = self._process.pid, self._process.kill
 
-    def wait(self, timeout: float = PATIENCE) -> int | None:
+    def wait(self, timeout: float = TIMEOUT) -> int | None:
         """Wait for its end, and return its exit code; negative after a signal."""
         self._process.join(timeout)
         return self._process.exitcode

@@ -26,7 +26,7 @@ LEAVES = {
     "options",
     "config",
     "cache",
-    "forgotten",
+    "unclosed",
     "forking",
     "handling",
     "localfiles",
@@ -37,7 +37,7 @@ LEAVES = {
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "metadata", "rearranging", "runtime", *NAMESPACE}
+SHARED = {"bulk", "files", "rearranging", "runtime", "stored_attributes", *NAMESPACE}
 FILES = {"reader", "writer", "opening", "layers", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "redaction": set(),
     "forking": set(),
     "handling": set(),
-    "forgotten": {"concurrency", "forking"},
+    "unclosed": {"concurrency", "forking"},
     "options": {"protocols", "redaction"},
     "config": {"errors", "options", "protocols", "redaction"},
     "cache": {"forking", "info"},
@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "bulk": TRANSFER,
     "files": {"bulk", *NAMESPACE},
     "rearranging": NAMESPACE,
-    "metadata": NAMESPACE,
+    "stored_attributes": NAMESPACE,
     "runtime": {"files", *NAMESPACE},
     "reader": SHARED,
     "writer": SHARED,

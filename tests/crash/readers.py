@@ -14,7 +14,7 @@ from cosv4fs import paths
 from cosv4fs.api import CofferClient
 from tests.crash.operations import CHANGING, Operation
 from tests.crash.processes import Server
-from tests.processes import PATIENCE
+from tests.processes import TIMEOUT
 
 _PATIENT = 100
 """How often a read is begun anew because the object was replaced meanwhile."""
@@ -147,6 +147,6 @@ class Reader:
         with self._server.changed:
             self._stop = True
             self._server.changed.notify_all()
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         if self._thread.is_alive():
             self.failures.append("a reader hangs")

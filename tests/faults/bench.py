@@ -43,7 +43,7 @@ _PARTS = {**_OPTIONS, "slice_size": MIB, "single_upload_limit": 600 * KIB}
 _BUCKET, _BEYOND, _WHOLE, _ACCOUNT = "box", "crate", "whole", "-1250000000"
 _numbers = itertools.count()
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 """Seconds that a restart of the service may take."""
 
 State = dict[str, "bytes | str | None"]
@@ -186,7 +186,7 @@ class Bench:
 
 def _wait_for_port(port: int) -> None:
     """Wait in a forked child until the service, which runs in the parent, listens again."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -38,7 +38,7 @@ ROWS = {ALONE: ("", ""), **{f"{fault}, other client {act}": (fault, act) for fau
 _MOST_NTH = 3
 """Of requests of one kind, the first ones and the last are struck."""
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _REFUSALS = {"cdcs": faults.Refuse("PolicyCheckFailed")}
 
 
@@ -177,7 +177,7 @@ def play(bench: Bench, race: Race, known: Baseline, *others: OtherClient) -> Cel
         _, error = attempt(race.case, run.at)
         bench.emulator.faults.clear()
         hit = [action for action, rule in zip(actions, rules, strict=True) if rule.hits]
-        assert all(action.done.wait(_PATIENCE) for action in hit)
+        assert all(action.done.wait(_TIMEOUT) for action in hit)
         bench.on_pause()
         verdict, detail = _judge(run, known.before, error) if hit else (Verdict.NOT_HIT, "")
     unseen = any(_is_unseen(other, known.requests, race.case.effect) for other in others)

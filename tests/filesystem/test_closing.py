@@ -12,7 +12,7 @@ from tests.support import Do
 PROTOCOLS = ("cosv4", "cdcs")
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"
-PATIENCE = 30
+TIMEOUT = 30
 LAYERS = {
     "binary": {"mode": "wb"},
     "text": {"mode": "w"},
@@ -62,12 +62,12 @@ def both(file, emulator, wire, first, second):
     stall, told = Stall(), ([], [])
     emulator.faults.add(op=wire.upload, action=stall)
     threads = [start(first, told[0])]
-    assert stall.entered.wait(PATIENCE)
+    assert stall.entered.wait(TIMEOUT)
     threads.append(start(second, told[1]))
-    assert lock.second.wait(PATIENCE)
+    assert lock.second.wait(TIMEOUT)
     stall.release.set()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     return told[0][0], told[1][0]
 
 
@@ -96,16 +96,16 @@ def test_two_threads_learn_of_the_same_failure(fs, second, emulator, wire, layer
     stall = Stall()
     refusal = Refuse("AuthFailed" if wire.upload == "PutObject" else -61)
     lock = binary_of(file)._lock = Noticed(binary_of(file)._lock)
-    emulator.faults.add(op=wire.upload, action=Do(lambda: (stall.entered.set(), stall.release.wait(PATIENCE))))
+    emulator.faults.add(op=wire.upload, action=Do(lambda: (stall.entered.set(), stall.release.wait(TIMEOUT))))
     emulator.faults.add(op=wire.upload, action=refusal)
     told = ([], [])
     threads = [start(file.close, told[0])]
-    assert stall.entered.wait(PATIENCE)
+    assert stall.entered.wait(TIMEOUT)
     threads.append(start(file.close, told[1]))
-    assert lock.second.wait(PATIENCE)
+    assert lock.second.wait(TIMEOUT)
     stall.release.set()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     (first,), (other,) = told
     assert isinstance(first, PermissionError)
     assert (type(other), other.args) == (type(first), first.args)

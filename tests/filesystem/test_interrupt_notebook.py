@@ -12,7 +12,7 @@ from cosv4fs.emulator.faults import Stall
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds to wait for what has to come; a stall lasts longer."""
 
 BEGIN = """
@@ -69,7 +69,7 @@ class Kernel:
         self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
+        self.client.wait_for_ready(timeout=TIMEOUT)
 
     def stop(self):
         self.client.stop_channels()
@@ -83,7 +83,7 @@ class Kernel:
         """Wait for the end of a cell; return the name of its exception, and the exception's text."""
         while True:
             try:
-                reply = self.client.get_shell_msg(timeout=PATIENCE)
+                reply = self.client.get_shell_msg(timeout=TIMEOUT)
             except queue.Empty:
                 pytest.fail("the cell does not end")
             if reply["parent_header"].get("msg_id") == cell:
@@ -111,11 +111,11 @@ def test_interrupt_ends_the_cell(kernel, fs, emulator, tmp_path, what):
     kernel.run(BEGIN.format(folder=str(tmp_path), options=options))
     operation, code = CELLS[what]
     release = threading.Event()
-    stall = Stall(release, timeout=3 * PATIENCE)
+    stall = Stall(release, timeout=3 * TIMEOUT)
     emulator.faults.add(op=operation, nth=2, times=1000, action=stall)
     try:
         cell = kernel.start(code)
-        assert stall.entered.wait(PATIENCE)
+        assert stall.entered.wait(TIMEOUT)
         kernel.manager.interrupt_kernel()
         # all of this happens while every request stalls: nothing could end by itself
         assert kernel.finish(cell)[0] == "KeyboardInterrupt"

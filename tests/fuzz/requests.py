@@ -21,7 +21,7 @@ from tests.emulator.client import APPID, NOW, SECRET_ID, SECRET_KEY, Client, for
 from tests.fuzz.mutations import JSON, NAMES, Edit, edited, edits, replaced, replacements
 from tests.fuzz.targets import target
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
 
 class Answer(NamedTuple):
@@ -86,7 +86,7 @@ class Service:
 
     def ask(self, data: bytes) -> list[Answer]:
         """Send bytes, then nothing more, and return all replies."""
-        with socket.create_connection(("127.0.0.1", self.emulator.port), timeout=_PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", self.emulator.port), timeout=_TIMEOUT) as connection:
             received = b""
             try:
                 connection.sendall(data)

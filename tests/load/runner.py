@@ -36,7 +36,7 @@ from tests.processes import EmulatorCommand
 
 MIB = 1024 * 1024
 _SHARED_SIZES = (0, 1, 1000, 65536, 300_000, 512 * 1024 + 1, 2 * MIB, 5 * MIB + 7)
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 """Seconds that the last operations, and what ends by itself, may take."""
 
 _LEAST_JUDGED = 180.0
@@ -160,11 +160,11 @@ class Run:
             thread.start()
         with suppress(threading.BrokenBarrierError):
             for _ in range(plan.rounds * len(CONFIGURATIONS) + 1):
-                everybody.wait(_PATIENCE)
+                everybody.wait(_TIMEOUT)
         began = time.monotonic()
         self._watch(service, threads, began)
         self._over.set()
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIMEOUT
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
         for thread in threads:
@@ -176,7 +176,7 @@ class Run:
     def _watch(self, service: EmulatorCommand, threads: list[threading.Thread], began: float) -> None:
         """Look until the time is over, or all threads have ended; say something each half minute."""
         plan, said = self._plan, began
-        limit = plan.seconds if plan.seconds is not None else 2 * _PATIENCE
+        limit = plan.seconds if plan.seconds is not None else 2 * _TIMEOUT
         while (left := began + limit - time.monotonic()) > 0 and any(thread.is_alive() for thread in threads):
             # any that still works: all of them do until the time is over, unless one fails
             next((thread for thread in threads if thread.is_alive()), threads[0]).join(min(left, plan.every))
@@ -202,10 +202,10 @@ class Run:
             fs = client.fs_of(configuration)
             data = bytes(min(fs.config.single_upload_limit, _WARM))
             for _ in range(self._plan.rounds):
-                everybody.wait(_PATIENCE)
+                everybody.wait(_TIMEOUT)
                 fs.pipe_file(path, data)
             fs.rm_file(path)
-        everybody.wait(_PATIENCE)
+        everybody.wait(_TIMEOUT)
 
     def _live(self, client: Client, everybody: threading.Barrier) -> None:
         """Run one client. The first error ends it: what its files hold is not known any more."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cosv4fs.emulator.call import Call
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _HTML = "<html><head><title>error</title></head><body><center><h1>error</h1></center></body></html>\r\n"
 _XML = (
     "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n\t<Code>{name}</Code>\n\t<Message>{name}</Message>\n"
@@ -140,7 +140,7 @@ class Restart(Action):
 
     def _restart(self, call: Call) -> None:
         call.restart()
-        call.stopping.wait(_PATIENCE)
+        call.stopping.wait(_TIMEOUT)
         raise Disconnect(reset=True)
 
 

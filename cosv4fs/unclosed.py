@@ -1,8 +1,8 @@
-"""Say that data was lost because nobody closed a file: on stderr, unless the program filters the `RuntimeWarning`.
+"""Warn of data that was lost because nobody closed a file: with a `RuntimeWarning`, which Python shows on stderr.
 
 The garbage collector finds most of these files, at any moment and inside any lock, so a background thread warns. That
-thread does not outlive the main one: at the end of the process, an exit handler warns of what was not said yet, and of
-files that are still open. A forked child has no files of its parent.
+thread does not outlive the main one: at the end of the process, an exit handler emits the warnings that are left, and
+those about files that are still open. A forked child has no files of its parent.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Protocol
 from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.forking import PerProcess
 
-_PATIENCE = 1.0
-"""Seconds to wait at the end of the process for a background thread that is writing a warning."""
+_EXIT_TIMEOUT = 1.0
+"""Seconds to wait at the end of the process for a background thread that is emitting a warning."""
 
 
-class Forgettable(Protocol):
+class Closable(Protocol):
     """A file that somebody has to close."""
 
     def loss(self, *, may_close: bool = False) -> str | None:
@@ -32,33 +32,33 @@ class Forgettable(Protocol):
         """
 
 
-class _Unsaid:
-    """The files of one process that may be forgotten, and the warnings that were not emitted yet."""
+class _Pending:
+    """The open files of one process, and the warnings that were not emitted yet."""
 
     def __init__(self) -> None:
-        self.files: weakref.WeakValueDictionary[int, Forgettable] = weakref.WeakValueDictionary()
+        self.files: weakref.WeakValueDictionary[int, Closable] = weakref.WeakValueDictionary()
         self.texts: deque[str] = deque()
         self.lock = threading.Lock()
 
 
-_unsaid = PerProcess(_Unsaid)
+_pending = PerProcess(_Pending)
 
 
-def watch(file: Forgettable) -> None:
-    """Warn at the end of the process if the file still exists and is forgotten."""
-    _unsaid().files[id(file)] = file
+def watch(file: Closable) -> None:
+    """Warn at the end of the process if the file still exists and data is lost."""
+    _pending().files[id(file)] = file
 
 
 def report(text: str) -> None:
     """Have the background thread emit a warning. Safe to call from ``__del__``."""
-    _unsaid().texts.append(text)
+    _pending().texts.append(text)
     run_in_background(_warn_in_background)
 
 
 def _warn_in_background() -> None:
-    unsaid = _unsaid()
-    with unsaid.lock:
-        _warn_all(unsaid.texts)
+    pending = _pending()
+    with pending.lock:
+        _warn_all(pending.texts)
 
 
 def _warn_all(texts: deque[str]) -> None:
@@ -73,14 +73,14 @@ def _warn(text: str) -> None:
 
 
 def _warn_at_exit() -> None:
-    unsaid = _unsaid()
-    files = [reference() for reference in unsaid.files.valuerefs()]
+    pending = _pending()
+    files = [reference() for reference in pending.files.valuerefs()]
     texts = [file.loss(may_close=True) for file in files if file is not None]
-    unsaid.texts.extend(text for text in texts if text is not None)
-    if unsaid.lock.acquire(timeout=_PATIENCE):
-        # the background thread has written its warnings
-        unsaid.lock.release()
-    _warn_all(unsaid.texts)
+    pending.texts.extend(text for text in texts if text is not None)
+    if pending.lock.acquire(timeout=_EXIT_TIMEOUT):
+        # the background thread has emitted its warnings
+        pending.lock.release()
+    _warn_all(pending.texts)
 
 
 atexit.register(_warn_at_exit)

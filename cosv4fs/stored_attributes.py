@@ -15,7 +15,7 @@ from cosv4fs.namespace import BucketNamespace, not_found_error
 from cosv4fs.protocols import V4
 
 
-class Metadata:
+class StoredAttributes:
     """Reads and changes attributes (cos.md#stat and cos.md#update); `namespace` has the cache to invalidate."""
 
     def __init__(self, client: CosClient, pool: Pool, namespace: BucketNamespace) -> None:
