@@ -83,6 +83,11 @@ def check_keywords(method: str, given: Iterable[str], known: Iterable[str]) -> N
     names = sorted(known)
     for name in given:
         if name not in names:
-            similar = get_close_matches(name, names, 1)
-            hint = f"did you mean {similar[0]}?" if similar else f"it takes {', '.join(names)}"
+            hint = hint_at(name, names, f"it takes {', '.join(names)}")
             raise TypeError(f"{method} takes no keyword {name}: {hint}")
+
+
+def hint_at(name: str, names: Iterable[str], otherwise: str) -> str:
+    """Return what helps to correct an unknown name: the most similar one, or the text for none."""
+    similar = get_close_matches(name, list(names), 1)
+    return f"did you mean {similar[0]}?" if similar else otherwise

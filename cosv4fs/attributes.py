@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypedDict, cast
 
+from cosv4fs.arguments import hint_at
 from cosv4fs.protocols import CDCS, V3, V4
 
 META = "x-cos-meta-"
@@ -109,13 +109,11 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 _FOREIGN = {foreign: row.name for row in ATTRIBUTES.values() for foreign in (row.s3, row.header) if foreign}
 """The names that s3fs and HTTP have for attributes, and ours: for the text of errors."""
 
-
-_WAYS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_size", "size", "block_size")
+_OTHERS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_size", "size", "block_size")
 """Other keywords of methods that write, which may be meant by a wrong one."""
 
 _FOR_READING = ("block_size", "cache_type", "cache_options", "size", "compression", "encoding", "errors", "newline")
 """The keywords of `open` for reading."""
-
 
 _ELSEWHERE = {
     V3.name: (
@@ -124,7 +122,6 @@ _ELSEWHERE = {
     )
 }
 """What a client can do although its filesystem refuses it (cos.md#v3-update)."""
-
 
 _DEFAULTS = {"biz_attr": "", "authority": "default"}
 """The values of attributes that are not headers where none was given, or it was removed."""
@@ -239,8 +236,7 @@ def refuse_for_reading(given: Mapping[str, Any]) -> None:
     for name in given:
         if _known_as(name):
             raise TypeError(f"{name}: only files opened for writing take this keyword")
-        similar = get_close_matches(name, _FOR_READING, 1)
-        hint = f"did you mean {similar[0]}?" if similar else f"for reading, open takes {', '.join(_FOR_READING)}"
+        hint = hint_at(name, _FOR_READING, f"for reading, open takes {', '.join(_FOR_READING)}")
         raise TypeError(f"unexpected keyword {name!r}: {hint}")
 
 
@@ -312,10 +308,9 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 def _hint(name: str) -> str:
     if ours := _known_as(name):
         return f"use {ours}"
-    if name in _WAYS:
+    if name in _OTHERS:
         return "this method does not take it"
-    similar = get_close_matches(name, [*ATTRIBUTES, *_WAYS], 1)
-    return f"did you mean {similar[0]}?" if similar else f"the attributes of a file are {', '.join(ATTRIBUTES)}"
+    return hint_at(name, [*ATTRIBUTES, *_OTHERS], f"the attributes of a file are {', '.join(ATTRIBUTES)}")
 
 
 def _plain(name: str) -> str:

@@ -356,8 +356,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> Any:
         """Return the content of one file, or a dict of contents by path; see fsspec.
 
-        Files are read in parallel, with `batch_size` at most so many; explicit paths cost one request each. Further
-        keywords are those of `cat_file`.
+        Files are read in parallel, at most `batch_size` at once; explicit paths cost one request each. Further keywords
+        are those of `cat_file`.
         """
         check_keywords("cat", kwargs, ("start", "end", "max_concurrency"))
         if on_error not in ("raise", "omit", "return"):

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from fsspec.caching import caches
 
+from cosv4fs.arguments import hint_at
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
 from cosv4fs.redaction import Secret
 
@@ -509,8 +510,7 @@ _OF_S3FS = {
 def option_named(name: str) -> Option:
     """Return an option; for an unknown one, raise a TypeError that names the most similar one."""
     if name not in _BY_NAME:
-        similar = get_close_matches(name, _BY_NAME, 1)
-        hint = f"did you mean {similar[0]}?" if similar else f"the options are {', '.join(_BY_NAME)}"
+        hint = hint_at(name, _BY_NAME, f"the options are {', '.join(_BY_NAME)}")
         raise TypeError(f"unknown option {name}: {_OF_S3FS.get(name, hint)}")
     return _BY_NAME[name]
 

@@ -72,7 +72,7 @@ def is_cancelled(ident: int | None = None) -> bool:
 
 
 def check_interpreter() -> None:
-    """Raise ECANCELED when the interpreter has begun to take itself apart, after the ``atexit`` functions.
+    """Raise ECANCELED when the interpreter shuts down, after the ``atexit`` functions.
 
     All threads but one are frozen then, also those that hold locks or that are waited for, and the libraries below can
     import nothing: a request would be sent, and its reply would be lost.

@@ -28,7 +28,7 @@ from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
-from cosv4fs.migrate.plan import check_apart
+from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
 from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time
 
 _LOCATION_OPTIONS = (
@@ -184,7 +184,7 @@ def migrate(
     with Manifest(path, _identity(origin), _identity(destination)) as book:
         _list(book, origin, jobs, watcher)
         if destination.has_directories:
-            book.bar_files_above("the target cannot hold both this file and a directory of its name, with other files")
+            book.bar_files_above(FILE_ABOVE)
         totals = book.totals()
         before = sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
         watcher.planned(*book.work(verify=verify))

@@ -15,6 +15,9 @@ from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.trees import find_tree, holds_files, info_of, modification_time
 from cosv4fs.paths import parents
 
+FILE_ABOVE = "the target cannot hold both this file and a directory of its name, with other files"
+"""Why a file is not copied whose target is the directory of another file's."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -64,9 +67,8 @@ def refuse_files_above(pairs: list[Pair]) -> list[Pair]:
         if pair.target.has_directories and not pair.refusal
         for folder in parents(pair.target.path)
     }
-    text = "the target cannot hold both this file and a directory of its name, with other files"
     return [
-        replace(pair, refusal=f"{text}: {pair.target.url}")
+        replace(pair, refusal=f"{FILE_ABOVE}: {pair.target.url}")
         if pair.target.path in folders and not (pair.refusal or pair.is_directory)
         else pair
         for pair in pairs
