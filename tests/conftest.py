@@ -25,7 +25,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="module")
 def few_objects():
-    """Spare a module that collects garbage again and again what others have imported meanwhile."""
+    """Keep the garbage collector from visiting what other tests have imported, for a module that runs it often."""
     gc.collect()
     gc.freeze()
 

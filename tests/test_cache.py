@@ -71,7 +71,7 @@ def test_what_was_asked_for_before_a_mutation_is_not_stored_after_it(cache):
     assert cache.info("b/y") is not None
 
 
-class TestForget:
+class TestInvalidate:
     @pytest.fixture
     def cache(self, cache):
         for path in ("b", "b/d", "b/d/e", "b/dd", "b/d/e/f"):

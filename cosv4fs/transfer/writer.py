@@ -39,7 +39,7 @@ class ObjectWriter:
     """Uploads one object from the bytes that are written to it; the object is published completely or not at all.
 
     As long as nothing was sent, everything is in the spool, and can be read and replaced. `seek`, `truncate` and `read`
-    keep it there until the end: whoever calls one of them may do so again.
+    keep it there until the end, so that they can be called again.
 
     Parameters
     ----------

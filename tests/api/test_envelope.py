@@ -69,7 +69,7 @@ def test_xml(name, message, kind):
     assert message.decode() in str(error)
 
 
-def test_a_missing_bucket_is_not_told_as_a_missing_header():
+def test_a_missing_bucket_is_not_reported_as_a_missing_header():
     message = b"Missing required header for this request: Appid"
     error = error_of(http_reply(XML % (b"InvalidRequest", message), "400 Bad"))
     assert isinstance(error, FileNotFoundError)

@@ -62,7 +62,7 @@ class Case:
         """What the step does without faults."""
         view = View(self.state, lambda: {*self.unfinished}, write_once=self.write_once, is_bucket=self.whole)
         effect = CATALOGUE.expect(view, self.step)
-        assert effect is not None, f"{self.name} makes no sense"
+        assert effect is not None, f"{self.name} does not apply"
         return effect
 
     @property

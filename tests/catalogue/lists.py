@@ -1,4 +1,4 @@
-"""Lists of sources and targets: each file arrives at its own target; where two have one, nothing happens at all."""
+"""Lists of sources and targets: each file gets its own target; where two have one, nothing happens at all."""
 
 from __future__ import annotations
 

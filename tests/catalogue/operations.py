@@ -215,7 +215,7 @@ class Operation:
         return self.call.__name__
 
     def effect(self, function: Callable[..., Effect | None]) -> Callable[..., Effect | None]:
-        """Register what returns the effect: it gets a `View` and the arguments; None: the call makes no sense there."""
+        """Register what returns the effect: it gets a `View` and the arguments; None: the call does not apply."""
         self._effect = function
         return function
 
@@ -277,7 +277,7 @@ class Catalogue(dict[str, Operation]):
         self[step.name].prepare(at, **dict(step.arguments))
 
     def expect(self, view: View, step: Step) -> Effect | None:
-        """Return the effect of a step; None where it makes no sense."""
+        """Return the effect of a step; None where it does not apply."""
         return self[step.name].expect(view, **dict(step.arguments))
 
 

@@ -28,7 +28,7 @@ MOMENTS = ("as usual", "without threads", *_AT_END)
 """When a child works."""
 
 _SECONDS = 60.0
-"""How long a child may take."""
+"""Limit for the work of a child."""
 
 
 _forking = threading.Lock()

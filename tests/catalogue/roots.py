@@ -14,7 +14,7 @@ def empty_bucket(at: Place) -> None:
 
 @operation(1, protocols=REPLACING)
 def clear_mapping(at: Place) -> None:
-    """Remove all that is in a directory or a bucket; fsspec's mapping says nothing of errors."""
+    """Remove all that is in a directory or a bucket; fsspec's mapping hides errors."""
     at.fs.get_mapper(at.root).clear()
 
 

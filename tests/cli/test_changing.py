@@ -581,7 +581,7 @@ def await_answers(wire, emulator, count):
 
 def interrupted(process, number=signal.SIGINT):
     process.send_signal(number)
-    # what is under way stalls until the end of the test: it could not end by itself
+    # what is in flight stalls until the end of the test: it could not end by itself
     try:
         out, err = process.communicate(timeout=30)
     except subprocess.TimeoutExpired:

@@ -37,7 +37,7 @@ def test_without_a_loop(fs, tmp_path):
 
 @consumer(
     "fsspec", '`AsyncFileSystemWrapper(fs).open(…, "wb")`',
-    impossible="the wrapper forgets without a word what is written to its files; `pipe_file`, or `fs.open(…)` itself",
+    impossible="the wrapper silently drops what is written to its files; `pipe_file`, or `fs.open(…)` itself",
 )  # fmt: skip
 def test_wrapped_writers(fs):
     with wrapper.AsyncFileSystemWrapper(fs).open("lab/x", "wb") as file:

@@ -292,7 +292,7 @@ class _Client(_Kills):
                 reached = self._reach(moment, start, running)
                 running.kill()
             if moment.how in ("called", "seen"):
-                # nothing is held: what it has still under way is not to act while somebody looks
+                # nothing is held: what it still has in flight must not act while somebody looks
                 server.settle()
             over = running.has_said("outcome")
             if over and (error := running.outcome()["error"]):

@@ -272,7 +272,7 @@ class Upload:
         if len(sessions) > 1:
             self.failures.append(f"{len(sessions)} sessions were used")
         if self.repeated > len(self.killed) * 12 * self._plan.slice_size:
-            self.failures.append("more was sent again than can have been under way")
+            self.failures.append("more was sent again than can have been in flight")
 
     def _examine_result(self) -> None:
         """The object is there, and nothing else."""

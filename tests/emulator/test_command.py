@@ -24,7 +24,7 @@ from .services import Standalone
 pytest_plugins = ["pytester"]
 
 
-TOLD_IN_A_THREAD = """
+SIGNALLED_IN_A_THREAD = """
 import signal, sys, threading
 from cosv4fs.emulator.__main__ import main
 
@@ -44,7 +44,7 @@ done.set()
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
 def test_a_signal_that_another_thread_gets():
-    done = subprocess.run([sys.executable, "-c", TOLD_IN_A_THREAD], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", SIGNALLED_IN_A_THREAD], capture_output=True, timeout=60, check=True)
     assert b"listening on" in done.stdout
 
 

@@ -156,7 +156,7 @@ class TestCoffers:
         assert caught.value.code == "InternalError"
 
     @pytest.mark.parametrize("more", [7, -7])
-    def test_a_wrong_size_is_not_remembered(self, bench, place, more):
+    def test_a_wrong_size_is_not_cached(self, bench, place, more):
         def read(fs, is_told=False):
             with fs.open(place / "x", "rb") as file:
                 if is_told:

@@ -110,7 +110,7 @@ def test_two_threads_learn_of_the_same_failure(fs, second, emulator, wire, layer
     assert isinstance(first, PermissionError)
     assert (type(other), other.args) == (type(first), first.args)
     assert not second.exists(PATH)
-    # whoever closes it later is not told again
+    # closing it again raises nothing
     file.close()
 
 

@@ -438,6 +438,6 @@ def test_who_wants_to_be_the_first_is_not_told_so_without_proof(coffers, vault, 
         WAYS[way](coffers, path)
     assert caught.value.filename == path
     assert onlooker.cat_file(path) == b"locked"
-    # whoever only wants it to be there is content
+    # a call that does not insist on creating it succeeds
     vault.faults.add(op="PutObject", action=faults.DropReply())
     coffers.pipe_file(f"{COFFER}/other", b"content")

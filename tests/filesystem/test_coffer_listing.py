@@ -273,7 +273,7 @@ def test_copies_of_what_is_both(coffers, onlooker, tmp_path):
 @pytest.mark.parametrize("coffer_dialect", [CofferDialect(listing_lag=1000)])
 def test_late_listings(coffers, onlooker, vault):
     coffers.pipe(dict.fromkeys(PATHS, b"content"))
-    # whoever wrote it sees it in every way
+    # its own objects are visible to it in every way
     assert coffers.find(COFFER) == PATHS
     coffers.invalidate_cache()
     assert len(coffers.ls(f"{COFFER}/dir")) == 3
@@ -293,7 +293,7 @@ def test_late_listings(coffers, onlooker, vault):
 
 
 @pytest.mark.parametrize("coffer_dialect", [CofferDialect(listing_lag=1000)])
-def test_a_remembered_listing_is_no_proof_of_absence(coffers, onlooker):
+def test_a_cached_listing_is_no_proof_of_absence(coffers, onlooker):
     assert coffers.ls(COFFER) == []
     onlooker.pipe_file(f"{COFFER}/new", b"content")
     assert coffers.exists(f"{COFFER}/new")

@@ -58,7 +58,7 @@ def interrupt(fs, vault, local, nth):
 
 
 def settle(vault):
-    """End what a process that gave up or died has still under way, none of the next one's; return the parts stored."""
+    """End what a process that gave up or died still has in flight, none of the next one's; return the parts stored."""
     vault.faults.clear()
     vault.restart()
     done = sum(record.op == "UploadPart" and record.status == 200 for record in vault.requests)

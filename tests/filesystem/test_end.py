@@ -173,7 +173,7 @@ def test_every_moment_at_the_end(emulator, protocol):
 
 @pytest.mark.protocol("cosv4", "cdcs")
 def test_after_the_end(emulator, protocol):
-    """The interpreter has begun to take itself apart: nothing hangs, and the errors say why."""
+    """The interpreter is shutting down: nothing hangs, and the errors say why."""
     [failed] = told_by(COLLECTED, emulator, protocol).values()
     assert failed
     for is_os_error, text in failed.values():

@@ -1,4 +1,4 @@
-"""Bytes that changed on their way: whole objects are compared with the SHA-1 that a listing or status told."""
+"""Bytes that changed in transit: whole objects are compared with the SHA-1 from a listing or status."""
 
 import errno
 import io
@@ -71,7 +71,7 @@ def test_a_tree_is_compared_with_its_listing(emulator, make_fs, second, tmp_path
     assert not (tmp_path / "d/x").exists()
 
 
-def test_what_is_remembered_may_be_older_than_what_is_read(make_fs, second, read):
+def test_what_is_cached_may_be_older_than_what_is_read(make_fs, second, read):
     second.pipe_file(PATH, DATA)
     fs = make_fs()
     fs.info(PATH)

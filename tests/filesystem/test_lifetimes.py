@@ -198,7 +198,7 @@ def test_a_reader_ends_without_the_collector(small_fs, emulator, wire, no_collec
 
 
 def _fail(file, emulator, operation, code):
-    # every range that was not on its way yet is refused
+    # every range that was not in flight yet is refused
     emulator.faults.add(op=operation, action=Refuse(code), times=1000)
     failed = False
     try:

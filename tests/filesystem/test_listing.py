@@ -91,7 +91,7 @@ def test_finding_what_begins_so(tree, maxdepth):
     for prefix in ("a", "t", "a/", "a/t", "a/b/t", "a/b", "b", "none/x", ".", "..", "/a", "a/b/three"):
         expected = [n for n in EVERYTHING if n.startswith(prefix.lstrip("/")) and n.count("/") < (maxdepth or 9)]
         tree.invalidate_cache()
-        # what is asked for, and what is remembered
+        # what is asked for, and what is cached
         for _ in range(2):
             found = tree.find(BUCKET, maxdepth=maxdepth, withdirs=True, prefix=prefix)
             assert found == names(*expected)

@@ -1,4 +1,4 @@
-"""A service that is away for some seconds costs no failure, and one that is not there at all is told soon."""
+"""A service that is away for some seconds costs no failure, and one that was never there is reported soon."""
 
 import logging
 import socket
@@ -88,7 +88,7 @@ def nowhere():
 
 
 class TestNeverThere:
-    def test_is_told_at_once_and_given_up_soon(self, emulator, nowhere, caplog):
+    def test_is_reported_at_once_and_given_up_soon(self, emulator, nowhere, caplog):
         given = {**emulator.storage_options, "endpoint": nowhere}
         fs, clock = fsspec.filesystem("cosv4", **given), Clock()
         told = []
@@ -106,7 +106,7 @@ class TestNeverThere:
         assert set(told) == {1}
         assert "check endpoint and network" in caplog.text
 
-    def test_silence_is_told_at_once(self, emulator, caplog):
+    def test_silence_is_reported_at_once(self, emulator, caplog):
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen(16)

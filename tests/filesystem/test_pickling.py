@@ -1,4 +1,4 @@
-"""Filesystems on their way to other processes: named alike everywhere, and never an error while they are unpickled."""
+"""Filesystems sent to other processes: named alike everywhere, and never an error while they are unpickled."""
 
 import pickle
 import threading

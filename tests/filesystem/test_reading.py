@@ -204,7 +204,7 @@ def test_any_block_size_that_fsspec_knows(fs, block_size):
 
 @pytest.mark.protocol(*COS)
 class TestReplacedBeforeTheFirstRead:
-    """Another process writes between a status that is remembered and the first read."""
+    """Another process writes between a cached status and the first read."""
 
     @pytest.fixture(params=[b"longer than before", b"", b"s", CONTENT * 4], ids=len)
     def new(self, request, fs, second):

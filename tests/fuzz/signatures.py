@@ -1,4 +1,4 @@
-"""Signatures that were damaged on their way: none of them opens anything."""
+"""Signatures that were damaged in transit: none of them opens anything."""
 
 from __future__ import annotations
 

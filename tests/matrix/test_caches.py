@@ -13,7 +13,7 @@ PATH = f"{BASE}/object"
 
 
 def warm(fs):
-    """Have everything remembered that can be."""
+    """Fill the cache with everything that it can hold."""
     fs.ls(BUCKET)
     fs.ls(BASE)
     fs.find(BUCKET)
@@ -103,7 +103,7 @@ def test_what_another_writes_is_seen_when_asked_anew(fs, second, kept, size):
     second.pipe_file(PATH, content(size))
     assert fs.info(PATH, refresh=True)["size"] == size
     sees(fs, PATH, size)
-    # contents are never remembered
+    # contents are never cached
     second.pipe_file(PATH, content(size + 1))
     assert fs.cat_file(PATH) == content(size + 1)
     fs.ls(BASE, refresh=True)

@@ -82,17 +82,17 @@ def test_all_files_arrive_in_s3(run, s3, bucket, verify):
 
 
 class Late(MemoryFileSystem):
-    """Believes what it has remembered, as a thread does that has listed a folder before another wrote there."""
+    """Believes its cache, as a thread does that has listed a folder before another wrote there."""
 
     protocol = "late"
 
     def info(self, path, refresh=False):
         if not refresh:
-            raise FileNotFoundError(errno.ENOENT, "not in the listing that is remembered", path)
+            raise FileNotFoundError(errno.ENOENT, "not in the cached listing", path)
         return super().info(path)
 
 
-def test_a_listing_that_is_remembered_late_is_not_believed(source, fs):
+def test_a_listing_that_is_cached_late_is_not_believed(source, fs):
     target = Late(skip_instance_cache=True)
     mover = FileMigrator(Location(fs, "data/in"), Location(target, "/late"), verify=True)
     outcome = mover.migrate(File("a.bin", 70_000), Callback())

@@ -67,7 +67,7 @@ class Visit:
     client: OtherClient
     name: str
     content: Content
-    # the effect that the step has when it comes after the act; None where it makes no sense then
+    # the effect that the step has when it comes after the act; None where it does not apply then
     later: Effect | None = None
     # what was there just before: the file, and what the step makes of it or from it
     seen: dict[str, bytes] = field(default_factory=dict)

@@ -186,7 +186,7 @@ def every() -> Catalogue:
 
 
 def expect(world: World, step: Step, state: State | None = None) -> Effect | None:
-    """Return the effect of a step in a world, or in another state of it; None when it makes no sense there."""
+    """Return the effect of a step in a world, or in another state of it; None when it does not apply there."""
     entry = MODEL.get(step.name) or CATALOGUE[step.name]
     view = View(
         world.state if state is None else state,
