@@ -156,7 +156,7 @@ def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_tim
         make_directory(target)
         if not target.fs.isdir(target.path):
             # some services only have directories of such a name with a file in them
-            raise OSError(errno.EINVAL, "an empty directory of this name cannot be created", target.url)
+            raise OSError(errno.EINVAL, "an empty directory of this name cannot be created: rename it", target.url)
         return
     if pair.replaces_directory:
         remove_directories(own.of(pair.target))
@@ -286,7 +286,7 @@ def _report_sync(
         text = f"compared {difference.undated} by size only, because one side has no times: see --checksum"
         click.echo(f"cosv4fs: {text}", err=True)
     if difference.unsure:
-        text = f"compared {difference.unsure} by times of a clock that cannot be read and may differ: see --checksum"
+        text = f"compared {difference.unsure} by times of a clock that cannot be read, and may be wrong: see --checksum"
         click.echo(f"cosv4fs: {text}", err=True)
 
 
