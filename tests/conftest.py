@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import socket
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,14 @@ def few_objects():
     """Keep the garbage collector from visiting what other tests have imported, for a module that runs it often."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def nowhere():
+    """The address of a port where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -103,24 +103,29 @@ def fail():
     raise OSError("failed")
 
 
+class Counted:
+    """Work that is done by `parties` tasks together; `most` is how many were in it at once."""
+
+    def __init__(self, parties):
+        self.most = self._running = 0
+        self._lock, self._barrier = threading.Lock(), threading.Barrier(parties, timeout=30)
+
+    def __call__(self):
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+        self._barrier.wait()
+        with self._lock:
+            self._running -= 1
+
+
 class TestSubmit:
     def test_no_more_than_the_window_at_once(self, pool):
-        lock, running, most = threading.Lock(), 0, 0
-        barrier = threading.Barrier(4, timeout=20)
-
-        def task():
-            nonlocal running, most
-            with lock:
-                running += 1
-                most = max(most, running)
-            barrier.wait()
-            with lock:
-                running -= 1
-
-        tasks = [pool.submit(Task(task)) for _ in range(12)]
+        work = Counted(4)
+        tasks = [pool.submit(Task(work)) for _ in range(12)]
         for task in tasks:
             task.wait()
-        assert most == 4
+        assert work.most == 4
 
     def test_permits_end_after_failures(self, pool):
         for _ in range(10):
@@ -156,24 +161,12 @@ class TestSubmit:
 
 class TestShare:
     def test_no_more_than_its_part_at_once(self, pool):
-        running, most, lock = 0, 0, threading.Lock()
-        both = threading.Barrier(2, timeout=30)
-
-        def work():
-            nonlocal running, most
-            with lock:
-                running += 1
-                most = max(most, running)
-            both.wait()
-            with lock:
-                running -= 1
-
-        share = pool.share(2)
+        work, share = Counted(2), pool.share(2)
         with TaskGroup(share) as group:
             for _ in range(10):
                 group.start(work)
             group.wait()
-        assert most == 2
+        assert work.most == 2
         assert (share.most, pool.share(9).most, pool.share(None)) == (2, 4, pool)
 
     def test_a_full_pool_leaves_no_permit_behind(self, pool):

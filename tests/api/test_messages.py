@@ -3,7 +3,6 @@
 import errno
 import importlib.util
 import re
-import socket
 
 import fsspec
 import pytest
@@ -202,14 +201,6 @@ class TestSchemes:
         with RawServer(reply) as server:
             text = told(lambda: raw_client(server).stat("b", "/x"), ConnectionError)
         assert "speaks https only: use https://" in text
-
-
-@pytest.fixture
-def nowhere():
-    """The address of a port where nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 class TestProxies:

@@ -79,17 +79,9 @@ def test_in_the_middle_of_a_large_file(small_fs, emulator, wire, monkeypatch):
     assert len(left) == 2
 
 
-@pytest.fixture
-def nowhere():
-    """The URL of a port where nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
 class TestNeverThere:
     def test_is_reported_at_once_and_given_up_soon(self, emulator, nowhere, caplog):
-        given = {**emulator.storage_options, "endpoint": nowhere}
+        given = {**emulator.storage_options, "endpoint": f"http://{nowhere}"}
         fs, clock = fsspec.filesystem("cosv4", **given), Clock()
         told = []
 
@@ -122,7 +114,7 @@ class TestNeverThere:
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
     def test_max_retries_0_never_waits(self, emulator, nowhere, caplog):
-        given = {**emulator.storage_options, "endpoint": nowhere, "max_retries": 0}
+        given = {**emulator.storage_options, "endpoint": f"http://{nowhere}", "max_retries": 0}
         with pytest.raises(ConnectionError, match="cannot connect"):
             fsspec.filesystem("cosv4", **given).ls(BUCKET)
         assert caplog.records == []
