@@ -147,7 +147,9 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             The path is empty: the API cannot list buckets.
         """
         maxdepth = whole_or_none("maxdepth", maxdepth, 1)
-        rearranging, found = self._rearranging.share(at_once("batch_size", batch_size)), self.expand_path(path)
+        rearranging, path = self._rearranging.share(at_once("batch_size", batch_size)), bulk.plain(path)
+        bulk.forget_listings(self, path, recursive=recursive)
+        found = self.expand_path(path)
         if recursive:
             rearranging.remove_trees(found, maxdepth)
         else:

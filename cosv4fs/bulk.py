@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
 from cosv4fs import paths
+from cosv4fs.arguments import whole_or_none
 from cosv4fs.collisions import PathPair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
@@ -89,25 +90,18 @@ class _Planner:
 
         Of a list, patterns without a match are left out.
         """
-        items = path if isinstance(path, list) else [path]
         expanded: set[str] = set()
-        missing: list[FileNotFoundError] = []
-        for item in items:
+        missing: list[str] = []
+        for item in path if isinstance(path, list) else [path]:
             bare = item.translate(_PLAIN)
-            try:
-                found = self._source.expand_path([bare], assume_literal=bare != item, **options)
-            except FileNotFoundError as error:
-                if error.errno is None:
-                    # fsspec's error
-                    name = self._source._strip_protocol(bare)
-                    error = FileNotFoundError(errno.ENOENT, "no such file or directory", name)
+            found = _expanded(self._source, bare, literal=bare != item, **options)
+            if not found:
+                missing.append(bare)
                 if not has_magic(item):
-                    raise error from None
-                missing.append(error)
-                continue
+                    raise _missing(self._source, bare)
             expanded |= {name.translate(_MAGIC) if bare != item else name for name in found}
         if missing and not expanded:
-            raise missing[0]
+            raise _missing(self._source, missing[0])
         return sorted(expanded)
 
     def cp_file(self, source: str, target: Any, **_: Any) -> None:
@@ -122,6 +116,7 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     are symbolic links, they are followed.
     """
     rpath, lpath = plain(rpath), [lpath] if isfilelike(lpath) else plain(lpath)
+    forget_listings(fs, rpath, recursive=bool(options.get("recursive")))
     if isinstance(lpath, str):
         lpath = make_path_posix(lpath)
     pairs = _Planner(fs, LocalFileSystem()).plan(rpath, lpath, partial(is_literal, fs), options)
@@ -192,7 +187,9 @@ def _check_names(fs: AbstractFileSystem, pairs: list[PathPair]) -> None:
 
 def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[PathPair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
-    return _Planner(fs, fs).plan(plain(path1), _target(fs, path2), partial(is_literal, fs), options)
+    path1 = plain(path1)
+    forget_listings(fs, path1, recursive=bool(options.get("recursive")))
+    return _Planner(fs, fs).plan(path1, _target(fs, path2), partial(is_literal, fs), options)
 
 
 def _target(fs: AbstractFileSystem, path: Any) -> Any:
@@ -263,32 +260,61 @@ def may_nest(fs: AbstractFileSystem) -> bool:
     return not fs.capabilities.has_directories
 
 
-def expand(fs: AbstractFileSystem, expand: Callable[..., list[str]], path: Any, *, assume_literal: bool) -> list[str]:
-    """Expand a path, a pattern or a list of them; existing names are taken literally.
-
-    `expand` is fsspec's own method, which treats all names with wildcards as patterns unless `assume_literal` is set.
-    """
+def expand(
+    fs: AbstractFileSystem, path: Any, recursive: bool, maxdepth: int | None, *, assume_literal: bool, refresh: bool
+) -> list[str]:
+    """Expand a path, a pattern or a list of them; existing names are taken literally."""
     items = [path] if isinstance(path, (str, os.PathLike)) else list(path)
-    literals = [] if assume_literal else [item for item in items if is_literal(fs, item)]
-    if not literals:
-        return _expanded(fs, expand, items, assume_literal=assume_literal)
-    out = set(_expanded(fs, expand, literals, assume_literal=True))
-    with suppress(FileNotFoundError):
-        patterns = [item for item in items if item not in literals]
-        out |= set(_expanded(fs, expand, patterns, assume_literal=False))
-    return sorted(out)
+    found: set[str] = set()
+    for item in items:
+        literal = assume_literal or is_literal(fs, item)
+        found |= _expanded(fs, item, recursive=recursive, maxdepth=maxdepth, literal=literal, refresh=refresh)
+    if not found:
+        raise _missing(fs, items[0] if items else "")
+    return sorted(found)
 
 
 def _expanded(
-    fs: AbstractFileSystem, expand: Callable[..., list[str]], items: list[Any], *, assume_literal: bool
-) -> list[str]:
-    try:
-        return expand(items, assume_literal=assume_literal)
-    except FileNotFoundError as error:
-        if error.errno is not None or not items:
-            raise
-        # fsspec's error has no errno and no filename
-        raise make_error(errno.ENOENT, "no such file or directory", fs._strip_protocol(items[0])) from None
+    fs: AbstractFileSystem, path: Any, *, recursive: bool, maxdepth: int | None, literal: bool, **options: Any
+) -> set[str]:
+    """Return the paths that one path or pattern stands for, by the rules of fsspec's `expand_path`; possibly none.
+
+    `options` are for ``glob`` and ``find``.
+    """
+    # fsspec's own takes names literally only since 2025
+    name, depth = fs._strip_protocol(path), whole_or_none("maxdepth", maxdepth, 1)
+    if literal or not has_magic(name):
+        if not recursive:
+            return {name}
+        found = set(fs.find(name, maxdepth=depth, withdirs=True, **options))
+        return found | {name} if name not in found and fs.exists(name) else found
+    found = set(fs.glob(name, maxdepth=depth, **options))
+    if recursive and depth != 1:
+        below = None if depth is None else depth - 1
+        for match in list(found):
+            found |= _expanded(fs, match, recursive=True, maxdepth=below, literal=True, **options)
+    return found
+
+
+def _missing(fs: AbstractFileSystem, path: Any) -> OSError:
+    name, text = fs._strip_protocol(path), "no such file or directory"
+    if isinstance(fs, LocalFileSystem):
+        return FileNotFoundError(errno.ENOENT, text, name)
+    return make_error(errno.ENOENT, text, name)
+
+
+def forget_listings(fs: AbstractFileSystem, path: Any, *, recursive: bool) -> None:
+    """Forget what is cached where the files for a path, a pattern or a list of them will be looked for.
+
+    What reads or changes many files takes those that exist now: it would fail in the middle for one that another client
+    has removed, and leave out new ones.
+    """
+    for item in [path] if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable) else path:
+        name = fs._strip_protocol(item) if isinstance(item, (str, os.PathLike)) else ""
+        if has_magic(name):
+            fs.namespace.cache.invalidate(paths.literal_start(name).rpartition("/")[0] or None)
+        elif recursive and name:
+            fs.namespace.cache.invalidate(name)
 
 
 def is_literal(fs: AbstractFileSystem, path: Any) -> bool:

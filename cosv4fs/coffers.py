@@ -113,7 +113,9 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             The target exists.
         """
         source, target = self._path(path1), self._path(path2)
-        if self.info(source)["type"] == "directory":
+        if self.namespace.file(source) is None:
+            # what is cached as a directory may be an object, too
+            self.namespace.directory(source)
             self.makedirs(target, exist_ok=True)
             return
         bulk.copy_through(self, source, target)

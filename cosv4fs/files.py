@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mimetypes
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
 from cosv4fs.attributes import Attributes, WriteKeywords, parsed_attributes
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
-from cosv4fs.errors import CosError, CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.errors import CosError, CosIsADirectoryError
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.localfiles import naming_file, open_stream
 from cosv4fs.namespace import Namespace
@@ -96,8 +95,7 @@ class Files:
         except CosError as error:
             # drop the possibly stale cache entry
             self._namespace.cache.invalidate(path)
-            if isinstance(error, CosFileNotFoundError) and self._namespace.has_directory_now(path):
-                raise make_error(errno.EISDIR, "this is a directory: name a file in it", path) from error
+            self._namespace.refuse_directory(path, "name a file in it", error)
             raise
 
     def read_ranges(

@@ -270,11 +270,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             # all matches begin with the text before the first wildcard
             self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)
         if "**" in stripped or not has_magic(stripped):
-            found: list[str] | dict[str, Info] = super().glob(
-                pattern, maxdepth=maxdepth, detail=detail, withdirs=withdirs
-            )
-            return found
-        out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=pattern.endswith("/"))
+            # older versions of fsspec do not take `withdirs`
+            found = super().glob(pattern, maxdepth=maxdepth, detail=True)
+            all_types = withdirs or not has_magic(stripped)
+            out = {name: info for name, info in found.items() if all_types or info["type"] == "file"}
+        else:
+            out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=pattern.endswith("/"))
         return out if detail else list(out)
 
     def du(
@@ -306,8 +307,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
         A path that exists is taken literally even if it looks like a pattern.
         """
-        expand = partial(super().expand_path, recursive=recursive, maxdepth=maxdepth, refresh=refresh)
-        return bulk.expand(self, expand, path, assume_literal=assume_literal)
+        return bulk.expand(self, path, recursive, maxdepth, assume_literal=assume_literal, refresh=refresh)
 
     def created(self, path: str, refresh: bool = False) -> datetime:
         """Return when a file was created, in UTC (`refresh`: see `info`)."""
@@ -362,9 +362,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         check_keywords("cat", kwargs, ("start", "end", "max_concurrency"))
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
+        path = bulk.plain(path)
+        bulk.forget_listings(self, path, recursive=recursive)
         found = self.expand_path(path, recursive=recursive)
         found = [name for name in found if not (recursive and self.namespace.is_only_directory(name))]
-        is_one = isinstance(path, (str, os.PathLike)) and found == [self._path(path)]
+        is_one = isinstance(path, str) and found == [self._path(path)]
         files = self.runtime.files.share(files=batch_size)
         return files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
 

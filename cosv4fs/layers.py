@@ -111,6 +111,11 @@ class _TextWriter(io.TextIOWrapper):
         """Flush and close the file."""
         if self.closed:
             return
+        if self._finalizing:  # type: ignore[attr-defined]
+            # nobody can handle its errors, and newer versions of Python print them; the file below says what is lost
+            with suppress(Exception):
+                super().close()
+            return
         try:
             self.flush()
         except BaseException:

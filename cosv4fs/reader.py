@@ -80,9 +80,10 @@ class _Content:
             return
         try:
             self._fetch_version(start, view)
-        except CosError:
+        except CosError as error:
             # drop the possibly stale cache entry
             self._fs.runtime.namespace.cache.invalidate(self._path)
+            self._fs.runtime.namespace.refuse_directory(self._path, "open a file in it", error)
             raise
         if self.sha is not None and len(view) == self.size:
             # a small object is fetched completely, and can be checked here whatever the order of reads
@@ -459,13 +460,18 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         """Close the file and cancel the read-ahead."""
         cache = None if self.closed else self.cache
         self._is_closing = True
-        if self._is_lost or self.is_of_parent:
-            # without waiting for threads
+        may_wait = not (self._is_lost or self.is_of_parent)
+        if not may_wait:
+            # for threads
             self.cache = None
         super().close()
         if self.closed:
             self._window.close()
-            _empty(cache)
+            if not isinstance(cache, ReadAhead):
+                _empty(cache)
+            elif may_wait:
+                # older versions of fsspec do not close caches
+                cache.close()
 
     def _dealloc_warn(self, source: object = None) -> None:
         """Release an unclosed file; finalizers of `io` files on top of it call this, and then `close`.
@@ -488,7 +494,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
 def _empty(cache: Any) -> None:
     """Empty an unused cache: some of fsspec's contain reference cycles, which only the garbage collector frees."""
-    if cache is not None and not isinstance(cache, ReadAhead):
+    if cache is not None:
         if hasattr(cache, "close"):
             cache.close()
         vars(cache).clear()

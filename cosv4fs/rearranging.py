@@ -137,8 +137,7 @@ class Rearranging:
         try:
             self._client.delete(bucket, key, seen=_seen_in(info))
         except CosFileNotFoundError as error:
-            if self._namespace.has_directory_now(path):
-                raise make_error(errno.EISDIR, "this is a directory: use recursive=True", path) from error
+            self._namespace.refuse_directory(path, "use recursive=True", error)
             raise
         finally:
             self._cache.invalidate(path, gone=True)
@@ -259,9 +258,7 @@ class Rearranging:
             move = lambda: self._client.move(bucket, key, target_key, overwrite=True, seen=seen)  # noqa: E731
             with_parents(self._client, bucket, target_key, move, source=key)
         except CosFileNotFoundError as error:
-            if self._namespace.has_directory_now(source):
-                text = "this is a directory: move it with mv and recursive=True"
-                raise make_error(errno.EISDIR, text, source) from error
+            self._namespace.refuse_directory(source, "move it with mv and recursive=True", error)
             raise
         except CosFileExistsError as error:
             self._refuse_taken(target, error)

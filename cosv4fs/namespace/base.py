@@ -166,6 +166,11 @@ class Namespace(ABC):
         self.cache.invalidate(path)
         return self.has_directory(path)
 
+    def refuse_directory(self, path: str, hint: str, cause: OSError) -> None:
+        """Raise EISDIR if a file was not found because its path is a directory; never from the cache."""
+        if isinstance(cause, CosFileNotFoundError) and self.has_directory_now(path):
+            raise make_error(errno.EISDIR, f"this is a directory: {hint}", path) from cause
+
     def is_only_directory(self, path: str) -> bool:
         """Return whether the path is a directory, and not also a file, as in coffers."""
         return self.has_directory(path) and not self.is_file(path)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 from tests.processes import Forked
 
@@ -50,6 +51,8 @@ class Program(Forked):
 def main():
     """Run the script, and end as an interpreter does: when all threads have ended."""
     os.dup2(1, 2)
+    # newer versions of Python warn of every fork beside threads
+    warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
     try:
         exec(compile(sys.argv.pop(1), "script", "exec"), {"__name__": "__main__"})
     finally:

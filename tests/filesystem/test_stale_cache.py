@@ -41,6 +41,21 @@ CHANGING = {
     "mv": lambda fs, path: fs.mv(path, f"{path}2"),
 }
 
+MANY = {
+    "cat": lambda fs, path, local: fs.cat(path, recursive=True),
+    "cat of a pattern": lambda fs, path, local: fs.cat(f"{path}/*e*"),
+    "get": lambda fs, path, local: fs.get(path, local, recursive=True),
+    "get of a pattern": lambda fs, path, local: fs.get([f"{path}/[lo]*", f"{path}/dir/*"], local),
+    "cp": lambda fs, path, local: fs.cp(path, f"{path}2", recursive=True),
+    "cp of a pattern": lambda fs, path, local: fs.cp(f"{path}/*", f"{path}2/"),
+}
+MANY_IN_BUCKETS = {
+    "mv": lambda fs, path, local: fs.mv(path, f"{path}2", recursive=True),
+    "mv of a pattern": lambda fs, path, local: fs.mv(f"{path}/*e*", f"{path}2/"),
+    "rm": lambda fs, path, local: fs.rm(path, recursive=True),
+    "rm of a pattern": lambda fs, path, local: fs.rm([f"{path}/*e*"]),
+}
+
 
 def make(fs, path, state):
     if state == "file":
@@ -104,6 +119,45 @@ def test_a_stale_cache_refuses_nothing(fs, second, emulator, protocol, cached, a
             make(second, path, actual)
             ended.append(outcome(operation, client, path))
         assert ended[0] == ended[1], name
+
+
+def test_what_takes_many_files_takes_those_that_exist_now(fs, second, emulator, protocol, tmp_path):
+    """It neither fails for one that another client has removed, nor leaves out a new one."""
+    for name, operation in {**MANY, **({} if protocol == "cdcs" else MANY_IN_BUCKETS)}.items():
+        ended = []
+        for client in (fs, second):
+            folder, local = f"{BUCKET}/{name}/{client is fs}", tmp_path / name / str(client is fs)
+            second.pipe({f"{folder}/path/{file}": b"old" for file in ("left", "removed", "dir/below")})
+            if client is fs:
+                fs.find(folder, withdirs=True)
+            remove(second, emulator, f"{folder}/path/removed")
+            second.pipe({f"{folder}/path/{file}": b"new" for file in ("other", "dir/new")})
+            found = operation(client, f"{folder}/path", str(local))
+            names = [file.removeprefix(folder) for file in (*second.find(folder), *(found or ()))]
+            ended.append((names, sorted(file.relative_to(local) for file in local.rglob("*"))))
+        assert ended[0] == ended[1], name
+
+
+@pytest.mark.protocol("cosv4", "cosv3")
+@pytest.mark.parametrize("read", [lambda file: file.read(), lambda file: file.readline()])
+def test_a_directory_in_the_place_of_a_cached_file_is_named_as_one(fs, second, read):
+    second.pipe_file(f"{BUCKET}/path", b"content")
+    fs.info(f"{BUCKET}/path")
+    second.rm_file(f"{BUCKET}/path")
+    second.pipe_file(f"{BUCKET}/path/inner", b"content")
+    with fs.open(f"{BUCKET}/path") as file, pytest.raises(IsADirectoryError):
+        read(file)
+
+
+@pytest.mark.protocol("cdcs")
+def test_an_object_that_is_cached_as_a_directory_is_copied(fs, second):
+    second.pipe_file(f"{BUCKET}/path/inner", b"content")
+    fs.ls(BUCKET)
+    second.pipe_file(f"{BUCKET}/path", b"object")
+    fs.cp_file(f"{BUCKET}/path", f"{BUCKET}/copy")
+    assert second.cat_file(f"{BUCKET}/copy") == b"object"
+    with pytest.raises(FileNotFoundError):
+        fs.cp_file(f"{BUCKET}/missing", f"{BUCKET}/copy2")
 
 
 @pytest.mark.protocol(*EVERY)
