@@ -15,6 +15,7 @@ A caller only ever needs the builtin names::
         ├── CosTimeoutError           + TimeoutError
         ├── CosInterruptedError       + InterruptedError
         ├── CosConnectionError        + ConnectionError
+        ├── CosPositionError          + ValueError
         └── CosUploadSessionError     the upload session is unusable
 
 Each has ``errno``, ``strerror`` and ``filename`` (``bucket/dir/name``) like any `OSError`, and ``code`` (the server's
@@ -98,6 +99,13 @@ class CosConnectionError(CosError, ConnectionError):
     """The service could not be reached, or the connection broke."""
 
     is_transient = True
+
+
+class CosPositionError(CosError, ValueError):
+    """A position before the start of a file was to be set.
+
+    Local files raise `OSError` then, on which `zipfile` relies, and files in memory and those of fsspec `ValueError`.
+    """
 
 
 class CosUploadSessionError(CosError):

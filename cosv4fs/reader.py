@@ -283,7 +283,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     def _new_cache(self) -> Any:
         content, options = self._content, self._cache_options
         if self._cache_type == ReadAhead.name:
-            return ReadAhead(self.blocksize, content.fill, content.size, self.fs.runtime.uploader.pool, **options)
+            pool = self.fs.runtime.uploader.pool
+            return ReadAhead(self.blocksize, content.fetch, content.fill, content.size, pool, **options)
         return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
     def _exclusively(self) -> AbstractContextManager[bool]:
@@ -442,7 +443,9 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def _renew(self) -> None:
         """Switch to the current version of the object."""
-        self.cache.close()
+        if hasattr(self.cache, "close"):
+            # fsspec's smaller caches have nothing to stop
+            self.cache.close()
         self._open_content(_Content(self.fs, self.path))
         self.cache = self._new_cache()
 

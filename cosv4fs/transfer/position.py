@@ -6,7 +6,7 @@ import errno
 import operator
 from typing import SupportsIndex
 
-from cosv4fs.errors import make_error
+from cosv4fs.errors import CosPositionError
 
 
 def seek_target(offset: SupportsIndex, whence: SupportsIndex, position: int, size: int, path: str) -> int:
@@ -26,12 +26,12 @@ def seek_target(offset: SupportsIndex, whence: SupportsIndex, position: int, siz
     ValueError
         `whence` is none of 0, 1 and 2.
     OSError
-        EINVAL: the position is before the start of the file. Local files raise the same, and `zipfile` relies on it.
+        `CosPositionError`, EINVAL: the position is before the start of the file.
     """
     origin = {0: 0, 1: position, 2: size}.get(operator.index(whence))
     if origin is None:
         raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
     target = origin + operator.index(offset)
     if target < 0:
-        raise make_error(errno.EINVAL, f"a position cannot be negative: {target}", path)
+        raise CosPositionError(errno.EINVAL, f"a position cannot be negative: {target}", path)
     return target

@@ -35,13 +35,21 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     """A cache as fsspec's files use them: `_fetch` returns the bytes of a range.
 
     `fill` fills memory with the bytes from an offset on, in several threads of `pool` at once. Ranges have `blocksize`
-    bytes; objects up to this size are fetched whole.
+    bytes; objects up to this size are fetched whole. `fetch` returns the bytes between two offsets: it is the `fetcher`
+    that fsspec takes over when it puts another cache in the place of this one.
     """
 
     name = "parallel"
 
-    def __init__(self, blocksize: int, fill: Callable[[int, memoryview], None], size: int, pool: Pool) -> None:
-        super().__init__(blocksize, None, size)
+    def __init__(
+        self,
+        blocksize: int,
+        fetch: Callable[[int, int], bytes],
+        fill: Callable[[int, memoryview], None],
+        size: int,
+        pool: Pool,
+    ) -> None:
+        super().__init__(blocksize, fetch, size)
         self._fill = fill
         self._pool, self._buffers = pool, pool.buffers
         self._group = TaskGroup(pool)

@@ -25,6 +25,18 @@ def test_caches(emulator, fs, url, options, tmp_path, cache):
     assert downloads == 0
 
 
+@consumer("fsspec", "`filecache::…` that decompresses: another cache in a file's place")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of the cache's local file
+@pytest.mark.parametrize("cache", ["simplecache", "filecache"])
+def test_decompressing_cache(fs, url, options, tmp_path, cache):
+    with fs.open("lab/x", "wb", compression="gzip") as file:
+        file.write(CONTENT)
+    own = {"cache_storage": str(tmp_path), "compression": "gzip", "same_names": True}
+    with fsspec.open(f"{cache}::{url}/x", **{"cosv4": options, cache: own}) as file:
+        assert file.read() == CONTENT
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
 @consumer("fsspec", "`filecache::…` with `check_files=True` notices a new version")
 def test_checked_cache(fs, url, options, tmp_path):
     settings = {"cosv4": options, "filecache": {"cache_storage": str(tmp_path / "cache"), "check_files": True}}

@@ -145,9 +145,11 @@ def test_what_a_reader_cannot_do(stored):
         ):
             with pytest.raises(io.UnsupportedOperation):
                 refused()
-        with pytest.raises(OSError, match="negative") as caught:
-            file.seek(-1)
-        assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, PATH)
+        # zipfile catches the error of local files, and what was written for fsspec's or for files in memory the other
+        for caught_as in (OSError, ValueError):
+            with pytest.raises(caught_as, match="negative") as caught:
+                file.seek(-1)
+            assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, PATH)
         for wrong in (3, -1):
             with pytest.raises(ValueError, match="whence"):
                 file.seek(0, wrong)

@@ -6,6 +6,7 @@ import itertools
 import os
 
 import pytest
+from fsspec.caching import BaseCache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,11 @@ class TestReplacedBeforeTheFirstRead:
         assert fs.info(PATH)["size"] == len(new)
         with fs.open(PATH, "r", encoding="latin-1", newline="") as file:
             assert file.read() == new.decode("latin-1")
+
+    def test_another_cache_may_have_the_place_of_the_own(self, fs, new):
+        with fs.open(PATH) as file:
+            file.cache = BaseCache(0, file.cache.fetcher, len(b"as before"))
+            assert file.read() == new
 
     @pytest.mark.parametrize("new", [b"", b"longer than before"], ids=len, indirect=True)
     @pytest.mark.parametrize(

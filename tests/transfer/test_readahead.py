@@ -25,7 +25,10 @@ class Remote:
         self.data = data
         self.asked = []
         self.fails = lambda start: False
-        self.cache = ReadAhead(block, self.fill, len(data), pool)
+        self.cache = ReadAhead(block, self.fetch, self.fill, len(data), pool)
+
+    def fetch(self, start, stop):
+        return self.data[start:stop]
 
     def fill(self, start, view):
         self.asked.append((start, start + len(view)))
@@ -177,7 +180,7 @@ def test_an_interrupt_does_not_wait_for_its_turn(stop):
         over.wait(20)
         raise OSError(errno.EIO, "too late")
 
-    cache = ReadAhead(BLOCK, fill, len(DATA), pool=Pool(1, "test"))
+    cache = ReadAhead(BLOCK, DATA.__getitem__, fill, len(DATA), pool=Pool(1, "test"))
     try:
         with pytest.raises(stop):
             cache._fetch(0, 3 * BLOCK)
