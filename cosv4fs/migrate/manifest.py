@@ -65,7 +65,9 @@ _CHANGE = """
 UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_barred = :error != '', how = '',
     content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END,
     is_written = is_written AND state NOT IN ('copied', 'verified')  -- version 0.1.0 left it set
-WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != ''))
+WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != '')
+    -- the last listing came within the second of the last change: another one may have followed in it
+    OR (size > 0 AND sha IS NULL AND mtime = round(mtime) AND mtime > listed + :ahead - 2))
 """
 
 
@@ -116,6 +118,7 @@ class Manifest:
     def __init__(self, path: str | os.PathLike[str], source: str, target: str) -> None:
         self.path = Path(path)
         self._mutex = threading.RLock()
+        self._ahead: float | None = 0.0
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "the manifest must be a file, but this is a directory", str(path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,8 +204,15 @@ class Manifest:
         with self._mutex, self._translated():
             return self._database.execute(query, values).fetchall()
 
-    def begin_listing(self) -> None:
-        """Begin a new listing of the source; the results of an interrupted one may be stale."""
+    def begin_listing(self, ahead: float | None = 0.0) -> None:
+        """Begin a new listing of the source; the results of an interrupted one may be stale.
+
+        Parameters
+        ----------
+        ahead : float, optional
+            Seconds by which the clock of the source is ahead of this machine's; None if its files never change.
+        """
+        self._ahead = ahead
         with self._change() as database:
             database.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
             database.execute("DELETE FROM folders")
@@ -218,7 +228,8 @@ class Manifest:
 
     def list_folder(self, path: str, files: Iterable[File], folders: Iterable[str]) -> int:
         """Record the entries of a directory; new and changed files become pending. Return the number of files."""
-        rows = [{**vars(file), "round": self._round(), "now": time.time()} for file in files]
+        given = {"round": self._round(), "now": time.time(), "ahead": self._ahead}
+        rows = [{**vars(file), **given} for file in files]
         below = [(folder, self._round()) for folder in folders]
         with self._change() as database:
             # changes first: they are detected by the old values

@@ -289,7 +289,7 @@ def _bare(url: Any) -> Any:
 def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:
     """List the source into the manifest, several directories in parallel."""
     own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
-    book.begin_listing()
+    book.begin_listing((source.clock_difference() or 0.0) if source.capabilities.replaces_files else None)
     if source.lists_hide_directories:
         watcher.listed(_list_tree(book, source))
         book.end_listing()

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -41,6 +42,27 @@ def listing(book, *files):
 
 def states(book):
     return {row["path"]: row["state"] for row in book.rows()}
+
+
+@pytest.mark.parametrize(
+    ("age", "sha", "ahead", "state"),
+    [
+        (-10, None, 0.0, PENDING),
+        (50, None, 0.0, COPIED),
+        (50, None, -60.0, PENDING),
+        (-10, "a" * 40, 0.0, COPIED),
+        (-10, None, None, COPIED),
+        (-10.5, None, 0.0, COPIED),
+    ],
+)
+def test_a_file_that_was_listed_in_the_second_of_its_change_is_looked_at_again(book, age, sha, ahead, state):
+    """Whole seconds hide another change, unless a checksum shows it, or files never change."""
+    file = File("x", 1, int(time.time()) - age, sha)
+    listing(book, file)
+    book.record([Outcome("x", COPIED)])
+    book.begin_listing(ahead)
+    book.list_folder("", [file], [])
+    assert states(book) == {"x": state}
 
 
 def test_a_second_one_is_refused_until_the_first_is_closed(path, book):

@@ -330,7 +330,8 @@ def archive(**files):
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as out:
         for name, value in files.items():
-            out.writestr(f"d/{name}", value)
+            # not of this second, in which another change could follow
+            out.writestr(zipfile.ZipInfo(f"d/{name}"), value)
     return whole.getvalue()
 
 
