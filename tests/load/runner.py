@@ -226,7 +226,9 @@ class Run:
             count += 1
 
     def _look(self, service: EmulatorCommand, seconds: float) -> Sample:
-        own, other = held_by(_own_pid()), held_by(service.process.pid)
+        # those of Python: other libraries in this process start and end threads of their own
+        own = replace(held_by(_own_pid()), threads=threading.active_count())
+        other = held_by(service.process.pid)
         return Sample(seconds, own, other, count_files(*self._watched), *stored_bytes(self._root))
 
     def _verify(self, service: EmulatorCommand, shared: dict[str, Content]) -> None:
