@@ -41,8 +41,26 @@ def use(fs, folder):
     with fs.open("cosv4://data/dir/text", "w") as file:
         file.write("text\n")
     assert fs.cat("data/dir/text") == b"text\n"
+    many(fs, folder)
     fs.rm("data/dir", recursive=True)
     assert fs.ls("data", detail=False) == ["data/other"]
+
+
+def many(fs, folder):
+    """Patterns, lists and trees, which fsspec expands with other arguments in each version."""
+    assert fs.glob("data/*/s*") == fs.expand_path("data/*/s*") == ["data/dir/sized", "data/dir/small"]
+    assert fs.glob("data/**/moved") == ["data/other/moved"]
+    assert fs.cat("data/dir/[st]*[lt]") == {"data/dir/small": b"small", "data/dir/text": b"text\n"}
+    fs.get("data/other", str(folder / "tree"), recursive=True)
+    assert (folder / "tree" / "moved").read_bytes() == b"small"
+    fs.put(str(folder / "tree"), "data/dir/back", recursive=True)
+    fs.cp("data/dir/back", "data/dir/again", recursive=True)
+    fs.mv("data/dir/again/*", "data/dir/last/")
+    assert fs.find("data/dir/last") == ["data/dir/last/moved"]
+    with fs.transaction, fs.open("data/dir/late", "wb") as file:
+        file.write(b"1")
+    fs.rm("data/dir/s*")
+    assert fs.exists("data/dir/late")
 
 
 def command():
