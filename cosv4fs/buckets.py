@@ -148,7 +148,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         maxdepth = whole_or_none("maxdepth", maxdepth, 1)
         rearranging, path = self._rearranging.share(at_once("batch_size", batch_size)), bulk.plain(path)
-        bulk.forget_listings(self, path, recursive=recursive)
+        bulk.invalidate_listings(self, path, recursive=recursive)
         found = self.expand_path(path)
         if recursive:
             rearranging.remove_trees(found, maxdepth)

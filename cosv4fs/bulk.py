@@ -116,7 +116,7 @@ def plan_get(fs: AbstractFileSystem, rpath: Any, lpath: Any, **options: Any) -> 
     are symbolic links, they are followed.
     """
     rpath, lpath = plain(rpath), [lpath] if isfilelike(lpath) else plain(lpath)
-    forget_listings(fs, rpath, recursive=bool(options.get("recursive")))
+    invalidate_listings(fs, rpath, recursive=bool(options.get("recursive")))
     if isinstance(lpath, str):
         lpath = make_path_posix(lpath)
     pairs = _Planner(fs, LocalFileSystem()).plan(rpath, lpath, partial(is_literal, fs), options)
@@ -188,7 +188,7 @@ def _check_names(fs: AbstractFileSystem, pairs: list[PathPair]) -> None:
 def plan_copy(fs: AbstractFileSystem, path1: Any, path2: Any, **options: Any) -> list[PathPair]:
     """Return the (source, target) pairs of a ``copy``, in fsspec's order, not yet checked."""
     path1 = plain(path1)
-    forget_listings(fs, path1, recursive=bool(options.get("recursive")))
+    invalidate_listings(fs, path1, recursive=bool(options.get("recursive")))
     return _Planner(fs, fs).plan(path1, _target(fs, path2), partial(is_literal, fs), options)
 
 
@@ -303,8 +303,8 @@ def _missing(fs: AbstractFileSystem, path: Any) -> OSError:
     return make_error(errno.ENOENT, text, name)
 
 
-def forget_listings(fs: AbstractFileSystem, path: Any, *, recursive: bool) -> None:
-    """Forget what is cached where the files for a path, a pattern or a list of them will be looked for.
+def invalidate_listings(fs: AbstractFileSystem, path: Any, *, recursive: bool) -> None:
+    """Invalidate what is cached where the files for a path, a pattern or a list of them will be looked for.
 
     What reads or changes many files takes those that exist now: it would fail in the middle for one that another client
     has removed, and leave out new ones.
@@ -312,7 +312,7 @@ def forget_listings(fs: AbstractFileSystem, path: Any, *, recursive: bool) -> No
     for item in [path] if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable) else path:
         name = fs._strip_protocol(item) if isinstance(item, (str, os.PathLike)) else ""
         if has_magic(name):
-            fs.namespace.cache.invalidate(paths.literal_start(name).rpartition("/")[0] or None)
+            fs.namespace.cache.invalidate(paths.folder_of_matches(name) or None)
         elif recursive and name:
             fs.namespace.cache.invalidate(name)
 

@@ -267,8 +267,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         pattern, maxdepth = path_text(path), whole_or_none("maxdepth", maxdepth, 1)
         stripped = self._path(pattern)
         if refresh:
-            # all matches begin with the text before the first wildcard
-            self.namespace.cache.invalidate(paths.literal_start(stripped).rpartition("/")[0] or None)
+            self.namespace.cache.invalidate(paths.folder_of_matches(stripped) or None)
         if "**" in stripped or not has_magic(stripped):
             # older versions of fsspec do not take `withdirs`
             found = super().glob(pattern, maxdepth=maxdepth, detail=True)
@@ -363,7 +362,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if on_error not in ("raise", "omit", "return"):
             raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
         path = bulk.plain(path)
-        bulk.forget_listings(self, path, recursive=recursive)
+        bulk.invalidate_listings(self, path, recursive=recursive)
         found = self.expand_path(path, recursive=recursive)
         found = [name for name in found if not (recursive and self.namespace.is_only_directory(name))]
         is_one = isinstance(path, str) and found == [self._path(path)]

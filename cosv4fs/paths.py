@@ -117,6 +117,11 @@ def literal_start(pattern: str) -> str:
     return MAGIC.split(pattern, maxsplit=1)[0]
 
 
+def folder_of_matches(pattern: str) -> str:
+    """Return the deepest directory that contains all matches of a pattern; empty for that of all buckets."""
+    return literal_start(pattern).rpartition("/")[0]
+
+
 def uncreatable(path: str) -> list[str]:
     """Return the characters in the path of a directory with which no service creates it (cos.md#file-names).
 

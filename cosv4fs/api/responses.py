@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
+from cosv4fs.api.proxies import through
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Code, Retry
@@ -140,8 +141,8 @@ def unexpected_reply(
     `detail` is what the body says, where it can be read; else its beginning is quoted.
     """
     status, proxy = response.status_code, getattr(response, "proxy", None)
-    through = f"through the proxy {proxy}" if proxy else ""
-    shown = "".join(f", {part}" for part in (detail or _page_text(body, response), *ids, through) if part)
+    parts = (detail or _page_text(body, response), *ids, through(proxy).lstrip())
+    shown = "".join(f", {part}" for part in parts if part)
     number, text = meaning
     if status == 407:
         number, text = errno.ECONNABORTED, proxy_login(proxy.advice if proxy else "")
