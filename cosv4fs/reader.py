@@ -465,7 +465,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         self._is_closing = True
         may_wait = not (self._is_lost or self.is_of_parent)
         if not may_wait:
-            # for threads
+            # closing it would wait for threads
             self.cache = None
         super().close()
         if self.closed:
