@@ -59,7 +59,11 @@ class Announcing(RawServer):
     def _answer(self, connection):
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
+            received = connection.recv(65536)
+            if not received:
+                # the client has given the connection up: waiting for more would keep the next one waiting for ever
+                return
+            head += received
         self.requests.append(head)
         method, target = head.split()[:2]
         if b"op=stat" in target:
