@@ -2,5 +2,6 @@
 
 Nothing here is specific to COS. Modules: `locations` (a URL as filesystem and path), `trees` (list a tree), `copying`
 (copy one file), `plan` (pair sources with targets), `comparing` (compare two trees), `migration` (resumable migrations
-of whole trees), `manifest` (their database), `migrator` (migrate one file) and `cluster` (migrate on a dask cluster).
+of whole trees), `manifest` (their state), `database` (SQLite), `migrator` (migrate one file) and `cluster` (migrate on
+a dask cluster).
 """

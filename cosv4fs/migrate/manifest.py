@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from cosv4fs.migrate.database import Database
 
 fcntl: Any
 try:
@@ -117,7 +118,6 @@ class Manifest:
 
     def __init__(self, path: str | os.PathLike[str], source: str, target: str) -> None:
         self.path = Path(path)
-        self._mutex = threading.RLock()
         self._ahead: float | None = 0.0
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "the manifest must be a file, but this is a directory", str(path))
@@ -130,10 +130,13 @@ class Manifest:
             self._unlock()
             raise
 
-    def _open(self, about: Mapping[str, str]) -> sqlite3.Connection:
-        with self._translated():
+    def _open(self, about: Mapping[str, str]) -> Database:
+        try:
             database = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
                                    check_same_thread=False)  # fmt: skip
+        except sqlite3.Error as error:
+            raise OSError(errno.EIO, f"the manifest cannot be opened: {error}", str(self.path)) from error
+        opened = Database(database, "the manifest", str(self.path))
         try:
             if self._lock is None:
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -150,19 +153,18 @@ class Manifest:
             if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
                 raise _busy(self.path) from error
             if isinstance(error, sqlite3.OperationalError):
-                raise self._failure(error) from error
+                raise opened.failure(error) from error
             raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
         for name, value in about.items():
             if known[name] != value:
                 database.close()
                 raise ValueError(f"{self.path} is the manifest of another migration, with {name} {known[name]}: "
                                  "choose another with --manifest, or remove it")  # fmt: skip
-        return database
+        return opened
 
     def close(self) -> None:
         """Close the database and release the lock."""
-        with self._mutex:
-            self._database.close()
+        self._database.close()
         self._unlock()
 
     def _unlock(self) -> None:
@@ -175,35 +177,6 @@ class Manifest:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _failure(self, error: sqlite3.Error) -> OSError:
-        return OSError(errno.EIO, f"the manifest cannot be used: {error}", str(self.path))
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Translate errors of SQLite, such as a full disk or a damaged file, to `OSError`."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
-
-    @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        """Run the block in a transaction."""
-        with self._mutex, self._translated():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                # SQLite may have rolled back already; that error would hide the cause
-                with suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
-                raise
-
-    def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._mutex, self._translated():
-            return self._database.execute(query, values).fetchall()
-
     def begin_listing(self, ahead: float | None = 0.0) -> None:
         """Begin a new listing of the source; the results of an interrupted one may be stale.
 
@@ -213,25 +186,25 @@ class Manifest:
             Seconds by which the clock of the source is ahead of this machine's; None if its files never change.
         """
         self._ahead = ahead
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
             database.execute("DELETE FROM folders")
             database.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
 
     def _round(self) -> int:
-        found = self._all("SELECT value FROM about WHERE name = 'round'")
+        found = self._database.all("SELECT value FROM about WHERE name = 'round'")
         return int(found[0][0]) if found else 0
 
     def folders_to_list(self, count: int) -> list[str]:
         """Return up to `count` directories, relative to the source, that are not yet listed."""
-        return [path for (path,) in self._all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
+        return [path for (path,) in self._database.all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
 
     def list_folder(self, path: str, files: Iterable[File], folders: Iterable[str]) -> int:
         """Record the entries of a directory; new and changed files become pending. Return the number of files."""
         given = {"round": self._round(), "now": time.time(), "ahead": self._ahead}
         rows = [{**vars(file), **given} for file in files]
         below = [(folder, self._round()) for folder in folders]
-        with self._change() as database:
+        with self._database.change() as database:
             # changes first: they are detected by the old values
             database.executemany(_CHANGE, rows)
             database.executemany(_LIST, rows)
@@ -241,12 +214,12 @@ class Manifest:
 
     def end_listing(self) -> None:
         """Finish the listing: files that were not in it are marked as gone."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
 
     def bar_files_above(self, error: str) -> None:
         """Record as failed each file whose path is also a directory with files that can be copied."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 "UPDATE files SET state = 'failed', error = ?, is_barred = 1 WHERE NOT is_gone AND NOT is_barred "
                 "AND path IN (SELECT path FROM folders) AND EXISTS (SELECT 1 FROM files AS below WHERE "
@@ -266,14 +239,14 @@ class Manifest:
             "WHERE path > ? AND state IN (?, ?, ?) AND NOT is_gone AND NOT is_barred ORDER BY path LIMIT ?"
         )
         last = ""
-        while rows := self._all(query, last, *states, page):
+        while rows := self._database.all(query, last, *states, page):
             for path, size, mtime, sha, error, state, how, content, is_written in rows:
                 yield File(path, size, mtime, sha, error, state, how, content, bool(is_written))
             last = rows[-1][0]
 
     def begin(self, path: str) -> None:
         """Record that a file is about to be written at the target."""
-        with self._change() as database:
+        with self._database.change() as database:
             database.execute(
                 "UPDATE files SET attempts = attempts + 1, is_written = 1, begun = ? WHERE path = ?",
                 (time.time(), path),
@@ -283,7 +256,7 @@ class Manifest:
         """Record the outcomes of files; `begun` tells whether `begin` was called before each was written."""
         now = time.time()
         rows = [{**vars(outcome), "now": now, "later": outcome.is_begun and not begun} for outcome in outcomes]
-        with self._change() as database:
+        with self._database.change() as database:
             database.executemany(
                 "UPDATE files SET state = :state, how = CASE WHEN :how = '' THEN how ELSE :how END, error = :error, "
                 "content = coalesce(:content, content), ended = :now, attempts = attempts + :later, "
@@ -293,7 +266,7 @@ class Manifest:
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """Return the number of files and bytes by state; ``gone`` are those that the source no longer has."""
-        rows = self._all(
+        rows = self._database.all(
             "SELECT CASE WHEN is_gone THEN 'gone' ELSE state END, count(*), sum(size) FROM files GROUP BY 1"
         )
         return {state: (count, size) for state, count, size in rows}
@@ -302,23 +275,23 @@ class Manifest:
         """Return the number of files to migrate and their total size in bytes."""
         states = (PENDING, FAILED, COPIED if verify else PENDING)
         query = "SELECT count(*), coalesce(sum(size), 0) FROM files WHERE state IN (?, ?, ?) AND NOT is_gone"
-        count, size = self._all(query + " AND NOT is_barred", *states)[0]
+        count, size = self._database.all(query + " AND NOT is_barred", *states)[0]
         return count, size
 
     def failures(self, limit: int) -> list[tuple[str, str]]:
         """Return paths and errors of failed files, at most `limit`."""
         query = "SELECT path, error FROM files WHERE state = ? AND NOT is_gone ORDER BY path LIMIT ?"
-        return [(path, error) for path, error in self._all(query, FAILED, limit)]
+        return [(path, error) for path, error in self._database.all(query, FAILED, limit)]
 
     def empty_folders(self) -> list[str]:
         """Return the empty directories, relative to the source."""
-        return [path for (path,) in self._all("SELECT path FROM folders WHERE is_empty ORDER BY path") if path]
+        return [path for (path,) in self._database.all("SELECT path FROM folders WHERE is_empty ORDER BY path") if path]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield all columns of every file, in the order of the paths."""
         last = ""
-        while found := self._all("SELECT * FROM files WHERE path > ? ORDER BY path LIMIT 1000", last):
-            names = [name for _, name, *_ in self._all("PRAGMA table_info(files)")]
+        while found := self._database.all("SELECT * FROM files WHERE path > ? ORDER BY path LIMIT 1000", last):
+            names = [name for _, name, *_ in self._database.all("PRAGMA table_info(files)")]
             for row in found:
                 yield dict(zip(names, row, strict=True))
             last = found[-1][0]
