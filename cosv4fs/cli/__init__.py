@@ -1,7 +1,8 @@
 """The command ``cosv4fs``, built with click.
 
-Modules: `group` (the command itself, and ``emulator`` and ``demo``), `session` (options, filesystems and output shared
-by all subcommands), `failures` (error messages and exit codes), `process` (standard streams and signals). Subcommands:
+Modules: `group` (the list of all subcommands, and ``emulator`` and ``demo``), `commands` (the classes of all commands),
+`global_options`, `session` (options and filesystems of one run), `output` (lines and JSON), `failures` (errors and exit
+codes), `logs`, `process` (standard streams and signals). Subcommands:
 `show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``),
 `migrate`, `uploads`, `doctor`.
 
@@ -47,11 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         # Ctrl-C and signals end imports cleanly, too, which take most of the time of short commands
-        from cosv4fs.cli.group import cli  # noqa: PLC0415 - needs the extra
+        from cosv4fs.cli.commands import run  # noqa: PLC0415 - needs the extra
+        from cosv4fs.cli.group import cli  # noqa: PLC0415
     except ImportError as error:
         print(f"cosv4fs: {error.name} is not installed; run pip install 'cosv4fs[cli]'", file=sys.stderr)
         return 2
-    try:
-        cli.main(arguments, prog_name="cosv4fs")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return run(cli, arguments)

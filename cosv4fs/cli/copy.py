@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
@@ -42,7 +43,7 @@ Examples:
 """
 
 
-@click.command(epilog=_CP_EXAMPLES, short_help="Copy files between any two filesystems.")
+@command(epilog=_CP_EXAMPLES, short_help="Copy files between any two filesystems.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories and their contents.")
@@ -75,7 +76,7 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     _report(session, files, dry_run, failures)
 
 
-@click.command(epilog=_SYNC_EXAMPLES, short_help="Update a directory from another one.")
+@command(epilog=_SYNC_EXAMPLES, short_help="Update a directory from another one.")
 @click.argument("source")
 @click.argument("target")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be done.")

@@ -13,6 +13,7 @@ import click
 
 from cosv4fs import paths
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
+from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import DIFFERENT, describe
 from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
@@ -43,7 +44,7 @@ _Check: TypeAlias = Callable[[Any, str, str], _Finding]
 """Checks a filesystem, a bucket or coffer in it and a path in that. An OSError that it raises is a problem."""
 
 
-@click.command(short_help="Diagnose credentials, clock and permissions.")
+@command(short_help="Diagnose credentials, clock and permissions.")
 @click.argument("url")
 @click.option(
     "--write",

@@ -1,17 +1,19 @@
-"""Error messages and exit codes."""
+"""Error messages, as lines and as JSON, and exit codes."""
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
-from unicodedata import category
 
 import click
 
+from cosv4fs.cli.output import print_json, printable
 from cosv4fs.cli.process import TerminatedError, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
 
@@ -29,6 +31,21 @@ EXIT_CODES = {
     TERMINATED: "ended by SIGTERM",
 }
 """Exit codes and their meanings."""
+
+_ERRNO_NAMES: dict[type[BaseException], str] = {
+    FileNotFoundError: "ENOENT",
+    FileExistsError: "EEXIST",
+    IsADirectoryError: "EISDIR",
+    NotADirectoryError: "ENOTDIR",
+    PermissionError: "EACCES",
+    TimeoutError: "ETIMEDOUT",
+    NotImplementedError: "ENOTSUP",
+    KeyboardInterrupt: "EINTR",
+    click.UsageError: "EINVAL",
+    ValueError: "EINVAL",
+    TypeError: "EINVAL",
+}
+"""What exceptions without an errno stand for; many filesystems raise such."""
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
 """The exit codes as a section of the help text."""
@@ -58,14 +75,45 @@ def describe(error: BaseException) -> str:
     if type(error) is KeyboardInterrupt:
         return "interrupted"
     if isinstance(error, MissingCredentialsError):
-        return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE before the subcommand"
+        return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE"
     if isinstance(error, OSError) and error.strerror:
-        name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else error.filename
-        # an absolute path is a local one: those of the service begin with a bucket
-        if name and isinstance(error, CosError) and "://" not in str(name) and not Path(str(name)).is_absolute():
-            name = _url(str(name))
+        name = _path(error)
         return printable(f"{name}: {error.strerror}" if name else error.strerror)
-    return printable(" ".join(str(error).split()) or type(error).__name__)
+    if isinstance(error, click.UsageError) and _is_help(error):
+        return f"name a subcommand: see {error.ctx.command_path if error.ctx else 'cosv4fs'} --help"
+    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    return printable(" ".join(text.split()) or type(error).__name__)
+
+
+def error_row(error: BaseException) -> dict[str, Any]:
+    """Return an error as JSON output shows it.
+
+    Returns
+    -------
+    dict
+        ``error`` (the line on stderr), ``path`` (a URL or local path, or None), ``code`` (that of the service, else the
+        name of the errno, or None), ``errno`` (its name, or None) and ``exit`` (the exit code).
+    """
+    name = _errno_name(error)
+    code = error.code if isinstance(error, CosError) and error.code is not None else name
+    return {"error": describe(error), "path": _path(error), "code": code, "errno": name, "exit": exit_code(error)}
+
+
+def _errno_name(error: BaseException) -> str | None:
+    """Return the name of an error's errno; of one without, what its type stands for."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return errno.errorcode.get(error.errno)
+    return next((name for kind, name in _ERRNO_NAMES.items() if isinstance(error, kind)), None)
+
+
+def _path(error: BaseException) -> str | None:
+    """Return the path that an error names, as a URL if it is one of the service."""
+    name = error.filename if isinstance(error, OSError) else None
+    if not name:
+        return None
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+    # an absolute path is a local one: those of the service begin with a bucket
+    return _url(text) if isinstance(error, CosError) and "://" not in text and not Path(text).is_absolute() else text
 
 
 def _url(path: str) -> str:
@@ -73,12 +121,6 @@ def _url(path: str) -> str:
     context = click.get_current_context(silent=True)
     session = context.find_root().obj if context else None
     return f"cosv4://{path}" if session is None else str(session.url(path))
-
-
-def printable(text: str) -> str:
-    """Escape terminal control characters, which untrusted file names may contain."""
-    hidden = ("C", "Zl", "Zp")
-    return "".join(ascii(char)[1:-1] if category(char).startswith(hidden) else char for char in text)
 
 
 class FailureLog:
@@ -159,22 +201,62 @@ def _is_expected(error: BaseException) -> bool:
     return isinstance(error, _EXPECTED) or type(error).__module__.partition(".")[0] not in _PROPAGATED
 
 
-class Group(click.Group):
-    """A group of commands that reports errors as one line; ``--debug`` adds the traceback."""
+@contextmanager
+def reporting(context: click.Context, *, as_json: bool, debug: bool) -> Iterator[None]:
+    """Turn an exception of the block into one line on stderr, with `as_json` also into JSON, and an exit code.
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; turn exceptions into an error message and an exit code."""
-        try:
-            return super().invoke(ctx)
-        except (Exception, KeyboardInterrupt) as error:
-            if not _is_expected(error):
-                raise
-            if is_output_broken(error):
-                sys.stdout = None
-                sys.exit(0)
-            if ctx.find_root().params.get("debug") and not isinstance(error, KeyboardInterrupt):
-                traceback.print_exc()
-            name = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()
-            text = describe(error)
-            click.echo(f"{name}: {text}", err=True)
-            sys.exit(exit_code(error))
+    Bugs in this package propagate, with their traceback; `debug` adds one to all others.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if is_output_broken(error):
+            sys.stdout = None
+            sys.exit(0)
+        if as_json and not isinstance(error, (click.ClickException, click.exceptions.Exit)):
+            _print_row(context, error)
+        if not _is_expected(error):
+            raise
+        if debug and not isinstance(error, KeyboardInterrupt):
+            traceback.print_exc()
+        click.echo(f"{context.command_path}: {describe(error)}", err=True)
+        sys.exit(exit_code(error))
+
+
+def parsing_error(error: BaseException, arguments: Sequence[str]) -> int:
+    """Report an error that ended a command before it began, or invalid arguments; return the exit code."""
+    if is_output_broken(error):
+        sys.stdout = None
+        return 0
+    if "--json" in takewhile(lambda argument: argument != "--", arguments):
+        _print_row(None, error)
+    if isinstance(error, click.ClickException):
+        _print_usage_error(error)
+    else:
+        click.echo(f"cosv4fs: {describe(error)}", err=True)
+    return exit_code(error)
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    """Print an error as click does, but without the control characters of arguments."""
+    if _is_help(error):
+        error.show()
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
+    click.echo(f"Error: {printable(error.format_message())}", err=True)
+
+
+def _is_help(error: click.ClickException) -> bool:
+    """Return whether an error is the help text of a group that was called without a subcommand."""
+    return isinstance(error, click.UsageError) and error.ctx is not None and error.message == error.ctx.get_help()
+
+
+def _print_row(context: click.Context | None, error: BaseException) -> None:
+    """Print an error as the only JSON document, unless there is one."""
+    session = context.obj if context else None
+    if session is None or not session.has_answered:
+        # a broken standard output must not hide the error, which stderr shows, too
+        with suppress(OSError):
+            print_json(error_row(error))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FAILED
 from cosv4fs.cli.session import Session, own_filesystem
 from cosv4fs.display import human_size
@@ -27,7 +28,7 @@ _INTERVAL = 10.0
 _MAX_FAILURES = 20
 
 
-@click.command("migrate", short_help="Copy a whole bucket or directory, over many runs.")
+@command("migrate", short_help="Copy a whole bucket or directory, over many runs.")
 @click.argument("source")
 @click.argument("target")
 @click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")

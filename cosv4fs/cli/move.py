@@ -12,6 +12,7 @@ from typing import Any
 import click
 from fsspec.core import has_magic
 
+from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session
 from cosv4fs.collisions import check_moves, check_targets
@@ -21,7 +22,7 @@ from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.trees import holds_files, info_of
 
 
-@click.command(short_help="Move files and directories within one filesystem.")
+@command(short_help="Move files and directories within one filesystem.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Move directories and their contents.")
@@ -56,7 +57,7 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     failures.exit()
 
 
-@click.command(short_help="Remove files, and directories with -r.")
+@command(short_help="Remove files, and directories with -r.")
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Remove directories and their contents.")
 @click.option("-f", "--force", is_flag=True, help="Ignore files that do not exist.")

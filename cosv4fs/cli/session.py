@@ -15,8 +15,8 @@ import click
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
-from cosv4fs.cli.failures import FailureLog, printable
-from cosv4fs.cli.process import standard_output
+from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.output import print_json, print_line
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.locations import Location, open_location
@@ -41,6 +41,8 @@ class Session:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     as_json: bool = False
     progress: bool = False
+    has_answered: bool = False
+    """Whether the JSON document of the command was printed."""
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def location(self, url: str) -> Location:
@@ -76,16 +78,13 @@ class Session:
             self.say(line(row))
 
     def say(self, text: str) -> None:
-        """Print lines; on a terminal, without control characters."""
-        with standard_output():
-            if sys.stdout.isatty():
-                text = "\n".join(map(printable, text.split("\n")))
-            click.echo(_writable(text))
+        """Print a line; on a terminal, without control characters."""
+        print_line(text)
 
     def show_json(self, value: Any) -> None:
-        """Print a value as JSON."""
-        with standard_output():
-            click.echo(_writable(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+        """Print a value as the JSON document of the command."""
+        self.has_answered = True
+        print_json(value)
 
     @contextmanager
     def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
@@ -110,16 +109,6 @@ class Session:
 def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:
     """Return a filesystem if it is one of this package, None for any other."""
     return fs if isinstance(fs, CosFileSystem) else None
-
-
-def _writable(text: str) -> str:
-    """Escape what standard output cannot encode, such as local file names that are not UTF-8."""
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        text.encode(encoding, sys.stdout.errors or "strict")
-    except UnicodeEncodeError:
-        return text.encode(encoding, "backslashreplace").decode(encoding)
-    return text
 
 
 def for_each(jobs: int, action: Callable[[_A], None], items: Iterable[_A], failures: FailureLog) -> None:

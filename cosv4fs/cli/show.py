@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cosv4fs.cli.commands import command
 from cosv4fs.cli.process import standard_output
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
@@ -20,7 +21,7 @@ from cosv4fs.migrate.trees import holds_files, modification_time
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 
 
-@click.command()
+@command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Show size and time.")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="With -l, show sizes as 1.5 MiB.")
@@ -41,7 +42,7 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
     session.show((row for location in locations for row in _listed(location, recursive, itself)), line)
 
 
-@click.command()
+@command()
 @click.argument("url")
 @click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="Show at most N levels.")
 @click.pass_obj
@@ -59,10 +60,11 @@ def tree(session: Session, url: str, level: int | None) -> None:
         counts["directory" if kind == "directory" else "file"] += 1
         session.say(text)
     directories = f"{counts['directory']} director{'y' if counts['directory'] == 1 else 'ies'}"
-    session.say(f"\n{directories}, {counts['file']} file{'' if counts['file'] == 1 else 's'}")
+    session.say("")
+    session.say(f"{directories}, {counts['file']} file{'' if counts['file'] == 1 else 's'}")
 
 
-@click.command()
+@command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="Show sizes as 1.5 MiB.")
 @click.option("-s", "--summarize", is_flag=True, help="Show one total per argument, without its subdirectories.")
@@ -77,7 +79,7 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
     session.show((row for url in urls for row in _sums(session.location(url), summarize)), line)
 
 
-@click.command()
+@command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.pass_obj
 def stat(session: Session, urls: tuple[str, ...]) -> None:
@@ -88,15 +90,20 @@ def stat(session: Session, urls: tuple[str, ...]) -> None:
         session.show_json(infos)
         return
     for number, info in enumerate(infos):
-        session.say(("\n" if number else "") + "\n".join(f"{name}: {_readable(name, info[name])}" for name in info))
+        if number:
+            session.say("")
+        for name, value in info.items():
+            session.say(f"{name}: {_readable(name, value)}")
 
 
-@click.command()
+@command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--range", "span", metavar="START:STOP", help="Print only these bytes; -100: means the last hundred.")
 @click.pass_obj
 def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
     """Print the contents of files, one after another."""
+    if session.as_json:
+        raise click.UsageError("standard output has the files: --json cannot be used")
     start, stop = _span(span)
     with standard_output() as out:
         for location in (location for url in urls for location in expand_pattern(session.location(url))):
@@ -109,7 +116,7 @@ def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
         out.flush()
 
 
-@click.command(short_help="Print a URL that downloads one file without credentials.")
+@command(short_help="Print a URL that downloads one file without credentials.")
 @click.argument("url")
 @click.option(
     "--expires",
@@ -140,7 +147,7 @@ def sign(session: Session, url: str, expires: int) -> None:
     if session.as_json:
         session.show_json({"url": location.url, "signed": signed, "expires": expires})
     else:
-        click.echo(signed)
+        session.say(signed)
 
 
 def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import errno
 
 import click
 
-from cosv4fs.cli.failures import FailureLog, Group
+from cosv4fs.cli.commands import Group
+from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.display import human_size
 from cosv4fs.info import UploadInfo

@@ -726,7 +726,6 @@ class TestStandardOutput:
             (["cp", "cosv4://data/d", "-"], 1, "cosv4://data/d: it is a directory"),
             (["cp", "cosv4://data/none", "-"], 3, "cosv4://data/none: no such file"),
             (["cp", "-", "-"], 2, "name a file on one side"),
-            (["--json", "cp", "cosv4://data/d/f", "-"], 2, "--json cannot be used"),
         ],
     )
     def test_what_it_cannot_get(self, run, here, arguments, code, said):

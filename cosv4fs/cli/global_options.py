@@ -1,0 +1,93 @@
+"""The options of all commands, given before or after the subcommand, and the session that they make.
+
+To add one, append a `GlobalOption` to `GLOBAL_OPTIONS`, and read its value in `start`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from copy import copy
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from cosv4fs.cli.logs import log_requests
+from cosv4fs.cli.session import Session, options_from
+
+_VALUES = "cosv4fs.cli.global_options"
+"""The key of the values in `click.Context.meta`, which a command shares with its group."""
+
+
+class GlobalOption(click.Option):
+    """An option of all commands; the help text of the root describes it, those of subcommands name it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the names and the description; None in subcommands."""
+        return super().get_help_record(ctx) if ctx.parent is None else None
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Keep a value for `start`; a repeatable option after the subcommand adds to those before it."""
+    name = str(option.name)
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        values = context.meta.setdefault(_VALUES, {})
+        values[name] = (*values.get(name, ()), *value) if option.multiple else value
+
+
+def _option(*names: str, **settings: Any) -> GlobalOption:
+    # eager, so that errors in other arguments are reported as these options demand
+    return GlobalOption(names, callback=_keep, expose_value=False, is_eager=True, **settings)
+
+
+GLOBAL_OPTIONS = (
+    _option(
+        "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
+        help="Set a filesystem option, such as region=gz, or for one protocol only: cdcs.region=ap-tianjin, "
+        "s3.anon=true. Repeatable.",
+    ),
+    _option("--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
+    _option("--json", "as_json", is_flag=True, help="Print results and errors as JSON."),
+    _option("--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
+    _option("--debug", is_flag=True, help="Log every request on stderr, and show tracebacks."),
+)  # fmt: skip
+"""All global options."""
+
+
+def options_beside(own: Iterable[click.Parameter]) -> list[GlobalOption]:
+    """Return the global options for a command that has options of its own, which keep the names that both have."""
+    taken = {name for option in own for name in (*option.opts, *option.secondary_opts)}
+    return [found for option in GLOBAL_OPTIONS if (found := _without(option, taken)) is not None]
+
+
+def hidden_names(own: Iterable[click.Parameter]) -> list[str]:
+    """Return the names of global options that mean something else in a command, because it has an option so named."""
+    taken = {name for option in own for name in option.opts}
+    return sorted(name for option in GLOBAL_OPTIONS for name in option.opts if name in taken)
+
+
+def _without(option: GlobalOption, taken: set[str]) -> GlobalOption | None:
+    """Return an option without some of its names, None if no name is left."""
+    if taken.isdisjoint(option.opts) and taken.isdisjoint(option.secondary_opts):
+        return option
+    rest = copy(option)
+    rest.opts = [name for name in option.opts if name not in taken]
+    rest.secondary_opts = [name for name in option.secondary_opts if name not in taken]
+    return rest if rest.opts else None
+
+
+def value_of(context: click.Context, name: str, default: Any = None) -> Any:
+    """Return the value of a global option, wherever it was given; `default` if it was not."""
+    return context.meta.get(_VALUES, {}).get(name, default)
+
+
+def start(context: click.Context) -> None:
+    """Make the session of a command from the global options."""
+    if value_of(context, "debug"):
+        log_requests(context)
+    endpoint, as_json = value_of(context, "endpoint"), bool(value_of(context, "as_json"))
+    options = options_from([*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])])
+    shown = value_of(context, "progress", sys.stderr.isatty())
+    # error messages are made in the context of the group, too
+    context.find_root().obj = context.obj = Session(options, as_json, shown and not as_json)

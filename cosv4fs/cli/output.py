@@ -1,0 +1,57 @@
+"""What is written to standard output, in whatever encoding it has: lines, and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+from unicodedata import category
+
+import click
+
+from cosv4fs.cli.process import standard_output
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
+"""Characters of a JSON document that may need an escape; those below the space are escaped already."""
+
+
+def printable(text: str) -> str:
+    """Escape terminal control characters, which untrusted file names may contain."""
+    return "".join(ascii(char)[1:-1] if _is_hidden(char) else char for char in text)
+
+
+def print_line(text: str) -> None:
+    """Print a line; on a terminal, without control characters."""
+    with standard_output():
+        click.echo(_writable(printable(text) if sys.stdout.isatty() else text))
+
+
+def print_json(value: Any) -> None:
+    r"""Print a value as JSON; control characters, and what the encoding does not have, are written as ``\uXXXX``."""
+    with standard_output():
+        encoding = sys.stdout.encoding or "utf-8"
+
+        def escaped(found: re.Match[str]) -> str:
+            char = found[0]
+            return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
+
+        click.echo(_NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+
+
+def _is_hidden(char: str) -> bool:
+    return category(char).startswith(("C", "Zl", "Zp"))
+
+
+def _is_encodable(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding, sys.stdout.errors or "strict")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _writable(text: str) -> str:
+    """Escape what standard output cannot encode, such as local file names that are not UTF-8."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text if _is_encodable(text, encoding) else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,115 @@
+"""Standard output: JSON for results and errors, names that its encoding or a terminal cannot take."""
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosv4fs.cli import main
+from tests.cli.conftest import plant
+
+PROTOCOLS = ("cosv4",)
+
+STRANGE = "🐧\x1b[2J\x9bé"
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Run the command with a standard output of an encoding; return what was written to it."""
+
+    def run(encoding, *arguments, kind=io.TextIOWrapper):
+        out = io.BytesIO()
+        stream = kind(out, encoding, "strict", write_through=True)
+        monkeypatch.setattr(sys, "stdout", stream)
+        code = main([*map(str, arguments)])
+        monkeypatch.undo()
+        stream.flush()
+        return code, out.getvalue().decode(encoding)
+
+    return run
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii", "utf-8"])
+def test_json_in_any_encoding(written, here, encoding):
+    plant(here, **{STRANGE: ""})
+    name = f"{here}/{STRANGE}"
+    code, text = written(encoding, "--json", "ls", here)
+    assert (code, [row["url"] for row in json.loads(text)]) == (0, [name])
+    code, text = written(encoding, "--json", "ls", f"{name}-none")
+    assert (code, json.loads(text)["path"]) == (3, f"{name}-none")
+    # readable where possible, and harmless on a terminal
+    assert ("🐧" in text) == (encoding == "utf-8")
+    assert "\x9b" not in text
+
+
+def test_lines_in_any_encoding(written, here):
+    plant(here, **{"🐧": ""})
+    assert written("gbk", "ls", here) == (0, f"{here}/\\U0001f427\n")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names there are UTF-8")
+@pytest.mark.parametrize("arguments", [["ls", "d"], ["--json", "ls", "d"], ["sync", "-n", "d", "copy"]])
+def test_names_that_are_no_text_are_escaped(written, here, arguments):
+    (here / "d").mkdir()
+    Path(os.fsdecode(b"d/M\xe4rz")).write_text("x")
+    code, text = written("utf-8", *arguments)
+    assert (code, "M\\udce4rz" in text) == (0, True)
+    if "--json" in arguments:
+        assert json.loads(text)[0]["url"] == os.fsdecode(os.fsencode(str(here)) + b"/d/M\xe4rz")
+
+
+@pytest.mark.parametrize("command", [["ls"], ["tree"], ["du"], ["stat"]])
+def test_a_terminal_gets_no_control_characters(written, here, command):
+    plant(here, **{"d__a\n~b\x1b[2J": ""})
+    (here / "d/sub\n~c").mkdir()
+    _, text = written("utf-8", *command, here / "d", kind=Terminal)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not any(line.startswith("~") for line in text.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row"),
+    [
+        (["ls", "cosv4://data/none"], {"path": "cosv4://data/none", "code": -197, "errno": "ENOENT", "exit": 3}),
+        (["ls", "/no/such"], {"path": "/no/such", "code": "ENOENT", "errno": "ENOENT", "exit": 3}),
+        (["ls"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["ls", "--nonsense\x1b", "x"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["nonsense"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["uploads"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["-o", "nonsense", "ls", "x"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["-o", "secret_key=wrong", "ls", "cosv4://data"], {"path": "cosv4://data", "code": -97, "exit": 4}),
+        (["cp", "cosv4://data/d/f", "-"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["cat", "cosv4://data/d/f"], {"path": None, "code": "EINVAL", "exit": 2}),
+    ],
+)
+def test_errors_in_json(run, fs, arguments, row):
+    fs.pipe_file("data/d/f", b"x")
+    done = run("--json", *arguments)
+    assert done.json.items() >= row.items()
+    assert done.code == row["exit"]
+    assert arguments == ["uploads"] or done.err.splitlines()[-1].endswith(done.json["error"])
+    assert done.err.replace("\n", "").isprintable()
+
+
+def test_json_given_last_counts_for_errors_before_it(run, fs):
+    assert run("ls", "--nonsense", "--json").json["exit"] == 2
+    assert run("ls", "/no/such", "--json").json["path"] == "/no/such"
+    # after --, it is a name
+    assert run("ls", "--", "--json").out == ""
+
+
+def test_bugs_are_json_with_a_traceback(run, monkeypatch, capsys):
+    from cosv4fs.cli import show
+
+    monkeypatch.setattr(show, "expand_pattern", lambda _location: {}["a mistake"])
+    with pytest.raises(KeyError):
+        run("--json", "ls", "cosv4://data")
+    assert json.loads(capsys.readouterr().out)["exit"] == 1
