@@ -1,7 +1,16 @@
 """Copy and migrate files between any two fsspec filesystems.
 
-Nothing here is specific to COS. Modules: `locations` (a URL as filesystem and path), `trees` (list a tree), `copying`
-(copy one file), `plan` (pair sources with targets), `comparing` (compare two trees), `migration` (resumable migrations
-of whole trees), `manifest` (their state), `database` (SQLite), `migrator` (migrate one file) and `cluster` (migrate on
-a dask cluster).
+Nothing here is specific to COS. Modules:
+
+* `locations`: a URL as filesystem and path
+* `trees`: list a tree
+* `selection`: select files of a tree, with the patterns of `globs`
+* `copying`: copy one file
+* `plan`: pair sources with targets
+* `comparing`: compare two trees
+* `migration`: resumable migrations of whole trees
+* `manifest`: their state
+* `database`: SQLite
+* `migrator`: migrate one file
+* `cluster`: migrate on a dask cluster
 """
