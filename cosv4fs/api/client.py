@@ -23,6 +23,7 @@ from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
 from cosv4fs.errors import CosError, make_error
+from cosv4fs.forking import shared_lock
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
 
@@ -73,6 +74,8 @@ class Client(ABC):
         What was learned about the server.
     on_throttle : callable or None
         Called whenever the service asks for fewer requests.
+    retries : int
+        The requests so far that had to be repeated.
     """
 
     protocol: ProtocolSpec = V4
@@ -89,6 +92,8 @@ class Client(ABC):
         self._transport = Transport(config)
         self._policy = policy or RetryPolicy(config.max_retries, config.retry_deadline, sleep=cancellation.sleep)
         self.on_throttle: Callable[[], None] | None = None
+        self._counting = shared_lock()
+        self.retries = 0
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "config", None)
@@ -259,6 +264,7 @@ class Client(ABC):
             if result is not None:
                 return result
             error, cause = failure.error, failure.__cause__
+        _log.debug("%r: failed: %s", error.filename, error.strerror)
         add_hints(error, self.config)
         try:
             # not in the handler: the context of the error would be the failure, whose frames refer to the error
@@ -267,11 +273,17 @@ class Client(ABC):
             # the error refers to this frame
             del error, cause
 
-    def _on_failure(self, failure: AttemptError) -> None:
+    def _on_failure(self, failure: AttemptError, number: int, pause: float) -> None:
+        with self._counting:
+            self.retries += 1
         if failure.retry is Retry.RESIGN:
             self._signer.adopt_server_date(failure.server_date)
         elif failure.retry is Retry.BACK_OFF and self.on_throttle is not None:
             self.on_throttle()
-        # a cancelled thread fails because its connection was shut down
-        if failure.outage is not None and failure.outage.is_news and not cancellation.is_cancelled():
-            _log.warning("%s; retrying", failure.error.strerror)
+        if cancellation.is_cancelled():
+            # it fails because its connection was shut down
+            return
+        error = failure.error
+        if failure.outage is not None and failure.outage.is_news:
+            _log.warning("%s; retrying", error.strerror)
+        _log.info("%r: retry %d in %.1f seconds: %s", error.filename, number, pause, error.strerror)

@@ -51,7 +51,7 @@ class Quirks:
         """Record what a reply has shown, and log what is new."""
         for name, value in learned.items():
             if getattr(self, name) != value:
-                _log.debug("%s: learned %s=%s", self.server, name, value)
+                _log.info("%s: learned %s=%s", self.server, name, value)
                 setattr(self, name, value)
 
     def learned(self) -> Iterator[str]:

@@ -12,12 +12,13 @@ version of the same second looks the same.
 from __future__ import annotations
 
 import errno
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from cosv4fs.codes import Retry
 from cosv4fs.errors import (
@@ -30,6 +31,11 @@ from cosv4fs.errors import (
 )
 
 T = TypeVar("T")
+
+_log = logging.getLogger("cosv4fs")
+
+OnFailure: TypeAlias = "Callable[[AttemptError, int, float], None]"
+"""Takes a failure, the number of the retry that follows it, and the seconds until then."""
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
@@ -129,7 +135,7 @@ class RetryPolicy:
         self,
         attempt: Callable[[], T],
         settle: Callable[[AttemptError], T | None] | None = None,
-        on_failure: Callable[[AttemptError], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> T:
         """Call `attempt` until it succeeds, cannot succeed, or time runs out; then raise its last error.
 
@@ -169,7 +175,7 @@ class _Attempts(Generic[T]):
         self,
         policy: RetryPolicy,
         settle: Callable[[AttemptError], T | None] | None,
-        on_failure: Callable[[AttemptError], None] | None,
+        on_failure: OnFailure | None,
     ) -> None:
         self._policy, self._settle, self._on_failure = policy, settle, on_failure
         self._started, self._resigned = policy.clock(), 0
@@ -193,13 +199,18 @@ class _Attempts(Generic[T]):
             return _Decision()
         self._was_lost = self._was_lost or failure.outcome_unknown
         if self._on_failure is not None:
-            self._on_failure(failure)
+            self._on_failure(failure, self.count + 1, pause)
         self._policy.sleep(pause)
         # after the pause: as little as possible can happen between the answer and the retry
         return _Decision(self._settled(failure), retries=True)
 
     def _settled(self, failure: AttemptError) -> T | None:
-        return self._settle(failure) if self._was_lost and self._settle is not None else None
+        if not self._was_lost or self._settle is None:
+            return None
+        result = self._settle(failure)
+        if result is not None:
+            _log.info("%r: the reply was lost, but the request had succeeded", failure.error.filename)
+        return result
 
     def _pause(self, failure: AttemptError) -> float | None:
         """Return the seconds to wait before the next attempt; None when there is none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import logging
 import queue
 import socket
 import ssl
@@ -39,7 +40,13 @@ from cosv4fs.config import Config
 from cosv4fs.errors import CosTimeoutError, Origin, make_error
 from cosv4fs.forking import renewed_after_fork
 
+_log = logging.getLogger("cosv4fs")
+
 _USER_AGENT = f"cosv4fs/{__version__}"
+
+_REQUEST_IDS = ("x-cos-request-id", "x-cdcs-request-id")
+"""Headers of replies that the vendor's support asks for."""
+
 _CALLERS = 64
 """Connections that are kept for threads of the program itself, beside those of the pools."""
 
@@ -86,7 +93,9 @@ class _Hosts:
         """Note that a host has answered; this ends its outage, unless the answer says that it fails (5xx)."""
         self._reached.add(host)
         if self._began and status < 500:
-            self._began.pop(host, None)
+            began = self._began.pop(host, None)
+            if began is not None:
+                _log.info("%s answers again after %.1f seconds", host, self._clock() - began)
             self._warned.discard(host)
 
     def note_failure(self, host: str) -> Outage:
@@ -329,13 +338,18 @@ class Transport:
         elif request.method == "POST":
             headers["Content-Length"] = "0"
         prepared.headers = headers  # type: ignore[assignment]  # the adapter only iterates over them
+        began = time.perf_counter()
         try:
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout_of(request))  # type: ignore[arg-type]
         except _FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in causes_of(fault):
                 cause.__traceback__ = None
-            raise self._failure(fault, request) from fault
+            failure = self._failure(fault, request)
+            _log_exchange(request, began, "no reply")
+            raise failure from fault
+        if _log.isEnabledFor(logging.DEBUG):
+            _log_exchange(request, began, f"HTTP {response.status_code}", response)
         self._hosts.note_answer(request.host, response.status_code)
         response.note_failure = partial(self._hosts.note_failure, request.host)  # type: ignore[attr-defined]
         coding = response.headers.get("Transfer-Encoding", "chunked")
@@ -370,6 +384,22 @@ class Transport:
     def close(self) -> None:
         """Close all pooled connections."""
         self._adapter.close()
+
+
+def _log_exchange(request: Request, began: float, outcome: str, response: requests.Response | None = None) -> None:
+    """Log a request, and the head of its reply if there is one: neither URL nor headers, which have signatures."""
+    sent = 0 if request.body is None else len(request.body)
+    received, ids = "", ""
+    if response is not None:
+        length = content_length(response)
+        received = f", {'unknown' if length is None else length} bytes to receive"
+        found = next(filter(None, map(response.headers.get, _REQUEST_IDS)), "")
+        ids = f", request id {quoted(found, response)[:200]}" if found else ""
+    taken = (time.perf_counter() - began) * 1000
+    template = "%s %s %s %r: %s after %.0f ms, %d bytes sent%s%s"
+    _log.debug(
+        template, request.method, request.host, request.operation, request.path, outcome, taken, sent, received, ids
+    )
 
 
 def read_body(response: requests.Response, request: Request) -> bytes:

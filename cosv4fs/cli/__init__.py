@@ -2,7 +2,7 @@
 
 Modules: `group` (the list of all subcommands, and ``emulator`` and ``demo``), `commands` (the classes of all commands),
 `global_options`, `session` (options and filesystems of one run), `output` (lines and JSON), `failures` (errors and exit
-codes), `logs`, `process` (standard streams and signals). Subcommands:
+codes), `messages` (lines on standard error), `logs`, `process` (standard streams and signals). Subcommands:
 `show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``),
 `migrate`, `uploads`, `doctor`.
 

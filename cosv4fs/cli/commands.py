@@ -26,7 +26,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn exceptions into an error message and an exit code."""
-        with reporting(ctx, as_json=bool(value_of(ctx, "as_json")), debug=bool(value_of(ctx, "debug"))):
+        with reporting(ctx, as_json=bool(value_of(ctx, "as_json")), debug=value_of(ctx, "verbose", 0) > 1):
             start(ctx)
             return super().invoke(ctx)
 

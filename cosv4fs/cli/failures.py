@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from cosv4fs.cli.messages import print_error
 from cosv4fs.cli.output import print_json, printable
 from cosv4fs.cli.process import TerminatedError, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
@@ -153,7 +154,7 @@ class FailureLog:
         if url and not (isinstance(error, OSError) and error.filename):
             # some filesystems raise errors that name no file
             text = f"{printable(url)}: {text}"
-        _print(text)
+        print_error(text)
         self.entries.append((item, text))
         self._reasons.setdefault(id(item), text)
         self.code = max(self.code, exit_code(error))
@@ -173,20 +174,9 @@ class FailureLog:
     def exit(self, summary: str = "") -> None:
         """Exit with the highest code if something failed; print `summary`, what was done, and the first failure."""
         if summary and self.entries:
-            _print(f"{summary}, {self.count} failed; the first: {self.entries[0][1]}")
+            print_error(f"{summary}, {self.count} failed; the first: {self.entries[0][1]}")
         if self.code:
             sys.exit(self.code)
-
-
-def _print(text: str) -> None:
-    """Print a line on stderr, prefixed with the name of the command."""
-    context = click.get_current_context(silent=True)
-    line = f"{context.command_path if context else 'cosv4fs'}: {text}"
-    if "tqdm" in sys.modules:
-        # a progress bar may occupy the current line
-        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
-    else:
-        click.echo(line, err=True)
 
 
 _EXPECTED = (OSError, ValueError, TypeError, ImportError, NotImplementedError, KeyboardInterrupt)
@@ -219,7 +209,7 @@ def reporting(context: click.Context, *, as_json: bool, debug: bool) -> Iterator
             raise
         if debug and not isinstance(error, KeyboardInterrupt):
             traceback.print_exc()
-        click.echo(f"{context.command_path}: {describe(error)}", err=True)
+        print_error(describe(error))
         sys.exit(exit_code(error))
 
 

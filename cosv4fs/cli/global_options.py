@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cosv4fs.cli.logs import log_requests
+from cosv4fs.cli.logs import NORMAL, QUIET, start_log
 from cosv4fs.cli.session import Session, options_from
 
 _VALUES = "cosv4fs.cli.global_options"
@@ -50,7 +50,14 @@ GLOBAL_OPTIONS = (
     _option("--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
     _option("--json", "as_json", is_flag=True, help="Print results and errors as JSON."),
     _option("--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
-    _option("--debug", is_flag=True, help="Log every request on stderr, and show tracebacks."),
+    _option(
+        "-v", "--verbose", count=True,
+        help="Log retries, resumed uploads and the like; -vv: also requests, and tracebacks of errors.",
+    ),
+    _option("-q", "--quiet", is_flag=True, help="Print results and errors only: no progress, summaries or warnings."),
+    _option(
+        "--log-file", metavar="FILE", help="Append the log of -v, or -vv if given, to FILE instead, with times."
+    ),
 )  # fmt: skip
 """All global options."""
 
@@ -84,10 +91,13 @@ def value_of(context: click.Context, name: str, default: Any = None) -> Any:
 
 def start(context: click.Context) -> None:
     """Make the session of a command from the global options."""
-    if value_of(context, "debug"):
-        log_requests(context)
+    verbose, quiet = value_of(context, "verbose", 0), bool(value_of(context, "quiet"))
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other")
+    verbosity = QUIET if quiet else NORMAL + verbose
+    start_log(context, verbosity, value_of(context, "log_file"))
     endpoint, as_json = value_of(context, "endpoint"), bool(value_of(context, "as_json"))
     options = options_from([*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])])
     shown = value_of(context, "progress", sys.stderr.isatty())
     # error messages are made in the context of the group, too
-    context.find_root().obj = context.obj = Session(options, as_json, shown and not as_json)
+    context.find_root().obj = context.obj = Session(options, as_json, shown and not (as_json or quiet), verbosity)

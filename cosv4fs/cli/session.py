@@ -16,7 +16,9 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.output import print_json, print_line
+from cosv4fs.cli.logs import NORMAL, QUIET
+from cosv4fs.cli.messages import log, print_message
+from cosv4fs.cli.output import print_json, print_line, printable
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.locations import Location, open_location
@@ -36,11 +38,24 @@ WRITE_ONCE = "because coffers are write-once: files are removed only by the life
 
 @dataclass
 class Session:
-    """One run of the command: filesystem options by protocol, whether to print JSON, and to show progress on stderr."""
+    """One run of the command: filesystem options by protocol, and what it prints.
+
+    Parameters
+    ----------
+    options : dict
+        Filesystem options, by protocol.
+    as_json : bool
+        Whether to print results as JSON.
+    progress : bool
+        Whether to show progress bars on stderr.
+    verbosity : int
+        `cosv4fs.cli.logs.QUIET`, ``NORMAL``, ``VERBOSE`` or ``DEBUG``.
+    """
 
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     as_json: bool = False
     progress: bool = False
+    verbosity: int = NORMAL
     has_answered: bool = False
     """Whether the JSON document of the command was printed."""
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
@@ -80,6 +95,13 @@ class Session:
     def say(self, text: str) -> None:
         """Print a line; on a terminal, without control characters."""
         print_line(text)
+
+    def tell(self, text: str) -> None:
+        """Print a line on stderr, such as a summary, unless the command is quiet."""
+        line = printable(text)
+        log.info("%s", line)
+        if self.verbosity > QUIET:
+            print_message(line)
 
     def show_json(self, value: Any) -> None:
         """Print a value as the JSON document of the command."""

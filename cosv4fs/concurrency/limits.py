@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import shared_lock
+
+_log = logging.getLogger("cosv4fs")
 
 _GROW_AFTER = 20
 """Releases in a row after which a halved window grows by one."""
@@ -94,6 +97,7 @@ class Window:
         with self._lock:
             self._limit = max(1, self._limit // 2)
             self._streak = 0
+        _log.info("the service asks for fewer requests: %d of %d transfers in parallel", self._limit, self._most)
 
 
 class Pace:
@@ -109,7 +113,7 @@ class Pace:
         self._most = most
         self._lock = shared_lock()
         self._took = self._computed = 0.0
-        self._wanted = min(_AT_FIRST, most)
+        self._wanted = self._logged = min(_AT_FIRST, most)
 
     @property
     def wanted(self) -> int:
@@ -127,3 +131,8 @@ class Pace:
             self._computed = self._computed * _MEMORY + computed
             wanted = _COMPUTING * self._took / max(self._computed, 1e-9)
             self._wanted = max(1, min(self._most, int(wanted)))
+            is_news = not self._logged / _SLACK <= self._wanted <= self._logged * _SLACK
+            if is_news:
+                self._logged = self._wanted
+        if is_news:
+            _log.debug("small calls use %d threads at most", self._wanted)

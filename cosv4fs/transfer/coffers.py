@@ -8,6 +8,7 @@ deferred object waits in memory, or its parts have not been completed yet. An un
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,8 @@ from cosv4fs.errors import (
 from cosv4fs.transfer.plan import LEAST_PART, MOST_PARTS, PartSizes, part_size, ranges
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Upload, is_gone
+
+_log = logging.getLogger("cosv4fs")
 
 WRITE_ONCE = (
     "a coffer is write-once: its objects cannot be replaced or deleted, and only expire by its lifecycle "
@@ -88,6 +91,7 @@ class CofferUpload(Upload):
         record = self._load_record()
         if record is not None and record.session is not None:
             if record.matches and self._continue(record.session):
+                self._log_resumed(self._size if self._stored else sum(part.size for part in self._listed.values()))
                 return
             if not record.matches:
                 # the file has another content by now: its old upload would only block the key
@@ -96,6 +100,7 @@ class CofferUpload(Upload):
 
     def recover(self) -> None:
         """Begin again: another client aborted the upload, unless a late request of this one completed it."""
+        _log.info("%r: the service has lost the upload, which starts again", self._target.path)
         self._upload_id, self._listed, self._sent = None, {}, {}
         try:
             self._initiate()

@@ -84,7 +84,7 @@ class JournalEntry:
                 new.write(text)
             temporary.replace(self._file)
         except OSError as error:
-            _log.debug("no journal for this upload: %s", error)
+            _log.info("no journal, so this upload cannot be resumed: %s", error)
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ no upload can carry: no reader sees the object without them.
 from __future__ import annotations
 
 import errno
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from cosv4fs.transfer.target import discard_sibling
 from cosv4fs.transfer.upload import Upload
 
 _T = TypeVar("_T")
+
+_log = logging.getLogger("cosv4fs")
 
 UNFINISHED = -4019
 """The code for "an unfinished upload blocks the path" (cos.md#upload_slice_init)."""
@@ -136,11 +139,17 @@ class SlicedUpload(Upload):
                 self._key = record.key
                 if self._continue(record):
                     self._continued = True
+                    self._log_resumed(self._size if self._stored else self._bytes_stored())
                     return
+            _log.info("%r: the interrupted upload cannot be resumed, and starts again", self._target.path)
             # the file has changed, or the session is gone: the sibling will never be continued
             discard_sibling(self._client, self._target.bucket, record.key)
         self._refuse_early()
         self._begin()
+
+    def _bytes_stored(self) -> int:
+        """Return the bytes that the continued session has."""
+        return self._filesize - sum(map(len, self.missing()))
 
     def _refuse_early(self) -> None:
         """Refuse to create an existing object before anything is sent; the final move decides."""
@@ -190,7 +199,9 @@ class SlicedUpload(Upload):
     def recover(self) -> None:
         """Continue the session in order, or find it complete, or start again on another sibling."""
         if self._continue_session() or self._adopt_if_finished():
+            _log.info("%r: the upload goes on after a refused slice", self._target.path)
             return
+        _log.info("%r: the service has lost the upload, which starts again", self._target.path)
         self._discard()
         self._key = self._target.key
         self._session, self._done, self._stored, self._continued = None, (), False, False

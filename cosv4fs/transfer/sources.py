@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import mmap
 import os
 import stat
@@ -22,6 +23,8 @@ from cosv4fs.options import MIB
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
+_log = logging.getLogger("cosv4fs")
 
 _COPY_BELOW = 64 * 1024
 """Bytes below which a written view is copied: each view costs a system call when it is sent."""
@@ -226,6 +229,7 @@ class Spool(Source):
         with _explained(self._folder, self._path, reason, advice):
             if self._file is None:
                 self._file = _temporary_file(self._folder)
+                _log.debug("%r: kept in a temporary file until it is complete", self._path)
             if held is not None:
                 _write_all(self._file, memoryview(held))
             yield self._file

@@ -6,6 +6,7 @@ parts.
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.target import Target
+
+_log = logging.getLogger("cosv4fs")
 
 Progress = Callable[[int], None]
 
@@ -212,6 +215,10 @@ class Upload(ABC):
                 group.start(partial(compare, wanted))
             group.wait()
         return not differences
+
+    def _log_resumed(self, stored: int | None) -> None:
+        """Log that the upload of an earlier process goes on, and how many bytes the service has already."""
+        _log.info("%r: resumed the upload, %s of %s bytes are stored", self._target.path, stored, self._size)
 
     def _save_record(self, key: str, session: str | None) -> None:
         if self._entry is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import DECLARED_SIZE, UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.target import Target, discard_sibling
+
+_log = logging.getLogger("cosv4fs")
 
 _PROBE = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
 
@@ -175,6 +178,8 @@ def _allows_streaming(client: CosV4Client, target: Target) -> bool:
     if known is not None:
         return known == "any"
     answer = _probe(client, target)
+    result = "nothing, because of a transient error" if answer is None else "yes" if answer else "no"
+    _log.info("can files of unknown size be sent to bucket %r while they are written? %s", target.bucket, result)
     if answer is not None:
         _learn_finish_size(client, target.bucket, streams=answer)
     return bool(answer)

@@ -38,7 +38,12 @@ class Script:
         return "done"
 
     def run(self, settle=None):
-        return self.policy.run(self.attempt, settle, self.reported.append)
+        return self.policy.run(self.attempt, settle, self._report)
+
+    def _report(self, failure, number, pause):
+        assert number >= 1
+        assert pause >= 0
+        self.reported.append(failure)
 
     @property
     def pauses(self):

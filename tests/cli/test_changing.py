@@ -784,7 +784,7 @@ class TestStandardOutput:
         (0, ["cp", "-", "cosv4://data/new"], 1, "cosv4fs cp: standard input is closed"),
         (0, ["cp", "/dev/stdin", "cosv4://data/new"], 1, "cosv4fs cp: /dev/stdin: No such device or address"),
         (2, ["--progress", "cp", "local", "cosv4://data/new"], 0, ""),
-        (2, ["--debug", "cp", "cosv4://data/none", "x"], 3, ""),
+        (2, ["-vv", "cp", "cosv4://data/none", "x"], 3, ""),
     ],
 )
 def test_standard_streams_that_are_closed(start, here, fs, closed, arguments, code, said):
@@ -821,4 +821,4 @@ def test_s3(run, here, fs, s3_options):
     assert run(*settings, "sync", f"s3://{name}/d", "cosv4://data/d").err == "copied 0, deleted 0, 2 unchanged\n"
     assert run(*settings, "ls", "-R", f"s3://{name}/d").out.splitlines()[0] == f"s3://{name}/d/a"
     assert run(*settings, "cp", f"s3://{name}/none", "x").code == 3
-    assert run(*settings, "--debug", "cat", f"s3://{name}/d/a").out == "1"
+    assert run(*settings, "-vv", "cat", f"s3://{name}/d/a").out == "1"

@@ -20,7 +20,7 @@ def test_after_the_subcommand(run, file, emulator, monkeypatch, here):
     assert run("ls", "--json", "cosv4://data/d").json == run("--json", "ls", "cosv4://data/d").json
     assert run("uploads", "ls", "cosv4://data", "--json").json == run("uploads", "--json", "ls", "cosv4://data").json
     assert "copying: 100%" in run("cp", "cosv4://data/d/a", "b", "--progress").err
-    assert run("cat", "--debug", "cosv4://data/d/a").err.startswith("urllib3.connectionpool: ")
+    assert run("cat", "-vv", "cosv4://data/d/a").err.startswith("cosv4fs: GET ")
     address = emulator.storage_options["endpoint"]
     monkeypatch.setenv("COSV4_ENDPOINT", "http://127.0.0.1:1")
     assert run("-o", "max_retries=0", "ls", "cosv4://data/d").code == 1

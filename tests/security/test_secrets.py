@@ -96,10 +96,11 @@ def test_a_secret_is_still_a_text(fs):
     assert repr(pickle.loads(pickle.dumps(key))) == "'(secret)'"
 
 
-def test_no_logger_tells(fs, seen, emulator, caplog, tmp_path):
-    caplog.set_level(logging.DEBUG)
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING])
+def test_no_logger_tells(fs, seen, emulator, caplog, tmp_path, level):
+    caplog.set_level(level)
     for name in ("cosv4fs", "fsspec", "fsspec.cosv4", "urllib3", "requests"):
-        caplog.set_level(logging.DEBUG, logger=name)
+        caplog.set_level(level, logger=name)
     (tmp_path / "large").write_bytes(content(2 * MIB))
     fs.put_file(tmp_path / "large", f"{BUCKET}/d/large")
     with fs.open(f"{BUCKET}/d/spooled", "wb") as file:
@@ -113,11 +114,16 @@ def test_no_logger_tells(fs, seen, emulator, caplog, tmp_path):
     with pytest.raises(ConnectionError):
         fs.put_file(tmp_path / "large", f"{BUCKET}/d/broken")
     emulator.faults.clear()
+    fs.put_file(tmp_path / "large", f"{BUCKET}/d/broken")
     fs.clean_uploads(BUCKET, older_than=-5)
     fs.rm(BUCKET + "/d", recursive=True)
     sessions = {record.session for record in emulator.requests if record.session}
     assert len(sessions) >= 3
-    assert "files/v2" in caplog.text  # urllib3 logs what is asked for, with its query
+    if level == logging.DEBUG:
+        assert "files/v2" in caplog.text  # urllib3 logs what is asked for, with its query
+        assert " upload_slice_data " in caplog.text
+        assert " download " in caplog.text
+    assert ("resumed" in caplog.text) is (level < logging.WARNING)
     seen.assert_absent(caplog.text, *sessions)
     for record in caplog.records:
         seen.assert_absent(repr(record.args), *sessions)

@@ -160,12 +160,12 @@ class CosV3Client(CosClient):
         # only ``biz_attr`` is documented; clients of v3 name the other attributes by their bits (cos.md#v3)
         return super()._needs_flag(values) or not values.keys() <= {"biz_attr"}
 
-    def _on_failure(self, failure: AttemptError) -> None:
+    def _on_failure(self, failure: AttemptError, number: int, pause: float) -> None:
         error = failure.error
         if error.code in _OTHER_SLICE_EXPECTED:
             # the table says "retry", but the same slice would be refused again: the caller has to query the next one
             raise session_error(str(error.strerror), error.filename, error) from error
-        super()._on_failure(failure)
+        super()._on_failure(failure, number, pause)
 
     def _entry(self, bucket: str, key: str) -> Entry | None:
         """Return how a listing of its directory shows a file."""
