@@ -1,10 +1,21 @@
 """The command ``cosv4fs``, built with click.
 
-Modules: `group` (the list of all subcommands, and ``emulator`` and ``demo``), `commands` (the classes of all commands),
-`global_options`, `session` (options and filesystems of one run), `output` (lines and JSON), `failures` (errors and exit
-codes), `messages` (lines on standard error), `logs`, `process` (standard streams and signals). Subcommands:
-`show` (``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``), `copy` (``cp``, ``sync``), `move` (``mv``, ``rm``),
-`migrate`, `uploads`, `doctor`.
+Modules:
+
+* `group`: the list of all subcommands, and ``emulator`` and ``demo``
+* `commands`: the classes of all commands
+* `global_options`: options of all commands
+* `filters`: options that select files
+* `session`: options and filesystems of one run
+* `output`: lines and JSON
+* `failures`: errors and exit codes
+* `messages`: lines on standard error
+* `logs`: logging
+* `process`: standard streams and signals
+* `show`: ``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``
+* `copy`: ``cp``, ``sync``
+* `move`: ``mv``, ``rm``
+* `migrate`, `uploads`, `doctor`: the subcommands of these names
 
 ``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.
 """

@@ -11,8 +11,33 @@ from cosv4fs.cli.failures import parsing_error, reporting
 from cosv4fs.cli.global_options import hidden_names, options_beside, start, value_of
 
 
+class SectionOption(click.Option):
+    """An option that the help lists under a heading of its own."""
+
+    def __init__(self, *args: Any, section: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.section = section
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return None, so that the option is not listed with the others."""
+        return None
+
+    def section_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the names and the description."""
+        return super().get_help_record(ctx)
+
+
+_ARGUMENTS = "cosv4fs.cli.commands.arguments"
+"""The key of the arguments of a command, as they were given, in `click.Context.meta`."""
+
+
 class Command(click.Command):
     """A command that takes the global options, also after its name, and reports errors in one line or as JSON."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, and keep them for `given_in_order`."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters, with the global options."""
@@ -20,9 +45,11 @@ class Command(click.Command):
         return [*own, *options_beside(own)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, and the names of the global ones."""
+        """Write the options, those of each section, and the names of the global ones."""
         super().format_options(ctx, formatter)
-        _format_global_options(super().get_params(ctx), formatter)
+        own = super().get_params(ctx)
+        _format_sections(ctx, own, formatter)
+        _format_global_options(own, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn exceptions into an error message and an exit code."""
@@ -71,6 +98,26 @@ class Group(click.Group):
 def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a `Command` of a function, as `click.command` does."""
     return click.command(name, cls=Command, **settings)
+
+
+def given_in_order(ctx: click.Context, *names: str) -> list[tuple[str, Any]]:
+    """Return the names and converted values of repeatable options, in the order in which they were given.
+
+    Click collects the values of each option, without their order among those of other options.
+    """
+    _, _, order = ctx.command.make_parser(ctx).parse_args(list(ctx.meta[_ARGUMENTS]))
+    values = {name: iter(ctx.params[name]) for name in names}
+    return [(str(each.name), next(values[str(each.name)])) for each in order if each.name in values]
+
+
+def _format_sections(ctx: click.Context, own: Sequence[click.Parameter], formatter: click.HelpFormatter) -> None:
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for option in own:
+        if isinstance(option, SectionOption) and (record := option.section_record(ctx)):
+            sections.setdefault(option.section, []).append(record)
+    for heading, records in sections.items():
+        with formatter.section(heading):
+            formatter.write_dl(records)
 
 
 def _format_global_options(own: Sequence[click.Parameter], formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,204 @@
+"""The options that select files, the same for all commands that work on trees: `filters`."""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cosv4fs.cli.commands import SectionOption, given_in_order
+from cosv4fs.cli.process import standard_input
+from cosv4fs.migrate.selection import EVERYTHING, Rule, Selection
+
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kmgtp])(?:ib)?|b)?", re.IGNORECASE)
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+_STDIN_USED = "cosv4fs.cli.filters.stdin"
+"""The key in `click.Context.meta` that is set when an option has read standard input."""
+
+
+def _include(pattern: str) -> tuple[Rule, ...]:
+    return (_rule(pattern, includes=True),)
+
+
+def _exclude(pattern: str) -> tuple[Rule, ...]:
+    return (_rule(pattern, includes=False),)
+
+
+def _rule(pattern: str, *, includes: bool, where: str = "") -> Rule:
+    try:
+        return Rule(pattern, includes)
+    except ValueError as error:
+        raise click.BadParameter(f"{where}{error}") from None
+
+
+def _excludes_in(file: str) -> tuple[Rule, ...]:
+    """Return the patterns in a text file, one per line."""
+    lines = ((line.strip(), where) for line, where in _lines(file))
+    return tuple(_rule(line, includes=False, where=f"{where}: ") for line, where in lines if line[0] not in "#;")
+
+
+def _names_in(file: str) -> frozenset[str]:
+    """Return the relative paths in a text file, one per line."""
+    names = set()
+    for line, where in _lines(file):
+        path = line.removeprefix("./").lstrip("/")
+        if {"", ".", ".."} & set(path.split("/")):
+            raise click.BadParameter(f"{where}: {line!r} is not the path of a file in the source")
+        names.add(path)
+    return frozenset(names)
+
+
+def _lines(file: str) -> Iterator[tuple[str, str]]:
+    """Yield each line of a text file that is not blank, and where it is; ``-`` is standard input."""
+    name = "standard input" if file == "-" else file
+    if file == "-":
+        meta = click.get_current_context().meta
+        if _STDIN_USED in meta:
+            raise click.BadParameter("standard input (-) can be read once only")
+        meta[_STDIN_USED] = True
+    try:
+        data = standard_input().read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"{name}: {error.strerror}") from None
+    # names of local files need not be UTF-8
+    for number, line in enumerate(data.decode("utf-8-sig", "surrogateescape").split("\n"), 1):
+        if line.strip():
+            yield line.removesuffix("\r"), f"line {number} of {name}"
+
+
+def _size(text: str) -> int:
+    """Return a number of bytes."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not a size such as 500, 10k, 1.5M or 2GiB (1k is 1024 bytes)")
+    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
+
+
+def _time(text: str) -> float:
+    """Return a point in time in Unix seconds, given as a date or by how long ago it is."""
+    found = _DURATION.fullmatch(text)
+    if found is not None:
+        return time.time() - float(found[1]) * _SECONDS[found[2]]
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        kinds = "a duration such as 30m, 36h, 7d or 2w nor a time such as 2024-01-31 or 2024-01-31T12:00Z"
+        raise click.BadParameter(f"{text!r} is neither {kinds}") from None
+
+
+_option = functools.partial(click.option, cls=SectionOption, section="Filters")
+
+_FILTERS = {
+    "include": _option(
+        "--include", multiple=True, type=_include, metavar="PATTERN",
+        help="Select files that match. The last match of --include and --exclude decides. What matches none is "
+        "selected, unless an --include comes first. *.csv: of this name in any directory; /a/*.csv: from the top; "
+        "tmp/: all below any directory tmp. * and ? stop at slashes, ** does not; also [a-z], [!a], {a,b}.",
+    ),
+    "exclude": _option(
+        "--exclude", multiple=True, type=_exclude, metavar="PATTERN",
+        help="Leave out files that match.",
+    ),
+    "exclude_from": _option(
+        "--exclude-from", multiple=True, type=_excludes_in, metavar="FILE",
+        help="Read --exclude patterns from a file (-: standard input), one per line; # and ; begin comments.",
+    ),
+    "files_from": _option(
+        "--files-from", multiple=True, type=_names_in, metavar="FILE",
+        help="Select only the paths in a file (-: standard input), one per line; a missing one is an error.",
+    ),
+    "min_size": _option(
+        "--min-size", type=_size, metavar="SIZE", help="Select files of at least this size: 500, 10k, 1.5M (binary)."
+    ),
+    "max_size": _option("--max-size", type=_size, metavar="SIZE", help="Select files of at most this size."),
+    "newer_than": _option(
+        "--newer-than", type=_time, metavar="TIME",
+        help="Select files modified since then: 36h, 7d, 2w ago, or a date such as 2024-01-31 or 2024-01-31T12:00Z.",
+    ),
+    "older_than": _option(
+        "--older-than", type=_time, metavar="TIME",
+        help="Select files modified before that. Files without a time are neither newer nor older.",
+    ),
+}  # fmt: skip
+
+_LINKS = {
+    "skip_links": _option(
+        "--skip-links", is_flag=True, help="Leave out symbolic links in a local source; they are counted."
+    ),
+    "follow_links": _option(
+        "--follow-links", is_flag=True,
+        help="Follow links to directories in a local source, too. Default: they are refused, and files are copied.",
+    ),
+}  # fmt: skip
+
+
+def filters(*, links: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options that select files; the command gets them as `selection`.
+
+    Parameters
+    ----------
+    links : bool
+        Add the options for symbolic links in a local source, too.
+    """
+    options = {**_FILTERS, **(_LINKS if links else {})}
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(*args: Any, **values: Any) -> Any:
+            chosen = {name: values.pop(name) for name in options}
+            return function(*args, **values, selection=_selection(click.get_current_context(), chosen))
+
+        for option in reversed(options.values()):
+            option(command)
+        return command
+
+    return decorate
+
+
+def check_filters(selection: Selection, sources: Sequence[str]) -> None:
+    """Refuse filters that mean nothing for the sources of a command.
+
+    Raises
+    ------
+    click.UsageError
+        Standard input cannot be filtered, and the paths of --files-from cannot be in several directories.
+    """
+    if "-" in sources and not selection.is_everything:
+        raise click.UsageError("standard input (-) has no name, size and time to filter by")
+    if selection.names is not None and len(sources) > 1:
+        raise click.UsageError("--files-from lists paths in one directory: name one instead of several")
+
+
+def _selection(context: click.Context, chosen: dict[str, Any]) -> Selection:
+    _check_limits(chosen, "min_size", "max_size", "is larger than")
+    _check_limits(chosen, "newer_than", "older_than", "is later than")
+    skip, follow = chosen.get("skip_links"), chosen.get("follow_links")
+    if skip and follow:
+        raise click.UsageError("--skip-links and --follow-links contradict each other")
+    given = given_in_order(context, "include", "exclude", "exclude_from")
+    names: tuple[frozenset[str], ...] = chosen["files_from"]
+    return Selection(
+        tuple(rule for _, rules in given for rule in rules),
+        frozenset().union(*names) if names else None,
+        chosen["min_size"],
+        chosen["max_size"],
+        chosen["newer_than"],
+        chosen["older_than"],
+        links="skip" if skip else "follow" if follow else EVERYTHING.links,
+    )
+
+
+def _check_limits(chosen: dict[str, Any], lower: str, upper: str, relation: str) -> None:
+    if None not in (chosen[lower], chosen[upper]) and chosen[lower] > chosen[upper]:
+        low, high = (f"--{name.replace('_', '-')}" for name in (lower, upper))
+        raise click.UsageError(f"{low} {relation} {high}: no file could be selected")

@@ -1,0 +1,147 @@
+"""The options that select files, and what each command does with them."""
+
+import io
+import sys
+import time
+from datetime import datetime, timezone
+
+import click
+import pytest
+
+from cosv4fs.cli.commands import Group, command, run
+from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.migrate.selection import EVERYTHING
+
+PROTOCOLS = ("cosv4",)
+
+
+@pytest.fixture
+def select(monkeypatch, tmp_path):
+    """Return the selection that a command gets from its arguments, or its exit code."""
+    seen = []
+
+    @command(name="go")
+    @click.argument("sources", nargs=-1)
+    @click.option("-j", "--jobs", type=int)
+    @filters(links=True)
+    def go(sources, jobs, selection):
+        check_filters(selection, sources)
+        seen.append(selection)
+
+    group = Group("tool")
+    group.add_command(go)
+
+    def select(*arguments, data=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        seen.clear()
+        code = run(group, ["go", *map(str, arguments)])
+        return seen[0] if seen else code
+
+    return select
+
+
+def patterns(selection):
+    return [("+ " if rule.includes else "- ") + rule.pattern for rule in selection.rules]
+
+
+def test_patterns_keep_the_order_of_the_command_line(select, tmp_path):
+    file = tmp_path / "patterns"
+    file.write_bytes(b"\xef\xbb\xbf# comment\r\n; comment\n\n  *.tmp \n/a/[#]\r\n")
+    given = select("--include", "a", "x", "-j2", "--exclude=*", "--exclude-from", file, "y", "--include=--exclude")
+    assert patterns(given) == ["+ a", "- *", "- *.tmp", "- /a/[#]", "+ --exclude"]
+    assert patterns(select("--exclude", "*", "--include", "a", "--exclude", "b")) == ["- *", "+ a", "- b"]
+    assert patterns(select("--", "--include", "a")) == []
+    assert select() == EVERYTHING
+
+
+def test_lists_of_names(select, tmp_path):
+    file = tmp_path / "names"
+    file.write_bytes(b"a/b\r\n\n./c\n/d \n#e\n\xff\n")
+    assert select("--files-from", file, "x").names == {"a/b", "c", "d ", "#e", "\udcff"}
+    assert select("--files-from", file, "--files-from", "-", "x", data=b"z").names >= {"a/b", "z"}
+    assert select("--files-from", "-", data=b"").names == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("500", 500),
+        ("7B", 7),
+        ("1k", 1024),
+        ("1.5M", 3 << 19),
+        ("2G", 2 << 30),
+        ("10MiB", 10 << 20),
+        ("1t", 1 << 40),
+    ],
+)
+def test_sizes(select, text, size):
+    assert select("--min-size", text).min_size == size
+    assert select("--max-size", text).max_size == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("36h", 129600), ("1.5d", 129600), ("2w", 1209600)]
+)
+def test_durations(select, text, seconds):
+    before = time.time()
+    found = select("--newer-than", text).newer_than
+    assert before - seconds <= found <= time.time() - seconds
+
+
+def test_times(select):
+    local = datetime(2024, 1, 31).timestamp()
+    exact = datetime(2024, 1, 31, 12, 30, tzinfo=timezone.utc).timestamp()
+    found = select("--newer-than", "2024-01-31", "--older-than", "2025-01-31T12:30:00Z")
+    assert (found.newer_than, found.older_than) == (local, exact + 366 * 86400)
+    assert select("--older-than", "2024-01-31T14:30+02:00").older_than == exact
+
+
+def test_links(select):
+    assert [select(*given).links for given in ([], ["--skip-links"], ["--follow-links"])] == [
+        "refuse directories",
+        "skip",
+        "follow",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--include", "a[b"], "Invalid value for '--include': the pattern 'a[b' is invalid: a [ has no ]"),
+        (["--exclude", "{a"], "Invalid value for '--exclude': the pattern '{a' is invalid: a { has no }"),
+        (["--exclude-from", "bad"], "'--exclude-from': line 2 of bad: the pattern 'a***' is invalid: there are more"),
+        (["--exclude-from", "none"], "Invalid value for '--exclude-from': none: No such file or directory"),
+        (
+            ["--files-from", "bad"],
+            "Invalid value for '--files-from': line 3 of bad: 'a/../b' is not the path of a file",
+        ),
+        (["--files-from", "-"], "Invalid value for '--files-from': line 2 of standard input: 'dir/' is not"),
+        (["--exclude-from", "-", "--files-from", "-"], "standard input (-) can be read once only"),
+        (["--min-size", "10MB"], "Invalid value for '--min-size': '10MB' is not a size such as"),
+        (["--max-size", "-1"], "Invalid value for '--max-size': '-1' is not a size"),
+        (["--newer-than", "yesterday"], "Invalid value for '--newer-than': 'yesterday' is neither a duration"),
+        (["--older-than", "0001-01-01"], "Invalid value for '--older-than'"),
+        (["--min-size", "2k", "--max-size", "1k"], "--min-size is larger than --max-size: no file could be selected"),
+        (["--newer-than", "1d", "--older-than", "2d"], "--newer-than is later than --older-than"),
+        (["--skip-links", "--follow-links"], "--skip-links and --follow-links contradict each other"),
+        (["--min-size", "1k", "-"], "standard input (-) has no name, size and time to filter by"),
+        (["--files-from", "good", "x", "y"], "--files-from lists paths in one directory"),
+    ],
+)
+def test_usage_errors_name_the_option(select, here, capsys, arguments, message):
+    (here / "bad").write_text("a\na***\na/../b\n")
+    (here / "good").write_text("a\n")
+    assert select(*arguments, data=b"a\ndir/") == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_help_has_a_section_for_filters(select, capsys):
+    assert select("--help") == 0
+    options, _, rest = capsys.readouterr().out.partition("\nFilters:\n")
+    section = rest.partition("\n\n")[0]
+    assert "--jobs" in options
+    assert "--include" not in options
+    assert all(
+        name in section for name in ("--include PATTERN", "--files-from FILE", "--older-than TIME", "--skip-links")
+    )
