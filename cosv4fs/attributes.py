@@ -6,6 +6,7 @@ names, and `attributes` returns them, so that what one file has can be given to 
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -126,6 +127,9 @@ _ELSEWHERE = {
 _DEFAULTS = {"biz_attr": "", "authority": "default"}
 """The values of attributes that are not headers where none was given, or it was removed."""
 
+DEFAULT_TYPES = ("application/octet-stream", "binary/octet-stream")
+"""The content types that services return for files without one."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -151,6 +155,11 @@ class Changes:
         return kept | {name: value for name, value in self.headers.items() if value is not None}
 
 
+def stored_by(protocol: str) -> frozenset[str]:
+    """Return the names of the attributes that a service stores with new files; none for other protocols."""
+    return frozenset(row.name for row in ATTRIBUTES.values() if protocol in row.written_by)
+
+
 def parsed_attributes(given: Mapping[str, Any], protocol: str) -> Attributes:
     """Return the attributes for a new file; those that are None are left out.
 
@@ -170,7 +179,7 @@ def parsed_attributes(given: Mapping[str, Any], protocol: str) -> Attributes:
     parsed = {name: _parsed(name, value) for name, value in given.items() if value is not None}
     # no user metadata, which every service can store
     attributes = {name: value for name, value in parsed.items() if value != {}}
-    _check_stored(attributes, protocol, {row.name for row in ATTRIBUTES.values() if protocol in row.written_by}, "new")
+    _check_stored(attributes, protocol, stored_by(protocol), "new")
     return cast(Attributes, attributes)
 
 
@@ -285,6 +294,63 @@ def without_defaults(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value != _DEFAULTS.get(name)}
 
 
+def guessed_type(path: str) -> str | None:
+    """Return the content type that a file gets by its name unless one is given; None if its name says nothing."""
+    return mimetypes.guess_type(path)[0]
+
+
+def is_storable(name: str, value: Any, protocol: str) -> bool:
+    """Return whether a service can store an attribute of this value with a new file."""
+    try:
+        parsed_attributes({name: value}, protocol)
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+    return True
+
+
+def attributes_of_copy(stored: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a copy of a file should have, without defaults and empty ones.
+
+    Parameters
+    ----------
+    stored : mapping
+        What the status of the file says (see `attributes` of the filesystem).
+    shown : mapping
+        What its download shows: also a content type that was only sent along with the content, or is a default.
+    """
+    shown = {name: value for name, value in shown.items() if name != "content_type" or value not in DEFAULT_TYPES}
+    return {name: value for name, value in without_defaults({**shown, **stored}).items() if value}
+
+
+def written_with_copy(attributes: Mapping[str, Any], path: str, protocol: str) -> tuple[dict[str, Any], set[str]]:
+    """Return the attributes to write with a copy, and the names of those that cannot be carried.
+
+    A content type that the file gets by its name is left out, which saves requests. A permission is only carried if it
+    makes the copy private: a file that was public in one place must not become public in another one unasked.
+
+    Parameters
+    ----------
+    attributes : mapping
+        See `attributes_of_copy`.
+    path : str
+        The target.
+    """
+    written: dict[str, Any] = {}
+    lost = {name for name, value in attributes.items() if name == "authority" and value != "private"}
+    for name, value in attributes.items():
+        if name == "metadata":
+            kept = {key: text for key, text in value.items() if is_storable(name, {key: text}, protocol)}
+            written |= {name: kept} if kept else {}
+            lost |= {name} if len(kept) < len(value) else set()
+        elif name == "content_type" and value == guessed_type(path):
+            continue
+        elif not is_storable(name, value, protocol):
+            lost.add(name)
+        elif name not in lost:
+            written[name] = value
+    return written, lost
+
+
 def attribute_in(attributes: Attributes, name: str) -> Any:
     """Return one attribute, or a value of user metadata, whose names are the same in any case; None if not there."""
     if name in ATTRIBUTES:
@@ -317,7 +383,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _check_stored(wanted: Collection[str], protocol: str, stored: set[str], which: str) -> None:
+def _check_stored(wanted: Collection[str], protocol: str, stored: Collection[str], which: str) -> None:
     """Refuse attributes that a service cannot store."""
     impossible = [name for name in ATTRIBUTES if name in wanted and name not in stored]
     if impossible:

@@ -156,9 +156,10 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             rearranging.remove_files(found)
 
     def cp_file(self, path1: str, path2: str) -> None:
-        """Copy one file, replacing the target; within a bucket the server copies if the API can.
+        """Copy one file with its attributes, replacing the target; within a bucket the server copies if the API can.
 
-        A directory is created without its contents.
+        Otherwise the file is read and written again: a permission other than ``private`` is then not carried, and the
+        copy has that of its bucket. A directory is created without its contents.
 
         Raises
         ------

@@ -25,6 +25,7 @@ from fsspec.utils import isfilelike, stringify_path
 
 from cosv4fs import paths
 from cosv4fs.arguments import whole_or_none
+from cosv4fs.attributes import attributes_of_copy, stored_by, written_with_copy
 from cosv4fs.collisions import PathPair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
@@ -464,10 +465,19 @@ def _check_complete(fs: Any, sources: Collection[str], folders: Collection[str])
 
 
 def copy_through(fs: Any, source: str, target: str) -> None:
-    """Copy a file by reading and writing it; no transaction delays the copy."""
-    with fs.open(source, "rb") as reader, fs._open(target, "wb", size=reader.size) as writer:
-        while data := reader.read(fs.config.slice_size):
-            writer.write(data)
+    """Copy a file with its attributes by reading and writing it; no transaction delays the copy.
+
+    The permission is carried only if it makes the copy private (see `written_with_copy`).
+    """
+    # this caches the status, which saves the request to open the file
+    stored = fs.attributes(source) if "biz_attr" in stored_by(fs.protocol) else {}
+    with fs.open(source, "rb") as reader:
+        data = reader.read(fs.config.slice_size)
+        attributes, _ = written_with_copy(attributes_of_copy(stored, reader.attributes), target, fs.protocol)
+        with fs._open(target, "wb", size=reader.size, **attributes) as writer:
+            while data:
+                writer.write(data)
+                data = reader.read(fs.config.slice_size)
 
 
 def is_one_of_many() -> bool:

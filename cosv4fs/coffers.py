@@ -103,7 +103,9 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         self.pipe_file(path, b"", **attributes)
 
     def cp_file(self, path1: str, path2: str) -> None:
-        """Copy one object by reading and writing it: the service has no copies. Directories need no copy.
+        """Copy one object and its content type by reading and writing it: the service has no copies.
+
+        Directories need no copy.
 
         Raises
         ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,7 +14,7 @@ from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
 
 from cosv4fs import bulk, paths
 from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
-from cosv4fs.attributes import Attributes, WriteKeywords, parsed_attributes
+from cosv4fs.attributes import Attributes, WriteKeywords, attributes_in, guessed_type, parsed_attributes
 from cosv4fs.concurrency import Pool
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosIsADirectoryError
@@ -85,18 +84,27 @@ class Files:
             self._namespace.cache.invalidate(path)
         return int(self._namespace.file_info(path)["size"])
 
-    def _download(self, path: str, action: Callable[[Download], _T], callback: Callback | None = None) -> _T:
+    def _download(
+        self,
+        path: str,
+        action: Callable[[Download], _T],
+        callback: Callback | None = None,
+        received: Callable[[Attributes], object] | None = None,
+    ) -> _T:
         self._namespace.check_file(path)
         set_size, progress = bulk.step_counter(callback)
         version, sha = self._namespace.version(path), self.expected_sha1(path)
         download = Download(self._uploader.client, self._uploader.pool, path, version, sha, set_size, progress)
         try:
-            return action(download)
+            result = action(download)
         except CosError as error:
             # drop the possibly stale cache entry
             self._namespace.cache.invalidate(path)
             self._namespace.refuse_directory(path, "name a file in it", error)
             raise
+        if received is not None:
+            received(attributes_in(download.headers))
+        return result
 
     def read_ranges(
         self,
@@ -149,22 +157,29 @@ class Files:
 
         return [cut(*item) for item in wanted]
 
-    def get(self, path: str, lpath: Any, outfile: Any, callback: Callback) -> None:
-        """Copy one file to the local disk, or to a file-like `lpath` or `outfile`."""
+    def get(
+        self,
+        path: str,
+        lpath: Any,
+        outfile: Any,
+        callback: Callback,
+        received: Callable[[Attributes], object] | None = None,
+    ) -> None:
+        """Copy one file to the local disk, or to a file-like `lpath` or `outfile`; see `get_file` of the filesystem."""
         sink = outfile if outfile is not None else lpath if isfilelike(lpath) else None
         if sink is not None:
-            self._download(path, lambda download: download.to_sink(sink), callback)
+            self._download(path, lambda download: download.to_sink(sink), callback, received)
             return
         target = Path(os.fspath(lpath))
         stream = open_stream(target)
         if stream is not None:
             with naming_file(str(target)), stream:
-                self._download(path, lambda download: download.to_sink(stream), callback)
+                self._download(path, lambda download: download.to_sink(stream), callback, received)
             return
         try:
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
-            self._download(path, lambda download: download.to_file(target), callback)
+            self._download(path, lambda download: download.to_file(target), callback, received)
         except IsADirectoryError as error:
             # of the source, or of the target
             if not isinstance(error, CosIsADirectoryError) and self._namespace.info(path)["type"] != "directory":
@@ -195,7 +210,7 @@ class Files:
         self._namespace.check_name(path)
         bucket, key = paths.file_key(path)
         checked = self.checked(attributes)
-        content_type = checked.get("content_type") or mimetypes.guess_type(path)[0]
+        content_type = checked.get("content_type") or guessed_type(path)
         return Target(bucket, key, mode == "create", content_type, checked, deferred)
 
     def check_keywords(self, given: Mapping[str, Any], *own: str) -> None:

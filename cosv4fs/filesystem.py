@@ -7,7 +7,7 @@ The methods state the contract and delegate: to the namespace (what exists), to 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -412,6 +412,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         callback: Callback = DEFAULT_CALLBACK,
         outfile: Any = None,
         max_concurrency: int | None = None,
+        received: Callable[[Attributes], object] | None = None,
     ) -> None:
         """Download one file to a local path, or into a file-like `lpath` or `outfile`.
 
@@ -421,12 +422,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
         Parameters
         ----------
-        callback : Callback
-            Gets the size, and the bytes of each range that was received.
-        max_concurrency : int, optional
-            See `cat_file`.
+        callback, max_concurrency : Callback, int, optional
+            Gets the size, and the bytes of each range that was received; see `cat_file`.
+        received : callable, optional
+            Called with the attributes that the download shows (see `CosReader.attributes`); local files have none.
         """
-        self.runtime.files.share(pieces=max_concurrency).get(self._path(rpath), lpath, outfile, callback)
+        self.runtime.files.share(pieces=max_concurrency).get(self._path(rpath), lpath, outfile, callback, received)
 
     @with_progress("file")
     def get(

@@ -34,6 +34,8 @@ class Capabilities:
         ``rm`` and ``mv`` take the name of an existing file literally even if it looks like a pattern.
     is_thread_safe : bool
         One instance can be used by any number of threads.
+    shows_attributes : bool
+        Downloads show attributes: files opened for reading have ``attributes``, and ``get_file`` takes ``received``.
     """
 
     container: str = ""
@@ -46,6 +48,7 @@ class Capabilities:
     takes_size: bool = False
     names_are_literal: bool = False
     is_thread_safe: bool = False
+    shows_attributes: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +111,7 @@ _BUCKETS = Capabilities(
     takes_size=True,
     names_are_literal=True,
     is_thread_safe=True,
+    shows_attributes=True,
 )
 
 V4 = ProtocolSpec(
@@ -141,6 +145,7 @@ CDCS = ProtocolSpec(
         takes_size=True,
         names_are_literal=True,
         is_thread_safe=True,
+        shows_attributes=True,
     ),
     prefix="",
     api_host="cdcs.{region}.myqcloud.com",

@@ -9,7 +9,7 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
@@ -20,6 +20,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from cosv4fs import paths
 from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
+from cosv4fs.attributes import Attributes, attributes_in
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
@@ -50,6 +51,7 @@ class _Content:
         # at most one version: the first is set in one step, without a lock
         self._version: dict[str, Version] = {}
         self.status: Info | None = None
+        self.headers: Mapping[str, str] = {}
         if size is None:
             self.status = fs.runtime.namespace.file_info(path, "open a file in it")
             size = int(self.status["size"])
@@ -117,6 +119,7 @@ class _Content:
                 self._bucket, self._key, lambda length, _: view[:length], start, start + len(view), known
             )
             self._check_version(fetched.version)
+            self.headers = fetched.headers
             if fetched.length != len(view):
                 raise changed_error(self._path)
             if fetched.version.is_certain or (known is None and len(view) == self.size):
@@ -226,6 +229,15 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     def info(self) -> Info:
         """Return the metadata of the object, as `fs.info` does."""
         return cast("Info", self.details)
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes that downloads show, of the version that is read; none before its first byte was read.
+
+        Unlike those of ``fs.attributes``, they need no request, and have a content type that the service was only sent
+        along with the content. A content type may also be the service's default.
+        """
+        return attributes_in(self._content.headers)
 
     def readable(self) -> bool:
         """Return True; raise `ValueError` if the file is closed."""

@@ -23,7 +23,10 @@ class StoredAttributes:
 
     def read(self, path: str) -> Attributes:
         """Return the attributes of a file or directory; see `attributes` of the filesystem."""
+        revision = self._namespace.cache.revision
         status = self._status(path)[2]
+        # a copy reads the content next
+        self._namespace.store_status(path, status, revision)
         # the status of v3 has no headers (cos.md#v3)
         shows_headers = not status.is_directory and self._client.protocol.name == V4.name
         found = attributes_in(status.custom_headers) if shows_headers else Attributes()

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cosv4fs.api.connection_errors import connection_failure
 from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
-from cosv4fs.api.responses import compressed_reply, content_coding, content_length, header_seconds
+from cosv4fs.api.responses import (
+    compressed_reply,
+    content_coding,
+    content_length,
+    header_seconds,
+    header_texts,
+)
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.api.transport import BODY_FAULTS, Transport, give_back, proxy_of, read_some
 from cosv4fs.codes import Retry
@@ -78,8 +84,8 @@ class Fetched:
         Where it starts, and how many bytes it has.
     version : Version
         Its version, as far as the reply shows.
-    content_type : str or None
-        Its Content-Type.
+    headers : mapping
+        The headers of the last reply.
     date : float or None
         The server's time when it began to send the range, in Unix seconds; only where the version is not certain.
     """
@@ -87,7 +93,7 @@ class Fetched:
     start: int
     length: int
     version: Version
-    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     date: float | None = None
 
 
@@ -136,7 +142,7 @@ class RangeRead:
         self._view: memoryview | None = None
         self._first = 0
         self._filled = 0
-        self._content_type: str | None = None
+        self._headers: Mapping[str, str] = {}
         self._date: float | None = None
         self._is_certain = True
 
@@ -162,7 +168,7 @@ class RangeRead:
             response.close()
         assert self._version is not None  # _receive has set it
         version = self._version if self._is_certain else replace(self._version, etag=None)
-        return Fetched(self._first, self._filled, version, self._content_type, self._date)
+        return Fetched(self._first, self._filled, version, self._headers, self._date)
 
     def _range_header(self) -> str | None:
         if self._view is not None:
@@ -188,7 +194,7 @@ class RangeRead:
             raise changed_error(request.path)
         self._version = self._version or version
         self._is_certain = self._is_certain and version.is_certain
-        self._content_type = response.headers.get("Content-Type")
+        self._headers = header_texts(response)
         if not (self._filled or version.is_certain):
             self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:

@@ -19,11 +19,15 @@ from fsspec.spec import AbstractBufferedFile
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import naming_file, open_stream, replacing
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import S3, Location
+from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata
 from cosv4fs.migrate.trees import find_tree
 
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
+
+_S3_WHOLE_COPY = 5 * 1024**3
+"""Bytes up to which S3 copies a file at once, with its metadata; larger ones are copied in parts, without it."""
 
 _directory_lock = PerProcess(threading.Lock)
 """Serializes mkdir: some filesystems, such as SFTP, fail when two threads create the same directory."""
@@ -52,34 +56,67 @@ class ByteProgress(Callback):  # type: ignore[misc]
 
 
 def copy_file(
-    source: Location, target: Location, callback: Callback = DEFAULT_CALLBACK, *, follow: bool = False
+    source: Location,
+    target: Location,
+    callback: Callback = DEFAULT_CALLBACK,
+    *,
+    follow: bool = False,
+    metadata: FileMetadata | None = None,
 ) -> None:
     """Copy one file, replacing an existing target; with `follow`, the file that a local symbolic link points to.
 
     Uses ``get_file`` or ``put_file`` when one side is local, ``cp_file`` within one filesystem, and otherwise streams
     the bytes through this machine. Creates the parent directory of the target if its filesystem requires one. On
-    failure, an existing target is unchanged if its filesystem replaces files atomically.
+    failure, an existing target is unchanged if its filesystem replaces files atomically. Carries the `metadata`, or
+    the content alone without it.
     """
+    metadata = metadata or CONTENT_ONLY.of(source, target)
     if target.has_directories and not target.capabilities.makes_parents:
         make_directory(target.at(target.fs._parent(target.path)))
     if source.is_local and _is_pipe(source.path):
         with _open_file(source) as reader:
-            receive(reader, target, callback)
+            receive(reader, target, callback, metadata)
     elif target.is_local and not follow and Path(target.path).is_symlink():
-        stream(source, target, callback)
+        stream(source, target, callback, metadata=metadata)
     elif target.is_local and not source.capabilities.container and (sink := open_stream(target.path)) is not None:
         # other filesystems would open it anew, and truncate the file behind /dev/stdout
         with naming_file(target.path), sink:
             send(source, sink, callback)
     elif source.is_local and not target.is_local:
-        target.fs.put_file(source.path, target.path, callback=callback)
+        metadata.read()
+        target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
     elif target.is_local and not source.is_local:
-        source.fs.get_file(source.path, target.path, callback=callback)
-    elif source.fs == target.fs:
-        source.fs.cp_file(source.path, target.path)
-        callback.relative_update(int(source.fs.size(source.path) or 0))
+        metadata.read()
+        received = {"received": metadata.show} if source.capabilities.shows_attributes else {}
+        source.fs.get_file(source.path, target.path, callback=callback, **received)
+        metadata.finish()
+    elif source.fs == target.fs and _copies_by_itself(source, target):
+        _copy_within(source, target, callback, metadata)
     else:
-        stream(source, target, callback)
+        stream(source, target, callback, metadata=metadata)
+
+
+def _copies_by_itself(source: Location, target: Location) -> bool:
+    """Return whether the filesystem of both copies a file with what it has beside the content."""
+    capabilities, same = source.capabilities, source.path.partition("/")[0] == target.path.partition("/")[0]
+    return not capabilities.container or (capabilities.copies_on_server and same)
+
+
+def _copy_within(source: Location, target: Location, callback: Callback, metadata: FileMetadata) -> None:
+    """Copy a file within one filesystem."""
+    size = int(source.fs.size(source.path) or 0)
+    keywords = {}
+    if S3 & source.protocols and (metadata.changes or size > _S3_WHOLE_COPY):
+        # such copies have only what they are given
+        metadata.read()
+        keywords = {**metadata.keywords(), "MetadataDirective": "REPLACE"}
+    source.fs.cp_file(source.path, target.path, **keywords)
+    if source.capabilities.container and metadata.changes:
+        source.fs.setxattrs(target.path, **metadata.changes)
+    if target.is_local:
+        metadata.read()
+        metadata.finish()
+    callback.relative_update(size)
 
 
 def make_directory(location: Location) -> None:
@@ -105,6 +142,7 @@ def stream(
     *,
     hashes: Iterable[Any] = (),
     accept: Callable[[int, str], None] | None = None,
+    metadata: FileMetadata | None = None,
 ) -> tuple[int, str]:
     """Copy one file through this machine, block by block; return its size and SHA-1 in hex.
 
@@ -117,18 +155,26 @@ def stream(
         Further hashes to update with the content.
     accept : callable, optional
         Called with the size and SHA-1 before the target is published; an exception prevents that.
+    metadata : FileMetadata, optional
+        What to carry beside the content.
     """
     digest = hashlib.sha1(usedforsecurity=False)
+    metadata = metadata or CONTENT_ONLY.of(source, target)
+    metadata.read()
     with _open_file(source) as reader:
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
-        with _writing(target, size) as writer:
-            count = _pump(reader, writer, callback, (digest, *hashes))
+        first = reader.read(BLOCK)
+        if source.capabilities.shows_attributes:
+            metadata.show(reader.attributes)
+        with _writing(target, size, metadata.keywords()) as writer:
+            count = _pump(_blocks(reader, first), writer, callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             if accept is not None:
                 accept(count, digest.hexdigest())
+    metadata.finish()
     return count, digest.hexdigest()
 
 
@@ -142,7 +188,7 @@ def send(source: Location, writer: Any, callback: Callback = DEFAULT_CALLBACK) -
     """
     with _open_file(source) as reader:
         size = getattr(reader, "size", None)
-        count = _pump(reader, writer, callback)
+        count = _pump(_blocks(reader), writer, callback)
     writer.flush()
     if size is not None and count != size:
         raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
@@ -162,15 +208,26 @@ def _open_file(location: Location) -> Any:
     return location.fs.open(location.path, "rb")
 
 
-def receive(reader: Any, target: Location, callback: Callback = DEFAULT_CALLBACK) -> int:
+def receive(
+    reader: Any, target: Location, callback: Callback = DEFAULT_CALLBACK, metadata: FileMetadata | None = None
+) -> int:
     """Copy a binary stream of unknown size, such as a pipe, to a file; return the number of bytes."""
-    with _whole(target.fs.open(target.path, "wb")) as writer:
-        return _pump(reader, writer, callback)
+    metadata = metadata or CONTENT_ONLY.of(None, target)
+    with _whole(target.fs.open(target.path, "wb", **metadata.keywords())) as writer:
+        return _pump(_blocks(reader), writer, callback)
 
 
-def _pump(reader: Any, writer: Any, callback: Callback, hashes: Iterable[Any] = ()) -> int:
+def _blocks(reader: Any, first: bytes | None = None) -> Iterator[bytes]:
+    """Yield the blocks of a stream, of which the first may have been read already."""
+    block = reader.read(BLOCK) if first is None else first
+    while block:
+        yield block
+        block = reader.read(BLOCK)
+
+
+def _pump(blocks: Iterable[bytes], writer: Any, callback: Callback, hashes: Iterable[Any] = ()) -> int:
     count = 0
-    while block := reader.read(BLOCK):
+    for block in blocks:
         writer.write(block)
         for each in hashes:
             each.update(block)
@@ -189,14 +246,14 @@ def _is_pipe(path: str) -> bool:
 
 
 @contextmanager
-def _writing(target: Location, size: int | None) -> Iterator[Any]:
-    """Open a file for writing, to be replaced atomically if the target supports that."""
+def _writing(target: Location, size: int | None, keywords: Mapping[str, Any]) -> Iterator[Any]:
+    """Open a file for writing, to be replaced atomically if the target supports that; see `FileMetadata.keywords`."""
     if target.is_local:
         with replacing(target.path, follow=False) as file, io.BufferedWriter(file, BLOCK) as writer:
             yield writer
     else:
         options = {"size": size} if size is not None and target.capabilities.takes_size else {}
-        with _whole(target.fs.open(target.path, "wb", **options)) as writer:
+        with _whole(target.fs.open(target.path, "wb", **options, **keywords)) as writer:
             yield writer
 
 

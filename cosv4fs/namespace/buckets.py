@@ -125,8 +125,10 @@ class BucketNamespace(Namespace):
             status = self._client.file_status(bucket, "/" + rest)
         except CosFileNotFoundError:
             return None
-        if status.is_unfinished:
-            return None
+        return None if status.is_unfinished else self.store_status(path, status, revision)
+
+    def store_status(self, path: str, status: PathStatus, revision: int) -> Info:
+        """Cache a status that was requested at a revision of the cache, and return it as an info."""
         info = _info(path, status)
         self.cache.store_info(info, revision)
         return info

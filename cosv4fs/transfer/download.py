@@ -11,7 +11,7 @@ import io
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import islice
@@ -75,6 +75,8 @@ class Download:
         self._range_size = client.config.range_size
         self._set_size, self._progress = set_size, progress
         self._lock = threading.Lock()
+        self.headers: Mapping[str, str] = {}
+        """The headers of the first reply."""
 
     def to_bytes(self, start: int | None = None, stop: int | None = None) -> bytes:
         """Return bytes `start` up to `stop` of the object; a negative start counts from the end.
@@ -177,7 +179,9 @@ class Download:
         if begin >= 0:
             most = begin + self._range_size
             stop = most if stop is None else min(stop, most)
-        return self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version)
+        first = self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version)
+        self.headers = first.headers
+        return first
 
     def _fetch_all(
         self,

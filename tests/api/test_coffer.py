@@ -152,7 +152,7 @@ class TestObjects:
         assert (stored.key, stored.size) == ("/dir/示例 file(1)+a.txt", 12)
         assert stored.etag == hashlib.md5("你好 CDCS\n".encode()).hexdigest()
         data, fetched = coffers.read(stored.key)
-        assert (data.decode(), fetched.content_type) == ("你好 CDCS\n", "text/plain")
+        assert (data.decode(), fetched.headers["Content-Type"]) == ("你好 CDCS\n", "text/plain")
         assert fetched.version.etag == stored.etag
         assert coffers.client.head(COFFER, stored.key).content_type == "text/plain"
 
@@ -251,7 +251,7 @@ class TestUploads:
         etag = coffers.client.complete(COFFER, "/dir/a b", upload, parts)
         data, fetched = coffers.read("/dir/a b")
         assert data == b"".join(contents)
-        assert (fetched.version.etag, fetched.content_type) == (etag, "text/csv")
+        assert (fetched.version.etag, fetched.headers["Content-Type"]) == (etag, "text/csv")
         assert list(coffers.client.list_uploads(COFFER)) == []
 
     def test_a_part_again(self, coffers):

@@ -216,13 +216,32 @@ def test_a_new_object_has_nothing_of_the_old_one(small_fs, second, size):
     assert second.attributes(PATH) == {"metadata": {}, "biz_attr": "", "authority": "default"}
 
 
-def test_copies_and_moves_on_the_server_keep_them_and_others_do_not(fs, second):
+def test_copies_and_moves_keep_them_and_make_nothing_public(fs, second):
     fs.pipe_file(PATH, b"x", **ALL)
     fs.cp_file(PATH, f"{FOLDER}/copy")
     fs.mv(PATH, f"{FOLDER}/moved")
     assert second.attributes(f"{FOLDER}/copy") == second.attributes(f"{FOLDER}/moved") == ALL
+    # through this machine
     fs.cp_file(f"{FOLDER}/moved", "other/copy")
-    assert second.attributes("other/copy")["metadata"] == {}
+    assert second.attributes("other/copy") == ALL
+    fs.chmod("other/copy", "public-read")
+    fs.mv("other/copy", f"{FOLDER}/back")
+    assert second.attributes(f"{FOLDER}/back") == ALL | {"authority": "default"}
+
+
+@pytest.mark.protocol(*EVERY)
+def test_copies_through_this_machine_keep_what_the_service_stores(fs, second, protocol):
+    attributes, target = stored_by(protocol), PATH.replace("object", "copy")
+    fs.pipe_file(PATH, b"content", **attributes)
+    fs.pipe_file(f"{FOLDER}/plain.csv", b"content")
+    fs.cp_file(PATH, target)
+    fs.cp_file(f"{FOLDER}/plain.csv", f"{FOLDER}/second.csv")
+    assert second.attributes(target) == second.attributes(PATH)
+    for path, expected in ((target, "text/x-mine"), (f"{FOLDER}/second.csv", "text/csv")):
+        with second.open(path) as file:
+            assert file.attributes == {"metadata": {}}
+            assert file.read() == b"content"
+            assert file.attributes["content_type"] == expected
 
 
 def test_one_object_can_have_those_of_another(fs, second):

@@ -361,7 +361,7 @@ class CosClient(Client):
         """
         fetched = self.fetch(bucket, key, lambda length, _: memoryview(bytearray(length)), 0, 1)
         size, modified = fetched.version.size, int(header_seconds(fetched.version.modified) or 0)
-        headers = {"Content-Type": fetched.content_type} if fetched.content_type else {}
+        headers = {name: value for name, value in fetched.headers.items() if name.lower() == "content-type"}
         return PathStatus(is_directory=False, size=size, stored=size, modified=modified, custom_headers=headers)
 
     def head(self, bucket: str, key: str) -> tuple[Version, dict[str, str]]:
