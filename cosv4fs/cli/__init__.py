@@ -12,9 +12,11 @@ Modules:
 * `messages`: lines on standard error
 * `logs`: logging
 * `process`: standard streams and signals
-* `show`: ``ls``, ``tree``, ``du``, ``stat``, ``cat``, ``sign``
+* `show`: ``ls``, ``tree``, ``du``, ``cat``, ``sign``
+* `details`: ``stat``, ``attrs``, ``sha1sum``
 * `copy`: ``cp``, ``sync``
 * `move`: ``mv``, ``rm``
+* `create`: ``mkdir``, ``touch``
 * `migrate`, `uploads`, `doctor`: the subcommands of these names
 
 ``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.

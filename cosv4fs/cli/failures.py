@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, click.UsageError) and _is_help(error):
         return f"name a subcommand: see {error.ctx.command_path if error.ctx else 'cosv4fs'} --help"
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    name = _errno_name(error)
+    if isinstance(error, OSError) and name and ("/" in text or " " not in text):
+        # some filesystems raise errors whose only text is a path
+        text = f"{text}: {os.strerror(getattr(errno, name))}".removeprefix(": ")
     return printable(" ".join(text.split()) or type(error).__name__)
 
 
@@ -127,7 +132,8 @@ def _url(path: str) -> str:
 class FailureLog:
     """Prints and collects the failures of single items, so that the command can process the others.
 
-    `code` is the highest exit code so far; `entries` are the items that failed, with their error messages.
+    `code` is the highest exit code so far; `entries` are the items that failed, with their error messages; `rows` are
+    the failures as JSON output shows them, with ``url`` if it is known.
     """
 
     def __init__(self) -> None:
@@ -135,6 +141,7 @@ class FailureLog:
         # holding the items also keeps their ids from being reused
         self.entries: list[tuple[object, str]] = []
         self._reasons: dict[int, str] = {}
+        self.rows: list[dict[str, Any]] = []
 
     @property
     def count(self) -> int:
@@ -157,6 +164,7 @@ class FailureLog:
         print_error(text)
         self.entries.append((item, text))
         self._reasons.setdefault(id(item), text)
+        self.rows.append({"url": url or _path(error)} | error_row(error) | {"error": text})
         self.code = max(self.code, exit_code(error))
 
     @contextmanager

@@ -20,6 +20,10 @@ _VALUES = "cosv4fs.cli.global_options"
 """The key of the values in `click.Context.meta`, which a command shares with its group."""
 
 
+_PREFIX = "global_"
+"""The beginning of the names by which click knows these options: those of a command's own parameters differ."""
+
+
 class GlobalOption(click.Option):
     """An option of all commands; the help text of the root describes it, those of subcommands name it."""
 
@@ -29,34 +33,38 @@ class GlobalOption(click.Option):
 
 
 def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Keep a value for `start`; a repeatable option after the subcommand adds to those before it."""
-    name = str(option.name)
-    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-        values = context.meta.setdefault(_VALUES, {})
-        values[name] = (*values.get(name, ()), *value) if option.multiple else value
+    """Keep a value for `start`; repeatable options after the subcommand add to those before it."""
+    if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+        values, name = context.meta.setdefault(_VALUES, {}), str(option.name).removeprefix(_PREFIX)
+        adds_up = isinstance(option, click.Option) and (option.multiple or option.count)
+        values[name] = values[name] + value if adds_up and name in values else value
 
 
-def _option(*names: str, **settings: Any) -> GlobalOption:
+def _option(name: str, *names: str, **settings: Any) -> GlobalOption:
     # eager, so that errors in other arguments are reported as these options demand
-    return GlobalOption(names, callback=_keep, expose_value=False, is_eager=True, **settings)
+    return GlobalOption([_PREFIX + name, *names], callback=_keep, expose_value=False, is_eager=True, **settings)
 
 
 GLOBAL_OPTIONS = (
     _option(
-        "-o", "--option", "settings", multiple=True, metavar="NAME=VALUE",
+        "settings", "-o", "--option", multiple=True, metavar="NAME=VALUE",
         help="Set a filesystem option, such as region=gz, or for one protocol only: cdcs.region=ap-tianjin, "
         "s3.anon=true. Repeatable.",
     ),
-    _option("--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
-    _option("--json", "as_json", is_flag=True, help="Print results and errors as JSON."),
-    _option("--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
+_option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
+    _option("as_json", "--json", is_flag=True, help="Print results and errors as JSON."),
+    _option("progress", "--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
     _option(
-        "-v", "--verbose", count=True,
+        "verbose", "-v", "--verbose", count=True,
         help="Log retries, resumed uploads and the like; -vv: also requests, and tracebacks of errors.",
     ),
-    _option("-q", "--quiet", is_flag=True, help="Print results and errors only: no progress, summaries or warnings."),
     _option(
-        "--log-file", metavar="FILE", help="Append the log of -v, or -vv if given, to FILE instead, with times."
+        "quiet", "-q", "--quiet", is_flag=True,
+        help="Print results and errors only: no progress, summaries or warnings.",
+    ),
+    _option(
+        "log_file", "--log-file", metavar="FILE",
+        help="Append the log of -v, or -vv if given, to FILE instead, with times.",
     ),
 )  # fmt: skip
 """All global options."""

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import show
+from cosv4fs.cli import create, details, show
 from cosv4fs.cli.commands import Group, command
 from cosv4fs.cli.copy import cp, sync
 from cosv4fs.cli.doctor import doctor
@@ -54,8 +54,8 @@ def demo(rows: int | None, keep: str | None) -> None:
         raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
 
 
-cli.add_section("Looking", show.ls, show.tree, show.du, show.stat, show.cat, show.sign)
+cli.add_section("Looking", show.ls, show.tree, show.du, show.cat, details.stat, details.sha1sum, show.sign)
 cli.add_section("Copying", cp, sync, migrate_command)
-cli.add_section("Changing", mv, rm, uploads)
+cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
 cli.add_section("Accounts", doctor)
 cli.add_section("Local service", emulator, demo)

@@ -1,10 +1,9 @@
-"""The commands that change nothing: ls, tree, du, stat, cat, sign."""
+"""The commands ls, tree, du, cat and sign."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import click
@@ -81,23 +80,6 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) ->
 
 @command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.pass_obj
-def stat(session: Session, urls: tuple[str, ...]) -> None:
-    """Show all available information about files or directories."""
-    locations = [location for url in urls for location in expand_pattern(session.location(url))]
-    infos = [{"url": location.url} | location.fs.info(location.path) for location in locations]
-    if session.as_json:
-        session.show_json(infos)
-        return
-    for number, info in enumerate(infos):
-        if number:
-            session.say("")
-        for name, value in info.items():
-            session.say(f"{name}: {_readable(name, value)}")
-
-
-@command()
-@click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--range", "span", metavar="START:STOP", help="Print only these bytes; -100: means the last hundred.")
 @click.pass_obj
 def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
@@ -166,12 +148,6 @@ def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str,
 def _row(location: Location, info: dict[str, Any]) -> dict[str, Any]:
     url = location.at(info["name"].rstrip("/")).url
     return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modification_time(info)}
-
-
-def _readable(name: str, value: Any) -> str:
-    """Format a value; times are in Unix seconds."""
-    is_time = name in ("created", "mtime", "modified", "ctime", "atime") and isinstance(value, (int, float))
-    return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds") if is_time else str(value)
 
 
 def _children(location: Location) -> list[dict[str, Any]]:

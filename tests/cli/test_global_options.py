@@ -40,11 +40,11 @@ def test_own_options_take_precedence(capsys):
     group = commands.Group("tool")
 
     @commands.command("walk")
-    @click.option("-o", "own", help="Own.")
+    @click.option("-o", "settings", help="Own.")
     @click.option("--json", "kind", help="Own.")
-    def walk(own, kind):
+    def walk(settings, kind):
         session = click.get_current_context().obj
-        seen.append((own, kind, session.options.get("s3"), session.as_json))
+        seen.append((settings, kind, session.options.get("s3"), session.as_json))
 
     group.add_section("Looking", walk)
     assert commands.run(group, ["--json", "walk", "-o", "x", "--option", "s3.anon=false", "--json", "y"]) == 0

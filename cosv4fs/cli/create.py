@@ -1,0 +1,67 @@
+"""The commands mkdir and touch."""
+
+from __future__ import annotations
+
+import click
+
+from cosv4fs.cli.commands import command
+from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.session import Session
+from cosv4fs.migrate.locations import Location
+
+
+@command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-p", "--parents", is_flag=True, help="Also create missing parents; existing directories are no error.")
+@click.pass_obj
+def mkdir(session: Session, urls: tuple[str, ...], parents: bool) -> None:
+    """Create directories, and coffers: mkdir cdcs://coffer-APPID.
+
+    Object stores such as s3:// and coffers have no directories of their own: they appear with their first file.
+    """
+    failures = FailureLog()
+    made = []
+    for url in urls:
+        with failures.recording():
+            location = session.location(url)
+            _make_directory(location, parents)
+            made.append({"url": location.url})
+    if session.as_json:
+        session.show_json(made + failures.rows)
+    failures.exit()
+
+
+@command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.pass_obj
+def touch(session: Session, urls: tuple[str, ...]) -> None:
+    """Create empty files; of existing local files, update the time. Existing files are never emptied.
+
+    The times of files in buckets and coffers cannot be set.
+    """
+    failures = FailureLog()
+    touched = []
+    for url in urls:
+        with failures.recording():
+            location = session.location(url)
+            try:
+                location.fs.touch(location.path, truncate=False)
+            except (NotImplementedError, ValueError) as error:
+                if not location.fs.exists(location.path):
+                    raise
+                text = "the file exists, and its time cannot be set"
+                raise NotImplementedError(f"{location.url}: {text}") from error
+            touched.append({"url": location.url})
+    if session.as_json:
+        session.show_json(touched + failures.rows)
+    failures.exit()
+
+
+def _make_directory(location: Location, parents: bool) -> None:
+    if not location.has_directories and "/" in location.path:
+        text = "this service has no directories of their own: copy a file there, and the directory appears with it"
+        raise NotImplementedError(f"{location.url}: {text}")
+    if parents:
+        location.fs.makedirs(location.path, exist_ok=True)
+    else:
+        location.fs.mkdir(location.path, create_parents=False)

@@ -1,0 +1,248 @@
+"""The commands stat, attrs and sha1sum, which show what is stored for single paths."""
+
+from __future__ import annotations
+
+import errno
+import re
+import stat as modes
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cosv4fs.cli.commands import command
+from cosv4fs.cli.failures import DIFFERENT, FailureLog
+from cosv4fs.cli.process import standard_input
+from cosv4fs.cli.session import WRITE_ONCE, Session, own_filesystem
+from cosv4fs.display import human_size
+from cosv4fs.migrate.copying import read_sha1, recorded_sha1
+from cosv4fs.migrate.locations import S3, Location
+from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.trees import info_of
+
+_TIMES = ("created", "mtime", "modified", "ctime", "atime")
+
+_OF_S3 = ("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
+"""What S3 stores beside the content, by the names of its replies."""
+
+_SUM_LINE = re.compile(r"(\\?)([0-9a-fA-F]{40}) [ *](.+)")
+
+
+@command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.pass_obj
+def stat(session: Session, urls: tuple[str, ...]) -> None:
+    """Show all that is known about files or directories.
+
+    In buckets this includes the attributes (content type, headers, user metadata, permission) and an unfinished upload.
+    """
+    failures = FailureLog()
+    shown = 0
+    rows = []
+    for location in _matches(session, urls, failures):
+        with failures.recording(location):
+            row = _details(location)
+            rows.append(row)
+            if not session.as_json:
+                _say_details(session, row, is_first=not shown)
+                shown += 1
+    if session.as_json:
+        session.show_json(rows + failures.rows)
+    failures.exit()
+
+
+@command(short_help="Show or change the attributes of a file.")
+@click.argument("url")
+@click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--remove", multiple=True, metavar="NAME", help="Remove an attribute. Repeatable.")
+@click.pass_obj
+def attrs(session: Session, url: str, settings: tuple[str, ...], remove: tuple[str, ...]) -> None:
+    """Show the attributes of a file, or change some of them.
+
+    The names are content_type, cache_control, content_disposition, content_encoding, content_language, biz_attr and
+    authority (private, public-read or default); any other name is that of user metadata. In coffers and on S3,
+    attributes can only be shown.
+    """
+    location = session.location(url)
+    changes: dict[str, str | None] = dict.fromkeys(remove)
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not sign or not name:
+            raise click.UsageError(f"{setting!r} is not NAME=VALUE")
+        if name in changes:
+            raise click.UsageError(f"{name} is given twice")
+        changes[name] = value
+    if changes:
+        _change_attributes(location, changes)
+    found = _attributes(location, info_of(location))
+    if session.as_json:
+        session.show_json({"url": location.url, "attributes": found})
+    else:
+        for line in _lines(found or {}):
+            session.say(line)
+
+
+@command(short_help="Print or check the SHA-1 of files.")
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-c", "--check", is_flag=True, help="Read sums from files (- is standard input), and check them.")
+@click.pass_obj
+def sha1sum(session: Session, urls: tuple[str, ...], check: bool) -> None:
+    """Print the SHA-1 of files, in the format of sha1sum(1): the one stored by the service, or else of what is read.
+
+    With --check, exit code 5 says that a file differs.
+    """
+    failures = FailureLog()
+    if check:
+        rows = [row for url in urls for row in _checked(session, _sums_in(session, url), failures)]
+    else:
+        rows = list(_summed(session, urls, failures))
+    if session.as_json:
+        session.show_json(rows + failures.rows)
+    failures.exit()
+    if any(row.get("same") is False for row in rows):
+        sys.exit(DIFFERENT)
+
+
+def _matches(session: Session, urls: Iterable[str], failures: FailureLog) -> Iterator[Location]:
+    """Yield the locations of URLs and patterns; record those that do not exist."""
+    for url in urls:
+        with failures.recording():
+            yield from expand_pattern(session.location(url))
+
+
+def _details(location: Location) -> dict[str, Any]:
+    """Return the info of a path, with attributes, account and unfinished uploads where the filesystem has such."""
+    uploads = _uploads(location)
+    row: dict[str, Any] = {"url": location.url}
+    try:
+        info = info_of(location)
+    except FileNotFoundError:
+        if not uploads:
+            raise
+        row["type"] = "unfinished upload"
+    else:
+        row |= info
+        if (attributes := _attributes(location, info)) is not None:
+            row["attributes"] = attributes
+    if location.address:
+        row["address"] = location.address
+    elif location.protocols & S3:
+        region = location.fs.client_kwargs.get("region_name")
+        row |= {name: value for name, value in (("endpoint", location.fs.endpoint_url), ("region", region)) if value}
+    return row | ({"uploads": uploads} if uploads else {})
+
+
+def _attributes(location: Location, info: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is stored beside the content; None if there is nothing, or if nothing is shown without keys."""
+    fs = own_filesystem(location.fs)
+    if fs is not None:
+        if "/" not in location.path or fs.config.anon:
+            return None
+        return dict(fs.attributes(location.path))
+    if location.protocols & S3 and info["type"] == "file":
+        bucket, key, _ = location.fs.split_path(location.path)
+        head = location.fs.call_s3("head_object", Bucket=bucket, Key=key)
+        return {name: head[name] for name in _OF_S3 if name in head}
+    metadata = getattr(location.fs, "metadata", None)
+    return {"metadata": dict(metadata(location.path))} if metadata and info["type"] == "file" else None
+
+
+def _uploads(location: Location) -> list[dict[str, Any]]:
+    """Return the unfinished uploads of a file itself; those below a directory would cost a listing of the tree."""
+    fs = own_filesystem(location.fs)
+    if fs is None or "/" not in location.path or fs.config.anon or fs.isdir(location.path):
+        return []
+    return [dict(row) for row in fs.uploads(location.path) if row["name"] == location.path]
+
+
+def _change_attributes(location: Location, changes: Mapping[str, str | None]) -> None:
+    change = getattr(location.fs, "setxattrs", None)
+    if not location.capabilities.replaces_files:
+        raise NotImplementedError(f"{location.url}: its attributes cannot be changed, {WRITE_ONCE}")
+    if change is None:
+        text = "its filesystem cannot change the attributes of an existing file: write the file again with them"
+        raise NotImplementedError(f"{location.url}: {text}")
+    change(location.path, **changes)
+
+
+def _say_details(session: Session, row: Mapping[str, Any], *, is_first: bool) -> None:
+    if not is_first:
+        session.say("")
+    for name, value in row.items():
+        if name == "attributes":
+            for line in _lines(value):
+                session.say(line)
+        elif name == "uploads":
+            for upload in value:
+                total = "" if upload["size"] is None else f" of {human_size(upload['size'])}"
+                session.say(f"unfinished upload: {human_size(upload['stored'])}{total}, {_time(upload['mtime'])}")
+        else:
+            session.say(f"{name}: {_readable(name, value)}")
+
+
+def _lines(attributes: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in attributes.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name.lower()} {key}: {text}" for key, text in value.items())
+        elif value not in ("", None):
+            yield f"{name}: {value}"
+
+
+def _readable(name: str, value: Any) -> str:
+    """Format a value; times are in Unix seconds."""
+    if name in _TIMES and isinstance(value, (int, float)):
+        return _time(value)
+    return modes.filemode(value) if name == "mode" and isinstance(value, int) else str(value)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def _sha1(location: Location) -> str:
+    info = info_of(location)
+    if info["type"] == "directory":
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: name files", location.url)
+    return recorded_sha1(location, info) or read_sha1(location)
+
+
+def _summed(session: Session, urls: Iterable[str], failures: FailureLog) -> Iterator[dict[str, Any]]:
+    for location in _matches(session, urls, failures):
+        with failures.recording(location):
+            digest = _sha1(location)
+            if not session.as_json:
+                name = location.url.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+                session.say(f"{'' if name == location.url else chr(92)}{digest}  {name}")
+            yield {"url": location.url, "sha1": digest}
+
+
+def _sums_in(session: Session, url: str) -> list[tuple[str, str]]:
+    """Return the SHA-1 and the name of each line of a file with sums."""
+    if url == "-":
+        data = standard_input().read()
+    else:
+        location = session.location(url)
+        data = Path(location.path).read_bytes() if location.is_local else location.fs.cat_file(location.path)
+    sums = []
+    for number, line in enumerate(data.decode("utf-8", "surrogateescape").splitlines(), 1):
+        found = _SUM_LINE.fullmatch(line)
+        if found is None:
+            raise click.UsageError(f"{url}, line {number}: this is not a line of sha1sum")
+        name = found[3]
+        if found[1]:
+            name = re.sub(r"\\(.)", lambda escape: {"n": "\n", "r": "\r"}.get(escape[1], escape[1]), name)
+        sums.append((found[2].lower(), name))
+    return sums
+
+
+def _checked(session: Session, sums: Iterable[tuple[str, str]], failures: FailureLog) -> Iterator[dict[str, Any]]:
+    for digest, name in sums:
+        with failures.recording():
+            location = session.location(name)
+            is_same = _sha1(location) == digest
+            if not session.as_json:
+                session.say(f"{name}: {'OK' if is_same else 'FAILED'}")
+            yield {"url": location.url, "same": is_same}
