@@ -29,6 +29,7 @@ from cosv4fs.attributes import attributes_of_copy, stored_by, written_with_copy
 from cosv4fs.collisions import PathPair, check_copies, check_moves, check_targets, directories_among
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
+from cosv4fs.info import Info
 from cosv4fs.localfiles import LocalNames, is_copied, is_part, replacing
 
 _T = TypeVar("_T")
@@ -297,6 +298,48 @@ def _expanded(
     return found
 
 
+def matches(
+    fs: Any,
+    pattern: str,
+    generic_glob: Callable[..., dict[str, Info]],
+    maxdepth: int | None,
+    *,
+    refresh: bool,
+    withdirs: bool,
+) -> dict[str, Info]:
+    """Return the infos of what matches a pattern by path; see `glob` of the filesystem. `generic_glob` is fsspec's."""
+    maxdepth, stripped = whole_or_none("maxdepth", maxdepth, 1), fs._strip_protocol(pattern)
+    if refresh:
+        fs.namespace.cache.invalidate(paths.folder_of_matches(stripped) or None)
+    if "**" not in stripped and has_magic(stripped):
+        found: dict[str, Info] = fs.namespace.glob(stripped, withdirs=withdirs, only_folders=pattern.endswith("/"))
+        return found
+    # older versions of fsspec do not take `withdirs`
+    found = generic_glob(pattern, maxdepth=maxdepth, detail=True)
+    all_types = withdirs or not has_magic(stripped)
+    return {name: info for name, info in found.items() if all_types or info["type"] == "file"}
+
+
+def sizes_by_path(fs: Any, path: str, **options: Any) -> dict[str, int]:
+    """Return the sizes in bytes of all files under a path; `options` are those of `find`."""
+    return {name: int(info["size"]) for name, info in fs.find(path, detail=True, **options).items()}
+
+
+def read_all(
+    fs: Any, path: Any, options: dict[str, Any], *, recursive: bool, on_error: str, batch_size: int | None
+) -> Any:
+    """Return the content of one file, or a dict of contents by path; see `cat` of the filesystem."""
+    if on_error not in ("raise", "omit", "return"):
+        raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
+    path = plain(path)
+    invalidate_listings(fs, path, recursive=recursive)
+    found = fs.expand_path(path, recursive=recursive)
+    found = [name for name in found if not (recursive and fs.namespace.is_only_directory(name))]
+    is_one = isinstance(path, str) and found == [fs._path(path)]
+    files = fs.runtime.files.share(files=batch_size)
+    return files.read_each(partial(fs.cat_file, **options), found, on_error, is_one=is_one)
+
+
 def _missing(fs: AbstractFileSystem, path: Any) -> OSError:
     name, text = fs._strip_protocol(path), "no such file or directory"
     if isinstance(fs, LocalFileSystem):
@@ -429,6 +472,14 @@ def make_folder(fs: AbstractFileSystem, path: str, *, is_empty: bool) -> None:
     fs.makedirs(path, exist_ok=True)
     if is_empty:
         fs.namespace.check_empty_directory(path)
+
+
+def put_folder(fs: Any, lpath: Any, path: str) -> bool:
+    """Create the directory for a local one; return whether the local path is one."""
+    if not Path(lpath).is_dir():
+        return False
+    make_folder(fs, path, is_empty=not any(Path(lpath).iterdir()))
+    return True
 
 
 def copy_each(fs: AbstractFileSystem, pool: Pool, pairs: list[PathPair], on_error: str, *, recursive: bool) -> None:

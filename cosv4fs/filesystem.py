@@ -10,16 +10,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
-from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs import bulk, paths, transactions
-from cosv4fs.arguments import at_once, check_keywords, path_text, whole, whole_or_none
+from cosv4fs.arguments import at_once, check_keywords, path_text, whole
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
@@ -203,6 +201,26 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         infos = self.namespace.ls(self._path(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
 
+    def scandir(self, path: str, recursive: bool = False) -> Iterator[Info]:
+        """Yield the infos of a directory's entries, however many, as its pages arrive; see `os.scandir`.
+
+        Nothing is read from the cache, or stored there. The order is that of the service.
+
+        Parameters
+        ----------
+        recursive : bool
+            Also yield everything under the directory. It costs one request after another: `find` is faster, but holds
+            all infos in memory.
+
+        Raises
+        ------
+        FileNotFoundError, NotADirectoryError
+            The path is not a directory; raised by the first step of the iteration.
+        OSError
+            A page failed: what was yielded before is not the whole listing.
+        """
+        yield from self.namespace.scandir(self._path(path), recursive=recursive)
+
     def walk(
         self,
         path: str,
@@ -264,26 +282,14 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         Only directories that can contain matches are listed. With `refresh`, the service is asked even if the answer
         is cached.
         """
-        pattern, maxdepth = path_text(path), whole_or_none("maxdepth", maxdepth, 1)
-        stripped = self._path(pattern)
-        if refresh:
-            self.namespace.cache.invalidate(paths.folder_of_matches(stripped) or None)
-        if "**" in stripped or not has_magic(stripped):
-            # older versions of fsspec do not take `withdirs`
-            found = super().glob(pattern, maxdepth=maxdepth, detail=True)
-            all_types = withdirs or not has_magic(stripped)
-            out = {name: info for name, info in found.items() if all_types or info["type"] == "file"}
-        else:
-            out = self.namespace.glob(stripped, withdirs=withdirs, only_folders=pattern.endswith("/"))
+        out = bulk.matches(self, path_text(path), super().glob, maxdepth, refresh=refresh, withdirs=withdirs)
         return out if detail else list(out)
 
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, refresh: bool = False
     ) -> int | dict[str, int]:
         """Return the size in bytes of all files under a path, in total or by path; costs as much as `find`."""
-        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
-        assert isinstance(found, dict)
-        sizes = {name: int(info["size"]) for name, info in found.items()}
+        sizes = bulk.sizes_by_path(self, path, maxdepth=maxdepth, withdirs=withdirs, refresh=refresh)
         return sum(sizes.values()) if total else sizes
 
     def size(self, path: str, refresh: bool = False) -> int:
@@ -359,15 +365,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         are those of `cat_file`.
         """
         check_keywords("cat", kwargs, ("start", "end", "max_concurrency"))
-        if on_error not in ("raise", "omit", "return"):
-            raise ValueError(f"on_error must be raise, omit or return, not {on_error!r}")
-        path = bulk.plain(path)
-        bulk.invalidate_listings(self, path, recursive=recursive)
-        found = self.expand_path(path, recursive=recursive)
-        found = [name for name in found if not (recursive and self.namespace.is_only_directory(name))]
-        is_one = isinstance(path, str) and found == [self._path(path)]
-        files = self.runtime.files.share(files=batch_size)
-        return files.read_each(partial(self.cat_file, **kwargs), found, on_error, is_one=is_one)
+        return bulk.read_all(self, path, kwargs, recursive=recursive, on_error=on_error, batch_size=batch_size)
 
     def cat_ranges(
         self,
@@ -511,8 +509,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         self.runtime.files.check_keywords(keywords)
         path = self._path(rpath)
-        if Path(lpath).is_dir():
-            bulk.make_folder(self, path, is_empty=not any(Path(lpath).iterdir()))
+        if bulk.put_folder(self, lpath, path):
             return
         self.runtime.files.put(lpath, path, callback, mode, resume, keywords)
 
@@ -595,8 +592,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             refuse_for_reading(attributes)
             cache_type = cache_type or self.config.default_cache_type
             return CosReader(self, path, block_size, cache_type, cache_options, size)
-        if mode not in ("wb", "xb", "ab") or (mode == "ab" and not self.capabilities.replaces_files):
-            raise NotImplementedError(f"mode {mode!r} is not supported: {self._no_update}")
         return open_writer(self, path, mode, block_size, size, autocommit, attributes)
 
     # -- copying ---------------------------------------------------------------------------------------------------

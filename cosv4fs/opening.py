@@ -59,7 +59,11 @@ def open_writer(
     ------
     OSError
         EFBIG: the object is too large to append to it. FileExistsError, IsADirectoryError: see `open`.
+    NotImplementedError
+        The mode updates, or appends where no file can be replaced.
     """
+    if mode not in ("wb", "xb", "ab") or (mode == "ab" and not fs.capabilities.replaces_files):
+        raise NotImplementedError(f"mode {mode!r} is not supported: {fs._no_update}")
     namespace, files = fs.runtime.namespace, fs.runtime.files
     continued = _Continued(fs, path) if mode == "ab" else None
     if continued is not None:

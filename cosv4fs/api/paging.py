@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cosv4fs.errors import make_error
 
-_MOST_PAGES = 100_000
+_MOST_PAGES = 1_000_000
 """No listing has more pages: a server may always announce another one."""
 
 _MOST_HELD = 3_000_000

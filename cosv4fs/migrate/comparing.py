@@ -16,10 +16,10 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import Any
 
-from cosv4fs.migrate.copying import read_md5, read_sha1, recorded_md5, recorded_sha1
+from cosv4fs.migrate.copying import read_md5, read_sha1
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import Pair, pair_in, refuse_files_above
-from cosv4fs.migrate.trees import Tree, find_tree, holds_files, modification_time
+from cosv4fs.migrate.trees import Tree, find_tree, holds_files, modification_time, recorded_md5, recorded_sha1
 from cosv4fs.paths import parents
 
 _BLUR = 3.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,8 +30,6 @@ _S3_WHOLE_COPY = 5 * 1024**3
 
 _directory_lock = PerProcess(threading.Lock)
 """Serializes mkdir: some filesystems, such as SFTP, fail when two threads create the same directory."""
-
-_SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
 
 
 class ByteProgress(Callback):  # type: ignore[misc]
@@ -276,18 +273,6 @@ def _whole(writer: Any) -> Iterator[Any]:
         with suppress(Exception):
             writer.discard()
         raise
-
-
-def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
-    """Return the SHA-1 in hex that the service has stored for a file, or None."""
-    known = str(info.get("sha") or "").lower()
-    return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
-
-
-def recorded_md5(info: Mapping[str, Any]) -> str | None:
-    """Return the ETag of a file if it looks like an MD5; it proves that contents are equal, not that they differ."""
-    known = str(info.get("etag") or info.get("ETag") or "").strip('"').lower()
-    return known if _MD5.fullmatch(known) else None
 
 
 def read_sha1(location: Location, callback: Callback = DEFAULT_CALLBACK) -> str:

@@ -24,12 +24,12 @@ from fsspec.core import url_to_fs
 from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import is_part, state_folder
 from cosv4fs.migrate import cluster
-from cosv4fs.migrate.copying import ByteProgress, recorded_sha1
+from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
-from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time
+from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time, recorded_sha1
 
 _LOCATION_OPTIONS = (
     "account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",

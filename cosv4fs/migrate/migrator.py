@@ -16,10 +16,10 @@ from typing import Any
 from fsspec.callbacks import Callback
 
 from cosv4fs.localfiles import is_part, remove_abandoned
-from cosv4fs.migrate.copying import make_directory, read_sha1, recorded_sha1, stream
+from cosv4fs.migrate.copying import make_directory, read_sha1, stream
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Outcome
-from cosv4fs.migrate.trees import fresh_info
+from cosv4fs.migrate.trees import fresh_info, recorded_sha1
 
 _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""

@@ -11,11 +11,13 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,334 @@ from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.localfiles import is_part
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import S3, Location, ThreadInstances
+from cosv4fs.migrate.selection import EVERYTHING, Selection
+from cosv4fs.migrate.walking import Walk
 from cosv4fs.paths import parents as parents_of
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify", "date_time", "created")
 """Keys of the modification time in infos of various filesystems; ``created`` is the last resort."""
 
+_PAGE = 1000
+"""Entries that are handed over at once, at most."""
+
+_NO_NAMES = frozenset(("", ".", ".."))
+"""Parts of keys that are no names in a path."""
+
+_LINK = "links to directories are not followed: copy the directory itself"
+_SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
+
+_SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
+
 _FTP_TIME = re.compile(r"\d{14}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or directory in a tree.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the tree. Local names that are not UTF-8 have surrogates, as `os.fsdecode` makes them.
+    size : int
+        Bytes; 0 if unknown.
+    modified : float, optional
+        Unix seconds of the last change, where the filesystem tells.
+    changed : float, optional
+        Unix seconds of the last change of the status of a local file.
+    sha1, md5 : str, optional
+        Checksums in hex that the service stores: the MD5 is an ETag that looks like one, and proves equality only.
+    is_directory : bool
+        Whether it is a directory. In object stores, directories are no entries: the paths of files show them.
+    refusal : str
+        Why it cannot be copied, or listed if it is a directory; empty if it can.
+    """
+
+    path: str
+    size: int = 0
+    modified: float | None = None
+    changed: float | None = None
+    sha1: str | None = None
+    md5: str | None = None
+    is_directory: bool = False
+    refusal: str = ""
+
+
+def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) -> Iterator[list[Entry]]:
+    """Yield pages of the files and directories in a directory, in no particular order, without the directory itself.
+
+    Memory is bounded by the pages in flight, where the filesystem lists in pages. Nothing is left in caches. A path
+    may come once as a file and once as a directory. A directory that cannot be listed is an entry with a refusal; one
+    that was removed meanwhile is none.
+
+    Parameters
+    ----------
+    tree : Location
+        The directory.
+    selection : Selection
+        What is yielded; directories that contain nothing of it are not listed.
+    jobs : int
+        Directories listed in parallel.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        It is not a directory; raised by the first step of the iteration.
+    OSError
+        The directory cannot be listed, or the service cannot be reached; EINVAL if a file of its name hides it; EIO if
+        the listing contains something outside.
+    """
+    yield from Walk(_Scan(tree, selection).pages, jobs).pages("")
+
+
+_Lister = Callable[[str], Iterator[Entry]]
+"""Yields the entries of a directory, given by its path relative to the tree; or of the whole tree."""
+
+
+class _Scan:
+    """One scan of a tree: pages of its directories, or of all of it where that can be listed at once."""
+
+    def __init__(self, tree: Location, selection: Selection) -> None:
+        self._tree, self._selection = tree, selection
+        self._list, self._is_flat = _lister_of(tree)
+
+    def pages(self, folder: str) -> Iterator[tuple[list[Entry], list[str]]]:
+        """Yield the pages of one directory, each with the directories in it that are to be listed."""
+        entries = self._entries(folder)
+        while listed := list(islice(entries, _PAGE)):
+            page, folders = [], []
+            for entry in listed:
+                if entry.is_directory and not (entry.refusal or self._is_flat) and entry.path != folder:
+                    # it becomes an entry when it is listed, or a refusal
+                    folders.append(entry.path)
+                else:
+                    page.append(entry)
+            yield self._selected(page), [name for name in folders if self._selection.may_contain(name)]
+
+    def _selected(self, page: list[Entry]) -> list[Entry]:
+        if self._selection is EVERYTHING:
+            return page
+        admits, may_contain = self._selection.admits, self._selection.may_contain
+        return [
+            entry
+            for entry in page
+            if (may_contain(entry.path) if entry.is_directory else admits(entry.path, entry.size, entry.modified))
+        ]
+
+    def _entries(self, folder: str) -> Iterator[Entry]:
+        """Yield a directory itself, unless it is the tree, and what is in it."""
+        try:
+            entries = self._list(folder)
+            first = next(entries, None)
+            if folder and self._tree.has_directories:
+                yield Entry(folder, is_directory=True)
+            if first is not None:
+                yield first
+                yield from entries
+        except Exception as error:
+            if not folder or _ends_scan(error):
+                raise
+            if not isinstance(error, FileNotFoundError):
+                reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+                yield Entry(folder, is_directory=True, refusal=f"it cannot be listed: {reason}")
+
+
+def _ends_scan(error: Exception) -> bool:
+    """Return whether an error in one directory ends the whole scan: others would have it, too, or it is a bug."""
+    if isinstance(error, (InterruptedError, ConnectionError, TimeoutError)):
+        return True
+    # libraries raise errors of their own
+    return type(error).__module__ == "builtins" and not isinstance(error, OSError)
+
+
+def _lister_of(tree: Location) -> tuple[_Lister, bool]:
+    """Return what lists a tree, and whether that lists all of it at once."""
+    if tree.is_local:
+        return partial(_local_folder, tree), False
+    if tree.capabilities.container:
+        return (partial(_own_folder, tree), False) if tree.has_directories else (partial(_own_keys, tree), True)
+    if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
+        return partial(_s3_keys, tree), True
+    if tree.lists_hide_directories and type(tree.fs).find is not AbstractFileSystem.find:
+        return partial(_found_at_once, tree), True
+    return partial(_foreign_folder, tree, ThreadInstances()), False
+
+
+def _local_folder(tree: Location, folder: str) -> Iterator[Entry]:
+    """Yield the entries of a local directory, without files that are still being written."""
+    prefix = f"{folder}/" if folder else ""
+    with os.scandir(tree.prefix + folder if folder else tree.path) as found:
+        for each in found:
+            if each.is_dir(follow_symlinks=False):
+                yield Entry(prefix + each.name, is_directory=True)
+            elif not is_part(each.name):
+                info, refusal = _status(Path(each.path))
+                changed = info.get("ctime")
+                yield Entry(prefix + each.name, info["size"], info.get("mtime"), changed, refusal=refusal)
+
+
+def _own_folder(tree: Location, folder: str) -> Iterator[Entry]:
+    """Yield the entries of a directory in a bucket."""
+    prefix = tree.prefix
+    for info in tree.fs.scandir(prefix + folder if folder else tree.path):
+        yield _entry(tree, info["name"][len(prefix) :], info)
+
+
+def _own_keys(tree: Location, _: str) -> Iterator[Entry]:
+    """Yield all objects under a directory in a coffer, or in all coffers."""
+    prefix = tree.prefix
+    for info in tree.fs.scandir(tree.path, recursive=True):
+        if info["type"] == "file":
+            yield _entry(tree, info["name"][len(prefix) :], info)
+    for name in tree.fs.invalid_keys(tree.path):
+        # listings leave them out
+        yield Entry(name[len(prefix) :], refusal=_refusal(tree, name[len(prefix) :]))
+
+
+def _s3_keys(tree: Location, _: str) -> Iterator[Entry]:
+    """Yield all objects under a directory in S3, or in all buckets: as many per request as possible, without cache."""
+    if not tree.path:
+        for bucket in tree.fs.ls("", detail=False, refresh=True):
+            for entry in _s3_keys(tree.at(bucket), ""):
+                yield replace(entry, path=f"{bucket}/{entry.path}")
+        return
+    bucket, _, key = tree.path.partition("/")
+    prefix, is_empty = f"{key}/" if key else "", True
+    for page in _s3_pages(tree, bucket, prefix):
+        for found in page:
+            is_empty = False
+            name, size = found["Key"][len(prefix) :], int(found["Size"])
+            # an empty object of such a name stands for a directory
+            if size or not found["Key"].endswith("/"):
+                modified = found["LastModified"].timestamp()
+                yield Entry(name, size, modified, md5=recorded_md5(found), refusal=_refusal(tree, name))
+    if is_empty:
+        _check_directory(tree)
+
+
+def _s3_pages(tree: Location, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
+    more: dict[str, Any] = dict(tree.fs.req_kw)
+    while True:
+        reply = tree.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+        yield reply.get("Contents") or []
+        if not reply.get("IsTruncated"):
+            return
+        more["ContinuationToken"] = reply["NextContinuationToken"]
+
+
+def _found_at_once(tree: Location, _: str) -> Iterator[Entry]:
+    """Yield everything in a tree that its filesystem holds in memory, and lists at once."""
+    tree.fs.invalidate_cache()
+    if isinstance(tree.fs, AbstractArchiveFileSystem):
+        files, directories = _found_in_archive(tree)
+    else:
+        listed = tree.fs.find(tree.path, detail=True, withdirs=True)
+        directories = {str(name) for name, info in listed.items() if info["type"] == "directory"}
+        # with directories, a listing has one info by path, and may hide a file that is also a directory
+        files = _files_in(tree.fs.find(tree.path, detail=True))
+    if not (files or directories) or list(files) == [tree.path]:
+        _check_directory(tree)
+        if files:
+            raise both_error(tree)
+    for name in sorted(directories - {tree.path, tree.path.rstrip("/")}):
+        yield Entry(_relative(tree, name), is_directory=True)
+    for name, info in files.items():
+        yield _entry(tree, _relative(tree, name), info)
+
+
+def _check_directory(tree: Location) -> None:
+    """Raise an error unless a tree of which nothing, or only itself, was listed is a directory."""
+    try:
+        info = fresh_info(tree)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "no such file or directory", tree.url) from error
+    if info["type"] != "directory":
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a directory", tree.url)
+
+
+def _foreign_folder(tree: Location, own: ThreadInstances, folder: str) -> Iterator[Entry]:
+    """Yield the entries of a directory on any filesystem; its cache keeps nothing of them."""
+    tree = own.of(tree)
+    location = tree.at(tree.prefix + folder) if folder else tree
+    # what others have changed must show
+    location.fs.invalidate_cache(location.path)
+    try:
+        found = location.fs.ls(location.path, detail=True)
+    except FileNotFoundError:
+        if folder:
+            raise
+        found = []
+    location.fs.invalidate_cache(location.path)
+    if not (found or folder):
+        # many filesystems list nothing for a missing directory
+        _check_directory(location)
+    for listed in found:
+        name = _name_in(location, str(listed["name"]))
+        if not name and listed["type"] == "file" and not str(listed["name"]).endswith("/"):
+            # the listing of the file: nothing else shows what is in the directory
+            _check_directory(location)
+            raise both_error(location)
+        if name or not _is_own(listed):
+            yield _followed(tree, f"{folder}/{name}" if folder else name, listed)
+
+
+def _followed(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
+    """Return the entry for a listed info; links to files stand for the files."""
+    if info.get("islink"):
+        try:
+            info = tree.fs.info(info["name"])
+        except OSError:
+            return Entry(relative, refusal="it is a broken link")
+        if info["type"] == "directory":
+            return Entry(relative, refusal=_LINK)
+    return _entry(tree, relative, info)
+
+
+def _entry(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
+    """Return the entry for an info of any filesystem."""
+    refusal = _refusal(tree, relative)
+    if info["type"] == "directory":
+        return Entry(relative, is_directory=True, refusal=refusal)
+    if info["type"] != "file":
+        refusal = refusal or _SPECIAL
+    size, sha1, md5 = int(info.get("size") or 0), recorded_sha1(tree, info), recorded_md5(info)
+    return Entry(relative, size, modification_time(info), sha1=sha1, md5=md5, refusal=refusal)
+
+
+def _refusal(tree: Location, relative: str) -> str:
+    """Return why a listed name cannot be used as a path; empty if it can."""
+    if any(part in _NO_NAMES for part in relative.split("/")):
+        return f"the name {relative!r} cannot be used inside {tree.url}"
+    return ""
+
+
+def _relative(tree: Location, name: str) -> str:
+    """Return a listed name relative to the tree; one outside means that the listing cannot be trusted."""
+    if not name.startswith(tree.prefix):
+        raise OSError(errno.EIO, f"its listing contains {name!r}, which is outside", tree.url)
+    return name[len(tree.prefix) :]
+
+
+def _name_in(location: Location, name: str) -> str:
+    """Return a listed name relative to the listed directory; empty if it is the directory itself."""
+    here, name = location.path.strip("/"), name.strip("/")
+    if name == here:
+        return ""
+    if here and not name.startswith(f"{here}/"):
+        raise OSError(errno.EIO, f"its listing contains {name!r}, which is outside", location.url)
+    # the last component would not do: a component between may be empty
+    return name[len(here) + 1 :] if here else name
+
+
+def _is_own(info: Mapping[str, Any]) -> bool:
+    """Return whether an unnamed entry is the directory's own placeholder object.
+
+    A key such as ``dir//file`` also appears in the listing of ``dir`` as an unnamed directory, but without a time.
+    """
+    if info["type"] == "directory":
+        return modification_time(info) is not None
+    return not info.get("size")
 
 
 def info_of(location: Location) -> dict[str, Any]:
@@ -208,9 +531,9 @@ def _status(path: Path) -> tuple[dict[str, Any], str]:
         return {"type": "file", "size": 0}, f"its status cannot be read: {error.strerror}"
     refusal = ""
     if stat.S_ISDIR(found.st_mode):
-        refusal = "links to directories are not followed: copy the directory itself"
+        refusal = _LINK
     elif not stat.S_ISREG(found.st_mode):
-        refusal = "pipes, sockets and devices cannot be copied from a directory"
+        refusal = _SPECIAL
     size = 0 if refusal else found.st_size
     return {"type": "file", "size": size, "mtime": found.st_mtime, "ctime": found.st_ctime}, refusal
 
@@ -239,3 +562,15 @@ def _time(value: Any) -> datetime:
     if isinstance(value, str):
         return datetime.fromisoformat(value.replace("Z", "+00:00"))
     raise TypeError(type(value).__name__)
+
+
+def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
+    """Return the SHA-1 in hex that the service has stored for a file, or None."""
+    known = str(info.get("sha") or "").lower()
+    return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
+
+
+def recorded_md5(info: Mapping[str, Any]) -> str | None:
+    """Return the ETag of a file if it looks like an MD5; it proves that contents are equal, not that they differ."""
+    known = str(info.get("etag") or info.get("ETag") or "").strip('"').lower()
+    return known if _MD5.fullmatch(known) else None

@@ -61,6 +61,14 @@ class Namespace(ABC):
         """Return the infos of a directory's visible entries."""
 
     @abstractmethod
+    def _scanned(self, path: str, *, recursive: bool) -> Iterator[Info]:
+        """Yield the infos of a directory's visible entries as pages arrive; see `scandir`."""
+
+    @abstractmethod
+    def _is_file_now(self, path: str) -> bool:
+        """Return whether the path is a file, never from the cache."""
+
+    @abstractmethod
     def _descendants(self, path: str, maxdepth: int | None, name_prefix: str, on_error: ErrorHandler) -> list[Info]:
         """Return the infos of a directory's entries whose names have a prefix, and of everything under them.
 
@@ -188,6 +196,18 @@ class Namespace(ABC):
                 raise
             infos = [info]
         return sorted(infos, key=lambda info: (info["name"], info["type"]))
+
+    def scandir(self, path: str, *, recursive: bool) -> Iterator[Info]:
+        """Yield the infos of a directory's entries, never from the cache, and never stored there.
+
+        With `recursive` also those of everything under it.
+        """
+        try:
+            yield from self._scanned(path, recursive=recursive)
+        except CosFileNotFoundError as error:
+            if error.filename == path and self._is_file_now(path):
+                raise make_error(errno.ENOTDIR, "this is a file, not a directory", path) from error
+            raise
 
     def walk(
         self, path: str, maxdepth: int | None, *, topdown: bool, detail: bool, on_error: ErrorHandler

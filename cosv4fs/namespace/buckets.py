@@ -168,13 +168,46 @@ class BucketNamespace(Namespace):
     def _scheme(self) -> str:
         return f"{self._client.protocol.name}://"
 
+    def _scanned(self, path: str, *, recursive: bool) -> Iterator[Info]:
+        """Yield the infos of a directory's visible entries, with `recursive` the deepest directories first."""
+        folders = [path]
+        while folders:
+            folder = folders.pop()
+            try:
+                for info in self._scanned_folder(folder):
+                    yield info
+                    if recursive and info["type"] == "directory":
+                        folders.append(info["name"])
+            except CosFileNotFoundError:
+                # a directory that was removed meanwhile
+                if folder == path:
+                    raise
+
+    def _scanned_folder(self, path: str) -> Iterator[Info]:
+        is_empty = True
+        for entry in self.each(path):
+            is_empty = False
+            if entry.is_directory or not _is_hidden(entry):
+                yield _info(f"{path}/{entry.name}", entry)
+        if is_empty:
+            # some servers return an empty listing for a missing directory
+            with self._explained(path):
+                self._client.stat(*paths.directory_key(path))
+
+    def _is_file_now(self, path: str) -> bool:
+        return self._file_status(path) is not None
+
     def everything(self, path: str, prefix: str = "") -> list[Entry]:
         """Return all entries of a directory, including unfinished uploads and hidden siblings, never from the cache."""
+        return list(bounded(self.each(path, prefix), path))
+
+    def each(self, path: str, prefix: str = "") -> Iterator[Entry]:
+        """Yield what `everything` returns as its pages arrive."""
         if not path:
             raise NotImplementedError(f"the JSON API cannot list buckets: name one, as in {self._scheme}bucket/")
         bucket, key = paths.directory_key(path)
         with self._explained(path):
-            return [entry for entry in bounded(self._client.list(bucket, key, prefix), path) if entry.name]
+            yield from (entry for entry in self._client.list(bucket, key, prefix) if entry.name)
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 
 from fsspec.utils import glob_translate
 
@@ -293,6 +294,66 @@ class CofferNamespace(Namespace):
         self._store(levels, revision, is_partial=not prefix.endswith("/"))
         return levels
 
+    def _scanned(self, path: str, *, recursive: bool) -> Iterator[Info]:
+        """Yield the infos of a directory's visible entries: its keys come in order, so each directory comes once."""
+        if not path:
+            for info in [_coffer_info(found) for found in self._client.list_coffers()]:
+                yield info
+                if recursive:
+                    yield from self._scanned(info["name"], recursive=True)
+            return
+        coffer, prefix = paths.directory_key(path)
+        is_empty, above = True, [path]
+        for found in self._objects_in_order(coffer, prefix):
+            is_empty = False
+            parts = found.key[len(prefix) :].split("/")
+            *folders, name = parts if recursive else parts[:2]
+            yield from self._new_folders(folders, above)
+            if _can_be_named(name) and len(folders) == len(above) - 1 and (recursive or len(parts) == 1):
+                yield _object_info(f"{above[-1]}/{name}", found)
+        # without keys there is no directory, but a coffer may be empty
+        if is_empty and path != coffer:
+            raise not_found_error(path)
+
+    def _new_folders(self, names: list[str], above: list[str]) -> Iterator[Info]:
+        """Yield the directories of a key that those of the key before, which are in `above`, do not include.
+
+        Afterwards, `above` has those of this key, as far as their names are valid.
+        """
+        folder = above[0]
+        for depth, name in enumerate(names, 1):
+            folder = f"{folder}/{name}"
+            if len(above) > depth and above[depth] == folder:
+                continue
+            del above[depth:]
+            if not _can_be_named(name):
+                return
+            above.append(folder)
+            yield directory_info(folder)
+        del above[len(names) + 1 :]
+
+    def _objects_in_order(self, coffer: str, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects with a prefix by key, with those that this process has written and the listing leaves out.
+
+        The service compares bytes. A server that does not keep that order may let a directory come twice.
+        """
+        ours = self._written.with_prefix(coffer, prefix)
+        keys = sorted(ours, key=str.encode, reverse=True)
+        listed = (found for found in self._client.list(coffer, prefix) if found.key.startswith(prefix))
+        while page := list(islice(listed, self._client.config.page_size)):
+            known, last = {found.key for found in page}, page[-1].key.encode()
+            late = []
+            while keys and keys[-1].encode() <= last:
+                late.append(keys.pop())
+            late = [key for key in late if key not in known]
+            page += self._stored(coffer, {key: ours[key] for key in late})
+            yield from sorted(page, key=lambda found: found.key.encode()) if late else page
+        yield from self._stored(coffer, {key: ours[key] for key in reversed(keys)})
+
+    def _is_file_now(self, path: str) -> bool:
+        coffer, rest = paths.split(path)
+        return bool(rest) and self._head(coffer, f"/{rest}") is not None
+
     def _objects(self, coffer: str, prefix: str) -> list[StoredObject]:
         found = bounded(self._client.list(coffer, prefix), paths.join(coffer, prefix))
         listed = [each for each in found if each.key.startswith(prefix)]
@@ -304,8 +365,11 @@ class CofferNamespace(Namespace):
         if not ours:
             return []
         known = {found.key for found in listed}
-        late = [key for key in ours if key not in known]
-        found = self._pool.map(lambda key: ours[key] or self._confirmed(coffer, key), late)
+        return self._stored(coffer, {key: status for key, status in ours.items() if key not in known})
+
+    def _stored(self, coffer: str, ours: dict[str, StoredObject | None]) -> list[StoredObject]:
+        """Return the objects by key that exist; those without a status are confirmed by HEAD."""
+        found = self._pool.map(lambda key: ours[key] or self._confirmed(coffer, key), ours)
         return [status for status in found if status is not None]
 
     def _confirmed(self, coffer: str, key: str) -> StoredObject | None:

@@ -195,6 +195,7 @@ QUERIES = [
     case("exists missing", "exists", {"name": "nothing"}),
     case("isfile", "exists", {"name": "x", "question": "isfile"}, files={"x": SMALL}),
     case("isdir", "exists", {"name": "d", "question": "isdir"}, files=TREE),
+    case("scandir", "scandir", {"name": "", "recursive": True}, files=TREE, options=_PAGES),
     case("find", "find", {"name": ""}, files=TREE, options=_PAGES),
     case("uploads", "uploads", {"name": ""}, **_UNFINISHED),
     case("ls root", "ls", {"name": "", "detail": True}, files=TREE, options=_PAGES, whole=True),

@@ -50,6 +50,19 @@ def _(view: View, name: str, detail: bool = False, refresh: bool = False) -> Eff
     return Effect(returns=listed, errors=() if state.is_folder(name) or name in state.files else NOT_FOUND)
 
 
+@operation(name=Draws.tree, recursive=Draws.flag)
+def scandir(at: Place, name: str, recursive: bool = False) -> list[tuple[str, int]]:
+    return sorted((at.name(entry["name"]), entry["size"]) for entry in at.fs.scandir(at / name, recursive=recursive))
+
+
+@scandir.effect
+def _(view: View, name: str, recursive: bool = False) -> Effect:
+    state = view.state
+    found = {*state.files_below(name), *state.folders_below(name)} if recursive else state.entries(name)
+    sizes = {path: state.files[path].size if path in state.files else 0 for path in found}
+    return Effect(returns=sorted(sizes.items()), errors=() if state.is_folder(name) else NOT_FOUND)
+
+
 @operation(4, name=Draws.tree, withdirs=Draws.flag, maxdepth=pick(None, 1, 2))
 def find(at: Place, name: str, withdirs: bool = False, maxdepth: int | None = None) -> list[str]:
     return at.names(at.fs.find(at / name, maxdepth=maxdepth, withdirs=withdirs))
