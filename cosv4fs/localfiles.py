@@ -2,8 +2,8 @@
 
 Symbolic links that the caller has named are followed, and pipes and open files are written into; every other file is
 replaced. Its new content is written to a file without a name, which vanishes if the process is killed. When it is
-complete, it gets the name of a hidden part file beside the target, and is renamed at once. Where the disk has no
-unnamed files, the part file has its name from the beginning.
+complete, it gets the name of the target; if that is taken, the name of a hidden part file beside it, and is renamed at
+once. Where the disk has no unnamed files, the part file has its name from the beginning.
 
 Part files have random names, are created exclusively, so that nobody can place a link there, and are private to the
 user. A lock, which ends with the process, distinguishes part files in use from abandoned ones.
@@ -20,7 +20,7 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,8 @@ def open_stream(target: str | os.PathLike[str]) -> io.FileIO | None:
         EBADF: there is no open file of this number, or it is not open for writing.
     """
     path = Path(target)
+    if _is_plain(path) and not _is_among_descriptors(path):
+        return None
     found = _descriptor_behind(path)
     if found is not None and found["pid"] in (None, str(os.getpid())):
         return _duplicate(int(found["number"]), path)
@@ -103,6 +105,32 @@ def naming_file(name: str) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = name
         raise
+
+
+def _is_plain(path: Path) -> bool:
+    """Return whether a path is missing, a regular file or a directory: neither a link, nor a pipe or device."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _is_among_descriptors(path: Path) -> bool:
+    """Return whether a path may be in a folder of open files, by the number of its device."""
+    try:
+        return path.parent.stat().st_dev in _descriptor_devices()
+    except OSError:
+        return False
+
+
+@cache
+def _descriptor_devices() -> frozenset[int]:
+    found = set()
+    for folder in ("/dev/fd", "/proc/self/fd"):
+        with suppress(OSError):
+            found.add(Path(folder).stat().st_dev)
+    return frozenset(found)
 
 
 def _descriptor_behind(path: Path) -> re.Match[str] | None:
@@ -154,8 +182,8 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     OSError
         ELOOP: the link leads to itself.
     """
-    path = _file_to_replace(target, follow=follow)
-    part = _create(path, os.fspath(target))
+    path, old = _file_to_replace(target, follow=follow)
+    part = _create(path, old, os.fspath(target))
     held: int | None = None
     try:
         with part.file:
@@ -167,27 +195,39 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     except BaseException as error:
         if held is None or _is_at(held, part.path):
             part.path.unlink(missing_ok=True)
-        _rename_in(error, part.path, os.fspath(target))
+        _rename_in(error, (part.path, path), os.fspath(target))
         raise
     finally:
         if held is not None:
             os.close(held)
 
 
-def _file_to_replace(target: str | os.PathLike[str], *, follow: bool) -> Path:
-    path = Path(os.path.realpath(target) if follow else target)
-    if path.is_symlink() and follow:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(target))
-    if path.is_dir() and not path.is_symlink():
+def _file_to_replace(target: str | os.PathLike[str], *, follow: bool) -> tuple[Path, os.stat_result | None]:
+    """Return the path to replace, and the status of the regular file that is there."""
+    path = Path(target).absolute()
+    status = _status_of(path)
+    if follow and status is not None and stat.S_ISLNK(status.st_mode):
+        path = Path(os.path.realpath(path))
+        status = _status_of(path)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(target))
+    if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", os.fspath(target))
-    return path
+    return path, status if status is not None and stat.S_ISREG(status.st_mode) else None
 
 
 def _put_in_place(part: _Part, held: int | None, path: Path) -> None:
-    if held is not None:
+    if held is not None and not part.is_named:
+        if part.status is None:
+            with suppress(FileExistsError):
+                # others may have created the target meanwhile
+                _link(held, path)
+                return
+        _lock(held)
+        _give_permissions(part.status or os.fstat(held), held)
+        _link(held, part.path)
+    elif held is not None and part.status is not None:
         _give_permissions(part.status, held)
-        if not part.is_named:
-            _link(held, part.path)
     part.path.replace(path)
 
 
@@ -236,27 +276,31 @@ def remove_abandoned(part: str | os.PathLike[str]) -> None:
 
 @dataclass(frozen=True)
 class _Part:
-    """The new content of a file: its name, the open file, and the status of the file whose permissions it will get."""
+    """The new content of a file: its name, the open file, and the status of the file whose permissions it will get.
+
+    A file without a name has its permissions from the beginning if there is no such status: nobody can open it.
+    """
 
     path: Path
     file: io.FileIO
-    status: os.stat_result
+    status: os.stat_result | None
     is_named: bool
 
 
-def _create(target: Path, name: str) -> _Part:
-    """Create a private file on the disk of `target`; `name` is the target in errors."""
-    old = _status_of(target)
+def _create(target: Path, old: os.stat_result | None, name: str) -> _Part:
+    """Create a private file on the disk of `target`, to replace the file of status `old`; errors name `name`."""
     mode = 0o666 if old is None else 0o600
     while True:
         path = target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
         unnamed = _open_unnamed(path, mode)
+        if unnamed is not None:
+            return _Part(path, unnamed, old, is_named=False)
         try:
-            file = unnamed or io.FileIO(path, "x+b", opener=partial(os.open, mode=mode))
+            file = io.FileIO(path, "x+b", opener=partial(os.open, mode=mode))
         except OSError as error:
             # nobody knows the name of the part file
             raise OSError(error.errno, error.strerror, name) from error
-        part = _Part(path, file, old or os.fstat(file.fileno()), is_named=unnamed is None)
+        part = _Part(path, file, old or os.fstat(file.fileno()), is_named=True)
         if fcntl is None or _is_ours(part):
             return part
         file.close()
@@ -306,11 +350,11 @@ def _give_permissions(status: os.stat_result, descriptor: int) -> None:
     os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o777)
 
 
-def _rename_in(error: BaseException, part: Path, name: str) -> None:
-    """Have an error about a part file, or about a write without a name, name the file that it was to become."""
+def _rename_in(error: BaseException, own: tuple[Path, ...], name: str) -> None:
+    """Have an error about one of our files, or about a write without a name, name the file that was to be replaced."""
     if not isinstance(error, OSError) or error.errno is None:
         return
-    if str(part) in (str(error.filename or part), str(error.filename2)):
+    if error.filename is None or {str(error.filename), str(error.filename2)} & {str(path) for path in own}:
         error.filename = name
         if error.filename2 is not None:
             # None would be shown
@@ -322,9 +366,13 @@ def _is_ours(part: _Part) -> bool:
     with suppress(OSError):
         # some filesystems support neither permissions nor locks
         os.fchmod(part.file.fileno(), 0o600)
+    _lock(part.file.fileno())
+    return _is_at(part.file.fileno(), part.path)
+
+
+def _lock(descriptor: int) -> None:
     with suppress(OSError):
-        fcntl.flock(part.file, fcntl.LOCK_EX)
-    return not part.is_named or _is_at(part.file.fileno(), part.path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
@@ -338,10 +386,9 @@ def _without_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _status_of(target: Path) -> os.stat_result | None:
-    """Return the status of the file to replace; None if it is missing or a symbolic link."""
+def _status_of(path: Path) -> os.stat_result | None:
+    """Return the status of a path, not of what a link points to; None if it is missing."""
     try:
-        status = target.lstat()
+        return path.lstat()
     except FileNotFoundError:
         return None
-    return status if stat.S_ISREG(status.st_mode) else None

@@ -324,23 +324,39 @@ class TestMapUnordered:
         )
         assert sorted(handled) == [(item * 2, threading.get_ident()) for item in range(50)]
 
-    def test_items_are_taken_when_a_thread_is_free(self, pool):
-        release, ended, ahead = threading.Event(), [], []
+    def test_few_items_wait_for_a_thread(self, pool):
+        release, ended, ahead, waiting = threading.Event(), [], [], 4 * pool.most
 
         def act(item):
             assert release.wait(20)
             ended.append(item)
 
         def items():
-            for item in range(20):
+            for item in range(200):
                 ahead.append(item - len(ended))
-                if item == pool.most:
+                if item == waiting:
                     release.set()
                 yield item
 
         pool.map_unordered(act, items())
-        assert sorted(ended) == list(range(20))
-        assert max(ahead) == pool.most
+        assert sorted(ended) == list(range(200))
+        assert waiting <= max(ahead) <= waiting + pool.most
+
+    def test_short_calls_end_threads_and_lose_no_item(self, pool):
+        results = []
+        for count in (2, 3, 50, 2000):
+            pool.map_unordered(lambda item: item, iter(range(count)), results.append)
+            assert sorted(results) == list(range(count))
+            results.clear()
+
+    def test_long_calls_have_all_threads_at_once(self, pool):
+        together = threading.Barrier(pool.most, timeout=20)
+        pool.map_unordered(lambda _: together.wait(), range(pool.most))
+
+    def test_results_do_not_wait_for_a_long_call(self, pool):
+        handled = threading.Event()
+        pool.map_unordered(lambda item: item or handled.wait(20), range(2), lambda item: item is True or handled.set())
+        assert handled.is_set()
 
     def test_any_error_cancels_what_runs(self, pool):
         begun, cancelled = threading.Barrier(3, timeout=20), []

@@ -109,11 +109,11 @@ class Pace:
     thread computes.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, at_first: int = _AT_FIRST) -> None:
         self._most = most
         self._lock = shared_lock()
         self._took = self._computed = 0.0
-        self._wanted = self._logged = min(_AT_FIRST, most)
+        self._wanted = self._logged = min(at_first, most)
 
     @property
     def wanted(self) -> int:

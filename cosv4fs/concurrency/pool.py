@@ -33,6 +33,9 @@ _A = TypeVar("_A")
 _CANCEL_SECONDS = 8.0
 """Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
 
+_AHEAD = 4
+"""Items per thread that `Pool.map_unordered` takes before threads are free for them."""
+
 
 class Pool:
     """A bounded number of threads, started as needed; they end with the pool's last reference.
@@ -118,15 +121,16 @@ class Pool:
     ) -> None:
         """Apply a function to all items; handle the results as they come. For long calls, like whole files.
 
-        The calling thread alone advances `items` and handles the results. After an error or Ctrl-C no further call is
-        started, and the running ones are cancelled, because they may take long.
+        The calling thread alone advances `items`, some ahead of the threads, and handles the results, several at a
+        time. After an error or Ctrl-C no further call is started, and the running ones are cancelled, because they may
+        take long.
 
         Parameters
         ----------
         function : callable
             Called in threads of the pool; for a single item, or in a thread of the same level, in the calling thread.
         items : iterable
-            May be lazy: an item is taken when a thread is free for it.
+            May be lazy: at most four items per thread wait for one that is free.
         handle : callable, optional
             Called with each result.
         """
@@ -135,30 +139,7 @@ class Pool:
             for item in rest:
                 handle(function(item))
         else:
-            self._map_in_threads(function, rest, handle)
-
-    def _map_in_threads(
-        self, function: Callable[[_A], _T], items: Iterable[_A], handle: Callable[[_T], object]
-    ) -> None:
-        group, results = TaskGroup(self), queue.SimpleQueue[_T]()
-
-        def call(item: _A) -> None:
-            results.put(function(item))
-
-        def handle_results() -> None:
-            while not results.empty():
-                handle(results.get_nowait())
-
-        try:
-            for item in items:
-                group.start(partial(call, item))
-                handle_results()
-            while group.is_running:
-                group.reap(wait=True)
-                handle_results()
-        except BaseException:
-            group.stop(cancel_running=True)
-            raise
+            _UnorderedMap(self, function, handle).run(rest)
 
     def _look_at(self, items: Iterable[_A]) -> tuple[Iterator[_A], bool]:
         """Return all items, and whether their calls run in the calling thread."""
@@ -354,6 +335,102 @@ class _Map(Generic[_A, _T]):
             grows = self._threads < min(self._pace.wanted, self._most)
             self._threads += grows
             return grows
+
+    def _is_surplus(self) -> bool:
+        with self._lock:
+            ends = self._pace.is_too_many(self._threads)
+            self._threads -= ends
+            return ends
+
+
+class _UnorderedMap(Generic[_A, _T]):
+    """One call of `Pool.map_unordered`: the caller keeps a queue of items filled, from which some threads take.
+
+    Waking the caller costs more than a small call: a thread does it only when few items are left. All threads start at
+    once, because nothing is known of long calls until the first has ended; later, the pace decides how many there are.
+    """
+
+    def __init__(self, pool: Pool, function: Callable[[_A], _T], handle: Callable[[_T], object]) -> None:
+        self._group, self._pace = TaskGroup(pool), Pace(pool.most, at_first=pool.most)
+        self._function, self._handle = function, handle
+        self._most, self._threads = pool.most, 0
+        self._items, self._results = queue.SimpleQueue[_A](), queue.SimpleQueue[_T]()
+        self._wake = queue.SimpleQueue[None]()
+        self._lock = threading.Lock()
+
+    def run(self, items: Iterable[_A]) -> None:
+        try:
+            for item in items:
+                self._items.put(item)
+                self._start_threads()
+                while self._items.qsize() >= _AHEAD * self._most:
+                    self._wait_until_few()
+                self._handle_results()
+            while self._group.is_running or not self._items.empty():
+                self._start_threads()
+                self._group.reap(wait=True)
+                self._handle_results()
+        except BaseException:
+            self._group.stop(cancel_running=True)
+            raise
+
+    def _wait_until_few(self) -> None:
+        with suppress(queue.Empty):
+            # never without a limit: results do not wait for long calls, and see `TaskGroup`
+            self._wake.get(timeout=cancellation.CHECK_EVERY)
+            while True:
+                self._wake.get_nowait()
+        self._group.reap()
+        cancellation.check()
+        self._handle_results()
+        self._start_threads()
+
+    def _handle_results(self) -> None:
+        while not self._results.empty():
+            self._handle(self._results.get_nowait())
+
+    def _start_threads(self) -> None:
+        while not self._items.empty() and self._may_grow():
+            # one thread at least, even if other calls use the pool's permits
+            if self._threads == 1:
+                self._group.start(self._work)
+            elif self._group.try_start(self._work) is None:
+                self._end_thread()
+                return
+
+    def _may_grow(self) -> bool:
+        with self._lock:
+            grows = self._threads < min(self._pace.wanted, self._most)
+            self._threads += grows
+            return grows
+
+    def _end_thread(self) -> None:
+        with self._lock:
+            self._threads -= 1
+
+    def _work(self) -> None:
+        is_counted = True
+        try:
+            while is_counted and self._call_next():
+                is_counted = not self._is_surplus()
+        finally:
+            if is_counted:
+                self._end_thread()
+            self._wake.put(None)
+
+    def _call_next(self) -> bool:
+        """Call the function with the next item; return whether there was one."""
+        self._group.raise_if_stopped()
+        try:
+            item = self._items.get_nowait()
+        except queue.Empty:
+            return False
+        if self._items.qsize() <= self._most:
+            self._wake.put(None)
+        began, before = time.perf_counter(), time.thread_time()
+        self._results.put(self._function(item))
+        self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+        return True
 
     def _is_surplus(self) -> bool:
         with self._lock:

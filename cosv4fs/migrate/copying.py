@@ -69,7 +69,9 @@ def copy_file(
     """
     metadata = metadata or CONTENT_ONLY.of(source, target)
     if target.has_directories and not target.capabilities.makes_parents:
-        make_directory(target.at(target.fs._parent(target.path)))
+        parent = target.at(target.fs._parent(target.path))
+        if not (target.is_local and Path(parent.path).is_dir()):
+            make_directory(parent)
     if source.is_local and _is_pipe(source.path):
         with _open_file(source) as reader:
             receive(reader, target, callback, metadata)

@@ -157,6 +157,7 @@ class Download:
 
         with ExitStack() as borrowed:
             view = memoryview(b"")
+            digest: hashlib._Hash | None = None
 
             def allocate(length: int, version: Version) -> memoryview:
                 nonlocal view
@@ -166,11 +167,16 @@ class Download:
                 view = borrowed.enter_context(self._pool.buffers.lend(length))
                 return view
 
-            self._fetch_all(None, None, allocate, lend, lambda first: write_at(view[: first.length], 0))
+            def take(first: Fetched) -> None:
+                nonlocal digest
+                write_at(view[: first.length], 0)
+                if self._sha is not None and first.length == first.version.size:
+                    digest = hashlib.sha1(view[: first.length], usedforsecurity=False)
+
+            self._fetch_all(None, None, allocate, lend, take)
         if self._sha is not None:
-            file.seek(0)
-            # read again, from the system's memory: the ranges came in any order
-            self._compare(_hashed(file))
+            # several ranges came in any order: they are read again, from the system's memory
+            self._compare(digest or _hashed(file))
 
     def _fetch_first(
         self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
@@ -302,6 +308,7 @@ def _write_all(sink: SupportsWrite[memoryview], data: memoryview, path: str) -> 
 
 def _hashed(file: BinaryIO) -> hashlib._Hash:
     digest, view = hashlib.sha1(usedforsecurity=False), memoryview(bytearray(_STEP))
+    file.seek(0)
     while count := file.readinto(view):  # type: ignore[attr-defined]  # a raw file has it
         digest.update(view[:count])
     return digest

@@ -6,10 +6,12 @@ import os
 import random
 import subprocess
 import threading
+from pathlib import Path
 
 import fsspec
 import fsspec.core
 import pytest
+from fsspec.callbacks import Callback
 
 from tests.filesystem.conftest import EVERY
 from tests.support import MIB, Do, taken
@@ -150,6 +152,26 @@ def test_hard_links_and_read_only_files(fs, tmp_path):
     fs.get_file(PATH, tmp_path / "old")
     assert [(tmp_path / name).read_bytes() for name in ("old", "other")] == [b"new", b"old"]
     assert (tmp_path / "old").stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_file_that_appears_during_the_download_is_replaced(fs, tmp_path, monkeypatch, request, is_named):
+    class Other(Callback):
+        def relative_update(self, inc=1):
+            (tmp_path / "late").write_bytes(b"old")
+
+    if is_named:
+        request.getfixturevalue("named_parts")
+    fs.pipe_file(PATH, b"new")
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o027)
+    try:
+        fs.get_file(PATH, "late", callback=Other())
+        fs.get_file(PATH, "first")
+    finally:
+        os.umask(before)
+    assert {name: Path(name).read_bytes() for name in os.listdir()} == {"late": b"new", "first": b"new"}
+    assert {os.stat(name).st_mode & 0o777 for name in os.listdir()} == {0o640}
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files have no such names here")

@@ -176,10 +176,12 @@ class TestLinks:
         fs.get_file(f"{BUCKET}/d/name", tmp_path / "first")
         monkeypatch.setattr("cosv4fs.localfiles.secrets.token_hex", lambda count: "0" * 2 * count)
         (tmp_path / "t").mkdir()
+        (tmp_path / "t" / "name").write_bytes(b"old")
         (tmp_path / "t" / f".name.{'0' * 16}.cosv4fs-part").symlink_to(outside / "none")
         with pytest.raises(FileExistsError):
             fs.get_file(f"{BUCKET}/d/name", tmp_path / "t" / "name")
-        assert len(below(tmp_path / "t")) == 1
+        assert len(below(tmp_path / "t")) == 2
+        assert (tmp_path / "t" / "name").read_bytes() == b"old"
         assert below(outside) == ["victim"]
 
 
