@@ -22,7 +22,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError, refused_before
-from cosv4fs.options import OPTIONS, option_named, similar_region, variables_of
+from cosv4fs.options import OPTIONS, long_region, option_named, similar_region, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
 
@@ -109,6 +109,17 @@ class Config:
         if self.endpoint:
             return self.endpoint, self.download_host(bucket)
         return f"{self.scheme}://{self.download_host(bucket)}", None
+
+    def xml_root(self, bucket: str) -> tuple[str, str]:
+        """Return (URL, Host header) of a bucket in the XML API of newer clients, which this package does not speak."""
+        name = bucket if bucket.endswith(f"-{self.appid}") else f"{bucket}-{self.appid}"
+        host = f"{name}.{self.xml_host}"
+        return self.endpoint or f"{self.scheme}://{host}", host
+
+    @property
+    def xml_host(self) -> str:
+        """The host of a region in the XML API."""
+        return f"cos.{long_region(self.region) or 'REGION'}.myqcloud.com"
 
     def origin_of(self, url: str) -> str:
         """Return the option that the host of a URL comes from, as errors name it, with the most similar region."""
@@ -230,7 +241,7 @@ def _profile(name: Any, protocol: ProtocolSpec) -> dict[str, Any]:
 
 def _section(name: str) -> dict[str, str]:
     """Return a section of the profile file; a missing one is a ValueError that names the existing ones."""
-    file = _profile_file()
+    file = profile_file()
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         with file.open(encoding="utf-8") as lines:
@@ -245,7 +256,8 @@ def _section(name: str) -> dict[str, str]:
     return dict(parser[name])
 
 
-def _profile_file() -> Path:
+def profile_file() -> Path:
+    """Return the path of the profile file, which need not exist."""
     if named := os.environ.get(_PROFILE_FILE):
         return Path(named).expanduser()
     base = os.environ.get("XDG_CONFIG_HOME")
@@ -254,12 +266,20 @@ def _profile_file() -> Path:
 
 def _missing(config: Config) -> list[str]:
     """Return the names of the options without which no request can be sent."""
-    needed = ["appid"] if config.protocol.has_appid else []
-    if not config.anon and config.credentials is None:
-        needed += ["secret_id", "secret_key"]
-    if config.protocol.has_regions and not config.endpoint:
-        needed.append("region")
+    needed = needed_options(
+        config.protocol, has_endpoint=bool(config.endpoint), anon=config.anon or config.credentials is not None
+    )
     return [name for name in needed if not getattr(config, name)]
+
+
+def needed_options(protocol: ProtocolSpec, *, has_endpoint: bool, anon: bool) -> list[str]:
+    """Return the names of the options of the account that a protocol needs; `anon`: without keys of its own."""
+    needed = ["appid"] if protocol.has_appid else []
+    if not anon:
+        needed += ["secret_id", "secret_key"]
+    if protocol.has_regions and not has_endpoint:
+        needed.append("region")
+    return needed
 
 
 def _how_to_set(missing: list[str], protocol: ProtocolSpec) -> str:

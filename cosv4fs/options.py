@@ -523,6 +523,11 @@ def similar_region(region: str, protocol: ProtocolSpec) -> str | None:
     return None if region in names else next(iter(get_close_matches(region.lower(), names, 1, 0.5)), None)
 
 
+def long_region(region: str) -> str:
+    """Return the name that newer APIs have for a region, such as ``ap-guangzhou`` for ``gz``; itself if unknown."""
+    return {code: name for name, code in _REGIONS.items()}.get(region, region)
+
+
 def options_of(protocol: ProtocolSpec) -> list[Option]:
     """Return the options that a protocol takes."""
     return [option for option in OPTIONS if protocol.name not in option.refused]

@@ -17,6 +17,7 @@ Modules:
 * `copy`: ``cp``, ``sync``
 * `move`: ``mv``, ``rm``
 * `create`: ``mkdir``, ``touch``
+* `configure`, and `profiles`, which edits the profile file
 * `migrate`, `uploads`, `doctor`: the subcommands of these names
 
 ``cosv4fs emulator`` needs only the core dependencies, all other subcommands the extra ``cli``.

@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -58,16 +59,27 @@ def doctor(session: Session, url: str, write: bool) -> None:
 
     URL is cosv4://bucket, cosv3://bucket or cdcs://coffer-APPID, with or without a directory.
     """
-    findings: list[_Finding] = []
+    rows = diagnose(session, url, write)
+    if session.as_json:
+        session.show_json(rows)
+    if has_problem(rows):
+        sys.exit(DIFFERENT)
+
+
+def diagnose(session: Session, url: str, write: bool) -> list[dict[str, str]]:
+    """Check credentials, clock, region and permissions; print the findings, and return them as JSON output has them."""
+    rows = []
     for finding in _findings(session, url, write):
-        findings.append(finding)
+        rows.append(vars(finding))
         if not session.as_json:
             mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[finding.state]
             session.say(f"{mark}  {finding.subject}: {finding.text}")
-    if session.as_json:
-        session.show_json([vars(finding) for finding in findings])
-    if any(finding.state == "problem" for finding in findings):
-        sys.exit(DIFFERENT)
+    return rows
+
+
+def has_problem(rows: list[dict[str, str]]) -> bool:
+    """Return whether a check has found a problem."""
+    return any(row["state"] == "problem" for row in rows)
 
 
 def _findings(session: Session, url: str, write: bool) -> Iterator[_Finding]:
@@ -88,6 +100,8 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[_Finding]:
             yield (finding := _result(subject, check, fs, bucket, path))
     if finding.state == "problem":
         # the later checks would fail, too, and hide the cause
+        if finding.subject == "bucket":
+            yield from _newer_api(fs, bucket)
         return
     for subject, check in last if write else last[:1]:
         yield _result(subject, check, fs, bucket, path)
@@ -147,6 +161,17 @@ def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
             hint = f"cosv4fs ls cdcs:// lists those in {where}"
         return _Finding("problem", kind, f"{error.strerror}. {hint}")
     return _Finding("ok", "credentials", f"accepted for {kind} {bucket}")
+
+
+def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Finding]:
+    """Find out whether a bucket that the JSON API does not know answers the XML API."""
+    assert not isinstance(fs, CofferFileSystem)  # their first check is not of a bucket
+    if not (fs.config.region or fs.config.endpoint):
+        return
+    with suppress(OSError):
+        if fs.client.has_xml_api(bucket):
+            text = f"{bucket} answers the XML API (v5), which this package does not speak: use cos-python-sdk-v5, or "
+            yield _Finding("problem", "API", f"{text}s3fs with endpoint_url=https://{fs.config.xml_host}")
 
 
 def _listing(fs: _Buckets, bucket: str, path: str) -> _Finding:

@@ -211,7 +211,7 @@ def reporting(context: click.Context, *, as_json: bool, debug: bool) -> Iterator
         if is_output_broken(error):
             sys.stdout = None
             sys.exit(0)
-        if as_json and not isinstance(error, (click.ClickException, click.exceptions.Exit)):
+        if as_json and not isinstance(error, (click.ClickException, click.exceptions.Exit, click.Abort)):
             _print_row(context, error)
         if not _is_expected(error):
             raise

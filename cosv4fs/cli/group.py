@@ -9,6 +9,7 @@ import click
 from cosv4fs._version import __version__
 from cosv4fs.cli import create, details, show
 from cosv4fs.cli.commands import Group, command
+from cosv4fs.cli.configure import configure
 from cosv4fs.cli.copy import cp, sync
 from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG
@@ -57,5 +58,5 @@ def demo(rows: int | None, keep: str | None) -> None:
 cli.add_section("Looking", show.ls, show.tree, show.du, show.cat, details.stat, details.sha1sum, show.sign)
 cli.add_section("Copying", cp, sync, migrate_command)
 cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
-cli.add_section("Accounts", doctor)
+cli.add_section("Accounts", configure, doctor)
 cli.add_section("Local service", emulator, demo)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from cosv4fs.emulator import faults
+from tests.support import RawServer, http_reply
 
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -79,3 +80,35 @@ def test_quirks_that_were_learned(run, emulator):
     done = run("doctor", "--write", "cosv4://data")
     assert done.code == 0
     assert done.out.splitlines()[-1].startswith("note     quirk: move_signature = multi (")
+
+
+XML = b"<?xml version='1.0' encoding='utf-8' ?>"
+LISTING = XML + b"<ListBucketResult><Name>new-1250000000</Name></ListBucketResult>"
+
+
+def xml_error(code):
+    return XML + f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+
+@pytest.mark.parametrize("bucket", ["new", "new-1250000000"])
+@pytest.mark.parametrize(
+    ("status", "body", "is_found"),
+    [
+        ("403 Forbidden", xml_error("AccessDenied"), True),
+        ("200 OK", LISTING, True),
+        ("301 Moved Permanently", xml_error("PermanentRedirect"), True),
+        ("404 Not Found", xml_error("NoSuchBucket"), False),
+        ("200 OK", b"<html></html>", False),
+    ],
+)
+def test_a_bucket_of_the_newer_api(run, status, body, is_found, bucket):
+    unknown = http_reply(xml_error("NoSuchKey"), "404 Not Found")
+    with RawServer(unknown, unknown, http_reply(body, status)) as server:
+        done = run("--endpoint", server.endpoint, "doctor", f"cosv4://{bucket}")
+    assert done.code == 5
+    assert ("use cos-python-sdk-v5, or s3fs with endpoint_url=https://cos." in done.out) == is_found
+    assert done.out.count("PROBLEM") == 1 + is_found
+    probe = server.requests[-1].decode("latin-1").lower()
+    assert probe.startswith("get / http")
+    assert "host: new-1250000000.cos." in probe
+    assert "authorization" not in probe

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from cosv4fs import paths
 from cosv4fs.api.client import Client
-from cosv4fs.api.cos.envelope import read_data
+from cosv4fs.api.cos.envelope import is_xml_of_bucket, read_data
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import Entry, Page, PathStatus, Snapshot, UploadedObject, is_same_version
 from cosv4fs.api.cos.signing import Signer, encode_key
@@ -25,6 +25,7 @@ from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Body, Request, check_plain, form_body, json_body
 from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import AttemptError, checking, outcome_unknown_error, possibly_gone_error, possibly_own_error
+from cosv4fs.api.transport import read_body
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
 
 if TYPE_CHECKING:
@@ -405,6 +406,25 @@ class CosClient(Client):
     def _stored_size(self, bucket: str, key: str) -> Callable[[], int] | None:
         """Return what finds out the size of an object; None without keys, when only downloads show it."""
         return None if self.config.anon else lambda: self.stat(bucket, key).size
+
+    def has_xml_api(self, bucket: str) -> bool:
+        """Return whether a bucket exists in the XML API of newer clients, which serves other buckets as well.
+
+        One request without a signature is sent; whether the server grants or refuses it does not matter.
+
+        Raises
+        ------
+        ConnectionError, TimeoutError
+            There was no reply.
+        """
+        url, host = self.config.xml_root(bucket)
+        request = Request("GET", f"{url}/", "probe of the XML API", bucket, dict, {"Host": host})
+
+        def attempt() -> bool:
+            response = self._transport.exchange(request)
+            return response.status_code < 500 and is_xml_of_bucket(read_body(response, request))
+
+        return self._run(attempt)
 
     # -- requests --------------------------------------------------------------------------------------------------
 

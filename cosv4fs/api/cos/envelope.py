@@ -86,6 +86,14 @@ def _without_envelope(response: requests.Response, request: Request, body: bytes
     return unexpected_reply(response, request, body, meaning, _origin(response, {}), detail)
 
 
+def is_xml_of_bucket(body: bytes) -> bool:
+    """Return whether a reply of the XML API is about a bucket that exists."""
+    if b"<ListBucketResult" in body[:65536]:
+        return True
+    code = dict(_XML.findall(body[:65536])).get(b"Code")
+    return b"<Error>" in body[:65536] and code not in (None, b"NoSuchBucket", b"InvalidRequest")
+
+
 def _no_bucket(path: str) -> tuple[int, str]:
     """Return the meaning of a bucket that does not exist; other APIs of the vendor name buckets with the appid."""
     number, text = _NO_BUCKET
