@@ -3,7 +3,8 @@
 Nothing here is specific to COS. Modules:
 
 * `locations`: a URL as filesystem and path
-* `trees`: list a tree
+* `trees`: list a tree of `entries`
+* `local_trees`: list the local disk
 * `selection`: select files of a tree, with the patterns of `globs`
 * `copying`: copy one file
 * `plan`: pair sources with targets

@@ -68,6 +68,8 @@ class Selection:
     links : str
         For symbolic links in a local tree. ``refuse directories``: links to files stand for these files, links to
         directories are refused. ``skip``: all links are left out. ``follow``: links to directories are followed, too.
+    names_must_exist : bool
+        Whether a scan reports each of `names` that does not exist.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -77,6 +79,7 @@ class Selection:
     newer_than: float | None = None
     older_than: float | None = None
     links: Links = "refuse directories"
+    names_must_exist: bool = True
     _folders: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,16 +89,21 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether all files are selected."""
-        return replace(self, links=EVERYTHING.links) == EVERYTHING
+        return not self.rules and {self.names, *self._limits} == {None}
 
     @property
     def by_path(self) -> Selection:
-        """The same without sizes and times: what selects a path regardless of the file that is there.
+        """The same without sizes and times, which selects a path whatever file is there.
 
         To remove what only the target has, compare all such paths: a file that the source still has, though it is too
         large or too old to be copied, must not be removed at the target.
         """
-        return Selection(self.rules, self.names, links=self.links)
+        return replace(self, min_size=None, max_size=None, newer_than=None, older_than=None)
+
+    @property
+    def for_target(self) -> Selection:
+        """What `by_path` selects at the target of a copy: names need not exist, and links are treated as by default."""
+        return replace(self.by_path, links=EVERYTHING.links, names_must_exist=False)
 
     def admits(self, path: str, size: int, modified: float | None) -> bool:
         """Return whether a file is selected.
@@ -115,6 +123,8 @@ class Selection:
         """Return whether a file of this path is selected if its size and time are."""
         if self.names is not None and path not in self.names:
             return False
+        if not self.rules:
+            return True
         deciding = next((rule for rule in reversed(self.rules) if rule.matches(path)), None)
         return self._is_default if deciding is None else deciding.includes
 
@@ -130,6 +140,10 @@ class Selection:
             if not rule.includes and rule.matches_all_in(folder):
                 return False
         return self._is_default
+
+    @property
+    def _limits(self) -> tuple[float | None, ...]:
+        return self.min_size, self.max_size, self.newer_than, self.older_than
 
     @property
     def _is_default(self) -> bool:

@@ -25,6 +25,8 @@ from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.localfiles import is_part
+from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.local_trees import LocalTree
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.walking import Walk
@@ -42,41 +44,11 @@ _NO_NAMES = frozenset(("", ".", ".."))
 _LINK = "links to directories are not followed: copy the directory itself"
 _SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
 
+_MISSING = "it is in the list of files to select, but there is no such file"
+
 _SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
 
 _FTP_TIME = re.compile(r"\d{14}")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file or directory in a tree.
-
-    Parameters
-    ----------
-    path : str
-        Relative to the tree. Local names that are not UTF-8 have surrogates, as `os.fsdecode` makes them.
-    size : int
-        Bytes; 0 if unknown.
-    modified : float, optional
-        Unix seconds of the last change, where the filesystem tells.
-    changed : float, optional
-        Unix seconds of the last change of the status of a local file.
-    sha1, md5 : str, optional
-        Checksums in hex that the service stores: the MD5 is an ETag that looks like one, and proves equality only.
-    is_directory : bool
-        Whether it is a directory. In object stores, directories are no entries: the paths of files show them.
-    refusal : str
-        Why it cannot be copied, or listed if it is a directory; empty if it can.
-    """
-
-    path: str
-    size: int = 0
-    modified: float | None = None
-    changed: float | None = None
-    sha1: str | None = None
-    md5: str | None = None
-    is_directory: bool = False
-    refusal: str = ""
 
 
 def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) -> Iterator[list[Entry]]:
@@ -91,7 +63,8 @@ def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) ->
     tree : Location
         The directory.
     selection : Selection
-        What is yielded; directories that contain nothing of it are not listed.
+        What is yielded; directories that contain nothing of it are not listed. Of its names that must exist, missing
+        ones are entries with a refusal, at the end.
     jobs : int
         Directories listed in parallel.
 
@@ -103,7 +76,10 @@ def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) ->
         The directory cannot be listed, or the service cannot be reached; EINVAL if a file of its name hides it; EIO if
         the listing contains something outside.
     """
-    yield from Walk(_Scan(tree, selection).pages, jobs).pages("")
+    scanning = _Scan(tree, selection)
+    yield from Walk(scanning.pages, jobs).pages("")
+    if missing := scanning.missing():
+        yield missing
 
 
 _Lister = Callable[[str], Iterator[Entry]]
@@ -115,7 +91,9 @@ class _Scan:
 
     def __init__(self, tree: Location, selection: Selection) -> None:
         self._tree, self._selection = tree, selection
-        self._list, self._is_flat = _lister_of(tree)
+        self._list, self._is_flat = _lister_of(tree, selection)
+        self._required = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
+        self._found: set[str] = set()
 
     def pages(self, folder: str) -> Iterator[tuple[list[Entry], list[str]]]:
         """Yield the pages of one directory, each with the directories in it that are to be listed."""
@@ -130,15 +108,23 @@ class _Scan:
                     page.append(entry)
             yield self._selected(page), [name for name in folders if self._selection.may_contain(name)]
 
+    def missing(self) -> list[Entry]:
+        """Return an entry for each name that must exist and was not found."""
+        names = self._required - self._found
+        return [Entry(name, refusal=_MISSING) for name in sorted(names) if self._selection.admits_path(name)]
+
     def _selected(self, page: list[Entry]) -> list[Entry]:
-        if self._selection is EVERYTHING:
-            return page
-        admits, may_contain = self._selection.admits, self._selection.may_contain
-        return [
-            entry
-            for entry in page
-            if (may_contain(entry.path) if entry.is_directory else admits(entry.path, entry.size, entry.modified))
-        ]
+        if self._required:
+            self._found.update(entry.path for entry in page if not entry.is_directory and entry.path in self._required)
+        return page if self._selection.is_everything else [entry for entry in page if self._is_selected(entry)]
+
+    def _is_selected(self, entry: Entry) -> bool:
+        if entry.is_directory:
+            return self._selection.may_contain(entry.path)
+        if entry.refusal:
+            # what is refused has no size and time to compare; links are selected where their targets are known
+            return self._tree.is_local or self._selection.admits_path(entry.path)
+        return self._selection.admits(entry.path, entry.size, entry.modified)
 
     def _entries(self, folder: str) -> Iterator[Entry]:
         """Yield a directory itself, unless it is the tree, and what is in it."""
@@ -166,10 +152,10 @@ def _ends_scan(error: Exception) -> bool:
     return type(error).__module__ == "builtins" and not isinstance(error, OSError)
 
 
-def _lister_of(tree: Location) -> tuple[_Lister, bool]:
+def _lister_of(tree: Location, selection: Selection) -> tuple[_Lister, bool]:
     """Return what lists a tree, and whether that lists all of it at once."""
     if tree.is_local:
-        return partial(_local_folder, tree), False
+        return LocalTree(tree.path, selection).list, False
     if tree.capabilities.container:
         return (partial(_own_folder, tree), False) if tree.has_directories else (partial(_own_keys, tree), True)
     if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
@@ -177,19 +163,6 @@ def _lister_of(tree: Location) -> tuple[_Lister, bool]:
     if tree.lists_hide_directories and type(tree.fs).find is not AbstractFileSystem.find:
         return partial(_found_at_once, tree), True
     return partial(_foreign_folder, tree, ThreadInstances()), False
-
-
-def _local_folder(tree: Location, folder: str) -> Iterator[Entry]:
-    """Yield the entries of a local directory, without files that are still being written."""
-    prefix = f"{folder}/" if folder else ""
-    with os.scandir(tree.prefix + folder if folder else tree.path) as found:
-        for each in found:
-            if each.is_dir(follow_symlinks=False):
-                yield Entry(prefix + each.name, is_directory=True)
-            elif not is_part(each.name):
-                info, refusal = _status(Path(each.path))
-                changed = info.get("ctime")
-                yield Entry(prefix + each.name, info["size"], info.get("mtime"), changed, refusal=refusal)
 
 
 def _own_folder(tree: Location, folder: str) -> Iterator[Entry]:

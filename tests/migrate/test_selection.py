@@ -183,6 +183,7 @@ def test_sizes_and_times():
 def test_by_path_leaves_sizes_and_times_out():
     selection = Selection((Rule("a"),), frozenset("ab"), 1, 2, 3.0, 4.0, links="skip")
     assert selection.by_path == Selection((Rule("a"),), frozenset("ab"), links="skip")
+    assert selection.for_target == Selection((Rule("a"),), frozenset("ab"), names_must_exist=False)
 
 
 def test_everything():

@@ -6,7 +6,6 @@ import threading
 import uuid
 import zipfile
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
@@ -17,11 +16,13 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.emulator import CofferEmulator, faults
 from cosv4fs.migrate import walking
 from cosv4fs.migrate.locations import Location, open_location
-from cosv4fs.migrate.trees import Entry, scan
+from cosv4fs.migrate.selection import Rule, Selection
+from cosv4fs.migrate.trees import scan
 from cosv4fs.migrate.walking import Stack, Walk
 
 FILES = {"a": b"1", "d/b": b"22", "d/e/c": b"333", "d-x/y": b"4", "é/[1] #%": b"55555"}
 FOLDERS = {"d", "d/e", "d-x", "é"}
+MISSING = "it is in the list of files to select, but there is no such file"
 KINDS = ("local", "cosv4", "coffer", "s3", "memory", "zip", "foreign")
 
 
@@ -238,20 +239,6 @@ def test_a_listing_with_strangers_is_an_error(make, kind, monkeypatch):
     assert caught.value.errno == errno.EIO
 
 
-def test_links_and_special_files_of_a_local_tree(make, tmp_path):
-    tree = make("local")
-    for name, goal in {"link": "d", "file": "a", "lost": "nowhere", "circle": "circle"}.items():
-        (tmp_path / "tree" / name).symlink_to(goal)
-    os.mkfifo(tmp_path / "tree/pipe")
-    (tmp_path / "tree/.x.0123456789abcdef.cosv4fs-part").write_bytes(b"part")
-    with open(os.fsencode(tmp_path) + b"/tree/a\xff", "wb"):
-        pass
-    found = {entry.path: entry for entry in entries(tree)}
-    assert set(found) == {*FILES, *FOLDERS, "link", "file", "lost", "circle", "pipe", "a\udcff"}
-    assert {path for path, entry in found.items() if entry.refusal} == {"link", "circle", "pipe"}
-    assert found["file"].size == 1
-
-
 class Links(Foreign):
     """Lists links as fsspec's SFTP does."""
 
@@ -280,29 +267,30 @@ def test_links_of_another_filesystem():
     assert found["file"].size == 7
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A selection of names."""
-
-    files: frozenset
-    folders: frozenset
-
-    def admits(self, path, size, modified):
-        assert size == len(FILES[path])
-        return path in self.files
-
-    def may_contain(self, folder):
-        return folder in self.folders
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_selection(make, kind, emulator):
     tree = make(kind)
     emulator.clear_requests()
-    found = entries(tree, selection=Chosen(frozenset({"a", "d/b"}), frozenset({"d"})))
+    found = entries(tree, selection=Selection((Rule("/a"), Rule("/d/*"))))
     assert {entry.path for entry in found} == {"a", "d/b"} | ({"d"} if tree.has_directories else set())
     if kind == "cosv4":
         assert len(emulator.requests) == 2, "directories without selected files are not listed"
+    found = entries(tree, selection=Selection(min_size=2, max_size=3))
+    assert {entry.path for entry in found if not entry.is_directory} == {"d/b", "d/e/c"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_must_exist(make, kind, emulator):
+    tree, names = make(kind), frozenset(["a", "d/b", "d", "d/none", "x/none", "no.csv"])
+    emulator.clear_requests()
+    selection = Selection((Rule("*.csv", includes=False),), names, min_size=2)
+    found = {entry.path: entry.refusal for entry in entries(tree, selection=selection) if not entry.is_directory}
+    # one is too small, and one is excluded
+    assert found == {"d/b": "", **dict.fromkeys(["d", "d/none", "x/none"], MISSING)}
+    if kind == "cosv4":
+        assert len(emulator.requests) == 2, "directories without selected files are not listed"
+    found = [entry.path for entry in entries(tree, selection=selection.for_target) if not entry.is_directory]
+    assert sorted(found) == ["a", "d/b"]
 
 
 def test_a_slow_consumer_is_not_overrun():
@@ -349,7 +337,3 @@ def test_many_directories_wait_in_a_file(monkeypatch):
         while expected:
             assert stack.pop() == expected.pop()
         assert not stack
-
-
-def test_entries_have_their_own_defaults():
-    assert Entry("a") == Entry("a", 0, None, None, None, None, False, "")

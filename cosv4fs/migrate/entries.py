@@ -1,0 +1,41 @@
+"""What a tree has: `Entry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or directory in a tree.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the tree. Local names that are not UTF-8 have surrogates, as `os.fsdecode` makes them.
+    size : int
+        Bytes; 0 if unknown.
+    modified : float, optional
+        Unix seconds of the last change, where the filesystem tells.
+    changed : float, optional
+        Unix seconds of the last change of the status of a local file.
+    sha1, md5 : str, optional
+        Checksums in hex that the service stores: the MD5 is an ETag that looks like one, and proves equality only.
+    is_directory : bool
+        Whether it is a directory. In object stores, directories are no entries: the paths of files show them.
+    refusal : str
+        Why it cannot be copied, or listed if it is a directory; empty if it can.
+    is_skipped : bool
+        Whether it is a symbolic link that is left out on request, with the refusal that says so: it is only counted,
+        and not a failure.
+    """
+
+    path: str
+    size: int = 0
+    modified: float | None = None
+    changed: float | None = None
+    sha1: str | None = None
+    md5: str | None = None
+    is_directory: bool = False
+    refusal: str = ""
+    is_skipped: bool = False
