@@ -13,6 +13,7 @@ Modules:
 * `logs`: logging
 * `process`: standard streams and signals
 * `show`: ``ls``, ``tree``, ``du``, ``cat``, ``sign``
+* `find`: ``find``
 * `details`: ``stat``, ``attrs``, ``sha1sum``
 * `copy`: ``cp``, ``sync``
 * `move`: ``mv``, ``rm``

@@ -13,6 +13,7 @@ from cosv4fs.cli.configure import configure
 from cosv4fs.cli.copy import cp, sync
 from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG
+from cosv4fs.cli.find import find
 from cosv4fs.cli.migrate import migrate_command
 from cosv4fs.cli.move import mv, rm
 from cosv4fs.cli.uploads import uploads
@@ -55,7 +56,7 @@ def demo(rows: int | None, keep: str | None) -> None:
         raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
 
 
-cli.add_section("Looking", show.ls, show.tree, show.du, show.cat, details.stat, details.sha1sum, show.sign)
+cli.add_section("Looking", show.ls, show.tree, find, show.du, show.cat, details.stat, details.sha1sum, show.sign)
 cli.add_section("Copying", cp, sync, migrate_command)
 cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
 cli.add_section("Accounts", configure, doctor)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from textwrap import indent
 from typing import Any
 from unicodedata import category
 
@@ -30,13 +33,35 @@ def print_line(text: str) -> None:
 def print_json(value: Any) -> None:
     r"""Print a value as JSON; control characters, and what the encoding does not have, are written as ``\uXXXX``."""
     with standard_output():
-        encoding = sys.stdout.encoding or "utf-8"
+        click.echo(_json(value))
 
-        def escaped(found: re.Match[str]) -> str:
-            char = found[0]
-            return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
 
-        click.echo(_NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+@contextmanager
+def printing_json_array() -> Iterator[Callable[[Any], None]]:
+    """Print a JSON array, and yield the function that prints one row of it; it is complete when the block ends."""
+    count = 0
+
+    def add(row: Any) -> None:
+        nonlocal count
+        with standard_output():
+            click.echo(("," if count else "[") + "\n" + indent(_json(row), "  "), nl=False)
+        count += 1
+
+    try:
+        yield add
+    finally:
+        with standard_output():
+            click.echo("\n]" if count else "[]")
+
+
+def _json(value: Any) -> str:
+    encoding = sys.stdout.encoding or "utf-8"
+
+    def escaped(found: re.Match[str]) -> str:
+        char = found[0]
+        return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
+
+    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
 def _is_hidden(char: str) -> bool:

@@ -8,17 +8,18 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import click
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
-from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
 from cosv4fs.cli.messages import log, print_message
-from cosv4fs.cli.output import print_json, print_line, printable
+from cosv4fs.cli.output import print_json, print_line, printable, printing_json_array
+from cosv4fs.cli.process import is_output_broken
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.locations import Location, open_location
@@ -84,13 +85,28 @@ class Session:
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return fs, location.path
 
-    def show(self, rows: Iterable[_A], line: Callable[[_A], str]) -> None:
-        """Print rows, one per line or all as one JSON array."""
-        if self.as_json:
-            self.show_json(list(rows))
+    def show(self, rows: Iterable[_A], line: Callable[[_A], str], failures: FailureLog | None = None) -> None:
+        """Print rows as they come, one per line or all as one JSON array.
+
+        The last rows of the array are the failures; also an error that ends it after it has begun.
+        """
+        if not self.as_json:
+            for row in rows:
+                self.say(line(row))
             return
-        for row in rows:
-            self.say(line(row))
+        found = iter(rows)
+        first = list(islice(found, 1))
+        self.has_answered = True
+        with printing_json_array() as add:
+            try:
+                for row in chain(first, found):
+                    add(row)
+                for failed in failures.rows if failures else ():
+                    add(failed)
+            except (Exception, KeyboardInterrupt) as error:
+                if not is_output_broken(error):
+                    add(error_row(error))
+                raise
 
     def say(self, text: str) -> None:
         """Print a line; on a terminal, without control characters."""
