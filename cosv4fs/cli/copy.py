@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.process import standard_input, standard_output
+from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.comparing import Difference, compare
@@ -67,13 +67,14 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     locations, destination = [session.location(source) for source in sources], session.location(target)
     pairs = pair_files(locations, destination, recursive=recursive)
     failures = FailureLog()
+    progress = None
     files = [pair for pair in pairs if not pair.is_directory]
     if dry_run:
         for_each(jobs, lambda pair: _check_free(pair.target), files, failures)
         _record_refusals(pairs, failures)
     else:
-        _copy(session, pairs, jobs, failures)
-    _report(session, files, dry_run, failures)
+        progress = _copy(session, pairs, jobs, failures)
+    _report(session, files, progress, failures)
 
 
 @command(epilog=_SYNC_EXAMPLES, short_help="Update a directory from another one.")
@@ -112,20 +113,21 @@ def sync(
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     deletions = difference.deletions if delete else ()
     failures = FailureLog()
+    progress = None
     if not new.capabilities.replaces_files:
         _record_differences(difference, failures)
     copies = [pair for pair, _ in difference.copies if failures.reason(pair) is None]
     if dry_run:
         _record_refusals(copies, failures)
     else:
-        _copy(session, copies, jobs, failures, keep_times=True)
+        progress = _copy(session, copies, jobs, failures, keep_times=True, has_results=True)
     if failures.code:
         # the target may have the last copy of a file that could not be read
         deletions = ()
     if not dry_run:
         own = ThreadInstances()
         for_each(jobs, lambda location: own.of(location).fs.rm_file(location.path), deletions, failures)
-    _report_sync(session, difference, deletions, dry_run, failures)
+    _report_sync(session, difference, deletions, progress, failures)
     is_kept = delete and difference.deletions and not deletions
     failures.exit("nothing was deleted, because not everything was copied" if is_kept else "not everything was done")
 
@@ -138,18 +140,27 @@ def _check_sync(source: Location, target: Location, delete: bool) -> None:
     check_apart(source, target)
 
 
-def _copy(session: Session, pairs: list[Pair], jobs: int, failures: FailureLog, *, keep_times: bool = False) -> None:
+def _copy(
+    session: Session,
+    pairs: list[Pair],
+    jobs: int,
+    failures: FailureLog,
+    *,
+    keep_times: bool = False,
+    has_results: bool = False,
+) -> Progress:
+    """Copy files; with `has_results`, standard output will have a line for each."""
     if any(pair.target.is_open_archive for pair in pairs[:1]):
         jobs = 1
     own = ThreadInstances()
-    with (
-        _hint_at_resuming(session, pairs),
-        session.bar(sum(pair.size for pair in pairs), "copying") as advance,
-    ):
-        for_each(jobs, lambda pair: _copy_one(pair, own, ByteProgress(advance), keep_times), pairs, failures)
+    with Progress(session, lines=not has_results, go_on=lambda: _how_to_resume(pairs)) as progress:
+        files = [pair for pair in pairs if not pair.is_directory]
+        progress.planned(len(files), sum(pair.size for pair in files))
+        for_each(jobs, lambda pair: _copy_one(pair, own, progress, keep_times), pairs, failures)
+    return progress
 
 
-def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_times: bool) -> None:
+def _copy_one(pair: Pair, own: ThreadInstances, progress: Progress, keep_times: bool) -> None:
     if pair.refusal:
         raise _refusal(pair)
     if pair.is_directory:
@@ -161,7 +172,8 @@ def _copy_one(pair: Pair, own: ThreadInstances, callback: ByteProgress, keep_tim
         return
     if pair.replaces_directory:
         remove_directories(own.of(pair.target))
-    copy_file(own.of(pair.source), own.of(pair.target), callback, follow=pair.is_named)
+    with progress.file(f"copied {pair.source.url} to {pair.target.url}") as callback:
+        copy_file(own.of(pair.source), own.of(pair.target), callback, follow=pair.is_named)
     if keep_times and pair.target.is_local and pair.modified is not None:
         os.utime(pair.target.path, (pair.modified, pair.modified))
 
@@ -187,15 +199,15 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dr
     if dry_run:
         _check_free(target)
     else:
-        with session.bar(None, "copying") as advance:
-            size = receive(standard_input(), target, ByteProgress(advance))
+        with Progress(session) as progress:
+            size = receive(standard_input(), target, ByteProgress(progress.moved))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
     if session.as_json:
         session.show_json({"files": rows, "failed": 0, "dry_run": dry_run})
     elif dry_run:
         session.say(f"would copy standard input to {target.url}")
     else:
-        click.echo(f"copied {human_size(size)}", err=True)
+        session.tell(f"copied {human_size(size)}")
 
 
 def _copy_output(session: Session, sources: tuple[str, ...], recursive: bool, dry_run: bool) -> None:
@@ -215,23 +227,19 @@ def _copy_output(session: Session, sources: tuple[str, ...], recursive: bool, dr
     if dry_run:
         session.say(f"would copy {source.url} to standard output")
         return
-    with session.bar(int(info["size"] or 0), "copying") as advance, standard_output() as out:
-        size = send(source, out, ByteProgress(advance))
-    click.echo(f"copied {human_size(size)}", err=True)
+    with Progress(session) as progress, standard_output() as out:
+        progress.planned(1, int(info["size"] or 0))
+        size = send(source, out, ByteProgress(progress.moved))
+    session.tell(f"copied {human_size(size)}{progress.summary()}")
 
 
-@contextmanager
-def _hint_at_resuming(session: Session, pairs: list[Pair]) -> Iterator[None]:
-    """After Ctrl-C, print how to resume the uploads that have begun."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        fs = own_filesystem(pairs[0].target.fs)
-        targets = {pair.target.path for pair in pairs}
-        if fs is not None and any(row["name"] in targets for row in fs.interrupted_uploads()):
-            text = f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
-            click.echo(f"cosv4fs: {text}", err=True)
-        raise
+def _how_to_resume(pairs: list[Pair]) -> str:
+    """Return how to go on after an interrupt, also with the uploads that have begun."""
+    fs = own_filesystem(pairs[0].target.fs) if pairs else None
+    targets = {pair.target.path for pair in pairs}
+    if fs is not None and any(row["name"] in targets for row in fs.interrupted_uploads()):
+        return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
+    return "repeat the command to go on"
 
 
 def _check_free(location: Location) -> None:
@@ -250,31 +258,43 @@ def _record_differences(difference: Difference, failures: FailureLog) -> None:
         failures.record(_refusal(pair) if pair.refusal else error, pair)
 
 
-def _report(session: Session, pairs: list[Pair], dry_run: bool, failures: FailureLog) -> None:
+def _report(session: Session, pairs: list[Pair], progress: Progress | None, failures: FailureLog) -> None:
+    """Report what was copied; without `progress`, what would be copied."""
+    dry_run = progress is None
     rows = [_row(pair, failures) for pair in pairs]
     size = human_size(sum(row["size"] for row in rows if row["error"] is None))
     verb = "would copy" if dry_run else "copied"
     done = f"{verb} {sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
+    done += progress.summary() if progress else ""
     if session.as_json:
-        session.show_json({"files": rows, "failed": failures.count, "dry_run": dry_run})
+        statistics = {"statistics": progress.statistics()} if progress else {}
+        session.show_json({"files": rows, "failed": failures.count, "dry_run": dry_run} | statistics)
     elif dry_run:
         for row in (row for row in rows if row["error"] is None):
             session.say(f"would copy {row['source']} to {row['target']}")
+    if progress and not session.as_json:
+        progress.tell_slowest()
     if not (session.as_json or failures.count):
-        click.echo(done, err=True)
+        session.tell(done)
     # the failure of a single file says everything
     failures.exit(done if len(rows) > 1 else "")
 
 
 def _report_sync(
-    session: Session, difference: Difference, deleted: Iterable[Location], dry_run: bool, failures: FailureLog
+    session: Session,
+    difference: Difference,
+    deleted: Iterable[Location],
+    progress: Progress | None,
+    failures: FailureLog,
 ) -> None:
+    dry_run = progress is None
     copies = [_row(pair, failures) | {"reason": reason} for pair, reason in difference.copies]
     deletions = [location.url for location in deleted if failures.reason(location) is None]
     if session.as_json:
         found = {"copies": copies, "deletions": deletions, "same": difference.same}
         unsure = {"undated": difference.undated, "unsure": difference.unsure}
-        session.show_json(found | unsure | {"failed": failures.count, "dry_run": dry_run})
+        statistics = {"statistics": progress.statistics()} if progress else {}
+        session.show_json(found | unsure | {"failed": failures.count, "dry_run": dry_run} | statistics)
         return
     done = [row for row in copies if row["error"] is None]
     copy, delete = ("would copy", "would delete") if dry_run else ("copied", "deleted")
@@ -282,13 +302,16 @@ def _report_sync(
         session.say(f"{copy} {row['source']} to {row['target']} ({row['reason']})")
     for url in deletions:
         session.say(f"{delete} {url}")
-    click.echo(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} unchanged", err=True)
+    if progress:
+        progress.tell_slowest()
+    summary = progress.summary() if progress else ""
+    session.tell(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} unchanged{summary}")
     if difference.undated:
         text = f"compared {difference.undated} by size only, because one side has no times: see --checksum"
-        click.echo(f"cosv4fs: {text}", err=True)
+        session.tell(f"cosv4fs: {text}")
     if difference.unsure:
         text = f"compared {difference.unsure} by times of a clock that cannot be read, and may be wrong: see --checksum"
-        click.echo(f"cosv4fs: {text}", err=True)
+        session.tell(f"cosv4fs: {text}")
 
 
 def _row(pair: Pair, failures: FailureLog) -> dict[str, Any]:

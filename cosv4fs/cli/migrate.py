@@ -1,29 +1,22 @@
-"""The command migrate, and its progress display."""
+"""The command migrate."""
 
 from __future__ import annotations
 
 import sys
-import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FAILED
+from cosv4fs.cli.messages import print_message
+from cosv4fs.cli.output import printable
+from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import Session, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.manifest import Outcome
 from cosv4fs.migrate.migration import Report, Watcher, migrate
 from cosv4fs.options import variables_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-
-_INTERVAL = 10.0
-"""Seconds between progress lines when there is no progress bar."""
 
 _MAX_FAILURES = 20
 
@@ -59,12 +52,12 @@ def migrate_command(
         # error messages need the protocol of each URL
         session.location(url)
     options = _options(session, source, target) if scheduler else session.options
-    with Display(session) as watcher:
+    with Progress(session, "migrating", lines=False) as progress:
         result = migrate(
             source, target, options=options, manifest=manifest, verify=verify, overwrite=not no_overwrite, jobs=jobs,
-            scheduler=scheduler, watcher=watcher, rows=report,
+            scheduler=scheduler, watcher=_Display(progress), rows=report,
         )  # fmt: skip
-    _report(session, result)
+    _report(session, result, progress)
     if result.failed:
         sys.exit(FAILED)
 
@@ -81,94 +74,49 @@ def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
     return options
 
 
-class Display(Watcher):
-    """Shows progress as a bar or as occasional lines; shows nothing if the output is JSON."""
+class _Display(Watcher):
+    """Shows the progress of a migration. Files have lines only with ``-v``, because the manifest has them all."""
 
-    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
-        self._session, self._clock = session, clock
-        self._mutex = threading.Lock()
-        self._files = self._size = self._done = self._moved = self._failed = self._listed = 0
-        self._last_line = clock()
-        self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        if self._session.progress:
-            from tqdm import tqdm  # noqa: PLC0415 - only needed here
-
-            self._bar = tqdm(desc="listing", unit=" files", file=sys.stderr)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def listed(self, count: int) -> None:
         """See `Watcher.listed`."""
-        with self._mutex:
-            self._listed += count
-            if self._bar is not None:
-                self._bar.update(count)
-            self._say(f"listed {self._listed:,} files")
+        self._progress.listed(count)
 
     def planned(self, files: int, size: int) -> None:
         """See `Watcher.planned`."""
-        with self._mutex:
-            self._files, self._size = files, size
-            if self._bar is not None:
-                from tqdm import tqdm  # noqa: PLC0415 - only needed here
-
-                self._bar.close()
-                self._bar = tqdm(
-                    total=size, desc="migrating", unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr
-                )
+        self._progress.planned(files, size)
 
     def moved(self, size: int) -> None:
         """See `Watcher.moved`."""
-        with self._mutex:
-            self._moved += size
-            if self._bar is not None:
-                self._bar.update(size)
-            self._say_progress()
+        self._progress.moved(size)
 
     def done(self, outcome: Outcome) -> None:
         """See `Watcher.done`."""
-        with self._mutex:
-            self._done += 1
-            self._failed += outcome.state == "failed"
-            if self._bar is not None:
-                self._bar.set_postfix_str(
-                    f"{self._done:,}/{self._files:,} files, {self._failed:,} failed", refresh=False
-                )
-            self._say_progress()
-
-    def _say_progress(self) -> None:
-        self._say(
-            f"{self._done:,} of {self._files:,} files, {human_size(self._moved)} of {human_size(self._size)}, "
-            f"{self._failed:,} failed"
-        )
-
-    def _say(self, text: str) -> None:
-        """Print a line, unless there is a bar or the last line is too recent."""
-        now = self._clock()
-        if self._bar is None and not self._session.as_json and now - self._last_line >= _INTERVAL:
-            self._last_line = now
-            click.echo(f"cosv4fs migrate: {text}", err=True)
+        if outcome.state == "failed":
+            self._progress.fail()
+        else:
+            self._progress.done(f"{'copied' if outcome.is_begun else 'found'} {outcome.path}", outcome.size)
 
 
-def _report(session: Session, report: Report) -> None:
+def _report(session: Session, report: Report, progress: Progress) -> None:
     if session.as_json:
-        session.show_json(report.as_dict())
+        session.show_json(report.as_dict() | {"statistics": progress.statistics()})
         return
     for path, error in report.failures[:_MAX_FAILURES]:
-        click.echo(f"failed: {path}: {error}", err=True)
+        print_message(printable(f"failed: {path}: {error}"))
     if report.failed > _MAX_FAILURES:
-        click.echo(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all", err=True)
+        print_message(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all")
     click.echo(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
     click.echo(
         f"copied {report.copied:,} ({human_size(report.copied_bytes)}), found there {report.found:,}, "
         f"done before {report.before:,}, verified {report.verified:,}, failed {report.failed:,}, "
         f"vanished {report.vanished:,}; {report.seconds:.1f} s"
     )
+    if summary := progress.summary():
+        session.tell(f"copied {progress.files:,} files{summary}")
+    progress.tell_slowest()
     if report.empty_folders:
         click.echo(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
     click.echo(f"manifest: {report.manifest}")

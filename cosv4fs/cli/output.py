@@ -21,6 +21,8 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 def printable(text: str) -> str:
     """Escape terminal control characters, which untrusted file names may contain."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(ascii(char)[1:-1] if _is_hidden(char) else char for char in text)
 
 

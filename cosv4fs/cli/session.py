@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 from typing import Any, TypeAlias, TypeVar
@@ -60,12 +57,17 @@ class Session:
     has_answered: bool = False
     """Whether the JSON document of the command was printed."""
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    _filesystems: list[tuple[CosFileSystem, int]] = field(default_factory=list, repr=False)
 
     def location(self, url: str) -> Location:
         """Resolve a URL or local path."""
         location = open_location(url, self.options)
-        if own_filesystem(location.fs) is not None:
-            self._opened.append((location.path, str(location.fs.protocol)))
+        fs = own_filesystem(location.fs)
+        if fs is not None:
+            self._opened.append((location.path, str(fs.protocol)))
+            if all(fs.client is not known.client for known, _ in self._filesystems):
+                # what later instances with its configuration share lives as long as it does
+                self._filesystems.append((fs, fs.client.retries))
         return location
 
     def url(self, path: str) -> str:
@@ -112,36 +114,21 @@ class Session:
         """Print a line; on a terminal, without control characters."""
         print_line(text)
 
-    def tell(self, text: str) -> None:
-        """Print a line on stderr, such as a summary, unless the command is quiet."""
-        line = printable(text)
-        log.info("%s", line)
-        if self.verbosity > QUIET:
-            print_message(line)
+    @property
+    def retries(self) -> int:
+        """The requests of this run that had to be repeated, by the filesystems of this package."""
+        return sum(fs.client.retries - before for fs, before in self._filesystems)
+
+    def tell(self, text: str, *, is_shown: bool = True) -> None:
+        """Print a line on stderr, such as a summary, unless the command is quiet; a log file has it in any case."""
+        log.info("%s", text)
+        if is_shown and self.verbosity > QUIET:
+            print_message(printable(text))
 
     def show_json(self, value: Any) -> None:
         """Print a value as the JSON document of the command."""
         self.has_answered = True
         print_json(value)
-
-    @contextmanager
-    def bar(self, total: int | None, title: str) -> Iterator[Callable[[int], None]]:
-        """Show a progress bar on stderr, if enabled, and yield the function that advances it by a number of bytes."""
-        if not self.progress:
-            yield lambda _count: None
-            return
-        try:
-            from tqdm import tqdm  # noqa: PLC0415 - only needed here
-        except ImportError as error:
-            raise ImportError("tqdm is not installed; run pip install 'cosv4fs[cli]'") from error
-        lock = threading.Lock()
-        with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
-
-            def advance(count: int) -> None:
-                with lock:
-                    bar.update(count)
-
-            yield advance
 
 
 def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:

@@ -8,10 +8,10 @@ import click
 
 from cosv4fs.cli.commands import Group
 from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.display import human_size
 from cosv4fs.info import UploadInfo
-from cosv4fs.migrate.copying import ByteProgress
 
 _DAY = 86400.0
 
@@ -42,14 +42,16 @@ def resume(session: Session, url: str | None) -> None:
     fs, path = session.cos_filesystem(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
     failures = FailureLog()
-    with session.bar(sum(upload["size"] for upload in pending), "uploading") as advance:
+    with Progress(session, "uploading", "uploaded", lines=False) as progress:
+        progress.planned(len(pending), sum(upload["size"] for upload in pending))
         for upload in pending:
-            with failures.recording(upload):
-                fs.put_file(upload["source"], upload["name"], callback=ByteProgress(advance))
+            text = f"uploaded {upload['source']} to {fs.unstrip_protocol(upload['name'])}"
+            with failures.recording(upload), progress.file(text) as callback:
+                fs.put_file(upload["source"], upload["name"], callback=callback)
     done = [upload for upload in pending if failures.reason(upload) is None]
     session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
     if not pending and not session.as_json:
-        click.echo("there is nothing to resume", err=True)
+        session.tell("there is nothing to resume")
     failures.exit()
 
 

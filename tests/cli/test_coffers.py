@@ -106,9 +106,9 @@ def test_cp_both_ways(run, here, coffers):
     plant(here / "d", **{"a.txt": "hello", STRANGE: "?", "sub__s": "s"})
     (here / "d" / "empty").mkdir()
     tree = harvest(here / "d")
-    assert run("cp", "d/a.txt", f"{URL}/one").err == "copied 1 of 1 files, 5 B\n"
+    assert run("cp", "d/a.txt", f"{URL}/one").err.endswith(f" to {URL}/one (5 B)\ncopied 1 of 1 files, 5 B\n")
     run("cp", "d/a.txt", f"{URL}/into/")
-    assert run("cp", "-r", "d", URL).err == "copied 3 of 3 files, 7 B\n"
+    assert run("cp", "-r", "d", URL).err.splitlines()[-1] == "copied 3 of 3 files, 7 B"
     assert stored(coffers, f"{VAULT}/d") == tree
     assert coffers.cat_file(f"{VAULT}/one") == coffers.cat_file(f"{VAULT}/into/a.txt") == b"hello"
     run("cp", "-r", f"{URL}/d", "back")
@@ -151,7 +151,7 @@ def test_cp_replaces_nothing_and_copies_the_others(run, here, coffers, size):
         assert alone.startswith(f"cosv4fs cp: {URL}/d/old: the file exists")
     done = run("cp", "-r", "d", URL)
     assert (done.code, done.out) == (1, "")
-    first, last = done.err.splitlines()
+    first, last = (line for line in done.err.splitlines() if line.startswith("cosv4fs"))
     assert first.startswith(f"cosv4fs cp: {URL}/d/old: the file exists, and a coffer is write-once")
     assert last.startswith("cosv4fs cp: copied 1 of 2 files, 1 B, 1 failed; the first: ")
     assert stored(coffers, VAULT) == {"d/new": "n", "d/old": "there first"}
@@ -270,10 +270,9 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, vault, coffers):
         fault = vault.faults.add(op="UploadPart", nth=3, times=1000, action=stall)
         process = start("cp", "big", f"{URL}/big")
         await_hits(fault, 2, process)
-        assert interrupted(process).splitlines() == [
-            "cosv4fs: to resume, repeat the command or run cosv4fs uploads resume cdcs://",
-            "cosv4fs cp: interrupted",
-        ]
+        first, last = interrupted(process).splitlines()
+        assert first.endswith("; to resume, repeat the command or run cosv4fs uploads resume cdcs://")
+        assert last == "cosv4fs cp: interrupted"
     finally:
         stall.release.set()
         vault.faults.clear()
@@ -335,7 +334,7 @@ def test_options_reach_those_who_have_them(run, files, fs):
     assert run("-o", "appid=999", "ls", URL).code == 0
     assert "verify_downloads is not an option of cdcs" in one_line(run("-o", "verify_downloads=never", "ls", URL), 2)
     both = run("-o", "cosv4.verify_downloads=never", "cp", "cosv4://data/a", f"{URL}/a")
-    assert (both.code, both.err) == (0, "copied 1 of 1 files, 1 B\n")
+    assert (both.code, both.err.splitlines()[-1]) == (0, "copied 1 of 1 files, 1 B")
 
 
 class TestTemporaryKeys:

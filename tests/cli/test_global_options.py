@@ -32,7 +32,7 @@ def test_after_the_subcommand_they_add_to_those_before(run, file):
     done = run("-o", "appid=1", "ls", "cosv4://data/d", "-o", "appid=1250000000", "-o", "max_retries=0")
     assert done.code == 0
     assert run("-o", "max_retries=x", "ls", "cosv4://data/d", "-o", "page_size=5").code == 2
-    assert run("--progress", "cp", "--no-progress", "cosv4://data/d/a", "b").err == "copied 1 of 1 files, 5 B\n"
+    assert "%" not in run("--progress", "cp", "--no-progress", "cosv4://data/d/a", "b").err
 
 
 def test_own_options_take_precedence(capsys):

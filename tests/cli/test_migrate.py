@@ -9,10 +9,8 @@ import fsspec
 import pytest
 
 from cosv4fs.cli import main
-from cosv4fs.cli.migrate import Display
-from cosv4fs.cli.session import Session
 from cosv4fs.emulator import Emulator, faults
-from cosv4fs.migrate.manifest import Manifest, Outcome
+from cosv4fs.migrate.manifest import Manifest
 
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -144,21 +142,20 @@ def test_a_cluster_gets_the_account_of_this_environment_and_tells_no_secret(run,
     assert emulator.storage_options["secret_key"] not in f"{out}{worker}"
 
 
-def test_progress_is_a_line_now_and_then(capsys):
-    now = [0.0]
-    display = Display(Session(), clock=lambda: now[0])
-    with display:
-        display.planned(3, 1000)
-        display.moved(10)
-        assert capsys.readouterr().err == ""
-        now[0] = 11.0
-        display.done(Outcome("x", "failed"))
-        display.done(Outcome("y", "copied"))
-    assert capsys.readouterr().err == "cosv4fs migrate: 1 of 3 files, 10 B of 1000 B, 1 failed\n"
-
-
 def test_progress_is_a_bar_where_wanted(run):
     code, _, err = run(before=["--progress"])
     assert code == 0
     assert "migrating: 100%" in err
     assert "2/2 files" in err
+
+
+def test_failures_are_in_the_bar(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a").write_bytes(b"mine")
+    assert "1/2 files, 1 failed" in run("--no-overwrite", before=["--progress"])[2]
+
+
+def test_files_have_lines_if_they_are_wanted(run):
+    _, _, err = run(before=["-v"])
+    assert sorted(err.splitlines()) == ["copied a (1 B)", "copied b/c (2 B)"]
+    assert run("--no-progress")[2] == ""

@@ -1,0 +1,193 @@
+"""Progress on stderr, and what is told at the end and after an interrupt."""
+
+import pytest
+
+from cosv4fs.cli import copy
+from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
+from cosv4fs.cli.process import TerminatedError
+from cosv4fs.cli.progress import Progress
+from cosv4fs.cli.session import Session
+from cosv4fs.emulator import faults
+from tests.cli.conftest import plant
+from tests.support import Clock
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def shown(capsys):
+    """Return the lines on stderr since the last call."""
+    return lambda: capsys.readouterr().err.splitlines()
+
+
+class TestLines:
+    """Where there is no bar."""
+
+    @pytest.mark.parametrize(
+        ("verbosity", "bar", "as_json", "expected"),
+        [
+            (NORMAL, False, False, True),
+            (NORMAL, True, False, False),
+            (NORMAL, False, True, False),
+            (QUIET, False, False, False),
+            (VERBOSE, True, False, True),
+            (VERBOSE, False, True, True),
+        ],
+    )
+    def test_of_files(self, shown, clock, verbosity, bar, as_json, expected):
+        with Progress(Session({}, as_json, bar, verbosity), clock=clock) as progress:
+            progress.planned(2, 5)
+            with progress.file("copied a\x1b[2J to b\n") as callback:
+                callback.relative_update(2)
+                callback.relative_update(3)
+            with pytest.raises(OSError), progress.file("copied c to d"):
+                raise OSError
+        lines = [line for line in shown() if "copied" in line]
+        assert [line[line.index("copied") :] for line in lines] == ["copied a\\x1b[2J to b\\n (5 B)"] * expected
+        assert (progress.files, progress.size) == (1, 5)
+
+    def test_of_totals(self, shown, clock):
+        with Progress(Session(), lines=False, clock=clock) as progress:
+            progress.listed(7)
+            assert shown() == []
+            clock.now += 11
+            progress.listed(3)
+            assert shown() == ["listed 10 files"]
+            progress.planned(3, 1000)
+            progress.moved(10)
+            assert shown() == []
+            clock.now += 11
+            progress.fail()
+            progress.done("copied a", 10)
+        assert shown() == ["copied 0 of 3 files, 10 B of 1000 B, 1 failed"]
+
+    def test_of_commands(self, run, here, emulator):
+        plant(here / "d", a="hello", b="")
+        first, second, last = run("cp", "-r", "d", "cosv4://data/").err.splitlines()
+        expected = {
+            f"copied {here}/d/{name} to cosv4://data/d/{name} ({size})" for name, size in (("a", "5 B"), ("b", "0 B"))
+        }
+        assert {first, second} == expected
+        assert last == "copied 2 of 2 files, 5 B"
+        assert run("-q", "cp", "-r", "d", "cosv4://data/").err == ""
+        run("-q", "--log-file", "log", "cp", "-r", "d", "cosv4://data/")
+        logged = [line.partition(" INFO ")[2] for line in (here / "log").read_text().splitlines()]
+        assert set(logged) == {*expected, last}
+
+
+class TestBars:
+    """On a terminal, or with ``--progress``."""
+
+    def test_of_listing_and_of_bytes(self, shown, clock):
+        with Progress(Session(progress=True), "migrating", clock=clock) as progress:
+            progress.listed(1)
+            progress.listed(2)
+            progress.planned(2, 2048)
+            progress.listed(4)
+            progress.moved(2048)
+            progress.done("copied a", 1024)
+            progress.fail()
+        told = "\n".join(shown())
+        assert "listing: 3 files" in told
+        assert "migrating: 100%" in told
+        assert "2.00k/2.00k" in told
+        assert "7 files" not in told
+        assert "2.01k" not in told
+        assert "1/2 files, 1 failed" in told
+
+    def test_without_totals(self, shown, clock):
+        with Progress(Session(progress=True), clock=clock) as progress:
+            progress.moved(2048)
+        assert "copying: 2.00kB" in "\n".join(shown())
+
+
+class TestEnds:
+    """What is told at the end."""
+
+    def progress(self, clock, files=12, seconds=1.0):
+        progress = Progress(Session(), clock=clock)
+        for number in sorted(range(files), key=lambda number: number % 5, reverse=True):
+            with progress.file(f"copied {number}") as callback:
+                callback.relative_update(MIB)
+                clock.now += seconds * number
+        return progress
+
+    def test_statistics(self, clock):
+        found = self.progress(clock, 5).statistics()
+        assert found == {
+            "files": 5,
+            "bytes": 5 * MIB,
+            "seconds": 10.0,
+            "files_per_second": 0.5,
+            "bytes_per_second": 5 * MIB / 10,
+            "retries": 0,
+            "slowest": [{"file": f"copied {number}", "bytes": MIB, "seconds": number} for number in (4, 3, 2)],
+        }
+
+    def test_long_runs_tell_rates_and_the_slowest_files(self, clock, shown):
+        progress = self.progress(clock)
+        shown()
+        assert progress.summary() == ", in 1:06 (0.2 files/s, 186.2 KiB/s)"
+        progress.tell_slowest()
+        assert shown() == [
+            "slow: copied 11 (1.0 MiB in 11.0 s, 93.1 KiB/s)",
+            "slow: copied 10 (1.0 MiB in 10.0 s, 102.4 KiB/s)",
+            "slow: copied 9 (1.0 MiB in 9.0 s, 113.8 KiB/s)",
+        ]
+
+    def test_short_runs_and_those_of_few_files_do_not(self, clock, shown):
+        progress = self.progress(clock, 12, seconds=0.01)
+        shown()
+        assert progress.summary() == ""
+        progress.tell_slowest()
+        assert shown() == []
+        progress = self.progress(clock, 3)
+        shown()
+        assert progress.summary() == ""
+        clock.now += 10
+        progress.tell_slowest()
+        assert shown() == []
+
+    def test_retries_are_counted(self, run, here, emulator):
+        plant(here, a="hello")
+        emulator.faults.add(op="upload", times=2, action=faults.HttpError(500))
+        assert run("cp", "a", "cosv4://data/a").err.splitlines()[-1] == "copied 1 of 1 files, 5 B, 2 retries"
+        emulator.faults.add(op="upload", times=1, action=faults.HttpError(500))
+        found = run("--json", "cp", "a", "cosv4://data/b").json["statistics"]
+        assert (found["files"], found["bytes"], found["retries"]) == (1, 5, 1)
+        assert found["slowest"][0]["file"] == f"copied {here}/a to cosv4://data/b"
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), TerminatedError(15)])
+    def test_interrupts_tell_what_was_done(self, clock, shown, error):
+        session = Session(as_json=True)
+        with pytest.raises(KeyboardInterrupt), Progress(session, past="removed", clock=clock) as progress:
+            progress.planned(1200, 3 * MIB)
+            progress.moved(MIB)
+            progress.done("removed a", 10)
+            raise error
+        assert shown() == [
+            "removed 1 of 1,200 files, 1.0 MiB of 3.0 MiB before the interrupt; repeat the command to go on"
+        ]
+
+    def test_an_interrupt_of_a_command(self, run, here, emulator, monkeypatch):
+        plant(here / "d", a="1", b="22", c="333")
+        real, seen = copy.copy_file, []
+
+        def interrupt(*args, **settings):
+            seen.append(args)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            real(*args, **settings)
+
+        monkeypatch.setattr(copy, "copy_file", interrupt)
+        done = run("cp", "-j", "1", "-r", "d", "cosv4://data/")
+        assert done.code == 130
+        *_, told, last = done.err.splitlines()
+        assert told.startswith("copied 2 of 3 files, ")
+        assert told.endswith(" of 6 B before the interrupt; repeat the command to go on")
+        assert last == "cosv4fs cp: interrupted"
