@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from cosv4fs.cli.examples import EXAMPLES
 from cosv4fs.cli.failures import parsing_error, reporting
 from cosv4fs.cli.global_options import hidden_names, options_beside, start, value_of
 
@@ -31,8 +33,22 @@ _ARGUMENTS = "cosv4fs.cli.commands.arguments"
 """The key of the arguments of a command, as they were given, in `click.Context.meta`."""
 
 
+class _Path(click.types.StringParamType):
+    """A URL or local path; shells complete local paths."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave local paths to the shell; to complete remote ones would take requests."""
+        return [] if "://" in incomplete else [CompletionItem(incomplete, type="file")]
+
+
 class Command(click.Command):
     """A command that takes the global options, also after its name, and reports errors in one line or as JSON."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for argument in self.params:
+            if isinstance(argument, click.Argument) and argument.type is click.STRING:
+                argument.type = _Path()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, and keep them for `given_in_order`."""
@@ -50,6 +66,16 @@ class Command(click.Command):
         own = super().get_params(ctx)
         _format_sections(ctx, own, formatter)
         _format_global_options(own, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        examples = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+        if examples:
+            with formatter.section("Examples"):
+                for line in examples:
+                    # not wrapped, so that they can be copied
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn exceptions into an error message and an exit code."""

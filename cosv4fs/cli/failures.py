@@ -23,7 +23,7 @@ FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED =
 
 EXIT_CODES = {
     0: "success",
-    FAILED: "an operation failed; see the last line on stderr",
+    FAILED: "an operation failed: see the last line on stderr",
     USAGE: "invalid arguments, or a required package is not installed",
     NOT_FOUND: "a file, directory, bucket or coffer does not exist",
     REFUSED: "credentials were rejected, or those of Tencent are missing",
@@ -49,8 +49,8 @@ _ERRNO_NAMES: dict[type[BaseException], str] = {
 }
 """What exceptions without an errno stand for; many filesystems raise such."""
 
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
-"""The exit codes as a section of the help text."""
+EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
+"""The exit codes as a paragraph of the help text."""
 
 
 def exit_code(error: BaseException) -> int:

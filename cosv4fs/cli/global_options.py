@@ -48,23 +48,22 @@ def _option(name: str, *names: str, **settings: Any) -> GlobalOption:
 GLOBAL_OPTIONS = (
     _option(
         "settings", "-o", "--option", multiple=True, metavar="NAME=VALUE",
-        help="Set a filesystem option, such as region=gz, or for one protocol only: cdcs.region=ap-tianjin, "
-        "s3.anon=true. Repeatable.",
+        help="Set a filesystem option, such as region=gz, or of one protocol: s3.anon=true. Repeatable.",
     ),
 _option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
     _option("as_json", "--json", is_flag=True, help="Print results and errors as JSON."),
     _option("progress", "--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
     _option(
         "verbose", "-v", "--verbose", count=True,
-        help="Log retries, resumed uploads and the like; -vv: also requests, and tracebacks of errors.",
+        help="Log retries and the like; -vv: also requests.",
     ),
     _option(
         "quiet", "-q", "--quiet", is_flag=True,
-        help="Print results and errors only: no progress, summaries or warnings.",
+        help="Print results and errors only.",
     ),
     _option(
         "log_file", "--log-file", metavar="FILE",
-        help="Append the log of -v, or -vv if given, to FILE instead, with times.",
+        help="Append the log of -v or -vv to FILE instead.",
     ),
 )  # fmt: skip
 """All global options."""

@@ -22,14 +22,12 @@ from cosv4fs.cli.uploads import uploads
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Work with Tencent COS buckets behind the old JSON API: cosv4://bucket/dir/name, or cosv3:// for COS v3.
+    """Work with Tencent COS buckets behind the old JSON API, cosv4://bucket/path, or cosv3:// for version 3 of it.
 
-    Write-once coffers of the Data Coffer Service are cdcs://coffer-APPID/dir/name; cdcs:// alone lists them.
+    Write-once coffers are cdcs://coffer-APPID/path. Local paths and all other fsspec URLs, such as s3://, are accepted.
 
-    Credentials come from COSV4_APPID, COSV4_SECRET_ID, COSV4_SECRET_KEY and COSV4_REGION, or from -o; for cosv3:// from
-    COSV3_APPID, COSV3_SECRET_ID and COSV3_SECRET_KEY; for cdcs:// from CDCS_SECRET_ID, CDCS_SECRET_KEY and CDCS_REGION,
-    and CDCS_SECURITY_TOKEN for temporary keys. cp, sync and migrate also accept all other fsspec URLs, such as local
-    paths, s3://, gs:// and sftp://.
+    Credentials come from profiles (see configure), from COSV4_APPID, COSV4_REGION, COSV4_SECRET_ID and
+    COSV4_SECRET_KEY (or COSV3_..., CDCS_...), or from -o. The options may also follow the subcommand.
     """
 
 
@@ -42,7 +40,7 @@ def emulator(arguments: tuple[str, ...]) -> None:
     sys.exit(main(list(arguments), prog="cosv4fs emulator"))
 
 
-@command(short_help="Write a data set to a local service with pandas, and read it back.")
+@command(short_help="Write and read a data set with a local service and pandas.")
 @click.option("--rows", type=click.IntRange(1), help="Use only the first N rows (default: all 336,776).", metavar="N")
 @click.option("--keep", metavar="DIR", help="Directory for the files of the service (default: a temporary one).")
 def demo(rows: int | None, keep: str | None) -> None:

@@ -65,7 +65,7 @@ def test_every_command_has_them(path, command):
     text = command.get_help(click.Context(command, info_name=path[-1], parent=click.Context(cli)))
     for option in GLOBAL_OPTIONS:
         assert option.opts[0] in text
-    assert text.count("--endpoint") == 1
+    assert text.count("--endpoint URL") == 1
 
 
 @pytest.mark.parametrize("word", ["False", "false", "no", "0"])
