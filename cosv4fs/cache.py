@@ -11,6 +11,7 @@ all of them, but entries are never shared.
 
 from __future__ import annotations
 
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -26,6 +27,8 @@ _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
 _MAX_STATUSES = 65536
+_MAX_ABOVE = 4 * _MAX_STATUSES
+"""Directories that are noted before those are dropped under which everything has expired."""
 
 
 class CacheGroup:
@@ -107,6 +110,9 @@ class PathCache:
         )
         self._infos: TTLCache[str, Info] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
         self._folders: TTLCache[str, bool] = TTLCache(_MAX_STATUSES, self._seconds, timer=self._clock)
+        # the directories above all cached paths, and some above those that have expired
+        self._above: set[str] = set()
+        self._most_above = _MAX_ABOVE
 
     def _start_anew(self) -> None:
         self._revision += 1
@@ -162,18 +168,37 @@ class PathCache:
         """Cache a complete listing that was requested at `revision`."""
         if self._enabled and revision == self._revision:
             self._listings[path] = {(info["name"], info["type"]): info.copy() for info in infos}
+            self._note_above(path)
 
     @_locked
     def store_info(self, info: Info, revision: int) -> None:
         """Cache a status that was requested at `revision`."""
         if self._enabled and revision == self._revision:
             self._infos[info["name"]] = info.copy()
+            self._note_above(info["name"])
 
     @_locked
     def store_directory(self, path: str, revision: int) -> None:
         """Cache that a path is a directory, when nothing else is known about it."""
         if self._enabled and revision == self._revision:
             self._folders[path] = True
+            self._note_above(path)
+
+    def _note_above(self, path: str) -> None:
+        """Note the directories above a cached path: only under them is anything to invalidate."""
+        above = _parent(path)
+        while above and above not in self._above:
+            self._above.add(above)
+            above = _parent(above)
+        if len(self._above) > self._most_above:
+            self._above, self._most_above = set(), sys.maxsize
+            for name in [name for store in self._stores for name in store]:
+                self._note_above(name)
+            self._most_above = max(_MAX_ABOVE, 2 * len(self._above))
+
+    @property
+    def _stores(self) -> tuple[TTLCache[str, Any], ...]:
+        return self._listings, self._infos, self._folders
 
     def invalidate(self, path: str | None = None, gone: bool = False) -> None:
         """Drop a path, everything inside it and the listings of its parents, in all caches of the group.
@@ -190,9 +215,11 @@ class PathCache:
         if path is None:
             self._clear()
             return
-        below, stores = path + "/", (self._listings, self._infos, self._folders)
+        below, stores = path + "/", self._stores
         for store in stores:
-            for name in [name for name in store if name == path or name.startswith(below)]:
+            store.pop(path, None)
+            # looking through all paths for each of many files that change would take very long
+            for name in [name for name in store if name.startswith(below)] if path in self._above else ():
                 store.pop(name, None)
         # writing a file may create its parent directories
         above = _parent(path)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, Entry, PathStatus, Version
+from cosv4fs.api import CosClient, PathStatus, Version
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import (
     CosError,
@@ -21,6 +21,7 @@ from cosv4fs.errors import (
 )
 from cosv4fs.info import Info
 from cosv4fs.namespace import BucketNamespace
+from cosv4fs.removing import TreeRemoval
 from cosv4fs.transfer.directories import file_above, make_directory, with_parents
 
 _MOVE_FAILED = -199
@@ -154,44 +155,28 @@ class Rearranging:
         self._pool.map(lambda path: self._remove_tree(path, maxdepth), tops)
 
     def _remove_tree(self, path: str, maxdepth: int | None) -> None:
-        """Remove a file or a directory tree: N + 2 requests for N files in one directory.
-
-        Files are removed first, in parallel, then directories from the deepest level up. A bucket is emptied, and
-        stays.
-        """
+        """Remove a file or a directory tree: N + 2 requests for N files in one directory. A bucket stays."""
         self._cache.invalidate(path)
+        removal = TreeRemoval(self._client, self._pool, self._namespace, path)
         try:
-            entries = self._namespace.everything(path)
-        except CosFileNotFoundError:
+            is_complete = removal.run(maxdepth)
+        except CosFileNotFoundError as error:
+            if error.filename != path or not removal.is_empty:
+                raise
             # not a directory
             self.remove_file(path)
             return
-        levels = [[path], self._empty(path, entries)]
-        while levels[-1] and (maxdepth is None or len(levels) <= maxdepth):
-            levels.append([name for names in self._pool.map(self._empty, levels[-1]) for name in names])
-        complete = not levels[-1]
-        for level in reversed(levels[1:] if complete else levels[1:-1]):
-            self._pool.map(lambda name: self._remove_emptied(name, tolerant=not complete), level)
+        finally:
+            self._cache.invalidate(path, gone=True)
         if "/" not in path:
-            if not entries:
+            if removal.is_empty:
                 # some servers return an empty listing for a missing bucket
                 self._namespace.directory(path)
-        elif not entries:
+        elif removal.is_empty:
             self._remove_listed_as_empty(path)
         else:
-            self._remove_emptied(path, tolerant=not complete)
+            removal.remove_emptied(path, tolerant=not is_complete)
         self._cache.invalidate(path, gone=True)
-
-    def _empty(self, path: str, entries: list[Entry] | None = None) -> list[str]:
-        """Delete the files of a directory, including unfinished uploads; return its subdirectories."""
-        bucket, key = paths.directory_key(path)
-        try:
-            entries = self._namespace.everything(path) if entries is None else entries
-        except CosFileNotFoundError:
-            return []
-        files = [entry for entry in entries if not entry.is_directory]
-        self._pool.map(lambda entry: self._delete(bucket, key + entry.name, entry), files)
-        return [f"{path}/{entry.name}" for entry in entries if entry.is_directory]
 
     def _remove_listed_as_empty(self, path: str) -> None:
         """Remove a path whose listing is empty: on some servers this may also be a file."""
@@ -199,18 +184,6 @@ class Rearranging:
             self._client.delete(*paths.directory_key(path))
         except CosFileNotFoundError:
             self.remove_file(path)
-
-    def _remove_emptied(self, path: str, *, tolerant: bool) -> None:
-        try:
-            self._delete(*paths.directory_key(path))
-        except OSError:
-            if not tolerant:
-                raise
-
-    def _delete(self, bucket: str, key: str, seen: Entry | None = None) -> None:
-        # another client may have removed it
-        with suppress(CosFileNotFoundError):
-            self._client.delete(bucket, key, seen=seen)
 
     # -- copying and moving ----------------------------------------------------------------------------------------
 

@@ -33,11 +33,12 @@ LEAVES = {
     "objectfile",
     "collisions",
     "concurrency",
+    "stack",
 }
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "rearranging", "runtime", "stored_attributes", *NAMESPACE}
+SHARED = {"bulk", "files", "rearranging", "removing", "runtime", "stored_attributes", *NAMESPACE}
 FILES = {"reader", "writer", "opening", "layers", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
@@ -63,7 +64,9 @@ MAY_IMPORT = {
     "namespace": NAMESPACE,
     "bulk": TRANSFER,
     "files": {"bulk", *NAMESPACE},
-    "rearranging": NAMESPACE,
+    "rearranging": {"removing", *NAMESPACE},
+    "removing": NAMESPACE,
+    "stack": {"forking"},
     "stored_attributes": NAMESPACE,
     "runtime": {"files", *NAMESPACE},
     "reader": SHARED,

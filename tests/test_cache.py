@@ -3,6 +3,9 @@
 import threading
 
 import pytest
+from cachetools import TTLCache
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cosv4fs.cache import PathCache
 from tests.support import Clock
@@ -178,3 +181,45 @@ def test_a_handler_in_the_middle_of_a_method(place):
     assert [cache.listing(path) for path in ("b/d", "b/old", "b/handled")] == [None] * 3
     cache.store_listing("b/d", [], cache.revision)
     assert cache.listing("b/d") == []
+
+
+def test_invalidating_a_file_does_not_look_through_all_others(cache, monkeypatch):
+    """Removing many files after their statuses were requested would take a time that grows with the square."""
+    for number in range(100):
+        cache.store_info(file(f"b/d/{number}"), cache.revision)
+    cache.store_listing("b/d", [file("b/d/0")], cache.revision)
+    looked = []
+    monkeypatch.setattr(TTLCache, "__iter__", lambda self: looked.append(self) or iter(()))
+    for number in range(100):
+        cache.invalidate(f"b/d/{number}", gone=True)
+    assert looked == []
+    assert all(cache.info(f"b/d/{number}") is None for number in range(100))
+    cache.invalidate("b/d")
+    assert looked
+
+
+PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
+STORED = st.tuples(st.sampled_from(["info", "listing", "directory"]), PATHS)
+
+
+@given(st.lists(st.one_of(STORED, PATHS), max_size=30), st.sampled_from([1, 1000]))
+@example([("info", "a/b/c"), "a"], 1000)
+@example([("listing", "a/b/c"), "a"], 1000)
+@example([("directory", "a/b/c"), "a"], 1000)
+@example([("directory", "a/b/c"), ("info", "b/c/a"), ("info", "c/a/b"), "a"], 1)
+def test_everything_under_an_invalidated_path_goes(steps, most):
+    """What is noted of the directories above cached paths never hides one of these."""
+    cache = PathCache(10, Clock())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosv4fs.cache._MAX_ABOVE", most)
+        for step in steps:
+            if isinstance(step, str):
+                cache.invalidate(step)
+                names = [*cache._infos, *cache._listings, *cache._folders]
+                assert not [name for name in names if f"{name}/".startswith(f"{step}/")]
+            elif step[0] == "info":
+                cache.store_info(file(step[1]), cache.revision)
+            elif step[0] == "listing":
+                cache.store_listing(step[1], [file(f"{step[1]}/x")], cache.revision)
+            else:
+                cache.store_directory(step[1], cache.revision)

@@ -138,6 +138,9 @@ class Dialect(_Switches):
     last_context: Literal["empty", "kept", "next"] = "empty"
     """``context`` of the last page is empty; or the one of the request; or a new one, as that of any
     other page, behind which there is nothing (cos.md#listover)."""
+    context: Literal["name", "position"] = "name"
+    """The next page begins behind the last name of this one; or after as many entries as were listed so far, so that
+    removing some of them hides others (cos.md#context)."""
     dir_slash: bool = False
     """Names of directories in a list end with a slash (cos.md#list)."""
     short_pages: bool = False

@@ -122,6 +122,20 @@ def test_dialects(make_emulator):
     assert client.get("/", "list", num=5000).code == 0
 
 
+def test_a_context_may_be_a_position(make_emulator):
+    client = Client(make_emulator(dialect=Dialect(context="position")))
+    for name in "abcdef":
+        client.post(f"/{name}/", "create")
+    first = client.get("/", "list", num=2).data
+    for name in "ab":
+        client.post(f"/{name}/", "delete")
+    second = client.get("/", "list", num=2, context=first["context"]).data
+    shown = [[entry["name"] for entry in page["infos"]] for page in (first, second)]
+    assert shown == [["a", "b"], ["e", "f"]]
+    assert (second["context"], second["listover"]) == ("", True)
+    assert client.get("/", "list", num=2, context="eA").code == -182
+
+
 def test_without_mtime(make_emulator):
     client = Client(make_emulator(dialect=Dialect(missing_mtime=True)))
     created = client.post("/d/", "create").data

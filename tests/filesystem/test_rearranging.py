@@ -186,6 +186,37 @@ def test_removing_trees(tree):
         tree.rm(f"{BUCKET}/none", recursive=True)
 
 
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(context="position"), Dialect(last_context="next")])
+def test_removing_what_is_listed_in_many_pages(emulator, second, monkeypatch):
+    """Removing while it is listed would skip entries where a context counts them."""
+    monkeypatch.setattr("cosv4fs.stack._PART", 5)
+    monkeypatch.setattr("cosv4fs.removing._FOLDERS", 2)
+    monkeypatch.setattr("cosv4fs.removing._FILES", 3)
+    names = [f"{folder}{number:02}" for folder in ("", "d/", "d/e/", "x/y/z/") for number in range(25)]
+    second.pipe({f"{BUCKET}/top/{name}": b"" for name in names})
+    for number in range(20):
+        second.mkdir(f"{BUCKET}/top/empty/{number}")
+    fs = fsspec.filesystem(second.protocol, **emulator.storage_options, page_size=4)
+    emulator.clear_requests()
+    fs.rm(f"{BUCKET}/top", recursive=True)
+    assert second.find(BUCKET, withdirs=True) == [BUCKET]
+    # one for each file and each directory
+    assert emulator.count()["delete"] == len(names) + 20 + 7
+
+
+@pytest.mark.parametrize("name", ["d/sub/three", "d/one", "d/sub/"])
+def test_what_cannot_be_removed_stays_with_the_directories_above_it(tree, second, emulator, name):
+    emulator.faults.add(op="delete", path=f"/{name}", action=Refuse(-96), times=None)
+    with pytest.raises(PermissionError) as caught:
+        tree.rm(f"{BUCKET}/d", recursive=True)
+    path = f"{BUCKET}/{name}".rstrip("/")
+    assert caught.value.filename == path
+    assert path in second.find(BUCKET, withdirs=True)
+    emulator.faults.clear()
+    tree.rm(f"{BUCKET}/d", recursive=True)
+    assert second.find(BUCKET) == []
+
+
 def test_removing_to_a_depth(tree):
     tree.rm(f"{BUCKET}/d", recursive=True, maxdepth=1)
     assert tree.find(BUCKET) == at("d/sub/deep/four", "d/sub/three")

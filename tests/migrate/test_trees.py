@@ -14,11 +14,10 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.emulator import CofferEmulator, faults
-from cosv4fs.migrate import walking
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.selection import Rule, Selection
 from cosv4fs.migrate.trees import scan
-from cosv4fs.migrate.walking import Stack, Walk
+from cosv4fs.migrate.walking import Walk
 
 FILES = {"a": b"1", "d/b": b"22", "d/e/c": b"333", "d-x/y": b"4", "é/[1] #%": b"55555"}
 FOLDERS = {"d", "d/e", "d-x", "é"}
@@ -321,19 +320,3 @@ def test_a_failure_of_one_thread_ends_the_walk():
 
     with pytest.raises(PermissionError):
         list(Walk(visit, 2).pages(""))
-
-
-def test_many_directories_wait_in_a_file(monkeypatch):
-    monkeypatch.setattr(walking, "_MOST_IN_MEMORY", 10)
-    with Stack() as stack:
-        expected = []
-        for number in range(100):
-            names = [f"{number}/{index}\udcff" for index in range(7)]
-            stack.push(names)
-            expected += names
-            assert stack
-            assert len(stack._names) <= 27
-            assert stack.pop() == expected.pop()
-        while expected:
-            assert stack.pop() == expected.pop()
-        assert not stack

@@ -57,17 +57,20 @@ def read_page(service: CosService, call: CosCall, most: int) -> tuple[str, bool,
     prefix = call.path.text.rpartition("/")[2]
     context = call.text("context") or ""
     count = _page_size(service, call, most)
-    after = _read_context(context)
+    after, listed = _read_context(context), 0
+    if service.dialect.context == "position":
+        after, listed = None, _position(after)
     with service.store.reading() as db:
         if not namespace.directory_exists(db, directory):
             raise ApiError(-197)
-        rows = _select(db, call, directory, prefix, after, count + 1)
+        rows = _select(db, call, directory, prefix, after, listed + count + 1)[listed:]
     more = len(rows) > count
     rows = rows[:count]
     last = service.dialect.last_context
     following = context if last == "kept" else ""
     if rows and (more or last == "next"):
-        following = _make_context(rows[-1]["name"])
+        is_position = service.dialect.context == "position"
+        following = _make_context(str(listed + len(rows)) if is_position else rows[-1]["name"])
     return following, more, [_entry(service, directory, row) for row in rows]
 
 
@@ -121,6 +124,13 @@ def _entry(service: CosService, directory: ObjectPath, row: sqlite3.Row) -> dict
     if row["authority"] != "eInvalid":
         entry["authority"] = row["authority"]
     return entry
+
+
+def _position(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise ApiError(-182) from None
 
 
 def _make_context(name: str) -> str:
