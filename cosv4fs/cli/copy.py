@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
@@ -18,6 +18,7 @@ from cosv4fs.display import human_size
 from cosv4fs.migrate.comparing import Difference, compare
 from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive, remove_directories, send
 from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.plan import Pair, check_apart, expand_pattern, pair_files
 from cosv4fs.migrate.trees import holds_files
 
@@ -49,8 +50,17 @@ Examples:
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories and their contents.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied.")
 @_jobs
+@metadata_options
 @click.pass_obj
-def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool, dry_run: bool, jobs: int) -> None:
+def cp(
+    session: Session,
+    sources: tuple[str, ...],
+    target: str,
+    recursive: bool,
+    dry_run: bool,
+    jobs: int,
+    metadata: MetadataOptions,
+) -> None:
     """Copy files between any two URLs that fsspec supports, including local paths.
 
     A source directory with a trailing slash stands for its contents. Existing files are replaced, except in coffers
@@ -59,12 +69,16 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
     uploads are resumed.
     """
     if target == "-":
+        if metadata.content_type is not None:
+            raise click.UsageError("standard output (-) has no content type")
         _copy_output(session, sources, recursive, dry_run)
         return
+    destination = session.location(target)
+    metadata.check(destination)
     if "-" in sources:
-        _copy_input(session, sources, session.location(target), dry_run)
+        _copy_input(session, sources, destination, dry_run, metadata)
         return
-    locations, destination = [session.location(source) for source in sources], session.location(target)
+    locations = [session.location(source) for source in sources]
     pairs = pair_files(locations, destination, recursive=recursive)
     failures = FailureLog()
     progress = None
@@ -73,7 +87,7 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
         for_each(jobs, lambda pair: _check_free(pair.target), files, failures)
         _record_refusals(pairs, failures)
     else:
-        progress = _copy(session, pairs, jobs, failures)
+        progress = _copy(session, pairs, jobs, failures, metadata)
     _report(session, files, progress, failures)
 
 
@@ -85,6 +99,7 @@ def cp(session: Session, sources: tuple[str, ...], target: str, recursive: bool,
 @click.option("--size-only", is_flag=True, help="Compare files by size only, not by time.")
 @click.option("--checksum", is_flag=True, help="Compare files of equal size by SHA-1, not by time.")
 @_jobs
+@metadata_options
 @click.pass_obj
 def sync(
     session: Session,
@@ -95,6 +110,7 @@ def sync(
     size_only: bool,
     checksum: bool,
     jobs: int,
+    metadata: MetadataOptions,
 ) -> None:
     """Update a directory from another one: copy files that are new, have another size, or may have changed.
 
@@ -102,14 +118,14 @@ def sync(
     of both services. Otherwise checksums decide, or it is copied again if there are none; messages say how many files
     could not be compared by times, because one side has none or its clock cannot be read.
 
-    Empty directories are not created. With --delete, nothing is removed unless all copies succeeded. Local copies get
-    the times of their sources. Files that differ in a coffer (cdcs://) are reported as failed: they can be neither
-    replaced nor deleted.
+    Empty directories are not created. With --delete, nothing is removed unless all copies succeeded. Files that differ
+    in a coffer (cdcs://) are reported as failed: they can be neither replaced nor deleted. Metadata is not compared.
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")
     old, new = session.location(source), session.location(target)
     _check_sync(old, new, delete)
+    metadata.check(new)
     difference = compare(old, new, by_time=not size_only, by_content=checksum)
     deletions = difference.deletions if delete else ()
     failures = FailureLog()
@@ -120,7 +136,7 @@ def sync(
     if dry_run:
         _record_refusals(copies, failures)
     else:
-        progress = _copy(session, copies, jobs, failures, keep_times=True, has_results=True)
+        progress = _copy(session, copies, jobs, failures, metadata, has_results=True)
     if failures.code:
         # the target may have the last copy of a file that could not be read
         deletions = ()
@@ -145,8 +161,8 @@ def _copy(
     pairs: list[Pair],
     jobs: int,
     failures: FailureLog,
+    metadata: MetadataOptions,
     *,
-    keep_times: bool = False,
     has_results: bool = False,
 ) -> Progress:
     """Copy files; with `has_results`, standard output will have a line for each."""
@@ -156,11 +172,11 @@ def _copy(
     with Progress(session, lines=not has_results, go_on=lambda: _how_to_resume(pairs)) as progress:
         files = [pair for pair in pairs if not pair.is_directory]
         progress.planned(len(files), sum(pair.size for pair in files))
-        for_each(jobs, lambda pair: _copy_one(pair, own, progress, keep_times), pairs, failures)
+        for_each(jobs, lambda pair: _copy_one(pair, own, progress, metadata), pairs, failures)
     return progress
 
 
-def _copy_one(pair: Pair, own: ThreadInstances, progress: Progress, keep_times: bool) -> None:
+def _copy_one(pair: Pair, own: ThreadInstances, progress: Progress, metadata: MetadataOptions) -> None:
     if pair.refusal:
         raise _refusal(pair)
     if pair.is_directory:
@@ -172,10 +188,11 @@ def _copy_one(pair: Pair, own: ThreadInstances, progress: Progress, keep_times: 
         return
     if pair.replaces_directory:
         remove_directories(own.of(pair.target))
+    source, target = own.of(pair.source), own.of(pair.target)
+    carried = metadata.of(source, target, pair.modified)
     with progress.file(f"copied {pair.source.url} to {pair.target.url}") as callback:
-        copy_file(own.of(pair.source), own.of(pair.target), callback, follow=pair.is_named)
-    if keep_times and pair.target.is_local and pair.modified is not None:
-        os.utime(pair.target.path, (pair.modified, pair.modified))
+        copy_file(source, target, callback, follow=pair.is_named, metadata=carried)
+    progress.not_carried.add(pair.source.url, carried.lost)
 
 
 def _refusal(pair: Pair) -> OSError:
@@ -189,7 +206,9 @@ def _record_refusals(pairs: Iterable[Pair], failures: FailureLog) -> None:
             failures.record(_refusal(pair), pair)
 
 
-def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dry_run: bool) -> None:
+def _copy_input(
+    session: Session, sources: tuple[str, ...], target: Location, dry_run: bool, metadata: MetadataOptions
+) -> None:
     """Copy standard input to a file."""
     if len(sources) > 1:
         raise click.UsageError("standard input (-) cannot be combined with other sources")
@@ -200,7 +219,7 @@ def _copy_input(session: Session, sources: tuple[str, ...], target: Location, dr
         _check_free(target)
     else:
         with Progress(session) as progress:
-            size = receive(standard_input(), target, ByteProgress(progress.moved))
+            size = receive(standard_input(), target, ByteProgress(progress.moved), metadata.of(None, target))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
     if session.as_json:
         session.show_json({"files": rows, "failed": 0, "dry_run": dry_run})
@@ -267,13 +286,14 @@ def _report(session: Session, pairs: list[Pair], progress: Progress | None, fail
     done = f"{verb} {sum(row['error'] is None for row in rows)} of {len(rows)} files, {size}"
     done += progress.summary() if progress else ""
     if session.as_json:
-        statistics = {"statistics": progress.statistics()} if progress else {}
+        statistics = _statistics(progress)
         session.show_json({"files": rows, "failed": failures.count, "dry_run": dry_run} | statistics)
     elif dry_run:
         for row in (row for row in rows if row["error"] is None):
             session.say(f"would copy {row['source']} to {row['target']}")
     if progress and not session.as_json:
         progress.tell_slowest()
+        tell_not_carried(session, progress.not_carried.as_dict())
     if not (session.as_json or failures.count):
         session.tell(done)
     # the failure of a single file says everything
@@ -293,7 +313,7 @@ def _report_sync(
     if session.as_json:
         found = {"copies": copies, "deletions": deletions, "same": difference.same}
         unsure = {"undated": difference.undated, "unsure": difference.unsure}
-        statistics = {"statistics": progress.statistics()} if progress else {}
+        statistics = _statistics(progress)
         session.show_json(found | unsure | {"failed": failures.count, "dry_run": dry_run} | statistics)
         return
     done = [row for row in copies if row["error"] is None]
@@ -304,6 +324,7 @@ def _report_sync(
         session.say(f"{delete} {url}")
     if progress:
         progress.tell_slowest()
+        tell_not_carried(session, progress.not_carried.as_dict())
     summary = progress.summary() if progress else ""
     session.tell(f"{copy} {len(done)}, {delete} {len(deletions)}, {difference.same} unchanged{summary}")
     if difference.undated:
@@ -312,6 +333,11 @@ def _report_sync(
     if difference.unsure:
         text = f"compared {difference.unsure} by times of a clock that cannot be read, and may be wrong: see --checksum"
         session.tell(f"cosv4fs: {text}")
+
+
+def _statistics(progress: Progress | None) -> dict[str, Any]:
+    """Return what is known after a run that was no dry run, for JSON output."""
+    return {"not_carried": progress.not_carried.as_dict(), "statistics": progress.statistics()} if progress else {}
 
 
 def _row(pair: Pair, failures: FailureLog) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FAILED
 from cosv4fs.cli.messages import print_message
+from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.output import printable
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import Session, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.manifest import Outcome
+from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.migration import Report, Watcher, migrate
 from cosv4fs.options import variables_of
 
@@ -30,6 +32,7 @@ _MAX_FAILURES = 20
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Files in parallel.")
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
 @click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
+@metadata_options
 @click.pass_obj
 def migrate_command(
     session: Session,
@@ -41,6 +44,7 @@ def migrate_command(
     jobs: int,
     scheduler: str | None,
     report: str | None,
+    metadata: MetadataOptions,
 ) -> None:
     """Copy a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
 
@@ -54,8 +58,8 @@ def migrate_command(
     options = _options(session, source, target) if scheduler else session.options
     with Progress(session, "migrating", lines=False) as progress:
         result = migrate(
-            source, target, options=options, manifest=manifest, verify=verify, overwrite=not no_overwrite, jobs=jobs,
-            scheduler=scheduler, watcher=_Display(progress), rows=report,
+            source, target, options=options, manifest=manifest, verify=verify, overwrite=not no_overwrite,
+            metadata=metadata, jobs=jobs, scheduler=scheduler, watcher=_Display(progress), rows=report,
         )  # fmt: skip
     _report(session, result, progress)
     if result.failed:
@@ -117,6 +121,7 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     if summary := progress.summary():
         session.tell(f"copied {progress.files:,} files{summary}")
     progress.tell_slowest()
+    tell_not_carried(session, report.not_carried)
     if report.empty_folders:
         click.echo(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
     click.echo(f"manifest: {report.manifest}")

@@ -18,6 +18,7 @@ from cosv4fs.cli.logs import NORMAL, VERBOSE
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import ByteProgress
+from cosv4fs.migrate.metadata import NotCarried
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,6 +72,7 @@ class Progress:
         self._listed = self._planned = self._planned_size = self._moved = 0
         self._slowest: list[tuple[float, str, int]] = []
         self.files = self.size = self.failed = 0
+        self.not_carried = NotCarried()
 
     def __enter__(self) -> Self:
         return self

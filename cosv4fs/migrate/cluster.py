@@ -15,6 +15,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import FAILED, File, Outcome
+from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
 from cosv4fs.migrate.migrator import FileMigrator
 
 _MAX_BATCH_FILES = 50
@@ -32,12 +33,15 @@ class BatchSettings:
     options: dict[str, Any] = field(repr=False)
     verify: bool
     overwrite: bool
+    metadata: MetadataOptions = CONTENT_ONLY
 
 
 def migrate_batch(settings: BatchSettings, files: list[File]) -> list[Outcome]:
     """Migrate a batch of files in sequence; runs on a worker."""
     source, target = (open_location(url, settings.options) for url in (settings.source, settings.target))
-    migrator = FileMigrator(source, target, verify=settings.verify, overwrite=settings.overwrite)
+    migrator = FileMigrator(
+        source, target, verify=settings.verify, overwrite=settings.overwrite, metadata=settings.metadata
+    )
     return [migrator.migrate(file, DEFAULT_CALLBACK) for file in files]
 
 

@@ -100,6 +100,8 @@ class Outcome:
     """Bytes copied by this run."""
     is_begun: bool = False
     """Whether this run began to write the target."""
+    lost: tuple[str, ...] = ()
+    """The attributes that the copy could not carry."""
 
 
 class Manifest:

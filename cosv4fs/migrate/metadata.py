@@ -39,7 +39,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote, unquote
 
 from cosv4fs.attributes import (
@@ -47,10 +47,12 @@ from cosv4fs.attributes import (
     DEFAULT_TYPES,
     attributes_of_copy,
     guessed_type,
+    parsed_attributes,
     stored_by,
     written_with_copy,
 )
 from cosv4fs.migrate.locations import S3, Location
+from cosv4fs.protocols import V4
 
 MTIME = "mtime"
 """The user metadata on S3 that holds the modification time, as rclone writes it."""
@@ -87,6 +89,20 @@ class MetadataOptions:
 
     enabled: bool = True
     content_type: str | None = None
+
+    def check(self, target: Location) -> None:
+        """Refuse a content type that is invalid, or that the target cannot store.
+
+        Raises
+        ------
+        ValueError, NotImplementedError
+            It is invalid; the files of the target have none.
+        """
+        if self.content_type is None:
+            return
+        if "content_type" not in attributes_held(target):
+            raise NotImplementedError(f"{target.url}: files there have no content type that could be set")
+        parsed_attributes({"content_type": self.content_type}, V4.name)
 
     def of(self, source: Location | None, target: Location, modified: float | None = None) -> FileMetadata:
         """Return the metadata for one copy, before anything is requested; see `FileMetadata`."""
@@ -217,31 +233,40 @@ class FileMetadata:
         return keywords | ({"Metadata": carried} if carried else {}), lost
 
 
+class Lost(TypedDict):
+    """How many files lost an attribute, and the first paths."""
+
+    files: int
+    examples: list[str]
+
+
 class NotCarried:
     """Counts the files that lost an attribute, with the first paths; thread-safe, and flat in the number of files."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._found: dict[str, tuple[int, list[str]]] = {}
+        self._found: dict[str, Lost] = {}
 
     def add(self, path: str, names: Iterable[str]) -> None:
         """Record that a file lost the named attributes."""
         with self._mutex:
             for name in names:
-                count, examples = self._found.get(name, (0, []))
-                self._found[name] = count + 1, [*examples, path][:_EXAMPLES]
+                before = self._found.get(name, Lost(files=0, examples=[]))
+                self._found[name] = Lost(files=before["files"] + 1, examples=[*before["examples"], path][:_EXAMPLES])
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return ``files`` (their number) and ``examples`` (the first paths) by attribute."""
+    def as_dict(self) -> dict[str, Lost]:
+        """Return the counts by the name of the attribute."""
         with self._mutex:
-            return {name: {"files": count, "examples": paths} for name, (count, paths) in self._found.items()}
+            return dict(self._found)
 
-    def __str__(self) -> str:
-        parts = [
-            f"{name} of {found['files']:,} file{'s' if found['files'] > 1 else ''}, such as {found['examples'][0]}"
-            for name, found in self.as_dict().items()
-        ]
-        return f"not carried: {'; '.join(parts)}" if parts else ""
+
+def not_carried_text(lost: Mapping[str, Lost]) -> str:
+    """Return a message about attributes that were lost; empty if none were."""
+    parts = [
+        f"{name} of {found['files']:,} file{'s' if found['files'] > 1 else ''}, such as {found['examples'][0]}"
+        for name, found in lost.items()
+    ]
+    return f"not carried: {'; '.join(parts)}" if parts else ""
 
 
 def attributes_held(location: Location) -> frozenset[str]:

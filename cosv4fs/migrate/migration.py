@@ -27,6 +27,7 @@ from cosv4fs.migrate import cluster
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
+from cosv4fs.migrate.metadata import Lost, MetadataOptions, NotCarried
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
 from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time, recorded_sha1
@@ -58,6 +59,9 @@ class Report:
         Files copied by this run and their total size.
     found : int
         Files that this run found complete at the target.
+    not_carried : dict
+        Number of files that lost an attribute in this run, and the first paths: ``files`` and ``examples`` by the name
+        of the attribute.
     before : int
         Files that earlier runs completed and that have not changed.
     verified : int
@@ -82,6 +86,7 @@ class Report:
     copied: int
     copied_bytes: int
     found: int
+    not_carried: dict[str, Lost]
     before: int
     verified: int
     failed: int
@@ -121,6 +126,7 @@ def migrate(
     manifest: str | os.PathLike[str] | None = None,
     verify: bool = False,
     overwrite: bool = True,
+    metadata: MetadataOptions | None = None,
     jobs: int = 8,
     scheduler: str | None = None,
     watcher: Watcher | None = None,
@@ -142,6 +148,9 @@ def migrate(
     overwrite : bool
         Replace target files with different content; if false, they are reported as failed. Equal files are never
         copied.
+    metadata : MetadataOptions, optional
+        What copies carry beside the content; by default all that the target can hold. Differences of metadata alone
+        cause no copy.
     jobs : int
         Number of files in parallel, on threads of this process or on a local cluster.
     scheduler : str, optional
@@ -164,9 +173,9 @@ def migrate(
         The source cannot be listed, the target's bucket does not exist, or `rows` cannot be written; EINVAL if one
         directory is inside the other; `BlockingIOError` if another run is using the manifest.
     ValueError
-        The manifest belongs to another migration.
+        The manifest belongs to another migration, or a content type is invalid.
     NotImplementedError
-        The target is inside an archive.
+        The target is inside an archive, or cannot store the content type that is given.
 
     Examples
     --------
@@ -180,6 +189,8 @@ def migrate(
         _check_rows(Path(rows))
     origin, destination = open_location(source, options), open_location(target, options)
     _check(origin, destination)
+    metadata = metadata or MetadataOptions()
+    metadata.check(destination)
     path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
     with Manifest(path, _identity(origin), _identity(destination)) as book:
         _list(book, origin, jobs, watcher)
@@ -191,10 +202,12 @@ def migrate(
         recorder = _Recorder(book, watcher)
         queue = book.files(verify=verify)
         if scheduler is None:
-            migrator = FileMigrator(origin, destination, verify=verify, overwrite=overwrite, begin=book.begin)
+            migrator = FileMigrator(
+                origin, destination, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin
+            )
             _on_threads(migrator, queue, jobs, recorder)
         else:
-            settings = cluster.BatchSettings(source, target, dict(options or {}), verify=verify, overwrite=overwrite)
+            settings = cluster.BatchSettings(source, target, dict(options or {}), verify, overwrite, metadata)
             cluster.run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
         kept = _make_directories(book, destination)
         if rows is not None:
@@ -410,6 +423,7 @@ class _Recorder:
     def __init__(self, book: Manifest, watcher: Watcher) -> None:
         self._book, self.watcher = book, watcher
         self.copied = self.copied_bytes = self.found = 0
+        self.lost = NotCarried()
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files; see `Manifest.record`."""
@@ -420,6 +434,7 @@ class _Recorder:
             self.copied += is_done and outcome.is_begun
             self.copied_bytes += outcome.size
             self.found += is_done and not outcome.is_begun
+            self.lost.add(outcome.path, outcome.lost)
             if not begun:
                 # a cluster reports no progress within a file
                 self.watcher.moved(outcome.size)
@@ -461,6 +476,7 @@ def _report(book: Manifest, urls: tuple[str, str], count: _Recorder, before: int
         copied=count.copied,
         copied_bytes=count.copied_bytes,
         found=count.found,
+        not_carried=count.lost.as_dict(),
         before=before,
         verified=totals.get(VERIFIED, (0, 0))[0],
         failed=totals.get(FAILED, (0, 0))[0],

@@ -19,6 +19,7 @@ from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import make_directory, read_sha1, stream
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Outcome
+from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
 from cosv4fs.migrate.trees import fresh_info, recorded_sha1
 
 _MAX_KEY_BYTES = 1024
@@ -40,9 +41,11 @@ class FileMigrator:
         *,
         verify: bool,
         overwrite: bool = True,
+        metadata: MetadataOptions = CONTENT_ONLY,
         begin: Callable[[str], None] = lambda _path: None,
     ) -> None:
         self._source, self._target, self._own = source, target, ThreadInstances()
+        self._metadata = metadata
         # a target that cannot replace files may list them late, so that its listings are not trusted
         overwrite = overwrite and target.capabilities.replaces_files
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
@@ -116,14 +119,16 @@ class FileMigrator:
 
         md5 = hashlib.md5(usedforsecurity=False)
         hashes = (md5,) if self._verify and S3 & target.protocols else ()
-        _, sha = stream(source, target, callback, hashes=hashes, accept=accept)
+        metadata = self._metadata.of(source, target, file.mtime)
+        _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata)
         info = fresh_info(target)
         if info["size"] != file.size:
             text = f"the copy has {info['size']} bytes instead of {file.size}"
             raise OSError(errno.EIO, text, target.url)
         if self._verify and not (hashes and _is_proven(info, md5.hexdigest())) and _sha1(target, callback, info) != sha:
             raise OSError(errno.EIO, "the content of the copy differs from the source", target.url)
-        return Outcome(file.path, VERIFIED if self._verify else COPIED, "copied", sha, size=file.size, is_begun=True)
+        state = VERIFIED if self._verify else COPIED
+        return Outcome(file.path, state, "copied", sha, size=file.size, is_begun=True, lost=metadata.lost)
 
 
 def _listed_sizes(folder: Location) -> dict[str, int]:
