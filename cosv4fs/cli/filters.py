@@ -14,7 +14,7 @@ import click
 
 from cosv4fs.cli.commands import SectionOption, given_in_order
 from cosv4fs.cli.process import standard_input
-from cosv4fs.migrate.selection import EVERYTHING, Rule, Selection
+from cosv4fs.migrate.selection import EVERYTHING, Links, Rule, Selection
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kmgtp])(?:ib)?|b)?", re.IGNORECASE)
@@ -148,7 +148,7 @@ def filters(*, links: bool = False) -> Callable[[Callable[..., Any]], Callable[.
     Parameters
     ----------
     links : bool
-        Add the options for symbolic links in a local source, too.
+        Add the options for symbolic links in a local source, too; without them, links are listed as such.
     """
     options = {**_FILTERS, **(_LINKS if links else {})}
 
@@ -182,9 +182,6 @@ def check_filters(selection: Selection, sources: Sequence[str]) -> None:
 def _selection(context: click.Context, chosen: dict[str, Any]) -> Selection:
     _check_limits(chosen, "min_size", "max_size", "is larger than")
     _check_limits(chosen, "newer_than", "older_than", "is later than")
-    skip, follow = chosen.get("skip_links"), chosen.get("follow_links")
-    if skip and follow:
-        raise click.UsageError("--skip-links and --follow-links contradict each other")
     given = given_in_order(context, "include", "exclude", "exclude_from")
     names: tuple[frozenset[str], ...] = chosen["files_from"]
     return Selection(
@@ -194,8 +191,16 @@ def _selection(context: click.Context, chosen: dict[str, Any]) -> Selection:
         chosen["max_size"],
         chosen["newer_than"],
         chosen["older_than"],
-        links="skip" if skip else "follow" if follow else EVERYTHING.links,
+        links=_links(**chosen) if _LINKS.keys() <= chosen.keys() else "list",
     )
+
+
+def _links(*, skip_links: bool, follow_links: bool, **_: Any) -> Links:
+    if skip_links and follow_links:
+        raise click.UsageError("--skip-links and --follow-links contradict each other")
+    if skip_links:
+        return "skip"
+    return "follow" if follow_links else EVERYTHING.links
 
 
 def _check_limits(chosen: dict[str, Any], lower: str, upper: str, relation: str) -> None:

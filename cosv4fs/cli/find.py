@@ -11,7 +11,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.filters import filters
+from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.session import Session
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location
@@ -33,6 +33,7 @@ def find(session: Session, urls: tuple[str, ...], name: str | None, kind: str | 
 
     With a filter, only files are listed.
     """
+    check_filters(selection, urls)
     if kind == "d" and not selection.is_everything:
         raise click.UsageError("filters select files: use --name for directories")
     if kind is None and not selection.is_everything:
@@ -65,8 +66,11 @@ def _found(
     for page in scan(location, selection):
         for entry in page:
             path = location.at(location.prefix + entry.path)
-            if entry.is_directory and entry.refusal:
-                failures.record(OSError(errno.EIO, entry.refusal, path.url))
+            if entry.refusal and (entry.is_directory or entry.is_missing):
+                code = errno.ENOENT if entry.is_missing else errno.EIO
+                failures.record(OSError(code, entry.refusal, path.url))
+            if entry.is_missing:
+                continue
             if matches(entry, entry.path):
                 yield _row(path, entry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shlex
+from collections.abc import Iterator
 from contextlib import suppress
 from inspect import signature
 from pathlib import Path, PurePosixPath
@@ -14,12 +15,18 @@ from fsspec.core import has_magic
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.session import WRITE_ONCE, Session
+from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.plan import expand_pattern
-from cosv4fs.migrate.trees import holds_files, info_of
+from cosv4fs.migrate.removing import SelectedFiles
+from cosv4fs.migrate.selection import Selection
+from cosv4fs.migrate.trees import holds_files, info_of, modification_time
+
+_JOBS = 8
+"""Files removed in parallel."""
 
 
 @command(short_help="Move files and directories within one filesystem.")
@@ -62,33 +69,98 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Remove directories and their contents.")
 @click.option("-f", "--force", is_flag=True, help="Ignore files that do not exist.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be removed.")
+@filters()
 @click.pass_obj
-def rm(session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool) -> None:
+def rm(
+    session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool, selection: Selection
+) -> None:
     """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' are expanded.
+
+    With a filter, only files that it selects are removed, and directories below the named ones that this empties.
 
     Files in coffers (cdcs://) cannot be removed.
     """
+    check_filters(selection, urls)
     failures = FailureLog()
-    ignored = [FileNotFoundError] if force else []
+    ignored = (FileNotFoundError,) if force else ()
     for location in map(session.location, urls):
-        _check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'")
+        _check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'", stays=not selection.is_everything)
     found: list[Location] = []
     for url in urls:
         with failures.recording(), suppress(*ignored):
             found += expand_pattern(session.location(url))
-    removed: list[Location] = []
-    folders: set[PurePosixPath] = set()
-    for location in found:
-        if not folders.isdisjoint(PurePosixPath(location.url).parents):
-            # it was removed with its directory, which the pattern also matches
-            continue
-        with failures.recording(), suppress(*ignored):
-            if _remove(location, recursive, dry_run):
-                folders.add(PurePosixPath(location.url))
-            removed.append(location)
+    removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
+    rows = ({"url": location.url} for location in removal.run(found))
     if session.as_json or dry_run:
-        session.show(({"url": location.url} for location in removed), lambda row: f"would remove {row['url']}")
+        session.show(rows, lambda row: f"would remove {row['url']}")
+    else:
+        for _ in rows:
+            pass
     failures.exit()
+
+
+class _Removal:
+    """One run of rm: removes files and directories, and yields what is removed."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        failures: FailureLog,
+        ignored: tuple[type[OSError], ...],
+        *,
+        recursive: bool,
+        dry_run: bool,
+    ) -> None:
+        self._selection, self._failures, self._ignored = selection, failures, ignored
+        self._recursive, self._dry_run = recursive, dry_run
+
+    def run(self, found: list[Location]) -> Iterator[Location]:
+        folders: set[PurePosixPath] = set()
+        for location in found:
+            if not folders.isdisjoint(PurePosixPath(location.url).parents):
+                # it was removed with its directory, which the pattern also matches
+                continue
+            with self._failures.recording(), suppress(*self._ignored):
+                info = info_of(location)
+                is_directory = _is_removed_as_directory(location, info, self._recursive)
+                if is_directory:
+                    folders.add(PurePosixPath(location.url))
+                if self._selection.is_everything:
+                    if is_directory:
+                        _check_literal(location)
+                    if not self._dry_run:
+                        _remove(location, is_directory)
+                    yield location
+                else:
+                    yield from self._selected(location, info, is_directory)
+
+    def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[Location]:
+        size, modified = int(info["size"] or 0), modification_time(info)
+        if info["type"] != "directory" and self._selection.admits(location.name, size, modified):
+            if not self._dry_run:
+                location.fs.rm_file(location.path)
+            yield location
+        if is_directory:
+            with SelectedFiles(location, self._selection) as files:
+                yield from self._selected_in(files, location)
+
+    def _selected_in(self, files: SelectedFiles, tree: Location) -> Iterator[Location]:
+        for entry in files.unlisted:
+            if not (entry.is_missing and self._ignored):
+                error = errno.ENOENT if entry.is_missing else errno.EIO
+                self._failures.record(OSError(error, entry.refusal, tree.at(tree.prefix + entry.path).url))
+        own = ThreadInstances()
+
+        def remove(location: Location) -> None:
+            with suppress(*self._ignored):
+                own.of(location).fs.rm_file(location.path)
+
+        for page in files.pages():
+            if not self._dry_run:
+                for_each(_JOBS, remove, page, self._failures)
+            yield from (location for location in page if self._failures.reason(location) is None)
+        if not self._dry_run:
+            files.remove_emptied()
 
 
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
@@ -114,10 +186,18 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     return is_directory
 
 
-def _check_removable(location: Location, instead: str) -> None:
-    """Refuse buckets, the root of the local disk, and write-once files; `instead` is what can be done to a bucket."""
+def _check_removable(location: Location, instead: str, *, stays: bool = False) -> None:
+    """Refuse buckets, the root of the local disk, and write-once files.
+
+    Parameters
+    ----------
+    instead : str
+        What can be done to a bucket.
+    stays : bool
+        Whether a bucket stays, and only files in it are removed.
+    """
     _check_changeable(location)
-    if location.capabilities.container and "/" not in location.path:
+    if location.capabilities.container and "/" not in location.path and not (stays and location.path):
         ways = f"use the web console; {instead}" if location.path else "name a path in one"
         raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
     if location.is_local and location.canonical == Path(location.canonical).anchor:
@@ -129,19 +209,20 @@ def _check_changeable(location: Location) -> None:
         raise NotImplementedError(f"{location.url}: cannot be moved or removed, {WRITE_ONCE}")
 
 
-def _remove(location: Location, recursive: bool, dry_run: bool) -> bool:
-    """Remove one file or directory, taking its name literally; return whether it was a directory."""
-    info = info_of(location)
+def _is_removed_as_directory(location: Location, info: dict[str, Any], recursive: bool) -> bool:
+    """Return whether a path of which the info is given is removed as a directory, maybe with the file of its name."""
     is_directory = holds_files(location, info) if recursive else bool(info["type"] == "directory")
     if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
-    if is_directory:
-        _check_literal(location)
-    if not dry_run and not is_directory and has_magic(location.path):
-        location.fs.rm_file(location.path)
-    elif not dry_run:
-        location.fs.rm(location.path, recursive=is_directory)
     return is_directory
+
+
+def _remove(location: Location, is_directory: bool) -> None:
+    """Remove one file or directory, taking its name literally."""
+    if not is_directory and has_magic(location.path):
+        location.fs.rm_file(location.path)
+    else:
+        location.fs.rm(location.path, recursive=is_directory)
 
 
 def _move(old: Location, goal: Location, is_directory: bool) -> None:

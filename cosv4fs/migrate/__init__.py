@@ -7,6 +7,7 @@ Nothing here is specific to COS. Modules:
 * `local_trees`: list the local disk
 * `selection`: select files of a tree, with the patterns of `globs`
 * `copying`: copy one file
+* `removing`: remove selected files of a tree
 * `plan`: pair sources with targets
 * `comparing`: compare two trees
 * `migration`: resumable migrations of whole trees

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MISSING = "it is in the list of files to select, but there is no such file"
+"""The refusal of a name that must exist and does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -39,3 +42,8 @@ class Entry:
     is_directory: bool = False
     refusal: str = ""
     is_skipped: bool = False
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a name that a selection lists and the tree does not have."""
+        return self.refusal == MISSING

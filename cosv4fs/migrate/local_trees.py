@@ -87,6 +87,8 @@ class LocalTree:
             return self._file(path, found) if self._is_selected(path) else None
         if self._selection.links == "follow":
             return Entry(path, is_directory=True, refusal=_LOOP if _identity(found) in above else "")
+        if self._selection.links == "list":
+            return self._refused(path, _DIRECTORY_LINK)
         # selected files may be in it
         return Entry(path, refusal=_DIRECTORY_LINK) if self._selection.may_contain(path) else None
 

@@ -13,7 +13,7 @@ from typing import Literal
 from cosv4fs.migrate.globs import Glob, compile_globs
 from cosv4fs.paths import parents
 
-Links = Literal["refuse directories", "skip", "follow"]
+Links = Literal["refuse directories", "skip", "follow", "list"]
 """How symbolic links in a local tree are treated: see `Selection`."""
 
 
@@ -68,6 +68,8 @@ class Selection:
     links : str
         For symbolic links in a local tree. ``refuse directories``: links to files stand for these files, links to
         directories are refused. ``skip``: all links are left out. ``follow``: links to directories are followed, too.
+        ``list``: the same as ``refuse directories``, but a link to a directory is selected by its own name, not by
+        what the directory may contain.
     names_must_exist : bool
         Whether a scan reports each of `names` that does not exist.
     """

@@ -25,7 +25,7 @@ from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.localfiles import is_part
-from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.entries import MISSING, Entry
 from cosv4fs.migrate.local_trees import LocalTree
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.selection import EVERYTHING, Selection
@@ -43,8 +43,6 @@ _NO_NAMES = frozenset(("", ".", ".."))
 
 _LINK = "links to directories are not followed: copy the directory itself"
 _SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
-
-_MISSING = "it is in the list of files to select, but there is no such file"
 
 _SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
 
@@ -111,7 +109,7 @@ class _Scan:
     def missing(self) -> list[Entry]:
         """Return an entry for each name that must exist and was not found."""
         names = self._required - self._found
-        return [Entry(name, refusal=_MISSING) for name in sorted(names) if self._selection.admits_path(name)]
+        return [Entry(name, refusal=MISSING) for name in sorted(names) if self._selection.admits_path(name)]
 
     def _selected(self, page: list[Entry]) -> list[Entry]:
         if self._required:

@@ -145,3 +145,93 @@ def test_the_help_has_a_section_for_filters(select, capsys):
     assert all(
         name in section for name in ("--include PATTERN", "--files-from FILE", "--older-than TIME", "--skip-links")
     )
+
+
+@pytest.fixture
+def files(fs):
+    """Files of the bucket and of a local directory, both the same."""
+    fs.pipe({f"data/in/{name}": data for name, data in FILES.items()})
+
+
+FILES = {
+    "a.csv": b"12345",
+    "b.tmp": b"",
+    "sub/c.csv": bytes(2048),
+    "sub/d.tmp": b"1",
+    "tmp/e.tmp": b"1",
+    "tmp/x/f": b"",
+}
+
+
+def left(fs):
+    return sorted(name.removeprefix("data/in/") for name in fs.find("data/in"))
+
+
+@pytest.mark.parametrize(
+    ("options", "removed"),
+    [
+        (["--include", "*.tmp"], ["b.tmp", "sub/d.tmp", "tmp/e.tmp"]),
+        (["--exclude", "*", "--include", "/sub/*"], ["sub/c.csv", "sub/d.tmp"]),
+        (["--exclude", "tmp/", "--max-size", "1"], ["b.tmp", "sub/d.tmp"]),
+        (["--min-size", "1k"], ["sub/c.csv"]),
+        (["--newer-than", "1d"], sorted(FILES)),
+        (["--older-than", "1d"], []),
+    ],
+)
+def test_rm_removes_only_selected_files(run, files, fs, options, removed):
+    lines = [f"would remove cosv4://data/in/{name}" for name in removed]
+    assert run("rm", "-rn", *options, "cosv4://data/in").out.splitlines() == lines
+    assert left(fs) == sorted(FILES)
+    assert run("rm", "-r", "--json", *options, "cosv4://data/in").json == [
+        {"url": f"cosv4://data/in/{name}"} for name in removed
+    ]
+    assert left(fs) == sorted({*FILES} - {*removed})
+
+
+def test_rm_removes_the_directories_that_it_empties(run, files, fs):
+    fs.makedirs("data/in/empty")
+    assert run("rm", "-r", "--include", "tmp/", "--include", "d.tmp", "cosv4://data/in").code == 0
+    assert sorted(fs.find("data/in", withdirs=True)) == [
+        "data/in",
+        *(f"data/in/{name}" for name in ("a.csv", "b.tmp", "empty", "sub", "sub/c.csv")),
+    ]
+    # what is named stays, and be it a bucket
+    assert run("rm", "-r", "--exclude", "x", "cosv4://data/in", "cosv4://data").code == 0
+    assert sorted(fs.find("data", withdirs=True)) == ["data", "data/in", "data/in/empty"]
+    assert run("rm", "-r", "cosv4://data").code == 2
+
+
+def test_rm_of_single_files(run, files, fs):
+    assert run("rm", "--include", "*.tmp", "cosv4://data/in/a.csv", "cosv4://data/in/b.tmp").code == 0
+    assert run("rm", "--max-size", "1k", "cosv4://data/in/sub/*").code == 0
+    assert left(fs) == ["a.csv", "sub/c.csv", "tmp/e.tmp", "tmp/x/f"]
+
+
+def test_rm_of_listed_files(run, files, fs):
+    done = run("rm", "-r", "--files-from", "-", "cosv4://data/in", data=b"a.csv\nnone\nsub/c.csv\n")
+    assert (done.code, "data/in/none: it is in the list of files" in done.err) == (3, True)
+    assert left(fs) == ["b.tmp", "sub/d.tmp", "tmp/e.tmp", "tmp/x/f"]
+    assert run("rm", "-rf", "--files-from", "-", "cosv4://data/in", data=b"none\n").err == ""
+
+
+def test_rm_of_local_links(run, here):
+    (here / "in/dir").mkdir(parents=True)
+    (here / "in/dir/x.tmp").write_text("kept")
+    (here / "in/link.tmp").symlink_to(here / "in/dir")
+    (here / "in/broken.tmp").symlink_to("nowhere")
+    (here / "in/link").symlink_to(here / "in/dir")
+    assert run("rm", "-r", "--include", "/*.tmp", "in").code == 0
+    assert sorted(path.name for path in (here / "in").rglob("*")) == ["dir", "link", "x.tmp"]
+    (here / "in/lost").symlink_to("nowhere")
+    assert run("rm", "-r", "--max-size", "1k", "in").code == 0
+    # the size of a link is unknown
+    assert sorted(path.name for path in (here / "in").iterdir()) == ["link", "lost"]
+    done = run("rm", "-r", "--files-from", "-", "in", data=b"none\n")
+    assert (done.code, "in/none: it is in the list of files" in done.err) == (3, True)
+
+
+def test_find_of_listed_files(run, files):
+    done = run("find", "--files-from", "-", "cosv4://data/in", data=b"a.csv\nnone\nsub/c.csv\n")
+    assert done.out.splitlines() == ["cosv4://data/in/a.csv", "cosv4://data/in/sub/c.csv"]
+    assert (done.code, "data/in/none: it is in the list of files" in done.err) == (3, True)
+    assert run("find", "--files-from", "-", "cosv4://data/in", "cosv4://data/in/sub", data=b"a.csv").code == 2

@@ -120,6 +120,14 @@ def test_skipped_links_are_counted(top):
     assert listed(top, nothing) == {}
 
 
+def test_listed_links_are_selected_by_their_names(top):
+    (top / "dir").mkdir()
+    (top / "link").symlink_to("dir")
+    (top / "link.csv").symlink_to("dir")
+    found = listed(top, Selection((Rule("/*.csv"),), links="list"))
+    assert refusals(found) == {"link.csv": LINKS}
+
+
 def test_followed_links(top, tmp_path):
     outside = tmp_path / "outside"
     (outside / "deep").mkdir(parents=True)
