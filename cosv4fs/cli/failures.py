@@ -16,7 +16,7 @@ import click
 
 from cosv4fs.cli.messages import print_error
 from cosv4fs.cli.output import print_json, printable
-from cosv4fs.cli.process import TerminatedError, is_output_broken
+from cosv4fs.cli.process import TerminatedError, is_about_output, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
 
 FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 129, 130, 143
@@ -154,7 +154,7 @@ class FailureLog:
 
     def record(self, error: Exception, item: object = None) -> None:
         """Print and record a failure; one to write to standard output, which ends the command, is raised."""
-        if is_output_broken(error):
+        if is_about_output(error):
             raise error
         text = describe(error)
         url = getattr(getattr(item, "source", item), "url", None)

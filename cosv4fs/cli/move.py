@@ -92,7 +92,7 @@ def rm(
     removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
     rows = ({"url": location.url} for location in removal.run(found))
     if session.as_json or dry_run:
-        session.show(rows, lambda row: f"would remove {row['url']}")
+        session.show(rows, lambda row: f"would remove {row['url']}", failures)
     else:
         for _ in rows:
             pass

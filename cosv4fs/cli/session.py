@@ -16,7 +16,7 @@ from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
 from cosv4fs.cli.messages import log, print_message
 from cosv4fs.cli.output import print_json, print_line, printable, printing_json_array
-from cosv4fs.cli.process import is_output_broken
+from cosv4fs.cli.process import is_about_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.locations import Location, open_location
@@ -106,7 +106,7 @@ class Session:
                 for failed in failures.rows if failures else ():
                     add(failed)
             except (Exception, KeyboardInterrupt) as error:
-                if not is_output_broken(error):
+                if not is_about_output(error):
                     add(error_row(error))
                 raise
 
