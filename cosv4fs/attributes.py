@@ -10,6 +10,7 @@ import mimetypes
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypedDict, cast
 
 from cosv4fs.arguments import hint_at
@@ -155,6 +156,7 @@ class Changes:
         return kept | {name: value for name, value in self.headers.items() if value is not None}
 
 
+@cache
 def stored_by(protocol: str) -> frozenset[str]:
     """Return the names of the attributes that a service stores with new files; none for other protocols."""
     return frozenset(row.name for row in ATTRIBUTES.values() if protocol in row.written_by)

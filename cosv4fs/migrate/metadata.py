@@ -33,43 +33,28 @@ Copies back from S3 restore both.
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypedDict
-from urllib.parse import quote, unquote
 
 from cosv4fs.attributes import (
     ATTRIBUTES,
-    DEFAULT_TYPES,
     attributes_of_copy,
     guessed_type,
     parsed_attributes,
     stored_by,
     written_with_copy,
 )
+from cosv4fs.migrate import s3_metadata
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.protocols import V4
-
-MTIME = "mtime"
-"""The user metadata on S3 that holds the modification time, as rclone writes it."""
-
-BIZ_ATTR = "biz-attr"
-"""The user metadata on S3 that holds ``biz_attr``."""
 
 MODIFIED = "modified"
 """The name of the modification time beside those in `ATTRIBUTES`."""
 
-_S3_LIMIT = 2048
-"""Bytes of user metadata that S3 stores for one file, names and values together."""
-
-_S3_ONLY = {"ExpiresString": "expires", "WebsiteRedirectLocation": "website_redirect_location"}
-"""What S3 reports of files, and only S3 itself carries within one server."""
-
-_SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,18})?")
+_HELD_BY_S3 = frozenset({*ATTRIBUTES, MODIFIED} - {"authority"})
 
 _EXAMPLES = 3
 """Paths that are named for each attribute that was not carried."""
@@ -138,7 +123,7 @@ class FileMetadata:
         self._modified = None if modified is None else round(modified * 1e6) * 1000
         self._stored: Mapping[str, Any] = {}
         self._shown: Mapping[str, Any] = {}
-        self._not_carried: set[str] = set()
+        self._not_carried: frozenset[str] = frozenset()
         self.lost: tuple[str, ...] = ()
         """The names of the attributes that could not be carried, once the copy is complete."""
 
@@ -162,13 +147,13 @@ class FileMetadata:
         if source.is_local and MODIFIED in self._held:
             self._modified = Path(source.path).stat().st_mtime_ns
         elif S3 & source.protocols and self._held:
-            self._take(*_read_s3(source))
+            self._take(s3_metadata.read(source))
         elif "biz_attr" in stored_by(_protocol(source)) & self._held and not source.fs.config.anon:
             self._stored = source.fs.attributes(source.path)
 
-    def _take(self, attributes: Mapping[str, Any], modified: int | None, others: Iterable[str]) -> None:
-        self._stored, self._not_carried = attributes, set(others)
-        self._modified = self._modified if modified is None else modified
+    def _take(self, found: s3_metadata.S3Metadata) -> None:
+        self._stored, self._not_carried = found.attributes, found.others
+        self._modified = found.modified
 
     def show(self, attributes: Mapping[str, Any]) -> None:
         """Take the attributes that the download of the source shows (see `CosReader.attributes`)."""
@@ -179,7 +164,8 @@ class FileMetadata:
         """Return keywords for the methods of the target's filesystem that write files, and find what is `lost`."""
         attributes = attributes_of_copy(self._stored, self._shown) | self.changes
         if S3 & self._target.protocols:
-            keywords, lost = self._s3_keywords(attributes)
+            modified = self._modified_time() if self._options.enabled else None
+            keywords, lost = s3_metadata.keywords_of(attributes, modified, self._target.path)
         else:
             keywords, lost = written_with_copy(attributes, self._target.path, _protocol(self._target))
         lost |= self._not_carried
@@ -202,35 +188,9 @@ class FileMetadata:
     def _modified_time(self) -> int | None:
         """Return the modification time in nanoseconds: that which user metadata names, or else the service's."""
         metadata = {**self._shown.get("metadata", {}), **self._stored.get("metadata", {})}
-        named = next((_nanoseconds(text) for name, text in metadata.items() if name.lower() == MTIME), None)
-        return self._modified if named is None else named
-
-    def _s3_keywords(self, attributes: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
-        """Return keywords of s3fs, and the names of the attributes that cannot be carried."""
-        attributes = {"content_type": guessed_type(self._target.path), **attributes}
-        headers = {name: value for name, value in attributes.items() if value and ATTRIBUTES[name].is_header}
-        keywords = {ATTRIBUTES[name].s3: value for name, value in headers.items() if value.isascii()}
-        lost = {name for name, value in headers.items() if not value.isascii()}
-        lost |= {"authority"} & attributes.keys()
-        metadata: dict[str, tuple[str, str]] = {}
-        modified = self._modified_time() if self._options.enabled else None
-        if modified is not None:
-            metadata[MTIME] = (MODIFIED, _seconds(modified))
-        if "biz_attr" in attributes:
-            metadata[BIZ_ATTR] = ("biz_attr", _encoded(attributes["biz_attr"]))
-        for name, value in attributes.get("metadata", {}).items():
-            if metadata.get(name.lower(), ("",))[0] == "biz_attr":
-                lost.add("metadata")
-            else:
-                metadata[name.lower()] = ("metadata", value)
-        room, carried = _S3_LIMIT, {}
-        for name, (attribute, value) in metadata.items():
-            size = len(name) + len(value)
-            if value.isascii() and size <= room:
-                room, carried[name] = room - size, value
-            else:
-                lost.add(attribute)
-        return keywords | ({"Metadata": carried} if carried else {}), lost
+        named = next((text for name, text in metadata.items() if name.lower() == s3_metadata.MTIME), "")
+        known = s3_metadata.nanoseconds(named)
+        return self._modified if known is None else known
 
 
 class Lost(TypedDict):
@@ -272,8 +232,7 @@ def not_carried_text(lost: Mapping[str, Lost]) -> str:
 def attributes_held(location: Location) -> frozenset[str]:
     """Return the names of the attributes that new files of a filesystem can have, `MODIFIED` included."""
     if S3 & location.protocols:
-        names = {row.name for row in ATTRIBUTES.values() if row.s3 and row.name != "authority"}
-        return frozenset({*names, "biz_attr", MODIFIED})
+        return _HELD_BY_S3
     return frozenset({MODIFIED}) if location.is_local else stored_by(_protocol(location))
 
 
@@ -282,38 +241,59 @@ def _protocol(location: Location) -> str:
     return str(location.fs.protocol) if location.capabilities.container else ""
 
 
-def _read_s3(source: Location) -> tuple[dict[str, Any], int | None, list[str]]:
-    """Return the attributes, the modification time in nanoseconds, and what only S3 stores, of a file on S3."""
-    bucket, key, version = source.fs.split_path(source.path)
-    reply = source.fs.call_s3("head_object", Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
-    found = {row.name: reply[row.s3] for row in ATTRIBUTES.values() if row.is_header and reply.get(row.s3)}
-    # clients add this coding for the transfer alone, and some servers store it
-    codings = [one.strip() for one in found.pop("content_encoding", "").split(",")]
-    found["content_encoding"] = ", ".join(one for one in codings if one != "aws-chunked")
-    if found.get("content_type") in DEFAULT_TYPES:
-        del found["content_type"]
-    metadata = dict(reply.get("Metadata", {}))
-    modified = _nanoseconds(metadata.get(MTIME, ""))
-    if modified is not None:
-        del metadata[MTIME]
-    elif reply.get("LastModified") is not None:
-        modified = int(reply["LastModified"].timestamp()) * 10**9
-    if BIZ_ATTR in metadata and _encoded(unquote(metadata[BIZ_ATTR])) == metadata[BIZ_ATTR]:
-        found["biz_attr"] = unquote(metadata.pop(BIZ_ATTR))
-    return {**found, "metadata": metadata}, modified, [name for key, name in _S3_ONLY.items() if reply.get(key)]
+def difference(source: Location, target: Location) -> list[str]:
+    """Return the names of the attributes in which a file differs from what a copy of the source would have now.
+
+    Only attributes count that both can hold, and that can be carried; modification times do not. A content type counts
+    as that which the name gives if there is none. Costs a request for each of the files on S3 and in coffers, and up to
+    two in buckets: the status, and the first byte, because no status shows all content types.
+
+    Raises
+    ------
+    OSError
+        One of the files cannot be read.
+    """
+    wanted = attributes_held(source) & attributes_held(target) - {MODIFIED}
+    if not wanted:
+        return []
+    copy = MetadataOptions().of(source, target)
+    copy.read()
+    copy.show(_shown(source))
+    expected = copy.keywords()
+    if S3 & target.protocols:
+        expected = dict(s3_metadata.attributes_in(expected))
+    found = _attributes_of(target)
+    if expected.get("authority") is None:
+        # the permission of the bucket, whatever that is, or one that is not carried
+        wanted -= {"authority"}
+
+    def differs(name: str) -> bool:
+        return _comparable(name, expected, target.path) != _comparable(name, found, target.path)
+
+    return [name for name in ATTRIBUTES if name in wanted - {*copy.lost} and differs(name)]
 
 
-def _encoded(text: str) -> str:
-    """Return a text in which all but visible ASCII is percent-encoded, and so are percent signs."""
-    return quote(text, safe="".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%"))
+def _attributes_of(location: Location) -> dict[str, Any]:
+    """Return all attributes of a file; see `attributes_of_copy`."""
+    if S3 & location.protocols:
+        return dict(s3_metadata.read(location).attributes)
+    needs_keys = "biz_attr" in stored_by(_protocol(location))
+    stored = location.fs.attributes(location.path) if needs_keys and not location.fs.config.anon else {}
+    return attributes_of_copy(stored, {} if "content_type" in stored else _shown(location))
 
 
-def _seconds(nanoseconds: int) -> str:
-    """Return a time as rclone writes it: seconds, with as many decimals as it has."""
-    whole, rest = divmod(abs(nanoseconds), 10**9)
-    return f"{'-' if nanoseconds < 0 else ''}{whole}.{rest:09d}".rstrip("0").rstrip(".")
+def _shown(location: Location) -> Mapping[str, Any]:
+    """Return the attributes that the download of a file shows."""
+    if not location.capabilities.shows_attributes:
+        return {}
+    with location.fs.open(location.path, "rb", cache_type="none") as file:
+        file.read(1)
+        shown: Mapping[str, Any] = file.attributes
+        return shown
 
 
-def _nanoseconds(seconds: str) -> int | None:
-    """Return a time in seconds, as user metadata has it, in nanoseconds; None if it is something else."""
-    return int(Decimal(seconds) * 10**9) if _SECONDS.fullmatch(seconds) else None
+def _comparable(name: str, attributes: Mapping[str, Any], path: str) -> object:
+    """Return the value of an attribute so that equal ones are the same."""
+    if name == "metadata":
+        return frozenset((key.lower(), value) for key, value in attributes.get(name, {}).items())
+    return attributes.get(name) or (guessed_type(path) if name == "content_type" else None)

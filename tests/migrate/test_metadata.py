@@ -15,10 +15,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.cli import main
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.migrate import copying, metadata
+from cosv4fs.migrate import cluster, copying, metadata
 from cosv4fs.migrate.copying import copy_file, receive, stream
 from cosv4fs.migrate.locations import open_location
-from cosv4fs.migrate.metadata import MetadataOptions, NotCarried, attributes_held, not_carried_text
+from cosv4fs.migrate.manifest import File
+from cosv4fs.migrate.metadata import MetadataOptions, NotCarried, attributes_held, difference, not_carried_text
 from cosv4fs.migrate.migration import migrate
 from tests.support import MIB, content, elsewhere
 
@@ -145,17 +146,16 @@ def copied(places, source, target, name="a.dat", to="b.dat", modified=None, **op
     return set(carried.lost)
 
 
-@pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
-def test_a_copy_carries_what_the_target_can_hold_and_names_the_rest(places, source, target):
+def test_a_copy_carries_what_the_target_can_hold_and_names_the_rest(places, source):
     places.write(source, "a.dat")
-    lost = copied(places, source, target)
-    found = places.read(target, "b.dat")
-    carried = HAS[source] & HAS[target]
     values = ALL | {"modified": MTIME}
-    assert {name: found.get(name) for name in carried} == {name: values[name] for name in carried}
-    unseen = {"biz_attr", "authority"} if (source, target) in UNSEEN else set()
-    assert lost == HAS[source] - HAS[target] - {"modified"} - unseen
+    for target in KINDS:
+        lost = copied(places, source, target)
+        found, carried = places.read(target, "b.dat"), HAS[source] & HAS[target]
+        assert {name: found.get(name) for name in carried} == {name: values[name] for name in carried}, target
+        unseen = {"biz_attr", "authority"} if (source, target) in UNSEEN else set()
+        assert lost == HAS[source] - HAS[target] - {"modified"} - unseen, target
 
 
 def test_the_tables_say_what_the_code_does(places):
@@ -245,7 +245,7 @@ def test_what_s3_refuses_is_lost_and_the_file_is_copied(places):
     head = places.boto.head_object(Bucket=places.bucket, Key="b.dat")
     assert head["Metadata"] == {"mtime": "1", "who": "me", "long": "x" * 2000}
     places.v4.pipe_file("data/a.dat", b"x", biz_attr="x" * 3000, metadata={"biz-attr": "mine"})
-    assert copied(places, "cosv4", "s3") == {"biz_attr", "metadata"}
+    assert copied(places, "cosv4", "s3") == {"biz_attr"}
     places.v4.pipe_file("data/a.dat", b"x", biz_attr="short", metadata={"biz-attr": "mine", "mtime": "yesterday"})
     assert copied(places, "cosv4", "s3", modified=1.0) == {"metadata"}
     head = places.boto.head_object(Bucket=places.bucket, Key="b.dat")
@@ -308,16 +308,56 @@ def test_copies_in_parts_on_one_s3_server_keep_it(places, monkeypatch):
     assert places.boto.head_object(Bucket=places.bucket, Key="b.dat")["ETag"].endswith('-1"')
 
 
-@pytest.mark.parametrize("target", ["cosv4", "cosv3", "cdcs", "s3"])
 @pytest.mark.parametrize("source", KINDS)
-def test_a_content_type_for_all_copies(places, source, target):
+def test_a_content_type_for_all_copies(places, source):
     places.write(source, "a.dat")
-    copied(places, source, target, content_type="text/x-other")
     values = ALL | {"modified": MTIME, "content_type": "text/x-other"}
-    found, carried = places.read(target, "b.dat"), HAS[source] & HAS[target] | {"content_type"}
-    assert {name: found.get(name) for name in carried} == {name: values[name] for name in carried}
-    copied(places, source, target, to="c.dat", content_type="text/x-other", enabled=False)
-    assert places.read(target, "c.dat")["content_type"] == "text/x-other"
+    for target in ("cosv4", "cosv3", "cdcs", "s3"):
+        copied(places, source, target, content_type="text/x-other")
+        found, carried = places.read(target, "b.dat"), HAS[source] & HAS[target] | {"content_type"}
+        assert {name: found.get(name) for name in carried} == {name: values[name] for name in carried}, target
+        copied(places, source, target, to="c.dat", content_type="text/x-other", enabled=False)
+        assert places.read(target, "c.dat")["content_type"] == "text/x-other", target
+
+
+@pytest.mark.parametrize("source", KINDS)
+def test_copies_do_not_differ_until_they_are_changed(places, source):
+    places.write(source, "a.dat")
+    origin = places.location(source, "a.dat")
+    for target in KINDS:
+        copied(places, source, target)
+        copy, other = (places.location(target, name) for name in ("b.dat", "c.dat"))
+        assert difference(origin, copy) == [], target
+        # as if the copy had been made without anything
+        if target == "s3":
+            places.boto.put_object(Bucket=places.bucket, Key="c.dat", Body=b"content")
+        else:
+            copy.fs.pipe_file(other.path, b"content")
+        unseen = {"authority"} if target != "cosv4" or source != "cosv4" else set()
+        expected = HAS[source] & HAS[target] - {"modified"} - unseen
+        assert difference(origin, other) == [name for name in ALL if name in expected], target
+
+
+def test_differences_are_those_that_another_copy_would_mend(places):
+    places.write("cosv4", "a.csv")
+    copied(places, "cosv4", "s3", "a.csv", "b.csv")
+    origin, copy = places.location("cosv4", "a.csv"), places.location("s3", "b.csv")
+    places.v4.setxattrs("data/a.csv", metadata={"who": "you"}, cache_control="no-cache")
+    assert difference(origin, copy) == ["cache_control", "metadata"]
+    places.v4.setxattrs("data/a.csv", metadata={"who": "在"}, cache_control="max-age=60", WHOLE="x")
+    # what cannot be carried is no difference
+    assert difference(origin, copy) == []
+    # a type that the name gives is the same as one that is set, and no permission is asked for
+    places.v4.pipe_file("data/a.csv", b"x", authority="public-read")
+    places.boto.put_object(Bucket=places.bucket, Key="b.csv", Body=b"x", ContentType="text/csv")
+    assert difference(origin, copy) == []
+    places.v4.pipe_file("data/b.csv", b"x", authority="private")
+    assert difference(origin, places.location("cosv4", "b.csv")) == []
+    assert difference(places.location("cosv4", "b.csv"), origin) == ["authority"]
+    # names are the same in any case
+    places.v4.pipe_file("data/a.csv", b"x", metadata={"Who": "me"})
+    places.boto.put_object(Bucket=places.bucket, Key="b.csv", Body=b"x", ContentType="text/csv", Metadata={"who": "me"})
+    assert difference(origin, copy) == []
 
 
 @pytest.fixture
@@ -474,6 +514,14 @@ def test_commands_report_what_was_not_carried_and_keep_times(places, run, tree, 
             else:
                 assert re.search(r"not carried: .*cache_control of 2 files, such as .*\.css", err)
                 assert re.search(r"metadata of 1 file, such as .*b\.css", err)
+
+
+def test_workers_of_a_cluster_report_it(places, tree, tmp_path):
+    settings = cluster.BatchSettings(
+        tree, str(tmp_path / "out"), places.options, verify=False, overwrite=True, metadata=MetadataOptions()
+    )
+    [outcome] = cluster.migrate_batch(settings, [File("b.css", 1, 1234.5)])
+    assert (outcome.lost, (tmp_path / "out/b.css").stat().st_mtime) == (("cache_control", "metadata"), 1234.5)
 
 
 def test_commands_without_metadata_and_with_a_type(places, run, tree, tmp_path, bucket):
