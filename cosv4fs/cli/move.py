@@ -20,6 +20,7 @@ from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.moving import state_of
 from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.removing import SelectedFiles
 from cosv4fs.migrate.selection import Selection
@@ -237,19 +238,12 @@ def _move(old: Location, goal: Location, is_directory: bool) -> None:
         old.fs.mv(old.path, goal.path, recursive=is_directory)
     else:
         # `mv` of fsspec would expand the name, or take a file that is also a directory for one, and remove it uncopied
-        before = _state(old)
+        before = state_of(old)
         old.fs.cp_file(old.path, goal.path)
-        if _state(old) != before:
+        if state_of(old) != before:
             text = f"the file changed while it was copied to {goal.url} and was not removed: move it again"
             raise OSError(errno.ESTALE, text, old.url)
         old.fs.rm_file(old.path)
-
-
-def _state(location: Location) -> dict[str, Any]:
-    """Return the info that changes with the content of a file, on any filesystem."""
-    location.fs.invalidate_cache(location.fs._parent(location.path))
-    # in infos of SFTP, "time" is the access time
-    return {name: value for name, value in location.fs.info(location.path).items() if name != "time"}
 
 
 def _takes_names_literally(location: Location) -> bool:

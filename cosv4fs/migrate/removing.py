@@ -75,7 +75,7 @@ class SelectedFiles:
             for _, path in page:
                 # others may use it meanwhile
                 with suppress(OSError):
-                    _remove_if_empty(self._at(path))
+                    remove_if_empty(self._at(path))
 
     def _add(self, page: list[Entry]) -> None:
         # a link or pipe can be removed, though not copied
@@ -97,7 +97,7 @@ class SelectedFiles:
         return self._tree.at(self._tree.prefix + os.fsdecode(path))
 
 
-def _remove_if_empty(folder: Location) -> None:
+def remove_if_empty(folder: Location) -> None:
     """Remove a directory, after a look: some filesystems remove those with files in them, too."""
     folder.fs.invalidate_cache(folder.path)
     if not folder.fs.ls(folder.path, detail=False):

@@ -1,0 +1,92 @@
+"""Move files to other filesystems: copy them, prove the copies, and remove the sources only then."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+
+from cosv4fs.migrate.copying import copy_file, read_md5, read_sha1
+from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.metadata import FileMetadata
+from cosv4fs.migrate.removing import remove_if_empty
+from cosv4fs.migrate.trees import fresh_info, recorded_md5, recorded_sha1, scan
+
+_UNSTABLE = frozenset({"time"})
+"""Parts of infos that change by themselves: of SFTP, this is the access time."""
+
+
+def state_of(location: Location) -> dict[str, Any]:
+    """Return the info that changes with the content of a file, on any filesystem; not from a cache."""
+    return {name: value for name, value in _info_now(location).items() if name not in _UNSTABLE}
+
+
+def move_file(
+    source: Location,
+    target: Location,
+    callback: Callback = DEFAULT_CALLBACK,
+    *,
+    follow: bool = False,
+    metadata: FileMetadata | None = None,
+) -> None:
+    """Copy one file as `copy_file` does, compare the copy with the source, and remove the source.
+
+    Checksums that the services store are compared, and where there are none, the contents are read.
+
+    Raises
+    ------
+    OSError
+        EIO: the copy differs. ESTALE: the source changed meanwhile. EINVAL: it is no regular file. The source stays in
+        each case.
+    """
+    before = state_of(source)
+    if before["type"] != "file":
+        raise OSError(errno.EINVAL, "only files and directories can be moved to another filesystem", source.url)
+    copy_file(source, target, callback, follow=follow, metadata=metadata)
+    after = _info_now(target)
+    if after["type"] != "file" or int(after["size"] or 0) != int(before["size"] or 0):
+        text = f"the copy has {after['size']} bytes instead of {before['size']}: the source was not removed"
+        raise OSError(errno.EIO, text, target.url)
+    if not _are_equal(source, before, target, after, callback):
+        raise OSError(errno.EIO, "the content of the copy differs: the source was not removed", target.url)
+    if state_of(source) != before:
+        text = f"the file changed while it was copied to {target.url}, and was not removed: move it again"
+        raise OSError(errno.ESTALE, text, source.url)
+    source.fs.rm_file(source.path)
+
+
+def remove_emptied(tree: Location) -> None:
+    """Remove a directory and those in it, as far as nothing else is in them; those with files stay."""
+    if not tree.has_directories:
+        return
+    folders = [entry.path for page in scan(tree) for entry in page if entry.is_directory and not entry.refusal]
+    for path in sorted(folders, key=lambda path: path.count("/"), reverse=True):
+        with suppress(OSError):
+            remove_if_empty(tree.at(tree.prefix + path))
+    with suppress(OSError):
+        remove_if_empty(tree)
+
+
+def _info_now(location: Location) -> dict[str, Any]:
+    # some filesystems find infos in the cached listing of the directory
+    location.fs.invalidate_cache(location.fs._parent(location.path))
+    return fresh_info(location)
+
+
+def _are_equal(
+    source: Location, ours: Mapping[str, Any], target: Location, theirs: Mapping[str, Any], callback: Callback
+) -> bool:
+    sides = ((source, ours), (target, theirs))
+    sha1s = [recorded_sha1(location, info) for location, info in sides]
+    md5s = [recorded_md5(info) for _, info in sides]
+    # what is on this machine is cheaper to read than what is not
+    if None in sha1s and all(md5 or location.is_here for md5, (location, _) in zip(md5s, sides, strict=True)):
+        first, second = (md5 or read_md5(location) for md5, (location, _) in zip(md5s, sides, strict=True))
+        if first == second:
+            # an ETag may be something else than an MD5, so that only equality proves something
+            return True
+    first, second = (sha1 or read_sha1(location, callback) for sha1, (location, _) in zip(sha1s, sides, strict=True))
+    return first == second
