@@ -12,6 +12,9 @@ from cosv4fs.cli.output import printable
 log = logging.getLogger("cosv4fs.command")
 """Has what the command prints on standard error; only log files show its records."""
 
+# logging would print records that no handler takes, before there is one
+log.addHandler(logging.NullHandler())
+
 
 def print_message(text: str) -> None:
     """Print a line on standard error, above the progress bar if there is one."""
