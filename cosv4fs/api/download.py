@@ -25,6 +25,7 @@ from cosv4fs.api.responses import (
 from cosv4fs.api.retry import AttemptError
 from cosv4fs.api.transport import BODY_FAULTS, Transport, give_back, proxy_of, read_some
 from cosv4fs.codes import Retry
+from cosv4fs.concurrency.limits import receiving
 from cosv4fs.errors import CosError, make_error
 
 if TYPE_CHECKING:
@@ -240,10 +241,11 @@ class RangeRead:
             raise connection_failure(fault, request, proxy_of(response)) from fault
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
-        count = read_some(response, view)
+        count = read_some(response, view[: receiving.step(len(view))])
         if count <= 0:
             text = "the connection broke in the middle of the object (download)"
             raise AttemptError(make_error(errno.ECONNRESET, text, request.path), Retry.YES)
+        receiving.take(count)
         return count
 
 

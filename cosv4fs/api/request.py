@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cosv4fs.concurrency.limits import sending
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Content = memoryview | Sequence[memoryview]
@@ -44,7 +46,16 @@ class Body:
         return self._length
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        return iter(self._pieces)
+        return self._slowly() if sending.is_limited else iter(self._pieces)
+
+    def _slowly(self) -> Iterator[bytes | memoryview]:
+        for piece in self._pieces:
+            offset = 0
+            while offset < len(piece):
+                part = piece[offset : offset + sending.step(len(piece))]
+                sending.take(len(part))
+                yield part
+                offset += len(part)
 
     def md5(self) -> bytes:
         """Return the MD5 of the whole body."""
@@ -52,7 +63,10 @@ class Body:
 
     def payload(self) -> bytes | Body:
         """Return what to hand to `requests`: one bytes object when small, else this body."""
-        return b"".join(self._pieces) if self._length <= _JOIN_BELOW else self
+        if self._length > _JOIN_BELOW:
+            return self
+        sending.take(self._length)
+        return b"".join(self._pieces)
 
 
 def json_body(values: Mapping[str, object]) -> Body:

@@ -13,7 +13,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
-from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem, transfers
 from cosv4fs.display import human_size
 from cosv4fs.migrate.comparing import Difference, compare
 from cosv4fs.migrate.copying import ByteProgress, copy_file, make_directory, receive, remove_directories, send
@@ -21,10 +21,6 @@ from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.plan import Pair, check_apart, expand_pattern, pair_files
 from cosv4fs.migrate.trees import holds_files
-
-_jobs = click.option(
-    "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N", help="Files in parallel."
-)
 
 _CP_EXAMPLES = """\b
 Examples:
@@ -49,7 +45,7 @@ Examples:
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories and their contents.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied.")
-@_jobs
+@transfers
 @metadata_options
 @click.pass_obj
 def cp(
@@ -98,7 +94,7 @@ def cp(
 @click.option("--delete", is_flag=True, help="Remove files that only the target has.")
 @click.option("--size-only", is_flag=True, help="Compare files by size only, not by time.")
 @click.option("--checksum", is_flag=True, help="Compare files of equal size by SHA-1, not by time.")
-@_jobs
+@transfers
 @metadata_options
 @click.pass_obj
 def sync(

@@ -14,10 +14,8 @@ import click
 
 from cosv4fs.cli.commands import SectionOption, given_in_order
 from cosv4fs.cli.process import standard_input
+from cosv4fs.cli.units import size
 from cosv4fs.migrate.selection import EVERYTHING, Links, Rule, Selection
-
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kmgtp])(?:ib)?|b)?", re.IGNORECASE)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -76,14 +74,6 @@ def _lines(file: str) -> Iterator[tuple[str, str]]:
             yield line.removesuffix("\r"), f"line {number} of {name}"
 
 
-def _size(text: str) -> int:
-    """Return a number of bytes."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is not a size such as 500, 10k, 1.5M or 2GiB (1k is 1024 bytes)")
-    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
-
-
 def _time(text: str) -> float:
     """Return a point in time in Unix seconds, given as a date or by how long ago it is."""
     found = _DURATION.fullmatch(text)
@@ -118,9 +108,9 @@ _FILTERS = {
         help="Select only the paths in a file (-: standard input), one per line; a missing one is an error.",
     ),
     "min_size": _option(
-        "--min-size", type=_size, metavar="SIZE", help="Select files of at least this size: 500, 10k, 1.5M (binary)."
+        "--min-size", type=size, metavar="SIZE", help="Select files of at least this size: 500, 10k, 1.5M (binary)."
     ),
-    "max_size": _option("--max-size", type=_size, metavar="SIZE", help="Select files of at most this size."),
+    "max_size": _option("--max-size", type=size, metavar="SIZE", help="Select files of at most this size."),
     "newer_than": _option(
         "--newer-than", type=_time, metavar="TIME",
         help="Select files modified since then: 36h, 7d, 2w ago, or a date such as 2024-01-31 or 2024-01-31T12:00Z.",

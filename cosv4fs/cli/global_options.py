@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from copy import copy
+from functools import partial
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from click.core import ParameterSource
 
 from cosv4fs.cli.logs import NORMAL, QUIET, start_log
 from cosv4fs.cli.session import Session, options_from
+from cosv4fs.cli.units import rate
+from cosv4fs.concurrency.limits import receiving, sending
 
 _VALUES = "cosv4fs.cli.global_options"
 """The key of the values in `click.Context.meta`, which a command shares with its group."""
@@ -53,6 +56,10 @@ GLOBAL_OPTIONS = (
 _option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
     _option("as_json", "--json", is_flag=True, help="Print results and errors as JSON."),
     _option("progress", "--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
+    _option(
+        "bwlimit", "--bwlimit", type=rate, metavar="RATE",
+        help="Send, and receive, at most this many bytes per second: 500k, 10M (binary).",
+    ),
     _option(
         "verbose", "-v", "--verbose", count=True,
         help="Log retries and the like; -vv: also requests.",
@@ -103,6 +110,9 @@ def start(context: click.Context) -> None:
         raise click.UsageError("--quiet and --verbose contradict each other")
     verbosity = QUIET if quiet else NORMAL + verbose
     start_log(context, verbosity, value_of(context, "log_file"))
+    for direction in (sending, receiving):
+        direction.limit(value_of(context, "bwlimit"))
+        context.call_on_close(partial(direction.limit, None))
     endpoint, as_json = value_of(context, "endpoint"), bool(value_of(context, "as_json"))
     options = options_from([*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])])
     shown = value_of(context, "progress", sys.stderr.isatty())

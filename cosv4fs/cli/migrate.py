@@ -13,7 +13,8 @@ from cosv4fs.cli.messages import print_message
 from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.output import printable
 from cosv4fs.cli.progress import Progress
-from cosv4fs.cli.session import Session, own_filesystem
+from cosv4fs.cli.session import Session, own_filesystem, transfers
+from cosv4fs.concurrency.limits import sending
 from cosv4fs.display import human_size
 from cosv4fs.migrate.manifest import Outcome
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -29,7 +30,7 @@ _MAX_FAILURES = 20
 @click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")
 @click.option("--manifest", metavar="FILE", help="Database for the progress; default: in the user's state directory.")
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Files in parallel.")
+@transfers
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
 @click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
 @metadata_options
@@ -52,6 +53,8 @@ def migrate_command(
     files are not copied again. The source is never changed. Source and target may be coffers, cdcs://coffer-APPID/dir;
     a coffer keeps its files, so files that differ there are reported as failed.
     """
+    if scheduler and sending.is_limited:
+        raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")
     for url in (source, target):
         # error messages need the protocol of each URL
         session.location(url)

@@ -136,6 +136,13 @@ def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:
     return fs if isinstance(fs, CosFileSystem) else None
 
 
+transfers = click.option(
+    "-j", "--transfers", "jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
+    help="Files in parallel.",
+)  # fmt: skip
+"""The option for the first argument of `for_each`."""
+
+
 def for_each(jobs: int, action: Callable[[_A], None], items: Iterable[_A], failures: FailureLog) -> None:
     """Call `action` with every item, `jobs` in parallel; record failures, in the calling thread, and continue.
 

@@ -1,8 +1,10 @@
-"""How much happens at once: the window of requests in flight, and the pace of small calls."""
+"""How much happens at once: the window of requests in flight, the pace of small calls, and the bytes per second."""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
@@ -25,6 +27,15 @@ _MEMORY = 0.95
 
 _SLACK = 1.25
 """Threads beyond this multiple of the wanted number end: ending and starting threads has a cost, too."""
+
+_BURST = 0.2
+"""Seconds that a limited transfer may catch up on: threads wake up late."""
+
+_STEPS = 20
+"""Steps per second of limited transfers. Small ones keep all connections busy, so that no server closes one."""
+
+_LEAST_STEP = 4 * 1024
+"""Bytes per step at least."""
 
 
 class Permit:
@@ -136,3 +147,55 @@ class Pace:
                 self._logged = self._wanted
         if is_news:
             _log.debug("small calls use %d threads at most", self._wanted)
+
+
+def _wait(seconds: float) -> None:
+    """Wait; raise EINTR if the calling thread is cancelled meanwhile. Cleaning up after an interrupt never waits."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and cancellation.seconds_left() is None:
+        cancellation.check()
+        time.sleep(min(left, cancellation.CHECK_EVERY))
+
+
+class Bandwidth:
+    """Limits the bytes per second that all threads together move in one direction. Without a rate it does nothing.
+
+    `clock` and `wait` are replaceable for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, wait: Callable[[float], None] = _wait) -> None:
+        self._clock, self._wait = clock, wait
+        self._lock = shared_lock()
+        self._rate: float | None = None
+        # when everything that was taken so far will have been moved
+        self._free = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a rate."""
+        return self._rate is not None
+
+    def limit(self, rate: float | None) -> None:
+        """Set the rate in bytes per second; None for no limit."""
+        self._rate = rate
+
+    def step(self, most: int) -> int:
+        """Return how many of `most` bytes to move at once."""
+        rate = self._rate
+        return most if rate is None else min(most, max(_LEAST_STEP, int(rate / _STEPS)))
+
+    def take(self, count: int) -> None:
+        """Wait until `count` more bytes fit into the rate; raise EINTR if the thread is cancelled meanwhile."""
+        rate = self._rate
+        if rate is None:
+            return
+        with self._lock:
+            now = self._clock()
+            self._free = max(self._free, now - _BURST) + count / rate
+            pause = self._free - now
+        if pause > 0:
+            self._wait(pause)
+
+
+sending, receiving = Bandwidth(), Bandwidth()
+"""The limits of this process for what it sends and receives, by any filesystem."""

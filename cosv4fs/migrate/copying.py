@@ -16,6 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 
 from cosv4fs.concurrency import cancellation
+from cosv4fs.concurrency.limits import Bandwidth, receiving, sending
 from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import naming_file, open_stream, replacing
 from cosv4fs.migrate.locations import S3, Location
@@ -81,6 +82,10 @@ def copy_file(
         # other filesystems would open it anew, and truncate the file behind /dev/stdout
         with naming_file(target.path), sink:
             send(source, sink, callback)
+    elif source.fs == target.fs and _copies_by_itself(source, target):
+        _copy_within(source, target, callback, metadata)
+    elif _is_limited_here(source, receiving) or _is_limited_here(target, sending):
+        stream(source, target, callback, metadata=metadata)
     elif source.is_local and not target.is_local:
         metadata.read()
         target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
@@ -89,10 +94,16 @@ def copy_file(
         received = {"received": metadata.show} if source.capabilities.shows_attributes else {}
         source.fs.get_file(source.path, target.path, callback=callback, **received)
         metadata.finish()
-    elif source.fs == target.fs and _copies_by_itself(source, target):
-        _copy_within(source, target, callback, metadata)
     else:
         stream(source, target, callback, metadata=metadata)
+
+
+def _is_limited_here(location: Location, bandwidth: Bandwidth) -> bool:
+    """Return whether the bytes per second are limited while blocks are copied; filesystems of this package limit them.
+
+    Other filesystems know no limit. Many run all transfers in one thread, which their callbacks must not delay.
+    """
+    return bandwidth.is_limited and not (location.is_local or location.capabilities.container)
 
 
 def _copies_by_itself(source: Location, target: Location) -> bool:
@@ -168,7 +179,7 @@ def stream(
         if source.capabilities.shows_attributes:
             metadata.show(reader.attributes)
         with _writing(target, size, metadata.keywords()) as writer:
-            count = _pump(_blocks(reader, first), writer, callback, (digest, *hashes))
+            count = _pump(_blocks(reader, source, first), _limited(writer, target), callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             if accept is not None:
@@ -187,7 +198,7 @@ def send(source: Location, writer: Any, callback: Callback = DEFAULT_CALLBACK) -
     """
     with _open_file(source) as reader:
         size = getattr(reader, "size", None)
-        count = _pump(_blocks(reader), writer, callback)
+        count = _pump(_blocks(reader, source), writer.write, callback)
     writer.flush()
     if size is not None and count != size:
         raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
@@ -213,21 +224,38 @@ def receive(
     """Copy a binary stream of unknown size, such as a pipe, to a file; return the number of bytes."""
     metadata = metadata or CONTENT_ONLY.of(None, target)
     with _whole(target.fs.open(target.path, "wb", **metadata.keywords())) as writer:
-        return _pump(_blocks(reader), writer, callback)
+        return _pump(_blocks(reader), _limited(writer, target), callback)
 
 
-def _blocks(reader: Any, first: bytes | None = None) -> Iterator[bytes]:
+def _blocks(reader: Any, source: Location | None = None, first: bytes | None = None) -> Iterator[bytes]:
     """Yield the blocks of a stream, of which the first may have been read already."""
+    is_limited = source is not None and _is_limited_here(source, receiving)
     block = reader.read(BLOCK) if first is None else first
     while block:
+        if is_limited:
+            receiving.take(len(block))
         yield block
         block = reader.read(BLOCK)
 
 
-def _pump(blocks: Iterable[bytes], writer: Any, callback: Callback, hashes: Iterable[Any] = ()) -> int:
+def _limited(writer: Any, target: Location) -> Callable[[bytes], object]:
+    """Return the function that writes a block to a target, at the rate that is allowed."""
+    if not _is_limited_here(target, sending):
+        return writer.write  # type: ignore[no-any-return]
+
+    def write(block: bytes) -> None:
+        sending.take(len(block))
+        writer.write(block)
+
+    return write
+
+
+def _pump(
+    blocks: Iterable[bytes], write: Callable[[bytes], object], callback: Callback, hashes: Iterable[Any] = ()
+) -> int:
     count = 0
     for block in blocks:
-        writer.write(block)
+        write(block)
         for each in hashes:
             each.update(block)
         count += len(block)
@@ -289,7 +317,7 @@ def read_md5(location: Location) -> str:
 
 def _read_digest(location: Location, digest: Any, callback: Callback) -> str:
     with _open_file(location) as reader:
-        while block := reader.read(BLOCK):
+        for block in _blocks(reader, location):
             digest.update(block)
             callback.relative_update(0)
     return str(digest.hexdigest())
