@@ -90,10 +90,11 @@ class Files:
         action: Callable[[Download], _T],
         callback: Callback | None = None,
         received: Callable[[Attributes], object] | None = None,
+        sha1: str | None = None,
     ) -> _T:
         self._namespace.check_file(path)
         set_size, progress = bulk.step_counter(callback)
-        version, sha = self._namespace.version(path), self.expected_sha1(path)
+        version, sha = self._namespace.version(path), sha1 or self.expected_sha1(path)
         download = Download(self._uploader.client, self._uploader.pool, path, version, sha, set_size, progress)
         try:
             result = action(download)
@@ -164,22 +165,27 @@ class Files:
         outfile: Any,
         callback: Callback,
         received: Callable[[Attributes], object] | None = None,
+        sha1: str | None = None,
     ) -> None:
         """Copy one file to the local disk, or to a file-like `lpath` or `outfile`; see `get_file` of the filesystem."""
+
+        def download(action: Callable[[Download], None]) -> None:
+            self._download(path, action, callback, received, sha1)
+
         sink = outfile if outfile is not None else lpath if isfilelike(lpath) else None
         if sink is not None:
-            self._download(path, lambda download: download.to_sink(sink), callback, received)
+            download(lambda started: started.to_sink(sink))
             return
         target = Path(os.fspath(lpath))
         stream = open_stream(target)
         if stream is not None:
             with naming_file(str(target)), stream:
-                self._download(path, lambda download: download.to_sink(stream), callback, received)
+                download(lambda started: started.to_sink(stream))
             return
         try:
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
-            self._download(path, lambda download: download.to_file(target), callback, received)
+            download(lambda started: started.to_file(target))
         except IsADirectoryError as error:
             # of the source, or of the target
             if not isinstance(error, CosIsADirectoryError) and self._namespace.info(path)["type"] != "directory":

@@ -411,6 +411,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         outfile: Any = None,
         max_concurrency: int | None = None,
         received: Callable[[Attributes], object] | None = None,
+        sha1: str | None = None,
     ) -> None:
         """Download one file to a local path, or into a file-like `lpath` or `outfile`.
 
@@ -424,8 +425,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Gets the size, and the bytes of each range that was received; see `cat_file`.
         received : callable, optional
             Called with the attributes that the download shows (see `CosReader.attributes`); local files have none.
+        sha1 : str, optional
+            The SHA-1 in hex that the content must have. If it has another, an OSError (EIO, or ESTALE if the file was
+            replaced) is raised, and the local file is as before.
         """
-        self.runtime.files.share(pieces=max_concurrency).get(self._path(rpath), lpath, outfile, callback, received)
+        files = self.runtime.files.share(pieces=max_concurrency)
+        files.get(self._path(rpath), lpath, outfile, callback, received, sha1)
 
     @with_progress("file")
     def get(

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cosv4fs.cli.commands import command
-from cosv4fs.cli.failures import FAILED
+from cosv4fs.cli.failures import DIFFERENT, FAILED
+from cosv4fs.cli.filters import filters
 from cosv4fs.cli.messages import print_message
 from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.output import printable
@@ -16,9 +17,12 @@ from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import Session, own_filesystem, transfers
 from cosv4fs.concurrency.limits import sending
 from cosv4fs.display import human_size
-from cosv4fs.migrate.manifest import Outcome
+from cosv4fs.migrate.manifest import FAILED as FAILED_STATE
+from cosv4fs.migrate.manifest import PENDING, Outcome
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.migration import Report, Watcher, migrate
+from cosv4fs.migrate.migration import Watcher, migrate
+from cosv4fs.migrate.report import Report
+from cosv4fs.migrate.selection import Selection
 from cosv4fs.options import variables_of
 
 _MAX_FAILURES = 20
@@ -27,46 +31,64 @@ _MAX_FAILURES = 20
 @command("migrate", short_help="Copy a whole bucket or directory, over many runs.")
 @click.argument("source")
 @click.argument("target")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied, and what would fail.")
 @click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")
+@click.option("--reverify", is_flag=True, help="Compare what earlier runs completed, too; copy again what differs.")
 @click.option("--manifest", metavar="FILE", help="Database for the progress; default: in the user's state directory.")
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
 @transfers
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
 @click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
 @metadata_options
+@filters(links=True)
 @click.pass_obj
 def migrate_command(
     session: Session,
     source: str,
     target: str,
+    dry_run: bool,
     verify: bool,
+    reverify: bool,
     manifest: str | None,
     no_overwrite: bool,
     jobs: int,
     scheduler: str | None,
     report: str | None,
     metadata: MetadataOptions,
+    selection: Selection,
 ) -> None:
     """Copy a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
 
     Repeat the command to resume an interrupted run, to retry failed files, and to copy new and changed files. Complete
     files are not copied again. The source is never changed. Source and target may be coffers, cdcs://coffer-APPID/dir;
     a coffer keeps its files, so files that differ there are reported as failed.
+
+    Filters select the files of this run. Others stay as they are at the target and in the manifest. Empty directories
+    are only created without filters.
+
+    --reverify looks up every file at the target, whatever the manifest says. Where the service stores SHA-1s, they are
+    compared; elsewhere the files are read. With --dry-run, the exit code is 5 if a copy is missing or damaged. A dry
+    run changes neither the target nor the manifest; it compares contents as the run would.
     """
     if scheduler and sending.is_limited:
         raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")
+    if scheduler and dry_run:
+        raise click.UsageError("--dry-run copies nothing, and cannot be used with --scheduler")
     for url in (source, target):
         # error messages need the protocol of each URL
         session.location(url)
     options = _options(session, source, target) if scheduler else session.options
     with Progress(session, "migrating", lines=False) as progress:
         result = migrate(
-            source, target, options=options, manifest=manifest, verify=verify, overwrite=not no_overwrite,
-            metadata=metadata, jobs=jobs, scheduler=scheduler, watcher=_Display(progress), rows=report,
+            source, target, options=options, manifest=manifest, verify=verify, reverify=reverify,
+            overwrite=not no_overwrite, metadata=metadata, selection=selection, dry_run=dry_run, jobs=jobs,
+            scheduler=scheduler, watcher=_Display(progress), rows=report,
         )  # fmt: skip
     _report(session, result, progress)
     if result.failed:
         sys.exit(FAILED)
+    if dry_run and result.damaged:
+        sys.exit(DIFFERENT)
 
 
 def _options(session: Session, *urls: str) -> dict[str, dict[str, Any]]:
@@ -101,10 +123,14 @@ class _Display(Watcher):
 
     def done(self, outcome: Outcome) -> None:
         """See `Watcher.done`."""
-        if outcome.state == "failed":
+        if outcome.state == FAILED_STATE:
             self._progress.fail()
+        elif outcome.state == PENDING:
+            self._progress.done(f"would copy {outcome.path} ({outcome.reason})", outcome.size)
+        elif outcome.is_begun:
+            self._progress.done(f"copied {outcome.path}", outcome.size, outcome.seconds)
         else:
-            self._progress.done(f"{'copied' if outcome.is_begun else 'found'} {outcome.path}", outcome.size)
+            self._progress.done(f"found {outcome.path}", outcome.size)
 
 
 def _report(session: Session, report: Report, progress: Progress) -> None:
@@ -116,6 +142,9 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     if report.failed > _MAX_FAILURES:
         print_message(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all")
     click.echo(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
+    if report.is_dry_run:
+        _report_dry_run(report)
+        return
     click.echo(
         f"copied {report.copied:,} ({human_size(report.copied_bytes)}), found there {report.found:,}, "
         f"done before {report.before:,}, verified {report.verified:,}, failed {report.failed:,}, "
@@ -125,6 +154,22 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
         session.tell(f"copied {progress.files:,} files{summary}")
     progress.tell_slowest()
     tell_not_carried(session, report.not_carried)
+    if report.damaged:
+        click.echo(f"missing or damaged copies of earlier runs: {report.damaged:,}, copied again")
+    if report.skipped:
+        click.echo(f"left out {report.skipped:,} symbolic links")
     if report.empty_folders:
         click.echo(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
     click.echo(f"manifest: {report.manifest}")
+
+
+def _report_dry_run(report: Report) -> None:
+    files, size = (sum(found[unit] for found in report.reasons.values()) for unit in ("files", "bytes"))
+    click.echo(
+        f"would copy {files:,} ({human_size(size)}), found there {report.found:,}, done before {report.before:,}, "
+        f"would fail {report.failed:,}, vanished {report.vanished:,}; {report.seconds:.1f} s"
+    )
+    for reason, found in sorted(report.reasons.items()):
+        click.echo(f"{reason}: {found['files']:,} ({human_size(found['bytes'])})")
+    if report.skipped:
+        click.echo(f"would leave out {report.skipped:,} symbolic links")

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.callbacks import Callback
 
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import FAILED, File, Outcome
 from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
-from cosv4fs.migrate.migrator import FileMigrator
+from cosv4fs.migrate.migrator import FileMigrator, batches
 
 _MAX_BATCH_FILES = 50
-_MAX_BATCH_BYTES = 64 * 1024 * 1024
 _CONNECT_TIMEOUT = 60
 """Seconds to wait for the scheduler and for the first worker."""
 
@@ -42,21 +41,7 @@ def migrate_batch(settings: BatchSettings, files: list[File]) -> list[Outcome]:
     migrator = FileMigrator(
         source, target, verify=settings.verify, overwrite=settings.overwrite, metadata=settings.metadata
     )
-    return [migrator.migrate(file, DEFAULT_CALLBACK) for file in files]
-
-
-def batches(files: Iterator[File]) -> Iterator[list[File]]:
-    """Group files into batches that are small enough for one task."""
-    batch: list[File] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) >= _MAX_BATCH_FILES or size + file.size > _MAX_BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
+    return list(migrator.migrate(files, Callback))
 
 
 def run_on_cluster(
@@ -74,7 +59,7 @@ def run_on_cluster(
     with ExitStack() as stack:
         client = _client(distributed, address, threads, stack)
         _wait_for_workers(client, address)
-        queue = batches(files)
+        queue = batches(files, _MAX_BATCH_FILES)
         futures = distributed.as_completed(loop=client.loop)
         in_flight: dict[str, list[File]] = {}
 

@@ -60,13 +60,15 @@ def copy_file(
     *,
     follow: bool = False,
     metadata: FileMetadata | None = None,
+    sha1: str | None = None,
 ) -> None:
     """Copy one file, replacing an existing target; with `follow`, the file that a local symbolic link points to.
 
     Uses ``get_file`` or ``put_file`` when one side is local, ``cp_file`` within one filesystem, and otherwise streams
     the bytes through this machine. Creates the parent directory of the target if its filesystem requires one. On
     failure, an existing target is unchanged if its filesystem replaces files atomically. Carries the `metadata`, or
-    the content alone without it.
+    the content alone without it. A download from a service that stores SHA-1s is compared with `sha1` before the
+    target is replaced.
     """
     metadata = metadata or CONTENT_ONLY.of(source, target)
     if target.has_directories and not target.capabilities.makes_parents:
@@ -91,8 +93,10 @@ def copy_file(
         target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
     elif target.is_local and not source.is_local:
         metadata.read()
-        received = {"received": metadata.show} if source.capabilities.shows_attributes else {}
-        source.fs.get_file(source.path, target.path, callback=callback, **received)
+        keywords: dict[str, Any] = {"received": metadata.show} if source.capabilities.shows_attributes else {}
+        if sha1 is not None and source.capabilities.knows_sha1:
+            keywords["sha1"] = sha1
+        source.fs.get_file(source.path, target.path, callback=callback, **keywords)
         metadata.finish()
     else:
         stream(source, target, callback, metadata=metadata)

@@ -10,8 +10,8 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 
 
 PENDING, COPIED, VERIFIED, FAILED = "pending", "copied", "verified", "failed"
-_VERSION = "1"
+"""States of files."""
+
+NEW, SIZE, CONTENT, MISSING, DAMAGED = "new", "size", "content", "missing", "damaged"
+"""Reasons to copy a file: the target has none, or another one; or an earlier copy is gone, or is another one now."""
+
+_VERSION = "2"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS folders (
-    path TEXT PRIMARY KEY, round INTEGER NOT NULL, is_listed INTEGER NOT NULL, is_empty INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS folders_to_list ON folders (is_listed, path);
+CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY,
     size INTEGER NOT NULL,           -- as listed, with mtime (Unix seconds) and sha (where the source keeps one)
@@ -53,7 +55,8 @@ CREATE TABLE IF NOT EXISTS files (
     round INTEGER NOT NULL,          -- number of the last listing that contained it
     listed REAL NOT NULL, begun REAL, ended REAL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS files_by_state ON files (state, path);
+CREATE VIEW IF NOT EXISTS listed_files AS
+    SELECT * FROM files WHERE round = (SELECT value FROM about WHERE name = 'round') AND NOT is_gone;
 """
 
 _LIST = """
@@ -64,8 +67,7 @@ ON CONFLICT (path) DO UPDATE SET round = :round, listed = :now, is_gone = 0
 """
 _CHANGE = """
 UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_barred = :error != '', how = '',
-    content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END,
-    is_written = is_written AND state NOT IN ('copied', 'verified')  -- version 0.1.0 left it set
+    content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END
 WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != '')
     -- the last listing came within the second of the last change: another one may have followed in it
     OR (size > 0 AND sha IS NULL AND mtime = round(mtime) AND mtime > listed + :ahead - 2))
@@ -89,7 +91,10 @@ class File:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of migrating a file; the first fields are columns of the table ``files``."""
+    """The result of migrating a file; the first fields are columns of the table ``files``.
+
+    In the state ``pending``, the file is to be copied.
+    """
 
     path: str
     state: str
@@ -97,11 +102,15 @@ class Outcome:
     content: str | None = None
     error: str = ""
     size: int = 0
-    """Bytes copied by this run."""
+    """Bytes copied by this run, or to be copied."""
     is_begun: bool = False
     """Whether this run began to write the target."""
     lost: tuple[str, ...] = ()
     """The attributes that the copy could not carry."""
+    reason: str = ""
+    """Why it was copied, or is to be: see `NEW`."""
+    seconds: float = 0.0
+    """How long it took to copy."""
 
 
 class Manifest:
@@ -109,6 +118,15 @@ class Manifest:
 
     A missing database is created with its parent directories, private to the user. `source` and `target` are
     identities. Every method can raise an OSError, for example when the disk is full.
+
+    Parameters
+    ----------
+    path : path
+        The database.
+    source, target : str
+        Identities; see `cosv4fs.migrate.identities`.
+    is_trial : bool
+        Work on a copy, which vanishes at the end: nothing is created or changed, and another run may use the database.
 
     Raises
     ------
@@ -118,29 +136,33 @@ class Manifest:
         The file is not a manifest, or belongs to another migration.
     """
 
-    def __init__(self, path: str | os.PathLike[str], source: str, target: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], source: str, target: str, *, is_trial: bool = False) -> None:
         self.path = Path(path)
         self._ahead: float | None = 0.0
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "the manifest must be a file, but this is a directory", str(path))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.path)
+        self._lock: IO[str] | None = None
         try:
-            _open_private(self.path).close()
-            self._database = self._open({"version": _VERSION, "source": source, "target": target})
+            if not is_trial:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = _locked(self.path)
+                _open_private(self.path).close()
+            self._database = self._open({"version": _VERSION, "source": source, "target": target}, is_trial)
         except BaseException:
             self._unlock()
             raise
 
-    def _open(self, about: Mapping[str, str]) -> Database:
+    def _open(self, about: Mapping[str, str], is_trial: bool) -> Database:
         try:
-            database = sqlite3.connect(self.path, timeout=0 if self._lock is None else 30, isolation_level=None,
-                                   check_same_thread=False)  # fmt: skip
+            database = sqlite3.connect("" if is_trial else self.path, timeout=0 if self._lock is None else 30,
+                                       isolation_level=None, check_same_thread=False)  # fmt: skip
         except sqlite3.Error as error:
             raise OSError(errno.EIO, f"the manifest cannot be opened: {error}", str(self.path)) from error
         opened = Database(database, "the manifest", str(self.path))
         try:
-            if self._lock is None:
+            if is_trial:
+                self._copy_into(database)
+            elif self._lock is None:
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -163,6 +185,11 @@ class Manifest:
                 raise ValueError(f"{self.path} is the manifest of another migration, with {name} {known[name]}: "
                                  "choose another with --manifest, or remove it")  # fmt: skip
         return opened
+
+    def _copy_into(self, database: sqlite3.Connection) -> None:
+        if self.path.exists():
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as original:
+                original.backup(database)
 
     def close(self) -> None:
         """Close the database and release the lock."""
@@ -189,70 +216,76 @@ class Manifest:
         """
         self._ahead = ahead
         with self._database.change() as database:
-            database.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (str(self._round() + 1),))
+            database.execute("INSERT OR REPLACE INTO about VALUES ('round', ?)", (self._round() + 1,))
             database.execute("DELETE FROM folders")
-            database.execute("INSERT INTO folders VALUES ('', ?, 0, 0)", (self._round(),))
 
     def _round(self) -> int:
         found = self._database.all("SELECT value FROM about WHERE name = 'round'")
         return int(found[0][0]) if found else 0
 
-    def folders_to_list(self, count: int) -> list[str]:
-        """Return up to `count` directories, relative to the source, that are not yet listed."""
-        return [path for (path,) in self._database.all("SELECT path FROM folders WHERE NOT is_listed LIMIT ?", count)]
+    def list_page(self, files: Iterable[File], folders: Iterable[str]) -> int:
+        """Record entries of the source; new and changed files become pending. Return the number of files.
 
-    def list_folder(self, path: str, files: Iterable[File], folders: Iterable[str]) -> int:
-        """Record the entries of a directory; new and changed files become pending. Return the number of files."""
+        What is below a failed path with a trailing slash is not in the listing, and keeps its state.
+        """
         given = {"round": self._round(), "now": time.time(), "ahead": self._ahead}
         rows = [{**vars(file), **given} for file in files]
-        below = [(folder, self._round()) for folder in folders]
         with self._database.change() as database:
             # changes first: they are detected by the old values
             database.executemany(_CHANGE, rows)
             database.executemany(_LIST, rows)
-            database.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, 0, 0)", below)
-            database.execute("UPDATE folders SET is_listed = 1, is_empty = ? WHERE path = ?", (not rows + below, path))
+            database.executemany("INSERT OR IGNORE INTO folders VALUES (?)", ((folder,) for folder in folders))
         return len(rows)
 
-    def end_listing(self) -> None:
-        """Finish the listing: files that were not in it are marked as gone."""
+    def end_listing(self, is_selected: Callable[[str], bool] = lambda _: True) -> None:
+        """Finish the listing: files that were not in it are marked as gone, unless `is_selected` excludes the path."""
+        unlisted = self._database.all("SELECT path FROM listed_files WHERE is_barred AND path LIKE '%/'")
         with self._database.change() as database:
-            database.execute("UPDATE files SET is_gone = 1 WHERE round != ?", (self._round(),))
+            database.create_function("is_selected", 1, is_selected)
+            for (folder,) in unlisted:
+                # the character after the slash is 0
+                database.execute("UPDATE files SET round = ? WHERE path > ? AND path < ?",
+                                 (self._round(), folder, f"{folder[:-1]}0"))  # fmt: skip
+            database.execute("UPDATE files SET is_gone = 1 WHERE round != ? AND NOT is_gone AND is_selected(path)",
+                             (self._round(),))  # fmt: skip
 
     def bar_files_above(self, error: str) -> None:
         """Record as failed each file whose path is also a directory with files that can be copied."""
         with self._database.change() as database:
             database.execute(
-                "UPDATE files SET state = 'failed', error = ?, is_barred = 1 WHERE NOT is_gone AND NOT is_barred "
-                "AND path IN (SELECT path FROM folders) AND EXISTS (SELECT 1 FROM files AS below WHERE "
+                "UPDATE files SET state = 'failed', error = ?, is_barred = 1 WHERE round = ? AND NOT is_barred "
+                "AND EXISTS (SELECT 1 FROM files AS below WHERE "
                 "below.path > files.path || '/' AND below.path < files.path || '0' "
                 "AND NOT below.is_gone AND NOT below.is_barred)",
-                (error,),
+                (error, self._round()),
             )
 
-    def files(self, *, verify: bool, page: int = 1000) -> Iterator[File]:
+    def files(self, *states: str) -> Iterator[File]:
         """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 
-        With `verify`, files that are copied but not verified are included.
+        Files that are pending or failed, and those in further `states`.
         """
-        states = (PENDING, FAILED, COPIED if verify else PENDING)
         query = (
-            "SELECT path, size, mtime, sha, error, state, how, content, is_written FROM files "
-            "WHERE path > ? AND state IN (?, ?, ?) AND NOT is_gone AND NOT is_barred ORDER BY path LIMIT ?"
+            "SELECT path, size, mtime, sha, error, state, how, content, is_written FROM listed_files "
+            "WHERE state IN (?, ?, ?, ?) AND NOT is_barred AND path > ? ORDER BY path LIMIT ?"
         )
-        last = ""
-        while rows := self._database.all(query, last, *states, page):
+        for rows in self._database.pages(query, *_work_in(states), after=("",)):
             for path, size, mtime, sha, error, state, how, content, is_written in rows:
                 yield File(path, size, mtime, sha, error, state, how, content, bool(is_written))
-            last = rows[-1][0]
 
-    def begin(self, path: str) -> None:
-        """Record that a file is about to be written at the target."""
+    def begin(self, paths: Iterable[str]) -> None:
+        """Record that files are about to be written at the target: what is there is not known until they are done."""
+        now = time.time()
         with self._database.change() as database:
-            database.execute(
-                "UPDATE files SET attempts = attempts + 1, is_written = 1, begun = ? WHERE path = ?",
-                (time.time(), path),
+            database.executemany(
+                "UPDATE files SET state = 'pending', attempts = attempts + 1, is_written = 1, begun = ? WHERE path = ?",
+                ((now, path) for path in paths),
             )
+
+    def reopen(self, paths: Iterable[str]) -> None:
+        """Record that complete files may be written again."""
+        with self._database.change() as database:
+            database.executemany("UPDATE files SET state = 'pending' WHERE path = ?", ((path,) for path in paths))
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files; `begun` tells whether `begin` was called before each was written."""
@@ -261,33 +294,44 @@ class Manifest:
         with self._database.change() as database:
             database.executemany(
                 "UPDATE files SET state = :state, how = CASE WHEN :how = '' THEN how ELSE :how END, error = :error, "
-                "content = coalesce(:content, content), ended = :now, attempts = attempts + :later, "
+                "content = CASE WHEN :state = 'failed' THEN content ELSE :content END, ended = :now, "
+                "attempts = attempts + :later, "
                 "is_written = CASE WHEN :state = 'failed' THEN is_written OR :later ELSE 0 END WHERE path = :path",
                 rows,
             )
 
     def totals(self) -> dict[str, tuple[int, int]]:
-        """Return the number of files and bytes by state; ``gone`` are those that the source no longer has."""
+        """Return the number of listed files and their bytes by state; ``gone`` are those the source no longer has."""
         rows = self._database.all(
-            "SELECT CASE WHEN is_gone THEN 'gone' ELSE state END, count(*), sum(size) FROM files GROUP BY 1"
+            "SELECT state, count(*), sum(size) FROM listed_files GROUP BY 1 "
+            "UNION ALL SELECT 'gone', count(*), sum(size) FROM files WHERE is_gone HAVING count(*)"
         )
         return {state: (count, size) for state, count, size in rows}
 
-    def work(self, *, verify: bool) -> tuple[int, int]:
-        """Return the number of files to migrate and their total size in bytes."""
-        states = (PENDING, FAILED, COPIED if verify else PENDING)
-        query = "SELECT count(*), coalesce(sum(size), 0) FROM files WHERE state IN (?, ?, ?) AND NOT is_gone"
-        count, size = self._database.all(query + " AND NOT is_barred", *states)[0]
+    def work(self, *states: str) -> tuple[int, int]:
+        """Return the number of files that `files` yields and their total size in bytes."""
+        query = (
+            "SELECT count(*), coalesce(sum(size), 0) FROM listed_files WHERE state IN (?, ?, ?, ?) AND NOT is_barred"
+        )
+        count, size = self._database.all(query, *_work_in(states))[0]
         return count, size
 
     def failures(self, limit: int) -> list[tuple[str, str]]:
         """Return paths and errors of failed files, at most `limit`."""
-        query = "SELECT path, error FROM files WHERE state = ? AND NOT is_gone ORDER BY path LIMIT ?"
-        return [(path, error) for path, error in self._database.all(query, FAILED, limit)]
+        query = "SELECT path, error FROM listed_files WHERE state = 'failed' ORDER BY path LIMIT ?"
+        return [(path, error) for path, error in self._database.all(query, limit)]
 
-    def empty_folders(self) -> list[str]:
-        """Return the empty directories, relative to the source."""
-        return [path for (path,) in self._database.all("SELECT path FROM folders WHERE is_empty ORDER BY path") if path]
+    def empty_folders(self) -> Iterator[str]:
+        """Yield the empty directories, relative to the source."""
+        query = (
+            "SELECT path FROM folders WHERE NOT EXISTS (SELECT 1 FROM folders AS below WHERE "
+            "below.path > folders.path || '/' AND below.path < folders.path || '0') "
+            "AND NOT EXISTS (SELECT 1 FROM files AS below WHERE "
+            "below.path > folders.path || '/' AND below.path < folders.path || '0' AND NOT below.is_gone) "
+            "AND path > ? ORDER BY path LIMIT ?"
+        )
+        for rows in self._database.pages(query, after=("",)):
+            yield from (path for (path,) in rows)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield all columns of every file, in the order of the paths."""
@@ -297,6 +341,11 @@ class Manifest:
             for row in found:
                 yield dict(zip(names, row, strict=True))
             last = found[-1][0]
+
+
+def _work_in(states: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the four states for a query: of files to migrate in any case, and `states`."""
+    return (PENDING, FAILED, *states, PENDING, PENDING)[:4]
 
 
 def _locked(path: Path) -> IO[str] | None:

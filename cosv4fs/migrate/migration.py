@@ -6,100 +6,36 @@ killed at any time; the next run lists again and copies the rest.
 
 from __future__ import annotations
 
-import csv
 import errno
-import hashlib
-import json
 import os
-import re
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from fsspec import filesystem
-from fsspec.core import url_to_fs
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.localfiles import is_part, state_folder
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.copying import ByteProgress
-from cosv4fs.migrate.locations import Location, Options, ThreadInstances, open_location
+from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.identities import bare_url, default_manifest, identity
+from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
-from cosv4fs.migrate.metadata import Lost, MetadataOptions, NotCarried
-from cosv4fs.migrate.migrator import FileMigrator
+from cosv4fs.migrate.metadata import MetadataOptions, NotCarried
+from cosv4fs.migrate.migrator import FileMigrator, batches
 from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
-from cosv4fs.migrate.trees import both_error, find_tree, holds_files, modification_time, recorded_sha1
-
-_LOCATION_OPTIONS = (
-    "account_name", "base_url", "endpoint", "endpoint_url", "host", "org", "port", "project", "ref", "region",
-    "region_name", "repo", "sha",
-)  # fmt: skip
-"""Options that identify a service. All others may be secret or irrelevant."""
-
-_DIRECTORIES_AT_ONCE = 1000
-"""Directories that are taken from the manifest at once to be listed."""
+from cosv4fs.migrate.report import Report, check_rows, write_rows
+from cosv4fs.migrate.selection import EVERYTHING, Selection
+from cosv4fs.migrate.trees import holds_files, scan
 
 _MAX_FAILURES = 1000
 """Failures listed in a report; the manifest has all of them."""
 
+_MAX_BATCH = 32
+"""Small files of which the beginning and the outcome are recorded together."""
 
-@dataclass(frozen=True)
-class Report:
-    """The result of one run.
-
-    Parameters
-    ----------
-    source, target, manifest : str
-        URLs of source and target, and path of the manifest.
-    files, bytes : int
-        Number of files of the source and their total size.
-    copied, copied_bytes : int
-        Files copied by this run and their total size.
-    found : int
-        Files that this run found complete at the target.
-    not_carried : dict
-        Number of files that lost an attribute in this run, and the first paths: ``files`` and ``examples`` by the name
-        of the attribute.
-    before : int
-        Files that earlier runs completed and that have not changed.
-    verified : int
-        Files whose content was compared, by this run or an earlier one.
-    failed : int
-        Files that could not be migrated.
-    failures : tuple of (str, str)
-        Paths and errors of failed files, at most a thousand.
-    vanished : int
-        Files of earlier listings that the source no longer has. Their copies stay.
-    empty_folders, empty_folders_kept : int
-        Empty directories of the source, and how many of them the target now has.
-    seconds : float
-        Duration of this run.
-    """
-
-    source: str
-    target: str
-    manifest: str
-    files: int
-    bytes: int
-    copied: int
-    copied_bytes: int
-    found: int
-    not_carried: dict[str, Lost]
-    before: int
-    verified: int
-    failed: int
-    failures: tuple[tuple[str, str], ...]
-    vanished: int
-    empty_folders: int
-    empty_folders_kept: int
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as a JSON-serializable dictionary."""
-        failures = [{"path": path, "error": error} for path, error in self.failures]
-        return {**asdict(self), "failures": failures, "seconds": round(self.seconds, 3)}
+_RECORD_EVERY = 1.0
+"""Seconds after which the outcomes of a batch are recorded before its end."""
 
 
 class Watcher:
@@ -115,7 +51,7 @@ class Watcher:
         """Handle that `size` more bytes were copied, or found at the target."""
 
     def done(self, outcome: Outcome) -> None:
-        """Handle an outcome that was recorded in the manifest."""
+        """Handle an outcome that was recorded in the manifest; it is ``pending`` for what a dry run would copy."""
 
 
 def migrate(
@@ -125,8 +61,11 @@ def migrate(
     options: Options | None = None,
     manifest: str | os.PathLike[str] | None = None,
     verify: bool = False,
+    reverify: bool = False,
     overwrite: bool = True,
     metadata: MetadataOptions | None = None,
+    selection: Selection = EVERYTHING,
+    dry_run: bool = False,
     jobs: int = 8,
     scheduler: str | None = None,
     watcher: Watcher | None = None,
@@ -145,12 +84,20 @@ def migrate(
         target.
     verify : bool
         Compare the content of the target with the source, by SHA-1 or by the checksum that the service computed.
+    reverify : bool
+        Compare what earlier runs completed, too: all files are looked up at the target, and read there unless its
+        service stores SHA-1s. What is missing or differs is copied again.
     overwrite : bool
         Replace target files with different content; if false, they are reported as failed. Equal files are never
         copied.
     metadata : MetadataOptions, optional
         What copies carry beside the content; by default all that the target can hold. Differences of metadata alone
         cause no copy.
+    selection : Selection
+        The files to migrate. What is known of others stays in the manifest, which is the same for all selections.
+        Empty directories are only created if everything is selected.
+    dry_run : bool
+        List and compare, but copy nothing: neither the target nor the manifest is changed.
     jobs : int
         Number of files in parallel, on threads of this process or on a local cluster.
     scheduler : str, optional
@@ -173,7 +120,7 @@ def migrate(
         The source cannot be listed, the target's bucket does not exist, or `rows` cannot be written; EINVAL if one
         directory is inside the other; `BlockingIOError` if another run is using the manifest.
     ValueError
-        The manifest belongs to another migration, or a content type is invalid.
+        The manifest belongs to another migration, a content type is invalid, or a dry run is to use a cluster.
     NotImplementedError
         The target is inside an archive, or cannot store the content type that is given.
 
@@ -185,74 +132,67 @@ def migrate(
     """
     started = time.monotonic()
     watcher = watcher or Watcher()
+    if dry_run and scheduler is not None:
+        raise ValueError("a dry run uses no cluster: leave out the scheduler")
     if rows is not None:
-        _check_rows(Path(rows))
+        check_rows(Path(rows))
     origin, destination = open_location(source, options), open_location(target, options)
     _check(origin, destination)
     metadata = metadata or MetadataOptions()
     metadata.check(destination)
     path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
-    with Manifest(path, _identity(origin), _identity(destination)) as book:
-        _list(book, origin, jobs, watcher)
+    # files in these states are compared again
+    states = (COPIED, VERIFIED) if reverify else (COPIED,) if verify else ()
+    with Manifest(path, identity(origin), identity(destination), is_trial=dry_run) as book:
+        skipped = _list(book, origin, selection, jobs, watcher)
         if destination.has_directories:
             book.bar_files_above(FILE_ABOVE)
-        totals = book.totals()
-        before = sum(totals.get(state, (0, 0))[0] for state in ((VERIFIED,) if verify else (VERIFIED, COPIED)))
-        watcher.planned(*book.work(verify=verify))
-        recorder = _Recorder(book, watcher)
-        queue = book.files(verify=verify)
+        before = sum(book.totals().get(state, (0, 0))[0] for state in (COPIED, VERIFIED) if state not in states)
+        count, size = book.work(*states)
+        watcher.planned(count, size)
+        recorder, queue = _Recorder(book, watcher), book.files(*states)
         if scheduler is None:
             migrator = FileMigrator(
                 origin, destination, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin
             )
-            _on_threads(migrator, queue, jobs, recorder)
+            act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
+            _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
         else:
             settings = cluster.BatchSettings(source, target, dict(options or {}), verify, overwrite, metadata)
-            cluster.run_on_cluster(scheduler, settings, queue, jobs, recorder.record)
-        kept = _make_directories(book, destination)
+            cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder.record)
+        folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
         if rows is not None:
-            _write_rows(book.rows(), Path(rows))
-        return _report(book, (origin.url, destination.url), recorder, before, kept, time.monotonic() - started)
-
-
-def default_manifest(source: Location, target: Location) -> Path:
-    """Return the manifest for a source and target in the user's state directory."""
-    both = _identity(source) + _identity(target)
-    names = "-to-".join(
-        re.sub(r"[^A-Za-z0-9]+", "-", _bare(location.url)).strip("-")[:40] for location in (source, target)
-    )
-    return state_folder() / f"migrate-{names}-{hashlib.sha256(both.encode()).hexdigest()[:16]}.sqlite"
-
-
-def _write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
-    with file.open("w", newline="", encoding="utf-8") as out:
-        if file.suffix.lower() != ".csv":
-            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            return
-        writer = csv.writer(out)
-        for number, row in enumerate(rows):
-            if not number:
-                writer.writerow(row)
-            writer.writerow(row.values())
-
-
-def _check_rows(file: Path) -> None:
-    """Check before the migration that the file can be written; its content stays."""
-    is_new = not file.exists()
-    if not is_new and not (file.is_file() or file.is_dir()):
-        # opening and closing a pipe would end its reader
-        return
-    with file.open("a"):
-        pass
-    if is_new:
-        file.unlink()
+            write_rows(book.rows(), Path(rows))
+        totals = book.totals()
+        return Report(
+            source=origin.url,
+            target=destination.url,
+            manifest=str(path),
+            files=sum(number for state, (number, _) in totals.items() if state != "gone"),
+            bytes=sum(size for state, (_, size) in totals.items() if state != "gone"),
+            copied=recorder.copied,
+            copied_bytes=recorder.copied_bytes,
+            found=recorder.found,
+            not_carried=recorder.lost.as_dict(),
+            before=before,
+            verified=totals.get(VERIFIED, (0, 0))[0],
+            failed=totals.get(FAILED, (0, 0))[0],
+            failures=tuple(book.failures(_MAX_FAILURES)),
+            vanished=totals.get("gone", (0, 0))[0],
+            empty_folders=folders[0],
+            empty_folders_kept=folders[1],
+            seconds=time.monotonic() - started,
+            reasons=recorder.reasons,
+            skipped=skipped,
+            is_dry_run=dry_run,
+        )
 
 
 def _check(source: Location, target: Location) -> None:
     """Refuse an impossible migration before anything is listed or written."""
     if target.is_open_archive:
         text = "writing to an archive cannot be resumed after a kill: copy to it with cp -r"
-        raise NotImplementedError(f"{_bare(target.url)}: {text}")
+        raise NotImplementedError(f"{bare_url(target.url)}: {text}")
     if not holds_files(source, source.fs.info(source.path)):
         raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
@@ -262,227 +202,129 @@ def _check(source: Location, target: Location) -> None:
             raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
 
 
-def _identity(location: Location) -> str:
-    """Return the identity of a source or target as the manifest stores it."""
-    return json.dumps(_url_and_service(location), sort_keys=True, default=str)
-
-
-def _url_and_service(location: Location) -> tuple[str, dict[str, Any]]:
-    """Return a URL and the options that identify its service, without secrets."""
-    given = {**location.fs.storage_options, **(location.fs.storage_options.get("client_kwargs") or {})}
-    where = {name: _bare(given[name]) for name in _LOCATION_OPTIONS if given.get(name)}
-    if "s3" in location.protocols and "endpoint_url" not in where:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        where["endpoint_url"] = _bare(endpoint)
-    # a filesystem that describes itself knows better than its options
-    where = where if location.address is None else {"address": location.address}
-    inner = _inner(location)
-    return _bare(location.url), where if inner is None else {**where, "within": _url_and_service(inner)}
-
-
-def _inner(location: Location) -> Location | None:
-    """Return what a wrapping filesystem is based on: an archive file, or a path of another filesystem."""
-    given = location.fs.storage_options
-    file, protocol = given.get("fo"), given.get("target_protocol")
-    options = given.get("target_options") or {}
-    if protocol is None:
-        return Location(*url_to_fs(file, **options)) if isinstance(file, str) else None
-    fs = filesystem(protocol, **options)
-    return Location(fs, fs._strip_protocol(file if isinstance(file, str) else location.path))
-
-
-def _bare(url: Any) -> Any:
-    """Return a URL without user name and password; its query, which may be a signature, is replaced by a digest."""
-    if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
-        return url
-    front, _, query = re.sub("//[^/?#]*@", "//", url, count=1).partition("?")
-    return f"{front}?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else front
-
-
-def _list(book: Manifest, source: Location, jobs: int, watcher: Watcher) -> None:
-    """List the source into the manifest, several directories in parallel."""
-    own, pool = ThreadInstances(), Pool(jobs, "cosv4fs-list")
+def _list(book: Manifest, source: Location, selection: Selection, jobs: int, watcher: Watcher) -> int:
+    """List the source into the manifest; return the number of symbolic links that are left out."""
+    skipped = 0
     book.begin_listing((source.clock_difference() or 0.0) if source.capabilities.replaces_files else None)
-    if source.lists_hide_directories:
-        watcher.listed(_list_tree(book, source))
-        book.end_listing()
-        return
-
-    def record(found: tuple[str, list[File], list[str]]) -> None:
-        watcher.listed(book.list_folder(*found))
-
-    while folders := book.folders_to_list(_DIRECTORIES_AT_ONCE):
-        pool.map_unordered(lambda folder: (folder, *_entries(own, source, folder)), folders, record)
-    book.end_listing()
+    for page in scan(source, selection, jobs=jobs):
+        files = [_file(entry) for entry in page if not entry.is_skipped and (entry.refusal or not entry.is_directory)]
+        folders = (entry.path for entry in page if entry.is_directory and not entry.refusal and _is_text(entry.path))
+        watcher.listed(book.list_page(files, folders))
+        skipped += sum(entry.is_skipped for entry in page)
+    # a file that a limit of size or time leaves out is not gone
+    by_path = selection == selection.by_path
+    book.end_listing(lambda path: by_path and selection.admits_path(path))
+    return skipped
 
 
-def _list_tree(book: Manifest, source: Location) -> int:
-    """List the source at once into the manifest; return the number of files."""
-    tree = find_tree(source)
-    folders: dict[str, tuple[list[File], list[str]]] = {folder: ([], []) for folder in ("", *tree.directories)}
-    for folder in tree.directories:
-        folders.setdefault(folder.rpartition("/")[0], ([], []))[1].append(folder)
-    for name, listed, refusal in tree.entries():
-        kind, info = _kind(source, listed)
-        problem = refusal or _problem(name, kind)
-        folders.setdefault(name.rpartition("/")[0], ([], []))[0].append(_file(source, name, info, problem))
-    # directories are listed after what is above them, which would mark them as not listed
-    return sum(book.list_folder(folder, *folders[folder]) for folder in sorted(folders))
+def _file(entry: Entry) -> File:
+    """Return the row for a file, or for a directory that cannot be listed or created."""
+    error = entry.refusal
+    if not (error or _is_text(entry.path)):
+        error = "its name is not valid UTF-8"
+    # bytes that are not UTF-8 are escaped
+    name = entry.path.encode("utf-8", "backslashreplace").decode("utf-8") + "/" * entry.is_directory
+    return File(name, entry.size, entry.modified, entry.sha1, error)
 
 
-def _entries(own: ThreadInstances, source: Location, folder: str) -> tuple[list[File], list[str]]:
-    """Return the files and directories in a directory, by paths relative to the source."""
-    source = own.of(source)
-    location = source.at(source.prefix + folder) if folder else source
-    location.fs.invalidate_cache(location.path)
+def _is_text(name: str) -> bool:
+    """Return whether a name is valid UTF-8; other bytes of local names are surrogates."""
     try:
-        found = location.fs.ls(location.path, detail=True)
-    except FileNotFoundError:
-        if not folder:
-            raise
-        return [], []
-    files: dict[str, File] = {}
-    if not folder:
-        names = [name[len(location.prefix) :] for name in location.invalid_keys()]
-        files = {name: File(name, error=f"the name {name!r} is not a valid path") for name in names}
-    folders: list[str] = []
-    for entry in found:
-        name = _name_in(location, str(entry["name"]))
-        kind, info = _kind(location, entry)
-        if not name and kind == "file" and not str(entry["name"]).endswith("/"):
-            # the listing of the file: nothing else shows what is in the directory
-            error = both_error(location)
-            if not folder:
-                raise error
-            return [File(f"{folder}/", error=str(error.strerror))], []
-        if (not name and _is_own(info)) or (location.is_local and is_part(name)):
-            continue
-        relative = f"{folder}/{name}" if folder or not name else name
-        problem = _problem(relative, kind)
-        if kind == "directory" and not problem:
-            folders.append(relative)
-        else:
-            files[relative] = _file(location, relative, info, problem)
-    return list(files.values()), folders
-
-
-def _file(location: Location, relative: str, info: Mapping[str, Any], problem: str) -> File:
-    sha, size = recorded_sha1(location, info), int(info.get("size") or 0)
-    return File(_text(relative), size, modification_time(info), sha, problem)
-
-
-def _name_in(location: Location, name: str) -> str:
-    """Return a listed name relative to the listed directory; empty if it is the directory itself."""
-    here, name = location.path.strip("/"), name.strip("/")
-    if name == here:
-        return ""
-    # the last component would not do: a component between may be empty
-    return name[len(here) + 1 :] if here and name.startswith(f"{here}/") else name.rpartition("/")[2]
-
-
-def _is_own(info: Mapping[str, Any]) -> bool:
-    """Return whether an unnamed entry is the directory's own placeholder object.
-
-    A key such as ``dir//file`` also appears in the listing of ``dir`` as an unnamed directory, but without a time.
-    """
-    if info["type"] == "directory":
-        return modification_time(info) is not None
-    return not info.get("size")
-
-
-def _kind(location: Location, info: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return ``file``, ``directory``, or the reason why an entry cannot be copied; and its info."""
-    if info.get("islink"):
-        try:
-            info = location.fs.info(info["name"])
-        except OSError:
-            return "a broken link", info
-        if info["type"] == "directory":
-            return "a link to a directory, which is not followed", info
-    return (info["type"] if info["type"] in ("file", "directory") else "neither a file nor a directory"), info
-
-
-def _problem(path: str, kind: str) -> str:
-    """Return why an entry cannot be copied or listed; empty if it can."""
-    what = "directory" if kind == "directory" else "file"
-    if _text(path) != path:
-        return f"it is a {what} whose name is not valid UTF-8"
-    if "" in path.split("/"):
-        return f"it is a {what} with an empty component in its path, such as // in a key"
-    return "" if kind in ("file", "directory") else f"it is {kind}"
-
-
-def _text(name: str) -> str:
-    """Return a name in which bytes that are not UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Recorder:
-    """Records outcomes in the manifest, counts them and informs the watcher."""
+    """Records outcomes in the manifest, counts them and informs the watcher; thread-safe."""
 
     def __init__(self, book: Manifest, watcher: Watcher) -> None:
-        self._book, self.watcher = book, watcher
+        self._book, self._watcher = book, watcher
+        self._mutex = threading.Lock()
+        self._reasons: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.copied = self.copied_bytes = self.found = 0
         self.lost = NotCarried()
+
+    @property
+    def reasons(self) -> dict[str, dict[str, int]]:
+        """The number of files that were copied, or would be, and their bytes, by reason."""
+        return {reason: {"files": files, "bytes": size} for reason, (files, size) in self._reasons.items()}
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files; see `Manifest.record`."""
         outcomes = list(outcomes)
         self._book.record(outcomes, begun=begun)
         for outcome in outcomes:
-            is_done = outcome.state != FAILED
-            self.copied += is_done and outcome.is_begun
-            self.copied_bytes += outcome.size
-            self.found += is_done and not outcome.is_begun
-            self.lost.add(outcome.path, outcome.lost)
+            with self._mutex:
+                self._count(outcome)
             if not begun:
                 # a cluster reports no progress within a file
-                self.watcher.moved(outcome.size)
-            self.watcher.done(outcome)
+                self._watcher.moved(outcome.size)
+            self._watcher.done(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        is_done = outcome.state in (COPIED, VERIFIED)
+        self.lost.add(outcome.path, outcome.lost)
+        if outcome.reason and outcome.state != FAILED:
+            files, size = self._reasons[outcome.reason]
+            self._reasons[outcome.reason] = [files + 1, size + outcome.size]
+        self.copied += is_done and outcome.is_begun
+        self.copied_bytes += outcome.size * is_done
+        self.found += is_done and not outcome.is_begun
 
 
-def _on_threads(migrator: FileMigrator, files: Iterator[File], jobs: int, recorder: _Recorder) -> None:
-    def migrate_one(file: File) -> Outcome:
-        return migrator.migrate(file, ByteProgress(recorder.watcher.moved))
-
-    Pool(jobs, "cosv4fs-migrate").map_unordered(migrate_one, files, lambda outcome: recorder.record([outcome]))
+_Act = Callable[[list[File]], Iterator[Outcome]]
+"""Yields the outcomes of a batch of files."""
 
 
-def _make_directories(book: Manifest, target: Location) -> int:
-    """Create the empty directories at the target if it supports them; return how many it has afterwards."""
-    if not target.has_directories:
-        return 0
-    return sum(_is_made(target, folder) for folder in book.empty_folders())
+def _migrating(migrator: FileMigrator, watcher: Watcher) -> _Act:
+    return lambda batch: migrator.migrate(batch, lambda: ByteProgress(watcher.moved))
 
 
-def _is_made(target: Location, folder: str) -> bool:
+def _examining(migrator: FileMigrator, watcher: Watcher) -> _Act:
+    return lambda batch: (migrator.examine(file, ByteProgress(watcher.moved)) for file in batch)
+
+
+def _on_threads(act: _Act, work: Iterator[list[File]], jobs: int, recorder: _Recorder) -> None:
+    def run(batch: list[File]) -> None:
+        outcomes: list[Outcome] = []
+        last = time.monotonic()
+        try:
+            for outcome in act(batch):
+                outcomes.append(outcome)
+                if time.monotonic() > last + _RECORD_EVERY:
+                    done, outcomes, last = outcomes, [], time.monotonic()
+                    recorder.record(done)
+        finally:
+            # also what was complete before an interrupt
+            recorder.record(outcomes)
+
+    Pool(jobs, "cosv4fs-migrate").map_unordered(run, work)
+
+
+def _reopening(book: Manifest, files: Iterator[File]) -> Iterator[File]:
+    """Yield files for a cluster; what was complete is pending meanwhile, as workers cannot record that they begin."""
+    for batch in batches(files, _MAX_BATCH):
+        book.reopen(file.path for file in batch if file.state in (COPIED, VERIFIED))
+        yield from batch
+
+
+def _make_directories(book: Manifest, target: Location, dry_run: bool) -> tuple[int, int]:
+    """Create the empty directories at the target if it has such; return their number, and how many are there then."""
+    count = kept = 0
+    for folder in book.empty_folders():
+        count += 1
+        kept += target.has_directories and _is_made(target, folder, dry_run)
+    return count, kept
+
+
+def _is_made(target: Location, folder: str, dry_run: bool) -> bool:
     try:
         location = target.join(folder)
-        location.fs.makedirs(location.path, exist_ok=True)
+        if not dry_run:
+            location.fs.makedirs(location.path, exist_ok=True)
         return bool(location.fs.isdir(location.path))
     except (OSError, ValueError):
         # the report contains how many are missing
         return False
-
-
-def _report(book: Manifest, urls: tuple[str, str], count: _Recorder, before: int, kept: int, seconds: float) -> Report:
-    totals = book.totals()
-    gone = totals.pop("gone", (0, 0))[0]
-    return Report(
-        *urls,
-        manifest=str(book.path),
-        files=sum(number for number, _ in totals.values()),
-        bytes=sum(size for _, size in totals.values()),
-        copied=count.copied,
-        copied_bytes=count.copied_bytes,
-        found=count.found,
-        not_carried=count.lost.as_dict(),
-        before=before,
-        verified=totals.get(VERIFIED, (0, 0))[0],
-        failed=totals.get(FAILED, (0, 0))[0],
-        failures=tuple(book.failures(_MAX_FAILURES)),
-        vanished=gone,
-        empty_folders=len(book.empty_folders()),
-        empty_folders_kept=kept,
-        seconds=seconds,
-    )

@@ -1,37 +1,74 @@
-"""Migrate one file: check whether the target has it, copy it, verify the copy.
-
-Does not use the manifest, so that it also runs on the workers of a cluster.
-"""
+"""Migrate single files: `FileMigrator`, which runs in the threads of a migration and on the workers of a cluster."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import stat
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fsspec.callbacks import Callback
 
+from cosv4fs.concurrency import cancellation
 from cosv4fs.localfiles import is_part, remove_abandoned
-from cosv4fs.migrate.copying import make_directory, read_sha1, stream
+from cosv4fs.migrate.copying import copy_file, make_directory, read_md5, read_sha1, stream
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
-from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Outcome
-from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
-from cosv4fs.migrate.trees import fresh_info, recorded_sha1
+from cosv4fs.migrate.manifest import (
+    CONTENT,
+    COPIED,
+    DAMAGED,
+    FAILED,
+    MISSING,
+    NEW,
+    PENDING,
+    SIZE,
+    VERIFIED,
+    File,
+    Outcome,
+)
+from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata, MetadataOptions
+from cosv4fs.migrate.trees import fresh_info, recorded_md5, recorded_sha1
 
 _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""
 
-_MAX_LISTINGS = 16
+_MAX_LISTINGS = 32
+
+_MAX_BATCH_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the target has in the place of a file: its size, and its SHA-1 where the service has stored one."""
+
+    size: int
+    sha1: str | None = None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """A directory of the target, by names."""
+
+    files: dict[str, _Found] = field(default_factory=dict)
+    folders: frozenset[str] = frozenset()
+
+
+_NOTHING = _Listing()
 
 
 class FileMigrator:
     """Migrates single files of a directory, with the options of `migrate`; thread-safe.
 
-    `begin` is called with the relative path of a file before the target is written.
+    Parameters
+    ----------
+    begin : callable
+        Called with the relative paths of files before the first of them is written to the target.
     """
 
     def __init__(
@@ -42,125 +79,245 @@ class FileMigrator:
         verify: bool,
         overwrite: bool = True,
         metadata: MetadataOptions = CONTENT_ONLY,
-        begin: Callable[[str], None] = lambda _path: None,
+        begin: Callable[[list[str]], None] = lambda _paths: None,
     ) -> None:
         self._source, self._target, self._own = source, target, ThreadInstances()
         self._metadata = metadata
         # a target that cannot replace files may list them late, so that its listings are not trusted
         overwrite = overwrite and target.capabilities.replaces_files
         self._verify, self._overwrite, self._begin = verify, overwrite, begin
-        # by directory: sizes at the target, of the last few that were listed, and the directories that were made
-        self._listings: OrderedDict[str, dict[str, int]] = OrderedDict()
+        # by directory: the last few that were listed, and those that were made
+        self._listings: OrderedDict[str, _Listing] = OrderedDict()
         self._made: set[str] = set()
         self._mutex = threading.Lock()
 
-    def migrate(self, file: File, callback: Callback) -> Outcome:
-        """Copy a file unless the target already has it; a failure is an outcome, not an exception."""
-        is_begun = False
+    def migrate(self, files: Iterable[File], progress: Callable[[], Callback]) -> Iterator[Outcome]:
+        """Copy the files that the target does not have; yield their outcomes, of which some are failures.
+
+        Parameters
+        ----------
+        progress : callable
+            Returns a callback for the bytes of one file.
+        """
+        to_copy = []
+        for file in files:
+            found = self.examine(file, progress())
+            if found.state == PENDING:
+                to_copy.append((file, found.reason))
+            else:
+                yield found
+        if to_copy:
+            self._begin([file.path for file, _ in to_copy])
+        for file, reason in to_copy:
+            yield replace(self._outcome(file, self._copy, progress(), is_begun=True), reason=reason)
+
+    def examine(self, file: File, callback: Callback) -> Outcome:
+        """Compare a file with the target; the outcome is ``pending`` if it is to be copied. Nothing is changed."""
+        return self._outcome(file, self._examine, callback, is_begun=False)
+
+    def _outcome(
+        self,
+        file: File,
+        step: Callable[[File, Location, Location, Callback], Outcome],
+        callback: Callback,
+        *,
+        is_begun: bool,
+    ) -> Outcome:
+        """Take a step with one file; a failure is an outcome, not an exception."""
         try:
             source, target = (self._own.of(location).join(file.path) for location in (self._source, self._target))
-            found = self._found(file, source, target, callback)
-            is_begun = found is None
-            return found or self._copy(file, source, target, callback)
-        except Exception as error:  # noqa: BLE001 - one file must not stop the others
+            return step(file, source, target, callback)
+        except Exception as error:
+            if cancellation.is_cancelled():
+                raise
+            # one file must not stop the others
             return Outcome(file.path, FAILED, error=_describe(error), is_begun=is_begun)
 
-    def _found(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome | None:
-        """Return the outcome if the target has the file, and refuse to replace what must not be replaced."""
+    def _examine(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
         _check_name(target)
-        if file.state == COPIED and file.content is not None and _holds(target, file.size, file.content, callback):
-            callback.relative_update(file.size)
-            return Outcome(file.path, VERIFIED, file.how, file.content)
-        size = self._size_at(target, file.path)
-        if size is not None:
-            content = (file.sha or read_sha1(source, callback)) if size == file.size else None
-            if content is not None and _sha1(target, callback) == content:
+        is_complete = file.state in (COPIED, VERIFIED)
+        found = self._at_target(file, target)
+        if found is None:
+            return Outcome(file.path, PENDING, size=file.size, reason=MISSING if is_complete else NEW)
+        reason = SIZE
+        if found.size == file.size:
+            content = (file.content if is_complete else None) or file.sha or read_sha1(source, callback)
+            if (found.sha1 or _sha1(target, callback)) == content:
                 callback.relative_update(file.size)
-                return Outcome(file.path, VERIFIED, "copied" if file.is_written else "found", content)
-            if not (self._overwrite or file.is_written):
-                raise FileExistsError(errno.EEXIST, "the target has another content and is not replaced", target.url)
-        return None
+                return Outcome(file.path, VERIFIED, _how(file), content)
+            reason = CONTENT
+        if not (self._overwrite or file.is_written):
+            raise FileExistsError(errno.EEXIST, "the target has another content and is not replaced", target.url)
+        return Outcome(file.path, PENDING, size=file.size, reason=DAMAGED if is_complete else reason)
 
-    def _size_at(self, target: Location, path: str) -> int | None:
-        """Return the size of a target file, from one listing per directory; None if it does not exist."""
-        if not self._overwrite:
-            try:
-                return int(fresh_info(target)["size"] or 0)
-            except FileNotFoundError:
-                return None
-        folder = path.rpartition("/")[0]
-        with self._mutex:
-            # one listing at a time: other threads usually wait for the same directory
-            if folder not in self._listings:
-                self._listings[folder] = _listed_sizes(self._target_folder(folder))
-                while len(self._listings) > _MAX_LISTINGS:
-                    self._listings.popitem(last=False)
+    def _at_target(self, file: File, target: Location) -> _Found | None:
+        """Return what the target has, from one listing per directory; None if there is no such file."""
+        if self._overwrite:
+            with self._mutex:
+                # one listing at a time: other threads usually wait for the same directory
+                return self._listing(file.path.rpartition("/")[0]).files.get(target.name)
+        try:
+            return _found(target, fresh_info(target))
+        except FileNotFoundError:
+            return None
+
+    def _listing(self, folder: str) -> _Listing:
+        """Return what the target had in a directory before this run wrote there; what is known not to exist is free."""
+        if folder in self._listings:
             self._listings.move_to_end(folder)
-            return self._listings[folder].get(target.name)
+            return self._listings[folder]
+        if folder:
+            above, _, name = folder.rpartition("/")
+            if name not in self._listing(above).folders:
+                return _NOTHING
+        self._listings[folder] = _listed(self._target_folder(folder))
+        while len(self._listings) > _MAX_LISTINGS:
+            self._listings.popitem(last=False)
+        return self._listings[folder]
 
     def _target_folder(self, folder: str) -> Location:
         target = self._own.of(self._target)
         return target.join(folder) if folder else target
 
     def _copy(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
+        began, metadata = time.perf_counter(), self._metadata.of(source, target, file.mtime)
         folder = file.path.rpartition("/")[0]
         if target.has_directories and folder not in self._made:
-            make_directory(self._target_folder(folder))
+            self._prepare(folder)
             self._made.add(folder)
-        self._begin(file.path)
+        if file.sha is not None and source.capabilities.knows_sha1 and _can_be_downloaded_to(target):
+            # compared before the copy appears
+            copy_file(source, target, callback, metadata=metadata, sha1=file.sha)
+            content: str | None = file.sha
+            self._check(file, target, file.sha, callback)
+        elif source.is_local and not target.is_local:
+            content = self._upload(file, source, target, callback, metadata)
+        else:
+            content = self._stream(file, source, target, callback, metadata)
+        state, seconds = VERIFIED if self._verify else COPIED, time.perf_counter() - began
+        lost = metadata.lost
+        return Outcome(file.path, state, "copied", content, "", file.size, is_begun=True, lost=lost, seconds=seconds)
 
+    def _prepare(self, folder: str) -> None:
+        """Make a directory of the target; remove abandoned local copies."""
+        location = self._target_folder(folder)
+        make_directory(location)
+        if location.is_local:
+            for path in Path(location.path).iterdir():
+                if is_part(path.name):
+                    remove_abandoned(path)
+
+    def _upload(
+        self, file: File, source: Location, target: Location, callback: Callback, metadata: FileMetadata
+    ) -> str | None:
+        """Copy a local file; return its SHA-1 if the target stores one, or if it had to be computed."""
+        _check_size(file, Path(source.path).stat().st_size, source)
+        copy_file(source, target, callback, metadata=metadata)
+        info = fresh_info(target)
+        _check_copy(file, info, target)
+        stored = recorded_sha1(target, info)
+        if not self._verify:
+            return stored
+        content = read_sha1(source, callback)
+        md5 = recorded_md5(info) if S3 & target.protocols and stored is None else None
+        if md5 is None or md5 != read_md5(source):
+            # an ETag of several parts is no MD5
+            self._compare(target, stored or read_sha1(target, callback), content)
+        return content
+
+    def _stream(
+        self, file: File, source: Location, target: Location, callback: Callback, metadata: FileMetadata
+    ) -> str:
         def accept(count: int, sha: str) -> None:
-            if count != file.size:
-                text = f"read {count} bytes, but {file.size} were listed: the file has changed; run the migration again"
-                raise OSError(errno.EIO, text, source.url)
+            _check_size(file, count, source)
             if file.sha is not None and sha != file.sha:
                 text = f"the content has SHA-1 {sha}, but the source has stored {file.sha}"
                 raise OSError(errno.EIO, text, source.url)
 
         md5 = hashlib.md5(usedforsecurity=False)
         hashes = (md5,) if self._verify and S3 & target.protocols else ()
-        metadata = self._metadata.of(source, target, file.mtime)
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata)
-        info = fresh_info(target)
-        if info["size"] != file.size:
-            text = f"the copy has {info['size']} bytes instead of {file.size}"
-            raise OSError(errno.EIO, text, target.url)
-        if self._verify and not (hashes and _is_proven(info, md5.hexdigest())) and _sha1(target, callback, info) != sha:
+        self._check(file, target, sha, callback, md5.hexdigest() if hashes else None)
+        return sha
+
+    def _check(self, file: File, target: Location, sha: str, callback: Callback, md5: str | None = None) -> None:
+        """Compare the size of a copy, and with the option `verify` its content, with what was copied."""
+        info: dict[str, Any] = {}
+        if target.is_local:
+            # others may write there, but nothing has a cache
+            info["size"] = Path(target.path).stat().st_size
+        else:
+            info = fresh_info(target)
+        _check_copy(file, info, target)
+        if self._verify and (md5 is None or recorded_md5(info) != md5):
+            self._compare(target, recorded_sha1(target, info) or read_sha1(target, callback), sha)
+
+    def _compare(self, target: Location, found: str, content: str) -> None:
+        if found != content:
             raise OSError(errno.EIO, "the content of the copy differs from the source", target.url)
-        state = VERIFIED if self._verify else COPIED
-        return Outcome(file.path, state, "copied", sha, size=file.size, is_begun=True, lost=metadata.lost)
 
 
-def _listed_sizes(folder: Location) -> dict[str, int]:
-    """Return the sizes of the files in a directory by name; removes abandoned local copies."""
+def batches(files: Iterator[File], most: int) -> Iterator[list[File]]:
+    """Group files into batches of at most `most` files, which are small unless they are of one file."""
+    batch: list[File] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) >= most or size + file.size > _MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch
+
+
+def _how(file: File) -> str:
+    return file.how or ("copied" if file.is_written else "found")
+
+
+def _can_be_downloaded_to(target: Location) -> bool:
+    """Return whether ``get_file`` replaces a local path: it writes through links, and into pipes and devices."""
+    if not target.is_local:
+        return False
+    try:
+        return stat.S_ISREG(Path(target.path).lstat().st_mode)
+    except OSError:
+        return True
+
+
+def _listed(folder: Location) -> _Listing:
+    """List a directory of the target; nothing if it is missing, or is a file."""
     folder.fs.invalidate_cache(folder.path)
     try:
-        found = folder.fs.ls(folder.path, detail=True)
+        infos = folder.fs.ls(folder.path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    if folder.is_local:
-        for info in found:
-            if is_part(Path(info["name"]).name):
-                remove_abandoned(info["name"])
-    return {info["name"].rpartition("/")[2]: int(info["size"] or 0) for info in found if info["type"] == "file"}
+        return _NOTHING
+    if not folder.capabilities.container:
+        # for the changes that follow, and for memory
+        folder.fs.invalidate_cache(folder.path)
+    names = [(info["name"].rstrip("/").rpartition("/")[2], info) for info in infos]
+    files = {name: _found(folder, info) for name, info in names if info["type"] == "file"}
+    return _Listing(files, frozenset(name for name, info in names if info["type"] == "directory"))
 
 
-def _holds(target: Location, size: int, content: str, callback: Callback) -> bool:
-    try:
-        info = fresh_info(target)
-    except FileNotFoundError:
-        return False
-    return info["size"] == size and _sha1(target, callback, info) == content
+def _found(location: Location, info: dict[str, Any]) -> _Found:
+    return _Found(int(info["size"] or 0), recorded_sha1(location, info))
 
 
-def _is_proven(info: dict[str, Any], md5: str) -> bool:
-    """Return whether the ETag is the MD5 of the content; it is something else for multipart uploads."""
-    return str(info.get("ETag", "")).strip('"').lower() == md5
-
-
-def _sha1(location: Location, callback: Callback, info: dict[str, Any] | None = None) -> str:
+def _sha1(location: Location, callback: Callback) -> str:
     """Return the SHA-1 of a target file: the stored one, or else computed by reading."""
-    return recorded_sha1(location, info or fresh_info(location)) or read_sha1(location, callback)
+    return recorded_sha1(location, fresh_info(location)) or read_sha1(location, callback)
+
+
+def _check_size(file: File, size: int, source: Location) -> None:
+    if size != file.size:
+        text = f"read {size} bytes, but {file.size} were listed: the file has changed; run the migration again"
+        raise OSError(errno.EIO, text, source.url)
+
+
+def _check_copy(file: File, info: dict[str, Any], target: Location) -> None:
+    if info["size"] != file.size:
+        raise OSError(errno.EIO, f"the copy has {info['size']} bytes instead of {file.size}", target.url)
 
 
 def _check_name(target: Location) -> None:

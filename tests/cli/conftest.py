@@ -13,6 +13,7 @@ import pytest
 from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
 from cosv4fs.migrate import cluster
+from cosv4fs.migrate.migrator import batches
 from tests.filesystem.conftest import pytest_generate_tests
 from tests.migrate.conftest import s3_options, s3_port
 from tests.support import elsewhere
@@ -119,7 +120,7 @@ def worker(monkeypatch):
         for name in list(os.environ):
             if name.startswith(("COSV", "CDCS")):
                 monkeypatch.delenv(name)
-        for batch in cluster.batches(jobs):
+        for batch in batches(jobs, 50):
             record(cluster.migrate_batch(work, batch), begun=False)
 
     monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)

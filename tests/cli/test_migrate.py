@@ -61,6 +61,31 @@ def test_failures_are_named_and_give_an_exit_code(run, tmp_path):
     assert (code, found["failed"], found["before"], found["failures"][0]["path"]) == (1, 1, 1, "a")
 
 
+def test_a_dry_run_prints_what_a_run_would_do(run, tmp_path):
+    code, out, err = run("--dry-run", "-v")
+    assert (code, "would copy 2 (3 B), found there 0, done before 0, would fail 0" in out) == (0, True)
+    assert "new: 2 (3 B)" in out
+    assert "would copy b/c (new)" in err
+    assert not (tmp_path / "out").exists()
+    assert run()[0] == 0
+    (tmp_path / "out/a").write_bytes(b"mine")
+    code, out, _ = run("--dry-run", "--reverify")
+    assert (code, "damaged: 1 (1 B)" in out) == (5, True)
+    code, out, _ = run("--dry-run", "--reverify", "--no-overwrite")
+    assert (code, "would fail 1" in out) == (1, True)
+    code, out, _ = run("--reverify", before=["--json"])
+    assert (code, json.loads(out)["reasons"]) == (0, {"damaged": {"files": 1, "bytes": 1}})
+    code, out, _ = run("--dry-run", "--reverify")
+    assert (code, "would copy 0 (0 B), found there 2" in out) == (0, True)
+    assert run("--dry-run", "--scheduler", "local")[0] == 2
+
+
+def test_filters_select_the_files_of_a_run(run, tmp_path):
+    code, out, _ = run("--exclude", "b/")
+    assert (code, "copied 1 (1 B)" in out) == (0, True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
 def test_a_second_run_at_the_same_time_is_refused(run, tmp_path):
     run("--manifest", str(tmp_path / "m"))
     about = sqlite_about(tmp_path / "m")

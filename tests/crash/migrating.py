@@ -20,10 +20,10 @@ from cosv4fs.migrate.copying import BLOCK
 from cosv4fs.migrate.manifest import Manifest
 
 PLACES: dict[str, tuple[type[Any], str, Callable[..., bool]]] = {
-    "folder": (Manifest, "list_folder", lambda *_, **__: True),
+    "page": (Manifest, "list_page", lambda *_, **__: True),
     "listed": (Manifest, "end_listing", lambda *_, **__: True),
     "begin": (Manifest, "begin", lambda *_, **__: True),
-    "note": (Manifest, "note", lambda *_, **__: True),
+    "record": (Manifest, "record", lambda *_, **__: True),
     # whole blocks are those of large files
     "block": (migration.ByteProgress, "relative_update", lambda _self, size=1: size == BLOCK),
 }

@@ -166,7 +166,7 @@ class Migration:
         states, chance = self._states(), self._chance
         how = chance.choice(("before", "after", "seen"))
         if number == 0:
-            return "folder", chance.randint(2, FOLDERS * 3), how
+            return "page", chance.randint(2, FOLDERS * 3), how
         if number == 1:
             return "listed", 1, how
         left = sorted(path for path in self._content if states.get(path) != "verified")
@@ -174,9 +174,9 @@ class Migration:
         blocks = self._plan.size // BLOCK
         if blocks and chance.random() < 0.8 and any(path.endswith("large.bin") for path in left[:step]):
             return "block", chance.randint(1, blocks), how
-        # a note may be of several files at once: so many notes may never come
-        kind = chance.choice(("begin", "begin", "note"))
-        return kind, chance.randint(1, step if kind == "begin" else max(1, step // 8)), how
+        # each is about several files: so many may never come
+        kind = chance.choice(("begin", "record"))
+        return kind, chance.randint(1, max(1, step // 40)), how
 
     def _states(self) -> dict[str, str]:
         if not self._manifest.exists():

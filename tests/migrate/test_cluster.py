@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from cosv4fs.migrate import cluster
+from cosv4fs.migrate import cluster, migrator
 from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.migration import migrate
 from tests.support import content
@@ -13,10 +13,10 @@ from tests.support import content
 
 def test_batches_are_bounded_in_files_and_bytes():
     files = [File(f"{number:03}", 1) for number in range(120)]
-    files += [File(f"x{number}", cluster._MAX_BATCH_BYTES - 1) for number in range(2)]
-    sizes = [len(batch) for batch in cluster.batches(iter(files))]
+    files += [File(f"x{number}", migrator._MAX_BATCH_BYTES - 1) for number in range(2)]
+    sizes = [len(batch) for batch in migrator.batches(iter(files), 50)]
     assert sizes == [50, 50, 20, 1, 1]
-    assert [file for batch in cluster.batches(iter(files)) for file in batch] == files
+    assert [file for batch in migrator.batches(iter(files), 50) for file in batch] == files
 
 
 def test_secrets_are_not_shown():

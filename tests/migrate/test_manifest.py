@@ -17,7 +17,7 @@ import sys
 from cosv4fs.migrate.manifest import File, Manifest
 book = Manifest(sys.argv[1], "s", "t")
 book.begin_listing()
-book.list_folder("", [File("x", 1)], [])
+book.list_page([File("x", 1)], [])
 print("has it", flush=True)
 sys.stdin.read()
 """
@@ -36,7 +36,7 @@ def book(path):
 
 def listing(book, *files):
     book.begin_listing()
-    book.list_folder("", files, [])
+    book.list_page(files, [])
     book.end_listing()
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_was_listed_in_the_second_of_its_change_is_looked_at_again(b
     listing(book, file)
     book.record([Outcome("x", COPIED)])
     book.begin_listing(ahead)
-    book.list_folder("", [file], [])
+    book.list_page([file], [])
     assert states(book) == {"x": state}
 
 
@@ -116,7 +116,7 @@ def test_what_has_changed_is_pending_again(book, changed):
     assert states(book) == {"x": VERIFIED, "y": VERIFIED}
     listing(book, changed, File("y", 1, 5.0, "a"))
     assert states(book) == {"x": PENDING, "y": VERIFIED}
-    assert [(file.path, file.size, file.sha, file.content) for file in book.files(verify=True)] == [
+    assert [(file.path, file.size, file.sha, file.content) for file in book.files(COPIED)] == [
         ("x", changed.size, changed.sha, None)
     ]
 
@@ -125,45 +125,70 @@ def test_what_is_not_listed_any_more_has_vanished_and_is_no_work(book):
     listing(book, File("x", 1), File("y", 2))
     listing(book, File("y", 2))
     assert book.totals() == {PENDING: (1, 2), "gone": (1, 1)}
-    assert [file.path for file in book.files(verify=False)] == ["y"]
+    assert [file.path for file in book.files()] == ["y"]
 
 
 def test_a_listing_that_was_interrupted_begins_anew(path, book):
     book.begin_listing()
-    book.list_folder("", [File("x", 1)], ["a", "b"])
-    book.list_folder("a", [File("a/y", 1)], ["a/c"])
+    book.list_page([File("x", 1)], ["a", "b"])
+    book.list_page([File("a/y", 1)], ["a/c"])
     book.close()
     with Manifest(path, "s", "t") as again:
         again.begin_listing()
-        assert again.folders_to_list(10) == [""]
-        again.list_folder("", [File("x", 1), File("new", 1)], ["b"])
-        assert again.folders_to_list(10) == ["b"]
-        again.list_folder("b", [], [])
+        again.list_page([File("x", 1), File("new", 1)], ["b", "b/c"])
         again.end_listing()
-        assert again.folders_to_list(10) == []
-        assert again.empty_folders() == ["b"]
+        assert list(again.empty_folders()) == ["b/c"]
         assert set(states(again)) == {"x", "new", "a/y"}
         assert again.totals() == {PENDING: (2, 2), "gone": (1, 1)}
+
+
+def test_what_was_not_listed_keeps_its_state(book):
+    """Because its directory cannot be listed, or because it is not selected."""
+    listing(book, *(File(name, 1) for name in ("d/x", "d/y", "d.txt", "e", "f")))
+    book.record([Outcome("d/x", COPIED, "copied"), Outcome("f", COPIED, "copied")])
+    book.begin_listing()
+    book.list_page([File("d/", error="no access"), File("e", 1)], [])
+    book.end_listing(lambda path: path != "f")
+    assert book.totals() == {COPIED: (1, 1), PENDING: (2, 2), FAILED: (1, 0), "gone": (1, 1)}
+    assert [file.path for file in book.files()] == ["d/y", "e"]
+    assert states(book)["f"] == COPIED
+
+
+def test_a_trial_changes_nothing(path, book):
+    listing(book, File("x", 1))
+    with Manifest(path, "s", "t", is_trial=True) as trial:
+        listing(trial, File("x", 2), File("y", 1))
+        trial.record([Outcome("y", COPIED, "copied")])
+        assert states(trial) == {"x": PENDING, "y": COPIED}
+    assert states(book) == {"x": PENDING}
+    with Manifest(path.parent / "none", "s", "t", is_trial=True) as trial:
+        listing(trial, File("x", 2))
+    assert sorted(each.name for each in path.parent.iterdir() if not each.name.endswith(("-wal", "-shm"))) == [
+        "manifest.sqlite",
+        "manifest.sqlite.lock",
+    ]
+    with pytest.raises(ValueError, match="another migration, with target t"):
+        Manifest(path, "s", "other", is_trial=True)
 
 
 def test_files_come_once_each_whatever_becomes_of_them(book):
     listing(book, *(File(f"{number:02}", 1) for number in range(10)), File("barred", error="it is a pipe"))
     seen = []
-    for file in book.files(verify=False, page=3):
+    for file in book.files():
         seen.append(file.path)
         book.record([Outcome(file.path, FAILED, error="no")])
     assert seen == [f"{number:02}" for number in range(10)]
     assert len(book.failures(100)) == 11
-    assert len(list(book.files(verify=False))) == 10, "what failed is tried again by the next run"
+    assert len(list(book.files())) == 10, "what failed is tried again by the next run"
 
 
 def test_copied_files_are_work_only_when_they_have_to_be_verified(book):
     listing(book, File("x", 1, 2.0, "a"))
-    book.begin("x")
+    book.begin(["x"])
     book.record([Outcome("x", COPIED, "copied", "c", size=1, is_begun=True)])
-    assert book.work(verify=False) == (0, 0)
-    assert book.work(verify=True) == (1, 1)
-    assert list(book.files(verify=True)) == [File("x", 1, 2.0, "a", "", COPIED, "copied", "c")]
+    assert book.work() == (0, 0)
+    assert book.work(COPIED) == (1, 1)
+    assert list(book.files(COPIED)) == [File("x", 1, 2.0, "a", "", COPIED, "copied", "c")]
 
 
 @pytest.mark.parametrize("began", [True, False])
@@ -171,7 +196,7 @@ def test_attempts_are_counted(book, began):
     listing(book, File("x", 1))
     for _ in range(3):
         if began:
-            book.begin("x")
+            book.begin(["x"])
         book.record([Outcome("x", FAILED, error="no", is_begun=True)], begun=began)
     (row,) = book.rows()
     assert (row["attempts"], row["is_written"]) == (3, 1)

@@ -25,6 +25,7 @@ from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.manifest import FAILED, File
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
 from cosv4fs.migrate.migrator import FileMigrator
+from cosv4fs.migrate.selection import Rule, Selection
 from tests.support import MIB, content
 
 FILES = {
@@ -95,7 +96,7 @@ class Late(MemoryFileSystem):
 def test_a_listing_that_is_cached_late_is_not_believed(source, fs):
     target = Late(skip_instance_cache=True)
     mover = FileMigrator(Location(fs, "data/in"), Location(target, "/late"), verify=True)
-    outcome = mover.migrate(File("a.bin", 70_000), Callback())
+    (outcome,) = mover.migrate([File("a.bin", 70_000)], Callback)
     assert (outcome.state, outcome.error) == ("verified", "")
     assert target.cat_file("/late/a.bin") == FILES["a.bin"]
 
@@ -113,7 +114,7 @@ class Damaging(MemoryFileSystem):
 def test_a_copy_with_another_content_is_verified_as_none(source, fs, verify, state):
     target = Damaging(skip_instance_cache=True)
     mover = FileMigrator(Location(fs, "data/in"), Location(target, f"/damaged {verify}"), verify=verify)
-    outcome = mover.migrate(File("a.bin", 70_000), Callback())
+    (outcome,) = mover.migrate([File("a.bin", 70_000)], Callback)
     assert (outcome.state, "differs from the source" in outcome.error) == (state, verify)
 
 
@@ -246,25 +247,23 @@ def test_what_cannot_be_read_or_stored_is_named(tmp_path):
     os.mkfifo(here / "pipe")
     report = migrate(str(here), str(tmp_path / "out"), manifest=tmp_path / "m")
     assert dict(report.failures) == {
-        "loop": "it is a link to a directory, which is not followed",
-        "broken": "it is a broken link",
-        "pipe": "it is neither a file nor a directory",
+        "loop": "links to directories are not followed: use --follow-links or --skip-links, or copy the directory",
+        "broken": "it is a broken link, to nowhere",
+        "pipe": "pipes, sockets and devices cannot be copied from a directory",
     }
     assert below(tmp_path / "out") == {"file": b"1", "link": b"1"}
     assert report.empty_folders_kept == 1
 
 
-def test_names_that_are_no_text_are_failures_also_of_directories(tmp_path):
+def test_names_that_are_no_text_are_failures(tmp_path):
     here = os.fsencode(tmp_path / "in")
     os.makedirs(here + b"/b\xff/deep")
     for name in (b"good", b"a\xff", b"b\xff/lost", b"b\xff/deep/lost"):
         with open(here + b"/" + name, "wb") as file:
             file.write(b"1")
     report = migrate(str(tmp_path / "in"), str(tmp_path / "out"), manifest=tmp_path / "m", rows=tmp_path / "rows")
-    assert dict(report.failures) == {
-        "a\\udcff": "it is a file whose name is not valid UTF-8",
-        "b\\udcff": "it is a directory whose name is not valid UTF-8",
-    }
+    names = ("a\\udcff", "b\\udcff/deep/lost", "b\\udcff/lost")
+    assert report.failures == tuple((name, "its name is not valid UTF-8") for name in names)
     assert below(tmp_path / "out") == {"good": b"1"}
 
 
@@ -273,12 +272,8 @@ def test_keys_with_empty_names_are_failures_and_marks_of_directories_are_not(s3,
     for key in keys:
         s3.call_s3("put_object", Bucket=bucket, Key=key, Body=b"x" if key == "d/full/" or key[-1] != "/" else b"")
     report = migrate(f"s3://{bucket}/d", str(tmp_path / "out"), options=options, manifest=tmp_path / "m", verify=True)
-    nameless = "with an empty component in its path, such as // in a key"
-    assert dict(report.failures) == {
-        "/": f"it is a directory {nameless}",
-        "sub/": f"it is a directory {nameless}",
-        "full/": f"it is a file {nameless}",
-    }
+    assert [path for path, _ in report.failures] == ["/lost", "full/", "sub//lost"]
+    assert all("cannot be used inside s3://" in error for _, error in report.failures)
     assert below(tmp_path / "out") == dict.fromkeys(("a", "sub/b", "mark/c", "full/d"), b"x")
     assert counts(report) == (4, 0, 0, 4, 3)
 
@@ -520,16 +515,19 @@ def test_rows_are_written_as_lines_of_json_or_as_csv(run, tmp_path):
         assert {(row["state"], row["how"], int(row["attempts"])) for row in rows} == {("copied", "copied", 1)}
 
 
-def test_after_a_listing_that_failed_all_is_listed_anew(run, emulator, fs, tmp_path):
+def test_a_directory_that_cannot_be_listed_is_a_failure_and_its_files_keep_their_state(run, emulator, fs, tmp_path):
     run()
     fault = emulator.faults.add(op="list", path="/in/sub/deep/", action=faults.Refuse(-96), times=None)
-    with pytest.raises(OSError):
-        run()
+    report = run()
     assert fault.hits
+    assert (counts(report), report.vanished) == ((0, 0, 4, 0, 1), 0)
+    [(path, error)] = report.failures
+    assert path == "sub/deep/"
+    assert "cannot be listed" in error
     emulator.faults.clear()
     later = {"new": b"new", "sub/new": b"also"}
     fs.pipe({f"data/in/{path}": value for path, value in later.items()})
-    assert counts(run())[:3] == (2, 0, 4)
+    assert counts(run()) == (2, 0, 4, 0, 0)
     assert below(tmp_path / "out") == FILES | later
 
 
@@ -539,7 +537,106 @@ def test_what_is_not_as_listed_is_not_published(tmp_path, size, sha, said):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x").write_bytes(value)
     mover = FileMigrator(open_location(str(tmp_path / "in")), open_location(str(tmp_path / "out")), verify=False)
-    outcome = mover.migrate(File("x", size, sha=sha), Callback())
+    (outcome,) = mover.migrate([File("x", size, sha=sha)], Callback)
     assert (outcome.state, outcome.is_begun) == (FAILED, True)
     assert said in outcome.error
     assert below(tmp_path / "out") == {"x": b"old"}
+
+
+def stored(tmp_path):
+    return (tmp_path / "manifest.sqlite").read_bytes()
+
+
+def test_a_dry_run_says_what_would_be_copied_and_changes_nothing(run, fs, tmp_path):
+    out = tmp_path / "out"
+    report = run(dry_run=True)
+    assert (counts(report), report.reasons) == ((0, 0, 0, 0, 0), {"new": {"files": 4, "bytes": 75_900}})
+    assert list(tmp_path.glob("manifest*")) == []
+    assert not out.exists()
+    run()
+    before = stored(tmp_path)
+    (out / "a.bin").write_bytes(b"another")
+    fs.pipe({"data/in/sub/b.bin": content(5_000, 7), "data/in/new": b"new", "data/in/empty": b"no more"})
+    report = run(dry_run=True, rows=tmp_path / "rows.csv")
+    assert counts(report) == (0, 0, 2, 0, 0)
+    assert report.reasons == {
+        "new": {"files": 1, "bytes": 3},
+        "size": {"files": 1, "bytes": 7},
+        "content": {"files": 1, "bytes": 5_000},
+    }
+    assert below(out) == FILES | {"a.bin": b"another"}
+    assert stored(tmp_path) == before
+    assert (out / "nothing/in it").is_dir()
+
+
+def test_a_dry_run_says_what_would_fail(run, tmp_path):
+    (tmp_path / "out/sub").mkdir(parents=True)
+    (tmp_path / "out/sub/b.bin").write_bytes(b"mine")
+    report = run(dry_run=True, overwrite=False)
+    assert report.failures == run(overwrite=False).failures
+    assert report.failed == 1
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_what_is_lost_or_damaged_is_found_and_copied_again(run, s3, bucket, tmp_path, kind):
+    target = f"s3://{bucket}" if kind == "s3" else str(tmp_path / "out")
+    run(target)
+    there = s3 if kind == "s3" else LocalFileSystem()
+    path = bucket if kind == "s3" else f"{tmp_path}/out"
+    there.rm_file(f"{path}/a.bin")
+    there.pipe_file(f"{path}/sub/b.bin", content(5_000, 9))
+    assert counts(run(target)) == (0, 0, 4, 0, 0), "earlier runs are believed"
+    found = {"missing": {"files": 1, "bytes": 70_000}, "damaged": {"files": 1, "bytes": 5_000}}
+    report = run(target, reverify=True, dry_run=True)
+    assert (report.reasons, report.damaged, report.found) == (found, 2, 2)
+    assert not there.exists(f"{path}/a.bin")
+    report = run(target, reverify=True)
+    assert (report.reasons, report.damaged, counts(report)) == (found, 2, (2, 2, 0, 2, 0))
+    assert {name: there.cat_file(f"{path}/{name}") for name in FILES} == FILES
+    assert run(target, reverify=True).damaged == 0
+
+
+def test_an_edited_copy_is_not_replaced_without_overwriting(run, tmp_path):
+    run()
+    (tmp_path / "out/a.bin").write_bytes(b"edited")
+    (tmp_path / "out/empty").unlink()
+    report = run(reverify=True, overwrite=False)
+    assert (counts(report), report.failures[0][0]) == ((1, 2, 0, 2, 1), "a.bin")
+    assert (tmp_path / "out/a.bin").read_bytes() == b"edited"
+
+
+def test_only_selected_files_are_migrated_and_others_keep_their_state(run, fs, tmp_path):
+    run()
+    fs.pipe({"data/in/sub/new.bin": b"new", "data/in/new.txt": b"new"})
+    fs.rm("data/in/sub/b.bin")
+    report = run(selection=Selection((Rule("*.bin"),)))
+    assert (report.files, counts(report), report.vanished) == (3, (1, 0, 2, 0, 0), 1)
+    assert not (tmp_path / "out/new.txt").exists()
+    assert counts(run(selection=Selection(min_size=10_000)))[:3] == (0, 0, 1)
+    report = run()
+    assert (report.files, counts(report), report.vanished) == (5, (1, 0, 4, 0, 0), 1)
+
+
+def test_a_new_directory_is_not_asked_for(run, fs, emulator, options, tmp_path):
+    local = tmp_path / "in"
+    for number in range(5):
+        (local / f"d{number}/deep").mkdir(parents=True)
+        (local / f"d{number}/deep/x").write_bytes(b"x")
+    emulator.clear_requests()
+    migrate(str(local), "cosv4://data/out/put", options=options, manifest=tmp_path / "m", jobs=1)
+    listings = emulator.count()["list"]
+    assert len(fs.find("data/out/put")) == 5
+    assert listings == 1
+
+
+def test_a_large_local_file_is_migrated_in_slices(fs, emulator, options, tmp_path):
+    data = content(9 * MIB, 4)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x").write_bytes(data)
+    emulator.clear_requests()
+    for verify in (False, True):
+        given = {"options": options, "manifest": tmp_path / "m", "verify": verify}
+        report = migrate(str(tmp_path / "in"), "cosv4://data/out", **given)
+        assert report.failed == 0
+    assert emulator.count()["upload_slice_data"] > 1
+    assert fs.cat_file("data/out/x") == data
