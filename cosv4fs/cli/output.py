@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from textwrap import indent
 from typing import Any
@@ -56,14 +56,34 @@ def printing_json_array() -> Iterator[Callable[[Any], None]]:
             click.echo("\n]" if count else "[]")
 
 
-def _json(value: Any) -> str:
+def print_json_tree(rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    """Print rows as a nested JSON array, one row per line, as they come.
+
+    Each row comes with its level. The rows after one that has an empty list ``children`` are printed in that list, as
+    long as their level is deeper.
+    """
+    open_lists, is_first = 0, True
+    with standard_output():
+        click.echo("[", nl=False)
+        for level, row in rows:
+            closed = max(0, open_lists - level)
+            open_lists, is_first = open_lists - closed, is_first and not closed
+            text = _json(row, None)
+            has_children = row.get("children") == []
+            text = text[: text.rindex("]")] if has_children else text
+            click.echo("]}" * closed + ("" if is_first else ",") + "\n" + "  " * (open_lists + 1) + text, nl=False)
+            open_lists, is_first = open_lists + has_children, has_children
+        click.echo("]}" * open_lists + "\n]")
+
+
+def _json(value: Any, spaces: int | None = 2) -> str:
     encoding = sys.stdout.encoding or "utf-8"
 
     def escaped(found: re.Match[str]) -> str:
         char = found[0]
         return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
 
-    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=spaces, default=str))
 
 
 def _is_hidden(char: str) -> bool:

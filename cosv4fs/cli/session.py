@@ -15,7 +15,7 @@ from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
 from cosv4fs.cli.messages import log, print_message
-from cosv4fs.cli.output import print_json, print_line, printable, printing_json_array
+from cosv4fs.cli.output import print_json, print_json_tree, print_line, printable, printing_json_array
 from cosv4fs.cli.process import is_about_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
@@ -109,6 +109,11 @@ class Session:
                 if not is_about_output(error):
                     add(error_row(error))
                 raise
+
+    def show_tree(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
+        """Print rows as a nested JSON array; see `print_json_tree`."""
+        self.has_answered = True
+        print_json_tree(rows)
 
     def say(self, text: str) -> None:
         """Print a line; on a terminal, without control characters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +10,19 @@ from typing import Any
 import click
 
 from cosv4fs.cli.commands import command
+from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.process import standard_output
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.copying import BLOCK
+from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
-from cosv4fs.migrate.trees import holds_files, modification_time
+from cosv4fs.migrate.selection import Selection
+from cosv4fs.migrate.sorting import SortedEntries
+from cosv4fs.migrate.trees import info_of, modification_time, scan
+from cosv4fs.paths import parents
 
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 
@@ -26,9 +33,22 @@ _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="With -l, show sizes as 1.5 MiB.")
 @click.option("-R", "--recursive", is_flag=True, help="List subdirectories, too.")
 @click.option("-d", "--directory", "itself", is_flag=True, help="List the directory itself, not its contents.")
+@filters()
 @click.pass_obj
-def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recursive: bool, itself: bool) -> None:
-    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' are expanded; cdcs:// lists the coffers."""
+def ls(
+    session: Session,
+    urls: tuple[str, ...],
+    is_long: bool,
+    human: bool,
+    recursive: bool,
+    itself: bool,
+    selection: Selection,
+) -> None:
+    """List files and directories. Patterns such as 'cosv4://bucket/*.csv' are expanded; cdcs:// lists the coffers.
+
+    Names are sorted, and each directory comes before what is in it: nothing is printed before all is listed. find
+    prints at once. With a filter, only files are listed.
+    """
 
     def line(row: dict[str, Any]) -> str:
         name = str(row["url"]) + ("/" if row["type"] == "directory" else "")
@@ -37,45 +57,60 @@ def ls(session: Session, urls: tuple[str, ...], is_long: bool, human: bool, recu
         size = human_size(row["size"]) if human else str(row["size"])
         return f"{'-' if row['type'] == 'directory' else size:>14}  {human_time(row['modified']):19}  {name}"
 
+    check_filters(selection, urls)
+    failures = FailureLog()
+    listing = _Listing(selection, failures, None if recursive else 1)
     locations = [location for url in urls for location in expand_pattern(session.location(url))]
-    session.show((row for location in locations for row in _listed(location, recursive, itself)), line)
+    rows = (row for location in locations for row in ([_itself(location)] if itself else listing.rows(location)))
+    session.show(rows, line, failures)
+    failures.exit()
 
 
 @command()
 @click.argument("url")
 @click.option("-L", "--level", type=click.IntRange(1), metavar="N", help="Show at most N levels.")
+@filters()
 @click.pass_obj
-def tree(session: Session, url: str, level: int | None) -> None:
-    """Show a directory tree."""
-    location = session.location(url)
-    if not holds_files(location, location.fs.info(location.path)):
-        raise NotADirectoryError(20, "it is a file: use ls or stat", location.url)
-    if session.as_json:
-        session.show_json(_nested(location, level))
-        return
-    session.say(location.url)
-    counts = {"directory": 0, "file": 0}
-    for text, kind in _branches(location, "", level):
-        counts["directory" if kind == "directory" else "file"] += 1
-        session.say(text)
-    directories = f"{counts['directory']} director{'y' if counts['directory'] == 1 else 'ies'}"
-    session.say("")
-    session.say(f"{directories}, {counts['file']} file{'' if counts['file'] == 1 else 's'}")
+def tree(session: Session, url: str, level: int | None, selection: Selection) -> None:
+    """Show a directory tree. With a filter, only files are shown, and the directories above them."""
+    location, failures = session.location(url), FailureLog()
+    counts = {False: 0, True: 0}
+    with SortedEntries() as entries:
+        try:
+            _Listing(selection, failures, level).collect(location, entries)
+        except NotADirectoryError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file: use ls or stat", location.url) from error
+        if session.as_json:
+            session.show_tree((entry.path.count("/"), _nested(location, entry, level)) for entry in entries)
+        else:
+            session.say(location.url)
+            for text, is_directory in _branches(entries):
+                session.say(text)
+                counts[is_directory] += 1
+            directories = f"{counts[True]} director{'y' if counts[True] == 1 else 'ies'}"
+            session.say("")
+            session.say(f"{directories}, {counts[False]} file{'' if counts[False] == 1 else 's'}")
+    failures.exit()
 
 
 @command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="Show sizes as 1.5 MiB.")
 @click.option("-s", "--summarize", is_flag=True, help="Show one total per argument, without its subdirectories.")
+@filters()
 @click.pass_obj
-def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool) -> None:
-    """Show the total size of the files in each directory."""
+def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool, selection: Selection) -> None:
+    """Show the total size of the files in each directory. With a filter, only selected files count."""
 
     def line(row: dict[str, Any]) -> str:
         size = human_size(row["size"]) if human else str(row["size"])
         return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
 
-    session.show((row for url in urls for row in _sums(session.location(url), summarize)), line)
+    check_filters(selection, urls)
+    failures = FailureLog()
+    listing = _Listing(selection, failures)
+    session.show((row for url in urls for row in listing.sums(session.location(url), summarize)), line, failures)
+    failures.exit()
 
 
 @command()
@@ -132,71 +167,101 @@ def sign(session: Session, url: str, expires: int) -> None:
         session.say(signed)
 
 
-def _listed(location: Location, recursive: bool, itself: bool) -> list[dict[str, Any]]:
-    if itself:
-        return [_row(location, location.fs.info(location.path))]
-    if not recursive:
-        return [_row(location, info) for info in _children(location)]
-    listed = location.fs.find(location.path, withdirs=True, detail=True)
-    # a listing with directories has only one info of a path that is both
-    files = [(name, info) for name, info in location.fs.find(location.path, detail=True).items()]
-    directories = [(name, info) for name, info in listed.items() if info["type"] == "directory"]
-    found = sorted(files + directories, key=lambda item: item[0])
-    return [_row(location, info) for name, info in found if name.rstrip("/") != location.path]
+class _Listing:
+    """Lists directories for one run of a command, and records what cannot be listed.
+
+    `depth` is the number of levels; None for all.
+    """
+
+    def __init__(self, selection: Selection, failures: FailureLog, depth: int | None = None) -> None:
+        self._selection, self._failures, self._depth = selection, failures, depth
+
+    def rows(self, location: Location) -> Iterator[dict[str, Any]]:
+        """Yield a row for everything in a directory, sorted, or for one file."""
+        with SortedEntries() as entries:
+            try:
+                self.collect(location, entries)
+            except NotADirectoryError:
+                yield _itself(location)
+                return
+            # directories that only paths show are among them
+            with_directories = self._selection.is_everything
+            for entry in entries:
+                if with_directories or not entry.is_directory:
+                    yield _row(location.at(location.prefix + entry.path), entry)
+
+    def collect(self, location: Location, entries: SortedEntries) -> None:
+        """Add everything in a directory."""
+        for page in self._pages(location):
+            entries.add(page)
+
+    def sums(self, location: Location, summarize: bool) -> Iterator[dict[str, Any]]:
+        """Yield a row for each directory in which files are, or for one file; with `summarize` only the first."""
+        # bytes and files by directory
+        direct: dict[str, list[int]] = {"": [0, 0]}
+        try:
+            for page in self._pages(location):
+                for entry in page:
+                    if not entry.is_directory:
+                        folder = "" if summarize else entry.path.rpartition("/")[0]
+                        total = direct.setdefault(folder, [0, 0])
+                        total[0] += entry.size
+                        total[1] += 1
+        except NotADirectoryError:
+            direct = {"": [int(info_of(location)["size"] or 0), 1]}
+        for folder, (size, count) in sorted(_with_subdirectories(direct).items()):
+            url = location.at(location.prefix + folder).url if folder else location.url
+            yield {"url": url, "size": size, "files": count}
+
+    def _pages(self, location: Location) -> Iterator[list[Entry]]:
+        for page in scan(location, self._selection, depth=self._depth):
+            for entry in page:
+                if entry.refusal and (entry.is_directory or entry.is_missing):
+                    code = errno.ENOENT if entry.is_missing else errno.EIO
+                    url = location.at(location.prefix + entry.path).url
+                    self._failures.record(OSError(code, entry.refusal, url))
+            is_wanted = self._selection.is_everything
+            yield [entry for entry in page if not entry.is_missing and (is_wanted or not entry.is_directory)]
 
 
-def _row(location: Location, info: dict[str, Any]) -> dict[str, Any]:
-    url = location.at(info["name"].rstrip("/")).url
-    return {"url": url, "type": info["type"], "size": int(info.get("size") or 0), "modified": modification_time(info)}
+def _itself(location: Location) -> dict[str, Any]:
+    info = info_of(location)
+    size, is_directory = int(info.get("size") or 0), info["type"] == "directory"
+    return _row(location, Entry("", size, modification_time(info), is_directory=is_directory))
 
 
-def _children(location: Location) -> list[dict[str, Any]]:
-    return sorted(location.fs.ls(location.path, detail=True), key=lambda info: str(info["name"]))
+def _row(location: Location, entry: Entry) -> dict[str, Any]:
+    kind = "directory" if entry.is_directory else "file"
+    return {"url": location.url, "type": kind, "size": entry.size, "modified": entry.modified}
 
 
-def _branches(location: Location, indent: str, level: int | None) -> Iterator[tuple[str, str]]:
-    children = _children(location)
-    for number, info in enumerate(children, 1):
-        is_last = number == len(children)
-        child = location.at(info["name"].rstrip("/"))
-        yield f"{indent}{'└── ' if is_last else '├── '}{child.name}", info["type"]
-        if info["type"] == "directory" and level != 1:
-            deeper = None if level is None else level - 1
-            yield from _branches(child, indent + ("    " if is_last else "│   "), deeper)
+def _nested(location: Location, entry: Entry, level: int | None) -> dict[str, Any]:
+    """Return a row of a tree in JSON; directories that are shown with their contents have a list for them."""
+    row = _row(location.at(location.prefix + entry.path), entry) | {"name": entry.path.rpartition("/")[2]}
+    is_open = entry.is_directory and (level is None or entry.path.count("/") + 1 < level)
+    return row | ({"children": []} if is_open else {})
 
 
-def _nested(location: Location, level: int | None) -> list[dict[str, Any]]:
-    rows = []
-    for info in _children(location):
-        child = location.at(info["name"].rstrip("/"))
-        row = _row(location, info) | {"name": child.name}
-        if info["type"] == "directory" and level != 1:
-            row["children"] = _nested(child, None if level is None else level - 1)
-        rows.append(row)
-    return rows
+def _branches(entries: SortedEntries) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of a tree, each with whether it is of a directory."""
+    # whether the directories above, from the top, are the last in theirs
+    above: list[bool] = []
+    for entry in entries:
+        del above[entry.path.count("/") :]
+        is_last, indent = entries.is_last(entry), "".join("    " if last else "│   " for last in above)
+        yield f"{indent}{'└── ' if is_last else '├── '}{entry.path.rpartition('/')[2]}", entry.is_directory
+        above.append(is_last)
 
 
-def _sums(location: Location, summarize: bool) -> list[dict[str, Any]]:
-    files = location.fs.find(location.path, detail=True)
-    if not files:
-        # the total of an empty directory is 0, but a missing one is an error
-        location.fs.info(location.path)
-    sums: dict[str, list[int]] = {location.path: [0, 0]}
-    for name, info in files.items():
-        for folder in {location.path} if summarize else _folders(name, location.path):
-            total = sums.setdefault(folder, [0, 0])
-            total[0] += int(info["size"] or 0)
-            total[1] += 1
-    return [
-        {"url": location.at(folder).url, "size": size, "files": count} for folder, (size, count) in sorted(sums.items())
-    ]
-
-
-def _folders(name: str, top: str) -> set[str]:
-    found = {top}
-    while len(name := name.rpartition("/")[0]) > len(top):
-        found.add(name)
-    return found
+def _with_subdirectories(direct: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Return the sums of directories, with everything under them, from those of the files directly in them."""
+    sums: dict[str, list[int]] = {}
+    for folder, (size, count) in direct.items():
+        for each in (folder, *parents(folder), *([""] if folder else [])):
+            total = sums.setdefault(each, [0, 0])
+            total[0] += size
+            total[1] += count
+    return sums
 
 
 def _span(text: str | None) -> tuple[int | None, int | None]:

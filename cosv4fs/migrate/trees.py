@@ -49,7 +49,9 @@ _SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
 _FTP_TIME = re.compile(r"\d{14}")
 
 
-def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) -> Iterator[list[Entry]]:
+def scan(
+    tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8, depth: int | None = None
+) -> Iterator[list[Entry]]:
     """Yield pages of the files and directories in a directory, in no particular order, without the directory itself.
 
     Memory is bounded by the pages in flight, where the filesystem lists in pages. Nothing is left in caches. A path
@@ -65,6 +67,8 @@ def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) ->
         ones are entries with a refusal, at the end.
     jobs : int
         Directories listed in parallel.
+    depth : int, optional
+        Levels to list. The directories of the last level are entries on every filesystem.
 
     Raises
     ------
@@ -74,8 +78,8 @@ def scan(tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8) ->
         The directory cannot be listed, or the service cannot be reached; EINVAL if a file of its name hides it; EIO if
         the listing contains something outside.
     """
-    scanning = _Scan(tree, selection)
-    yield from Walk(scanning.pages, jobs).pages("")
+    scanning = _Scan(tree, selection, depth)
+    yield from Walk(scanning.pages, jobs).pages(Entry("", is_directory=True))
     if missing := scanning.missing():
         yield missing
 
@@ -87,24 +91,26 @@ _Lister = Callable[[str], Iterator[Entry]]
 class _Scan:
     """One scan of a tree: pages of its directories, or of all of it where that can be listed at once."""
 
-    def __init__(self, tree: Location, selection: Selection) -> None:
-        self._tree, self._selection = tree, selection
-        self._list, self._is_flat = _lister_of(tree, selection)
+    def __init__(self, tree: Location, selection: Selection, depth: int | None) -> None:
+        self._tree, self._selection, self._depth = tree, selection, depth
+        self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None)
         self._required = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
         self._found: set[str] = set()
 
-    def pages(self, folder: str) -> Iterator[tuple[list[Entry], list[str]]]:
+    def pages(self, folder: Entry) -> Iterator[tuple[list[Entry], list[Entry]]]:
         """Yield the pages of one directory, each with the directories in it that are to be listed."""
         entries = self._entries(folder)
+        level = folder.path.count("/") + 2 if folder.path else 1
+        is_last = self._is_flat or level == self._depth
         while listed := list(islice(entries, _PAGE)):
             page, folders = [], []
             for entry in listed:
-                if entry.is_directory and not (entry.refusal or self._is_flat) and entry.path != folder:
-                    # it becomes an entry when it is listed, or a refusal
-                    folders.append(entry.path)
+                if entry.is_directory and not (entry.refusal or is_last) and entry is not folder:
+                    # it is yielded when it is listed, or with a refusal
+                    folders.append(entry)
                 else:
                     page.append(entry)
-            yield self._selected(page), [name for name in folders if self._selection.may_contain(name)]
+            yield self._selected(page), [found for found in folders if self._selection.may_contain(found.path)]
 
     def missing(self) -> list[Entry]:
         """Return an entry for each name that must exist and was not found."""
@@ -124,22 +130,22 @@ class _Scan:
             return self._tree.is_local or self._selection.admits_path(entry.path)
         return self._selection.admits(entry.path, entry.size, entry.modified)
 
-    def _entries(self, folder: str) -> Iterator[Entry]:
+    def _entries(self, folder: Entry) -> Iterator[Entry]:
         """Yield a directory itself, unless it is the tree, and what is in it."""
         try:
-            entries = self._list(folder)
+            entries = self._list(folder.path)
             first = next(entries, None)
-            if folder and self._tree.has_directories:
-                yield Entry(folder, is_directory=True)
+            if folder.path and self._tree.has_directories:
+                yield folder
             if first is not None:
                 yield first
                 yield from entries
         except Exception as error:
-            if not folder or _ends_scan(error):
+            if not folder.path or _ends_scan(error):
                 raise
             if not isinstance(error, FileNotFoundError):
                 reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-                yield Entry(folder, is_directory=True, refusal=f"it cannot be listed: {reason}")
+                yield replace(folder, refusal=f"it cannot be listed: {reason}")
 
 
 def _ends_scan(error: Exception) -> bool:
@@ -150,15 +156,16 @@ def _ends_scan(error: Exception) -> bool:
     return type(error).__module__ == "builtins" and not isinstance(error, OSError)
 
 
-def _lister_of(tree: Location, selection: Selection) -> tuple[_Lister, bool]:
-    """Return what lists a tree, and whether that lists all of it at once."""
+def _lister_of(tree: Location, selection: Selection, *, is_whole: bool) -> tuple[_Lister, bool]:
+    """Return what lists a tree, and whether that lists all of it at once, which only a whole tree needs."""
     if tree.is_local:
         return LocalTree(tree.path, selection).list, False
     if tree.capabilities.container:
-        return (partial(_own_folder, tree), False) if tree.has_directories else (partial(_own_keys, tree), True)
+        is_flat = is_whole and not tree.has_directories
+        return partial(_own_keys if is_flat else _own_folder, tree), is_flat
     if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
-        return partial(_s3_keys, tree), True
-    if tree.lists_hide_directories and type(tree.fs).find is not AbstractFileSystem.find:
+        return partial(_s3_keys if is_whole else _s3_folder, tree), is_whole
+    if is_whole and tree.lists_hide_directories and type(tree.fs).find is not AbstractFileSystem.find:
         return partial(_found_at_once, tree), True
     return partial(_foreign_folder, tree, ThreadInstances()), False
 
@@ -190,26 +197,53 @@ def _s3_keys(tree: Location, _: str) -> Iterator[Entry]:
         return
     bucket, _, key = tree.path.partition("/")
     prefix, is_empty = f"{key}/" if key else "", True
-    for page in _s3_pages(tree, bucket, prefix):
+    for page in s3_pages(tree, bucket, prefix):
+        is_empty = is_empty and not page
         for found in page:
-            is_empty = False
-            name, size = found["Key"][len(prefix) :], int(found["Size"])
             # an empty object of such a name stands for a directory
-            if size or not found["Key"].endswith("/"):
-                modified = found["LastModified"].timestamp()
-                yield Entry(name, size, modified, md5=recorded_md5(found), refusal=_refusal(tree, name))
+            if found["Size"] or not found["Key"].endswith("/"):
+                yield _s3_entry(tree, found["Key"][len(prefix) :], found)
     if is_empty:
         _check_directory(tree)
 
 
-def _s3_pages(tree: Location, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
-    more: dict[str, Any] = dict(tree.fs.req_kw)
+def _s3_folder(tree: Location, folder: str) -> Iterator[Entry]:
+    """Yield the entries of a directory in S3, or all buckets."""
+    path = tree.prefix + folder if folder else tree.path
+    if not path:
+        yield from (Entry(bucket, is_directory=True) for bucket in tree.fs.ls("", detail=False, refresh=True))
+        return
+    bucket, _, key = path.partition("/")
+    prefix, here, is_empty = f"{key}/" if key else "", f"{folder}/" if folder else "", True
+    for page in s3_pages(tree, bucket, prefix, Delimiter="/"):
+        is_empty = is_empty and not page
+        for found in page:
+            if "Prefix" in found:
+                name = here + found["Prefix"][len(prefix) : -1]
+                yield Entry(name, is_directory=True, refusal=_refusal(tree, name))
+            elif found["Key"] != prefix or found["Size"]:
+                yield _s3_entry(tree, here + found["Key"][len(prefix) :], found)
+    if is_empty and not folder:
+        _check_directory(tree)
+
+
+def _s3_entry(tree: Location, name: str, found: Mapping[str, Any]) -> Entry:
+    modified = found["LastModified"].timestamp()
+    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(found), refusal=_refusal(tree, name))
+
+
+def s3_pages(location: Location, bucket: str, prefix: str, **options: Any) -> Iterator[list[dict[str, Any]]]:
+    """Yield the pages of a listing of S3, past the cache; with a delimiter also common prefixes.
+
+    Each row is one of ``Contents`` or ``CommonPrefixes`` as botocore returns them.
+    """
+    options |= location.fs.req_kw
     while True:
-        reply = tree.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
-        yield reply.get("Contents") or []
+        reply = location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
+        yield [*(reply.get("CommonPrefixes") or ()), *(reply.get("Contents") or ())]
         if not reply.get("IsTruncated"):
             return
-        more["ContinuationToken"] = reply["NextContinuationToken"]
+        options["ContinuationToken"] = reply["NextContinuationToken"]
 
 
 def _found_at_once(tree: Location, _: str) -> Iterator[Entry]:
@@ -284,7 +318,7 @@ def _entry(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
     """Return the entry for an info of any filesystem."""
     refusal = _refusal(tree, relative)
     if info["type"] == "directory":
-        return Entry(relative, is_directory=True, refusal=refusal)
+        return Entry(relative, modified=modification_time(info), is_directory=True, refusal=refusal)
     if info["type"] != "file":
         refusal = refusal or _SPECIAL
     size, sha1, md5 = int(info.get("size") or 0), recorded_sha1(tree, info), recorded_md5(info)

@@ -17,32 +17,33 @@ from typing import Generic, TypeVar
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.stack import Stack
 
+_F = TypeVar("_F")
 _T = TypeVar("_T")
 
 
-class Walk(Generic[_T]):
+class Walk(Generic[_F, _T]):
     """The walk through one tree.
 
     Parameters
     ----------
     visit : callable
-        Called in several threads with the name of a directory. Yields pages: what the iteration yields, and the
-        names of directories to visit.
+        Called in several threads with a directory. Yields pages: what the iteration yields, and the directories to
+        visit.
     jobs : int
         Directories visited in parallel.
     """
 
-    def __init__(self, visit: Callable[[str], Iterator[tuple[_T, list[str]]]], jobs: int) -> None:
+    def __init__(self, visit: Callable[[_F], Iterator[tuple[_T, list[_F]]]], jobs: int) -> None:
         self._visit, self._jobs = visit, jobs
         self._owner = threading.get_ident()
         # a page with its directories; None at the end of a visit
-        self._pages: queue.SimpleQueue[tuple[_T, list[str]] | None] = queue.SimpleQueue()
+        self._pages: queue.SimpleQueue[tuple[_T, list[_F]] | None] = queue.SimpleQueue()
         # one item for each page that may wait; a semaphore could stay locked after Ctrl-C
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(jobs):
             self._places.put(None)
 
-    def pages(self, top: str) -> Iterator[_T]:
+    def pages(self, top: _F) -> Iterator[_T]:
         """Yield the pages of all directories, in no particular order; raise the first error of a visit."""
         running = 0
         with Stack([top]) as folders, TaskGroup(Pool(self._jobs, "cosv4fs-list")) as group:
@@ -64,7 +65,7 @@ class Walk(Generic[_T]):
                 yield page[0]
             group.wait()
 
-    def _run(self, folder: str) -> None:
+    def _run(self, folder: _F) -> None:
         try:
             for page in self._visit(folder):
                 self._hand_over(page)
@@ -72,7 +73,7 @@ class Walk(Generic[_T]):
             # the group raises an error of this call
             self._pages.put(None)
 
-    def _hand_over(self, page: tuple[_T, list[str]]) -> None:
+    def _hand_over(self, page: tuple[_T, list[_F]]) -> None:
         # where no thread can be started, the call runs in the thread that would take the page
         while threading.get_ident() != self._owner:
             with suppress(queue.Empty):

@@ -1,5 +1,6 @@
 """``--bwlimit``: the bytes per second of all transfers, and ``--transfers``."""
 
+import fsspec
 import pytest
 
 from cosv4fs.concurrency.limits import receiving, sending
@@ -9,6 +10,15 @@ from tests.filesystem.test_bandwidth import received, sent
 __all__ = ["received", "sent"]
 
 MIB = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def memory():
+    """Remove what the process keeps."""
+    yield
+    fs = fsspec.filesystem("memory")
+    if fs.exists("/bandwidth"):
+        fs.rm("/bandwidth", recursive=True)
 
 
 @pytest.fixture
@@ -31,25 +41,25 @@ def test_of_our_filesystems(run, here, file, sent, received):
 
 def test_of_other_filesystems(run, here, file, sent, received):
     """Their bytes are counted while they are copied; those of the local disk never are."""
-    assert run("--bwlimit", "512k", "cp", "a", "memory://x/a").code == 0
+    assert run("--bwlimit", "512k", "cp", "a", "memory://bandwidth/a").code == 0
     assert seconds(sent, received) == [2, 0]
-    assert run("--bwlimit", "512k", "cp", "memory://x/a", "b").code == 0
+    assert run("--bwlimit", "512k", "cp", "memory://bandwidth/a", "b").code == 0
     assert seconds(sent, received) == [2, 2]
-    assert run("--bwlimit", "512k", "cp", "memory://x/a", "memory://x/b").code == 0
+    assert run("--bwlimit", "512k", "cp", "memory://bandwidth/a", "memory://bandwidth/b").code == 0
     assert run("--bwlimit", "512k", "cp", "a", "c").code == 0
     assert seconds(sent, received) == [2, 2]
-    assert run("--bwlimit", "512k", "cp", "memory://x/a", "cosv4://data/a").code == 0
+    assert run("--bwlimit", "512k", "cp", "memory://bandwidth/a", "cosv4://data/a").code == 0
     assert seconds(sent, received) == [4, 4]
-    assert run("--bwlimit", "512k", "cp", "-", "memory://x/c", data=b"x" * MIB).code == 0
+    assert run("--bwlimit", "512k", "cp", "-", "memory://bandwidth/c", data=b"x" * MIB).code == 0
     assert seconds(sent, received) == [6, 4]
     assert [(here / name).read_text() for name in "bc"] == ["x" * MIB] * 2
 
 
 def test_of_migrations(run, here, file, sent, received):
     plant(here / "d", a="x" * MIB)
-    assert run("--bwlimit", "512k", "migrate", "d", "memory://m").code == 0
+    assert run("--bwlimit", "512k", "migrate", "d", "memory://bandwidth").code == 0
     assert seconds(sent, received) == [2, 0]
-    done = run("--bwlimit", "512k", "migrate", "d", "memory://m", "--scheduler", "local")
+    done = run("--bwlimit", "512k", "migrate", "d", "memory://bandwidth", "--scheduler", "local")
     assert (done.code, "cannot be used with --scheduler" in done.err) == (2, True)
 
 

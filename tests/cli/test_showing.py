@@ -6,7 +6,8 @@ import time
 import pytest
 import requests
 
-from cosv4fs.cli.failures import printable
+from cosv4fs.cli.output import printable
+from cosv4fs.emulator.faults import Refuse
 from tests.cli.conftest import plant
 from tests.support import MIB
 
@@ -183,3 +184,85 @@ def test_what_cannot_be_signed(run, here):
 def test_names_cannot_command_a_terminal():
     assert printable("a\x1b[2Jb\u202ec\nd") == "a\\x1b[2Jb\\u202ec\\nd"
     assert printable(f"{STRANGE}\u3000é") == f"{STRANGE}\u3000é"
+
+
+@pytest.fixture
+def deep(fs):
+    """A tree in which an order by whole paths would part a directory and what is in it."""
+    fs.pipe(
+        {f"data/t/{name}": b"1" * size for size, name in enumerate(("d/b/c", "d/a", "d-x/y", "d.txt", "e/f/g/h"), 1)}
+    )
+    fs.mkdir("data/t/d/empty")
+
+
+def test_what_is_in_a_directory_comes_right_behind_it(run, deep):
+    names = [line.removeprefix("cosv4://data/t/") for line in run("ls", "-R", "cosv4://data/t").out.splitlines()]
+    assert names == [
+        "d/", "d/a", "d/b/", "d/b/c", "d/empty/", "d-x/", "d-x/y", "d.txt", "e/", "e/f/", "e/f/g/", "e/f/g/h"
+    ]  # fmt: skip
+    assert [row["size"] for row in run("--json", "ls", "-R", "cosv4://data/t/e").json] == [0, 0, 5]
+    assert run("tree", "cosv4://data/t").out.splitlines()[1:] == [
+        "├── d",
+        "│   ├── a",
+        "│   ├── b",
+        "│   │   └── c",
+        "│   └── empty",
+        "├── d-x",
+        "│   └── y",
+        "├── d.txt",
+        "└── e",
+        "    └── f",
+        "        └── g",
+        "            └── h",
+        "",
+        "7 directories, 5 files",
+    ]
+
+
+def test_a_tree_as_json(run, deep):
+    def names(rows):
+        assert all(row["url"].endswith(f"/{row['name']}") for row in rows)
+        return {row["name"]: names(row["children"]) if "children" in row else row["size"] for row in rows}
+
+    whole = {"d": {"a": 2, "b": {"c": 1}, "empty": {}}, "d-x": {"y": 3}, "d.txt": 4, "e": {"f": {"g": {"h": 5}}}}
+    assert names(run("--json", "tree", "cosv4://data/t").json) == whole
+    assert names(run("--json", "tree", "-L", "2", "cosv4://data/t").json) == {
+        "d": {"a": 2, "b": 0, "empty": 0}, "d-x": {"y": 3}, "d.txt": 4, "e": {"f": 0}
+    }  # fmt: skip
+    assert run("--json", "tree", "cosv4://data/t/d/empty").json == []
+    done = run("tree", "cosv4://data/t/d.txt")
+    assert (done.code, "it is a file: use ls or stat" in done.err) == (1, True)
+
+
+def test_sums_of_directories_in_directories(run, deep):
+    sums = {
+        row["url"].removeprefix("cosv4://data/t"): row["size"] for row in run("--json", "du", "cosv4://data/t").json
+    }
+    assert sums == {"": 15, "/d": 3, "/d/b": 1, "/d-x": 3, "/e": 5, "/e/f": 5, "/e/f/g": 5}
+    assert run("du", "cosv4://data/t/d.txt").out.split() == ["4", "1", "file", "cosv4://data/t/d.txt"]
+
+
+def test_only_what_is_shown_is_listed(run, deep, emulator):
+    emulator.clear_requests()
+    run("tree", "-L", "1", "cosv4://data/t")
+    run("ls", "cosv4://data/t")
+    assert {request.path for request in emulator.requests} == {"/t/"}
+
+
+@pytest.mark.parametrize("command", [["ls", "-R"], ["du"], ["tree"]], ids=lambda command: command[0])
+def test_a_directory_that_cannot_be_listed_does_not_hide_the_others(run, deep, emulator, command):
+    emulator.faults.add(op="list", path="/t/d/b/", action=Refuse(-96), times=None)
+    done = run(*command, "cosv4://data/t")
+    assert (done.code, "cosv4://data/t/d/b: it cannot be listed" in done.err) == (1, True)
+    assert "e/f" in done.out or "└── h" in done.out
+
+
+def test_filters_of_listings(run, deep):
+    assert run("ls", "-R", "--include", "[ac]", "cosv4://data/t").out.split() == [
+        "cosv4://data/t/d/a", "cosv4://data/t/d/b/c"
+    ]  # fmt: skip
+    assert run("ls", "--min-size", "4", "cosv4://data/t").out == "cosv4://data/t/d.txt\n"
+    assert run("--json", "du", "-s", "--exclude", "d/", "cosv4://data/t").json[0]["size"] == 12
+    assert run("tree", "--include", "h", "cosv4://data/t").out.splitlines()[1:] == [
+        "└── e", "    └── f", "        └── g", "            └── h", "", "3 directories, 1 file"
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.emulator import CofferEmulator, faults
+from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.selection import Rule, Selection
 from cosv4fs.migrate.trees import scan
@@ -290,6 +291,27 @@ def test_names_that_must_exist(make, kind, emulator):
         assert len(emulator.requests) == 2, "directories without selected files are not listed"
     found = [entry.path for entry in entries(tree, selection=selection.for_target) if not entry.is_directory]
     assert sorted(found) == ["a", "d/b"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("depth", [1, 2])
+def test_some_levels(make, kind, depth):
+    tree = make(kind)
+    found = {(entry.path, entry.is_directory) for entry in entries(tree, depth=depth)}
+    files = {(path, False) for path in FILES if path.count("/") < depth}
+    # in object stores, files show the directories above the last level
+    least = 0 if tree.has_directories else depth - 1
+    assert found == files | {(path, True) for path in FOLDERS if least <= path.count("/") < depth}
+    for name, wanted in (("a", NotADirectoryError), ("none", FileNotFoundError)):
+        with pytest.raises(wanted):
+            entries(tree.join(name), depth=1)
+
+
+def test_the_first_level_of_all_buckets_and_coffers(options, bucket):
+    assert Entry(bucket, is_directory=True) in entries(open_location("s3://", options), depth=1)
+    with CofferEmulator(coffers=("one-1250000000",)) as running:
+        location = open_location("cdcs://", {"cdcs": running.storage_options})
+        assert [(entry.path, entry.is_directory) for entry in entries(location, depth=1)] == [("one-1250000000", True)]
 
 
 def test_a_slow_consumer_is_not_overrun():
