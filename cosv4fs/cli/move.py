@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shlex
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from inspect import signature
@@ -16,6 +17,7 @@ from fsspec.core import has_magic
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
@@ -56,10 +58,12 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
     failures = FailureLog()
     moved = []
-    for old, goal, is_directory in moves:
-        with failures.recording():
-            _move(old, goal, is_directory)
-            moved.append({"source": old.url, "target": goal.url})
+    with _progress(session, "moving", "moved") as progress:
+        for old, goal, is_directory in moves:
+            with failures.recording():
+                _move(old, goal, is_directory)
+                moved.append({"source": old.url, "target": goal.url})
+                progress.done(f"moved {old.url} to {goal.url}")
     if session.as_json:
         session.show_json(moved)
     failures.exit()
@@ -91,13 +95,32 @@ def rm(
         with failures.recording(), suppress(*ignored):
             found += expand_pattern(session.location(url))
     removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
-    rows = ({"url": location.url} for location in removal.run(found))
-    if session.as_json or dry_run:
+    if dry_run:
+        rows = ({"url": location.url} for location in removal.run(found))
         session.show(rows, lambda row: f"would remove {row['url']}", failures)
     else:
-        for _ in rows:
-            pass
+        with _progress(session, "removing", "removed") as progress:
+            removed = _counted(removal.run(found), progress)
+            if session.as_json:
+                session.show(({"url": location.url} for location in removed), str, failures)
+            else:
+                deque(removed, maxlen=0)
     failures.exit()
+
+
+def _progress(session: Session, action: str, past: str) -> Progress:
+    """Return the progress of a command that changes what it is repeated with; only ``-v`` shows each file."""
+
+    def go_on() -> str:
+        return f"a part of the next one may be {past}, too: look at it before you repeat the command"
+
+    return Progress(session, action, past, "files and directories", lines=False, go_on=go_on)
+
+
+def _counted(removed: Iterator[Location], progress: Progress) -> Iterator[Location]:
+    for location in removed:
+        progress.done(f"removed {location.url}")
+        yield location
 
 
 class _Removal:

@@ -44,6 +44,8 @@ class Progress:
         Says what to show.
     action, past : str
         What the command does to files, such as ``copying`` and ``copied``.
+    noun : str
+        What is counted, such as ``files``.
     lines : bool
         Whether files have lines of their own where there is no bar; else the totals have one, every ten seconds.
     go_on : callable, optional
@@ -57,12 +59,14 @@ class Progress:
         session: Session,
         action: str = "copying",
         past: str = "copied",
+        noun: str = "files",
         *,
         lines: bool = True,
         go_on: Callable[[], str] = lambda: "repeat the command to go on",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._action, self._past, self._go_on, self._clock = session, action, past, go_on, clock
+        self._session, self._action, self._past, self._noun = session, action, past, noun
+        self._go_on, self._clock = go_on, clock
         is_plain = session.verbosity == NORMAL and not (session.progress or session.as_json)
         self._shows_lines = session.verbosity >= VERBOSE or (lines and is_plain)
         self._shows_totals = is_plain and not lines
@@ -128,27 +132,28 @@ class Progress:
         yield ByteProgress(moved)
         self.done(text, size, self._clock() - began)
 
-    def done(self, text: str, size: int, seconds: float | None = None) -> None:
-        """Count a file whose bytes were counted by `moved`.
+    def done(self, text: str, size: int | None = None, seconds: float | None = None) -> None:
+        """Count a file, whose bytes were counted by `moved`.
 
         Parameters
         ----------
         text : str
             What was done, such as ``copied a to b``.
-        size : int
-            Its bytes.
+        size : int, optional
+            Its bytes, if there was anything to transfer.
         seconds : float, optional
             How long it took.
         """
         with self._lock:
             self.files += 1
-            self.size += size
-            if seconds is not None:
+            self.size += size or 0
+            if size is not None and seconds is not None:
                 change = heapq.heappush if len(self._slowest) < _SLOWEST else heapq.heappushpop
                 change(self._slowest, (seconds, text, size))
             self._update_postfix()
             self._tell_totals()
-        self._session.tell(f"{text} ({human_size(size)})", is_shown=self._shows_lines)
+        line = text if size is None else f"{text} ({human_size(size)})"
+        self._session.tell(line, is_shown=self._shows_lines)
 
     def fail(self) -> None:
         """Count a file that failed."""
@@ -201,9 +206,11 @@ class Progress:
         return sorted(self._slowest, reverse=True)
 
     def _count(self) -> str:
+        if not (self._planned or self._moved):
+            return f"{self.files:,} {self._noun}"
         total = f" of {self._planned:,}" if self._planned else ""
         size = f" of {human_size(self._planned_size)}" if self._planned else ""
-        return f"{self.files:,}{total} files, {human_size(self._moved)}{size}"
+        return f"{self.files:,}{total} {self._noun}, {human_size(self._moved)}{size}"
 
     def _bar_of_bytes(self) -> Any:
         return self._bar_of(desc=self._action, unit="B", unit_scale=True, unit_divisor=1024)

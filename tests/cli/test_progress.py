@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosv4fs.cli import copy
+from cosv4fs.cli import copy, move
 from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
 from cosv4fs.cli.process import TerminatedError
 from cosv4fs.cli.progress import Progress
@@ -78,6 +78,20 @@ class TestLines:
         run("-q", "--log-file", "log", "cp", "-r", "d", "cosv4://data/")
         logged = [line.partition(" INFO ")[2] for line in (here / "log").read_text().splitlines()]
         assert set(logged) == {*expected, last}
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_of_commands_that_move_and_remove(self, run, fs, as_json):
+        fs.pipe({f"data/d/{name}": b"x" for name in "ab"})
+        before = ["--json"] if as_json else []
+        assert run(*before, "-v", "mv", "cosv4://data/d/a", "cosv4://data/c").err == (
+            "moved cosv4://data/d/a to cosv4://data/c\n"
+        )
+        done = run(*before, "-v", "rm", "-r", "cosv4://data/c", "cosv4://data/d")
+        assert done.err == "removed cosv4://data/c\nremoved cosv4://data/d\n"
+        assert (done.json if as_json else []) == [{"url": f"cosv4://data/{name}"} for name in "cd" if as_json]
+        fs.pipe("data/e", b"x")
+        assert run("mv", "cosv4://data/e", "cosv4://data/f").err == ""
+        assert run("rm", "cosv4://data/f").err == ""
 
 
 class TestBars:
@@ -173,6 +187,25 @@ class TestEnds:
         assert shown() == [
             "removed 1 of 1,200 files, 1.0 MiB of 3.0 MiB before the interrupt; repeat the command to go on"
         ]
+
+    @pytest.mark.parametrize(
+        ("command", "past", "into"), [(["rm", "-r"], "removed", []), (["mv"], "moved", ["cosv4://data/d/"])]
+    )
+    def test_an_interrupt_of_a_change(self, run, fs, monkeypatch, command, past, into):
+        fs.pipe({f"data/{name}": b"x" for name in "abc"})
+        real, seen = getattr(move, f"_{past[:-1]}"), []
+
+        def interrupt(*args):
+            seen.append(args)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            real(*args)
+
+        monkeypatch.setattr(move, real.__name__, interrupt)
+        done = run(*command, "cosv4://data/a", "cosv4://data/b", "cosv4://data/c", *into)
+        assert done.code == 130
+        told = f"{past} 1 files and directories before the interrupt; a part of the next one may be {past}, too: "
+        assert done.err.startswith(told)
 
     def test_an_interrupt_of_a_command(self, run, here, emulator, monkeypatch):
         plant(here / "d", a="1", b="22", c="333")
