@@ -36,6 +36,9 @@ _MAX_PREFIX = 20
 _MAX_LINKS = 40
 """Symbolic links that are followed one after another, as in Linux."""
 
+_MAX_FOLDERS = 10_000
+"""Folders whose real paths are cached at once."""
+
 _DESCRIPTOR = re.compile(r"(?:/proc/(?P<pid>\d+)(?:/task/\d+)?/fd|/dev/fd)/(?P<number>\d+)")
 """Files that a process has open, on Linux and elsewhere."""
 
@@ -234,7 +237,7 @@ def _put_in_place(part: _Part, held: int | None, path: Path) -> None:
 class LocalNames:
     """Recognizes the paths of one local file; symbolic links are followed in folders, and at `followed` paths."""
 
-    def __init__(self, followed: Collection[str]) -> None:
+    def __init__(self, followed: Collection[str] = ()) -> None:
         self._followed = followed
         self._folders: dict[str, str] = {}
         self._folded: dict[str, str] = {}
@@ -244,17 +247,23 @@ class LocalNames:
         if not isinstance(path, str):
             # an open file
             return f"<{id(path)}>"
+        real = self.real(path, follow=path in self._followed)
+        other = self._folded.setdefault(real.casefold(), real)
+        return other if other != real and ignores_case(real) else real
+
+    def real(self, path: str, *, follow: bool) -> str:
+        """Return the path of a file without symbolic links in its folder; with `follow`, not to it either."""
         folder, name = os.path.split(path)
         if folder not in self._folders:
+            if len(self._folders) >= _MAX_FOLDERS:
+                self._folders.clear()
             self._folders[folder] = os.path.realpath(folder)
-        place = Path(self._folders[folder], name)
-        is_followed = path in self._followed and place.is_symlink()
-        real = os.path.normcase(os.path.realpath(place) if is_followed else place)
-        other = self._folded.setdefault(real.casefold(), real)
-        return other if other != real and _ignores_case(real) else real
+        # os.path is faster than pathlib, and names may be many
+        place = os.path.join(self._folders[folder], name)  # noqa: PTH118
+        return os.path.normcase(os.path.realpath(place) if follow and os.path.islink(place) else place)  # noqa: PTH114
 
 
-def _ignores_case(path: str) -> bool:
+def ignores_case(path: str) -> bool:
     """Return whether the disk of a path ignores case, by the nearest folder that exists and has letters in its name."""
     for folder in Path(path).parents:
         other = folder.with_name(folder.name.swapcase()) if folder.name else folder

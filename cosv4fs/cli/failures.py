@@ -130,30 +130,21 @@ def _url(path: str) -> str:
 
 
 class FailureLog:
-    """Prints and collects the failures of single items, so that the command can process the others.
+    """Prints and counts the failures of single items, so that the command can process the others.
 
-    `code` is the highest exit code so far; `entries` are the items that failed, with their error messages; `rows` are
-    the failures as JSON output shows them, with ``url`` if it is known.
+    `code` is the highest exit code so far, `count` the number of failures, and `first` the first error message. For
+    commands with few items, `rows` can keep the failures as JSON output shows them, with ``url`` if it is known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_rows: bool = False) -> None:
         self.code = 0
-        # holding the items also keeps their ids from being reused
-        self.entries: list[tuple[object, str]] = []
-        self._reasons: dict[int, str] = {}
+        self.count = 0
+        self.first = ""
         self.rows: list[dict[str, Any]] = []
+        self._keeps_rows = keeps_rows
 
-    @property
-    def count(self) -> int:
-        """Number of failed items."""
-        return len(self.entries)
-
-    def reason(self, item: object) -> str | None:
-        """Return the error message of an item, or None if it did not fail."""
-        return self._reasons.get(id(item))
-
-    def record(self, error: Exception, item: object = None) -> None:
-        """Print and record a failure; one to write to standard output, which ends the command, is raised."""
+    def record(self, error: Exception, item: object = None) -> str:
+        """Print and count a failure, and return its message; one to write to standard output ends the command."""
         if is_about_output(error):
             raise error
         text = describe(error)
@@ -162,10 +153,12 @@ class FailureLog:
             # some filesystems raise errors that name no file
             text = f"{printable(url)}: {text}"
         print_error(text)
-        self.entries.append((item, text))
-        self._reasons.setdefault(id(item), text)
-        self.rows.append({"url": url or _path(error)} | error_row(error) | {"error": text})
+        self.first = self.first or text
+        self.count += 1
+        if self._keeps_rows:
+            self.rows.append({"url": url or _path(error)} | error_row(error) | {"error": text})
         self.code = max(self.code, exit_code(error))
+        return text
 
     @contextmanager
     def recording(self, item: object = None) -> Iterator[None]:
@@ -181,8 +174,8 @@ class FailureLog:
 
     def exit(self, summary: str = "") -> None:
         """Exit with the highest code if something failed; print `summary`, what was done, and the first failure."""
-        if summary and self.entries:
-            print_error(f"{summary}, {self.count} failed; the first: {self.entries[0][1]}")
+        if summary and self.count:
+            print_error(f"{summary}, {self.count} failed; the first: {self.first}")
         if self.code:
             sys.exit(self.code)
 

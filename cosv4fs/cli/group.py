@@ -10,12 +10,13 @@ from cosv4fs._version import __version__
 from cosv4fs.cli import create, details, show
 from cosv4fs.cli.commands import Group, command
 from cosv4fs.cli.configure import configure
-from cosv4fs.cli.copy import cp, sync
+from cosv4fs.cli.copy import cp
 from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG
 from cosv4fs.cli.find import find
 from cosv4fs.cli.migrate import migrate_command
 from cosv4fs.cli.move import mv, rm
+from cosv4fs.cli.sync import sync
 from cosv4fs.cli.uploads import uploads
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from inspect import signature
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -180,11 +181,18 @@ class _Removal:
                 own.of(location).fs.rm_file(location.path)
 
         for page in files.pages():
+            removed = page
             if not self._dry_run:
-                for_each(_JOBS, remove, page, self._failures)
-            yield from (location for location in page if self._failures.reason(location) is None)
+                errors: dict[str, str | None] = {}
+                for_each(_JOBS, remove, page, self._failures, partial(_note, errors))
+                removed = [location for location in page if errors[location.path] is None]
+            yield from removed
         if not self._dry_run:
             files.remove_emptied()
+
+
+def _note(errors: dict[str, str | None], location: Location, error: str | None) -> None:
+    errors[location.path] = error
 
 
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:

@@ -33,9 +33,9 @@ def print_line(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    r"""Print a value as JSON; control characters, and what the encoding does not have, are written as ``\uXXXX``."""
+    """Print a value as a JSON document; see `json_text`."""
     with standard_output():
-        click.echo(_json(value))
+        click.echo(json_text(value, indented=2))
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def printing_json_array() -> Iterator[Callable[[Any], None]]:
     def add(row: Any) -> None:
         nonlocal count
         with standard_output():
-            click.echo(("," if count else "[") + "\n" + indent(_json(row), "  "), nl=False)
+            click.echo(("," if count else "[") + "\n" + indent(json_text(row, indented=2), "  "), nl=False)
         count += 1
 
     try:
@@ -68,7 +68,7 @@ def print_json_tree(rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
         for level, row in rows:
             closed = max(0, open_lists - level)
             open_lists, is_first = open_lists - closed, is_first and not closed
-            text = _json(row, None)
+            text = json_text(row)
             has_children = row.get("children") == []
             text = text[: text.rindex("]")] if has_children else text
             click.echo("]}" * closed + ("" if is_first else ",") + "\n" + "  " * (open_lists + 1) + text, nl=False)
@@ -76,14 +76,15 @@ def print_json_tree(rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
         click.echo("]}" * open_lists + "\n]")
 
 
-def _json(value: Any, spaces: int | None = 2) -> str:
+def json_text(value: Any, *, indented: int | None = None) -> str:
+    r"""Return a value as JSON; control characters, and what the encoding does not have, are written as ``\uXXXX``."""
     encoding = sys.stdout.encoding or "utf-8"
 
     def escaped(found: re.Match[str]) -> str:
         char = found[0]
         return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
 
-    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=spaces, default=str))
+    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=indented, default=str))
 
 
 def _is_hidden(char: str) -> bool:

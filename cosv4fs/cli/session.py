@@ -148,9 +148,16 @@ transfers = click.option(
 """The option for the first argument of `for_each`."""
 
 
-def for_each(jobs: int, action: Callable[[_A], None], items: Iterable[_A], failures: FailureLog) -> None:
-    """Call `action` with every item, `jobs` in parallel; record failures, in the calling thread, and continue.
+def for_each(
+    jobs: int,
+    action: Callable[[_A], None],
+    items: Iterable[_A],
+    failures: FailureLog,
+    done: Callable[[_A, str | None], object] = lambda _item, _error: None,
+) -> None:
+    """Call `action` with every item, `jobs` in parallel; record failures and continue.
 
+    `done` is called, in the calling thread, with each item and its error message, or None, as soon as the item is done.
     Ctrl-C cancels the running calls and is raised when they have ended.
     """
 
@@ -163,8 +170,7 @@ def for_each(jobs: int, action: Callable[[_A], None], items: Iterable[_A], failu
 
     def record(outcome: tuple[_A, Exception | None]) -> None:
         item, error = outcome
-        if error is not None:
-            failures.record(error, item)
+        done(item, None if error is None else failures.record(error, item))
 
     Pool(jobs, "cosv4fs-command").map_unordered(attempt, items, record)
 

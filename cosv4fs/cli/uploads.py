@@ -42,13 +42,14 @@ def resume(session: Session, url: str | None) -> None:
     fs, path = session.cos_filesystem(url or "cosv4://")
     pending = fs.interrupted_uploads(path)
     failures = FailureLog()
+    done = []
     with Progress(session, "uploading", "uploaded", lines=False) as progress:
         progress.planned(len(pending), sum(upload["size"] for upload in pending))
         for upload in pending:
             text = f"uploaded {upload['source']} to {fs.unstrip_protocol(upload['name'])}"
             with failures.recording(upload), progress.file(text) as callback:
                 fs.put_file(upload["source"], upload["name"], callback=callback)
-    done = [upload for upload in pending if failures.reason(upload) is None]
+                done.append(upload)
     session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
     if not pending and not session.as_json:
         session.tell("there is nothing to resume")

@@ -8,19 +8,16 @@ decide; where there are none, the file is copied again, and the next comparison 
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property
-from typing import Any
 
-from cosv4fs.migrate.copying import read_md5, read_sha1
-from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.plan import Pair, pair_in, refuse_files_above
-from cosv4fs.migrate.trees import Tree, find_tree, holds_files, modification_time, recorded_md5, recorded_sha1
-from cosv4fs.paths import parents
+from cosv4fs.concurrency import Pool
+from cosv4fs.migrate.copying import ByteProgress, read_md5, read_sha1
+from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.pairs import Match, Pair, Pairs
 
 _BLUR = 3.0
 """Seconds: services report files and their clocks in whole seconds, and the reply takes time."""
@@ -30,75 +27,6 @@ _FRACTION = 0.01
 
 _UNKNOWN_CLOCK = 86400.0
 """Seconds by which a clock that cannot be read is supposed to differ at most."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The changes that make the target tree equal to the source tree."""
-
-    copies: tuple[tuple[Pair, str], ...]
-    """Files to copy, with the reason: ``new``, ``size``, ``newer`` or ``content``."""
-    deletions: tuple[Location, ...]
-    """Files that only the target has."""
-    same: int
-    """Number of equal files."""
-    undated: int = 0
-    """Number of those that were compared by size alone, because one side reports no modification times."""
-    unsure: int = 0
-    """Number of those that a clock that cannot be read could make look equal."""
-
-
-def compare(source: Location, target: Location, *, by_time: bool = True, by_content: bool = False) -> Difference:
-    """Return the changes that make the files of `target` equal to those of `source`.
-
-    Parameters
-    ----------
-    by_time : bool
-        Copy files that may have changed since they were copied, unless checksums show equal content. These are
-        compared if both are stored or one side is local, and always if the target cannot replace files.
-    by_content : bool
-        Compare files of equal size by SHA-1, regardless of their times.
-    """
-    ours, theirs = find_tree(source), _target_tree(target)
-    entries = list(ours.entries())
-    pairs = refuse_files_above([pair_in(source, target, *entry) for entry in entries])
-    comparison = _Comparison(source, target, by_time=by_time, by_content=by_content)
-    copies: list[tuple[Pair, str]] = []
-    for possible, (relative, info, _) in zip(pairs, entries, strict=True):
-        pair = _without_obstacle(possible, relative, theirs)
-        reason = comparison.reason(pair, info, theirs, relative)
-        if reason:
-            copies.append((pair, reason))
-    gone = tuple(target.at(target.prefix + relative) for relative in theirs.files if relative not in ours.files)
-    return Difference(tuple(copies), gone, len(entries) - len(copies), comparison.undated, comparison.unsure)
-
-
-def _target_tree(location: Location) -> Tree:
-    try:
-        info = location.fs.info(location.path)
-    except FileNotFoundError:
-        return Tree({})
-    if not holds_files(location, info):
-        raise NotADirectoryError(errno.ENOTDIR, "the target must be a directory, but is a file", location.url)
-    return find_tree(location)
-
-
-def _without_obstacle(pair: Pair, relative: str, theirs: Tree) -> Pair:
-    """Refuse a pair if a file or link at the target has the name of its directory, or a directory its own name.
-
-    Writing through a link could leave the target. A directory in which only directories are is replaced.
-    """
-    if pair.refusal or not pair.target.has_directories:
-        return pair
-    for folder in parents(relative):
-        if folder in theirs.files:
-            what = "link, pipe or socket" if folder in theirs.refusals else "file"
-            return replace(pair, refusal=f"a {what} has the name of its directory in {pair.target.url}: remove it")
-    if relative not in theirs.directories:
-        return pair
-    if any(name.startswith(f"{relative}/") for name in (*theirs.files, *theirs.refusals)):
-        return replace(pair, refusal=f"a directory with files has the name of its copy, {pair.target.url}: remove it")
-    return replace(pair, replaces_directory=True)
 
 
 class _Times(Enum):
@@ -116,61 +44,114 @@ class _Times(Enum):
     """The source has changed since it was copied."""
 
 
-class _Comparison:
-    """The comparison of the files of two trees, with the clocks of both; counts what it cannot compare."""
+class Comparison:
+    """Finds the files of a tree that make another one equal when they are copied.
 
-    def __init__(self, source: Location, target: Location, *, by_time: bool, by_content: bool) -> None:
+    Parameters
+    ----------
+    source, target : Location
+        The directories.
+    by_time : bool
+        Copy files that may have changed since they were copied, unless checksums show equal content. These are
+        compared if both are stored or one side is local, and always if the target cannot replace files.
+    by_content : bool
+        Compare files of equal size by SHA-1, regardless of their times.
+    jobs : int
+        Files whose contents are compared at once.
+
+    Attributes
+    ----------
+    same : int
+        Number of equal files.
+    undated : int
+        Number of those that were compared by size alone, because one side reports no modification times.
+    unsure : int
+        Number of those that a clock that cannot be read could make look equal.
+    """
+
+    def __init__(
+        self, source: Location, target: Location, *, by_time: bool = True, by_content: bool = False, jobs: int = 8
+    ) -> None:
         self._source, self._target = source, target
-        self._by_time, self._by_content = by_time, by_content
-        self.undated = self.unsure = 0
+        self._by_time, self._by_content, self._jobs = by_time, by_content, jobs
+        self._own = ThreadInstances()
+        self.same = self.undated = self.unsure = 0
 
-    def reason(self, pair: Pair, ours: Mapping[str, Any], tree: Tree, relative: str) -> str:
-        """Return why a file has to be copied to the target, whose tree is given; empty if it does not."""
-        theirs = tree.files.get(relative)
+    def run(self, pairs: Pairs) -> None:
+        """Note in `pairs` why each file has to be copied: ``new``, ``size``, ``newer`` or ``content``."""
+
+        def record(found: tuple[Match, str]) -> None:
+            match, reason = found
+            if reason:
+                pairs.note(match.row, reason)
+            else:
+                self.same += 1
+
+        def undecided() -> Iterator[Match]:
+            """Yield the files that have to be read, or may have to be; reading takes long."""
+            for match in pairs.matches():
+                reason = self._reason(match)
+                if reason is None:
+                    yield match
+                else:
+                    record((match, reason))
+
+        def compare(match: Match) -> tuple[Match, str]:
+            is_equal = self._has_equal_content(pairs.pair(match.row), match.ours, match.theirs or match.ours)
+            replaces = self._target.capabilities.replaces_files
+            return match, "" if is_equal else "newer" if replaces and not self._by_content else "content"
+
+        Pool(self._jobs, "cosv4fs-compare").map_unordered(compare, undecided(), record)
+        pairs.flush()
+
+    def _reason(self, match: Match) -> str | None:
+        """Return why a file has to be copied, empty if it does not; None if only contents tell."""
+        _, ours, theirs = match
         if theirs is None:
             return "new"
-        if pair.refusal or relative in tree.refusals:
+        if ours.refusal or theirs.refusal:
             # never equal: the attempt to copy it reports why
             return "content"
-        if int(theirs["size"] or 0) != pair.size:
+        if theirs.size != ours.size:
             return "size"
         # services store no SHA-1 for empty files
-        if pair.size == 0 or self._is_unchanged(pair, ours, theirs):
+        if ours.size == 0 or not (self._by_content or self._by_time):
             return ""
-        return "newer" if pair.target.capabilities.replaces_files and not self._by_content else "content"
+        return None if self._by_content else self._reason_by_times(ours, theirs)
 
-    def _is_unchanged(self, pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-        """Return whether files of one size are the same: by their contents, or by times and what services show."""
-        if self._by_content:
-            return _is_equal(pair, ours, theirs)
-        if not self._by_time:
-            return True
+    def _reason_by_times(self, ours: Entry, theirs: Entry) -> str | None:
         times = self._times(ours, theirs)
         self.undated += times is _Times.UNKNOWN
         self.unsure += times is _Times.UNSURE
-        if times not in (_Times.UNCLEAR, _Times.CHANGED):
-            return True
-        is_equal = None
-        with suppress(OSError):
-            # what cannot be read cannot be copied: that reports why
-            is_equal = _equal_by_checksums(pair, ours, theirs, may_read_one=times is _Times.UNCLEAR)
-        if is_equal is None and not pair.target.capabilities.replaces_files:
-            # the copy would be refused, so only the contents show whether one is needed
-            is_equal = _is_equal(pair, ours, theirs)
-        return bool(is_equal)
+        return None if times in (_Times.UNCLEAR, _Times.CHANGED) else ""
 
-    def _times(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> _Times:
+    def _has_equal_content(self, pair: Pair, ours: Entry, theirs: Entry) -> bool:
+        """Return whether files of one size are the same, by their contents and what services show."""
+        source, target = self._own.of(pair.source), self._own.of(pair.target)
+        # what cannot be read cannot be copied: that reports why
+        with suppress(OSError):
+            if self._by_content:
+                return equal_by_sha1(source, target, ours, theirs)
+            may_read_one = self._times(ours, theirs) is _Times.UNCLEAR
+            is_equal = equal_by_checksums(source, target, ours, theirs, may_read_one=may_read_one)
+            if is_equal is None and not target.capabilities.replaces_files:
+                # the copy would be refused, so only the contents show whether one is needed
+                is_equal = equal_by_sha1(source, target, ours, theirs)
+            return bool(is_equal)
+        return False
+
+    def _times(self, ours: Entry, theirs: Entry) -> _Times:
         """Return what the time of the last change of a source proves, together with that of its copy."""
-        changed, copied = modification_time(ours), modification_time(theirs)
+        changed, copied = ours.modified, theirs.modified
         if changed is None or copied is None:
             return _Times.UNKNOWN
         if self._target.is_local:
             # a copy has the time of its source, and was made when its status changed
             if changed - copied > _FRACTION:
                 return _Times.UNCLEAR
-            copied = float(theirs.get("ctime", copied))
+            copied = copied if theirs.changed is None else theirs.changed
         # the status of a local file also changes when an older one takes its place
-        changed = max(changed, float(ours.get("ctime", changed)) if self._source.is_local else changed)
+        changed = changed if ours.changed is None else max(changed, ours.changed)
         passed = copied - changed + self._ahead
         if passed < _BLUR:
             return _Times.UNCLEAR if passed > -_BLUR else _Times.CHANGED
@@ -194,29 +175,29 @@ class _Comparison:
         return self._source.clock_difference(), self._target.clock_difference()
 
 
-def _is_equal(pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+def equal_by_sha1(source: Location, target: Location, ours: Entry, theirs: Entry) -> bool:
     """Compare two files by the SHA-1 values that are known, and those of what they hold."""
-    sides = ((pair.source, ours), (pair.target, theirs))
-    source, target = (recorded_sha1(location, info) or read_sha1(location) for location, info in sides)
-    return source == target
+    return (ours.sha1 or read_sha1(source, _cancellable())) == (theirs.sha1 or read_sha1(target, _cancellable()))
 
 
-def _equal_by_checksums(
-    pair: Pair, ours: Mapping[str, Any], theirs: Mapping[str, Any], *, may_read_one: bool
+def equal_by_checksums(
+    source: Location, target: Location, ours: Entry, theirs: Entry, *, may_read_one: bool = False
 ) -> bool | None:
     """Compare two files by checksums; None if that shows nothing.
 
     Only local files are read, and one of two remote ones with `may_read_one`, which costs less than to copy it.
     """
-    sides = ((pair.source, ours), (pair.target, theirs))
-    remote = [side for side in sides if not side[0].is_here]
-    without_sha1 = sum(recorded_sha1(*side) is None for side in remote)
-    without_md5 = sum(recorded_md5(info) is None for _, info in remote)
+    remote = [entry for location, entry in ((source, ours), (target, theirs)) if not location.is_here]
+    without_sha1 = sum(entry.sha1 is None for entry in remote)
+    without_md5 = sum(entry.md5 is None for entry in remote)
     for reads in (0, 1) if may_read_one and len(remote) > 1 else (0,):
         if without_sha1 <= reads:
-            return _is_equal(pair, ours, theirs)
+            return equal_by_sha1(source, target, ours, theirs)
         if without_md5 <= reads:
-            source, target = (recorded_md5(info) or read_md5(location) for location, info in sides)
             # an ETag may be something else than an MD5
-            return True if source == target else None
+            return True if (ours.md5 or read_md5(source)) == (theirs.md5 or read_md5(target)) else None
     return None
+
+
+def _cancellable() -> ByteProgress:
+    return ByteProgress(lambda _count: None)

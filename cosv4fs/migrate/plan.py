@@ -1,96 +1,275 @@
-"""Plan copies: pair the files of sources with their targets."""
+"""Plan copies: decide what goes where before anything is changed."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from fsspec.core import has_magic
 
 from cosv4fs.collisions import check_copies, check_targets
-from cosv4fs.localfiles import LocalNames, is_part
+from cosv4fs.localfiles import is_part
+from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.trees import find_tree, holds_files, info_of, modification_time
-from cosv4fs.paths import parents
+from cosv4fs.migrate.pairs import Pair, Pairs, Row, key_of, range_below
+from cosv4fs.migrate.selection import EVERYTHING, Selection
+from cosv4fs.migrate.trees import holds_files, info_of, modification_time, scan
 
 FILE_ABOVE = "the target cannot hold both this file and a directory of its name, with other files"
 """Why a file is not copied whose target is the directory of another file's."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A source file and its target, with the size and the modification time of the source in Unix seconds."""
-
-    source: Location
-    target: Location
-    size: int
-    modified: float | None = None
-    is_directory: bool = False
-    """Whether the source is an empty directory, to be created at the target."""
-    refusal: str = ""
-    """Why the source cannot be copied, for example because it is a socket; empty if it can."""
-    is_named: bool = False
-    """Whether the caller has named the target itself, not only a directory above it."""
-    replaces_directory: bool = False
-    """Whether the target is a directory without files, which is removed before the file is copied."""
-
-
-def pair_files(sources: Iterable[Location], target: Location, *, recursive: bool) -> list[Pair]:
-    """Return the files to copy, by the rules of ``cp``.
+@contextmanager
+def plan_copies(
+    sources: Iterable[Location],
+    target: Location,
+    selection: Selection = EVERYTHING,
+    *,
+    recursive: bool,
+    jobs: int = 8,
+    predicts: bool = False,
+) -> Iterator[Pairs]:
+    """Yield the files to copy, by the rules of ``cp``.
 
     Sources are copied into the target if there are several, if the target has a trailing slash, or if it is a
     directory. A source directory with a trailing slash stands for its contents. Empty directories are included if
-    both filesystems support them. Copies of a file onto itself or onto another source, of a directory into itself and
+    both filesystems support them and all files are selected. Copies of a file onto itself or onto another source, of a
+    directory into itself and
     of two files to one path are refused (EINVAL). A source that is both a file and a directory is copied as both if
-    `recursive`, else as a file; see `refuse_files_above`.
+    `recursive`, else as a file. With `predicts`, a remote target is listed, and what it would refuse has a refusal.
     """
     expanded = [location for source in sources for location in expand_pattern(source)]
-    into = target.trailing_slash or len(expanded) > 1 or target.fs.isdir(target.path)
+    is_there = target.fs.isdir(target.path)
+    into = target.trailing_slash or len(expanded) > 1 or is_there
     _check_target(expanded, target, into=into)
-    found = (pair for source in expanded for pair in _pairs(source, target, into=into, recursive=recursive))
-    # a file that matches several patterns is copied once
-    pairs = list({(pair.source.url, pair.target.url, pair.is_directory): pair for pair in found}.values())
-    _check_pairs([pair for pair in pairs if not pair.refusal], target)
-    return pairs
+    if not is_there:
+        check_container(target)
+    with Pairs(target, selection, follows_links=True, jobs=jobs) as pairs:
+        for source in expanded:
+            _add(pairs, source, into=into, recursive=recursive)
+        _settle(pairs)
+        if predicts and not target.is_local:
+            _predict(pairs)
+        yield pairs
 
 
-def refuse_files_above(pairs: list[Pair]) -> list[Pair]:
-    """Refuse each file whose target is the directory of another, if the target filesystem cannot hold both.
+@contextmanager
+def plan_update(
+    source: Location, target: Location, selection: Selection = EVERYTHING, *, jobs: int = 8
+) -> Iterator[Pairs]:
+    """Yield the files of a directory beside those of another one, by the rules of ``sync``.
 
-    Files are refused rather than what is in their directories, because that is usually more.
+    Raises
+    ------
+    NotADirectoryError
+        One of the two is a file.
+    OSError
+        EINVAL: one is inside the other, or two files have one target.
     """
-    folders = {
-        folder
-        for pair in pairs
-        if pair.target.has_directories and not pair.refusal
-        for folder in parents(pair.target.path)
-    }
-    return [
-        replace(pair, refusal=f"{FILE_ABOVE}: {pair.target.url}")
-        if pair.target.path in folders and not (pair.refusal or pair.is_directory)
-        else pair
-        for pair in pairs
-    ]
+    if not holds_files(source, source.fs.info(source.path)):
+        raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)
+    check_apart(source, target)
+    is_there = _is_directory(target)
+    with Pairs(target, selection, jobs=jobs) as pairs:
+        pairs.add_tree(pairs.add_root(source, ""))
+        if is_there:
+            pairs.add_target()
+        _settle(pairs)
+        _refuse_obstacles(pairs)
+        yield pairs
 
 
-def _check_pairs(pairs: list[Pair], target: Location) -> None:
-    # what contains other sources is a pair only if it is a file, too
-    is_directory = {pair.source.url for pair in pairs if pair.is_directory}.__contains__
-    followed = {pair.source.path for pair in pairs} | {pair.target.path for pair in pairs if pair.is_named}
-    identity = LocalNames(followed).identity if target.is_local else str
-    urls = check_targets(
-        ((pair.source.url, pair.target.url) for pair in pairs),
+def _is_directory(target: Location) -> bool:
+    """Return whether a directory exists; raise if it is a file, or if its bucket does not exist."""
+    try:
+        info = target.fs.info(target.path)
+    except FileNotFoundError:
+        check_container(target)
+        return False
+    if not holds_files(target, info):
+        raise NotADirectoryError(errno.ENOTDIR, "the target must be a directory, but is a file", target.url)
+    return True
+
+
+def check_container(target: Location) -> None:
+    """Refuse a target in a bucket that does not exist: every single file would be refused."""
+    if target.has_directories and not target.capabilities.container:
+        return
+    bucket = target.at(target.path.partition("/")[0])
+    is_there = True
+    with suppress(PermissionError):
+        # who may write files need not be allowed to ask for their bucket
+        is_there = target.fs.exists(bucket.path)
+    if not is_there:
+        raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
+
+
+def _settle(pairs: Pairs) -> None:
+    """Apply the rules for what is copied: drop what is there twice, and directories in which something is.
+
+    A file whose target is the directory of others of its source is refused alone, if the target filesystem cannot
+    hold both: refusing what is in the directory would be more.
+
+    Raises
+    ------
+    OSError
+        EINVAL: by the rules of `collisions`, or because source and target are one file.
+    """
+    with pairs.database.change() as database:
+        database.execute("DELETE FROM ours WHERE kind = 1 AND refusal = '' AND key IN (SELECT key FROM our_folders)")
+    for page in pairs.pages("o.kind = 1 AND o.refusal = ''"):
+        for row in page:
+            pairs.add_folders(row[4], [(key_of(row), True)])
+    if pairs.target.has_directories:
+        _refuse_files_above(pairs)
+    _check_targets(pairs)
+    if any(root.source.fs == pairs.target.fs for root in pairs.roots):
+        _check_copies(pairs)
+
+
+def _refuse_files_above(pairs: Pairs) -> None:
+    own = "EXISTS (SELECT 1 FROM our_folders AS f WHERE f.key = o.key AND f.root = o.root AND f.holds)"
+    for page in pairs.pages(f"o.kind = 0 AND o.refusal = '' AND {own}"):
+        pairs.refuse((row, f"{FILE_ABOVE}: {pairs.pair(row).target.url}") for row in page)
+    other = "EXISTS (SELECT 1 FROM our_folders AS f WHERE f.key = o.key AND f.holds)"
+    for page in pairs.pages(f"o.kind = 0 AND o.refusal = '' AND {other}"):
+        for below in pairs.pages("o.refusal = '' AND o.key > ? AND o.key < ?", *range_below(page[0][0])):
+            _check_targets_of(pairs, [page[0], below[0]])
+
+
+def _check_targets(pairs: Pairs) -> None:
+    query = "SELECT key FROM ours WHERE kind != 2 AND refusal = '' AND key > ? GROUP BY key HAVING count(*) > 1 LIMIT ?"
+    for keys in pairs.database.pages(query, after=(-1,)):
+        for (key,) in keys:
+            for page in pairs.pages("o.refusal = '' AND o.key = ?", key):
+                _check_targets_of(pairs, page)
+                pairs.remove(_repeated(pairs, page))
+
+
+def _repeated(pairs: Pairs, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows of files that were named before, for example because they match several patterns."""
+    seen = set()
+    for row in rows:
+        pair = pairs.pair(row)
+        if (pair.source.url, pair.is_directory) in seen:
+            yield row
+        seen.add((pair.source.url, pair.is_directory))
+
+
+def _check_targets_of(pairs: Pairs, rows: Sequence[Row]) -> None:
+    found = [pairs.pair(row) for row in rows]
+    keys = {pair.target.url: key_of(row) for pair, row in zip(found, rows, strict=True)}
+    check_targets(
+        ((pair.source.url, pair.target.url) for pair in found),
         "copied",
-        identity=identity,
-        is_directory=is_directory,
-        may_nest=not target.has_directories,
+        identity=keys.__getitem__,
+        is_directory={pair.source.url for pair in found if pair.is_directory}.__contains__,
+        may_nest=not pairs.target.has_directories,
     )
-    check_copies(urls, "copied", identity=identity, is_directory=is_directory)
-    same = next((pair for pair in pairs if pair.source.is_same(pair.target)), None)
-    if same is not None:
-        raise OSError(errno.EINVAL, "source and target are the same file", same.source.url)
+
+
+def _check_copies(pairs: Pairs) -> None:
+    """Refuse targets that are sources of others, and copies of a file onto itself."""
+    for page in pairs.pages("o.refusal = '' AND o.origin = o.key"):
+        raise _same_file(pairs.pair(page[0]))
+    other = "EXISTS (SELECT 1 FROM ours AS t WHERE t.key = o.origin AND t.kind != 2 AND t.refusal = '')"
+    for page in pairs.pages(f"o.refusal = '' AND {other}"):
+        for row in page:
+            origin = "SELECT origin FROM ours WHERE (key, kind, number) = (?, ?, ?)"
+            [(key,)] = pairs.database.all(origin, *row[:3])
+            for rows in pairs.pages("o.refusal = '' AND o.key = ?", key):
+                _check_copies_of([pairs.pair(each) for each in (row, *rows)])
+    if pairs.follows_links and pairs.target.fs.exists(pairs.target.path):
+        for pair in pairs.pairs():
+            if not (pair.is_directory or pair.refusal) and _is_linked(pair):
+                raise _same_file(pair)
+
+
+def _check_copies_of(pairs: list[Pair]) -> None:
+    """Check a pair, and others whose target is its source."""
+    place = pairs[0].source.url
+    places = {pair.target.url: place for pair in pairs[1:]}
+    check_copies(
+        [(pair.source.url, pair.target.url) for pair in pairs],
+        "copied",
+        identity=lambda url: places.get(url, url),
+        is_directory={pair.source.url for pair in pairs if pair.is_directory}.__contains__,
+    )
+
+
+def _is_linked(pair: Pair) -> bool:
+    """Return whether source and target are hard links of one local file."""
+    with suppress(OSError):
+        return pair.source.is_local and os.path.samestat(os.stat(pair.target.path), os.stat(pair.source.path))  # noqa: PTH116 - faster
+    return False
+
+
+def _same_file(pair: Pair) -> OSError:
+    return OSError(errno.EINVAL, "source and target are the same file", pair.source.url)
+
+
+def _predict(pairs: Pairs) -> None:
+    """Refuse files that a remote target would refuse."""
+    for root in pairs.roots:
+        top = pairs.target.at(pairs.target.prefix + root.place if root.place else pairs.target.path)
+        try:
+            info = top.fs.info(top.path)
+        except FileNotFoundError:
+            continue
+        if info["type"] != "directory":
+            pairs.add_at_target([Entry(root.place, int(info["size"] or 0))])
+        elif pairs.target.has_directories:
+            pairs.add_at_target([Entry(root.place, is_directory=True)])
+        if holds_files(top, info):
+            for found in scan(top):
+                pairs.add_at_target(replace(entry, path=root.prefix + entry.path) for entry in found)
+    if not pairs.target.capabilities.replaces_files:
+        with pairs.database.change() as database:
+            database.execute(
+                "UPDATE ours SET replaces = 2 WHERE kind = 0 AND refusal = '' "
+                "AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = ours.key AND t.kind != 1)"
+            )
+    _refuse_obstacles(pairs)
+    for page in pairs.pages("o.replaces = 1"):
+        pairs.refuse((row, f"a directory has the name of its copy, {pairs.pair(row).target.url}") for row in page)
+
+
+def _refuse_obstacles(pairs: Pairs) -> None:
+    """Refuse files if a file or link at the target has the name of their directory, or a directory their own name.
+
+    Writing through a link could leave the target. A directory in which only directories are is replaced.
+    """
+    for folder, refusal in unlisted(pairs):
+        pairs.refuse_below(folder, f"its directory in {pairs.target.url} cannot be listed: {refusal}")
+    if not pairs.target.has_directories:
+        return
+    query = (
+        "SELECT t.key, t.refusal FROM theirs AS t JOIN our_folders AS f ON f.key = t.key "
+        "WHERE t.kind != 1 AND t.key > ? ORDER BY t.key LIMIT ?"
+    )
+    for page in pairs.database.pages(query, after=(-1,)):
+        for folder, refusal in page:
+            what = "link, pipe or socket" if refusal else "file"
+            pairs.refuse_below(folder, f"a {what} has the name of its directory in {pairs.target.url}: remove it")
+    is_there = "o.kind = 0 AND o.refusal = '' AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = o.key AND t.kind = 1)"
+    for page in pairs.pages(f"{is_there} AND o.key IN their_folders"):
+        text = "a directory with files has the name of its copy, {}: remove it"
+        pairs.refuse((row, text.format(pairs.pair(row).target.url)) for row in page)
+    with pairs.database.change() as database:
+        database.execute(
+            "UPDATE ours SET replaces = 1 WHERE kind = 0 AND refusal = '' "
+            "AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = ours.key AND t.kind = 1)"
+        )
+
+
+def unlisted(pairs: Pairs) -> Iterator[tuple[bytes, str]]:
+    """Yield the keys of the target's directories that cannot be listed, with the reasons."""
+    query = "SELECT key, refusal FROM theirs WHERE kind = 1 AND refusal != '' AND key > ? ORDER BY key LIMIT ?"
+    for page in pairs.database.pages(query, after=(-1,)):
+        yield from page
 
 
 def _check_target(sources: list[Location], target: Location, *, into: bool) -> None:
@@ -113,42 +292,23 @@ def expand_pattern(source: Location) -> list[Location]:
     return matches
 
 
-def _pairs(source: Location, target: Location, *, into: bool, recursive: bool) -> list[Pair]:
+def _add(pairs: Pairs, source: Location, *, into: bool, recursive: bool) -> None:
     info = info_of(source)
     is_file = info["type"] != "directory"
     if not (is_file or recursive):
         raise IsADirectoryError(errno.EISDIR, "it is a directory: copy it with -r", source.url)
     is_directory = recursive and holds_files(source, info)
-    # the root of an archive has no name
-    root = target.join(source.name) if into and source.name else target.at(target.path)
-    found: list[Pair] = []
+    # the root of an archive has no name; a directory with a trailing slash stands for its contents
+    place = source.name if into and not (is_directory and source.trailing_slash) else ""
+    root = pairs.add_root(source, place, is_named=not into)
     if is_file and not (is_directory and source.trailing_slash):
-        found.append(Pair(source, root, int(info["size"] or 0), modification_time(info), is_named=not into))
+        entry = Entry("", int(info["size"] or 0), modification_time(info))
+        pairs.add(root, [entry])
     if is_directory:
-        found += _pairs_below(source, target if source.trailing_slash else root)
-    return refuse_files_above(found)
-
-
-def _pairs_below(source: Location, root: Location) -> Iterator[Pair]:
-    """Yield the pairs for everything in a directory."""
-    if root.is_within(source):
-        raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {root.url}", source.url)
-    tree = find_tree(source)
-    for relative, found, refusal in tree.entries():
-        yield pair_in(source, root, relative, found, refusal)
-    if source.has_directories and root.has_directories:
-        for relative in tree.empty_directories:
-            old, new = (location.join(relative) if relative else location for location in (source, root))
-            yield Pair(old, new.at(new.path), 0, is_directory=True)
-
-
-def pair_in(source: Location, target: Location, relative: str, info: Mapping[str, Any], refusal: str) -> Pair:
-    """Return the pair for a relative path; an unusable name becomes its refusal."""
-    try:
-        old, new = source.join(relative), target.join(relative)
-    except ValueError as error:
-        old, new, refusal = source.at(source.prefix + relative), target, refusal or str(error)
-    return Pair(old, new, int(info["size"] or 0), modification_time(info), refusal=refusal)
+        top = pairs.target.at(pairs.target.prefix + place if place else pairs.target.path)
+        if top.is_within(source):
+            raise OSError(errno.EINVAL, f"a directory cannot be copied into itself, as {top.url}", source.url)
+        pairs.add_tree(root, with_directories=source.has_directories and top.has_directories)
 
 
 def check_apart(source: Location, target: Location) -> None:

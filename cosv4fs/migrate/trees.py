@@ -165,7 +165,9 @@ def _lister_of(tree: Location, selection: Selection, *, is_whole: bool) -> tuple
         return partial(_own_keys if is_flat else _own_folder, tree), is_flat
     if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
         return partial(_s3_keys if is_whole else _s3_folder, tree), is_whole
-    if is_whole and tree.lists_hide_directories and type(tree.fs).find is not AbstractFileSystem.find:
+    is_archive = isinstance(tree.fs, AbstractArchiveFileSystem)
+    has_find = type(tree.fs).find is not AbstractFileSystem.find
+    if is_whole and (is_archive or (tree.lists_hide_directories and has_find)):
         return partial(_found_at_once, tree), True
     return partial(_foreign_folder, tree, ThreadInstances()), False
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosv4fs.cli import copy, move
+from cosv4fs.cli import move, transfers
 from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
 from cosv4fs.cli.process import TerminatedError
 from cosv4fs.cli.progress import Progress
@@ -209,7 +209,7 @@ class TestEnds:
 
     def test_an_interrupt_of_a_command(self, run, here, emulator, monkeypatch):
         plant(here / "d", a="1", b="22", c="333")
-        real, seen = copy.copy_file, []
+        real, seen = transfers.copy_file, []
 
         def interrupt(*args, **settings):
             seen.append(args)
@@ -217,7 +217,7 @@ class TestEnds:
                 raise KeyboardInterrupt
             real(*args, **settings)
 
-        monkeypatch.setattr(copy, "copy_file", interrupt)
+        monkeypatch.setattr(transfers, "copy_file", interrupt)
         done = run("cp", "-j", "1", "-r", "d", "cosv4://data/")
         assert done.code == 130
         *_, told, last = done.err.splitlines()

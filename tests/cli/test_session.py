@@ -260,10 +260,8 @@ def test_errors_of_other_filesystems_that_name_no_file(capsys):
 def test_problems_end_with_the_worst_code(capsys):
     failures = FailureLog()
     failures.exit("nothing happened")
-    first, second = object(), object()
-    failures.record(OSError(5, "broken", "a"), first)
-    failures.record(FileNotFoundError(2, "gone", "b"), second)
-    assert (failures.reason(first), failures.reason(object())) == ("a: broken", None)
+    assert failures.record(OSError(5, "broken", "a")) == "a: broken"
+    failures.record(FileNotFoundError(2, "gone", "b"))
     with pytest.raises(SystemExit) as caught:
         failures.exit("did 1 of 3")
     assert caught.value.code == 3
@@ -276,16 +274,18 @@ def test_problems_end_with_the_worst_code(capsys):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
 def test_for_each_item_goes_on_after_failures(count, capsys):
-    done, failures = [], FailureLog()
+    begun, done, failures = [], {}, FailureLog()
 
     def action(item):
-        done.append(item)
+        begun.append(item)
         if item % 5 == 3:
             raise OSError(5, "broken", str(item))
 
-    for_each(3, action, iter(range(count)), failures)
-    assert sorted(done) == list(range(count))
-    assert sorted(item for item, _ in failures.entries) == [item for item in range(count) if item % 5 == 3]
+    for_each(3, action, iter(range(count)), failures, done.__setitem__)
+    assert sorted(begun) == sorted(done) == list(range(count))
+    assert {item: error for item, error in done.items() if error} == {
+        item: f"{item}: broken" for item in range(count) if item % 5 == 3
+    }
 
 
 def test_control_c_cancels_what_reports_progress():

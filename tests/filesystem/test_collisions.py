@@ -9,7 +9,7 @@ import pytest
 
 from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.migrate.locations import open_location
-from cosv4fs.migrate.plan import pair_files
+from cosv4fs.migrate.plan import plan_copies
 from tests.filesystem.conftest import EVERY
 
 BUCKET = "test-1250000000"
@@ -115,7 +115,7 @@ def test_two_that_are_both_files_and_directories(fs, second, refused, tmp_path):
     refused(lambda: fs.copy(sources, at("u/a", "u/a/b", "u/a", "u/a/c")), "d1/a", "d2/a")
     refused(lambda: fs.get(sources, [str(tmp_path / name) for name in ("a", "x", "a", "y")]), "d1/a", "d2/a")
     urls = [open_location(f"cdcs://{path}", {"cdcs": fs.storage_options}) for path in at("d1/a", "d2/a", "u/")]
-    refused(lambda: pair_files(urls[:2], urls[2], recursive=True), "d1/a", "d2/a")
+    refused(lambda: plan_copies(urls[:2], urls[2], recursive=True).__enter__(), "d1/a", "d2/a")
     assert second.find(BUCKET) == before
 
 

@@ -1,0 +1,141 @@
+"""What cp and sync have in common: copying planned files, and predicting what will fail."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.metadata import tell_not_carried
+from cosv4fs.cli.progress import Progress
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
+from cosv4fs.migrate.copying import copy_file, make_directory, remove_directories
+from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.metadata import MetadataOptions
+from cosv4fs.migrate.pairs import Pair, Pairs
+from cosv4fs.paths import uncreatable
+
+Record = Callable[[Pair, str | None], object]
+"""Called with each pair and its error message, or None, as soon as it is done."""
+
+
+class Copier:
+    """Copies the files of a plan, and knows what is told at the end."""
+
+    def __init__(
+        self, session: Session, plan: Pairs, jobs: int, metadata: MetadataOptions, *, lines: bool = True
+    ) -> None:
+        self._session, self._plan, self._metadata = session, plan, metadata
+        self._jobs = 1 if plan.target.is_open_archive else jobs
+        self._progress = Progress(session, lines=lines, go_on=self._how_to_resume)
+        self._own = ThreadInstances()
+        self._has_run = False
+
+    def copy(self, pairs: Iterable[Pair], totals: tuple[int, int], failures: FailureLog, record: Record) -> None:
+        """Copy the files of some pairs, of which the number and the bytes are given."""
+        self._has_run = True
+        with self._progress as progress:
+            progress.planned(*totals)
+            for_each(self._jobs, self._copy, pairs, failures, record)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what is known after a run that was no dry run, for JSON output."""
+        progress = self._progress
+        if not self._has_run:
+            return {}
+        return {"not_carried": progress.not_carried.as_dict(), "statistics": progress.statistics()}
+
+    def summary(self) -> str:
+        """Return what is appended to a summary."""
+        skipped = f", {self._plan.skipped} links skipped" if self._plan.skipped else ""
+        return skipped + (self._progress.summary() if self._has_run else "")
+
+    def tell(self) -> None:
+        """Print what was slow, and which metadata was not carried."""
+        if self._has_run:
+            self._progress.tell_slowest()
+            tell_not_carried(self._session, self._progress.not_carried.as_dict())
+
+    def _copy(self, pair: Pair) -> None:
+        if pair.refusal:
+            raise refusal_of(pair)
+        source, target = self._own.of(pair.source), self._own.of(pair.target)
+        if pair.is_directory:
+            make_directory(target)
+            if not target.fs.isdir(target.path):
+                raise _uncreatable(target)
+            return
+        if pair.replaces_directory:
+            remove_directories(target)
+        carried = self._metadata.of(source, target, pair.modified)
+        with self._progress.file(f"copied {pair.source.url} to {pair.target.url}") as callback:
+            copy_file(source, target, callback, follow=pair.is_named, metadata=carried)
+        self._progress.not_carried.add(pair.source.url, carried.lost)
+
+    def _how_to_resume(self) -> str:
+        """Return how to go on after an interrupt, also with the uploads that have begun."""
+        fs = own_filesystem(self._plan.target.fs)
+        if fs is not None and any(self._plan.has_target(row["name"]) for row in fs.interrupted_uploads()):
+            return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
+        return "repeat the command to go on"
+
+
+def predict_copies(pairs: Iterable[Pair], failures: FailureLog, record: Record) -> None:
+    """Record what `Copier.copy` would, as far as it is known before anything is sent."""
+    for pair in pairs:
+        error = None
+        try:
+            _check(pair)
+        except OSError as found:
+            error = failures.record(found, pair)
+        record(pair, error)
+
+
+def row_of(pair: Pair, error: str | None) -> dict[str, Any]:
+    """Return a pair as JSON output shows it."""
+    return {"source": pair.source.url, "target": pair.target.url, "size": pair.size, "error": error}
+
+
+def written_once(location: Location) -> FileExistsError:
+    """Return the error for a file that exists at a write-once target."""
+    return FileExistsError(errno.EEXIST, f"the file exists and cannot be replaced, {WRITE_ONCE}", location.url)
+
+
+def refusal_of(pair: Pair) -> OSError:
+    """Return the error for a pair that cannot be copied."""
+    return OSError(errno.EINVAL, pair.refusal, pair.source.url)
+
+
+def _check(pair: Pair) -> None:
+    """Raise the error that copying a pair would, as far as it is known before anything is sent."""
+    if pair.refusal:
+        raise refusal_of(pair)
+    target = pair.target
+    if pair.replaces_file:
+        raise written_once(target)
+    if pair.is_directory:
+        if target.capabilities.container and uncreatable(target.path):
+            raise _uncreatable(target)
+        return
+    if pair.source.is_local and not os.access(pair.source.path, os.R_OK):
+        # it says why
+        Path(pair.source.path).open("rb").close()
+    if target.is_local and not pair.replaces_directory:
+        _check_local(target)
+
+
+def _check_local(target: Location) -> None:
+    path = Path(target.path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", target.path)
+    above = next((folder for folder in path.parents if os.path.lexists(folder)), path.parent)
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+
+
+def _uncreatable(target: Location) -> OSError:
+    # some services only have directories of such a name with a file in them
+    return OSError(errno.EINVAL, "an empty directory of this name cannot be created: rename it", target.url)
