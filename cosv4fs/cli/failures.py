@@ -26,7 +26,7 @@ EXIT_CODES = {
     FAILED: "an operation failed: see the last line on stderr",
     USAGE: "invalid arguments, or a required package is not installed",
     NOT_FOUND: "a file, directory, bucket or coffer does not exist",
-    REFUSED: "credentials were rejected, or those of Tencent are missing",
+    REFUSED: "credentials were rejected, or are missing",
     DIFFERENT: "a comparison found a difference, or doctor found a problem",
     HUNG_UP: "ended by SIGHUP: the terminal was closed",
     INTERRUPTED: "interrupted by Ctrl-C",
@@ -59,7 +59,7 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, TerminatedError):
         return error.code
-    if type(error) is PermissionError and error.filename is not None:
+    if type(error) is PermissionError and error.filename is not None and "://" not in str(error.filename):
         # a local file: credentials were not rejected
         return FAILED
     kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (

@@ -19,6 +19,7 @@ from cosv4fs.cli.output import print_json, print_json_tree, print_line, printabl
 from cosv4fs.cli.process import is_about_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
+from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
@@ -62,6 +63,7 @@ class Session:
     def location(self, url: str) -> Location:
         """Resolve a URL or local path."""
         location = open_location(url, self.options)
+        check_access(location)
         fs = own_filesystem(location.fs)
         if fs is not None:
             self._opened.append((location.path, str(fs.protocol)))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate import cluster
+from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
@@ -117,8 +118,8 @@ def migrate(
     Raises
     ------
     OSError
-        The source cannot be listed, the target's bucket does not exist, or `rows` cannot be written; EINVAL if one
-        directory is inside the other; `BlockingIOError` if another run is using the manifest.
+        The source cannot be listed, a bucket is missing or out of reach, or `rows` cannot be written; EINVAL if
+        one directory is inside the other; `BlockingIOError` if another run is using the manifest.
     ValueError
         The manifest belongs to another migration, a content type is invalid, or a dry run is to use a cluster.
     NotImplementedError
@@ -193,10 +194,12 @@ def _check(source: Location, target: Location) -> None:
     if target.is_open_archive:
         text = "writing to an archive cannot be resumed after a kill: copy to it with cp -r"
         raise NotImplementedError(f"{bare_url(target.url)}: {text}")
+    check_access(source, must_exist=True)
     if not holds_files(source, source.fs.info(source.path)):
         raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
     if not target.has_directories:
+        check_access(target, must_exist=True)
         bucket = target.at(target.path.partition("/")[0])
         if not target.fs.exists(bucket.path):
             raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)

@@ -1,0 +1,99 @@
+"""Find out early whether S3 can be used: `check_access`.
+
+s3fs repeats requests for a long time if nothing answers, and reports missing credentials and refused access as missing
+files, or without the URL.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from fsspec.spec import AbstractFileSystem
+
+from cosv4fs.migrate.locations import S3, Location
+
+_CONNECT_SECONDS, _READ_SECONDS = 5, 20
+
+_NO_CREDENTIALS = (
+    "there are no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with "
+    "AWS_PROFILE; files that are public need none with the option s3.anon=true"
+)
+
+_reached: WeakKeyDictionary[AbstractFileSystem, set[str]] = WeakKeyDictionary()
+"""The buckets that were found to be there, by filesystem."""
+
+
+def check_access(location: Location, *, must_exist: bool = False) -> None:
+    """Raise an error that names the cause if S3 cannot be used; one request, and none for other filesystems.
+
+    Parameters
+    ----------
+    location : Location
+        A path in the bucket.
+    must_exist : bool
+        Whether a missing bucket, or one to which access is refused, is an error, too.
+
+    Raises
+    ------
+    ConnectionError
+        The endpoint cannot be reached; there are no retries.
+    PermissionError
+        There are no credentials, or access to the bucket is refused.
+    FileNotFoundError
+        The bucket does not exist.
+    """
+    bucket = location.path.partition("/")[0]
+    if not (S3 & location.protocols and hasattr(location.fs, "call_s3")) or bucket in _reached.get(location.fs, ()):
+        return
+    probe = _impatient(location.fs)
+    try:
+        # the list of all buckets is often refused
+        probe.call_s3("head_bucket", Bucket=bucket) if bucket else probe.call_s3("list_buckets")
+    except Exception as error:
+        failure = _failure(error, probe, location, must_exist)
+        if failure is not None:
+            raise failure from error
+        return
+    _reached.setdefault(location.fs, set()).add(bucket)
+
+
+def _impatient(fs: AbstractFileSystem) -> Any:
+    """Return an instance with the same options that tries each request once."""
+    patience = {"retries": {"max_attempts": 0}, "connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+    options = dict(fs.storage_options)
+    config = {**(options.pop("config_kwargs", None) or {}), **patience}
+    probe = type(fs)(*fs.storage_args, **options, config_kwargs=config, skip_instance_cache=True)
+    probe.retries = 1
+    return probe
+
+
+def _failure(error: Exception, probe: Any, location: Location, must_exist: bool) -> OSError | None:
+    """Return the error to raise; None if what follows will show whether it matters."""
+    causes: Any = import_module("botocore.exceptions")
+    if isinstance(error, (causes.NoCredentialsError, causes.PartialCredentialsError)):
+        return PermissionError(errno.EACCES, _NO_CREDENTIALS, location.url)
+    if isinstance(error, (causes.ConnectionError, causes.HTTPClientError, ConnectionError, TimeoutError)):
+        text = f"the S3 endpoint {probe.s3.meta.endpoint_url} cannot be reached: {_reason(error)}"
+        return ConnectionError(errno.EHOSTUNREACH, text, location.url)
+    bucket = location.at(location.path.partition("/")[0])
+    if must_exist and isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "the bucket does not exist", bucket.url)
+    if must_exist and isinstance(error, PermissionError):
+        text = "access to the bucket is refused: check its name, and what its policy allows these credentials"
+        return PermissionError(errno.EACCES, text, bucket.url)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """Return the cause of a failed connection, without the words of the libraries in between."""
+    inner = getattr(error, "kwargs", {}).get("error")
+    cause = getattr(inner, "os_error", None)
+    if isinstance(cause, OSError):
+        # asyncio's text is the call that failed
+        is_known = cause.errno is not None and cause.errno > 0
+        return os.strerror(cause.errno or 0) if is_known else str(cause.strerror or cause)
+    return str(inner or error)

@@ -1,0 +1,76 @@
+"""S3 that cannot be used: errors name the URL and the cause, and what to do."""
+
+import errno
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from cosv4fs.cli import main
+from cosv4fs.migrate.migration import migrate
+
+ACCOUNT = {"key": "key", "secret": "secret"}
+
+
+@pytest.fixture
+def no_account(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "BOTO_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@contextmanager
+def refusing():
+    """A server that refuses every access; yields its address and the requests."""
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            requests.append(self.path)
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+
+
+@pytest.mark.parametrize("is_source", [False, True])
+def test_an_endpoint_that_cannot_be_reached(nowhere, tmp_path, is_source):
+    urls = [str(tmp_path), "s3://bucket/dir"]
+    with pytest.raises(ConnectionError, match=f"endpoint http://{nowhere} cannot be reached: Connection ref") as caught:
+        migrate(*(urls[::-1] if is_source else urls), options={"s3": ACCOUNT | {"endpoint_url": f"http://{nowhere}"}})
+    assert (caught.value.errno, caught.value.filename) == (errno.EHOSTUNREACH, "s3://bucket/dir")
+
+
+@pytest.mark.parametrize("command", [["cp", "FILE"], ["migrate", "FOLDER"], ["sync", "FOLDER"]])
+def test_missing_credentials(no_account, nowhere, tmp_path, capsys, command):
+    (tmp_path / "file").write_bytes(b"x")
+    names = {"FILE": str(tmp_path / "file"), "FOLDER": str(tmp_path)}
+    arguments = [names.get(argument, argument) for argument in command]
+    assert main(["-o", f"s3.endpoint_url=http://{nowhere}", *arguments, "s3://bucket/dir"]) == 4
+    error = capsys.readouterr().err
+    assert "s3://bucket/dir: there are no credentials for S3: set AWS_ACCESS_KEY_ID" in error
+
+
+def test_refused_access_is_no_missing_bucket(tmp_path):
+    with refusing() as (endpoint, requests):
+        options = {"s3": ACCOUNT | {"endpoint_url": endpoint}}
+        with pytest.raises(PermissionError, match="access to the bucket is refused") as caught:
+            migrate(str(tmp_path), "s3://bucket/dir", options=options)
+        assert caught.value.filename == "s3://bucket"
+        assert requests == ["/bucket"]
+
+
+def test_a_missing_bucket(tmp_path, s3_options):
+    with pytest.raises(FileNotFoundError, match="the bucket does not exist") as caught:
+        migrate(str(tmp_path), "s3://no-such-bucket/dir", options={"s3": s3_options})
+    assert caught.value.filename == "s3://no-such-bucket"
