@@ -80,7 +80,7 @@ def cp(
 
 def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) -> None:
     count, size = plan.totals()
-    failures, copied = FailureLog(), Counter[str]()
+    failures, copied = FailureLog(keeps_rows=False), Counter[str]()
 
     def record(pair: Pair, error: str | None) -> None:
         if pair.is_directory:

@@ -19,7 +19,7 @@ def mkdir(session: Session, urls: tuple[str, ...], parents: bool) -> None:
 
     Object stores such as s3:// and coffers have no directories of their own: they appear with their first file.
     """
-    failures = FailureLog(keeps_rows=True)
+    failures = FailureLog()
     made = []
     for url in urls:
         with failures.recording():
@@ -39,7 +39,7 @@ def touch(session: Session, urls: tuple[str, ...]) -> None:
 
     The times of files in buckets and coffers cannot be set.
     """
-    failures = FailureLog(keeps_rows=True)
+    failures = FailureLog()
     touched = []
     for url in urls:
         with failures.recording():

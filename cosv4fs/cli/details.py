@@ -39,7 +39,7 @@ def stat(session: Session, urls: tuple[str, ...]) -> None:
 
     In buckets this includes the attributes (content type, headers, user metadata, permission) and an unfinished upload.
     """
-    failures = FailureLog(keeps_rows=True)
+    failures = FailureLog()
     shown = 0
     rows = []
     for location in _matches(session, urls, failures):
@@ -94,7 +94,7 @@ def sha1sum(session: Session, urls: tuple[str, ...], check: bool) -> None:
 
     With --check, exit code 5 says that a file differs.
     """
-    failures = FailureLog(keeps_rows=True)
+    failures = FailureLog()
     if check:
         rows = [row for url in urls for row in _checked(session, _sums_in(session, url), failures)]
     else:

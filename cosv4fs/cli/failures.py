@@ -132,11 +132,12 @@ def _url(path: str) -> str:
 class FailureLog:
     """Prints and counts the failures of single items, so that the command can process the others.
 
-    `code` is the highest exit code so far, `count` the number of failures, and `first` the first error message. For
-    commands with few items, `rows` can keep the failures as JSON output shows them, with ``url`` if it is known.
+    `code` is the highest exit code so far, `count` the number of failures, and `first` the first error message. `rows`
+    are the failures as JSON output shows them, with ``url`` if it is known; none if `keeps_rows` is false, for commands
+    that print any number of them as they come.
     """
 
-    def __init__(self, *, keeps_rows: bool = False) -> None:
+    def __init__(self, *, keeps_rows: bool = True) -> None:
         self.code = 0
         self.count = 0
         self.first = ""

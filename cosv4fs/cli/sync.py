@@ -107,7 +107,7 @@ class _Update:
     ) -> None:
         self._session, self._plan, self._comparison, self._copier = session, plan, comparison, copier
         self._jobs, self._dry_run = jobs, dry_run
-        self._failures = FailureLog()
+        self._failures = FailureLog(keeps_rows=False)
         self._done = Counter[str]()
         self._report = Report(session, ["copies", "deletions"], needs_reader=dry_run)
 
