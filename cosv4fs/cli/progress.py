@@ -120,8 +120,8 @@ class Progress:
             self._tell_totals()
 
     @contextmanager
-    def file(self, text: str) -> Iterator[ByteProgress]:
-        """Yield the callback for one file, and count the file unless the block fails; see `done` for `text`."""
+    def file(self, text: str, detail: str = "") -> Iterator[ByteProgress]:
+        """Yield the callback for one file, and count the file unless the block fails; see `done` for the parameters."""
         began, size = self._clock(), 0
 
         def moved(count: int) -> None:
@@ -130,9 +130,9 @@ class Progress:
             self.moved(count)
 
         yield ByteProgress(moved)
-        self.done(text, size, self._clock() - began)
+        self.done(text, size, self._clock() - began, detail)
 
-    def done(self, text: str, size: int | None = None, seconds: float | None = None) -> None:
+    def done(self, text: str, size: int | None = None, seconds: float | None = None, detail: str = "") -> None:
         """Count a file, whose bytes were counted by `moved`.
 
         Parameters
@@ -143,6 +143,8 @@ class Progress:
             Its bytes, if there was anything to transfer.
         seconds : float, optional
             How long it took.
+        detail : str, optional
+            More about it, such as the reason.
         """
         with self._lock:
             self.files += 1
@@ -152,8 +154,8 @@ class Progress:
                 change(self._slowest, (seconds, text, size))
             self._update_postfix()
             self._tell_totals()
-        line = text if size is None else f"{text} ({human_size(size)})"
-        self._session.tell(line, is_shown=self._shows_lines)
+        details = ", ".join(filter(None, (detail, "" if size is None else human_size(size))))
+        self._session.tell(f"{text} ({details})" if details else text, is_shown=self._shows_lines)
 
     def fail(self) -> None:
         """Count a file that failed."""

@@ -12,6 +12,7 @@ from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import filters
 from cosv4fs.cli.metadata import metadata_options
+from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.reports import Report
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.cli.transfers import Copier, predict_copies, refusal_of, row_of
@@ -83,7 +84,7 @@ def sync(
     with plan_update(old, new, selection, jobs=jobs) as plan:
         deletions = _check_deletions(plan, old, max_delete) if delete else 0
         comparison.run(plan)
-        copier = Copier(session, plan, jobs, metadata, lines=False)
+        copier = Copier(session, plan, jobs, metadata)
         _Update(session, plan, comparison, copier, jobs, dry_run=dry_run).run(deletions)
 
 
@@ -158,23 +159,25 @@ class _Update:
                 self._record_deletion(location, None)
         else:
             own = ThreadInstances()
+            with Progress(self._session, "deleting", "deleted") as progress:
 
-            def remove(location: Location) -> None:
-                own.of(location).fs.rm_file(location.path)
+                def remove(location: Location) -> None:
+                    own.of(location).fs.rm_file(location.path)
+                    progress.done(f"deleted {location.url}")
 
-            for_each(self._jobs, remove, self._plan.extra(), self._failures, self._record_deletion)
+                for_each(self._jobs, remove, self._plan.extra(), self._failures, self._record_deletion)
 
     def _record_copy(self, pair: Pair, error: str | None) -> None:
         self._done["copied"] += error is None
-        verb = "would copy" if self._dry_run else "copied"
-        line = "" if error else f"{verb} {pair.source.url} to {pair.target.url} ({pair.reason})"
+        is_predicted = self._dry_run and error is None
+        line = f"would copy {pair.source.url} to {pair.target.url} ({pair.reason})" if is_predicted else ""
         self._report.row("copies", row_of(pair, error) | {"reason": pair.reason}, line)
 
     def _record_deletion(self, location: Location, error: str | None) -> None:
         self._done["deleted"] += error is None
         if error is None:
-            verb = "would delete" if self._dry_run else "deleted"
-            self._report.row("deletions", location.url, f"{verb} {location.url}")
+            line = f"would delete {location.url}" if self._dry_run else ""
+            self._report.row("deletions", location.url, line)
 
     def _tell(self) -> None:
         copy, delete = ("would copy", "would delete") if self._dry_run else ("copied", "deleted")

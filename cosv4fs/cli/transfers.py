@@ -25,12 +25,10 @@ Record = Callable[[Pair, str | None], object]
 class Copier:
     """Copies the files of a plan, and knows what is told at the end."""
 
-    def __init__(
-        self, session: Session, plan: Pairs, jobs: int, metadata: MetadataOptions, *, lines: bool = True
-    ) -> None:
+    def __init__(self, session: Session, plan: Pairs, jobs: int, metadata: MetadataOptions) -> None:
         self._session, self._plan, self._metadata = session, plan, metadata
         self._jobs = 1 if plan.target.is_open_archive else jobs
-        self._progress = Progress(session, lines=lines, go_on=self._how_to_resume)
+        self._progress = Progress(session, go_on=self._how_to_resume)
         self._own = ThreadInstances()
         self._has_run = False
 
@@ -71,7 +69,7 @@ class Copier:
         if pair.replaces_directory:
             remove_directories(target)
         carried = self._metadata.of(source, target, pair.modified)
-        with self._progress.file(f"copied {pair.source.url} to {pair.target.url}") as callback:
+        with self._progress.file(f"copied {pair.source.url} to {pair.target.url}", pair.reason) as callback:
             copy_file(source, target, callback, follow=pair.is_named, metadata=carried)
         self._progress.not_carried.add(pair.source.url, carried.lost)
 

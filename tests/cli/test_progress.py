@@ -2,6 +2,7 @@
 
 import pytest
 
+from cosv4fs import CosV4FileSystem
 from cosv4fs.cli import move, transfers
 from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
 from cosv4fs.cli.process import TerminatedError
@@ -79,6 +80,20 @@ class TestLines:
         logged = [line.partition(" INFO ")[2] for line in (here / "log").read_text().splitlines()]
         assert set(logged) == {*expected, last}
 
+    def test_of_sync(self, run, here, fs):
+        plant(here / "d", a="hello")
+        fs.pipe_file("data/d/gone", b"x")
+        done = run("sync", "--delete", "d", "cosv4://data/d")
+        assert done.out == ""
+        assert done.err.splitlines() == [
+            f"copied {here}/d/a to cosv4://data/d/a (new, 5 B)",
+            "deleted cosv4://data/d/gone",
+            "copied 1, deleted 1, 0 unchanged",
+        ]
+        fs.pipe_file("data/d/gone", b"x")
+        done = run("-q", "sync", "--delete", "d", "cosv4://data/d")
+        assert (done.out, done.err) == ("", "")
+
     @pytest.mark.parametrize("as_json", [False, True])
     def test_of_commands_that_move_and_remove(self, run, fs, as_json):
         fs.pipe({f"data/d/{name}": b"x" for name in "ab"})
@@ -110,7 +125,7 @@ class TestBars:
         assert "listing: 3 files" in told
         assert "migrating: 100%" in told
         assert "2.00k/2.00k" in told
-        assert "7 files" not in told
+        assert "listing: 7" not in told
         assert "2.01k" not in told
         assert "1/2 files, 1 failed" in told
 
@@ -206,6 +221,26 @@ class TestEnds:
         assert done.code == 130
         told = f"{past} 1 files and directories before the interrupt; a part of the next one may be {past}, too: "
         assert done.err.startswith(told)
+
+    def test_an_interrupt_while_sync_deletes(self, run, here, fs, monkeypatch):
+        plant(here / "d", a="hello")
+        run("sync", "d", "cosv4://data/d")
+        fs.pipe({f"data/d/gone{number}": b"x" for number in range(3)})
+        real, seen = CosV4FileSystem.rm_file, []
+
+        def interrupt(self, path):
+            seen.append(path)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            real(self, path)
+
+        monkeypatch.setattr(CosV4FileSystem, "rm_file", interrupt)
+        done = run("sync", "-j", "1", "--delete", "d", "cosv4://data/d")
+        assert done.code == 130
+        assert done.err.splitlines()[-2:] == [
+            "deleted 1 files before the interrupt; repeat the command to go on",
+            "cosv4fs sync: interrupted",
+        ]
 
     def test_an_interrupt_of_a_command(self, run, here, emulator, monkeypatch):
         plant(here / "d", a="1", b="22", c="333")
