@@ -43,7 +43,7 @@ def find(session: Session, urls: tuple[str, ...], name: str | None, kind: str | 
         is_of_kind = kind is None or entry.is_directory == (kind == "d")
         return is_of_kind and (name is None or fnmatchcase(path.rpartition("/")[2], name))
 
-    failures = FailureLog()
+    failures = FailureLog(keeps_rows=session.as_json)
     rows = (
         row
         for url in urls

@@ -156,8 +156,8 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     tell_not_carried(session, report.not_carried)
     if report.damaged:
         click.echo(f"missing or damaged copies of earlier runs: {report.damaged:,}, copied again")
-    if report.skipped:
-        click.echo(f"left out {report.skipped:,} symbolic links")
+    if report.skipped_links:
+        click.echo(f"{report.skipped_links:,} links skipped")
     if report.empty_folders:
         click.echo(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
     click.echo(f"manifest: {report.manifest}")
@@ -171,5 +171,5 @@ def _report_dry_run(report: Report) -> None:
     )
     for reason, found in sorted(report.reasons.items()):
         click.echo(f"{reason}: {found['files']:,} ({human_size(found['bytes'])})")
-    if report.skipped:
-        click.echo(f"would leave out {report.skipped:,} symbolic links")
+    if report.skipped_links:
+        click.echo(f"{report.skipped_links:,} links skipped")

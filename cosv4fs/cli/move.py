@@ -87,7 +87,7 @@ def rm(
     Files in coffers (cdcs://) cannot be removed.
     """
     check_filters(selection, urls)
-    failures = FailureLog()
+    failures = FailureLog(keeps_rows=session.as_json)
     ignored = (FileNotFoundError,) if force else ()
     for location in map(session.location, urls):
         _check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'", stays=not selection.is_everything)

@@ -58,10 +58,10 @@ def ls(
         return f"{'-' if row['type'] == 'directory' else size:>14}  {human_time(row['modified']):19}  {name}"
 
     check_filters(selection, urls)
-    failures = FailureLog()
+    failures = FailureLog(keeps_rows=session.as_json)
     listing = _Listing(selection, failures, None if recursive else 1)
     locations = [location for url in urls for location in expand_pattern(session.location(url))]
-    rows = (row for location in locations for row in ([_itself(location)] if itself else listing.rows(location)))
+    rows = (row for location in locations for row in (listing.itself(location) if itself else listing.rows(location)))
     session.show(rows, line, failures)
     failures.exit()
 
@@ -107,7 +107,7 @@ def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool, se
         return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
 
     check_filters(selection, urls)
-    failures = FailureLog()
+    failures = FailureLog(keeps_rows=session.as_json)
     listing = _Listing(selection, failures)
     session.show((row for url in urls for row in listing.sums(session.location(url), summarize)), line, failures)
     failures.exit()
@@ -176,13 +176,21 @@ class _Listing:
     def __init__(self, selection: Selection, failures: FailureLog, depth: int | None = None) -> None:
         self._selection, self._failures, self._depth = selection, failures, depth
 
+    def itself(self, location: Location) -> Iterator[dict[str, Any]]:
+        """Yield the row of a path, unless it is a file that is not selected."""
+        info = info_of(location)
+        size, is_directory = int(info.get("size") or 0), info["type"] == "directory"
+        entry = Entry("", size, modification_time(info), is_directory=is_directory)
+        if is_directory or self._selection.admits(location.name, size, entry.modified):
+            yield _row(location, entry)
+
     def rows(self, location: Location) -> Iterator[dict[str, Any]]:
         """Yield a row for everything in a directory, sorted, or for one file."""
         with SortedEntries() as entries:
             try:
                 self.collect(location, entries)
             except NotADirectoryError:
-                yield _itself(location)
+                yield from self.itself(location)
                 return
             # directories that only paths show are among them
             with_directories = self._selection.is_everything
@@ -208,7 +216,8 @@ class _Listing:
                         total[0] += entry.size
                         total[1] += 1
         except NotADirectoryError:
-            direct = {"": [int(info_of(location)["size"] or 0), 1]}
+            rows = [*self.itself(location)]
+            direct = {"": [sum(row["size"] for row in rows), len(rows)]}
         for folder, (size, count) in sorted(_with_subdirectories(direct).items()):
             url = location.at(location.prefix + folder).url if folder else location.url
             yield {"url": url, "size": size, "files": count}
@@ -222,12 +231,6 @@ class _Listing:
                     self._failures.record(OSError(code, entry.refusal, url))
             is_wanted = self._selection.is_everything
             yield [entry for entry in page if not entry.is_missing and (is_wanted or not entry.is_directory)]
-
-
-def _itself(location: Location) -> dict[str, Any]:
-    info = info_of(location)
-    size, is_directory = int(info.get("size") or 0), info["type"] == "directory"
-    return _row(location, Entry("", size, modification_time(info), is_directory=is_directory))
 
 
 def _row(location: Location, entry: Entry) -> dict[str, Any]:

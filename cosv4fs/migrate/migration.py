@@ -184,7 +184,7 @@ def migrate(
             empty_folders_kept=folders[1],
             seconds=time.monotonic() - started,
             reasons=recorder.reasons,
-            skipped=skipped,
+            skipped_links=skipped,
             is_dry_run=dry_run,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosv4fs.localfiles import LocalNames, ignores_case
@@ -222,8 +222,7 @@ class Pairs:
     def add_target(self) -> None:
         """Add everything in the directory that is the target."""
         # links at the target are always of interest: nothing may be written through them
-        selection = replace(self._selection.by_path, links=EVERYTHING.links)
-        for page in scan(self.target, selection, jobs=self._jobs):
+        for page in scan(self.target, self._selection.for_target, jobs=self._jobs):
             self.add_at_target(page)
 
     def add_at_target(self, entries: Iterable[Entry]) -> None:

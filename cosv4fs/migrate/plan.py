@@ -49,7 +49,7 @@ def plan_copies(
         check_container(target)
     with Pairs(target, selection, follows_links=True, jobs=jobs) as pairs:
         for source in expanded:
-            _add(pairs, source, into=into, recursive=recursive)
+            _add(pairs, source, selection, into=into, recursive=recursive)
         _settle(pairs)
         if predicts and not target.is_local:
             _predict(pairs)
@@ -292,7 +292,7 @@ def expand_pattern(source: Location) -> list[Location]:
     return matches
 
 
-def _add(pairs: Pairs, source: Location, *, into: bool, recursive: bool) -> None:
+def _add(pairs: Pairs, source: Location, selection: Selection, *, into: bool, recursive: bool) -> None:
     info = info_of(source)
     is_file = info["type"] != "directory"
     if not (is_file or recursive):
@@ -303,7 +303,8 @@ def _add(pairs: Pairs, source: Location, *, into: bool, recursive: bool) -> None
     root = pairs.add_root(source, place, is_named=not into)
     if is_file and not (is_directory and source.trailing_slash):
         entry = Entry("", int(info["size"] or 0), modification_time(info))
-        pairs.add(root, [entry])
+        if selection.admits(source.name, entry.size, entry.modified):
+            pairs.add(root, [entry])
     if is_directory:
         top = pairs.target.at(pairs.target.prefix + place if place else pairs.target.path)
         if top.is_within(source):

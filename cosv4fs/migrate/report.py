@@ -47,7 +47,7 @@ class Report:
     reasons : dict
         ``files`` and ``bytes`` that were copied, or would be, by reason: ``new``, another ``size`` or ``content`` at
         the target, or an earlier copy that is now ``missing`` or ``damaged``.
-    skipped : int
+    skipped_links : int
         Symbolic links that were left out on request.
     is_dry_run : bool
         Whether nothing was copied: `reasons` says what would be, and `failed` counts what would fail.
@@ -71,7 +71,7 @@ class Report:
     empty_folders_kept: int
     seconds: float
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
-    skipped: int = 0
+    skipped_links: int = 0
     is_dry_run: bool = False
 
     @property

@@ -94,7 +94,8 @@ class _Scan:
     def __init__(self, tree: Location, selection: Selection, depth: int | None) -> None:
         self._tree, self._selection, self._depth = tree, selection, depth
         self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None)
-        self._required = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
+        names = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
+        self._required = {name for name in names if depth is None or name.count("/") < depth}
         self._found: set[str] = set()
 
     def pages(self, folder: Entry) -> Iterator[tuple[list[Entry], list[Entry]]]:
@@ -160,11 +161,13 @@ def _lister_of(tree: Location, selection: Selection, *, is_whole: bool) -> tuple
     """Return what lists a tree, and whether that lists all of it at once, which only a whole tree needs."""
     if tree.is_local:
         return LocalTree(tree.path, selection).list, False
+    # a list of names usually needs few of the directories
+    is_flat = is_whole and selection.names is None
     if tree.capabilities.container:
-        is_flat = is_whole and not tree.has_directories
+        is_flat = is_flat and not tree.has_directories
         return partial(_own_keys if is_flat else _own_folder, tree), is_flat
     if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
-        return partial(_s3_keys if is_whole else _s3_folder, tree), is_whole
+        return partial(_s3_keys if is_flat else _s3_folder, tree), is_flat
     is_archive = isinstance(tree.fs, AbstractArchiveFileSystem)
     has_find = type(tree.fs).find is not AbstractFileSystem.find
     if is_whole and (is_archive or (tree.lists_hide_directories and has_find)):

@@ -1,9 +1,11 @@
 """The options that select files, and what each command does with them."""
 
 import io
+import os
 import sys
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from cosv4fs.cli.commands import Group, command, run
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.migrate.selection import EVERYTHING
+from tests.cli.conftest import plant
 
 PROTOCOLS = ("cosv4",)
 
@@ -46,7 +49,7 @@ def patterns(selection):
 
 def test_patterns_keep_the_order_of_the_command_line(select, tmp_path):
     file = tmp_path / "patterns"
-    file.write_bytes(b"\xef\xbb\xbf# comment\r\n; comment\n\n  *.tmp \n/a/[#]\r\n")
+    file.write_bytes(b"\xef\xbb\xbf# comment\r\n; comment\n\n  \n  *.tmp \n/a/[#]\r\n")
     given = select("--include", "a", "x", "-j2", "--exclude=*", "--exclude-from", file, "y", "--include=--exclude")
     assert patterns(given) == ["+ a", "- *", "- *.tmp", "- /a/[#]", "+ --exclude"]
     assert patterns(select("--exclude", "*", "--include", "a", "--exclude", "b")) == ["- *", "+ a", "- b"]
@@ -56,7 +59,7 @@ def test_patterns_keep_the_order_of_the_command_line(select, tmp_path):
 
 def test_lists_of_names(select, tmp_path):
     file = tmp_path / "names"
-    file.write_bytes(b"a/b\r\n\n./c\n/d \n#e\n\xff\n")
+    file.write_bytes(b"a/b\r\n\n \r\n./c\n/d \n#e\n\xff\n")
     assert select("--files-from", file, "x").names == {"a/b", "c", "d ", "#e", "\udcff"}
     assert select("--files-from", file, "--files-from", "-", "x", data=b"z").names >= {"a/b", "z"}
     assert select("--files-from", "-", data=b"").names == frozenset()
@@ -202,7 +205,10 @@ def test_rm_removes_the_directories_that_it_empties(run, files, fs):
 
 
 def test_rm_of_single_files(run, files, fs):
-    assert run("rm", "--include", "*.tmp", "cosv4://data/in/a.csv", "cosv4://data/in/b.tmp").code == 0
+    given = ["--include", "*.tmp", "cosv4://data/in/a.csv", "cosv4://data/in/b.tmp"]
+    assert run("rm", "-n", *given).out == "would remove cosv4://data/in/b.tmp\n"
+    assert left(fs) == sorted(FILES)
+    assert run("rm", *given).code == 0
     assert run("rm", "--max-size", "1k", "cosv4://data/in/sub/*").code == 0
     assert left(fs) == ["a.csv", "sub/c.csv", "tmp/e.tmp", "tmp/x/f"]
 
@@ -212,6 +218,7 @@ def test_rm_of_listed_files(run, files, fs):
     assert (done.code, "data/in/none: it is in the list of files" in done.err) == (3, True)
     assert left(fs) == ["b.tmp", "sub/d.tmp", "tmp/e.tmp", "tmp/x/f"]
     assert run("rm", "-rf", "--files-from", "-", "cosv4://data/in", data=b"none\n").err == ""
+    assert run("rm", "-r", "--files-from", "-", "cosv4://data/in", "cosv4://data/x", data=b"none\n").code == 2
 
 
 def test_rm_of_local_links(run, here):
@@ -235,3 +242,90 @@ def test_find_of_listed_files(run, files):
     assert done.out.splitlines() == ["cosv4://data/in/a.csv", "cosv4://data/in/sub/c.csv"]
     assert (done.code, "data/in/none: it is in the list of files" in done.err) == (3, True)
     assert run("find", "--files-from", "-", "cosv4://data/in", "cosv4://data/in/sub", data=b"a.csv").code == 2
+
+
+TELLING = [
+    (["--include", "*.csv"], ["a.csv", "sub/c.csv"]),
+    (["--exclude", "*", "--include", "/sub/*", "--exclude", "*.tmp"], ["sub/c.csv"]),
+    (["--exclude", "tmp/", "--max-size", "5"], ["a.csv", "b.tmp", "sub/d.tmp"]),
+    (["--files-from", "-", "--newer-than", "1h"], ["sub/c.csv", "tmp/x/f"]),
+    (["--older-than", "1h"], []),
+]
+LIST = b"sub/c.csv\ntmp/x/f\n"
+
+
+@pytest.mark.parametrize(("options", "expected"), TELLING)
+@pytest.mark.parametrize("name", ["cp", "sync", "migrate"])
+def test_copies_of_selected_files(run, files, here, name, options, expected):
+    arguments = [name, *(["-r"] if name == "cp" else []), *options, "cosv4://data/in/", "out"]
+    assert run(*arguments, data=LIST).code == 0
+    # not even directories of others
+    assert {str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file()} == {*expected}
+    folders = {str(folder) for path in expected for folder in Path(path).parents} - {"."}
+    assert {str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_dir()} == folders
+
+
+@pytest.mark.parametrize(("options", "expected"), TELLING)
+def test_listings_of_selected_files(run, files, options, expected):
+    rows = run("ls", "-R", "--json", *options, "cosv4://data/in", data=LIST).json
+    assert [row["url"].removeprefix("cosv4://data/in/") for row in rows if row["type"] == "file"] == expected
+    [total] = run("du", "-s", "--json", *options, "cosv4://data/in", data=LIST).json
+    assert (total["files"], total["size"]) == (len(expected), sum(len(FILES[name]) for name in expected))
+
+
+@pytest.mark.parametrize("name", ["cp", "rm"])
+def test_single_files_are_selected_by_name_size_and_time(run, files, fs, here, name):
+    target = ["out/"] if name == "cp" else []
+    assert run(name, "--max-size", "1k", "cosv4://data/in/sub/*", *target).code == 0
+    assert run(name, "--exclude", "/in/*", "--exclude", "*.csv", "cosv4://data/in/a.csv", *target).code == 0
+    assert run(name, "--newer-than", "1h", "cosv4://data/in/b.tmp", *target).code == 0
+    if name == "cp":
+        assert sorted(os.listdir("out")) == ["b.tmp", "d.tmp"]
+    else:
+        assert left(fs) == ["a.csv", "sub/c.csv", "tmp/e.tmp", "tmp/x/f"]
+
+
+def test_listings_of_single_files(run, files):
+    assert run("ls", "--max-size", "1k", "cosv4://data/in/sub/*").out == "cosv4://data/in/sub/d.tmp\n"
+    assert run("ls", "-d", "--max-size", "1k", "cosv4://data/in/sub/*").out == "cosv4://data/in/sub/d.tmp\n"
+    assert run("du", "--exclude", "*.csv", "cosv4://data/in/a.csv").out.split()[:2] == ["0", "0"]
+    # deeper ones are not missing
+    done = run("ls", "--files-from", "-", "cosv4://data/in", data=b"a.csv\nsub/none\nsub/c.csv\n")
+    assert (done.code, done.out, done.err) == (0, "cosv4://data/in/a.csv\n", "")
+
+
+@pytest.mark.parametrize("name", ["cp", "sync", "migrate", "ls", "du"])
+def test_listed_files_that_do_not_exist(run, files, here, name):
+    (here / "out").mkdir()
+    arguments = {"cp": ["-r"], "ls": ["-R"]}.get(name, [])
+    target = [] if name in ("ls", "du") else ["out"]
+    done = run(name, *arguments, "--files-from", "-", "cosv4://data/in/", *target, data=b"a.csv\nsub/none\n")
+    assert done.code not in (0, 2)
+    assert "sub/none: it is in the list of files to select, but there is no such file" in done.err
+    if name in ("cp", "sync", "migrate"):
+        assert (here / "out/a.csv").exists()
+
+
+def test_delete_leaves_what_is_not_selected(run, fs, here):
+    plant(here / "in", **{"a.csv": "new"}, keep__x="1")
+    for name in ("gone.csv", "gone.tmp", "tmp/gone.csv", "large.csv"):
+        fs.pipe_file(f"data/out/{name}", bytes(2000) if name == "large.csv" else b"1")
+    # the source still has it, though it is not selected
+    (here / "in/large.csv").write_bytes(bytes(5000))
+    options = ["--include", "*.csv", "--exclude", "tmp/", "--max-size", "4k", "--delete"]
+    done = run("sync", *options, "in", "cosv4://data/out")
+    assert done.code == 0
+    assert sorted(name.removeprefix("data/out/") for name in fs.find("data/out")) == [
+        "a.csv",
+        "gone.tmp",
+        "large.csv",
+        "tmp/gone.csv",
+    ]
+
+
+def test_delete_of_copies_that_are_newer_than_their_sources(run, fs, here):
+    plant(here / "in", old="1", new="2")
+    os.utime(here / "in/old", (1, 1))
+    assert run("sync", "in", "cosv4://data/out").code == 0
+    assert run("sync", "--newer-than", "1d", "--delete", "in", "cosv4://data/out").code == 0
+    assert sorted(fs.find("data/out")) == ["data/out/new", "data/out/old"]

@@ -14,6 +14,7 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.emulator import CofferEmulator, faults
+from cosv4fs.migrate import trees
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.selection import Rule, Selection
@@ -280,7 +281,9 @@ def test_a_selection(make, kind, emulator):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_that_must_exist(make, kind, emulator):
+def test_names_that_must_exist(make, kind, emulator, monkeypatch):
+    prefixes, list_s3 = [], trees.s3_pages
+    monkeypatch.setattr(trees, "s3_pages", lambda *given, **more: prefixes.append(given[2]) or list_s3(*given, **more))
     tree, names = make(kind), frozenset(["a", "d/b", "d", "d/none", "x/none", "no.csv"])
     emulator.clear_requests()
     selection = Selection((Rule("*.csv", includes=False),), names, min_size=2)
@@ -289,6 +292,7 @@ def test_names_that_must_exist(make, kind, emulator):
     assert found == {"d/b": "", **dict.fromkeys(["d", "d/none", "x/none"], MISSING)}
     if kind == "cosv4":
         assert len(emulator.requests) == 2, "directories without selected files are not listed"
+    assert prefixes == (["tree/", "tree/d/"] if kind == "s3" else [])
     found = [entry.path for entry in entries(tree, selection=selection.for_target) if not entry.is_directory]
     assert sorted(found) == ["a", "d/b"]
 
