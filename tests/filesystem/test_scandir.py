@@ -74,6 +74,16 @@ def test_what_is_no_directory(tree):
     assert list(tree.scandir("other" if tree.protocol != "cdcs" else BUCKET)) == [] or tree.protocol == "cdcs"
 
 
+@pytest.mark.protocol("cosv4")
+def test_some_servers_list_a_missing_directory_as_empty(tree, monkeypatch):
+    monkeypatch.setattr(tree.client, "list", lambda *_: iter(()))
+    assert list(tree.scandir(f"{BUCKET}/a")) == []
+    with pytest.raises(FileNotFoundError):
+        next(tree.scandir(f"{BUCKET}/none"))
+    with pytest.raises(NotADirectoryError):
+        next(tree.scandir(f"{BUCKET}/top"))
+
+
 @pytest.mark.protocol("cosv4", "cosv3")
 def test_unfinished_uploads_and_empty_directories(tree, wire):
     wire.leave(tree, "/a/half", 1024 * 1024, 512 * 1024)
@@ -111,9 +121,9 @@ class TestCoffers:
         fs = fsspec.filesystem("cdcs", **emulator.storage_options, page_size=2)
         fs.pipe({f"{BUCKET}/{name}": b"1" for name in FILES[:4]})
         emulator.settle()
-        fs.pipe({f"{BUCKET}/{name}": b"1" for name in FILES[4:]})
+        fs.pipe({f"{BUCKET}/{name}": b"1" for name in (*FILES[4:], "zz")})
         found = [info["name"] for info in fs.scandir(BUCKET, recursive=True)]
-        assert sorted(found) == sorted(f"{BUCKET}/{name}" for name in below(""))
+        assert sorted(found) == sorted(f"{BUCKET}/{name}" for name in (*below(""), "zz"))
 
     def test_all_coffers_and_paths_that_are_both(self, emulator, second):
         second.pipe({f"{BUCKET}/r": b"1", f"{BUCKET}/r/x": b"2"})
