@@ -21,7 +21,7 @@ from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import naming_file, open_stream, replacing
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata
-from cosv4fs.migrate.trees import find_tree
+from cosv4fs.migrate.trees import scan
 
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
@@ -143,8 +143,19 @@ def make_directory(location: Location) -> None:
 
 
 def remove_directories(location: Location) -> None:
-    """Remove a directory in which there are only directories; a file in it makes that fail."""
-    for relative in sorted(find_tree(location).directories, reverse=True):
+    """Remove a directory in which there are only directories.
+
+    Raises
+    ------
+    OSError
+        ENOTEMPTY: there is a file in it, or something that cannot be listed.
+    """
+    found: list[str] = []
+    for page in scan(location):
+        found += (entry.path for entry in page)
+        if not all(entry.is_directory and not entry.refusal for entry in page):
+            raise OSError(errno.ENOTEMPTY, "the directory is not empty", location.url)
+    for relative in sorted(found, reverse=True):
         location.fs.rmdir(location.prefix + relative)
     location.fs.rmdir(location.path)
 
