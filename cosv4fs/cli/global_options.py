@@ -44,8 +44,7 @@ def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
 
 
 def _option(name: str, *names: str, **settings: Any) -> GlobalOption:
-    # eager, so that errors in other arguments are reported as these options demand
-    return GlobalOption([_PREFIX + name, *names], callback=_keep, expose_value=False, is_eager=True, **settings)
+    return GlobalOption([_PREFIX + name, *names], callback=_keep, expose_value=False, **settings)
 
 
 GLOBAL_OPTIONS = (

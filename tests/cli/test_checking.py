@@ -112,3 +112,12 @@ def test_a_bucket_of_the_newer_api(run, status, body, is_found, bucket):
     assert probe.startswith("get / http")
     assert "host: new-1250000000.cos." in probe
     assert "authorization" not in probe
+
+
+def test_refused_keys_prove_no_newer_api(run):
+    """Buckets of the JSON API answer the newer one, too."""
+    refused = http_reply(b'{"code": -97, "message": "ERROR_PROXY_AUTH_FAILED"}', "400 Bad Request")
+    with RawServer(refused, refused, http_reply(xml_error("AccessDenied"), "403 Forbidden")) as server:
+        done = run("--endpoint", server.endpoint, "doctor", "cosv4://data")
+    assert (done.code, done.out.count("PROBLEM"), len(server.requests)) == (5, 1, 2)
+    assert "PROBLEM  credentials" in done.out

@@ -247,6 +247,9 @@ def test_unfinished_uploads_hold_names_until_they_are_given_up(run, here, half, 
     assert run("uploads", "ls", URL).out == f"{half}  1.0 MiB so far\n"
     (row,) = run("--json", "uploads", "ls", half).json
     assert (row["name"], row["size"], row["stored"]) == (f"{VAULT}/half/file", None, MIB)
+    assert "unfinished upload: 1.0 MiB, 20" in run("stat", half).out
+    # what is below it is not its own
+    assert run("stat", half.removesuffix("/file")).code == 3
     assert "an unfinished upload blocks this name" in run("cp", "a", half).err
     assert run("uploads", "clean", URL).out == ""
     assert run("uploads", "abort", half).out == f"aborted {half}\n"
