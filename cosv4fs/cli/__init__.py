@@ -16,7 +16,7 @@ Modules:
 * `find`: ``find``
 * `details`: ``stat``, ``attrs``, ``sha1sum``
 * `copy`: ``cp``, ``sync``
-* `move`: ``mv``, ``rm``
+* `move`: ``mv``, ``rm``; `relocating`: how ``mv`` copies
 * `create`: ``mkdir``, ``touch``
 * `configure`, and `profiles`, which edits the profile file
 * `migrate`, `uploads`, `doctor`: the subcommands of these names

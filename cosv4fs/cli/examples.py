@@ -37,6 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "mv": (
         "cosv4fs mv cosv4://data/a.csv cosv4://data/b.csv",
         "cosv4fs mv -r cosv4://data/2023 cosv4://data/archive/",
+        "cosv4fs mv -r photos/ cosv4://data/photos/ --older-than 30d",
     ),
     "rm": (
         "cosv4fs rm 'cosv4://data/photos/*.tmp'",

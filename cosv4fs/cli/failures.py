@@ -132,15 +132,15 @@ def _url(path: str) -> str:
 class FailureLog:
     """Prints and counts the failures of single items, so that the command can process the others.
 
-    `code` is the highest exit code so far, `count` the number of failures, and `first` the first error message. `rows`
-    are the failures as JSON output shows them, with ``url`` if it is known; none if `keeps_rows` is false, for commands
-    that print any number of them as they come.
+    `code` is the highest exit code so far, `count` the number of failures; `first` and `last` are error messages.
+    `rows` are the failures as JSON output shows them, with ``url`` if it is known; none if `keeps_rows` is false, for
+    commands that print any number of them as they come.
     """
 
     def __init__(self, *, keeps_rows: bool = True) -> None:
         self.code = 0
         self.count = 0
-        self.first = ""
+        self.first = self.last = ""
         self.rows: list[dict[str, Any]] = []
         self._keeps_rows = keeps_rows
 
@@ -154,7 +154,7 @@ class FailureLog:
             # some filesystems raise errors that name no file
             text = f"{printable(url)}: {text}"
         print_error(text)
-        self.first = self.first or text
+        self.first, self.last = self.first or text, text
         self.count += 1
         if self._keeps_rows:
             self.rows.append({"url": url or _path(error)} | error_row(error) | {"error": text})

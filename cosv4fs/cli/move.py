@@ -19,7 +19,9 @@ from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.progress import Progress
-from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
+from cosv4fs.cli.relocating import move_by_copying
+from cosv4fs.cli.reports import Report
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.locations import Location, ThreadInstances
@@ -33,22 +35,41 @@ _JOBS = 8
 """Files removed in parallel."""
 
 
-@command(short_help="Move files and directories within one filesystem.")
+@command(short_help="Move files and directories, also to other filesystems.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Move directories and their contents.")
+@transfers
+@filters(links=True)
 @click.pass_obj
-def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool) -> None:
-    """Move files within one filesystem; directories are moved file by file.
+def mv(
+    session: Session, sources: tuple[str, ...], target: str, recursive: bool, jobs: int, selection: Selection
+) -> None:
+    """Move files; directories are moved file by file.
 
-    Sources are moved into the target if it is a directory or has a trailing slash. Existing files are replaced,
-    directories are not. Files in coffers (cdcs://) cannot be moved.
+    Sources are moved into the target if it is a directory or has a trailing slash. Existing files are replaced. Files
+    in coffers (cdcs://) cannot be moved.
+
+    To another filesystem, or with a filter, files are copied by the rules of cp. Each source is removed when its copy
+    is proven: by checksums that the services store, or by reading both. Within one filesystem, existing directories are
+    not replaced.
     """
+    check_filters(selection, sources)
     new = session.location(target)
     opened = [session.location(source) for source in sources]
     for location in opened:
         _check_changeable(location)
     locations = [location for source in opened for location in expand_pattern(source)]
+    if not selection.is_everything or any(location.fs != new.fs for location in locations):
+        for location in locations:
+            _check_source(location, new)
+        move_by_copying(session, locations, new, selection, recursive=recursive, jobs=jobs)
+    else:
+        _move_within(session, locations, new, recursive)
+
+
+def _move_within(session: Session, locations: list[Location], new: Location, recursive: bool) -> None:
+    """Move files within one filesystem."""
     into = new.trailing_slash or len(locations) > 1 or new.fs.isdir(new.path)
     goals = [(old, new.join(old.name) if into else new.at(new.path)) for old in locations]
     # a file that matches several patterns is moved once
@@ -58,15 +79,16 @@ def mv(session: Session, sources: tuple[str, ...], target: str, recursive: bool)
     check_targets(by_url, "moved", identity=identity)
     moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
     failures = FailureLog()
-    moved = []
-    with _progress(session, "moving", "moved") as progress:
+    with _progress(session, "moving", "moved") as progress, Report(session, ["files"], needs_reader=False) as report:
         for old, goal, is_directory in moves:
+            before, error = failures.count, None
             with failures.recording():
                 _move(old, goal, is_directory)
-                moved.append({"source": old.url, "target": goal.url})
                 progress.done(f"moved {old.url} to {goal.url}")
-    if session.as_json:
-        session.show_json(moved)
+            if failures.count > before:
+                error = failures.last
+            report.row("files", {"source": old.url, "target": goal.url, "error": error})
+        report.finish({"failed": failures.count})
     failures.exit()
 
 
@@ -197,9 +219,7 @@ def _note(errors: dict[str, str | None], location: Location, error: str | None) 
 
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     """Check a move before anything is changed; return whether the source is a directory."""
-    if old.fs != goal.fs:
-        raise click.UsageError("mv cannot move between filesystems: copy with cp, then remove with rm")
-    _check_removable(old, f"to move its content: cosv4fs mv -r '{old.url}/*' {shlex.quote(f'{goal.url}/')}")
+    _check_source(old, goal)
     if old.is_same(goal):
         raise OSError(errno.EINVAL, "source and target are the same", old.url)
     info = info_of(old)
@@ -216,6 +236,10 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
     if is_directory and goal.fs.exists(goal.path):
         raise NotADirectoryError(errno.ENOTDIR, "it is a file and cannot be replaced by a directory", goal.url)
     return is_directory
+
+
+def _check_source(old: Location, goal: Location) -> None:
+    _check_removable(old, f"to move its content: cosv4fs mv -r '{old.url}/*' {shlex.quote(f'{goal.url}/')}")
 
 
 def _check_removable(location: Location, instead: str, *, stays: bool = False) -> None:

@@ -23,12 +23,27 @@ Record = Callable[[Pair, str | None], object]
 
 
 class Copier:
-    """Copies the files of a plan, and knows what is told at the end."""
+    """Copies the files of a plan, and knows what is told at the end.
 
-    def __init__(self, session: Session, plan: Pairs, jobs: int, metadata: MetadataOptions) -> None:
+    `transfer` copies one file, with the parameters of `copy_file`, or moves it. `go_on` says how to go on after an
+    interrupt, unless repeating the command or `uploads resume` does.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Pairs,
+        jobs: int,
+        metadata: MetadataOptions,
+        *,
+        transfer: Callable[..., None] = copy_file,
+        go_on: str = "",
+    ) -> None:
         self._session, self._plan, self._metadata = session, plan, metadata
         self._jobs = 1 if plan.target.is_open_archive else jobs
-        self._progress = Progress(session, go_on=self._how_to_resume)
+        self._transfer, self._go_on = transfer, go_on
+        action, self._past = ("copying", "copied") if transfer is copy_file else ("moving", "moved")
+        self._progress = Progress(session, action, self._past, go_on=self._how_to_resume)
         self._own = ThreadInstances()
         self._has_run = False
 
@@ -69,12 +84,14 @@ class Copier:
         if pair.replaces_directory:
             remove_directories(target)
         carried = self._metadata.of(source, target, pair.modified)
-        with self._progress.file(f"copied {pair.source.url} to {pair.target.url}", pair.reason) as callback:
-            copy_file(source, target, callback, follow=pair.is_named, metadata=carried)
+        with self._progress.file(f"{self._past} {pair.source.url} to {pair.target.url}", pair.reason) as callback:
+            self._transfer(source, target, callback, follow=pair.is_named, metadata=carried)
         self._progress.not_carried.add(pair.source.url, carried.lost)
 
     def _how_to_resume(self) -> str:
         """Return how to go on after an interrupt, also with the uploads that have begun."""
+        if self._go_on:
+            return self._go_on
         fs = own_filesystem(self._plan.target.fs)
         if fs is not None and any(self._plan.has_target(row["name"]) for row in fs.interrupted_uploads()):
             return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"

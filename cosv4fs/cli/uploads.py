@@ -50,7 +50,7 @@ def resume(session: Session, url: str | None) -> None:
             with failures.recording(upload), progress.file(text) as callback:
                 fs.put_file(upload["source"], upload["name"], callback=callback)
                 done.append(upload)
-    session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}")
+    session.show(done, lambda row: f"uploaded {row['source']} to {fs.unstrip_protocol(row['name'])}", failures)
     if not pending and not session.as_json:
         session.tell("there is nothing to resume")
     failures.exit()
@@ -73,7 +73,7 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
             except FileNotFoundError as error:
                 raise FileNotFoundError(errno.ENOENT, "there is no unfinished upload of this file", url) from error
             aborted.append({"name": path})
-    session.show(aborted, lambda row: f"aborted {session.url(row['name'])}")
+    session.show(aborted, lambda row: f"aborted {session.url(row['name'])}", failures)
     failures.exit()
 
 

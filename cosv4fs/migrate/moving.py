@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -39,12 +40,13 @@ def move_file(
     Raises
     ------
     OSError
-        EIO: the copy differs. ESTALE: the source changed meanwhile. EINVAL: it is no regular file. The source stays in
-        each case.
+        EIO: the copy differs. ESTALE: the source changed meanwhile. EINVAL: it is no regular file, or the target is
+        the same file. The source stays in each case.
     """
     before = state_of(source)
     if before["type"] != "file":
         raise OSError(errno.EINVAL, "only files and directories can be moved to another filesystem", source.url)
+    _check_apart(source, before, target, callback)
     copy_file(source, target, callback, follow=follow, metadata=metadata)
     after = _info_now(target)
     if after["type"] != "file" or int(after["size"] or 0) != int(before["size"] or 0):
@@ -56,6 +58,31 @@ def move_file(
         text = f"the file changed while it was copied to {target.url}, and was not removed: move it again"
         raise OSError(errno.ESTALE, text, source.url)
     source.fs.rm_file(source.path)
+
+
+def _check_apart(source: Location, before: Mapping[str, Any], target: Location, callback: Callback) -> None:
+    """Refuse to move a file onto itself, which different filesystems may reach by different names (EINVAL).
+
+    Removing the source would remove the only file then. A file beside the target shows whether both are one.
+    """
+    try:
+        there = _info_now(target)
+    except FileNotFoundError:
+        return
+    is_like = there["type"] == "file" and int(there["size"] or 0) == int(before["size"] or 0)
+    if not is_like or not target.capabilities.replaces_files:
+        return
+    if not _are_equal(source, before, target, there, callback):
+        return
+    name = f".cosv4fs-{secrets.token_hex(8)}"
+    here, marker = (location.at(f"{location.fs._parent(location.path)}/{name}") for location in (source, target))
+    marker.fs.pipe_file(marker.path, b"Can be removed.")
+    try:
+        here.fs.invalidate_cache(here.fs._parent(here.path))
+        if here.fs.exists(here.path):
+            raise OSError(errno.EINVAL, f"source and target are the same file, {target.url}", source.url)
+    finally:
+        marker.fs.rm_file(marker.path)
 
 
 def remove_emptied(tree: Location) -> None:
