@@ -283,6 +283,22 @@ def remove_abandoned(part: str | os.PathLike[str]) -> None:
             part.unlink()
 
 
+@contextmanager
+def witness(folder: Path) -> Iterator[Path]:
+    """Create an empty part file during a block: a process that sees it, also on another machine, has this folder."""
+    while True:
+        path = _part_path(folder / "witness")
+        file = io.FileIO(path, "x+b")
+        if fcntl is None or _is_ours(_Part(path, file, os.fstat(file.fileno()), is_named=True)):
+            break
+        file.close()
+    try:
+        yield path
+    finally:
+        file.close()
+        path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class _Part:
     """The new content of a file: its name, the open file, and the status of the file whose permissions it will get.
@@ -296,11 +312,15 @@ class _Part:
     is_named: bool
 
 
+def _part_path(target: Path) -> Path:
+    return target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
+
+
 def _create(target: Path, old: os.stat_result | None, name: str) -> _Part:
     """Create a private file on the disk of `target`, to replace the file of status `old`; errors name `name`."""
     mode = 0o666 if old is None else 0o600
     while True:
-        path = target.with_name(f".{target.name[:_MAX_PREFIX]}.{secrets.token_hex(8)}.cosv4fs-part")
+        path = _part_path(target)
         unnamed = _open_unnamed(path, mode)
         if unnamed is not None:
             return _Part(path, unnamed, old, is_named=False)

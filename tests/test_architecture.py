@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "filesystem": FILES,
     "buckets": {"filesystem", *FILES},
     "coffers": {"filesystem", *FILES},
-    "migrate": {"migrate", *LEAVES},
+    "migrate": {"migrate", "_version", *LEAVES},
     "emulator": {"emulator", "codes", "_version"},
 }
 """What each part of the package may import of the package; the parts above may import all below them."""

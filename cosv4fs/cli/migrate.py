@@ -69,6 +69,11 @@ def migrate_command(
     --reverify looks up every file at the target, whatever the manifest says. Where the service stores SHA-1s, they are
     compared; elsewhere the files are read. With --dry-run, the exit code is 5 if a copy is missing or damaged. A dry
     run changes neither the target nor the manifest; it compares contents as the run would.
+
+    With --scheduler, each worker is checked before its first task: it needs the same version of cosv4fs, the packages
+    of both filesystems, and access to source and target; local paths must be the same directory everywhere. Others are
+    not used. Files of workers that die are tried again; a file that is lost three times has failed. If the scheduler or
+    all workers are lost, the command ends within a minute, and continues when it is repeated.
     """
     if scheduler and sending.is_limited:
         raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")

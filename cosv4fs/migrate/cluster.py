@@ -3,109 +3,193 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
-import uuid
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from importlib.metadata import packages_distributions
+from itertools import chain
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from fsspec.callbacks import Callback
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
-from cosv4fs.migrate.locations import open_location
-from cosv4fs.migrate.manifest import FAILED, File, Outcome
-from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
-from cosv4fs.migrate.migrator import FileMigrator, batches
+from cosv4fs._version import __version__
+from cosv4fs.localfiles import witness
+from cosv4fs.migrate.dispatcher import Dispatcher, Recorder
+from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.manifest import File
+from cosv4fs.migrate.migrator import batches
+from cosv4fs.migrate.workers import TOPIC, BatchSettings
 
 _MAX_BATCH_FILES = 50
-_CONNECT_TIMEOUT = 60
-"""Seconds to wait for the scheduler and for the first worker."""
+_CONNECT_TIMEOUT = 20.0
+"""Seconds to wait for the scheduler."""
 
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """The arguments of `migrate` that every task needs. Options may contain secrets, so the repr leaves them out."""
-
-    source: str
-    target: str
-    options: dict[str, Any] = field(repr=False)
-    verify: bool
-    overwrite: bool
-    metadata: MetadataOptions = CONTENT_ONLY
-
-
-def migrate_batch(settings: BatchSettings, files: list[File]) -> list[Outcome]:
-    """Migrate a batch of files in sequence; runs on a worker."""
-    source, target = (open_location(url, settings.options) for url in (settings.source, settings.target))
-    migrator = FileMigrator(
-        source, target, verify=settings.verify, overwrite=settings.overwrite, metadata=settings.metadata
-    )
-    return list(migrator.migrate(files, Callback))
+_CLOSE_TIMEOUT = 3.0
+_SAMPLES = 5
+"""Files of the source that a worker looks for, since some may have been removed after the listing."""
 
 
 def run_on_cluster(
-    address: str, settings: BatchSettings, files: Iterator[File], threads: int, record: Callable[..., None]
+    address: str, settings: BatchSettings, files: Iterator[File], threads: int, recorder: Recorder
 ) -> None:
-    """Migrate files on the workers of a dask cluster.
+    """Migrate files on the workers of a dask cluster; without files, nothing is connected.
 
-    `address` is the scheduler's, or ``local`` for a cluster on this machine with `threads` worker threads. `record` is
-    called with a list of outcomes after each task. A scheduler without workers is a TimeoutError.
+    Parameters
+    ----------
+    address : str
+        The scheduler's, or ``local`` for a cluster on this machine with `threads` worker threads.
+    recorder : Recorder
+        Receives the outcomes after each task, and the progress.
+
+    Raises
+    ------
+    ValueError
+        The address is invalid, or a location exists in the memory of this process only.
+    ImportError
+        ``distributed`` is not installed here, or the package on none of the workers.
+    OSError
+        The scheduler cannot be reached or is lost, or no worker can migrate. What was recorded is complete.
     """
+    queue = batches(files, _MAX_BATCH_FILES)
+    first = next(queue, None)
+    if first is None:
+        return
     try:
         distributed: Any = import_module("distributed")
     except ImportError as error:
         raise ImportError("distributed is not installed; run pip install 'cosv4fs[migrate]'") from error
+    locations = settings.locations()
+    for location in locations:
+        _check_shareable(location)
     with ExitStack() as stack:
-        client = _client(distributed, address, threads, stack)
-        _wait_for_workers(client, address)
-        queue = batches(files, _MAX_BATCH_FILES)
-        futures = distributed.as_completed(loop=client.loop)
-        in_flight: dict[str, list[File]] = {}
-
-        def submit() -> None:
-            limit = 2 * max(1, sum(client.nthreads().values()))
-            while len(in_flight) < limit and (batch := next(queue, None)) is not None:
-                key = f"cosv4fs-migrate-{uuid.uuid4().hex}"
-                future = client.submit(migrate_batch, settings, batch, pure=False, key=key)
-                in_flight[future.key] = batch
-                futures.add(future)
-
-        submit()
-        while in_flight:
-            future = next(futures)
-            record(_outcomes(future, in_flight.pop(future.key)), begun=False)
-            submit()
+        stack.enter_context(_quiet())
+        seen = stack.enter_context(_witnessed(locations[1]))
+        client = _connected(distributed, address, threads, stack)
+        dispatcher = Dispatcher(
+            client, address, settings, version=distributed.__version__, samples=first[:_SAMPLES], witness=seen,
+            packages=_packages(distributed, locations), recorder=recorder,
+        )  # fmt: skip
+        client.subscribe_topic(TOPIC, dispatcher.progress)
+        dispatcher.run(chain([first], queue))
 
 
-def _outcomes(future: Any, batch: list[File]) -> list[Outcome]:
-    """Return the outcomes of a task; when the task itself failed, all its files failed."""
-    if future.status == "finished":
-        outcomes: list[Outcome] = future.result()
-        return outcomes
-    error = future.exception() if future.status == "error" else None
-    reason = type(error).__name__ if error is not None else future.status
-    if isinstance(error, ImportError):
-        reason = f"{error} on the worker; install cosv4fs and the packages of both filesystems there"
-    return [Outcome(file.path, FAILED, error=f"the task on the cluster was lost: {reason}") for file in batch]
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep dask's client from printing tracebacks of what is raised here as one error."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
-def _client(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:
+def _check_shareable(location: Location) -> None:
+    is_private = isinstance(_unwrapped(location).fs, MemoryFileSystem)
+    if is_private:
+        raise ValueError(f"{location.url}: workers of a cluster do not share this process's memory")
+
+
+def _unwrapped(location: Location) -> Location:
+    """Return a location on the filesystem that ``dir://`` wraps, or the location itself."""
+    while isinstance(location.fs, DirFileSystem):
+        location = Location(location.fs.fs, location.fs._join(location.path))
+    return location
+
+
+@contextmanager
+def _witnessed(target: Location) -> Iterator[str]:
+    """Create, for a local target, a file that workers must see; yield its path, or an empty string."""
+    target = _unwrapped(target)
+    if not target.is_local:
+        yield ""
+        return
+    path = Path(target.path)
+    folder = next(each for each in (path, *path.parents) if each.is_dir())
+    with witness(folder) as file:
+        yield str(file)
+
+
+def _packages(distributed: Any, locations: tuple[Location, ...]) -> str:
+    """Return what ``pip install`` needs on a worker: this package, and those of the filesystems."""
+    modules = {type(location.fs).__module__.partition(".")[0] for location in locations} - {"cosv4fs", "fsspec"}
+    known = packages_distributions()
+    others = sorted({known.get(name, [name])[0] for name in modules})
+    return " ".join([f"cosv4fs=={__version__}", f"distributed=={distributed.__version__}", *others])
+
+
+def _connected(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:
+    """Return a connected client, which is closed with `stack`."""
+    where: Any = address
     if address == "local":
         processes = max(1, min(threads, os.cpu_count() or 1))
-        cluster = distributed.LocalCluster(
-            n_workers=processes,
-            threads_per_worker=-(-threads // processes),
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
+        where = stack.enter_context(
+            distributed.LocalCluster(
+                n_workers=processes,
+                threads_per_worker=-(-threads // processes),
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+            )
         )
-        return stack.enter_context(distributed.Client(stack.enter_context(cluster), set_as_default=False))
-    return stack.enter_context(distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False))
+    kind = _client_class(distributed)
+    client = _client(lambda: kind(where, timeout=_CONNECT_TIMEOUT, set_as_default=False), address)
+    stack.callback(client.close)
+    return client
 
 
-def _wait_for_workers(client: Any, address: str) -> None:
+def _client_class(distributed: Any) -> Any:
+    """Return a class of clients that close in bounded time, also when they are collected after a failure."""
+
+    class PromptClient(distributed.Client):  # type: ignore[misc]
+        def close(self, timeout: float = _CLOSE_TIMEOUT) -> None:
+            """Close the connection; a scheduler that does not answer must not delay the end."""
+            try:
+                super().close(timeout=timeout)
+            except Exception:  # noqa: BLE001 - nothing can be done for the scheduler
+                # otherwise the finalizer would wait again, and longer
+                self.status = "closed"
+
+    return PromptClient
+
+
+def _client(connect: Callable[[], Any], address: str) -> Any:
+    """Return what `connect` returns, a client, or raise an error that says what is wrong with the address."""
     try:
-        client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT)
-    except TimeoutError as error:
-        text = f"no dask worker joined within {_CONNECT_TIMEOUT} seconds"
-        raise TimeoutError(errno.ETIMEDOUT, text, address) from error
+        return _in_time(connect)
+    except Empty:
+        text = "this is not a dask scheduler, or it hangs: use its own port, usually 8786"
+        raise OSError(errno.ETIMEDOUT, text, address) from None
+    except ValueError as error:
+        raise ValueError(f"{address}: not the address of a dask scheduler, such as tcp://host:8786: {error}") from error
+    except ImportError:
+        raise
+    except OSError as error:
+        reasons = ": ".join(text for each in (error, error.__cause__) if (text := str(each or "")))
+        raise OSError(errno.ETIMEDOUT, f"the dask scheduler cannot be reached: {reasons}", address) from error
+    except Exception as error:
+        text = f"this is not a dask scheduler, or one with another version of distributed than here: {error}"
+        raise OSError(errno.EPROTO, text, address) from error
+
+
+def _in_time(connect: Callable[[], Any]) -> Any:
+    """Call a function in bounded time: dask waits for ever for a server that does not speak its protocol."""
+    replies: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+
+    def attempt() -> None:
+        try:
+            replies.put((connect(), None))
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            replies.put((None, error))
+
+    threading.Thread(target=attempt, name="cosv4fs-connect", daemon=True).start()
+    client, error = replies.get(timeout=1.5 * _CONNECT_TIMEOUT)
+    if error is not None:
+        raise error
+    return client

@@ -28,6 +28,7 @@ from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
 from cosv4fs.migrate.report import Report, check_rows, write_rows
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import holds_files, scan
+from cosv4fs.migrate.workers import BatchSettings
 
 _MAX_FAILURES = 1000
 """Failures listed in a report; the manifest has all of them."""
@@ -159,8 +160,9 @@ def migrate(
             act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
             _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
         else:
-            settings = cluster.BatchSettings(source, target, dict(options or {}), verify, overwrite, metadata)
-            cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder.record)
+            urls = _absolute(origin, source), _absolute(destination, target)
+            settings = BatchSettings(*urls, dict(options or {}), verify, overwrite, metadata)
+            cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder)
         folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
         if rows is not None:
             write_rows(book.rows(), Path(rows))
@@ -261,10 +263,11 @@ class _Recorder:
         for outcome in outcomes:
             with self._mutex:
                 self._count(outcome)
-            if not begun:
-                # a cluster reports no progress within a file
-                self._watcher.moved(outcome.size)
             self._watcher.done(outcome)
+
+    def moved(self, size: int) -> None:
+        """Report that `size` more bytes were copied, or found at the target."""
+        self._watcher.moved(size)
 
     def _count(self, outcome: Outcome) -> None:
         is_done = outcome.state in (COPIED, VERIFIED)
@@ -304,6 +307,11 @@ def _on_threads(act: _Act, work: Iterator[list[File]], jobs: int, recorder: _Rec
             recorder.record(outcomes)
 
     Pool(jobs, "cosv4fs-migrate").map_unordered(run, work)
+
+
+def _absolute(location: Location, url: str) -> str:
+    """Return the URL for a process with another working directory."""
+    return location.url if location.is_local else url
 
 
 def _reopening(book: Manifest, files: Iterator[File]) -> Iterator[File]:

@@ -131,7 +131,7 @@ class FileMigrator:
             if cancellation.is_cancelled():
                 raise
             # one file must not stop the others
-            return Outcome(file.path, FAILED, error=_describe(error), is_begun=is_begun)
+            return Outcome(file.path, FAILED, error=describe(error), is_begun=is_begun)
 
     def _examine(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
         _check_name(target)
@@ -325,7 +325,8 @@ def _check_name(target: Location) -> None:
         raise OSError(errno.ENAMETOOLONG, f"S3 keys are limited to {_MAX_KEY_BYTES} bytes", target.url)
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """Return an error as one line, with the name of its file."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__

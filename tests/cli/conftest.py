@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import fsspec
 import pytest
+from fsspec.callbacks import Callback
 
 from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
-from cosv4fs.migrate import cluster
+from cosv4fs.migrate import cluster, workers
 from cosv4fs.migrate.migrator import batches
 from tests.filesystem.conftest import pytest_generate_tests
 from tests.migrate.conftest import s3_options, s3_port
@@ -115,13 +116,13 @@ def worker(monkeypatch):
     """Let this process be a cluster's worker, which has no account in its environment; return what it is told."""
     told = []
 
-    def run_on_cluster(_address, work, jobs, _count, record):
+    def run_on_cluster(_address, work, jobs, _count, recorder):
         told.append(work)
         for name in list(os.environ):
             if name.startswith(("COSV", "CDCS")):
                 monkeypatch.delenv(name)
         for batch in batches(jobs, 50):
-            record(cluster.migrate_batch(work, batch), begun=False)
+            recorder.record(workers._migrator(work).migrate(batch, Callback), begun=False)
 
     monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
     return told

@@ -1,14 +1,66 @@
-"""The same work on a dask cluster."""
+"""The same work on a dask cluster, and every way in which a cluster can fail."""
 
+import io
+import os
+import re
+import signal
 import sys
+import threading
+import time
 from functools import partial
 
 import pytest
 
-from cosv4fs.migrate import cluster, migrator
+from cosv4fs._version import __version__
+from cosv4fs.migrate import cluster, dispatcher, migrator, workers
 from cosv4fs.migrate.manifest import File
-from cosv4fs.migrate.migration import migrate
+from cosv4fs.migrate.migration import Watcher, migrate
+from cosv4fs.migrate.migrator import FileMigrator
+from tests.processes import TIMEOUT, Listened
 from tests.support import content
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what dask and its parts say
+
+SETTINGS = partial(workers.BatchSettings, verify=False, overwrite=True)
+
+
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path / "dask"))
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch):
+    """Look and report often."""
+    for module, name in (
+        (dispatcher, "_ASK_EVERY"), (dispatcher, "_WAKE_EVERY"), (workers, "_REPORT_EVERY")
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, 0.05)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Wait for a fraction of the time where something never comes."""
+    for module, name, seconds in (
+        (cluster, "_CONNECT_TIMEOUT", 0.5), (cluster, "_CLOSE_TIMEOUT", 0.2), (dispatcher, "_SILENCE", 1.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, seconds)
+
+
+@pytest.fixture
+def here(request):
+    """The address of a cluster in this process, with one worker thread unless another number is asked for."""
+    distributed = pytest.importorskip("distributed")
+    given = {"n_workers": getattr(request, "param", 1), "threads_per_worker": 1, "processes": False}
+    with distributed.LocalCluster(**given, protocol="tcp", host="127.0.0.1", dashboard_address=None) as running:
+        yield running.scheduler_address
+
+
+@pytest.fixture
+def run(fs, options, tmp_path):
+    """A migration of 120 small files to a local directory."""
+    fs.pipe({f"data/in/f{number:03}": content(100 + number, number) for number in range(120)})
+    return partial(migrate, "cosv4://data/in", str(tmp_path / "out"), options=options, manifest=tmp_path / "m")
 
 
 def test_batches_are_bounded_in_files_and_bytes():
@@ -20,8 +72,9 @@ def test_batches_are_bounded_in_files_and_bytes():
 
 
 def test_secrets_are_not_shown():
-    work = cluster.BatchSettings("a", "b", {"s3": {"secret": "hush"}}, verify=True, overwrite=True)
+    work = SETTINGS("a", "b", {"s3": {"secret": "hush"}})
     assert "hush" not in repr(work)
+    assert "hush" not in repr(workers.task("migrate", work, []))
 
 
 def test_without_distributed_the_error_says_what_to_install(monkeypatch, fs, options, tmp_path):
@@ -31,10 +84,13 @@ def test_without_distributed_the_error_says_what_to_install(monkeypatch, fs, opt
         migrate("cosv4://data/in", str(tmp_path / "out"), options=options, manifest=tmp_path / "m", scheduler="local")
 
 
-@pytest.mark.filterwarnings("ignore")  # what dask and its parts say
+def test_without_files_no_cluster_is_needed(run):
+    assert run().copied == 120
+    assert run(scheduler="tcp://127.0.0.1:1").before == 120
+
+
 def test_a_local_cluster_moves_files_and_notes_failures(fs, s3, bucket, options, tmp_path, monkeypatch, capfd):
     """The next run, in this process, goes on with what the workers have told."""
-    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 10)
     files = {f"d{number % 4}/f{number:03}": content(1000 + number, number) for number in range(25)}
     fs.pipe({f"data/in/{path}": value for path, value in files.items()})
@@ -51,3 +107,194 @@ def test_a_local_cluster_moves_files_and_notes_failures(fs, s3, bucket, options,
     told = f"{first}{second}{capfd.readouterr()}"
     for secret in (options["cosv4"]["secret_key"], options["s3"]["secret"] + "'"):
         assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "text"),
+    [
+        ("localhost", ValueError, "localhost: not the address of a dask scheduler, such as tcp://host:8786"),
+        ("tcp://127.0.0.1:1", TimeoutError, "the dask scheduler cannot be reached: Timed out"),
+        ("{endpoint}", OSError, "this is not a dask scheduler"),
+    ],
+)
+def test_a_wrong_address_is_named(emulator, run, soon, address, kind, text):
+    address = address.format(endpoint=emulator.endpoint.removeprefix("http://"))
+    with pytest.raises(kind, match=text) as caught:
+        run(scheduler=address)
+    assert address in str(caught.value)
+
+
+@pytest.mark.parametrize("here", [0], indirect=True)
+def test_a_cluster_without_workers_is_an_error(here, run, soon):
+    with pytest.raises(TimeoutError, match="has had no worker for 1 seconds: start workers") as caught:
+        run(scheduler=here)
+    assert caught.value.filename == here
+
+
+def test_a_target_in_memory_is_refused(fs, options, tmp_path):
+    fs.pipe_file("data/in/x", b"1")
+    with pytest.raises(ValueError, match="do not share this process's memory"):
+        migrate("cosv4://data/in", "memory://out", options=options, manifest=tmp_path / "m", scheduler="local")
+
+
+def test_a_worker_says_why_it_cannot_migrate(fs, emulator, options, tmp_path):
+    fs.pipe_file("data/in/x", b"123")
+    out = str(tmp_path / "out")
+    local = tmp_path / "source"
+    local.mkdir()
+    (local / "x").write_bytes(b"123")
+    status = (local / "x").stat()
+    check, good = workers.check, SETTINGS("cosv4://data/in", out, options)
+    assert check(good, [File("gone", 3), File("x", 3)], str(tmp_path)) == ""
+    assert "cosv4://data/in does not contain the same files" in check(good, [File("x", 4), File("y", 3)], "")
+    assert f"{out} is another directory there" in check(good, [File("x", 3)], str(tmp_path / "witness"))
+    from_disk = SETTINGS(str(local), "cosv4://data/out", options)
+    assert check(from_disk, [File("x", 3, status.st_mtime)], "") == ""
+    assert "same directory" in check(from_disk, [File("x", 3, status.st_mtime - 60)], "")
+    denied = SETTINGS("cosv4://data/in", out, {"cosv4": {**options["cosv4"], "secret_key": "wrong"}})
+    assert "cosv4://data/in" in check(denied, [File("x", 3)], "") or "data/in" in check(denied, [File("x", 3)], "")
+    no_bucket = SETTINGS(str(local), "s3://no-such-bucket/x", {"s3": {**options["s3"]}})
+    assert "s3://no-such-bucket does not exist there" in check(no_bucket, [], "")
+
+
+def test_a_task_never_raises_an_error_that_the_client_may_not_understand():
+    assert workers.call("0.0", "check", io.BytesIO()) == ("lacking", f"it has cosv4fs {__version__} instead of 0.0")
+    assert workers.call(__version__, "check", io.BytesIO(b"junk"))[0] == "error"
+    no_package = workers.task("check", SETTINGS("gs://a", "nosuch://b", {}), [], "")[1]
+    assert workers.call(**no_package)[0] in ("lacking", "done")
+
+
+class Observer(Watcher):
+    """Calls functions with what is reported."""
+
+    def __init__(self, moved=lambda _size: None, done=lambda _outcome: None):
+        self.moved, self.done = moved, done
+
+
+def test_bytes_are_reported_while_a_file_is_copied(here, run, monkeypatch):
+    reported, real, sizes = threading.Event(), FileMigrator.examine, []
+
+    def slow(self, file, callback):
+        if file.path == "f000":
+            callback.relative_update(7)
+            assert reported.wait(TIMEOUT)
+            callback.relative_update(-7)
+        return real(self, file, callback)
+
+    def moved(size):
+        sizes.append(size)
+        reported.set()
+
+    monkeypatch.setattr(FileMigrator, "examine", slow)
+    assert run(scheduler=here, watcher=Observer(moved)).copied == 120
+    assert sizes[0] == 7
+    assert sum(sizes) == sum(100 + number for number in range(120))
+
+
+def test_a_task_returns_after_some_seconds_and_the_rest_is_another(here, run, monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "_MAX_BATCH_SECONDS", 0.0)
+    results, real = [], workers.migrate_batch
+    monkeypatch.setattr(workers, "migrate_batch", lambda *given: results.append(real(*given)) or results[-1])
+    monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 60)
+    assert run(scheduler=here).copied == 120
+    assert [len(outcomes) for outcomes, _ in results] == [1] * 120
+    # nothing is left of the file that shows the directory to the workers
+    assert sorted(os.listdir(tmp_path / "out")) == [f"f{number:03}" for number in range(120)]
+    assert not [name for name in os.listdir(tmp_path) if name.endswith("-part")]
+
+
+def test_after_ctrl_c_nothing_runs_on_the_cluster(here, run, monkeypatch):
+    ended = threading.Event()
+
+    def endless(self, file, callback):
+        try:
+            for _ in range(int(TIMEOUT * 100)):
+                callback.relative_update(1)
+                time.sleep(0.01)
+        except InterruptedError:
+            ended.set()
+            raise
+
+    def interrupt(_size):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileMigrator, "examine", endless)
+    with pytest.raises(KeyboardInterrupt):
+        run(scheduler=here, watcher=Observer(interrupt))
+    assert ended.wait(TIMEOUT / 4)
+    monkeypatch.undo()
+    # the cluster can be used again
+    assert run(scheduler=here).copied == 120
+
+
+def test_a_task_whose_end_is_never_told_is_tried_again(here, run, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    real, calls = distributed.Future.add_done_callback, []
+
+    def deaf(self, action):
+        calls.append(self.key)
+        # the second task, after the check
+        if len(calls) != 2:
+            real(self, action)
+
+    monkeypatch.setattr(distributed.Future, "add_done_callback", deaf)
+    monkeypatch.setattr(dispatcher, "_COMPARE_EVERY", 0.2)
+    report = run(scheduler=here)
+    assert (report.copied + report.found, report.failed) == (120, 0)
+    assert len(calls) > 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_that_dies_or_hangs_is_an_error_and_the_next_run_goes_on(run, monkeypatch, number):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "_CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(dispatcher, "_TIMEOUT", 1.0)
+    monkeypatch.setattr(dispatcher, "_SILENCE", 10.0 if number == signal.SIGKILL else 3.0)
+    # one file at a time, so that some are left
+    monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 1)
+    with Listened("tests.migrate.cluster_process", "cluster") as process:
+        assert process.wait_for(lambda: bool(process.events))
+        address = process.events[0]["address"]
+        with monkeypatch.context() as other:
+            other.setattr(distributed, "__version__", "2020.1.0")
+            with pytest.raises(ImportError, match=r"instead of 2020\.1\.0.*pip install cosv4fs==.* distributed==2020"):
+                run(scheduler=address)
+
+        def end(outcome):
+            if outcome.path == "f002":
+                os.kill(process.process.pid, number)
+
+        kind = ConnectionAbortedError if number == signal.SIGKILL else TimeoutError
+        with pytest.raises(kind, match="repeat the command to continue") as caught:
+            run(scheduler=address, watcher=Observer(done=end))
+    assert caught.value.filename == address
+    report = run()
+    assert (report.before >= 3, report.before + report.copied + report.found) == (True, 120)
+
+
+def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_live(run, caplog):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1",
+                                 dashboard_address=None) as running,
+        Listened("tests.migrate.cluster_process", "bare", running.scheduler_address) as bare,
+    ):  # fmt: skip
+        address = running.scheduler_address
+        assert bare.wait_for(lambda: bool(bare.events))
+        with pytest.raises(ImportError, match="No module named 'cosv4fs'; run there: pip install cosv4fs=="):
+            run(scheduler=address)
+        poisoned = [Listened("tests.migrate.cluster_process", "poisoned", address, "f077") for _ in range(4)]
+        try:
+            assert all(each.wait_for(lambda each=each: bool(each.events)) for each in poisoned)
+            report = run(scheduler=address)
+            # one worker is left, which is not asked to copy the file
+            assert len(running.scheduler.workers) == 2
+            assert bare.events[0]["address"] in running.scheduler.workers
+        finally:
+            for each in poisoned:
+                each.kill()
+        assert (report.copied + report.found, report.failed) == (119, 1)
+        assert report.failures[0][0] == "f077"
+        assert re.search("lost 3 times .* alone on tcp://.*: the worker died", report.failures[0][1])
+        assert "is not used: No module named 'cosv4fs'" in caplog.text
+        assert not bare.ended

@@ -1,0 +1,386 @@
+"""Give batches of files to the workers of a dask cluster that can migrate them, and watch that the cluster lives.
+
+Every task is bound to one worker, and a worker has as many tasks as threads. So it is known which files were on a
+worker that died, and none waits behind a large one while other workers are idle. Files of a lost task are tried again
+after all others, since they may be what kills workers: first file by file, then each on a worker without other tasks.
+A file that is lost there has failed.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+from uuid import uuid4
+
+from cosv4fs.migrate.manifest import FAILED, File, Outcome
+from cosv4fs.migrate.workers import ERROR, LACKING, TOPIC, BatchSettings, task
+
+_log = logging.getLogger("cosv4fs")
+
+_SILENCE = 30.0
+"""Seconds to wait for a scheduler that does not answer, and for a worker that can migrate."""
+
+_ASK_EVERY = 2.0
+"""Seconds between questions for the workers, which are also how a lost one is noticed."""
+
+_COMPARE_EVERY = 10.0
+"""Seconds between comparisons of the tasks in flight with those of the scheduler."""
+
+_TIMEOUT = 10.0
+"""Seconds to wait for one reply of the scheduler."""
+
+_WORKER_TIMEOUT = 3.0
+_WAKE_EVERY = 0.5
+_MAX_LOSSES_IN_A_ROW = 10
+_ALONE = 2
+"""The number of losses after which a file is tried on a worker without other tasks."""
+
+_MOST_NAMED = 5
+"""Workers named in an error."""
+
+
+class Recorder(Protocol):
+    """Receives outcomes and progress, always in the thread of the dispatcher."""
+
+    def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
+        """Record the outcomes of files."""
+
+    def moved(self, size: int) -> None:
+        """Handle that `size` more bytes were copied, or found at the target."""
+
+
+@dataclass
+class _Batch:
+    files: list[File]
+    losses: int = 0
+
+
+@dataclass
+class _Task:
+    worker: str
+    future: Any
+    batch: _Batch | None
+    """None for the check of a worker."""
+    moved: int = 0
+    is_missed: bool = False
+    """Whether the scheduler did not know it, or did not give it to its worker, when it was asked the last time."""
+
+
+@dataclass
+class _Worker:
+    threads: int
+    is_ready: bool = False
+    refusal: str = ""
+    is_lacking: bool = False
+    """Whether it refused because of a package that it does not have."""
+    tasks: set[str] = field(default_factory=set)
+
+
+class Dispatcher:
+    """Migrates batches of files on the workers of a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    address : str
+        The scheduler, as errors name it.
+    settings : BatchSettings
+        What the tasks need.
+    version : str
+        That of ``distributed`` here.
+    samples, witness
+        What the check of a worker needs; see `check`.
+    packages : str
+        The arguments of ``pip install`` for a worker that lacks a package.
+    recorder : Recorder
+        Receives the results.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        address: str,
+        settings: BatchSettings,
+        *,
+        version: str,
+        samples: Sequence[File],
+        witness: str,
+        packages: str,
+        recorder: Recorder,
+    ) -> None:
+        self._client, self._address, self._settings, self._recorder = client, address, settings, recorder
+        self._check = task("check", settings, samples, witness)
+        self._version, self._packages = version, packages
+        # by address, and by key
+        self._workers: dict[str, _Worker] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._inbox: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
+        # what is left of batches, and files of lost tasks: to be tried one by one, and alone
+        self._left: deque[_Batch] = deque()
+        self._single: deque[_Batch] = deque()
+        self._alone: deque[_Batch] = deque()
+        self._losses_in_a_row = 0
+        now = time.monotonic()
+        self._asked, self._answered, self._compared, self._ready = now - _ASK_EVERY, now, now, now
+        self._was_ready = False
+        self._unsaid: list[str] = []
+
+    def progress(self, event: Any) -> None:
+        """Receive an event of a task; called from dask's own thread."""
+        message = event[1] if isinstance(event, (tuple, list)) else event
+        if message.get("run") == self._settings.run:
+            self._inbox.put((message["key"], message["moved"]))
+
+    def run(self, batches: Iterator[list[File]]) -> None:
+        """Migrate all batches.
+
+        Raises
+        ------
+        ImportError
+            All workers lack a package, or have another version of this one.
+        OSError
+            No worker can migrate, the scheduler is lost (ECONNABORTED) or does not answer (ETIMEDOUT).
+        """
+        while self._has_work(batches):
+            self._watch()
+            self._dispatch(batches)
+            with suppress(Empty):
+                self._handle(*self._inbox.get(timeout=_WAKE_EVERY))
+                while True:
+                    self._handle(*self._inbox.get_nowait())
+
+    def _has_work(self, batches: Iterator[list[File]]) -> bool:
+        """Return whether something waits or is in flight, other than checks; take a batch if none waits."""
+        if not self._left and (files := next(batches, None)):
+            self._left.append(_Batch(files))
+        in_flight = (each.batch for each in self._tasks.values())
+        return any((self._left, self._single, self._alone, any(in_flight)))
+
+    def _dispatch(self, batches: Iterator[list[File]]) -> None:
+        """Give work to every worker that has a free thread, those with the most first."""
+        while self._has_work(batches) and (free := self._free_threads()):
+            address = max(free, key=lambda each: free[each])
+            if waiting := self._left or self._single:
+                self._submit(address, waiting.popleft())
+            elif self._alone and (idle := [each for each in free if not self._workers[each].tasks]):
+                self._submit(idle[0], self._alone.popleft())
+            else:
+                return
+
+    def _free_threads(self) -> dict[str, int]:
+        """Return the number of threads that may get a task, by worker."""
+        return {
+            address: worker.threads - len(worker.tasks)
+            for address, worker in self._workers.items()
+            if worker.is_ready and len(worker.tasks) < worker.threads and not self._is_alone(worker)
+        }
+
+    def _is_alone(self, worker: _Worker) -> bool:
+        batches = (self._tasks[key].batch for key in worker.tasks)
+        return any(batch is not None and batch.losses >= _ALONE for batch in batches)
+
+    def _submit(self, address: str, batch: _Batch | None) -> None:
+        key = f"{TOPIC}-{uuid4().hex}"
+        given = self._check if batch is None else task("migrate", self._settings, batch.files)
+        try:
+            future = self._client.submit(
+                eval, *given, key=key, workers=[address], allow_other_workers=False, pure=False,
+                priority=1 if batch is None else 0,
+            )  # fmt: skip
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._lost_scheduler() from error
+            raise
+        self._tasks[key] = _Task(address, future, batch)
+        self._workers[address].tasks.add(key)
+        future.add_done_callback(lambda future: self._inbox.put((future.key, None)))
+
+    def _handle(self, key: str, moved: int | None) -> None:
+        """Handle the progress of a task, or its end."""
+        known = self._tasks.get(key)
+        if known is None:
+            return
+        if moved is not None:
+            self._recorder.moved(max(0, moved - known.moved))
+            known.moved = max(moved, known.moved)
+            return
+        self._forget(key)
+        if known.future.status == "cancelled":
+            raise self._lost_scheduler()
+        kind, result = _result(known.future)
+        if kind == LACKING:
+            self._refuse(known.worker, result, is_lacking=True)
+            if known.batch is not None:
+                self._left.append(known.batch)
+        elif kind == ERROR:
+            self._lose(known, result)
+        elif known.batch is not None:
+            self._accept(known, known.batch, *result)
+        elif result:
+            self._refuse(known.worker, result)
+        elif known.worker in self._workers:
+            self._workers[known.worker].is_ready = True
+
+    def _accept(self, done: _Task, batch: _Batch, outcomes: list[Outcome], moved: int) -> None:
+        self._losses_in_a_row = 0
+        self._recorder.moved(moved - done.moved)
+        self._recorder.record(outcomes, begun=False)
+        done_paths = {outcome.path for outcome in outcomes}
+        if rest := [file for file in batch.files if file.path not in done_paths]:
+            self._left.append(_Batch(rest))
+
+    def _forget(self, key: str) -> None:
+        known = self._tasks.pop(key)
+        if known.worker in self._workers:
+            self._workers[known.worker].tasks.discard(key)
+
+    def _refuse(self, address: str, reason: str, *, is_lacking: bool = False) -> None:
+        worker = self._workers.get(address)
+        if worker is not None and not worker.refusal:
+            worker.is_ready, worker.refusal, worker.is_lacking = False, reason, is_lacking
+            self._unsaid.append(f"{self._address}: the worker {address} is not used: {reason}")
+
+    def _lose(self, lost: _Task, reason: str) -> None:
+        """Keep the files of a lost task for another attempt, or record the failure of the last one."""
+        if lost.batch is None:
+            self._refuse(lost.worker, reason)
+            return
+        if lost.batch.losses >= _ALONE:
+            text = f"lost {_ALONE + 1} times on the cluster, the last time alone on {lost.worker}: {reason}"
+            self._recorder.record([Outcome(file.path, FAILED, error=text) for file in lost.batch.files], begun=False)
+            return
+        self._losses_in_a_row += 1
+        if self._losses_in_a_row >= _MAX_LOSSES_IN_A_ROW:
+            text = f"{self._losses_in_a_row} tasks in a row were lost, the last on {lost.worker}: {reason}"
+            raise self._error(errno.ECONNABORTED, f"{text}; see the logs of the workers")
+        waiting = self._single if lost.batch.losses == 0 else self._alone
+        waiting.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
+
+    def _watch(self) -> None:
+        """Look regularly whether the cluster lives and which workers there are; raise if it cannot go on."""
+        if self._client.status != "running":
+            raise self._lost_scheduler()
+        now = time.monotonic()
+        if now - self._asked >= _ASK_EVERY:
+            self._ask()
+            self._asked = now = time.monotonic()
+        if any(worker.is_ready for worker in self._workers.values()):
+            self._ready, self._was_ready = now, True
+            while self._unsaid:
+                _log.warning(self._unsaid.pop(0))
+            return
+        is_refused = self._workers and all(worker.refusal for worker in self._workers.values())
+        if now - self._ready >= _SILENCE or (is_refused and not self._was_ready):
+            raise self._no_worker()
+
+    def _ask(self) -> None:
+        """Ask the scheduler for its workers, and sometimes for its tasks; tolerate some silence."""
+        is_due = time.monotonic() - self._compared >= _COMPARE_EVERY
+        try:
+            threads = self._call("ncores", _TIMEOUT)
+            processing = self._call("processing", _TIMEOUT) if is_due else None
+        except (OSError, TimeoutError) as error:
+            if self._client.status != "running":
+                raise self._lost_scheduler() from error
+            silence = time.monotonic() - self._answered
+            if silence >= _SILENCE - _TIMEOUT:
+                text = f"the dask scheduler has not answered for {silence:.0f} seconds; {_RESUME}"
+                raise self._error(errno.ETIMEDOUT, text) from error
+            return
+        self._answered = time.monotonic()
+        for address in self._workers.keys() - threads.keys():
+            self._leave(address)
+        if processing is not None:
+            self._compared = self._answered
+            self._compare({key for keys in processing.values() for key in keys})
+        for address in threads.keys() - self._workers.keys():
+            self._workers[address] = _Worker(max(1, threads[address]))
+            self._examine(address)
+
+    def _compare(self, known: set[str]) -> None:
+        """Lose the tasks that the scheduler twice did not know: their end did not arrive, or was not understood."""
+        for key in self._tasks.keys() - known:
+            lost = self._tasks[key]
+            if lost.is_missed:
+                self._forget(key)
+                lost.future.cancel()
+                self._lose(lost, "the scheduler has lost the task")
+            lost.is_missed = True
+
+    def _examine(self, address: str) -> None:
+        """Check a new worker; one with another version of dask is not even asked, as a task might end it."""
+        try:
+            known = self._call("broadcast", _WORKER_TIMEOUT, msg={"op": "versions"}, workers=[address])[address]
+            version = str(known["packages"]["distributed"])
+        except (OSError, TimeoutError, LookupError):
+            self._refuse(address, "it does not answer")
+            return
+        if _month(version) == _month(self._version):
+            self._submit(address, None)
+        else:
+            reason = f"it has distributed {version} instead of {self._version}"
+            self._refuse(address, reason, is_lacking=True)
+
+    def _call(self, operation: str, timeout: float, **arguments: Any) -> Any:
+        """Ask the scheduler; dask itself would wait for ever."""
+        return self._client.sync(getattr(self._client.scheduler, operation), callback_timeout=timeout, **arguments)
+
+    def _leave(self, address: str) -> None:
+        worker = self._workers.pop(address)
+        for key in worker.tasks:
+            lost = self._tasks.pop(key)
+            lost.future.cancel()
+            self._lose(lost, "the worker died or left the cluster")
+
+    def _lost_scheduler(self) -> OSError:
+        text = f"the connection to the dask scheduler was lost, or the tasks were cancelled; {_RESUME}"
+        return self._error(errno.ECONNABORTED, text)
+
+    def _no_worker(self) -> Exception:
+        """Return the error that says why there is no worker that can migrate."""
+        reasons = {
+            address: worker.refusal
+            or "has not begun or finished its check: it is busy, or cannot reach "
+            f"{self._settings.source} or {self._settings.target}"
+            for address, worker in self._workers.items()
+        }
+        named = "; ".join(f"{address}: {reasons[address]}" for address in sorted(reasons)[:_MOST_NAMED])
+        if not reasons:
+            text = f"the cluster has had no worker for {_SILENCE:.0f} seconds: start workers"
+            return self._error(errno.ETIMEDOUT, f"{text}; {_RESUME}" if self._was_ready else text)
+        text = f"none of {len(reasons)} workers can migrate: {named}"
+        if len(reasons) > _MOST_NAMED:
+            text += f"; and {len(reasons) - _MOST_NAMED} more"
+        if all(worker.is_lacking for worker in self._workers.values()):
+            return ImportError(f"{self._address}: {text}; run there: pip install {self._packages}")
+        return self._error(errno.ECONNABORTED, text)
+
+    def _error(self, code: int, text: str) -> OSError:
+        return OSError(code, text, self._address)
+
+
+_RESUME = "what was copied is recorded: repeat the command to continue"
+
+
+def _month(version: str) -> list[str]:
+    """Return year and month of a version of dask: others do not understand each other."""
+    return version.split(".")[:2]
+
+
+def _result(future: Any) -> tuple[str, Any]:
+    """Return the kind and the result of a task that has ended; see `call`."""
+    try:
+        kind, result = future.result(timeout=_TIMEOUT)
+    except ImportError as error:
+        # of this package itself
+        return LACKING, str(error)
+    except Exception as error:  # noqa: BLE001 - the worker may have died since; dask has many errors for that
+        return ERROR, f"{type(error).__name__}: {error}".rstrip(": ")
+    return kind, result
