@@ -108,7 +108,8 @@ _FILTERS = {
         help="Select only the paths in a file (-: standard input), one per line; a missing one is an error.",
     ),
     "min_size": _option(
-        "--min-size", type=size, metavar="SIZE", help="Select files of at least this size: 500, 10k, 1.5M (binary)."
+        "--min-size", type=size, metavar="SIZE",
+        help="Select files of at least this size: 500, 10k, 1.5M (1k is 1024 bytes).",
     ),
     "max_size": _option("--max-size", type=size, metavar="SIZE", help="Select files of at most this size."),
     "newer_than": _option(

@@ -1,5 +1,6 @@
 """Copies of single files between filesystems of several kinds."""
 
+import errno
 import io
 import os
 import threading
@@ -12,8 +13,8 @@ import pytest
 from fsspec.callbacks import Callback
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive, remove_directories
+from cosv4fs.migrate.locations import Location, open_location
 from tests.support import MIB, content
 
 KINDS = ["file", "memory", "cosv4"]
@@ -137,3 +138,16 @@ def test_threads_make_one_directory_after_another(location, monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: copy_file(old, new.at(f"{new.path}/{number}")), range(200)))
     assert met == [True] * 200
+
+
+def test_only_directories_without_files_are_removed(tmp_path):
+    (tmp_path / "top/empty/deep").mkdir(parents=True)
+    (tmp_path / "top/full").mkdir()
+    (tmp_path / "top/full/file").write_bytes(b"1")
+    with pytest.raises(OSError, match="not empty") as caught:
+        remove_directories(open_location(str(tmp_path / "top")))
+    assert caught.value.errno == errno.ENOTEMPTY
+    assert (tmp_path / "top/empty/deep").exists()
+    (tmp_path / "top/full/file").unlink()
+    remove_directories(open_location(str(tmp_path / "top")))
+    assert not (tmp_path / "top").exists()
