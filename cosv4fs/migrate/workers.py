@@ -152,7 +152,7 @@ def migrate_batch(settings: BatchSettings, files: list[File]) -> tuple[list[Outc
     moved : int
         Bytes that were copied, or found at the target.
     """
-    migrator, deadline = _migrator(settings), math.inf
+    migrator, deadline = migrator_of(settings), math.inf
     outcomes: list[Outcome] = []
     reporter = _Reporter(settings.run)
     with reporter.reporting():
@@ -172,7 +172,8 @@ _migrators: dict[str, FileMigrator] = {}
 _mutex = threading.Lock()
 
 
-def _migrator(settings: BatchSettings) -> FileMigrator:
+def migrator_of(settings: BatchSettings) -> FileMigrator:
+    """Return the migrator of a run in this process."""
     with _mutex:
         if settings.run not in _migrators:
             source, target = settings.locations()

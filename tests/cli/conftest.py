@@ -122,7 +122,7 @@ def worker(monkeypatch):
             if name.startswith(("COSV", "CDCS")):
                 monkeypatch.delenv(name)
         for batch in batches(jobs, 50):
-            recorder.record(workers._migrator(work).migrate(batch, Callback), begun=False)
+            recorder.record(workers.migrator_of(work).migrate(batch, Callback), begun=False)
 
     monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
     return told

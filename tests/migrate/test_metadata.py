@@ -10,12 +10,13 @@ import fsspec
 import pytest
 import requests
 import s3fs
+from fsspec.callbacks import Callback
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.cli import main
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.migrate import cluster, copying, metadata
+from cosv4fs.migrate import copying, metadata, workers
 from cosv4fs.migrate.copying import copy_file, receive, stream
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import File
@@ -517,10 +518,10 @@ def test_commands_report_what_was_not_carried_and_keep_times(places, run, tree, 
 
 
 def test_workers_of_a_cluster_report_it(places, tree, tmp_path):
-    settings = cluster.BatchSettings(
+    settings = workers.BatchSettings(
         tree, str(tmp_path / "out"), places.options, verify=False, overwrite=True, metadata=MetadataOptions()
     )
-    [outcome] = cluster.migrate_batch(settings, [File("b.css", 1, 1234.5)])
+    [outcome] = workers.migrator_of(settings).migrate([File("b.css", 1, 1234.5)], Callback)
     assert (outcome.lost, (tmp_path / "out/b.css").stat().st_mtime) == (("cache_control", "metadata"), 1234.5)
 
 
