@@ -27,7 +27,7 @@ from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.moving import state_of
 from cosv4fs.migrate.plan import expand_pattern
-from cosv4fs.migrate.removing import SelectedFiles
+from cosv4fs.migrate.removing import SelectedFiles, remove_tree, removes_by_keys
 from cosv4fs.migrate.selection import Selection
 from cosv4fs.migrate.trees import holds_files, info_of, modification_time
 
@@ -173,7 +173,7 @@ class _Removal:
                 if is_directory:
                     folders.add(PurePosixPath(location.url))
                 if self._selection.is_everything:
-                    if is_directory:
+                    if is_directory and not removes_by_keys(location):
                         _check_literal(location)
                     if not self._dry_run:
                         _remove(location, is_directory)
@@ -275,10 +275,12 @@ def _is_removed_as_directory(location: Location, info: dict[str, Any], recursive
 
 def _remove(location: Location, is_directory: bool) -> None:
     """Remove one file or directory, taking its name literally."""
-    if not is_directory and has_magic(location.path):
+    if is_directory:
+        remove_tree(location)
+    elif has_magic(location.path):
         location.fs.rm_file(location.path)
     else:
-        location.fs.rm(location.path, recursive=is_directory)
+        location.fs.rm(location.path)
 
 
 def _move(old: Location, goal: Location, is_directory: bool) -> None:

@@ -1,17 +1,19 @@
-"""Remove selected files of a tree, and the directories that this empties: `SelectedFiles`."""
+"""Remove trees: `remove_tree` removes all of one, `SelectedFiles` selected files and the directories they empty."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cosv4fs.migrate.database import Database
 from cosv4fs.migrate.entries import Entry
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.selection import Selection
-from cosv4fs.migrate.trees import scan
+from cosv4fs.migrate.trees import s3_pages, scan
 from cosv4fs.paths import parents
 
 if TYPE_CHECKING:
@@ -102,3 +104,51 @@ def remove_if_empty(folder: Location) -> None:
     folder.fs.invalidate_cache(folder.path)
     if not folder.fs.ls(folder.path, detail=False):
         folder.fs.rmdir(folder.path)
+
+
+def removes_by_keys(location: Location) -> bool:
+    """Return whether `remove_tree` removes keys, so that no name is taken for a pattern."""
+    return bool(location.protocols & S3) and hasattr(location.fs, "call_s3")
+
+
+def remove_tree(location: Location) -> None:
+    """Remove a directory with everything in it, and a file of the same name.
+
+    Memory does not grow with the number of files in buckets, on S3 and on the local disk.
+
+    Raises
+    ------
+    OSError
+        Something could not be removed.
+    """
+    if not removes_by_keys(location):
+        location.fs.rm(location.path, recursive=True)
+        return
+    bucket, _, key = location.path.partition("/")
+    refused: list[OSError] = []
+    try:
+        # the file of the same name is the first of all keys that begin so
+        for page in islice(s3_pages(location, bucket, key, MaxKeys=1), 1) if key else ():
+            refused += _remove_keys(location, bucket, [found["Key"] for found in page if found["Key"] == key])
+        for page in s3_pages(location, bucket, f"{key}/" if key else ""):
+            refused += _remove_keys(location, bucket, [found["Key"] for found in page])
+    finally:
+        location.fs.invalidate_cache(location.path)
+    if refused:
+        raise refused[0]
+    if not key:
+        location.fs.rmdir(bucket)
+
+
+def _remove_keys(location: Location, bucket: str, keys: list[str]) -> list[OSError]:
+    """Remove keys in one request; return the error of the first one that could not be removed."""
+    if not keys:
+        return []
+    rows = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    failed = location.fs.call_s3("delete_objects", Bucket=bucket, Delete=rows, **location.fs.req_kw).get("Errors")
+    if not failed:
+        return []
+    text = f"it could not be removed: {failed[0].get('Message') or failed[0].get('Code')}"
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    code = errno.EACCES if failed[0].get("Code") == "AccessDenied" else errno.EIO
+    return [OSError(code, text + more, location.at(f"{bucket}/{failed[0]['Key']}").url)]

@@ -7,7 +7,9 @@ import zipfile
 
 import fsspec
 import pytest
+from s3fs import S3FileSystem
 
+from cosv4fs.migrate import removing, trees
 from tests.cli.conftest import harvest, plant, stored
 
 GOOD = {"report": "1", "report/2024.csv": "22", "report/sub": "3", "report/sub/x": "4", "a/b": "5", "mark/y": "6"}
@@ -105,6 +107,33 @@ def test_moving_and_removing_what_is_both(run_s3, s3):
     s3.pipe_file(f"{name}/report", b"1")
     assert run_s3("rm", "-r", f"s3://{name}/report").code == 0
     assert found() == set()
+
+
+@pytest.mark.protocol("cosv4")
+def test_every_key_of_a_directory_is_removed(run_s3, s3, monkeypatch):
+    """Also those that are no paths, and without taking a name for a pattern."""
+    name = s3.names[0]
+    keys = [f"d[1]/{key}" for key in (*GOOD, *BAD, "mark/")]
+    for key in (*keys, "d[1]", "d1/stays", "d[1]x"):
+        s3.call_s3("put_object", Bucket=name, Key=key, Body=b"")
+    pages, requests = trees.s3_pages, []
+    monkeypatch.setattr(removing, "s3_pages", lambda *place, **more: pages(*place, **{"MaxKeys": 3} | more))
+    assert run_s3("rm", "-r", f"s3://{name}/d[1]").code == 0
+    listed = s3.call_s3("list_objects_v2", Bucket=name, Prefix="d")["Contents"]
+    assert [found["Key"] for found in listed] == ["d1/stays", "d[1]x", "dot/./w"]
+    assert run_s3("rm", "-r", f"s3://{name}/none").code == 3
+    call = S3FileSystem.call_s3
+
+    def refuse(self, method, **more):
+        if method != "delete_objects":
+            return call(self, method, **more)
+        requests.append(more)
+        return {"Errors": [{"Key": "report", "Code": "AccessDenied", "Message": "no"}, {"Key": "x"}]}
+
+    monkeypatch.setattr(S3FileSystem, "call_s3", refuse)
+    done = run_s3("rm", "-r", f"s3://{name}/report")
+    assert (done.code, f"s3://{name}/report: it could not be removed: no (and 1 more)" in done.err) == (4, True)
+    assert len(requests) == 2
 
 
 @pytest.mark.protocol("cosv4")
