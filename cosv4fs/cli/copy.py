@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
+from contextlib import AbstractContextManager
 
 import click
 
@@ -15,12 +16,12 @@ from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.reports import Report
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import Copier, predict_copies, row_of, written_once
+from cosv4fs.cli.transfers import Copier, listing, predict_copies, row_of, written_once
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import ByteProgress, receive, send
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.pairs import Pair, Pairs
+from cosv4fs.migrate.pairs import Listed, Pair, Pairs
 from cosv4fs.migrate.plan import expand_pattern, plan_copies
 from cosv4fs.migrate.selection import Selection
 
@@ -74,7 +75,13 @@ def cp(
         _copy_input(session, sources, destination, dry_run, metadata)
         return
     locations = [session.location(source) for source in sources]
-    with plan_copies(locations, destination, selection, recursive=recursive, jobs=jobs, predicts=dry_run) as plan:
+
+    def plan_with(listed: Listed) -> AbstractContextManager[Pairs]:
+        return plan_copies(
+            locations, destination, selection, recursive=recursive, jobs=jobs, predicts=dry_run, listed=listed
+        )
+
+    with listing(session, plan_with) as plan:
         _copy_planned(session, plan, Copier(session, plan, jobs, metadata), dry_run)
 
 

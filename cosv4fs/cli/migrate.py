@@ -146,11 +146,11 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
         print_message(printable(f"failed: {path}: {error}"))
     if report.failed > _MAX_FAILURES:
         print_message(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all")
-    click.echo(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
+    session.say(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
     if report.is_dry_run:
-        _report_dry_run(report)
+        _report_dry_run(session, report)
         return
-    click.echo(
+    session.say(
         f"copied {report.copied:,} ({human_size(report.copied_bytes)}), found there {report.found:,}, "
         f"done before {report.before:,}, verified {report.verified:,}, failed {report.failed:,}, "
         f"vanished {report.vanished:,}; {report.seconds:.1f} s"
@@ -160,21 +160,21 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     progress.tell_slowest()
     tell_not_carried(session, report.not_carried)
     if report.damaged:
-        click.echo(f"missing or damaged copies of earlier runs: {report.damaged:,}, copied again")
+        session.say(f"missing or damaged copies of earlier runs: {report.damaged:,}, copied again")
     if report.skipped_links:
-        click.echo(f"{report.skipped_links:,} links skipped")
+        session.say(f"{report.skipped_links:,} links skipped")
     if report.empty_folders:
-        click.echo(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
-    click.echo(f"manifest: {report.manifest}")
+        session.say(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
+    session.say(f"manifest: {report.manifest}")
 
 
-def _report_dry_run(report: Report) -> None:
+def _report_dry_run(session: Session, report: Report) -> None:
     files, size = (sum(found[unit] for found in report.reasons.values()) for unit in ("files", "bytes"))
-    click.echo(
+    session.say(
         f"would copy {files:,} ({human_size(size)}), found there {report.found:,}, done before {report.before:,}, "
         f"would fail {report.failed:,}, vanished {report.vanished:,}; {report.seconds:.1f} s"
     )
     for reason, found in sorted(report.reasons.items()):
-        click.echo(f"{reason}: {found['files']:,} ({human_size(found['bytes'])})")
+        session.say(f"{reason}: {found['files']:,} ({human_size(found['bytes'])})")
     if report.skipped_links:
-        click.echo(f"{report.skipped_links:,} links skipped")
+        session.say(f"{report.skipped_links:,} links skipped")

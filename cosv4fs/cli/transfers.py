@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,20 @@ from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.migrate.copying import copy_file, make_directory, remove_directories
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.pairs import Pair, Pairs
+from cosv4fs.migrate.pairs import Listed, Pair, Pairs
 from cosv4fs.paths import uncreatable
 
 Record = Callable[[Pair, str | None], object]
 """Called with each pair and its error message, or None, as soon as it is done."""
+
+
+@contextmanager
+def listing(session: Session, plan: Callable[[Listed], AbstractContextManager[Pairs]]) -> Iterator[Pairs]:
+    """Make and yield a plan; show meanwhile how many files and directories were listed."""
+    with ExitStack() as stack:
+        with Progress(session, lines=False) as progress:
+            made = stack.enter_context(plan(progress.listed))
+        yield made
 
 
 class Copier:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,8 @@ from cosv4fs.paths import parents
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+Listed = Callable[[int], object]
 
 _FILE, _DIRECTORY, _NOT_SELECTED = range(3)
 """Kinds of rows; a file that is not selected by its size or time shows that the other tree's file is no extra one."""
@@ -130,6 +132,8 @@ class Pairs:
         Whether local links to directories at the target are followed, so that two places may be one file.
     jobs : int
         Directories that are listed at once.
+    listed : callable, optional
+        Called with how many more files and directories of either tree were listed.
 
     Attributes
     ----------
@@ -138,13 +142,19 @@ class Pairs:
     """
 
     def __init__(
-        self, target: Location, selection: Selection = EVERYTHING, *, follows_links: bool = False, jobs: int = 8
+        self,
+        target: Location,
+        selection: Selection = EVERYTHING,
+        *,
+        follows_links: bool = False,
+        jobs: int = 8,
+        listed: Listed = lambda _count: None,
     ) -> None:
         self.target = target
         self.roots: list[_Root] = []
         self.skipped = 0
         self.database = Database.temporary("the plan of the copy", _TABLES)
-        self._selection, self._jobs = selection, jobs
+        self._selection, self._jobs, self._listed = selection, jobs, listed
         self._is_limited = selection.by_path != selection
         self._count = 0
         self._folders: dict[tuple[bytes, int], bool] = {}
@@ -217,12 +227,14 @@ class Pairs:
         if with_directories:
             self.add(number, [Entry("", is_directory=True)], with_directories=True)
         for page in scan(self.roots[number].source, self._selection.by_path, jobs=self._jobs):
+            self._listed(len(page))
             self.add(number, page, with_directories=with_directories)
 
     def add_target(self) -> None:
         """Add everything in the directory that is the target."""
         # links at the target are always of interest: nothing may be written through them
         for page in scan(self.target, self._selection.for_target, jobs=self._jobs):
+            self._listed(len(page))
             self.add_at_target(page)
 
     def add_at_target(self, entries: Iterable[Entry]) -> None:

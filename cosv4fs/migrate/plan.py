@@ -14,7 +14,7 @@ from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.pairs import Pair, Pairs, Row, key_of, range_below
+from cosv4fs.migrate.pairs import Listed, Pair, Pairs, Row, key_of, range_below
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import holds_files, info_of, modification_time, scan
 
@@ -31,6 +31,7 @@ def plan_copies(
     recursive: bool,
     jobs: int = 8,
     predicts: bool = False,
+    listed: Listed = lambda _count: None,
 ) -> Iterator[Pairs]:
     """Yield the files to copy, by the rules of ``cp``.
 
@@ -47,7 +48,7 @@ def plan_copies(
     _check_target(expanded, target, into=into)
     if not is_there:
         check_container(target)
-    with Pairs(target, selection, follows_links=True, jobs=jobs) as pairs:
+    with Pairs(target, selection, follows_links=True, jobs=jobs, listed=listed) as pairs:
         for source in expanded:
             _add(pairs, source, selection, into=into, recursive=recursive)
         _settle(pairs)
@@ -58,7 +59,12 @@ def plan_copies(
 
 @contextmanager
 def plan_update(
-    source: Location, target: Location, selection: Selection = EVERYTHING, *, jobs: int = 8
+    source: Location,
+    target: Location,
+    selection: Selection = EVERYTHING,
+    *,
+    jobs: int = 8,
+    listed: Listed = lambda _count: None,
 ) -> Iterator[Pairs]:
     """Yield the files of a directory beside those of another one, by the rules of ``sync``.
 
@@ -73,7 +79,7 @@ def plan_update(
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)
     check_apart(source, target)
     is_there = _is_directory(target)
-    with Pairs(target, selection, jobs=jobs) as pairs:
+    with Pairs(target, selection, jobs=jobs, listed=listed) as pairs:
         pairs.add_tree(pairs.add_root(source, ""))
         if is_there:
             pairs.add_target()

@@ -129,6 +129,15 @@ class TestBars:
         assert "2.01k" not in told
         assert "1/2 files, 1 failed" in told
 
+    @pytest.mark.parametrize("command", [["cp", "-r"], ["sync"]])
+    def test_of_commands(self, run, here, command, emulator):
+        plant(here / "d", a="hello", b__c="x")
+        told = run("--progress", *command, "d", "cosv4://data/d").err
+        # the directory counts, too
+        assert "listing: 3 files" in told
+        assert "copying: 100%" in told
+        assert "2/2 files" in told
+
     def test_without_totals(self, shown, clock):
         with Progress(Session(progress=True), clock=clock) as progress:
             progress.moved(2048)
