@@ -8,6 +8,7 @@ import pytest
 
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.api.transport import _Hosts
+from cosv4fs.concurrency.limits import Pace
 from cosv4fs.emulator import Dialect, faults
 from tests.filesystem.conftest import WIRES
 from tests.support import MIB, Clock, content
@@ -143,3 +144,37 @@ def test_nothing_is_logged_unless_it_is_wanted(fs, emulator, clock, caplog):
     emulator.faults.add(op="upload", action=faults.HttpError(500))
     fs.pipe_file(f"{BUCKET}/a", b"hello")
     assert caplog.messages == []
+
+
+def test_an_upload_that_no_journal_records(emulator, tmp_path, info):
+    (tmp_path / "file").write_bytes(content(2 * PIECE))
+    options = {"slice_size": PIECE, "single_upload_limit": MIB, "journal_dir": str(tmp_path / "file" / "journal")}
+    fs = fsspec.filesystem("cosv4", **emulator.storage_options, **options)
+    fs.put_file(tmp_path / "file", f"{BUCKET}/a")
+    assert any(text.startswith("no journal, so this upload cannot be resumed: ") for text in info())
+
+
+def test_an_upload_that_the_service_has_lost(sliced, emulator, tmp_path, info):
+    (tmp_path / "file").write_bytes(content(4 * PIECE))
+    emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=faults.Refuse(-4013))
+    sliced.put_file(tmp_path / "file", f"{BUCKET}/a")
+    assert f"'{BUCKET}/a': the service has lost the upload, which starts again" in info()
+
+
+def test_what_is_kept_in_a_temporary_file(sliced, caplog):
+    caplog.set_level(logging.DEBUG, "cosv4fs")
+    with sliced.open(f"{BUCKET}/a", "wb") as file:
+        file.write(content(3 * MIB))
+    assert caplog.messages.count(f"'{BUCKET}/a': kept in a temporary file until it is complete") == 1
+
+
+def test_the_pace_of_small_calls(caplog):
+    caplog.set_level(logging.DEBUG, "cosv4fs")
+    pace = Pace(32)
+    for _ in range(200):
+        pace.note(1.0, 1.0)
+    assert caplog.messages[-1] == "small calls use 1 threads at most"
+    for _ in range(200):
+        pace.note(1.0, 0.1)
+    assert len(caplog.messages) < 20
+    assert caplog.messages[-1] in {f"small calls use {count} threads at most" for count in (6, 7)}
