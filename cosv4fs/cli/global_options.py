@@ -52,7 +52,7 @@ GLOBAL_OPTIONS = (
         "settings", "-o", "--option", multiple=True, metavar="NAME=VALUE",
         help="Set a filesystem option, such as region=gz, or of one protocol: s3.anon=true. Repeatable.",
     ),
-_option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
+    _option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
     _option("as_json", "--json", is_flag=True, help="Print results and errors as JSON."),
     _option("progress", "--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
     _option(
@@ -61,7 +61,7 @@ _option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."
     ),
     _option(
         "verbose", "-v", "--verbose", count=True,
-        help="Log retries and the like; -vv: also requests.",
+        help="Print files, log retries and the like; -vv: also requests.",
     ),
     _option(
         "quiet", "-q", "--quiet", is_flag=True,
