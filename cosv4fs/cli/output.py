@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from codecs import lookup
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from textwrap import indent
@@ -77,12 +78,16 @@ def print_json_tree(rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
 
 
 def json_text(value: Any, *, indented: int | None = None) -> str:
-    r"""Return a value as JSON; control characters, and what the encoding does not have, are written as ``\uXXXX``."""
-    encoding = sys.stdout.encoding or "utf-8"
+    r"""Return a value as JSON; control characters, and what is not in an encoding, are written as ``\uXXXX``.
+
+    JSON is exchanged in UTF-8. With any other encoding of standard output, all characters beyond ASCII are escaped, so
+    that the document is the same in both.
+    """
+    is_utf8 = lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
 
     def escaped(found: re.Match[str]) -> str:
         char = found[0]
-        return json.dumps(char)[1:-1] if _is_hidden(char) or not _is_encodable(char, encoding) else char
+        return char if is_utf8 and not _is_hidden(char) else json.dumps(char)[1:-1]
 
     return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=indented, default=str))
 

@@ -130,3 +130,15 @@ def test_what_cannot_be_moved(run, here, fs, tree):
     done = run("mv", "-r", "d", "cosv4://data/t")
     assert (done.code, "links to directories are not followed" in done.err) == (1, True)
     assert (tree / "link").is_symlink()
+
+
+def test_failures_within_one_filesystem_are_rows(run, fs, emulator):
+    fs.pipe({"data/a": b"a", "data/b": b"b"})
+    emulator.faults.add(op="move", path="/b", action=faults.Refuse(-97), times=100)
+    done = run("mv", "--json", "cosv4://data/a", "cosv4://data/b", "cosv4://data/into/")
+    assert done.code == 4
+    assert [(row["source"], row["error"] is None) for row in done.json["files"]] == [
+        ("cosv4://data/a", True),
+        ("cosv4://data/b", False),
+    ]
+    assert done.json["failed"] == 1

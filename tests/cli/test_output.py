@@ -32,7 +32,9 @@ def written(monkeypatch):
         code = main([*map(str, arguments)])
         monkeypatch.undo()
         stream.flush()
-        return code, out.getvalue().decode(encoding)
+        data = out.getvalue()
+        # JSON is read as UTF-8, whatever the terminal's encoding is
+        return code, data.decode("utf-8" if "--json" in arguments else encoding)
 
     return run
 

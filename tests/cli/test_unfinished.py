@@ -32,6 +32,8 @@ def test_one_is_given_up(run, half, fs):
     assert done.code == 3
     assert done.err.splitlines()[-1] == f"cosv4fs uploads abort: {half}: there is no unfinished upload of this file"
     assert fs.cat_file("data/half/complete") == b"x"
+    (row,) = run("--json", "uploads", "abort", half).json
+    assert (row["url"], row["errno"]) == (half, "ENOENT")
     assert run("uploads", "abort", "cosv4://data").code == 2
 
 
