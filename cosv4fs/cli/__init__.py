@@ -8,6 +8,7 @@ Modules:
 * `filters`: options that select files
 * `session`: options and filesystems of one run
 * `output`: lines and JSON
+* `rows`: any number of rows as lines or JSON
 * `failures`: errors and exit codes
 * `messages`: lines on standard error
 * `logs`: logging
@@ -15,7 +16,10 @@ Modules:
 * `show`: ``ls``, ``tree``, ``du``, ``cat``, ``sign``
 * `find`: ``find``
 * `details`: ``stat``, ``attrs``, ``sha1sum``
-* `copy`: ``cp``, ``sync``
+* `copy`: ``cp``
+* `sync`: ``sync``
+* `transfers`: what these two have in common
+* `check`: ``check``
 * `move`: ``mv``, ``rm``; `relocating`: how ``mv`` copies
 * `create`: ``mkdir``, ``touch``
 * `configure`, and `profiles`, which edits the profile file

@@ -14,7 +14,7 @@ from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
-from cosv4fs.cli.reports import Report
+from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
 from cosv4fs.cli.transfers import Copier, listing, predict_copies, row_of, written_once
 from cosv4fs.display import human_size
@@ -94,14 +94,14 @@ def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) 
             return
         copied.update({} if error else {"files": 1, "size": pair.size})
         line = f"would copy {pair.source.url} to {pair.target.url}" if dry_run and not error else ""
-        report.row("files", row_of(pair, error), line)
+        printer.row("files", row_of(pair, error), line)
 
-    with Report(session, ["files"], needs_reader=dry_run) as report:
+    with RowPrinter(session, ["files"], needs_reader=dry_run) as printer:
         if dry_run:
             predict_copies(plan.pairs(), failures, record)
         else:
             copier.copy(plan.pairs(), (count, size), failures, record)
-        report.finish({"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run} | copier.outcome())
+        printer.finish({"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run} | copier.outcome())
     verb = "would copy" if dry_run else "copied"
     done = f"{verb} {copied['files']} of {count} files, {human_size(copied['size'])}" + copier.summary()
     if not session.as_json:

@@ -8,6 +8,7 @@ import click
 
 from cosv4fs._version import __version__
 from cosv4fs.cli import create, details, show
+from cosv4fs.cli.check import check
 from cosv4fs.cli.commands import Group, command
 from cosv4fs.cli.configure import configure
 from cosv4fs.cli.copy import cp
@@ -56,7 +57,7 @@ def demo(rows: int | None, keep: str | None) -> None:
 
 
 cli.add_section("Looking", show.ls, show.tree, find, show.du, show.cat, details.stat, details.sha1sum, show.sign)
-cli.add_section("Copying", cp, sync, migrate_command)
+cli.add_section("Copying", cp, sync, migrate_command, check)
 cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
 cli.add_section("Accounts", configure, doctor)
 cli.add_section("Local service", emulator, demo)

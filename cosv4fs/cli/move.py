@@ -20,7 +20,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.relocating import move_by_copying
-from cosv4fs.cli.reports import Report
+from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
@@ -79,7 +79,10 @@ def _move_within(session: Session, locations: list[Location], new: Location, rec
     check_targets(by_url, "moved", identity=identity)
     moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
     failures = FailureLog()
-    with _progress(session, "moving", "moved") as progress, Report(session, ["files"], needs_reader=False) as report:
+    with (
+        _progress(session, "moving", "moved") as progress,
+        RowPrinter(session, ["files"], needs_reader=False) as report,
+    ):
         for old, goal, is_directory in moves:
             before, error = failures.count, None
             with failures.recording():

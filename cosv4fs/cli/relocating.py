@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.reports import Report
+from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session
 from cosv4fs.cli.transfers import Copier, row_of
 from cosv4fs.migrate.locations import Location
@@ -36,7 +36,7 @@ def move_by_copying(
             if not pair.is_directory:
                 report.row("files", row_of(pair, error))
 
-        with Report(session, ["files"], needs_reader=False) as report:
+        with RowPrinter(session, ["files"], needs_reader=False) as report:
             copier.copy(plan.pairs(), (count, size), failures, record)
             for directory in directories if selection.is_everything and not failures.count else ():
                 remove_emptied(directory)

@@ -13,7 +13,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import filters
 from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.progress import Progress
-from cosv4fs.cli.reports import Report
+from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.cli.transfers import Copier, listing, predict_copies, refusal_of, row_of
 from cosv4fs.migrate.comparing import Comparison
@@ -110,20 +110,20 @@ class _Update:
         self._jobs, self._dry_run = jobs, dry_run
         self._failures = FailureLog(keeps_rows=False)
         self._done = Counter[str]()
-        self._report = Report(session, ["copies", "deletions"], needs_reader=dry_run)
+        self._printer = RowPrinter(session, ["copies", "deletions"], needs_reader=dry_run)
 
     def run(self, deletions: int) -> None:
         """Copy what differs, and remove a number of files if all was copied; exit with a code if something failed."""
         failures, counts = self._failures, self._comparison
-        with self._report as report:
+        with self._printer as printer:
             for key, refusal in unlisted(self._plan):
-                failures.record(OSError(errno.EIO, refusal, self._plan.at_target(key).url))
+                failures.record(OSError(errno.EIO, refusal, self._plan.at_target(key + b"/").url))
             self._copy()
             # the target may have the last copy of a file that could not be read
             is_kept = bool(deletions and failures.count)
             if deletions and not is_kept:
                 self._remove()
-            report.finish(
+            printer.finish(
                 {"same": counts.same, "undated": counts.undated, "unsure": counts.unsure}
                 | {"skipped_links": self._plan.skipped, "failed": failures.count, "dry_run": self._dry_run}
                 | self._copier.outcome()
@@ -171,13 +171,13 @@ class _Update:
         self._done["copied"] += error is None
         is_predicted = self._dry_run and error is None
         line = f"would copy {pair.source.url} to {pair.target.url} ({pair.reason})" if is_predicted else ""
-        self._report.row("copies", row_of(pair, error) | {"reason": pair.reason}, line)
+        self._printer.row("copies", row_of(pair, error) | {"reason": pair.reason}, line)
 
     def _record_deletion(self, location: Location, error: str | None) -> None:
         self._done["deleted"] += error is None
         if error is None:
             line = f"would delete {location.url}" if self._dry_run else ""
-            self._report.row("deletions", location.url, line)
+            self._printer.row("deletions", location.url, line)
 
     def _tell(self) -> None:
         copy, delete = ("would copy", "would delete") if self._dry_run else ("copied", "deleted")

@@ -8,8 +8,10 @@ Nothing here is specific to COS. Modules:
 * `selection`: select files of a tree, with the patterns of `globs`
 * `copying`: copy one file
 * `removing`: remove selected files of a tree
-* `plan`: pair sources with targets
-* `comparing`: compare two trees
+* `pairs`: sources with their targets, on disk
+* `plan`: the rules by which they are paired
+* `comparing`: which files of two trees have to be copied
+* `checking`: whether two trees are equal
 * `migration`: resumable migrations of whole trees
 * `manifest`: their state
 * `database`: SQLite

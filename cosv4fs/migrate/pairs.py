@@ -153,6 +153,7 @@ class Pairs:
         self.target = target
         self.roots: list[_Root] = []
         self.skipped = 0
+        self._has_gaps = False
         self.database = Database.temporary("the plan of the copy", _TABLES)
         self._selection, self._jobs, self._listed = selection, jobs, listed
         self._is_limited = selection.by_path != selection
@@ -187,6 +188,7 @@ class Pairs:
             path, refusal = entry.path, entry.refusal
             place = prefix + path if path else root.place
             self.skipped += entry.is_skipped
+            self._has_gaps = self._has_gaps or bool(refusal)
             if not refusal and path and _UNUSUAL.search(path):
                 refusal = self._problem(root, path)
             key, kind = self._key(place, follow=root.is_named and not path), self._kind(entry)
@@ -377,15 +379,17 @@ class Pairs:
             )
 
     def extra(self) -> Iterator[Location]:
-        """Yield the files that only the target has, in the order of their keys; not those in place of skipped links."""
+        """Yield the files that only the target has, in the order of their keys; not those below what is not listed."""
         query = "SELECT key, place FROM extra WHERE key > ? ORDER BY key LIMIT ?"
         for page in self.database.pages(query, after=_FIRST[:1]):
             for key, place in page:
-                if not (self.skipped and any(map(self._is_left_out, parents(_text(key))))):
+                if not (self._has_gaps and any(map(self._is_gap, parents(_text(key))))):
                     yield self.at_target(place)
 
-    def _is_left_out(self, key: str) -> bool:
-        return bool(self.database.all("SELECT 1 FROM ours WHERE key = ? AND kind = 2", _blob(key)))
+    def _is_gap(self, key: str) -> bool:
+        """Return whether it is unknown what the source has at a key, because it is not listed or followed."""
+        query = "SELECT 1 FROM ours WHERE key = ? AND (kind = 2 OR refusal != '')"
+        return bool(self.database.all(query, _blob(key)))
 
     def at_target(self, place: bytes) -> Location:
         """Return the location of a place, as the database has it."""

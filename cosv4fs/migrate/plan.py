@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from fsspec.core import has_magic
 
@@ -16,7 +17,7 @@ from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.pairs import Listed, Pair, Pairs, Row, key_of, range_below
 from cosv4fs.migrate.selection import EVERYTHING, Selection
-from cosv4fs.migrate.trees import holds_files, info_of, modification_time, scan
+from cosv4fs.migrate.trees import holds_files, info_of, modification_time, recorded_md5, recorded_sha1, scan
 
 FILE_ABOVE = "the target cannot hold both this file and a directory of its name, with other files"
 """Why a file is not copied whose target is the directory of another file's."""
@@ -86,6 +87,46 @@ def plan_update(
         _settle(pairs)
         _refuse_obstacles(pairs)
         yield pairs
+
+
+@contextmanager
+def plan_check(
+    source: Location,
+    target: Location,
+    selection: Selection = EVERYTHING,
+    *,
+    jobs: int = 8,
+    listed: Listed = lambda _count: None,
+) -> Iterator[Pairs]:
+    """Yield the files of a directory beside those of another one, or one file beside another, to be compared.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of the two does not exist.
+    OSError
+        EINVAL: one is a directory and the other a file.
+    """
+    infos = [location.fs.info(location.path) for location in (source, target)]
+    is_tree = [holds_files(location, info) for location, info in zip((source, target), infos, strict=True)]
+    if is_tree[0] != is_tree[1]:
+        raise OSError(errno.EINVAL, f"one is a directory, but not the other, {target.url}", source.url)
+    with Pairs(target, selection, jobs=jobs, listed=listed) as pairs:
+        root = pairs.add_root(source)
+        if all(is_tree):
+            pairs.add_tree(root)
+            pairs.add_target()
+            _refuse_unlisted(pairs)
+        else:
+            pairs.add(root, [_file(source, infos[0])])
+            pairs.add_at_target([_file(target, infos[1])])
+        yield pairs
+
+
+def _file(location: Location, info: Mapping[str, Any]) -> Entry:
+    """Return the entry of a file that is named itself."""
+    sha1, md5 = recorded_sha1(location, info), recorded_md5(info)
+    return Entry("", int(info["size"] or 0), modification_time(info), sha1=sha1, md5=md5)
 
 
 def _is_directory(target: Location) -> bool:
@@ -248,8 +289,7 @@ def _refuse_obstacles(pairs: Pairs) -> None:
 
     Writing through a link could leave the target. A directory in which only directories are is replaced.
     """
-    for folder, refusal in unlisted(pairs):
-        pairs.refuse_below(folder, f"its directory in {pairs.target.url} cannot be listed: {refusal}")
+    _refuse_unlisted(pairs)
     if not pairs.target.has_directories:
         return
     query = (
@@ -269,6 +309,12 @@ def _refuse_obstacles(pairs: Pairs) -> None:
             "UPDATE ours SET replaces = 1 WHERE kind = 0 AND refusal = '' "
             "AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = ours.key AND t.kind = 1)"
         )
+
+
+def _refuse_unlisted(pairs: Pairs) -> None:
+    """Refuse files in directories of the target that cannot be listed."""
+    for folder, refusal in unlisted(pairs):
+        pairs.refuse_below(folder, f"its directory in {pairs.target.url}: {refusal}")
 
 
 def unlisted(pairs: Pairs) -> Iterator[tuple[bytes, str]]:
@@ -308,7 +354,7 @@ def _add(pairs: Pairs, source: Location, selection: Selection, *, into: bool, re
     place = source.name if into and not (is_directory and source.trailing_slash) else ""
     root = pairs.add_root(source, place, is_named=not into)
     if is_file and not (is_directory and source.trailing_slash):
-        entry = Entry("", int(info["size"] or 0), modification_time(info))
+        entry = _file(source, info)
         if selection.admits(source.name, entry.size, entry.modified):
             pairs.add(root, [entry])
     if is_directory:

@@ -1,4 +1,4 @@
-"""Reports of any number of files: lines, or one JSON document, printed while the command works."""
+"""Print any number of rows, as lines or as one JSON document, while the command works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NOTHING = object()
 
 
-class Report:
+class RowPrinter:
     """Prints rows as lines, or with ``--json`` as lists in one object; a context manager.
 
     An exception of the block becomes part of the object, with what `cosv4fs.cli.failures.error_row` returns, so that

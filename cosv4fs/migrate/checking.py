@@ -1,0 +1,154 @@
+"""Check whether two trees are equal, and say what proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from errno import EINVAL
+
+from cosv4fs.concurrency import Pool
+from cosv4fs.migrate.comparing import Checksum, common_checksum, equal_by_md5, equal_by_sha1
+from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.metadata import MODIFIED, attributes_held, difference
+from cosv4fs.migrate.pairs import Match, Pairs
+
+EMPTY, SIZE_ONLY = "being empty", "size only"
+"""What two files were compared by, beside the checksums: that both are empty, or only their sizes."""
+
+
+class Kind(Enum):
+    """How a path compares; the values mark lines of output, as rclone's do."""
+
+    EQUAL = "="
+    DIFFERENT = "*"
+    ONLY_SOURCE = "+"
+    ONLY_TARGET = "-"
+    FAILED = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result for one file.
+
+    Parameters
+    ----------
+    kind : Kind
+        How it compares.
+    source, target : Location or None
+        The files; None where there is none.
+    size : int
+        Bytes, in the source if there is one.
+    reason : str
+        Of a difference: ``size``, ``content``, or ``metadata`` with the names of the attributes that differ.
+    proof : str
+        What equality was found by: ``SHA-1``, ``MD5``, `EMPTY` or `SIZE_ONLY`.
+    error : Exception, optional
+        Why it could not be compared.
+    """
+
+    kind: Kind
+    source: Location | None
+    target: Location | None
+    size: int = 0
+    reason: str = ""
+    proof: str = ""
+    error: Exception | None = None
+
+
+class Check:
+    """Compares the files of two trees; modification times and empty directories are not compared.
+
+    Files of equal size are compared by the SHA-1 or MD5 that both sides have, or can have without a download, because
+    one side is local. A difference in MD5 is verified by reading both, because the ETag may be something else.
+
+    Parameters
+    ----------
+    source, target : Location
+        The trees, or two files.
+    size_only : bool
+        Compare only sizes, and metadata.
+    download : bool
+        Read both files where no checksum is stored.
+    metadata : bool
+        Compare the attributes that both sides can hold.
+    jobs : int
+        Files compared at once.
+    """
+
+    def __init__(
+        self,
+        source: Location,
+        target: Location,
+        *,
+        size_only: bool = False,
+        download: bool = False,
+        metadata: bool = True,
+        jobs: int = 8,
+    ) -> None:
+        self._size_only, self._download, self._jobs = size_only, download, jobs
+        held = attributes_held(source) & attributes_held(target) - {MODIFIED}
+        self._metadata = metadata and bool(held)
+        self._own = ThreadInstances()
+
+    def run(self, pairs: Pairs, handle: Callable[[Finding], object], *, one_way: bool = False) -> None:
+        """Compare files, and call `handle` with each result; `one_way`, without those that only the target has."""
+
+        def undecided() -> Iterator[Match]:
+            for match in pairs.matches():
+                finding = self._finding_at_once(pairs, match)
+                if finding is None:
+                    yield match
+                else:
+                    handle(finding)
+
+        Pool(self._jobs, "cosv4fs-check").map_unordered(lambda match: self._compare(pairs, match), undecided(), handle)
+        for location in () if one_way else pairs.extra():
+            handle(Finding(Kind.ONLY_TARGET, None, location))
+
+    def _finding_at_once(self, pairs: Pairs, match: Match) -> Finding | None:
+        """Return the result for a file if that needs no request."""
+        row, ours, theirs = match
+        refusal = ours.refusal or (theirs.refusal if theirs else "")
+        pair = pairs.pair(row)
+        if refusal:
+            filename = pair.source.url if ours.refusal else pair.target.url
+            return Finding(Kind.FAILED, pair.source, pair.target, error=OSError(EINVAL, refusal, filename))
+        if theirs is None:
+            return Finding(Kind.ONLY_SOURCE, pair.source, None, ours.size)
+        if ours.size != theirs.size:
+            return Finding(Kind.DIFFERENT, pair.source, pair.target, ours.size, "size")
+        if (self._size_only or ours.size == 0) and not self._metadata:
+            return Finding(
+                Kind.EQUAL, pair.source, pair.target, ours.size, proof=EMPTY if ours.size == 0 else SIZE_ONLY
+            )
+        return None
+
+    def _compare(self, pairs: Pairs, match: Match) -> Finding:
+        pair, ours = pairs.pair(match.row), match.ours
+        source, target = self._own.of(pair.source), self._own.of(pair.target)
+        found = Finding(Kind.EQUAL, pair.source, pair.target, ours.size)
+        try:
+            proof = self._proof(source, target, ours, match.theirs or ours)
+            if not proof:
+                return replace(found, kind=Kind.DIFFERENT, reason="content")
+            names = difference(source, target) if self._metadata else []
+        except Exception as error:  # noqa: BLE001 - one file must not stop the others
+            return replace(found, kind=Kind.FAILED, error=error)
+        if names:
+            return replace(found, kind=Kind.DIFFERENT, reason=f"metadata: {', '.join(names)}")
+        return replace(found, proof=proof)
+
+    def _proof(self, source: Location, target: Location, ours: Entry, theirs: Entry) -> str:
+        """Return what shows that files of one size are equal; empty if they differ."""
+        if ours.size == 0:
+            return EMPTY
+        if self._size_only:
+            return SIZE_ONLY
+        checksum = common_checksum(source, target, ours, theirs)
+        if checksum is None and not self._download:
+            return SIZE_ONLY
+        if checksum is Checksum.MD5 and equal_by_md5(source, target, ours, theirs):
+            return Checksum.MD5.value
+        return Checksum.SHA1.value if equal_by_sha1(source, target, ours, theirs) else ""
