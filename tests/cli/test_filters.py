@@ -323,6 +323,24 @@ def test_delete_leaves_what_is_not_selected(run, fs, here):
     ]
 
 
+def test_delete_without_limits_of_size_and_time(run, fs, here):
+    plant(here / "in", **{"a.csv": "new"})
+    fs.pipe({"data/out/gone.csv": b"1", "data/out/gone.tmp": b"1"})
+    assert run("sync", "--exclude", "*.tmp", "--delete", "in", "cosv4://data/out").code == 0
+    assert sorted(fs.find("data/out")) == ["data/out/a.csv", "data/out/gone.tmp"]
+
+
+def test_what_the_target_has_need_not_be_selected(run, fs, here):
+    plant(here / "in", a="1", b="2")
+    fs.pipe_file("data/out/a", bytes(5000))
+    done = run("sync", "--max-size", "1k", "--files-from", "-", "in", "cosv4://data/out", "--json", data=b"a\nb\n")
+    assert done.code == 0
+    assert [(row["target"], row["reason"]) for row in done.json["copies"]] == [
+        ("cosv4://data/out/a", "size"),
+        ("cosv4://data/out/b", "new"),
+    ]
+
+
 def test_delete_of_copies_that_are_newer_than_their_sources(run, fs, here):
     plant(here / "in", old="1", new="2")
     os.utime(here / "in/old", (1, 1))
