@@ -62,7 +62,13 @@ class Copier:
         self._has_run = True
         with self._progress as progress:
             progress.planned(*totals)
-            for_each(self._jobs, self._copy, pairs, failures, record)
+
+            def count(pair: Pair, error: str | None) -> None:
+                if error is not None:
+                    progress.fail()
+                record(pair, error)
+
+            for_each(self._jobs, self._copy, pairs, failures, count)
 
     def outcome(self) -> dict[str, Any]:
         """Return what is known after a run that was no dry run, for JSON output."""

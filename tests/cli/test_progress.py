@@ -3,7 +3,7 @@
 import pytest
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.cli import move, transfers
+from cosv4fs.cli import move
 from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
 from cosv4fs.cli.process import TerminatedError
 from cosv4fs.cli.progress import Progress
@@ -138,6 +138,11 @@ class TestBars:
         assert "copying: 100%" in told
         assert "2/2 files" in told
 
+    def test_failures_of_commands(self, run, here, emulator):
+        plant(here / "d", a="hello")
+        (here / "d" / "broken").symlink_to("nowhere")
+        assert "1/2 files, 1 failed" in run("--progress", "cp", "-r", "d", "cosv4://data/d").err
+
     def test_without_totals(self, shown, clock):
         with Progress(Session(progress=True), clock=clock) as progress:
             progress.moved(2048)
@@ -253,7 +258,7 @@ class TestEnds:
 
     def test_an_interrupt_of_a_command(self, run, here, emulator, monkeypatch):
         plant(here / "d", a="1", b="22", c="333")
-        real, seen = transfers.copy_file, []
+        real, seen = CosV4FileSystem.put_file, []
 
         def interrupt(*args, **settings):
             seen.append(args)
@@ -261,7 +266,7 @@ class TestEnds:
                 raise KeyboardInterrupt
             real(*args, **settings)
 
-        monkeypatch.setattr(transfers, "copy_file", interrupt)
+        monkeypatch.setattr(CosV4FileSystem, "put_file", interrupt)
         done = run("cp", "-j", "1", "-r", "d", "cosv4://data/")
         assert done.code == 130
         *_, told, last = done.err.splitlines()
