@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
@@ -84,7 +85,8 @@ def sync(
     with listing(session, lambda listed: plan_update(old, new, selection, jobs=jobs, listed=listed)) as plan:
         deletions = _check_deletions(plan, old, max_delete) if delete else 0
         comparison.run(plan)
-        copier = Copier(session, plan, jobs, metadata)
+        # the next run compares the times of listings
+        copier = Copier(session, plan, jobs, replace(metadata, times="listed"))
         _Update(session, plan, comparison, copier, jobs, dry_run=dry_run).run(deletions)
 
 

@@ -37,7 +37,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from cosv4fs.attributes import (
     ATTRIBUTES,
@@ -70,10 +70,14 @@ class MetadataOptions:
         Carry what the target can hold; if false, nothing is requested for it.
     content_type : str, optional
         The content type of all copies, instead of those of their sources.
+    times : str
+        The modification times of local copies: ``original`` ones, which user metadata may name, or those that listings
+        of the source show (``listed``), by which later runs of sync compare both.
     """
 
     enabled: bool = True
     content_type: str | None = None
+    times: Literal["original", "listed"] = "original"
 
     def check(self, target: Location) -> None:
         """Refuse a content type that is invalid, or that the target cannot store.
@@ -146,10 +150,14 @@ class FileMetadata:
         source = self._source
         if source.is_local and MODIFIED in self._held:
             self._modified = Path(source.path).stat().st_mtime_ns
-        elif S3 & source.protocols and self._held:
+        elif S3 & source.protocols and self._held and not self._takes_listed_time:
             self._take(s3_metadata.read(source))
         elif "biz_attr" in stored_by(_protocol(source)) & self._held and not source.fs.config.anon:
             self._stored = source.fs.attributes(source.path)
+
+    @property
+    def _takes_listed_time(self) -> bool:
+        return self._target.is_local and self._options.times == "listed"
 
     def _take(self, found: s3_metadata.S3Metadata) -> None:
         self._stored, self._not_carried = found.attributes, found.others
@@ -187,6 +195,8 @@ class FileMetadata:
 
     def _modified_time(self) -> int | None:
         """Return the modification time in nanoseconds: that which user metadata names, or else the service's."""
+        if self._takes_listed_time:
+            return self._modified
         metadata = {**self._shown.get("metadata", {}), **self._stored.get("metadata", {})}
         named = next((text for name, text in metadata.items() if name.lower() == s3_metadata.MTIME), "")
         known = s3_metadata.nanoseconds(named)

@@ -125,6 +125,9 @@ def test_downloads_have_them(fs):
     headers = served(fs, PATH)
     assert {name: headers[ATTRIBUTES[name].header] for name in HEADERS} == HEADERS
     assert headers["x-cos-meta-who"] == "me"
+    with fs.open(PATH) as file:
+        file.read()
+        assert file.attributes == {**HEADERS, "metadata": ALL["metadata"]}
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

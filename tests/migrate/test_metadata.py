@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import fsspec
@@ -16,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.cli import main
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.migrate import copying, metadata, workers
+from cosv4fs.migrate import copying, metadata, s3_metadata, workers
 from cosv4fs.migrate.copying import copy_file, receive, stream
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import File
@@ -192,6 +193,10 @@ def test_times_are_those_of_the_service_where_the_file_names_none(places):
     copied(places, "s3", "local")
     stored = places.boto.head_object(Bucket=places.bucket, Key="a.dat")["LastModified"].timestamp()
     assert places.read("local", "b.dat") == {"modified": stored}
+    places.v4.pipe_file("data/named", b"x", metadata={"mtime": str(MTIME)})
+    for options, expected in (({}, MTIME), ({"times": "listed"}, 1234.5)):
+        copied(places, "cosv4", "local", "named", modified=1234.5, **options)
+        assert places.read("local", "b.dat") == {"modified": expected}
     # as rclone writes it
     os.utime(places.folder / "b.dat", ns=(0, 1_234_567_890_000_000_100))
     copied(places, "local", "s3", "b.dat", "c.dat")
@@ -245,6 +250,7 @@ def test_what_s3_refuses_is_lost_and_the_file_is_copied(places):
     assert copied(places, "cosv4", "s3", modified=1.0) == {"metadata", "content_disposition"}
     head = places.boto.head_object(Bucket=places.bucket, Key="b.dat")
     assert head["Metadata"] == {"mtime": "1", "who": "me", "long": "x" * 2000}
+    assert "ContentDisposition" not in head
     places.v4.pipe_file("data/a.dat", b"x", biz_attr="x" * 3000, metadata={"biz-attr": "mine"})
     assert copied(places, "cosv4", "s3") == {"biz_attr"}
     places.v4.pipe_file("data/a.dat", b"x", biz_attr="short", metadata={"biz-attr": "mine", "mtime": "yesterday"})
@@ -261,15 +267,18 @@ def test_what_our_services_refuse_is_lost_and_the_file_is_copied(places):
     assert places.read("cosv4", "b.dat")["metadata"] == {"who": "me"}
 
 
+def test_codings_of_transfers_are_no_attributes():
+    assert s3_metadata.attributes_in({"ContentEncoding": "aws-chunked"}) == {}
+    assert s3_metadata.attributes_in({"ContentEncoding": "gzip,aws-chunked"}) == {"content_encoding": "gzip"}
+
+
 def test_metadata_of_others_stays_as_it_is(places):
     # neither a text of ours nor a time
     own = {"biz-attr": "100% mine", "mtime": "2017-09-24 19:53:52 +0000"}
-    places.boto.put_object(
-        Bucket=places.bucket, Key="a.dat", Body=b"x", Metadata=own, ContentEncoding="gzip,aws-chunked"
-    )
+    places.boto.put_object(Bucket=places.bucket, Key="a.dat", Body=b"x", Metadata=own)
     copied(places, "s3", "cosv4")
     found = places.read("cosv4", "b.dat")
-    assert (found["metadata"], found["biz_attr"], found["content_encoding"]) == (own, "", "gzip")
+    assert (found["metadata"], found["biz_attr"]) == (own, "")
 
 
 @pytest.mark.parametrize("size", [10, 12 * MIB])
@@ -355,8 +364,12 @@ def test_differences_are_those_that_another_copy_would_mend(places):
     places.v4.pipe_file("data/b.csv", b"x", authority="private")
     assert difference(origin, places.location("cosv4", "b.csv")) == []
     assert difference(places.location("cosv4", "b.csv"), origin) == ["authority"]
+    places.v4.pipe_file("data/a.csv", b"x")
+    assert difference(origin, places.location("cosv4", "b.csv")) == []
     # names are the same in any case
     places.v4.pipe_file("data/a.csv", b"x", metadata={"Who": "me"})
+    places.v4.pipe_file("data/b.csv", b"x", metadata={"who": "me"})
+    assert difference(origin, places.location("cosv4", "b.csv")) == []
     places.boto.put_object(Bucket=places.bucket, Key="b.csv", Body=b"x", ContentType="text/csv", Metadata={"who": "me"})
     assert difference(origin, copy) == []
 
@@ -417,13 +430,32 @@ def test_without_metadata_only_the_content_is_copied(places):
     assert places.read("local", "b.dat")["modified"] > MTIME
 
 
-def test_other_filesystems_have_none(places):
+def test_other_filesystems_have_none(places, s3_calls):
     places.write("cosv4", "a.dat")
     origin, target = places.location("cosv4", "a.dat"), open_location("memory://meta/b.dat")
     carried = MetadataOptions().of(origin, target)
     stream(origin, target, metadata=carried)
     assert set(carried.lost) == {*HEADERS, "metadata"}
     assert MemoryFileSystem().cat_file("/meta/b.dat") == b"content"
+    # so that nothing is requested for them
+    places.write("s3", "a.dat")
+    stream(
+        places.location("s3", "a.dat"), target, metadata=MetadataOptions().of(places.location("s3", "a.dat"), target)
+    )
+    assert s3_calls == ["HeadObject", "GetObject"]
+    places.write("local", "a.dat")
+    stream(places.location("local", "a.dat"), target)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_keep_their_times(places, tmp_path):
+    places.write("cosv4", "a.dat")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit((tmp_path / "pipe").read_bytes)
+        copied(places, "cosv4", "local", to="pipe", modified=5.0)
+        assert reading.result(60) == b"content"
+    assert (tmp_path / "pipe").stat().st_mtime != 5.0
 
 
 def test_streams_have_a_type_only(places, tmp_path):
@@ -515,6 +547,15 @@ def test_commands_report_what_was_not_carried_and_keep_times(places, run, tree, 
             else:
                 assert re.search(r"not carried: .*cache_control of 2 files, such as .*\.css", err)
                 assert re.search(r"metadata of 1 file, such as .*b\.css", err)
+
+
+def test_sync_gives_local_copies_the_times_that_it_compares(places, run, bucket, tmp_path):
+    places.write("s3", "in/a.dat")
+    listed = places.boto.head_object(Bucket=bucket, Key="in/a.dat")["LastModified"].timestamp()
+    for command, expected in ((("cp", "-r"), MTIME), (("sync",), listed)):
+        target = tmp_path / command[0]
+        run(*command, f"s3://{bucket}/in/", target)
+        assert (target / "a.dat").stat().st_mtime == expected
 
 
 def test_workers_of_a_cluster_report_it(places, tree, tmp_path):
