@@ -1,4 +1,4 @@
-"""What a tree has: `Entry`."""
+"""What a tree has: `Entry`, and whether its path is text: `is_utf8`."""
 
 from __future__ import annotations
 
@@ -47,3 +47,12 @@ class Entry:
     def is_missing(self) -> bool:
         """Whether it is a name that a selection lists and the tree does not have."""
         return self.refusal == MISSING
+
+
+def is_utf8(path: str) -> bool:
+    """Return whether a path is valid UTF-8; other bytes of local names are surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

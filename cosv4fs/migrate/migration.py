@@ -18,7 +18,7 @@ from cosv4fs.concurrency import Pool
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.copying import ByteProgress
-from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
 from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
@@ -213,7 +213,7 @@ def _list(book: Manifest, source: Location, selection: Selection, jobs: int, wat
     book.begin_listing((source.clock_difference() or 0.0) if source.capabilities.replaces_files else None)
     for page in scan(source, selection, jobs=jobs):
         files = [_file(entry) for entry in page if not entry.is_skipped and (entry.refusal or not entry.is_directory)]
-        folders = (entry.path for entry in page if entry.is_directory and not entry.refusal and _is_text(entry.path))
+        folders = (entry.path for entry in page if entry.is_directory and not entry.refusal and is_utf8(entry.path))
         watcher.listed(book.list_page(files, folders))
         skipped += sum(entry.is_skipped for entry in page)
     # a file that a limit of size or time leaves out is not gone
@@ -225,20 +225,11 @@ def _list(book: Manifest, source: Location, selection: Selection, jobs: int, wat
 def _file(entry: Entry) -> File:
     """Return the row for a file, or for a directory that cannot be listed or created."""
     error = entry.refusal
-    if not (error or _is_text(entry.path)):
+    if not (error or is_utf8(entry.path)):
         error = "its name is not valid UTF-8"
     # bytes that are not UTF-8 are escaped
     name = entry.path.encode("utf-8", "backslashreplace").decode("utf-8") + "/" * entry.is_directory
     return File(name, entry.size, entry.modified, entry.sha1, error)
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a name is valid UTF-8; other bytes of local names are surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Recorder:

@@ -294,7 +294,7 @@ def test_listings_of_single_files(run, files):
     assert (done.code, done.out, done.err) == (0, "cosv4://data/in/a.csv\n", "")
 
 
-@pytest.mark.parametrize("name", ["cp", "sync", "migrate", "ls", "du"])
+@pytest.mark.parametrize("name", ["cp", "sync", "migrate", "check", "ls", "du"])
 def test_listed_files_that_do_not_exist(run, files, here, name):
     (here / "out").mkdir()
     arguments = {"cp": ["-r"], "ls": ["-R"]}.get(name, [])
@@ -347,3 +347,11 @@ def test_delete_of_copies_that_are_newer_than_their_sources(run, fs, here):
     assert run("sync", "in", "cosv4://data/out").code == 0
     assert run("sync", "--newer-than", "1d", "--delete", "in", "cosv4://data/out").code == 0
     assert sorted(fs.find("data/out")) == ["data/out/new", "data/out/old"]
+
+
+@pytest.mark.parametrize(("options", "expected"), TELLING)
+def test_checks_of_selected_files(run, files, here, options, expected):
+    (here / "out").mkdir()
+    done = run("check", "--json", *options, "cosv4://data/in", "out", data=LIST)
+    assert done.code == (5 if expected else 0)
+    assert sorted(row["path"] for row in done.json["differences"]) == expected

@@ -99,3 +99,15 @@ def test_rm_counts_what_cannot_be_removed(run, public):
     assert done.json[0] == {"url": str(public / "in/a")}
     assert [row["path"] for row in done.json[1:]] == [str(public / "in/dir/b")]
     assert harvest(public / "in") == {"dir/b": "2"}
+
+
+@pytest.mark.parametrize("name", ["cp", "sync"])
+def test_names_that_are_not_utf8(run, here, fs, name):
+    plant(here / "in", a="1")
+    (here / os.fsdecode(b"in/bad\xff")).write_text("2")
+    for options in (["-n"], []):
+        done = run(*command(name, *options))
+        assert (done.code, done.err.count("in/bad\\udcff: its name is not valid UTF-8")) == (1, 2)
+    assert stored(fs, "data/out") == {"a": "1"}
+    assert run(*command(name, target="out")).code == 0
+    assert sorted(os.listdir("out")) == ["a", "bad\udcff"]
