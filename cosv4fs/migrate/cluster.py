@@ -81,14 +81,18 @@ def run_on_cluster(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep dask's client from printing tracebacks of what is raised here as one error."""
-    logger = logging.getLogger("distributed.client")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep dask from printing tracebacks and warnings of what is raised here as one error."""
+    loggers = [
+        logging.getLogger(name) for name in ("distributed.client", "distributed.nanny", "distributed.deploy.spec")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _check_shareable(location: Location) -> None:
@@ -136,6 +140,7 @@ def _connected(distributed: Any, address: str, threads: int, stack: ExitStack) -
                 threads_per_worker=-(-threads // processes),
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
             )
         )
     kind = _client_class(distributed)
