@@ -371,7 +371,11 @@ class _UnorderedMap(Generic[_A, _T]):
                 self._group.reap(wait=True)
                 self._handle_results()
         except BaseException:
-            self._group.stop(cancel_running=True)
+            try:
+                # calls that ended before have results, too
+                self._handle_results()
+            finally:
+                self._group.stop(cancel_running=True)
             raise
 
     def _wait_until_few(self) -> None:

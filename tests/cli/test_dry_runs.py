@@ -1,0 +1,99 @@
+"""A dry run tells exactly what the run does, and what it fails at."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cosv4fs.filesystem import ObjectFileSystem
+from tests.cli.conftest import harvest, plant, stored
+
+PROTOCOLS = ("cosv4", "cosv3")
+
+
+def outcomes(done):
+    """Return the exit code, and by the name of each target whether it was, or would be, copied."""
+    rows = done.json.get("files", done.json.get("copies"))
+    copied = {row["target"].rpartition("/")[2]: row["error"] is None for row in rows}
+    return done.code, copied, done.json.get("deletions"), done.json["failed"]
+
+
+@pytest.fixture
+def both(run, here, fs):
+    """Run a command dry and then not; return what both said, and check that the first changed nothing."""
+
+    def both(*arguments):
+        before = harvest(here), stored(fs, "data")
+        would = run("--json", arguments[0], "-n", *arguments[1:])
+        assert (harvest(here), stored(fs, "data")) == before
+        done = run("--json", *arguments)
+        assert outcomes(would) == outcomes(done)
+        return outcomes(done)
+
+    return both
+
+
+COMMANDS = pytest.mark.parametrize("command", [["cp", "-r"], ["sync"]], ids=["cp", "sync"])
+
+
+@COMMANDS
+@pytest.mark.parametrize("target", ["cosv4://data/t", "t"])
+def test_directories_and_files_in_the_way(both, here, fs, command, target):
+    """An empty directory gives way to a file in sync alone."""
+    plant(here / "d", a="1", file="2", held="3", way__b="4")
+    (here / "t" / "empty").mkdir(parents=True)
+    (here / "d" / "empty").write_text("5")
+    plant(here / "t", held__x="x", way="w")
+    fs.pipe({"data/t/held/x": b"x", "data/t/way": b"w"})
+    fs.makedirs("data/t/empty")
+    code, copied, *_ = both(*command, "d/", target)
+    assert code == 1
+    assert copied == {"a": True, "file": True, "held": False, "b": False, "empty": command == ["sync"]}
+
+
+@COMMANDS
+def test_local_files_that_cannot_be_read(both, here, monkeypatch, command):
+    plant(here / "d", a="1", closed="2")
+    (here / "d" / "broken").symlink_to("nowhere")
+    real = os.access
+    # root reads everything
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and real(path, mode))
+    opened = Path.open
+
+    def refuse(path, mode="r", **settings):
+        if (path.name, mode) == ("closed", "rb"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, mode, **settings)
+
+    def upload(self, local, remote, **kwargs):
+        refuse(Path(local), "rb").close()
+        return put(self, local, remote, **kwargs)
+
+    put = ObjectFileSystem.put_file
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(ObjectFileSystem, "put_file", upload)
+    assert both(*command, "d/", "cosv4://data/t")[:2] == (1, {"a": True, "closed": False, "broken": False})
+
+
+@COMMANDS
+def test_a_bucket_that_does_not_exist(run, here, command):
+    plant(here / "d", a="1", b="2")
+    would, done = (run(*command, *dry, "d", "cosv4://nobucket/t") for dry in (["-n"], []))
+    assert (would.code, would.err) == (done.code, done.err)
+    assert done.code == 3
+    assert "cosv4://nobucket: the bucket does not exist" in done.err
+
+
+def test_empty_directories_that_cannot_be_created(both, here):
+    plant(here / "d", a="1")
+    (here / "d" / "x:y").mkdir()
+    assert both("cp", "-r", "d/", "cosv4://data/t") == (1, {"a": True}, None, 1)
+
+
+def test_deletions(both, here, fs):
+    plant(here / "d", a="1")
+    fs.pipe({"data/t/a": b"1", "data/t/b": b"2"})
+    assert both("sync", "--delete", "d", "cosv4://data/t")[2] == ["cosv4://data/t/b"]
+    (here / "d" / "link").symlink_to(here)
+    fs.pipe_file("data/t/b", b"2")
+    assert both("sync", "--delete", "d", "cosv4://data/t") == (1, {"link": False}, [], 1)
