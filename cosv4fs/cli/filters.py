@@ -133,15 +133,19 @@ _LINKS = {
 }  # fmt: skip
 
 
-def filters(*, links: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def filters(*, links: bool = False, follow: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the options that select files; the command gets them as `selection`.
 
     Parameters
     ----------
     links : bool
         Add the options for symbolic links in a local source, too; without them, links are listed as such.
+    follow : bool
+        Add --follow-links with them; not for commands that remove what they follow.
     """
     options = {**_FILTERS, **(_LINKS if links else {})}
+    if not follow:
+        options.pop("follow_links", None)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -182,11 +186,11 @@ def _selection(context: click.Context, chosen: dict[str, Any]) -> Selection:
         chosen["max_size"],
         chosen["newer_than"],
         chosen["older_than"],
-        links=_links(**chosen) if _LINKS.keys() <= chosen.keys() else "list",
+        links=_links(**chosen) if "skip_links" in chosen else "list",
     )
 
 
-def _links(*, skip_links: bool, follow_links: bool, **_: Any) -> Links:
+def _links(*, skip_links: bool, follow_links: bool = False, **_: Any) -> Links:
     if skip_links and follow_links:
         raise click.UsageError("--skip-links and --follow-links contradict each other")
     if skip_links:

@@ -28,7 +28,7 @@ from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.moving import state_of
 from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.removing import SelectedFiles, remove_tree, removes_by_keys
-from cosv4fs.migrate.selection import Selection
+from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import holds_files, info_of, modification_time
 
 _JOBS = 8
@@ -40,7 +40,7 @@ _JOBS = 8
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Move directories and their contents.")
 @transfers
-@filters(links=True)
+@filters(links=True, follow=False)
 @click.pass_obj
 def mv(
     session: Session, sources: tuple[str, ...], target: str, recursive: bool, jobs: int, selection: Selection
@@ -60,7 +60,7 @@ def mv(
     for location in opened:
         _check_changeable(location)
     locations = [location for source in opened for location in expand_pattern(source)]
-    if not selection.is_everything or any(location.fs != new.fs for location in locations):
+    if selection != EVERYTHING or any(location.fs != new.fs for location in locations):
         for location in locations:
             _check_source(location, new)
         move_by_copying(session, locations, new, selection, recursive=recursive, jobs=jobs)

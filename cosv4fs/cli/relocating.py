@@ -41,9 +41,12 @@ def move_by_copying(
             for directory in directories if selection.is_everything and not failures.count else ():
                 remove_emptied(directory)
             report.finish({"skipped_links": plan.skipped, "failed": failures.count} | copier.outcome())
+        done = f"moved {count - failures.count} of {count} files{copier.summary()}"
         if not session.as_json:
             copier.tell()
-    failures.exit(f"moved {count - failures.count} of {count} files" if count > 1 else "")
+            if plan.skipped and not failures.count:
+                session.tell(done)
+    failures.exit(done if count > 1 else "")
 
 
 def _go_on(sources: Sequence[Location], target: Location, *, into: bool) -> str:

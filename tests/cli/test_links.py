@@ -111,3 +111,13 @@ def test_names_that_are_not_utf8(run, here, fs, name):
     assert stored(fs, "data/out") == {"a": "1"}
     assert run(*command(name, target="out")).code == 0
     assert sorted(os.listdir("out")) == ["a", "bad\udcff"]
+
+
+@pytest.mark.parametrize("target", ["out", "cosv4://data/out"])
+def test_mv_moves_no_links_that_are_skipped(run, source, fs, target):
+    done = run("mv", "-r", "--skip-links", "in", target)
+    assert (done.code, "2 links skipped" in done.out + done.err) == (0, True)
+    assert sorted(path.name for path in source.iterdir()) == ["to_dir", "to_file"]
+    assert (stored(fs, "data/out") if "data" in target else harvest(Path("out"))) == {"a": "1", "dir/b": "2"}
+    # it would remove files outside of the source
+    assert run("mv", "-r", "--follow-links", "in", target).code == 2
