@@ -95,7 +95,8 @@ class Files:
         self._namespace.check_file(path)
         set_size, progress = bulk.step_counter(callback)
         version, sha = self._namespace.version(path), sha1 or self.expected_sha1(path)
-        download = Download(self._uploader.client, self._uploader.pool, path, version, sha, set_size, progress)
+        client, pool = self._uploader.client, self._uploader.pool
+        download = Download(client, pool, path, version, sha, set_size, progress, accepts_newer=sha1 is None)
         try:
             result = action(download)
         except CosError as error:

@@ -54,6 +54,8 @@ class Download:
         The version that has to be read; it saves the client of a coffer a request.
     sha : str, optional
         The object's SHA-1 in hex: a whole download is compared with it.
+    accepts_newer : bool
+        Whether that may be the SHA-1 of an older version, which was cached.
     set_size, progress : callable, optional
         Called once with the number of bytes that will come; and with the bytes of each range that has come, never
         from two threads at once.
@@ -68,10 +70,12 @@ class Download:
         sha: str | None = None,
         set_size: _Progress | None = None,
         progress: _Progress | None = None,
+        *,
+        accepts_newer: bool = True,
     ) -> None:
         self._client, self._pool, self._path = client, pool, path
         self._bucket, self._key = paths.file_key(path)
-        self._version, self._sha = version, sha
+        self._version, self._sha, self._accepts_newer = version, sha, accepts_newer
         self._range_size = client.config.range_size
         self._set_size, self._progress = set_size, progress
         self._lock = threading.Lock()
@@ -255,7 +259,8 @@ class Download:
 
     def _compare(self, digest: hashlib._Hash) -> None:
         if self._sha is not None:
-            check_content(self._client, self._bucket, self._key, self._sha, digest.hexdigest())
+            found, accepts_newer = digest.hexdigest(), self._accepts_newer
+            check_content(self._client, self._bucket, self._key, self._sha, found, accepts_newer=accepts_newer)
 
     @contextmanager
     def _one_version(self, first: Fetched) -> Iterator[int]:

@@ -89,7 +89,7 @@ class VersionGuard:
         return status
 
 
-def check_content(client: Client, bucket: str, key: str, known: str, found: str) -> None:
+def check_content(client: Client, bucket: str, key: str, known: str, found: str, *, accepts_newer: bool = True) -> None:
     """Compare the SHA-1 of a download with the one from a listing or a status.
 
     A difference costs one request: the known SHA-1 may be older than the download.
@@ -98,6 +98,8 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str)
     ----------
     known, found : str
         SHA-1 in lower-case hex: as listed, and of the bytes.
+    accepts_newer : bool
+        Whether the bytes may be those of a newer version of the object than the known one.
 
     Raises
     ------
@@ -111,9 +113,9 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str)
         now = client.file_status(bucket, key).sha
     except CosFileNotFoundError:
         raise changed_error(path) from None
-    if now in (found, None):
+    if accepts_newer and now in (found, None):
         return
-    if now != known:
+    if now not in (known, None):
         raise changed_error(path)
     text = "the bytes that came are not those of the object, whose SHA-1 is another: read it again"
     raise make_error(errno.EIO, f"{text} (verify_downloads='never' takes them as they come)", path)

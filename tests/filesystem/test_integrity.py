@@ -164,3 +164,17 @@ class TestDialects:
         fs = make_fs()
         fs.info(PATH)
         assert read(fs, PATH) == DATA
+
+
+@pytest.mark.parametrize("size", [1000, len(DATA)])
+def test_a_download_is_compared_with_the_sha1_that_is_named(make_fs, second, tmp_path, size):
+    second.pipe_file(PATH, DATA[:size])
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    fs = make_fs(verify_downloads="never")
+    with pytest.raises(OSError) as caught:
+        fs.get_file(PATH, target, sha1="0" * 40)
+    assert caught.value.errno in (errno.EIO, errno.ESTALE)
+    assert [path.read_bytes() for path in tmp_path.glob("*target*")] == [b"old"]
+    fs.get_file(PATH, target, sha1=fs.info(PATH)["sha"])
+    assert target.read_bytes() == DATA[:size]

@@ -191,6 +191,14 @@ def test_copied_files_are_work_only_when_they_have_to_be_verified(book):
     assert list(book.files(COPIED)) == [File("x", 1, 2.0, "a", "", COPIED, "copied", "c")]
 
 
+@pytest.mark.parametrize("way", ["begin", "reopen"])
+def test_what_is_written_again_is_not_complete(path, book, way):
+    listing(book, File("x", 1), File("y", 1))
+    book.record([Outcome(name, VERIFIED, "copied", "c") for name in "xy"])
+    getattr(book, way)(["x"])
+    assert states(book) == {"x": PENDING, "y": VERIFIED}
+
+
 @pytest.mark.parametrize("began", [True, False])
 def test_attempts_are_counted(book, began):
     listing(book, File("x", 1))

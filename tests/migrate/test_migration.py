@@ -640,3 +640,51 @@ def test_a_large_local_file_is_migrated_in_slices(fs, emulator, options, tmp_pat
         assert report.failed == 0
     assert emulator.count()["upload_slice_data"] > 1
     assert fs.cat_file("data/out/x") == data
+
+
+def test_what_a_batch_has_completed_before_an_interrupt_stays_known(fs, options, tmp_path):
+    fs.pipe({f"data/many/{number:02}": b"x" for number in range(40)})
+    given = {"options": options, "manifest": tmp_path / "m", "jobs": 1}
+
+    class Interrupting(Watcher):
+        count = 0
+
+        def moved(self, size):
+            self.count += 1
+            if self.count == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        migrate("cosv4://data/many", str(tmp_path / "out"), watcher=Interrupting(), **given)
+    report = migrate("cosv4://data/many", str(tmp_path / "out"), **given)
+    assert (report.before, report.copied + report.found) == (4, 36)
+
+
+def test_links_and_pipes_in_the_place_of_files_are_replaced(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "out/a.bin").symlink_to(tmp_path / "victim")
+    os.mkfifo(tmp_path / "out/empty")
+    assert counts(run()) == (4, 0, 0, 0, 0)
+    assert below(tmp_path / "out") == FILES
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_a_file_that_is_replaced_after_the_listing_is_a_failure(run, fs, tmp_path):
+    class Replacing(Watcher):
+        def planned(self, files, size):
+            fs.pipe_file("data/in/a.bin", content(70_000, 8))
+
+    report = run(watcher=Replacing())
+    assert (counts(report), report.failures[0][0]) == ((3, 0, 0, 0, 1), "a.bin")
+    assert "replaced" in report.failures[0][1]
+    assert below(tmp_path / "out") == {path: value for path, value in FILES.items() if path != "a.bin"}
+    assert counts(run()) == (1, 0, 3, 0, 0)
+
+
+def test_a_local_file_that_has_grown_after_the_listing_is_not_uploaded(fs, tmp_path):
+    (tmp_path / "x").write_bytes(b"grown")
+    mover = FileMigrator(open_location(str(tmp_path)), Location(fs, "data/out"), verify=False)
+    (outcome,) = mover.migrate([File("x", 4)], Callback)
+    assert (outcome.state, "4 were listed" in outcome.error) == (FAILED, True)
+    assert not fs.exists("data/out/x")
