@@ -35,7 +35,7 @@ class Walk(Generic[_F, _T]):
 
     def __init__(self, visit: Callable[[_F], Iterator[tuple[_T, list[_F]]]], jobs: int) -> None:
         self._visit, self._jobs = visit, jobs
-        self._owner = threading.get_ident()
+        self._owner, self._running = threading.get_ident(), 0
         # a page with its directories; None at the end of a visit
         self._pages: queue.SimpleQueue[tuple[_T, list[_F]] | None] = queue.SimpleQueue()
         # one item for each page that may wait; a semaphore could stay locked after Ctrl-C
@@ -45,12 +45,9 @@ class Walk(Generic[_F, _T]):
 
     def pages(self, top: _F) -> Iterator[_T]:
         """Yield the pages of all directories, in no particular order; raise the first error of a visit."""
-        running = 0
         with Stack([top]) as folders, TaskGroup(Pool(self._jobs, "cosv4fs-list")) as group:
-            while folders or running:
-                for folder in folders.pop(self._jobs - running) if running < self._jobs else ():
-                    group.start(partial(self._run, folder))
-                    running += 1
+            self._start(folders, group)
+            while self._running:
                 try:
                     page = self._pages.get(timeout=cancellation.CHECK_EVERY)
                 except queue.Empty:
@@ -58,12 +55,21 @@ class Walk(Generic[_F, _T]):
                     cancellation.check()
                     continue
                 if page is None:
-                    running -= 1
-                    continue
-                self._places.put(None)
-                folders.push(page[1])
-                yield page[0]
+                    self._running -= 1
+                else:
+                    self._places.put(None)
+                    folders.push(page[1])
+                # before the page is yielded: directories are listed while the caller works on it
+                self._start(folders, group)
+                if page is not None:
+                    yield page[0]
             group.wait()
+
+    def _start(self, folders: Stack[_F], group: TaskGroup) -> None:
+        while folders and self._running < self._jobs:
+            for folder in folders.pop(self._jobs - self._running):
+                group.start(partial(self._run, folder))
+                self._running += 1
 
     def _run(self, folder: _F) -> None:
         try:

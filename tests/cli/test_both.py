@@ -122,6 +122,9 @@ def test_every_key_of_a_directory_is_removed(run_s3, s3, monkeypatch):
     listed = s3.call_s3("list_objects_v2", Bucket=name, Prefix="d")["Contents"]
     assert [found["Key"] for found in listed] == ["d1/stays", "d[1]x", "dot/./w"]
     assert run_s3("rm", "-r", f"s3://{name}/none").code == 3
+    s3.pipe({f"{name}/e/x": b"", f"{name}/e-x": b""})
+    assert run_s3("rm", "-r", f"s3://{name}/e").code == 0
+    assert s3.find(name, prefix="e") == [f"{name}/e-x"]
     call = S3FileSystem.call_s3
 
     def refuse(self, method, **more):

@@ -1,11 +1,12 @@
 """The scan of a tree: every file once on any filesystem, in bounded memory, and what it cannot list is named."""
 
 import errno
+import gc
 import os
 import threading
 import uuid
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from typing import ClassVar
 
@@ -336,6 +337,23 @@ def test_a_slow_consumer_is_not_overrun():
         assert taken == 20
     assert len(listed) < 60, "closing it ends the threads"
     assert sum(map(sum, Walk(visit, jobs).pages(""))) == 3 * sum(range(50))
+
+
+def test_an_interrupt_ends_requests_that_wait(make, emulator):
+    tree, stall = make("cosv4"), faults.Stall()
+    emulator.faults.add(op="list", path="/tree/d/", action=stall)
+    try:
+        with suppress(KeyboardInterrupt):
+            for _ in scan(tree):
+                assert stall.entered.wait(20)
+                raise KeyboardInterrupt
+        # threads end with their pool
+        gc.collect()
+        for thread in [thread for thread in threading.enumerate() if thread.name.startswith("cosv4fs-list")]:
+            thread.join(20)
+            assert not thread.is_alive()
+    finally:
+        stall.release.set()
 
 
 def test_a_failure_of_one_thread_ends_the_walk():
