@@ -238,7 +238,7 @@ def receive(
 ) -> int:
     """Copy a binary stream of unknown size, such as a pipe, to a file; return the number of bytes."""
     metadata = metadata or CONTENT_ONLY.of(None, target)
-    with _whole(target.fs.open(target.path, "wb", **metadata.keywords())) as writer:
+    with _opened(target, metadata.keywords()) as writer:
         return _pump(_blocks(reader), _limited(writer, target), callback)
 
 
@@ -295,23 +295,28 @@ def _writing(target: Location, size: int | None, keywords: Mapping[str, Any]) ->
             yield writer
     else:
         options = {"size": size} if size is not None and target.capabilities.takes_size else {}
-        with _whole(target.fs.open(target.path, "wb", **options, **keywords)) as writer:
+        with _opened(target, {**options, **keywords}) as writer:
             yield writer
 
 
 @contextmanager
-def _whole(writer: Any) -> Iterator[Any]:
-    """Close a written file, or discard it when the block fails.
+def _opened(target: Location, keywords: Mapping[str, Any]) -> Iterator[Any]:
+    """Open a file for writing; close it, or discard it when the block fails.
 
     The ``__exit__`` of fsspec's buffered files would publish the bytes written before a failure.
     """
+    writer = target.fs.open(target.path, "wb", **keywords)
     if not isinstance(writer, AbstractBufferedFile):
         with writer:
             yield writer
         return
     try:
         yield writer
+        is_empty = writer.tell() == 0
         writer.close()
+        if is_empty and keywords and S3 & target.protocols:
+            # s3fs has created it without them
+            target.fs.pipe_file(target.path, b"", **keywords)
     except BaseException:
         # otherwise its finalizer would close and thus publish it
         writer.closed = True

@@ -1,4 +1,8 @@
-"""The scenario `migration`: a migration to an S3 service is killed again and again, and the same command goes on."""
+"""The scenario `migration`: a migration to an S3 service is killed again and again, and the same command goes on.
+
+At the end both sides are compared without our code, and by ``check``, which then has to find what was changed at the
+target.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,18 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import boto3
 import fsspec
 
 from tests.crash.processes import Server
 from tests.crash.scenarios import Plan, Summary
-from tests.processes import Listened
+from tests.processes import Listened, run_module
 
 SOURCE, BUCKET, TARGET = "bucket/data", "copy", "s3://copy/data"
 FOLDERS = 20
@@ -28,6 +33,40 @@ BLOCK = 4 * 1024 * 1024
 _STEP = 1024 * 1024
 
 Moment = tuple[str, int, str]
+
+ATTRIBUTES: tuple[dict[str, Any], ...] = (
+    {},
+    {"content_type": "text/x-log; charset=utf-8", "metadata": {"owner": "zhang", "x-run": "7"}},
+    {"cache_control": "max-age=60", "content_disposition": 'attachment; filename="a.bin"', "content_language": "zh"},
+    {"content_type": "application/x-tar", "content_encoding": "gzip", "biz_attr": "50% done"},
+)
+"""What the files have beside their contents, in turn."""
+
+HEADERS: tuple[dict[str, str], ...] = (
+    {"Content-Type": "application/octet-stream"},
+    {"Content-Type": "text/x-log; charset=utf-8", "x-amz-meta-owner": "zhang", "x-amz-meta-x-run": "7"},
+    {
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": "max-age=60",
+        "Content-Disposition": 'attachment; filename="a.bin"',
+        "Content-Language": "zh",
+    },
+    {"Content-Type": "application/x-tar", "Content-Encoding": "gzip", "x-amz-meta-biz-attr": "50%25%20done"},
+)
+"""What S3 has to show of them."""
+
+KEPT = ("ContentType", "CacheControl", "ContentDisposition", "ContentLanguage", "ContentEncoding", "Metadata")
+"""What an object has beside its content, by the names of boto3."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of the source: its size, its checksums, and which of `ATTRIBUTES` it has."""
+
+    size: int
+    md5: str
+    sha1: str
+    kind: int
 
 
 def migration(plan: Plan, files: int = 10_000) -> Summary:
@@ -43,7 +82,7 @@ def migration(plan: Plan, files: int = 10_000) -> Summary:
         store.wait_for(lambda: bool(store.events))
         content = _fill(server, chance, files, plan)
         server.clear()
-        plan.say(f"the source has {len(content):,} files, {sum(size for size, *_ in content.values()):,} bytes")
+        plan.say(f"the source has {len(content):,} files, {sum(file.size for file in content.values()):,} bytes")
         run = Migration(plan, server, store, chance, content)
         run.prepare()
         for number in range(plan.moments):
@@ -54,25 +93,24 @@ def migration(plan: Plan, files: int = 10_000) -> Summary:
     return summary
 
 
-def _fill(server: Server, chance: random.Random, files: int, plan: Plan) -> dict[str, tuple[int, str, str]]:
-    """Store the files; return size, MD5 and SHA-1 of each, by path."""
+def _fill(server: Server, chance: random.Random, files: int, plan: Plan) -> dict[str, Stored]:
+    """Store the files; return them by path."""
     fs = server.filesystem()
-    found: dict[str, tuple[int, str, str]] = {}
+    found: dict[str, Stored] = {}
     for folder in range(FOLDERS):
-        part = {
-            f"d{folder:02}/sub {number % 3}/f{number:05} é.bin": chance.randbytes(
-                chance.choice((0, 1, 700, 5000, 20000))
-            )
-            for number in range(folder, files, FOLDERS)
-        }
-        fs.pipe({f"bucket/data/{path}": content for path, content in part.items()})
-        for path, content in part.items():
-            found[path] = len(content), _hex("md5", content), _hex("sha1", content)
+        parts: list[dict[str, bytes]] = [{} for _ in ATTRIBUTES]
+        for number in range(folder, files, FOLDERS):
+            path = f"d{folder:02}/sub {number % 3}/f{number:05} é.bin"
+            kind = number // FOLDERS % len(ATTRIBUTES)
+            parts[kind][path] = content = chance.randbytes(chance.choice((0, 1, 700, 5000, 20000)))
+            found[path] = Stored(len(content), _hex("md5", content), _hex("sha1", content), kind)
+        for part, attributes in zip(parts, ATTRIBUTES, strict=True):
+            fs.pipe({f"bucket/data/{path}": content for path, content in part.items()}, **attributes)
     local = plan.folder / "large.bin"
     for number in range(LARGE):
         path = f"d{(number + 1) * FOLDERS // (LARGE + 1):02}/large.bin"
-        found[path] = _write(local, chance, plan.size)
-        fs.put_file(str(local), f"bucket/data/{path}")
+        found[path] = Stored(*_write(local, chance, plan.size), kind=number + 1)
+        fs.put_file(str(local), f"bucket/data/{path}", **ATTRIBUTES[number + 1])
     local.unlink()
     return found
 
@@ -95,8 +133,8 @@ def _hex(name: str, content: bytes) -> str:
 class Migration:
     """All runs of one migration.
 
-    From `server` to `store`; `content` is what the source has: size, MD5 and SHA-1 by path. `repeated` counts the bytes
-    that were published again.
+    From `server` to `store`; `content` is what the source has, by path. `repeated` counts the bytes that were published
+    again.
     """
 
     def __init__(
@@ -105,17 +143,22 @@ class Migration:
         server: Server,
         store: Listened,
         chance: random.Random,
-        content: dict[str, tuple[int, str, str]],
+        content: dict[str, Stored],
     ) -> None:
-        self._plan, self._store, self._chance, self._content = plan, store, chance, content
+        self._plan, self._server, self._store, self._chance, self._content = plan, server, store, chance, content
         self._endpoint = f"http://127.0.0.1:{store.events[0]['port']}"
         self._s3 = {"key": "key", "secret": "secret", "endpoint_url": self._endpoint}
+        self._boto: Any = boto3.client(
+            "s3", endpoint_url=self._endpoint, aws_access_key_id="key", aws_secret_access_key="secret",
+            region_name="us-east-1",
+        )  # fmt: skip
         self._manifest = plan.folder / "manifest.sqlite"
         options = {**{f"{plan.protocol}.{name}": value for name, value in server.options.items()}}
         options |= {f"s3.{name}": value for name, value in self._s3.items()}
         settings = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
-        self._arguments = [*settings, "--json", "migrate", f"{plan.protocol}://{SOURCE}", TARGET,
-                           "--verify", "--manifest", str(self._manifest)]  # fmt: skip
+        self._both = [f"{plan.protocol}://{SOURCE}", TARGET]
+        self._settings = [*settings, "--json"]
+        self._arguments = [*self._settings, "migrate", *self._both, "--verify", "--manifest", str(self._manifest)]
         self._verified: list[tuple[int, set[str]]] = []
         self.kills = self.repeated = 0
         self.failures: list[str] = []
@@ -201,6 +244,7 @@ class Migration:
             self.failures.append(f"the manifest is wrong, as in {list(wrong.items())[:3]}")
         self._compare()
         self._count()
+        self._check()
 
     def _compare(self) -> None:
         """Both sides have to be equal: what the store says of its objects, and the bytes of large ones."""
@@ -209,18 +253,62 @@ class Migration:
         there = {name.removeprefix(f"{BUCKET}/data/"): info for name, info in found.items()}
         if there.keys() != self._content.keys():
             self.failures.append(f"names differ: {sorted(there.keys() ^ self._content.keys())[:5]}")
+        times = self._times()
         for path in there.keys() & self._content.keys():
-            size, md5, sha = self._content[path]
+            file = self._content[path]
             tag = there[path]["ETag"].strip('"')
-            same = tag == md5 if "-" not in tag else self._digest(path) == sha
-            if there[path]["size"] != size or not same:
+            same = tag == file.md5 if "-" not in tag else self._digest(path) == file.sha1
+            if there[path]["size"] != file.size or not same:
                 self.failures.append(f"{path} differs")
+            self._compare_headers(path, HEADERS[file.kind], times[path])
+
+    def _times(self) -> dict[str, float]:
+        """Return the modification times of the source by path."""
+        found = self._server.filesystem().find(SOURCE, detail=True)
+        return {name.removeprefix(f"{SOURCE}/"): info["mtime"] for name, info in found.items()}
+
+    def _compare_headers(self, path: str, expected: Mapping[str, str], modified: float) -> None:
+        headers = self._headers(path)
+        wrong = {name: headers.get(name) for name, value in expected.items() if headers.get(name) != value}
+        named = headers.get("x-amz-meta-mtime", "0")
+        if wrong or float(named) != modified:
+            self.failures.append(f"{path} has {wrong}, modified {named} instead of {modified}")
+
+    def _headers(self, path: str) -> dict[str, str]:
+        """Return the headers that S3 shows of an object, by the names that `HEADERS` has."""
+        reply = self._boto.head_object(Bucket=BUCKET, Key=f"data/{path}")
+        found: dict[str, str] = reply["ResponseMetadata"]["HTTPHeaders"]
+        return {name.title() if not name.startswith("x-") else name: value for name, value in found.items()}
+
+    def _check(self) -> None:
+        """``check`` has to find nothing; and then one changed byte, one missing file and one changed header."""
+        self._expect_differences({})
+        small = [path for path in sorted(self._content) if 0 < self._content[path].size < _STEP]
+        flipped, gone, changed = self._chance.sample(small, 3)
+        for path in (flipped, changed):
+            stored = self._boto.get_object(Bucket=BUCKET, Key=f"data/{path}")
+            content = stored["Body"].read()
+            if path == flipped:
+                content = bytes([content[0] ^ 1]) + content[1:]
+            else:
+                stored["CacheControl"] = "no-store"
+            kept = {name: stored[name] for name in KEPT if name in stored}
+            self._boto.put_object(Bucket=BUCKET, Key=f"data/{path}", Body=content, **kept)
+        self._boto.delete_object(Bucket=BUCKET, Key=f"data/{gone}")
+        self._expect_differences({flipped: "*", gone: "+", changed: "*"})
+
+    def _expect_differences(self, expected: Mapping[str, str]) -> None:
+        done = run_module("cosv4fs", *self._settings, "check", "--download", *self._both, timeout=1200)
+        found = {row["path"]: row["mark"] for row in json.loads(done.stdout).get("differences", [])}
+        if found != expected or done.returncode != (5 if expected else 0):
+            self.failures.append(f"check found {found} instead of {expected}: {done.returncode}, {done.stderr[-500:]}")
+        self._plan.say(f"check found {len(found)} differences")
 
     def _digest(self, path: str) -> str:
         digest = hashlib.sha1(usedforsecurity=False)
-        with urllib.request.urlopen(f"{self._endpoint}/{BUCKET}/data/{quote(path)}", timeout=60) as reply:
-            while block := reply.read(_STEP):
-                digest.update(block)
+        body = self._boto.get_object(Bucket=BUCKET, Key=f"data/{path}")["Body"]
+        while block := body.read(_STEP):
+            digest.update(block)
         return digest.hexdigest()
 
     def _count(self) -> None:
@@ -229,7 +317,7 @@ class Migration:
             events = list(self._store.events)
         published = [(index, path) for index, event in enumerate(events) if (path := _published(event))]
         counts = Counter(path for _, path in published)
-        self.repeated = sum((count - 1) * self._content[path][0] for path, count in counts.items())
+        self.repeated = sum((count - 1) * self._content[path].size for path, count in counts.items())
         again = sum(count - 1 for count in counts.values())
         for start, done in self._verified:
             self.failures += [

@@ -281,8 +281,8 @@ def test_metadata_of_others_stays_as_it_is(places):
     assert (found["metadata"], found["biz_attr"]) == (own, "")
 
 
-@pytest.mark.parametrize("size", [10, 12 * MIB])
-def test_sliced_and_multipart_uploads_have_all_of_it(places, size):
+@pytest.mark.parametrize("size", [0, 10, 12 * MIB])
+def test_empty_sliced_and_multipart_uploads_have_all_of_it(places, size):
     data = content(size)
     places.write("cosv4", "a.dat", data)
     copied(places, "cosv4", "s3")
@@ -459,13 +459,14 @@ def test_pipes_keep_their_times(places, tmp_path):
 
 
 def test_streams_have_a_type_only(places, tmp_path):
-    (tmp_path / "in").write_bytes(b"data")
-    for kind, options in (
-        ("s3", {}),
-        ("cosv4", {}),
-        ("s3", {"content_type": "a/b"}),
-        ("cosv4", {"content_type": "a/b"}),
+    for kind, options, data in (
+        ("s3", {}, b"data"),
+        ("cosv4", {}, b"data"),
+        ("s3", {"content_type": "a/b"}, b"data"),
+        ("s3", {"content_type": "a/b"}, b""),
+        ("cosv4", {"content_type": "a/b"}, b"data"),
     ):
+        (tmp_path / "in").write_bytes(data)
         target = places.location(kind, "out.csv")
         with open(tmp_path / "in", "rb") as reader:
             receive(reader, target, metadata=MetadataOptions(**options).of(None, target))
