@@ -260,6 +260,17 @@ class Manifest:
                 (error, self._round()),
             )
 
+    def bar_other_spellings(self, error: str) -> None:
+        """Record as failed all files whose paths differ in case alone from those of others that can be copied."""
+        known = "NOT is_gone AND NOT is_barred"
+        with self._database.change() as database:
+            database.create_function("fold", 1, str.casefold, deterministic=True)
+            database.execute(
+                f"UPDATE files SET state = 'failed', error = ?, is_barred = 1 WHERE {known} AND fold(path) IN "  # noqa: S608 - constant
+                f"(SELECT fold(path) FROM files WHERE {known} GROUP BY fold(path) HAVING count(*) > 1)",
+                (error,),
+            )
+
     def files(self, *states: str) -> Iterator[File]:
         """Yield the files to migrate in the order of their paths; each once, even if its state changes meanwhile.
 

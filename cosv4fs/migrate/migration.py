@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cosv4fs.concurrency import Pool
+from cosv4fs.localfiles import ignores_case
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.copying import ByteProgress
@@ -24,7 +25,7 @@ from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.metadata import MetadataOptions, NotCarried
 from cosv4fs.migrate.migrator import FileMigrator, batches
-from cosv4fs.migrate.plan import FILE_ABOVE, check_apart
+from cosv4fs.migrate.plan import FILE_ABOVE, SPELLED_ALIKE, check_apart
 from cosv4fs.migrate.report import Report, check_rows, write_rows
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import holds_files, scan
@@ -149,6 +150,8 @@ def migrate(
         skipped = _list(book, origin, selection, jobs, watcher)
         if destination.has_directories:
             book.bar_files_above(FILE_ABOVE)
+        if destination.is_local and ignores_case(f"{destination.path}/."):
+            book.bar_other_spellings(SPELLED_ALIKE)
         before = sum(book.totals().get(state, (0, 0))[0] for state in (COPIED, VERIFIED) if state not in states)
         count, size = book.work(*states)
         watcher.planned(count, size)

@@ -23,6 +23,10 @@ FILE_ABOVE = "the target cannot hold both this file and a directory of its name,
 """Why a file is not copied whose target is the directory of another file's."""
 
 
+SPELLED_ALIKE = "the disk of the target ignores case, and another file has the same name otherwise: rename one"
+"""Why a file is not migrated that would replace another one, or be replaced."""
+
+
 @contextmanager
 def plan_copies(
     sources: Iterable[Location],

@@ -577,6 +577,19 @@ def test_a_dry_run_says_what_would_fail(run, tmp_path):
     assert report.failed == 1
 
 
+def test_names_that_a_disk_does_not_distinguish_are_failures(run, fs, tmp_path, monkeypatch):
+    fs.pipe({f"data/in/sub/{name}": b"x" for name in ("README", "ReadMe", "É", "é", "Deep/other")})
+    monkeypatch.setattr("cosv4fs.migrate.migration.ignores_case", lambda _path: True)
+    report = run()
+    assert {path for path, _ in report.failures} == {f"sub/{name}" for name in ("README", "ReadMe", "É", "é")}
+    assert "another file has the same name otherwise" in report.failures[0][1]
+    assert below(tmp_path / "out") == FILES | {"sub/Deep/other": b"x"}
+    # one of them may stay
+    fs.rm_file("data/in/sub/ReadMe")
+    assert len(run().failures) == 2
+    assert (tmp_path / "out/sub/README").read_bytes() == b"x"
+
+
 @pytest.mark.parametrize("kind", ["local", "s3"])
 def test_what_is_lost_or_damaged_is_found_and_copied_again(run, s3, bucket, tmp_path, kind):
     target = f"s3://{bucket}" if kind == "s3" else str(tmp_path / "out")
