@@ -312,17 +312,22 @@ def _opened(target: Location, keywords: Mapping[str, Any]) -> Iterator[Any]:
         return
     try:
         yield writer
-        is_empty = writer.tell() == 0
-        writer.close()
-        if is_empty and keywords and S3 & target.protocols:
-            # s3fs has created it without them
+        if S3 & target.protocols and keywords and not writer.tell():
+            # s3fs creates empty files without them
+            _discard(writer)
             target.fs.pipe_file(target.path, b"", **keywords)
+        else:
+            writer.close()
     except BaseException:
-        # otherwise its finalizer would close and thus publish it
-        writer.closed = True
-        with suppress(Exception):
-            writer.discard()
+        _discard(writer)
         raise
+
+
+def _discard(writer: AbstractBufferedFile) -> None:
+    # otherwise its finalizer would close and thus publish it
+    writer.closed = True
+    with suppress(Exception):
+        writer.discard()
 
 
 def read_sha1(location: Location, callback: Callback = DEFAULT_CALLBACK) -> str:
