@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, pairwise
 
 _PIECES = re.compile(r"\\.|\[[!^]?\]?(?:\\.|[^\]\\])*\]|\*+|.", re.DOTALL)
 """A character that is taken literally, a class, stars, or any other character."""
@@ -99,12 +100,14 @@ def _compiled(pieces: _Pieces) -> Glob:
         pieces = ("**",)
     if not pieces or pieces[-1] == "/":
         pieces = (*pieces, "**")
-    parts = [""]
+    components: list[list[str]] = [[]]
     for piece in pieces:
         if piece == "/":
-            parts.append("")
+            components.append([])
         else:
-            parts[-1] += _translated(piece)
+            components[-1].append(_translated(piece))
+    numbers = count()
+    parts = [_joined(component, numbers) for component in components]
     for part in parts:
         if part in (r"\.", r"\.\."):
             raise ValueError("no path has a component . or ..: patterns are relative to the source")
@@ -121,6 +124,23 @@ def _compiled(pieces: _Pieces) -> Glob:
 
 
 _ANY, _ANY_DIRECTORIES, _IN_NAME = ".*", "(?:.*/)?", "[^/]"
+_STAR = f"{_IN_NAME}*"
+
+
+def _joined(texts: list[str], numbers: Iterator[int]) -> str:
+    """Join the regular expressions of one component.
+
+    Each star but the last takes the first match of what follows it: to try the others would find nothing else, and
+    take a time that grows with a power of the length of the name. A group in a lookahead is not tried again.
+    """
+    stars = [] if _ANY in texts else [index for index, text in enumerate(texts) if text == _STAR]
+    if len(stars) < 2:
+        return "".join(texts)
+    found = "".join(texts[: stars[0]])
+    for star, following in pairwise(stars):
+        name = f"star{next(numbers)}"
+        found += f"(?=(?P<{name}>{_STAR}?{''.join(texts[star + 1 : following])}))(?P={name})"
+    return found + "".join(texts[stars[-1] :])
 
 
 def _translated(piece: str) -> str:
@@ -128,7 +148,7 @@ def _translated(piece: str) -> str:
     if piece == "**":
         return _ANY
     if piece == "*":
-        return f"{_IN_NAME}*"
+        return _STAR
     if piece == "?":
         return _IN_NAME
     if piece.startswith("**"):

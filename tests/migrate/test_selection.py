@@ -51,6 +51,7 @@ def rules(*texts):
         ("**/.git/**", [".git/x", "a/.git/x/y"], [".git", "a.git/x"]),
         ("/a/**/z", ["a/z", "a/b/z", "a/b/c/z"], ["az", "a/bz", "x/a/z"]),
         ("/a**z", ["az", "abz", "a/b/z"], ["a", "xaz"]),
+        ("*a**b*c*d", ["abcbd", "x/a/bcbd"], ["abd", "abc/d"]),
         ("a*/b?", ["a/b1", "ab/bb", "x/a/b1"], ["a/b", "a/x/b1", "a/b/1"]),
         # classes, alternatives and characters that are special to regular expressions
         ("[!a]", ["b", "x/c", "."], ["a", "bc"]),
@@ -109,6 +110,14 @@ def test_patterns(pattern, matching, other):
 def test_invalid_patterns(pattern, reason):
     with pytest.raises(ValueError, match=f"(?s)the pattern .* is invalid: .*{reason}"):
         Rule(pattern)
+
+
+def test_many_stars_take_no_time():
+    """It would never end if all ways to divide the name between the stars were tried."""
+    selection = included("*a" * 20 + "b", "/" + "*a" * 20 + "?/x", "{*,a}*{a,*}" * 3 + "b")
+    assert not selection.admits_path("a" * 1000)
+    assert not selection.may_contain("x") or not selection.admits_path("a" * 1000 + "/y")
+    assert selection.admits_path("x/" + "a" * 100 + "/" + "xa" * 20 + "b")
 
 
 def test_the_last_match_decides():
@@ -203,10 +212,28 @@ def test_selections_can_be_pickled():
     assert not copy.may_contain("a")
 
 
-NAMES = st.text("ab.", min_size=1, max_size=2).filter(lambda name: name.strip("."))
+NAMES = st.text("ab.", min_size=1, max_size=4).filter(lambda name: name.strip("."))
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 PARTS = st.sampled_from(
-    ["a", "b", "*", "**", "?", "a*", "*b", "a**", "**b", "[ab]", "[!a]", "{a,b}", "{a,b/a}", "{,b}a"]
+    [
+        "a",
+        "b",
+        "*",
+        "**",
+        "?",
+        "a*",
+        "*b",
+        "a**",
+        "**b",
+        "[ab]",
+        "[!a]",
+        "*a*",
+        "*a*b",
+        "a*?*b*",
+        "{a,b}",
+        "{a,b/a}",
+        "{,b}a",
+    ]
 )
 PATTERNS = st.builds(
     lambda start, parts, end: start + "/".join(parts) + end,
