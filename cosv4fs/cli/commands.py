@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cosv4fs.cli.examples import EXAMPLES
-from cosv4fs.cli.failures import parsing_error, reporting
+from cosv4fs.cli.failures import NoSubcommandError, parsing_error, reporting
 from cosv4fs.cli.global_options import hidden_names, options_beside, start, value_of
 
 
@@ -98,6 +98,12 @@ class Group(click.Group):
         for each in commands:
             self.add_command(each)
             self._sections.setdefault(heading, []).append(str(each.name))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; none at all is an error that shows the help text, with every version of click."""
+        if not (args or ctx.resilient_parsing):
+            raise NoSubcommandError(ctx)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters, with the global options."""

@@ -53,6 +53,13 @@ EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_
 """The exit codes as a paragraph of the help text."""
 
 
+class NoSubcommandError(click.UsageError):
+    """A group was called without a subcommand; its help text is shown."""
+
+    def __init__(self, context: click.Context) -> None:
+        super().__init__(f"name a subcommand: see {context.command_path} --help", context)
+
+
 def exit_code(error: BaseException) -> int:
     """Return the exit code for an error."""
     if isinstance(error, click.ClickException):
@@ -81,8 +88,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = _path(error)
         return printable(f"{name}: {error.strerror}" if name else error.strerror)
-    if isinstance(error, click.UsageError) and _is_help(error):
-        return f"name a subcommand: see {error.ctx.command_path if error.ctx else 'cosv4fs'} --help"
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
     name = _errno_name(error)
     if isinstance(error, OSError) and name and ("/" in text or " " not in text):
@@ -231,18 +236,13 @@ def parsing_error(error: BaseException, arguments: Sequence[str]) -> int:
 
 def _print_usage_error(error: click.ClickException) -> None:
     """Print an error as click does, but without the control characters of arguments."""
-    if _is_help(error):
-        error.show()
-        return
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, NoSubcommandError) and context is not None:
+        click.echo(context.get_help(), err=True)
+        return
     if context is not None:
         click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
     click.echo(f"Error: {printable(error.format_message())}", err=True)
-
-
-def _is_help(error: click.ClickException) -> bool:
-    """Return whether an error is the help text of a group that was called without a subcommand."""
-    return isinstance(error, click.UsageError) and error.ctx is not None and error.message == error.ctx.get_help()
 
 
 def _print_row(context: click.Context | None, error: BaseException) -> None:
