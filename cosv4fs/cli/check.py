@@ -22,15 +22,8 @@ from cosv4fs.migrate.pairs import Pairs
 from cosv4fs.migrate.plan import plan_check, unlisted
 from cosv4fs.migrate.selection import Selection
 
-_EXAMPLES = """\b
-Examples:
-  cosv4fs check photos cosv4://data/photos
-  cosv4fs check --one-way --no-metadata cosv4://data s3://backup/data
-  cosv4fs check --json --download s3://backup/data cdcs://vault-1250000000/data
-"""
 
-
-@command(epilog=_EXAMPLES, short_help="Compare two directories, and say what differs.")
+@command(short_help="Compare two directories, and say what differs.")
 @click.argument("source")
 @click.argument("target")
 @click.option("--one-way", is_flag=True, help="Ignore files that only the target has.")

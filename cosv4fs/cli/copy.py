@@ -25,19 +25,8 @@ from cosv4fs.migrate.pairs import Listed, Pair, Pairs
 from cosv4fs.migrate.plan import expand_pattern, plan_copies
 from cosv4fs.migrate.selection import Selection
 
-_EXAMPLES = """\b
-Examples:
-  cosv4fs cp report.csv cosv4://data/reports/
-  cosv4fs cp 'cosv4://data/reports/*.csv' .
-  cosv4fs cp -r photos cosv4://data/          creates cosv4://data/photos
-  cosv4fs cp -r photos/ cosv4://data/2024     copies the contents of photos
-  cosv4fs cp -r audit cdcs://vault-1250000000/
-  pg_dump shop | cosv4fs cp - cosv4://data/shop.sql
-  cosv4fs cp cosv4://data/shop.sql - | psql shop
-"""
 
-
-@command(epilog=_EXAMPLES, short_help="Copy files between any two filesystems.")
+@command(short_help="Copy files between any two filesystems.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories and their contents.")

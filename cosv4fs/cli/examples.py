@@ -30,6 +30,25 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cosv4fs sign cosv4://data/report.csv",
         "cosv4fs sign --expires 600 cosv4://data/report.csv",
     ),
+    "cp": (
+        "cosv4fs cp report.csv cosv4://data/reports/",
+        "cosv4fs cp 'cosv4://data/reports/*.csv' .",
+        "cosv4fs cp -r photos cosv4://data/  # creates cosv4://data/photos",
+        "cosv4fs cp -r photos/ cosv4://data/2024  # copies the contents of photos",
+        "cosv4fs cp -r audit cdcs://vault-1250000000/",
+        "pg_dump shop | cosv4fs cp - cosv4://data/shop.sql",
+        "cosv4fs cp cosv4://data/shop.sql - | psql shop",
+    ),
+    "sync": (
+        "cosv4fs sync photos cosv4://data/photos",
+        "cosv4fs sync --delete --dry-run cosv4://data/photos photos",
+        "cosv4fs sync --delete --max-delete 100 cosv4://data/photos photos",
+    ),
+    "check": (
+        "cosv4fs check photos cosv4://data/photos",
+        "cosv4fs check --one-way --no-metadata cosv4://data s3://backup/data",
+        "cosv4fs check --json --download s3://backup/data cdcs://vault-1250000000/a",
+    ),
     "migrate": (
         "cosv4fs migrate cosv4://data/photos s3://bucket/photos --verify",
         "cosv4fs migrate cosv4://data /mnt/backup --report files.csv",

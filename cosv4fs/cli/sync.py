@@ -24,15 +24,8 @@ from cosv4fs.migrate.pairs import Pair, Pairs
 from cosv4fs.migrate.plan import plan_update, unlisted
 from cosv4fs.migrate.selection import Selection
 
-_EXAMPLES = """\b
-Examples:
-  cosv4fs sync photos cosv4://data/photos
-  cosv4fs sync --delete --dry-run cosv4://data/photos photos
-  cosv4fs sync --delete --max-delete 100 cosv4://data/photos photos
-"""
 
-
-@command(epilog=_EXAMPLES, short_help="Update a directory from another one.")
+@command(short_help="Update a directory from another one.")
 @click.argument("source")
 @click.argument("target")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be done.")
