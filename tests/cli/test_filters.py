@@ -239,7 +239,7 @@ def test_rm_of_local_links(run, here):
 
 def test_find_of_listed_files(run, files):
     done = run("find", "--files-from", "-", "cosv4://data/in", data=b"a.csv\nnone\nsub/c.csv\n")
-    assert done.out.splitlines() == ["cosv4://data/in/a.csv", "cosv4://data/in/sub/c.csv"]
+    assert sorted(done.out.splitlines()) == ["cosv4://data/in/a.csv", "cosv4://data/in/sub/c.csv"]
     assert (done.code, "data/in/none: it is in the list of files" in done.err) == (3, True)
     assert run("find", "--files-from", "-", "cosv4://data/in", "cosv4://data/in/sub", data=b"a.csv").code == 2
 
@@ -335,7 +335,7 @@ def test_what_the_target_has_need_not_be_selected(run, fs, here):
     fs.pipe_file("data/out/a", bytes(5000))
     done = run("sync", "--max-size", "1k", "--files-from", "-", "in", "cosv4://data/out", "--json", data=b"a\nb\n")
     assert done.code == 0
-    assert [(row["target"], row["reason"]) for row in done.json["copies"]] == [
+    assert sorted((row["target"], row["reason"]) for row in done.json["copies"]) == [
         ("cosv4://data/out/a", "size"),
         ("cosv4://data/out/b", "new"),
     ]
