@@ -279,15 +279,19 @@ def headers_of(attributes: Attributes) -> dict[str, str]:
     return headers | {META + name: value for name, value in attributes.get("metadata", {}).items()}
 
 
+_NAMES = {row.header.lower(): row.name for row in ATTRIBUTES.values() if row.is_header}
+"""The names of attributes by their headers."""
+
+
 def attributes_in(headers: Mapping[str, str]) -> Attributes:
     """Return the attributes that headers stand for; ``metadata`` is always there, others only if they are set."""
-    names = {row.header.lower(): row.name for row in ATTRIBUTES.values() if row.is_header}
     found: dict[str, Any] = {"metadata": {}}
     for header, value in headers.items():
-        if header.lower().startswith(META):
+        name = header.lower()
+        if name.startswith(META):
             found["metadata"][header[len(META) :]] = value
-        elif header.lower() in names and value:
-            found[names[header.lower()]] = value
+        elif name in _NAMES and value:
+            found[_NAMES[name]] = value
     return cast(Attributes, found)
 
 

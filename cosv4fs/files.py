@@ -48,6 +48,8 @@ class Files:
 
     def share(self, *, files: int | None = None, pieces: int | None = None) -> Files:
         """Return the same with at most so many files, and pieces of each file, in flight; None sets no limit."""
+        if files is None and pieces is None:
+            return self
         shared = copy(self)
         shared._pool = self._pool.share(at_once("batch_size", files))
         shared._uploader = self._uploader.share(at_once("max_concurrency", pieces))

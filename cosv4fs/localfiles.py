@@ -83,7 +83,7 @@ def open_stream(target: str | os.PathLike[str]) -> io.FileIO | None:
     OSError
         EBADF: there is no open file of this number, or it is not open for writing.
     """
-    path = Path(target)
+    path = target if isinstance(target, Path) else Path(target)
     if _is_plain(path) and not _is_among_descriptors(path):
         return None
     found = _descriptor_behind(path)
@@ -207,7 +207,8 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
 
 def _file_to_replace(target: str | os.PathLike[str], *, follow: bool) -> tuple[Path, os.stat_result | None]:
     """Return the path to replace, and the status of the regular file that is there."""
-    path = Path(target).absolute()
+    # parsing a path costs more than asking the system about it
+    path = (target if isinstance(target, Path) else Path(target)).absolute()
     status = _status_of(path)
     if follow and status is not None and stat.S_ISLNK(status.st_mode):
         path = Path(os.path.realpath(path))

@@ -72,9 +72,7 @@ def copy_file(
     """
     metadata = metadata or CONTENT_ONLY.of(source, target)
     if target.has_directories and not target.capabilities.makes_parents:
-        parent = target.at(target.fs._parent(target.path))
-        if not (target.is_local and Path(parent.path).is_dir()):
-            make_directory(parent)
+        _make_parent(source, target)
     if source.is_local and _is_pipe(source.path):
         with _open_file(source) as reader:
             receive(reader, target, callback, metadata)
@@ -131,6 +129,13 @@ def _copy_within(source: Location, target: Location, callback: Callback, metadat
         metadata.read()
         metadata.finish()
     callback.relative_update(size)
+
+
+def _make_parent(source: Location, target: Location) -> None:
+    """Create the parent directory of a target; downloads from our services create it themselves."""
+    if target.is_local and (source.capabilities.container or Path(target.path).parent.is_dir()):
+        return
+    make_directory(target.at(target.fs._parent(target.path)))
 
 
 def make_directory(location: Location) -> None:
