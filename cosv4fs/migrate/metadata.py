@@ -22,12 +22,14 @@ Copies back from S3 restore both.
 
 * A file without a content type, or with one that services give to all files without one, gets one by its name, as with
   every upload.
-* A permission that makes a file public is never carried: the copy has the permission of its bucket. So is the
-  permission ``private`` on S3, where buckets are usually private, and often refuse permissions of files.
-* The modification times of files in our services are those of their last upload. Nothing can set them, so that this is
-  not reported as not carried.
-* Of files in our services, ``biz_attr`` and the permission take one request (the status); all others come with the
-  download. Of files on S3, everything takes one request (HEAD). Nothing is requested if the target could not hold it.
+* A permission that makes a file public is never carried: the copy has the permission of its bucket. On S3, no
+  permission is carried: buckets there are usually private, and often refuse permissions of files.
+* The modification times of files in buckets and coffers are those of their last upload. Nothing can set them, so that
+  this is not reported as not carried.
+* Copies that a server makes (within a bucket of v4, and within S3) have all that the server copies with them.
+* Of files in buckets, ``biz_attr`` and the permission take one request (the status); all else comes with the download.
+  Of files on S3, everything takes one request (HEAD). Nothing is requested if the target could not hold it: then
+  headers are reported as not carried, and ``biz_attr`` and the permission are unknown.
 """
 
 from __future__ import annotations

@@ -24,7 +24,12 @@ BIZ_ATTR = "biz-attr"
 _LIMIT = 2048
 """Bytes of user metadata that S3 stores for one file, names and values together."""
 
-_OTHERS = {"ExpiresString": "expires", "WebsiteRedirectLocation": "website_redirect_location"}
+_OTHERS = {
+    "Expires": "expires",
+    # newer versions of botocore
+    "ExpiresString": "expires",
+    "WebsiteRedirectLocation": "website_redirect_location",
+}
 """What only S3 stores."""
 
 _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,18})?")

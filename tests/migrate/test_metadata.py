@@ -5,6 +5,7 @@ import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import boto3
 import fsspec
@@ -260,10 +261,10 @@ def test_what_s3_refuses_is_lost_and_the_file_is_copied(places):
 
 
 def test_what_our_services_refuse_is_lost_and_the_file_is_copied(places):
-    places.boto.put_object(
-        Bucket=places.bucket, Key="a.dat", Body=b"x", Metadata={"who": "me", "empty": ""}, WebsiteRedirectLocation="/b"
-    )
-    assert copied(places, "s3", "cosv4") == {"metadata", "website_redirect_location"}
+    only_on_s3 = {"WebsiteRedirectLocation": "/b", "Expires": datetime(2030, 1, 1, tzinfo=timezone.utc)}
+    fields = {"who": "me", "empty": ""}
+    places.boto.put_object(Bucket=places.bucket, Key="a.dat", Body=b"x", Metadata=fields, **only_on_s3)
+    assert copied(places, "s3", "cosv4") == {"metadata", "expires", "website_redirect_location"}
     assert places.read("cosv4", "b.dat")["metadata"] == {"who": "me"}
 
 
