@@ -293,7 +293,9 @@ def _expanded(
     found = set(fs.glob(name, maxdepth=depth, **options))
     if recursive and depth != 1:
         below = None if depth is None else depth - 1
-        for match in list(found):
+        # what is in another match is listed with that
+        tops = [match for match in found if below is not None or found.isdisjoint(paths.parents(match))]
+        for match in tops:
             found |= _expanded(fs, match, recursive=True, maxdepth=below, literal=True, **options)
     return found
 

@@ -385,3 +385,12 @@ def test_the_whole_cache_can_be_invalidated(fs, second):
     second.pipe_file(f"{BUCKET}/new", b"x")
     fs.invalidate_cache("")
     assert fs.ls(BUCKET, detail=False) == [f"{BUCKET}/new"]
+
+
+@pytest.mark.protocol("cosv4")
+def test_matches_in_other_matches_are_listed_with_these(tree, monkeypatch):
+    expected = sorted({*tree.find(f"{BUCKET}/a", withdirs=True), *tree.find(f"{BUCKET}/c", withdirs=True)})
+    found, find = [], tree.find
+    monkeypatch.setattr(tree, "find", lambda path, **more: found.append(path) or find(path, **more))
+    assert tree.expand_path([f"{BUCKET}/[ac]/**", f"{BUCKET}/[ac]"], recursive=True) == expected
+    assert not {path for path in found if path.startswith(f"{BUCKET}/a/b/")}
