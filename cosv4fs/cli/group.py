@@ -17,6 +17,7 @@ from cosv4fs.cli.failures import EPILOG
 from cosv4fs.cli.find import find
 from cosv4fs.cli.migrate import migrate_command
 from cosv4fs.cli.move import mv, rm
+from cosv4fs.cli.session import Session
 from cosv4fs.cli.sync import sync
 from cosv4fs.cli.uploads import uploads
 
@@ -45,8 +46,11 @@ def emulator(arguments: tuple[str, ...]) -> None:
 @command(short_help="Write and read a data set with a local service and pandas.")
 @click.option("--rows", type=click.IntRange(1), help="Use only the first N rows (default: all 336,776).", metavar="N")
 @click.option("--keep", metavar="DIR", help="Directory for the files of the service (default: a temporary one).")
-def demo(rows: int | None, keep: str | None) -> None:
+@click.pass_obj
+def demo(session: Session, rows: int | None, keep: str | None) -> None:
     """Write a public data set to a local service with pandas and dask, read it back, and compare checksums."""
+    if session.as_json or session.options:
+        raise click.UsageError("demo prints no JSON, and starts a service of its own, which takes no options")
     try:
         from cosv4fs.demo import run  # noqa: PLC0415 - needs pandas and dask
 
