@@ -100,9 +100,10 @@ class Copier:
         if pair.replaces_directory:
             remove_directories(target)
         carried = self._metadata.of(source, target, pair.modified)
-        with self._progress.file(f"{self._past} {pair.source.url} to {pair.target.url}", pair.reason) as callback:
+        url = pair.source.url
+        with self._progress.file(f"{self._past} {url} to {pair.target.url}", pair.reason) as callback:
             self._transfer(source, target, callback, follow=pair.is_named, metadata=carried)
-        self._progress.not_carried.add(pair.source.url, carried.lost)
+        self._progress.not_carried.add(url, carried.lost)
 
     def _how_to_resume(self) -> str:
         """Return how to go on after an interrupt, also with the uploads that have begun."""
