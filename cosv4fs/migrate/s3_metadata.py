@@ -5,6 +5,7 @@ User metadata has what S3 has no field for: `MTIME`, as rclone writes it, and `B
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _OTHERS = {
     "WebsiteRedirectLocation": "website_redirect_location",
 }
 """What only S3 stores."""
+
+_ERRNOS = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
 
 _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,18})?")
 
@@ -62,13 +65,25 @@ def read(location: Location) -> S3Metadata:
     OSError
         The file cannot be read.
     """
-    bucket, key, version = location.fs.split_path(location.path)
-    reply = location.fs.call_s3("head_object", Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
+    reply = _head(location)
     modified = nanoseconds(reply.get("Metadata", {}).get(MTIME, ""))
     if modified is None and reply.get("LastModified") is not None:
         modified = int(reply["LastModified"].timestamp()) * 10**9
     others = frozenset(name for key, name in _OTHERS.items() if reply.get(key))
     return S3Metadata(attributes_in(reply), modified, others)
+
+
+def _head(location: Location) -> Mapping[str, Any]:
+    bucket, key, version = location.fs.split_path(location.path)
+    more = {"VersionId": version} if version else {}
+    try:
+        reply: Mapping[str, Any] = location.fs.call_s3("head_object", Bucket=bucket, Key=key, **more)
+    except OSError as error:
+        # s3fs names neither the path nor an errno
+        number = error.errno or next((code for kind, code in _ERRNOS.items() if isinstance(error, kind)), errno.EIO)
+        text = f"its metadata cannot be read (HEAD: {error.strerror or error})"
+        raise OSError(number, text, location.url) from error
+    return reply
 
 
 def attributes_in(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What copies carry beside the content: between all kinds of filesystems, as other clients see it, and the reports."""
 
+import errno
 import json
 import os
 import re
@@ -266,6 +267,12 @@ def test_what_our_services_refuse_is_lost_and_the_file_is_copied(places):
     places.boto.put_object(Bucket=places.bucket, Key="a.dat", Body=b"x", Metadata=fields, **only_on_s3)
     assert copied(places, "s3", "cosv4") == {"metadata", "expires", "website_redirect_location"}
     assert places.read("cosv4", "b.dat")["metadata"] == {"who": "me"}
+
+
+def test_errors_of_s3_name_the_file(places):
+    with pytest.raises(FileNotFoundError, match="metadata cannot be read") as caught:
+        copied(places, "s3", "local", "missing")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, f"s3://{places.bucket}/missing")
 
 
 def test_codings_of_transfers_are_no_attributes():
