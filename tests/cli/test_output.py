@@ -87,7 +87,7 @@ def test_a_terminal_gets_no_control_characters(written, here, command):
         (["nonsense"], {"path": None, "code": "EINVAL", "exit": 2}),
         (["uploads", "ls", "a\x1bb"], {"path": None, "code": "EINVAL", "exit": 2}),
         (["demo"], {"path": None, "code": "EINVAL", "exit": 2}),
-        (["uploads"], {"path": None, "code": "EINVAL", "exit": 2}),
+        (["uploads"], {"error": "name a subcommand: see cosv4fs uploads --help", "code": "EINVAL", "exit": 2}),
         (["-o", "nonsense", "ls", "x"], {"path": None, "code": "EINVAL", "exit": 2}),
         (["-o", "secret_key=wrong", "ls", "cosv4://data"], {"path": "cosv4://data", "code": -97, "exit": 4}),
         (["cp", "cosv4://data/d/f", "-"], {"path": None, "code": "EINVAL", "exit": 2}),
