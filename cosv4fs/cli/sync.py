@@ -36,7 +36,7 @@ from cosv4fs.migrate.selection import Selection
     "--max-delete",
     type=click.IntRange(0),
     metavar="N",
-    help="With --delete, change nothing if more than N files would be removed.",
+    help="With --delete, change nothing if more than N files would be removed (rclone removes N, then fails).",
 )
 @transfers
 @filters(links=True)
