@@ -99,7 +99,7 @@ def _move_within(session: Session, locations: list[Location], new: Location, rec
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Remove directories and their contents.")
 @click.option("-f", "--force", is_flag=True, help="Ignore files that do not exist.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be removed.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print each file that would be removed.")
 @filters()
 @click.pass_obj
 def rm(
@@ -176,13 +176,20 @@ class _Removal:
                 if is_directory:
                     folders.add(PurePosixPath(location.url))
                 if self._selection.is_everything:
-                    if is_directory and not removes_by_keys(location):
-                        _check_literal(location)
-                    if not self._dry_run:
-                        _remove(location, is_directory)
-                    yield location
+                    yield from self._whole(location, is_directory)
                 else:
                     yield from self._selected(location, info, is_directory)
+
+    def _whole(self, location: Location, is_directory: bool) -> Iterator[Location]:
+        """Remove a file, or a directory with everything in it; only a dry run yields what is in it, too."""
+        if is_directory and not removes_by_keys(location):
+            _check_literal(location)
+        if not self._dry_run:
+            _remove(location, is_directory)
+        elif is_directory:
+            with SelectedFiles(location, self._selection) as files:
+                yield from self._selected_in(files, location)
+        yield location
 
     def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[Location]:
         size, modified = int(info["size"] or 0), modification_time(info)

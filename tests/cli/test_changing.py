@@ -347,6 +347,9 @@ def test_rm(run, fs):
     assert run("rm", "-n", "cosv4://data/*.tmp").out == (
         "would remove cosv4://data/b.tmp\nwould remove cosv4://data/c.tmp\n"
     )
+    assert run("rm", "-rn", "cosv4://data/d").out.splitlines() == [
+        f"would remove {url}" for url in (*sorted(f"cosv4://{name}" for name in fs.find("data/d")), "cosv4://data/d")
+    ]
     assert run("rm", "cosv4://data/none", "cosv4://data/a").code == 3
     assert run("rm", "-f", "cosv4://data/none").err == ""
     assert run("--json", "rm", "-r", "cosv4://data/*.tmp", "cosv4://data/d").json == [
