@@ -15,7 +15,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cosv4fs find cosv4://data --name '*.tmp' --older-than 30d",
         "cosv4fs find s3://bucket/logs --type f --min-size 1G",
     ),
-    "du": ("cosv4fs du -h cosv4://data/photos", "cosv4fs du -hs cosv4://data cosv4://other"),
+    "du": ("cosv4fs du -h -d 1 cosv4://data/photos", "cosv4fs du -hs cosv4://data cosv4://other"),
     "cat": (
         "cosv4fs cat cosv4://data/notes.txt",
         "cosv4fs cat --range 0:100 cosv4://data/photos/index.csv",

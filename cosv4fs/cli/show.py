@@ -96,20 +96,30 @@ def tree(session: Session, url: str, level: int | None, selection: Selection) ->
 @command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="Show sizes as 1.5 MiB.")
-@click.option("-s", "--summarize", is_flag=True, help="Show one total per argument, without its subdirectories.")
+@click.option("-s", "--summarize", is_flag=True, help="Show one total per argument, as with --max-depth 0.")
+@click.option("-d", "--max-depth", type=click.IntRange(0), metavar="N", help="Show directories at most N levels below.")
 @filters()
 @click.pass_obj
-def du(session: Session, urls: tuple[str, ...], human: bool, summarize: bool, selection: Selection) -> None:
+def du(
+    session: Session,
+    urls: tuple[str, ...],
+    human: bool,
+    summarize: bool,
+    max_depth: int | None,
+    selection: Selection,
+) -> None:
     """Show the total size of the files in each directory. With a filter, only selected files count."""
 
     def line(row: dict[str, Any]) -> str:
         size = human_size(row["size"]) if human else str(row["size"])
         return f"{size:>14}  {row['files']:>9} file{'s' if row['files'] != 1 else ' '}  {row['url']}"
 
+    if summarize and max_depth:
+        raise click.UsageError("--summarize shows no subdirectories, and contradicts --max-depth")
     check_filters(selection, urls)
     failures = FailureLog(keeps_rows=session.as_json)
-    listing = _Listing(selection, failures)
-    session.show((row for url in urls for row in listing.sums(session.location(url), summarize)), line, failures)
+    listing, depth = _Listing(selection, failures), 0 if summarize else max_depth
+    session.show((row for url in urls for row in listing.sums(session.location(url), depth)), line, failures)
     failures.exit()
 
 
@@ -203,15 +213,15 @@ class _Listing:
         for page in self._pages(location):
             entries.add(page)
 
-    def sums(self, location: Location, summarize: bool) -> Iterator[dict[str, Any]]:
-        """Yield a row for each directory in which files are, or for one file; with `summarize` only the first."""
-        # bytes and files by directory
+    def sums(self, location: Location, depth: int | None) -> Iterator[dict[str, Any]]:
+        """Yield a row for each directory in which files are, or for one file; `depth` is the number of levels below."""
+        # bytes and files by directory, or by the one at the deepest level above
         direct: dict[str, list[int]] = {"": [0, 0]}
         try:
             for page in self._pages(location):
                 for entry in page:
                     if not entry.is_directory:
-                        folder = "" if summarize else entry.path.rpartition("/")[0]
+                        folder = "/".join(entry.path.split("/")[:-1][:depth])
                         total = direct.setdefault(folder, [0, 0])
                         total[0] += entry.size
                         total[1] += 1

@@ -104,6 +104,15 @@ def test_du(run, files):
     assert run("du", "cosv4://data/in/empty").out.split()[:2] == ["0", "0"]
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(0, {"": 10}), (1, {"": 10, "/a": 7, "/b": 2}), (9, None)])
+def test_du_shows_as_many_levels_as_asked_for(run, fs, depth, expected):
+    fs.pipe({"data/t/x": b"1", "data/t/a/y": b"22", "data/t/a/b/c/z": b"55555", "data/t/b/z": b"22"})
+    rows = run("--json", "du", "-d", depth, "cosv4://data/t").json
+    found = {row["url"].removeprefix("cosv4://data/t"): row["size"] for row in rows}
+    assert found == (expected or {"": 10, "/a": 7, "/a/b": 5, "/a/b/c": 5, "/b": 2})
+    assert run("du", "-s", "-d", "1", "cosv4://data/t").code == 2
+
+
 def test_stat(run, files, fs):
     done = run("stat", "cosv4://data/in/a.csv", "cosv4://data/in")
     first, second = done.out.split("\n\n")
