@@ -28,7 +28,7 @@ from cosv4fs.migrate.selection import Selection
 @click.argument("target")
 @click.option("--one-way", is_flag=True, help="Ignore files that only the target has.")
 @click.option("--size-only", is_flag=True, help="Compare only sizes, and metadata.")
-@click.option("--download", is_flag=True, help="Read both files where no common checksum is stored.")
+@click.option("--download", is_flag=True, help="Read files where no common checksum is stored.")
 @click.option("--no-metadata", is_flag=True, help="Do not compare types, headers and user metadata.")
 @transfers
 @filters(links=True)
@@ -50,9 +50,9 @@ def check(
     with the reason, and ! it could not be compared. Nothing is printed for equal files.
 
     Files of equal size are compared by the SHA-1 or MD5 that the services store; local files are read. The summary says
-    how many files were compared by size only, because both sides have no checksum in common: --download reads these.
-    Metadata is compared as far as both sides store it, which takes up to two requests for each file. Modification times
-    and empty directories are not compared.
+    how many files were compared by size only, because both sides have no checksum in common: --download reads these,
+    except from a side that stores their SHA-1. Metadata is compared as far as both sides store it, which takes up to
+    two requests for each file. Modification times and empty directories are not compared.
     """
     if size_only and download:
         raise click.UsageError("--size-only and --download contradict each other")

@@ -146,7 +146,8 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
         print_message(printable(f"failed: {path}: {error}"))
     if report.failed > _MAX_FAILURES:
         print_message(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all")
-    session.say(f"{report.source} to {report.target}: {report.files:,} files, {human_size(report.bytes)}")
+    files = f"{report.files:,} file{'' if report.files == 1 else 's'}"
+    session.say(f"{report.source} to {report.target}: {files}, {human_size(report.bytes)}")
     if report.is_dry_run:
         _report_dry_run(session, report)
         return

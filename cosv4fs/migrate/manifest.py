@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cosv4fs.migrate.database import Database
+from cosv4fs.migrate.metadata import EXAMPLES, Lost
 
 fcntl: Any
 try:
@@ -34,7 +35,7 @@ PENDING, COPIED, VERIFIED, FAILED = "pending", "copied", "verified", "failed"
 NEW, SIZE, CONTENT, MISSING, DAMAGED = "new", "size", "content", "missing", "damaged"
 """Reasons to copy a file: the target has none, or another one; or an earlier copy is gone, or is another one now."""
 
-_VERSION = "2"
+_VERSION = "3"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -48,6 +49,7 @@ CREATE TABLE IF NOT EXISTS files (
     how TEXT NOT NULL DEFAULT '',    -- 'copied', or 'found' when the target already had it
     content TEXT,                    -- SHA-1 of the bytes that were copied or compared
     error TEXT NOT NULL DEFAULT '',
+    not_carried TEXT NOT NULL DEFAULT '',   -- names of the attributes that the copy could not carry, with commas
     attempts INTEGER NOT NULL DEFAULT 0,
     is_written INTEGER NOT NULL DEFAULT 0,  -- a copy was begun and not completed: the target may be incomplete
     is_barred INTEGER NOT NULL DEFAULT 0,   -- listed, but cannot be copied
@@ -67,7 +69,7 @@ ON CONFLICT (path) DO UPDATE SET round = :round, listed = :now, is_gone = 0
 """
 _CHANGE = """
 UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_barred = :error != '', how = '',
-    content = NULL, state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END
+    content = NULL, not_carried = '', state = CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END
 WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != '')
     -- the last listing came within the second of the last change: another one may have followed in it
     OR (size > 0 AND sha IS NULL AND mtime = round(mtime) AND mtime > listed + :ahead - 2))
@@ -301,12 +303,16 @@ class Manifest:
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files; `begun` tells whether `begin` was called before each was written."""
         now = time.time()
-        rows = [{**vars(outcome), "now": now, "later": outcome.is_begun and not begun} for outcome in outcomes]
+        rows = [
+            {**vars(outcome), "lost": ",".join(outcome.lost), "now": now, "later": outcome.is_begun and not begun}
+            for outcome in outcomes
+        ]
         with self._database.change() as database:
             database.executemany(
                 "UPDATE files SET state = :state, how = CASE WHEN :how = '' THEN how ELSE :how END, error = :error, "
                 "content = CASE WHEN :state = 'failed' THEN content ELSE :content END, ended = :now, "
                 "attempts = attempts + :later, "
+                "not_carried = CASE WHEN :is_begun THEN :lost ELSE not_carried END, "
                 "is_written = CASE WHEN :state = 'failed' THEN is_written OR :later ELSE 0 END WHERE path = :path",
                 rows,
             )
@@ -331,6 +337,19 @@ class Manifest:
         """Return paths and errors of failed files, at most `limit`."""
         query = "SELECT path, error FROM listed_files WHERE state = 'failed' ORDER BY path LIMIT ?"
         return [(path, error) for path, error in self._database.all(query, limit)]
+
+    def not_carried(self) -> dict[str, Lost]:
+        """Return the number of files whose copies lost an attribute, and the first paths, by the attribute's name."""
+        found: dict[str, Lost] = {}
+        groups = "SELECT not_carried, count(*) FROM listed_files WHERE not_carried != '' GROUP BY 1"
+        first = "SELECT path FROM listed_files WHERE not_carried = ? ORDER BY path LIMIT ?"
+        for names, count in self._database.all(groups):
+            paths = [path for (path,) in self._database.all(first, names, EXAMPLES)]
+            for name in names.split(","):
+                before = found.get(name, Lost(files=0, examples=[]))
+                examples = sorted([*before["examples"], *paths])[:EXAMPLES]
+                found[name] = Lost(files=before["files"] + count, examples=examples)
+        return found
 
     def empty_folders(self) -> Iterator[str]:
         """Yield the empty directories, relative to the source."""

@@ -58,7 +58,7 @@ MODIFIED = "modified"
 
 _HELD_BY_S3 = frozenset({*ATTRIBUTES, MODIFIED} - {"authority"})
 
-_EXAMPLES = 3
+EXAMPLES = 3
 """Paths that are named for each attribute that was not carried."""
 
 
@@ -224,7 +224,7 @@ class NotCarried:
         with self._mutex:
             for name in names:
                 before = self._found.get(name, Lost(files=0, examples=[]))
-                self._found[name] = Lost(files=before["files"] + 1, examples=[*before["examples"], path][:_EXAMPLES])
+                self._found[name] = Lost(files=before["files"] + 1, examples=[*before["examples"], path][:EXAMPLES])
 
     def as_dict(self) -> dict[str, Lost]:
         """Return the counts by the name of the attribute."""

@@ -23,7 +23,7 @@ from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
 from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
-from cosv4fs.migrate.metadata import MetadataOptions, NotCarried
+from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.migrator import FileMigrator, batches
 from cosv4fs.migrate.plan import FILE_ABOVE, SPELLED_ALIKE, check_apart
 from cosv4fs.migrate.report import Report, check_rows, write_rows
@@ -179,7 +179,7 @@ def migrate(
             copied=recorder.copied,
             copied_bytes=recorder.copied_bytes,
             found=recorder.found,
-            not_carried=recorder.lost.as_dict(),
+            not_carried=book.not_carried(),
             before=before,
             verified=totals.get(VERIFIED, (0, 0))[0],
             failed=totals.get(FAILED, (0, 0))[0],
@@ -243,7 +243,6 @@ class _Recorder:
         self._mutex = threading.Lock()
         self._reasons: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.copied = self.copied_bytes = self.found = 0
-        self.lost = NotCarried()
 
     @property
     def reasons(self) -> dict[str, dict[str, int]]:
@@ -265,7 +264,6 @@ class _Recorder:
 
     def _count(self, outcome: Outcome) -> None:
         is_done = outcome.state in (COPIED, VERIFIED)
-        self.lost.add(outcome.path, outcome.lost)
         if outcome.reason and outcome.state != FAILED:
             files, size = self._reasons[outcome.reason]
             self._reasons[outcome.reason] = [files + 1, size + outcome.size]

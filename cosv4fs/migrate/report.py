@@ -28,8 +28,8 @@ class Report:
     found : int
         Files that this run found complete at the target.
     not_carried : dict
-        Number of files that lost an attribute in this run, and the first paths: ``files`` and ``examples`` by the name
-        of the attribute.
+        Number of files whose copies lost an attribute, in this run or an earlier one, and the first paths: ``files``
+        and ``examples`` by the name of the attribute. The rows of the manifest name all of them.
     before : int
         Files that earlier runs completed and that have not changed.
     verified : int

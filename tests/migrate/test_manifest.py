@@ -44,6 +44,16 @@ def states(book):
     return {row["path"]: row["state"] for row in book.rows()}
 
 
+def test_what_a_copy_lost_is_known_until_the_file_changes(book):
+    listing(book, File("x", 1, 5, "a" * 40))
+    book.record([Outcome("x", COPIED, "copied", is_begun=True, lost=("authority", "metadata"))])
+    book.record([Outcome("x", VERIFIED, "copied")])
+    assert book.not_carried() == {name: {"files": 1, "examples": ["x"]} for name in ("authority", "metadata")}
+    listing(book, File("x", 1, 6, "b" * 40))
+    book.record([Outcome("x", VERIFIED, "found")])
+    assert book.not_carried() == {}
+
+
 @pytest.mark.parametrize(
     ("age", "sha", "ahead", "state"),
     [

@@ -1,5 +1,6 @@
 """What copies carry beside the content: between all kinds of filesystems, as other clients see it, and the reports."""
 
+import csv
 import errno
 import json
 import os
@@ -556,6 +557,27 @@ def test_commands_report_what_was_not_carried_and_keep_times(places, run, tree, 
             else:
                 assert re.search(r"not carried: .*cache_control of 2 files, such as .*\.css", err)
                 assert re.search(r"metadata of 1 file, such as .*b\.css", err)
+
+
+def test_migrations_remember_what_each_file_lost(places, run, tree, tmp_path):
+    rows, command = tmp_path / "rows.csv", ("--json", "migrate", f"{tree}/", tmp_path / "out", "--report")
+    lost = {
+        "cache_control": {"files": 2, "examples": ["a.css", "b.css"]},
+        "metadata": {"files": 1, "examples": ["b.css"]},
+    }
+    for run_again in ((), (), ("--verify",)):
+        found = json.loads(run(*command, rows, *run_again).out)
+        assert found["not_carried"] == lost
+        with rows.open() as file:
+            assert {row["path"]: row["not_carried"] for row in csv.DictReader(file)} == {
+                "a.css": "cache_control", "b.css": "cache_control,metadata"
+            }  # fmt: skip
+    assert found["copied"] == 0
+    places.v4.pipe_file("data/in/b.css", b"no attributes")
+    found = json.loads(run(*command, rows).out)
+    assert found["not_carried"] == {"cache_control": {"files": 1, "examples": ["a.css"]}}
+    places.v4.rm("data/in/a.css")
+    assert json.loads(run(*command, rows).out)["not_carried"] == {}
 
 
 def test_sync_gives_local_copies_the_times_that_it_compares(places, run, bucket, tmp_path):
