@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import astuple
 from itertools import islice
+from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry
@@ -66,7 +68,7 @@ class TreeRemoval:
     def _empty(self, level: Stack[str], emptied: Stack[str], below: Stack[str]) -> None:
         """Remove the files of directories, and move these to `emptied`; add the directories in them to `below`."""
         while folders := level.pop(_FOLDERS):
-            with Stack[tuple[str, Entry]]() as files:
+            with Stack[tuple[str, Entry]](pack=_packed, unpack=_unpacked) as files:
                 self._pool.map(lambda folder: self._list(folder, files, below), folders)
                 while some := files.pop(_FILES):
                     self._pool.map(lambda file: self._delete(*file), some)
@@ -96,6 +98,14 @@ class TreeRemoval:
         bucket, key = paths.directory_key(path)
         with suppress(CosFileNotFoundError):
             self._client.delete(bucket, key if file is None else key.rstrip("/"), seen=file)
+
+
+def _packed(file: tuple[str, Entry]) -> list[Any]:
+    return [file[0], *astuple(file[1])]
+
+
+def _unpacked(values: list[Any]) -> tuple[str, Entry]:
+    return values[0], Entry(*values[1:])
 
 
 def _pages(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import tempfile
-from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from cosv4fs.forking import shared_lock
 
@@ -18,11 +18,30 @@ _PART = 4096
 """Items that are written to the file, and read from it, at once."""
 
 
-class Stack(Generic[_T]):
-    """Items of which the last one in is the first one out; thread-safe. The file is removed with the block."""
+def _unchanged(item: Any) -> Any:
+    return item
 
-    def __init__(self, items: Iterable[_T] = ()) -> None:
+
+class Stack(Generic[_T]):
+    """Items of which the last one in is the first one out; thread-safe. The file is removed with the block.
+
+    Parameters
+    ----------
+    items : iterable
+        The first ones.
+    pack, unpack : callable
+        Convert an item to a JSON value, and back; strings and numbers need none.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[_T] = (),
+        *,
+        pack: Callable[[_T], Any] = _unchanged,
+        unpack: Callable[[Any], _T] = _unchanged,
+    ) -> None:
         self._lock = shared_lock()
+        self._pack, self._unpack = pack, unpack
         self._items = list(items)
         self._file: IO[bytes] | None = None
         # where each part of the file begins
@@ -45,7 +64,7 @@ class Stack(Generic[_T]):
             while len(self._items) > 2 * _PART:
                 self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
                 self._parts.append(self._file.seek(0, 2))
-                pickle.dump(self._items[:_PART], self._file)
+                self._file.write(json.dumps([self._pack(item) for item in self._items[:_PART]]).encode())
                 del self._items[:_PART]
 
     def pop(self, count: int = 1) -> list[_T]:
@@ -54,7 +73,7 @@ class Stack(Generic[_T]):
             if not self._items and self._parts and self._file is not None:
                 start = self._parts.pop()
                 self._file.seek(start)
-                self._items = pickle.load(self._file)  # noqa: S301 - no other process can open it
+                self._items = [self._unpack(value) for value in json.loads(self._file.read())]
                 self._file.truncate(start)
             taken = self._items[-count:]
             del self._items[-count:]

@@ -1,6 +1,7 @@
 """Stacks that are larger than memory should be."""
 
 import os
+from dataclasses import astuple, dataclass
 
 import pytest
 
@@ -29,6 +30,21 @@ def test_the_last_one_in_is_the_first_one_out(monkeypatch, most):
         assert expected == []
         assert items.pop(most) == []
         assert os.fstat(items._file.fileno()).st_size == 0
+
+
+@dataclass(frozen=True)
+class Item:
+    name: str
+    size: float | None = None
+
+
+def test_items_of_any_kind(monkeypatch):
+    monkeypatch.setattr(stack, "_PART", 2)
+    expected = [Item("x\udcff", 1.5), Item("y"), Item("z")] * 5
+    with Stack(expected, pack=astuple, unpack=lambda fields: Item(*fields)) as items:
+        items.push([])
+        assert len(items._items) < 5
+        assert [item for _ in range(8) for item in reversed(items.pop(10))] == expected[::-1]
 
 
 def test_the_file_goes_with_the_block(monkeypatch, tmp_path):

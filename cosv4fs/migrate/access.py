@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from fsspec.spec import AbstractFileSystem
 
+from cosv4fs.forking import PerProcess
 from cosv4fs.migrate.locations import S3, Location
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 20
@@ -23,7 +24,7 @@ _NO_CREDENTIALS = (
     "AWS_PROFILE; files that are public need none with the option s3.anon=true"
 )
 
-_reached: WeakKeyDictionary[AbstractFileSystem, set[str]] = WeakKeyDictionary()
+_reached: PerProcess[WeakKeyDictionary[AbstractFileSystem, set[str]]] = PerProcess(WeakKeyDictionary)
 """The buckets that were found to be there, by filesystem."""
 
 
@@ -47,7 +48,7 @@ def check_access(location: Location, *, must_exist: bool = False) -> None:
         The bucket does not exist.
     """
     bucket = location.path.partition("/")[0]
-    if not (S3 & location.protocols and hasattr(location.fs, "call_s3")) or bucket in _reached.get(location.fs, ()):
+    if not (S3 & location.protocols and hasattr(location.fs, "call_s3")) or bucket in _reached().get(location.fs, ()):
         return
     probe = _impatient(location.fs)
     try:
@@ -58,7 +59,7 @@ def check_access(location: Location, *, must_exist: bool = False) -> None:
         if failure is not None:
             raise failure from error
         return
-    _reached.setdefault(location.fs, set()).add(bucket)
+    _reached().setdefault(location.fs, set()).add(bucket)
 
 
 def _impatient(fs: AbstractFileSystem) -> Any:

@@ -11,7 +11,7 @@ import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime, timezone
 from functools import partial
 from inspect import signature
@@ -27,6 +27,7 @@ from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.walking import Walk
 from cosv4fs.paths import parents as parents_of
+from cosv4fs.stack import Stack
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify", "date_time", "created")
 """Keys of the modification time in infos of various filesystems; ``created`` is the last resort."""
@@ -75,7 +76,8 @@ def scan(
         the listing contains something outside.
     """
     scanning = _Scan(tree, selection, depth)
-    yield from Walk(scanning.pages, jobs).pages(Entry("", is_directory=True))
+    top = Stack([Entry("", is_directory=True)], pack=astuple, unpack=lambda fields: Entry(*fields))
+    yield from Walk(scanning.pages, jobs).pages(top)
     if missing := scanning.missing():
         yield missing
 

@@ -43,9 +43,15 @@ class Walk(Generic[_F, _T]):
         for _ in range(jobs):
             self._places.put(None)
 
-    def pages(self, top: _F) -> Iterator[_T]:
-        """Yield the pages of all directories, in no particular order; raise the first error of a visit."""
-        with Stack([top]) as folders, TaskGroup(Pool(self._jobs, "cosv4fs-list")) as group:
+    def pages(self, top: Stack[_F]) -> Iterator[_T]:
+        """Yield the pages of all directories, in no particular order; raise the first error of a visit.
+
+        Parameters
+        ----------
+        top : Stack
+            The directories to begin with. Takes those that are found, and is closed at the end.
+        """
+        with top as folders, TaskGroup(Pool(self._jobs, "cosv4fs-list")) as group:
             self._start(folders, group)
             while self._running:
                 try:

@@ -1,20 +1,20 @@
 """What runs on the workers of a dask cluster: the check of a worker, and the migration of a batch of files.
 
-A task is an expression, and its arguments are a pickle that only the task itself reads: the scheduler and the workers
-unpickle nothing that they may not have. A worker without the package answers with an ImportError, and the scheduler
-needs neither the package nor the filesystems.
+A task is an expression, and its arguments are JSON: the scheduler and the workers import nothing that they may not
+have. A worker without the package answers with an ImportError, and the scheduler needs neither the package nor the
+filesystems.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
-import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from cosv4fs._version import __version__
 from cosv4fs.concurrency import cancellation
+from cosv4fs.forking import PerProcess
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.manifest import File, Outcome
@@ -32,13 +33,16 @@ from cosv4fs.migrate.trees import fresh_info, modification_time
 TOPIC = "cosv4fs-migrate"
 """The topic of dask's events with which tasks report their progress. One for all runs: schedulers keep every topic."""
 
-EXPRESSION = f"__import__({__name__!r}, fromlist=['call']).call(version, name, arguments)"
+EXPRESSION = f"__import__({__name__!r}, fromlist=['call']).call(version, name, text, objects)"
 
 _MAX_BATCH_SECONDS = 5.0
 """Seconds after which a task returns what is done; the rest becomes another task."""
 
 _REPORT_EVERY = 1.0
 """Seconds between the reports of a task, which also notice that it was cancelled."""
+
+_OBJECT = "cosv4fs-object"
+"""The key of a value that JSON cannot hold: its number in a list."""
 
 _MAX_MIGRATORS = 2
 _MTIME_TOLERANCE = 2.0
@@ -61,21 +65,44 @@ class BatchSettings:
         """Open source and target."""
         return open_location(self.source, self.options), open_location(self.target, self.options)
 
+    def migrator(self) -> FileMigrator:
+        """Return what migrates the files."""
+        return FileMigrator(*self.locations(), verify=self.verify, overwrite=self.overwrite, metadata=self.metadata)
 
-def task(name: str, *arguments: Any) -> tuple[str, dict[str, Any]]:
-    """Return the arguments of `eval` that call ``check`` or ``migrate`` on a worker.
 
-    A worker logs the arguments of a task that fails: a stream hides what is in it, such as secrets.
+def task(name: str, settings: BatchSettings, files: Sequence[File], *others: str) -> tuple[str, dict[str, Any]]:
+    """Return the arguments of `eval` that call ``check`` or ``migrate`` with the other arguments on a worker.
+
+    A worker logs the arguments of a task that fails: a stream hides what is in it, such as secrets. Options that JSON
+    cannot hold, such as functions, travel beside it, as in any other task of dask.
     """
-    cloudpickle: Any = import_module("cloudpickle")
-    return EXPRESSION, {"version": __version__, "name": name, "arguments": io.BytesIO(cloudpickle.dumps(arguments))}
+    objects: list[object] = []
+
+    def refer(value: object) -> dict[str, int]:
+        objects.append(value)
+        return {_OBJECT: len(objects) - 1}
+
+    options = {protocol: dict(values) for protocol, values in settings.options.items()}
+    given = {**vars(settings), "options": options, "metadata": vars(settings.metadata)}
+    rows = [astuple(file) for file in files]
+    text = io.BytesIO(json.dumps([given, rows, *others], default=refer).encode())
+    return EXPRESSION, {"version": __version__, "name": name, "text": text, "objects": objects}
+
+
+def _arguments(text: io.BytesIO, objects: list[object]) -> tuple[Any, ...]:
+    """Return what was given to `task`."""
+    given, rows, *others = json.loads(
+        text.getvalue(), object_hook=lambda found: objects[found[_OBJECT]] if _OBJECT in found else found
+    )
+    settings = BatchSettings(**{**given, "metadata": MetadataOptions(**given["metadata"])})
+    return settings, [File(*row) for row in rows], *others
 
 
 DONE, LACKING, ERROR = "done", "lacking", "error"
 
 
-def call(version: str, name: str, arguments: io.BytesIO) -> tuple[str, Any]:
-    """Call a function for a client of the same version of the package, whose classes are in the arguments.
+def call(version: str, name: str, text: io.BytesIO, objects: list[object]) -> tuple[str, Any]:
+    """Call a function for a client with the same version of the package; see `task`.
 
     Returns
     -------
@@ -89,7 +116,7 @@ def call(version: str, name: str, arguments: io.BytesIO) -> tuple[str, Any]:
     try:
         if version != __version__:
             return LACKING, f"it has cosv4fs {__version__} instead of {version}"
-        return DONE, functions[name](*pickle.loads(arguments.getvalue()))  # noqa: S301 - from the client, who may do all
+        return DONE, functions[name](*_arguments(text, objects))
     except ImportError as error:
         return LACKING, str(error)
     except Exception as error:  # noqa: BLE001 - of any kind
@@ -152,7 +179,7 @@ def migrate_batch(settings: BatchSettings, files: list[File]) -> tuple[list[Outc
     moved : int
         Bytes that were copied, or found at the target.
     """
-    migrator, deadline = migrator_of(settings), math.inf
+    migrator, deadline = _migrators().get(settings), math.inf
     outcomes: list[Outcome] = []
     reporter = _Reporter(settings.run)
     with reporter.reporting():
@@ -166,24 +193,23 @@ def migrate_batch(settings: BatchSettings, files: list[File]) -> tuple[list[Outc
     return outcomes, reporter.moved
 
 
-_migrators: dict[str, FileMigrator] = {}
-"""Those of the last runs: a migrator lists a directory of the target once for all its batches."""
+class _Migrators:
+    """Those of the last runs: a migrator lists a directory of the target once for all its batches."""
 
-_mutex = threading.Lock()
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._by_run: dict[str, FileMigrator] = {}
+
+    def get(self, settings: BatchSettings) -> FileMigrator:
+        with self._mutex:
+            if settings.run not in self._by_run:
+                while len(self._by_run) >= _MAX_MIGRATORS:
+                    del self._by_run[next(iter(self._by_run))]
+                self._by_run[settings.run] = settings.migrator()
+            return self._by_run[settings.run]
 
 
-def migrator_of(settings: BatchSettings) -> FileMigrator:
-    """Return the migrator of a run in this process."""
-    with _mutex:
-        if settings.run not in _migrators:
-            source, target = settings.locations()
-            migrator = FileMigrator(
-                source, target, verify=settings.verify, overwrite=settings.overwrite, metadata=settings.metadata
-            )
-            while len(_migrators) >= _MAX_MIGRATORS:
-                del _migrators[next(iter(_migrators))]
-            _migrators[settings.run] = migrator
-        return _migrators[settings.run]
+_migrators = PerProcess(_Migrators)
 
 
 class _Reporter:

@@ -13,7 +13,7 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.cli import main
 from cosv4fs.emulator import Emulator
-from cosv4fs.migrate import cluster, workers
+from cosv4fs.migrate import cluster
 from cosv4fs.migrate.migrator import batches
 from tests.filesystem.conftest import pytest_generate_tests
 from tests.migrate.conftest import s3_options, s3_port
@@ -122,7 +122,7 @@ def worker(monkeypatch):
             if name.startswith(("COSV", "CDCS")):
                 monkeypatch.delenv(name)
         for batch in batches(jobs, 50):
-            recorder.record(workers.migrator_of(work).migrate(batch, Callback), begun=False)
+            recorder.record(work.migrator().migrate(batch, Callback), begun=False)
 
     monkeypatch.setattr(cluster, "run_on_cluster", run_on_cluster)
     return told

@@ -14,6 +14,7 @@ import pytest
 from cosv4fs._version import __version__
 from cosv4fs.migrate import cluster, dispatcher, migrator, workers
 from cosv4fs.migrate.manifest import File
+from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.migration import Watcher, migrate
 from cosv4fs.migrate.migrator import FileMigrator
 from tests.processes import TIMEOUT, Listened
@@ -75,6 +76,20 @@ def test_secrets_are_not_shown():
     work = SETTINGS("a", "b", {"s3": {"secret": "hush"}})
     assert "hush" not in repr(work)
     assert "hush" not in repr(workers.task("migrate", work, []))
+
+
+def test_what_tasks_are_given_arrives(monkeypatch):
+    arrived = []
+    monkeypatch.setattr(workers, "migrate_batch", lambda *given: arrived.append(given))
+    metadata = MetadataOptions(content_type="text/css", times="listed")
+    work = SETTINGS(
+        "a", "b", {"cosv4": {"credentials": content, "retries": 3, "n": {"x": [None, b"1"]}}}, metadata=metadata
+    )
+    files = [File("\udcff", 1), File("x", 2, 3.5, "sha", "", "copied", "found", "content", is_written=True)]
+    expression, given = workers.task("migrate", work, files)
+    assert eval(expression, given) == ("done", None)
+    assert arrived == [(work, files)]
+    assert arrived[0][0].options["cosv4"]["credentials"] is content
 
 
 def test_without_distributed_the_error_says_what_to_install(monkeypatch, fs, options, tmp_path):
@@ -158,8 +173,9 @@ def test_a_worker_says_why_it_cannot_migrate(fs, emulator, options, tmp_path):
 
 
 def test_a_task_never_raises_an_error_that_the_client_may_not_understand():
-    assert workers.call("0.0", "check", io.BytesIO()) == ("lacking", f"it has cosv4fs {__version__} instead of 0.0")
-    assert workers.call(__version__, "check", io.BytesIO(b"junk"))[0] == "error"
+    text = f"it has cosv4fs {__version__} instead of 0.0"
+    assert workers.call("0.0", "check", io.BytesIO(), []) == ("lacking", text)
+    assert workers.call(__version__, "check", io.BytesIO(b"junk"), [])[0] == "error"
     no_package = workers.task("check", SETTINGS("gs://a", "nosuch://b", {}), [], "")[1]
     assert workers.call(**no_package)[0] in ("lacking", "done")
 

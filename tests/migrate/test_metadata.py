@@ -593,7 +593,7 @@ def test_workers_of_a_cluster_report_it(places, tree, tmp_path):
     settings = workers.BatchSettings(
         tree, str(tmp_path / "out"), places.options, verify=False, overwrite=True, metadata=MetadataOptions()
     )
-    [outcome] = workers.migrator_of(settings).migrate([File("b.css", 1, 1234.5)], Callback)
+    [outcome] = settings.migrator().migrate([File("b.css", 1, 1234.5)], Callback)
     assert (outcome.lost, (tmp_path / "out/b.css").stat().st_mtime) == (("cache_control", "metadata"), 1234.5)
 
 

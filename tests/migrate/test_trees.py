@@ -8,6 +8,7 @@ import uuid
 import zipfile
 from contextlib import closing, suppress
 from itertools import chain
+from pathlib import Path
 from typing import ClassVar
 
 import fsspec
@@ -21,6 +22,7 @@ from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.selection import Rule, Selection
 from cosv4fs.migrate.trees import scan
 from cosv4fs.migrate.walking import Walk
+from cosv4fs.stack import Stack
 
 FILES = {"a": b"1", "d/b": b"22", "d/e/c": b"333", "d-x/y": b"4", "é/[1] #%": b"55555"}
 FOLDERS = {"d", "d/e", "d-x", "é"}
@@ -298,6 +300,17 @@ def test_names_that_must_exist(make, kind, emulator, monkeypatch):
     assert sorted(found) == ["a", "d/b"]
 
 
+def test_many_directories_that_wait(make, monkeypatch):
+    tree = make("local")
+    folders = {f"wide/{number:03}" for number in range(30)}
+    for folder in folders:
+        Path(tree.path, folder).mkdir(parents=True)
+    before = set(entries(tree))
+    monkeypatch.setattr("cosv4fs.stack._PART", 2)
+    assert set(entries(tree)) == before >= {entry for entry in before if entry.path in folders}
+    assert len(before) > 30
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", [1, 2])
 def test_some_levels(make, kind, depth):
@@ -327,7 +340,7 @@ def test_a_slow_consumer_is_not_overrun():
             listed.append(number)
             yield [number], ["x", "y"] if not folder and not number else []
 
-    with closing(Walk(visit, jobs).pages("")) as pages:
+    with closing(Walk(visit, jobs).pages(Stack([""]))) as pages:
         taken = 0
         for _ in range(20):
             next(pages)
@@ -336,7 +349,7 @@ def test_a_slow_consumer_is_not_overrun():
             assert len(listed) <= taken + 2 * jobs
         assert taken == 20
     assert len(listed) < 60, "closing it ends the threads"
-    assert sum(map(sum, Walk(visit, jobs).pages(""))) == 3 * sum(range(50))
+    assert sum(map(sum, Walk(visit, jobs).pages(Stack([""])))) == 3 * sum(range(50))
 
 
 def test_an_interrupt_ends_requests_that_wait(make, emulator):
@@ -363,4 +376,4 @@ def test_a_failure_of_one_thread_ends_the_walk():
             raise PermissionError(errno.EACCES, "no", folder)
 
     with pytest.raises(PermissionError):
-        list(Walk(visit, 2).pages(""))
+        list(Walk(visit, 2).pages(Stack([""])))
