@@ -28,6 +28,12 @@ _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "os
 S3 = frozenset({"s3", "s3a"})
 """Protocols of S3."""
 
+VERSION_MARK = "?versionId="
+"""What s3fs takes for the end of a key, whether it uses versions or not."""
+
+_NO_NAMES = frozenset(("", ".", ".."))
+"""Parts of keys that are no names in a path."""
+
 _THREAD_SAFE = (LocalFileSystem, MemoryFileSystem)
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -151,11 +157,23 @@ class Location:
         return replace(self, path=path, trailing_slash=False)
 
     def join(self, relative: str) -> Location:
-        """Return a path inside this one; one that leads outside is a ValueError, as its listing cannot be trusted."""
-        parts = relative.split("/")
-        if any(part in ("", ".", "..") for part in parts) or (self.is_local and _escapes(parts)):
-            raise ValueError(f"the name {relative!r} cannot be used inside {self.url}")
+        """Return a path inside this one; a ValueError if it cannot be used, see `problem_with`."""
+        if problem := self.problem_with(relative):
+            raise ValueError(problem)
         return self.at(self.prefix + relative)
+
+    def problem_with(self, relative: str) -> str:
+        """Return why a path cannot be used inside this one; empty if it can.
+
+        It leads outside, so that its listing cannot be trusted, or names another file to its filesystem.
+        """
+        parts = relative.split("/")
+        if not _NO_NAMES.isdisjoint(parts) or (self.is_local and _escapes(parts)):
+            return f"the name {relative!r} cannot be used inside {self.url}"
+        if VERSION_MARK in relative and self.protocols & S3:
+            other = relative.partition(VERSION_MARK)[0]
+            return f"the name {relative!r} cannot be used: s3fs would take it for a version of {other!r}"
+        return ""
 
 
 def _prefix(path: str) -> str:

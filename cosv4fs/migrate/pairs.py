@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cosv4fs.localfiles import LocalNames, ignores_case
 from cosv4fs.migrate.database import PAGE, Database
 from cosv4fs.migrate.entries import Entry, is_utf8
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import VERSION_MARK, Location
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import scan
 from cosv4fs.paths import parents
@@ -28,7 +28,7 @@ Listed = Callable[[int], object]
 _FILE, _DIRECTORY, _NOT_SELECTED = range(3)
 """Kinds of rows; a file that is not selected by its size or time shows that the other tree's file is no extra one."""
 
-_UNUSUAL = re.compile(r"(^|/)\.{0,2}(/|$)|\0|[\ud800-\udfff]" if os.sep == "/" else "")
+_UNUSUAL = re.compile(rf"(^|/)\.{{0,2}}(/|$)|\0|[\ud800-\udfff]|{re.escape(VERSION_MARK)}" if os.sep == "/" else "")
 """What a relative path has that may be invalid; everything may on Windows."""
 
 _MAX_FOLDERS = 10_000

@@ -35,9 +35,6 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modi
 _PAGE = 1000
 """Entries that are handed over at once, at most."""
 
-_NO_NAMES = frozenset(("", ".", ".."))
-"""Parts of keys that are no names in a path."""
-
 _LINK = "links to directories are not followed: copy the directory itself"
 _SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
 
@@ -188,7 +185,7 @@ def _own_keys(tree: Location, _: str) -> Iterator[Entry]:
             yield _entry(tree, info["name"][len(prefix) :], info)
     for name in tree.fs.invalid_keys(tree.path):
         # listings leave them out
-        yield Entry(name[len(prefix) :], refusal=_refusal(tree, name[len(prefix) :]))
+        yield Entry(name[len(prefix) :], refusal=tree.problem_with(name[len(prefix) :]))
 
 
 def _s3_keys(tree: Location, _: str) -> Iterator[Entry]:
@@ -223,7 +220,7 @@ def _s3_folder(tree: Location, folder: str) -> Iterator[Entry]:
         for found in page:
             if "Prefix" in found:
                 name = here + found["Prefix"][len(prefix) : -1]
-                yield Entry(name, is_directory=True, refusal=_refusal(tree, name))
+                yield Entry(name, is_directory=True, refusal=tree.problem_with(name))
             elif found["Key"] != prefix or found["Size"]:
                 yield _s3_entry(tree, here + found["Key"][len(prefix) :], found)
     if is_empty and not folder:
@@ -232,7 +229,7 @@ def _s3_folder(tree: Location, folder: str) -> Iterator[Entry]:
 
 def _s3_entry(tree: Location, name: str, found: Mapping[str, Any]) -> Entry:
     modified = found["LastModified"].timestamp()
-    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(found), refusal=_refusal(tree, name))
+    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(found), refusal=tree.problem_with(name))
 
 
 def s3_pages(location: Location, bucket: str, prefix: str, **options: Any) -> Iterator[list[dict[str, Any]]]:
@@ -319,20 +316,13 @@ def _followed(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
 
 def _entry(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
     """Return the entry for an info of any filesystem."""
-    refusal = _refusal(tree, relative)
+    refusal = tree.problem_with(relative)
     if info["type"] == "directory":
         return Entry(relative, modified=modification_time(info), is_directory=True, refusal=refusal)
     if info["type"] != "file":
         refusal = refusal or _SPECIAL
     size, sha1, md5 = int(info.get("size") or 0), recorded_sha1(tree, info), recorded_md5(info)
     return Entry(relative, size, modification_time(info), sha1=sha1, md5=md5, refusal=refusal)
-
-
-def _refusal(tree: Location, relative: str) -> str:
-    """Return why a listed name cannot be used as a path; empty if it can."""
-    if any(part in _NO_NAMES for part in relative.split("/")):
-        return f"the name {relative!r} cannot be used inside {tree.url}"
-    return ""
 
 
 def _relative(tree: Location, name: str) -> str:
