@@ -69,6 +69,11 @@ def copy_file(
     failure, an existing target is unchanged if its filesystem replaces files atomically. Carries the `metadata`, or
     the content alone without it. A download from a service that stores SHA-1s is compared with `sha1` before the
     target is replaced.
+
+    Raises
+    ------
+    OSError
+        ESTALE: a local source changed meanwhile. What other filesystems have of it then is removed.
     """
     metadata = metadata or CONTENT_ONLY.of(source, target)
     if target.has_directories and not target.capabilities.makes_parents:
@@ -82,13 +87,14 @@ def copy_file(
         # other filesystems would open it anew, and truncate the file behind /dev/stdout
         with naming_file(target.path), sink:
             send(source, sink, callback)
+    elif source.is_local and target.is_local:
+        _copy_on_disk(source, target, callback, metadata)
     elif source.fs == target.fs and _copies_by_itself(source, target):
         _copy_within(source, target, callback, metadata)
     elif _is_limited_here(source, receiving) or _is_limited_here(target, sending):
         stream(source, target, callback, metadata=metadata)
     elif source.is_local and not target.is_local:
-        metadata.read()
-        target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
+        _upload(source, target, callback, metadata)
     elif target.is_local and not source.is_local:
         metadata.read()
         keywords: dict[str, Any] = {"received": metadata.show} if source.capabilities.shows_attributes else {}
@@ -98,6 +104,59 @@ def copy_file(
         metadata.finish()
     else:
         stream(source, target, callback, metadata=metadata)
+
+
+class _Watch:
+    """Notices that a local file changes while it is copied: the copy may have parts of two versions."""
+
+    def __init__(self, source: Location) -> None:
+        self._source, self._before = source, self._state(source)
+
+    def check(self) -> None:
+        """Raise an OSError (ESTALE) if the file has changed."""
+        if self._state(self._source) != self._before:
+            raise OSError(errno.ESTALE, "the file changed while it was copied: copy it again", self._source.url)
+
+    @staticmethod
+    def _state(source: Location) -> tuple[int, ...]:
+        if not source.is_local:
+            return ()
+        found = Path(source.path).stat()
+        if stat.S_ISDIR(found.st_mode):
+            # filesystems would copy it as an empty one, or not at all
+            raise IsADirectoryError(errno.EISDIR, "it is a directory now", source.url)
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _copy_on_disk(source: Location, target: Location, callback: Callback, metadata: FileMetadata) -> None:
+    """Copy a local file to a local path, and replace what is there when the copy is complete."""
+    metadata.read()
+    watch = _Watch(source)
+    with (
+        open(source.path, "rb") as reader,  # noqa: PTH123 - parsing a path costs more than opening it
+        replacing(target.path) as file,
+        io.BufferedWriter(file, BLOCK) as writer,
+    ):
+        _pump(_blocks(reader), writer.write, callback)
+        watch.check()
+    metadata.finish()
+
+
+def _upload(source: Location, target: Location, callback: Callback, metadata: FileMetadata) -> None:
+    """Copy a local file to another filesystem."""
+    metadata.read()
+    watch = _Watch(source)
+    target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
+    if target.capabilities.container:
+        # it publishes nothing of a file that has changed
+        return
+    try:
+        watch.check()
+    except OSError:
+        # otherwise the next comparison could take it for a copy of the file
+        with suppress(Exception):
+            target.fs.rm_file(target.path)
+        raise
 
 
 def _is_limited_here(location: Location, bandwidth: Bandwidth) -> bool:
@@ -125,9 +184,6 @@ def _copy_within(source: Location, target: Location, callback: Callback, metadat
     source.fs.cp_file(source.path, target.path, **keywords)
     if source.capabilities.container and metadata.changes:
         source.fs.setxattrs(target.path, **metadata.changes)
-    if target.is_local:
-        metadata.read()
-        metadata.finish()
     callback.relative_update(size)
 
 
@@ -191,6 +247,7 @@ def stream(
     digest = hashlib.sha1(usedforsecurity=False)
     metadata = metadata or CONTENT_ONLY.of(source, target)
     metadata.read()
+    watch = _Watch(source)
     with _open_file(source) as reader:
         size = getattr(reader, "size", None)
         if size is not None:
@@ -202,6 +259,7 @@ def stream(
             count = _pump(_blocks(reader, source, first), _limited(writer, target), callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
+            watch.check()
             if accept is not None:
                 accept(count, digest.hexdigest())
     metadata.finish()

@@ -13,7 +13,7 @@ import pytest
 from fsspec.callbacks import Callback
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive, remove_directories
+from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive, remove_directories, stream
 from cosv4fs.migrate.locations import Location, open_location
 from tests.support import MIB, content
 
@@ -55,6 +55,51 @@ def test_a_missing_source_leaves_the_target_alone(location, source, target):
     with pytest.raises(FileNotFoundError):
         copy_file(location(source, "none"), new)
     assert new.fs.cat_file(new.path) == b"before"
+
+
+class Editor(Callback):
+    """Edits a local file when the first bytes of it were copied; size and beginning stay."""
+
+    def __init__(self, path):
+        super().__init__()
+        self._path, self._is_done = path, False
+
+    def relative_update(self, inc=1):
+        if not self._is_done:
+            with open(self._path, "r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b"?")
+            os.utime(self._path, (1, 1))
+        self._is_done = True
+        super().relative_update(inc)
+
+
+@pytest.mark.parametrize(
+    ("copy", "target"), [*((copy_file, kind) for kind in KINDS), (stream, "file"), (stream, "cosv4")]
+)
+def test_a_local_file_that_changes_meanwhile(location, target, copy):
+    """The copy may have parts of two versions; the next comparison must not take it for one of them."""
+    old, new = location("file", "old"), location(target, "new")
+    old.fs.pipe_file(old.path, content(9 * MIB, seed=1))
+    new.fs.pipe_file(new.path, b"before")
+    with pytest.raises(OSError) as caught:
+        copy(old, new, Editor(old.path))
+    assert caught.value.errno == errno.ESTALE or "changed while" in str(caught.value)
+    is_kept = new.fs.exists(new.path)
+    assert not is_kept or new.fs.cat_file(new.path) == b"before"
+    # files in memory are replaced when they are opened
+    assert is_kept == (target != "memory")
+
+
+@pytest.mark.parametrize("target", KINDS)
+def test_a_local_file_that_became_a_directory(location, target):
+    """Other filesystems would make a directory of it, or nothing."""
+    old, new = location("file", "old"), location(target, "new")
+    os.mkdir(old.path)
+    with pytest.raises(IsADirectoryError) as caught:
+        copy_file(old, new)
+    assert caught.value.filename == old.path
+    assert not new.fs.exists(new.path)
 
 
 class Broken(io.RawIOBase):

@@ -43,7 +43,8 @@ def run(tmp_path, out):
     def run(name, data, action=lambda: None, **more):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        (folder / "file").write_bytes(data)
+        if not (folder / "file").exists() or (folder / "file").read_bytes() != data:
+            (folder / "file").write_bytes(data)
         return migrate(str(folder), str(out), manifest=tmp_path / f"{name}.sqlite", watcher=Once(action), **more)
 
     return run
