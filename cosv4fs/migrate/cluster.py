@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from itertools import chain
+from multiprocessing import resource_tracker
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from fsspec.implementations.dirfs import DirFileSystem
@@ -29,6 +31,9 @@ from cosv4fs.migrate.workers import TOPIC, BatchSettings
 _MAX_BATCH_FILES = 50
 _CONNECT_TIMEOUT = 20.0
 """Seconds to wait for the scheduler."""
+
+_START_TIMEOUT = 50.0
+"""Seconds to wait for a local cluster."""
 
 _CLOSE_TIMEOUT = 3.0
 _SAMPLES = 5
@@ -131,22 +136,39 @@ def _packages(distributed: Any, locations: tuple[Location, ...]) -> str:
 
 def _connected(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:
     """Return a connected client, which is closed with `stack`."""
-    where: Any = address
-    if address == "local":
-        processes = max(1, min(threads, os.cpu_count() or 1))
-        where = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=processes,
-                threads_per_worker=-(-threads // processes),
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.ERROR,
-            )
-        )
+    where = _local_cluster(distributed, threads, stack) if address == "local" else address
     kind = _client_class(distributed)
     client = _client(lambda: kind(where, timeout=_CONNECT_TIMEOUT, set_as_default=False), address)
     stack.callback(client.close)
     return client
+
+
+def _local_cluster(distributed: Any, threads: int, stack: ExitStack) -> Any:
+    """Return a running cluster of processes on this machine, which are ended with `stack`."""
+    processes = max(1, min(threads, os.cpu_count() or 1))
+    if hasattr(resource_tracker, "ensure_running"):
+        # else it would be started by the thread below, and unblock the signal there
+        resource_tracker.ensure_running()
+    starting = _in_thread(
+        lambda: distributed.LocalCluster(
+            n_workers=processes,
+            threads_per_worker=-(-threads // processes),
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        )
+    )
+
+    def close() -> None:
+        # one that is half started, as after Ctrl-C, cannot be closed
+        wait([starting], _START_TIMEOUT)
+        if starting.done() and starting.exception() is None:
+            starting.result().close()
+
+    stack.callback(close)
+    if not wait([starting], _START_TIMEOUT).done:
+        raise OSError(errno.ETIMEDOUT, "the local cluster does not start", "local")
+    return starting.result()
 
 
 def _client_class(distributed: Any) -> Any:
@@ -166,11 +188,13 @@ def _client_class(distributed: Any) -> Any:
 
 def _client(connect: Callable[[], Any], address: str) -> Any:
     """Return what `connect` returns, a client, or raise an error that says what is wrong with the address."""
-    try:
-        return _in_time(connect)
-    except Empty:
+    # dask waits for ever for a server that does not speak its protocol
+    connecting = _in_thread(connect)
+    if not wait([connecting], 1.5 * _CONNECT_TIMEOUT).done:
         text = "this is not a dask scheduler, or it hangs: use its own port, usually 8786"
-        raise OSError(errno.ETIMEDOUT, text, address) from None
+        raise OSError(errno.ETIMEDOUT, text, address)
+    try:
+        return connecting.result()
     except ValueError as error:
         raise ValueError(f"{address}: not the address of a dask scheduler, such as tcp://host:8786: {error}") from error
     except ImportError:
@@ -183,18 +207,20 @@ def _client(connect: Callable[[], Any], address: str) -> Any:
         raise OSError(errno.EPROTO, text, address) from error
 
 
-def _in_time(connect: Callable[[], Any]) -> Any:
-    """Call a function in bounded time: dask waits for ever for a server that does not speak its protocol."""
-    replies: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+def _in_thread(action: Callable[[], Any]) -> Future[Any]:
+    """Call a function in a thread that Ctrl-C does not interrupt, nor the processes that it starts.
 
-    def attempt() -> None:
+    A terminal sends SIGINT to all of them; this process ends the others in order.
+    """
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            replies.put((connect(), None))
-        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
-            replies.put((None, error))
+            future.set_result(action())
+        except Exception as error:  # noqa: BLE001 - raised where the result is needed
+            future.set_exception(error)
 
-    threading.Thread(target=attempt, name="cosv4fs-connect", daemon=True).start()
-    client, error = replies.get(timeout=1.5 * _CONNECT_TIMEOUT)
-    if error is not None:
-        raise error
-    return client
+    threading.Thread(target=run, name="cosv4fs-cluster", daemon=True).start()
+    return future
