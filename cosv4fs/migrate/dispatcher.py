@@ -2,8 +2,7 @@
 
 Every task is bound to one worker, and a worker has as many tasks as threads. So it is known which files were on a
 worker that died, and none waits behind a large one while other workers are idle. Files of a lost task are tried again
-after all others, since they may be what kills workers: first file by file, then each on a worker without other tasks.
-A file that is lost there has failed.
+after all others, each on a worker without other tasks, since they may be what kills workers.
 """
 
 from __future__ import annotations
@@ -36,11 +35,14 @@ _COMPARE_EVERY = 10.0
 _TIMEOUT = 10.0
 """Seconds to wait for one reply of the scheduler."""
 
+_HEARTBEAT_TIMEOUT = 20.0
+"""Seconds after which a worker that the scheduler does not hear is lost, as if it had died."""
+
 _WORKER_TIMEOUT = 3.0
 _WAKE_EVERY = 0.5
 _MAX_LOSSES_IN_A_ROW = 10
-_ALONE = 2
-"""The number of losses after which a file is tried on a worker without other tasks."""
+_MAX_LOSSES = 3
+"""The number of losses after which a file has failed."""
 
 _MOST_NAMED = 5
 """Workers named in an error."""
@@ -122,10 +124,11 @@ class Dispatcher:
         self._workers: dict[str, _Worker] = {}
         self._tasks: dict[str, _Task] = {}
         self._inbox: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
-        # what is left of batches, and files of lost tasks: to be tried one by one, and alone
+        # the last heartbeat by worker, as the scheduler tells it, and when it was new
+        self._heartbeats: dict[str, tuple[float, float]] = {}
+        # what is left of batches, and files of lost tasks
         self._left: deque[_Batch] = deque()
-        self._single: deque[_Batch] = deque()
-        self._alone: deque[_Batch] = deque()
+        self._lost: deque[_Batch] = deque()
         self._losses_in_a_row = 0
         now = time.monotonic()
         self._asked, self._answered, self._compared, self._ready = now - _ASK_EVERY, now, now, now
@@ -161,16 +164,16 @@ class Dispatcher:
         if not self._left and (files := next(batches, None)):
             self._left.append(_Batch(files))
         in_flight = (each.batch for each in self._tasks.values())
-        return any((self._left, self._single, self._alone, any(in_flight)))
+        return any((self._left, self._lost, any(in_flight)))
 
     def _dispatch(self, batches: Iterator[list[File]]) -> None:
         """Give work to every worker that has a free thread, those with the most first."""
         while self._has_work(batches) and (free := self._free_threads()):
             address = max(free, key=lambda each: free[each])
-            if waiting := self._left or self._single:
-                self._submit(address, waiting.popleft())
-            elif self._alone and (idle := [each for each in free if not self._workers[each].tasks]):
-                self._submit(idle[0], self._alone.popleft())
+            if self._left:
+                self._submit(address, self._left.popleft())
+            elif self._lost and (idle := [each for each in free if not self._workers[each].tasks]):
+                self._submit(idle[0], self._lost.popleft())
             else:
                 return
 
@@ -179,12 +182,13 @@ class Dispatcher:
         return {
             address: worker.threads - len(worker.tasks)
             for address, worker in self._workers.items()
-            if worker.is_ready and len(worker.tasks) < worker.threads and not self._is_alone(worker)
+            if worker.is_ready and len(worker.tasks) < worker.threads and not self._is_reserved(worker)
         }
 
-    def _is_alone(self, worker: _Worker) -> bool:
+    def _is_reserved(self, worker: _Worker) -> bool:
+        """Return whether a worker tries a file that was lost before."""
         batches = (self._tasks[key].batch for key in worker.tasks)
-        return any(batch is not None and batch.losses >= _ALONE for batch in batches)
+        return any(batch is not None and batch.losses for batch in batches)
 
     def _submit(self, address: str, batch: _Batch | None) -> None:
         key = f"{TOPIC}-{uuid4().hex}"
@@ -252,16 +256,15 @@ class Dispatcher:
         if lost.batch is None:
             self._refuse(lost.worker, reason)
             return
-        if lost.batch.losses >= _ALONE:
-            text = f"lost {_ALONE + 1} times on the cluster, the last time alone on {lost.worker}: {reason}"
+        if lost.batch.losses + 1 >= _MAX_LOSSES:
+            text = f"lost {_MAX_LOSSES} times on the cluster, the last time alone on {lost.worker}: {reason}"
             self._recorder.record([Outcome(file.path, FAILED, error=text) for file in lost.batch.files], begun=False)
             return
         self._losses_in_a_row += 1
         if self._losses_in_a_row >= _MAX_LOSSES_IN_A_ROW:
             text = f"{self._losses_in_a_row} tasks in a row were lost, the last on {lost.worker}: {reason}"
             raise self._error(errno.ECONNABORTED, f"{text}; see the logs of the workers")
-        waiting = self._single if lost.batch.losses == 0 else self._alone
-        waiting.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
+        self._lost.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
 
     def _watch(self) -> None:
         """Look regularly whether the cluster lives and which workers there are; raise if it cannot go on."""
@@ -284,7 +287,7 @@ class Dispatcher:
         """Ask the scheduler for its workers, and sometimes for its tasks; tolerate some silence."""
         is_due = time.monotonic() - self._compared >= _COMPARE_EVERY
         try:
-            threads = self._call("ncores", _TIMEOUT)
+            workers = self._call("identity", _TIMEOUT)["workers"]
             processing = self._call("processing", _TIMEOUT) if is_due else None
         except (OSError, TimeoutError) as error:
             if self._client.status != "running":
@@ -293,16 +296,28 @@ class Dispatcher:
             if silence >= _SILENCE - _TIMEOUT:
                 text = f"the dask scheduler has not answered for {silence:.0f} seconds; {_RESUME}"
                 raise self._error(errno.ETIMEDOUT, text) from error
+            # it hears no workers, either
+            self._heartbeats.clear()
             return
         self._answered = time.monotonic()
-        for address in self._workers.keys() - threads.keys():
+        present = self._heard({address: info["last_seen"] for address, info in workers.items()})
+        for address in self._workers.keys() - present:
             self._leave(address)
         if processing is not None:
             self._compared = self._answered
             self._compare({key for keys in processing.values() for key in keys})
-        for address in threads.keys() - self._workers.keys():
-            self._workers[address] = _Worker(max(1, threads[address]))
-            self._examine(address)
+        for address in present:
+            worker = self._workers.setdefault(address, _Worker(max(1, workers[address]["nthreads"])))
+            if not (worker.is_ready or worker.refusal or worker.tasks):
+                self._examine(address)
+
+    def _heard(self, heartbeats: dict[str, float]) -> set[str]:
+        """Return the workers that the scheduler hears: others are frozen, or out of reach."""
+        for address, heartbeat in heartbeats.items():
+            if heartbeat != self._heartbeats.get(address, (None,))[0]:
+                self._heartbeats[address] = heartbeat, self._answered
+        oldest = self._answered - _HEARTBEAT_TIMEOUT
+        return {address for address in heartbeats if self._heartbeats[address][1] > oldest}
 
     def _compare(self, known: set[str]) -> None:
         """Lose the tasks that the scheduler twice did not know: their end did not arrive, or was not understood."""
@@ -320,7 +335,7 @@ class Dispatcher:
             known = self._call("broadcast", _WORKER_TIMEOUT, msg={"op": "versions"}, workers=[address])[address]
             version = str(known["packages"]["distributed"])
         except (OSError, TimeoutError, LookupError):
-            self._refuse(address, "it does not answer")
+            # it is asked again
             return
         if _month(version) == _month(self._version):
             self._submit(address, None)
@@ -337,7 +352,7 @@ class Dispatcher:
         for key in worker.tasks:
             lost = self._tasks.pop(key)
             lost.future.cancel()
-            self._lose(lost, "the worker died or left the cluster")
+            self._lose(lost, "the worker died, hangs or left the cluster")
 
     def _lost_scheduler(self) -> OSError:
         text = f"the connection to the dask scheduler was lost, or the tasks were cancelled; {_RESUME}"

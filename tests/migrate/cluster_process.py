@@ -1,4 +1,4 @@
-"""A part of a dask cluster as a process: ``cluster``, or a worker without the package or one that a file kills.
+"""A part of a dask cluster as a process: ``cluster``, or a worker without the package, or one that a file may kill.
 
 It says its address as a line of JSON, and runs until standard input ends.
 """

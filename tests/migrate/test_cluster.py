@@ -1,13 +1,16 @@
 """The same work on a dask cluster, and every way in which a cluster can fail."""
 
 import io
+import multiprocessing
 import os
 import re
 import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,10 +20,13 @@ from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.migration import Watcher, migrate
 from cosv4fs.migrate.migrator import FileMigrator
-from tests.processes import TIMEOUT, Listened
+from tests.processes import Listened
 from tests.support import content
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what dask and its parts say
+
+TIMEOUT = 20.0
+"""Seconds to wait for what happens in one."""
 
 SETTINGS = partial(workers.BatchSettings, verify=False, overwrite=True)
 
@@ -28,6 +34,23 @@ SETTINGS = partial(workers.BatchSettings, verify=False, overwrite=True)
 @pytest.fixture(autouse=True)
 def _temporary(tmp_path, monkeypatch):
     monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path / "dask"))
+
+
+@pytest.fixture(autouse=True)
+def _bounded():
+    """Fail where a run does not end."""
+
+    def fail(_number, _frame):
+        pytest.fail("the run hangs")
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, 3 * TIMEOUT)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
@@ -105,13 +128,24 @@ def test_without_files_no_cluster_is_needed(run):
 
 
 def test_a_local_cluster_moves_files_and_notes_failures(fs, s3, bucket, options, tmp_path, monkeypatch, capfd):
-    """The next run, in this process, goes on with what the workers have told."""
+    """The next run, in this process, goes on with what the workers have told; Ctrl-C reaches only this process."""
     monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 10)
+    # one process is enough
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+    def interrupt(_outcome):
+        for child in multiprocessing.active_children():
+            if "Dask" in child.name:
+                interrupted.add(child.pid)
+                os.kill(child.pid, signal.SIGINT)
+
+    interrupted = set()
     files = {f"d{number % 4}/f{number:03}": content(1000 + number, number) for number in range(25)}
     fs.pipe({f"data/in/{path}": value for path, value in files.items()})
     fs.pipe_file("data/in/" + "/".join(["x" * 200] * 6), b"a name that is too long")
     run = partial(migrate, "cosv4://data/in", f"s3://{bucket}/out", options=options, manifest=tmp_path / "m", jobs=2)
-    first = run(scheduler="local", verify=True)
+    first = run(scheduler="local", verify=True, watcher=Observer(done=interrupt))
+    assert len(interrupted) == 1
     assert (first.copied, first.verified, first.failed) == (25, 25, 1)
     assert "1024 bytes" in first.failures[0][1]
     second = run(verify=True)
@@ -120,8 +154,40 @@ def test_a_local_cluster_moves_files_and_notes_failures(fs, s3, bucket, options,
         f"{bucket}/out/{path}": value for path, value in files.items()
     }
     told = f"{first}{second}{capfd.readouterr()}"
+    assert "Interrupt" not in told
     for secret in (options["cosv4"]["secret_key"], options["s3"]["secret"] + "'"):
         assert secret not in told
+
+
+def test_a_local_cluster_that_is_starting_is_closed_after_ctrl_c(monkeypatch):
+    go_on, closed, real, calls = threading.Event(), [], cluster.wait, []
+
+    class Starting:
+        def __init__(self, **_):
+            assert go_on.wait(TIMEOUT)
+
+        def close(self):
+            closed.append(True)
+
+    def wait(*given):
+        calls.append(given)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        go_on.set()
+        return real(*given)
+
+    monkeypatch.setattr(cluster, "wait", wait)
+    with pytest.raises(KeyboardInterrupt), ExitStack() as stack:
+        cluster._local_cluster(SimpleNamespace(LocalCluster=Starting), 1, stack)
+    assert closed == [True]
+
+
+def test_a_local_cluster_that_does_not_start_is_an_error(monkeypatch):
+    started = threading.Event()
+    monkeypatch.setattr(cluster, "_START_TIMEOUT", 0.05)
+    with pytest.raises(TimeoutError, match="does not start"), ExitStack() as stack:
+        cluster._local_cluster(SimpleNamespace(LocalCluster=lambda **_: started.wait(TIMEOUT)), 1, stack)
+    started.set()
 
 
 @pytest.mark.parametrize(
@@ -220,11 +286,11 @@ def test_a_task_returns_after_some_seconds_and_the_rest_is_another(here, run, mo
 
 
 def test_after_ctrl_c_nothing_runs_on_the_cluster(here, run, monkeypatch):
-    ended = threading.Event()
+    ended, stop = threading.Event(), threading.Event()
 
     def endless(self, file, callback):
         try:
-            for _ in range(int(TIMEOUT * 100)):
+            while not stop.is_set():
                 callback.relative_update(1)
                 time.sleep(0.01)
         except InterruptedError:
@@ -235,9 +301,12 @@ def test_after_ctrl_c_nothing_runs_on_the_cluster(here, run, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FileMigrator, "examine", endless)
-    with pytest.raises(KeyboardInterrupt):
-        run(scheduler=here, watcher=Observer(interrupt))
-    assert ended.wait(TIMEOUT / 4)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(scheduler=here, watcher=Observer(interrupt))
+        assert ended.wait(TIMEOUT)
+    finally:
+        stop.set()
     monkeypatch.undo()
     # the cluster can be used again
     assert run(scheduler=here).copied == 120
@@ -288,8 +357,28 @@ def test_a_scheduler_that_dies_or_hangs_is_an_error_and_the_next_run_goes_on(run
     assert (report.before >= 3, report.before + report.copied + report.found) == (True, 120)
 
 
-def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_live(run, caplog):
+def test_the_files_of_a_frozen_worker_are_migrated_by_others(here, run, monkeypatch):
+    # its heartbeats come twice in a second
+    monkeypatch.setattr(dispatcher, "_HEARTBEAT_TIMEOUT", 3.0)
+    monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 1)
+    with Listened("tests.migrate.cluster_process", "worker", here, "") as process:
+        assert process.wait_for(lambda: bool(process.events))
+        sent, real, address = [], dispatcher.Dispatcher._submit, process.events[0]["address"]
+
+        def submit(self, worker, batch):
+            if worker == address and batch is not None:
+                os.kill(process.process.pid, signal.SIGSTOP)
+                sent.extend(batch.files)
+            real(self, worker, batch)
+
+        monkeypatch.setattr(dispatcher.Dispatcher, "_submit", submit)
+        report = run(scheduler=here)
+    assert (report.copied, report.failed, len(sent)) == (120, 0, 1)
+
+
+def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_live(run, caplog, monkeypatch):
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(dispatcher, "_MAX_LOSSES", 2)
     with (
         distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1",
                                  dashboard_address=None) as running,
@@ -299,7 +388,7 @@ def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_l
         assert bare.wait_for(lambda: bool(bare.events))
         with pytest.raises(ImportError, match="No module named 'cosv4fs'; run there: pip install cosv4fs=="):
             run(scheduler=address)
-        poisoned = [Listened("tests.migrate.cluster_process", "poisoned", address, "f077") for _ in range(4)]
+        poisoned = [Listened("tests.migrate.cluster_process", "worker", address, "f077") for _ in range(3)]
         try:
             assert all(each.wait_for(lambda each=each: bool(each.events)) for each in poisoned)
             report = run(scheduler=address)
@@ -311,6 +400,6 @@ def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_l
                 each.kill()
         assert (report.copied + report.found, report.failed) == (119, 1)
         assert report.failures[0][0] == "f077"
-        assert re.search("lost 3 times .* alone on tcp://.*: the worker died", report.failures[0][1])
+        assert re.search("lost 2 times .* alone on tcp://.*: the worker died", report.failures[0][1])
         assert "is not used: No module named 'cosv4fs'" in caplog.text
         assert not bare.ended
