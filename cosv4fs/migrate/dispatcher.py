@@ -7,11 +7,13 @@ after all others, each on a worker without other tasks, since they may be what k
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -43,6 +45,9 @@ _WAKE_EVERY = 0.5
 _MAX_LOSSES_IN_A_ROW = 10
 _MAX_LOSSES = 3
 """The number of losses after which a file has failed."""
+
+_FAILURES = (OSError, asyncio.TimeoutError)
+"""Errors of a request to the scheduler; the second is no `OSError` before Python 3.11."""
 
 _MOST_NAMED = 5
 """Workers named in an error."""
@@ -225,6 +230,7 @@ class Dispatcher:
                 self._left.append(known.batch)
         elif kind == ERROR:
             self._lose(known, result)
+            self._count_loss(known.worker, result)
         elif known.batch is not None:
             self._accept(known, known.batch, *result)
         elif result:
@@ -260,11 +266,13 @@ class Dispatcher:
             text = f"lost {_MAX_LOSSES} times on the cluster, the last time alone on {lost.worker}: {reason}"
             self._recorder.record([Outcome(file.path, FAILED, error=text) for file in lost.batch.files], begun=False)
             return
+        self._lost.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
+
+    def _count_loss(self, worker: str, reason: str) -> None:
         self._losses_in_a_row += 1
         if self._losses_in_a_row >= _MAX_LOSSES_IN_A_ROW:
-            text = f"{self._losses_in_a_row} tasks in a row were lost, the last on {lost.worker}: {reason}"
+            text = f"tasks were lost {self._losses_in_a_row} times in a row, the last on {worker}: {reason}"
             raise self._error(errno.ECONNABORTED, f"{text}; see the logs of the workers")
-        self._lost.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
 
     def _watch(self) -> None:
         """Look regularly whether the cluster lives and which workers there are; raise if it cannot go on."""
@@ -289,7 +297,7 @@ class Dispatcher:
         try:
             workers = self._call("identity", _TIMEOUT)["workers"]
             processing = self._call("processing", _TIMEOUT) if is_due else None
-        except (OSError, TimeoutError) as error:
+        except _FAILURES as error:
             if self._client.status != "running":
                 raise self._lost_scheduler() from error
             silence = time.monotonic() - self._answered
@@ -301,8 +309,8 @@ class Dispatcher:
             return
         self._answered = time.monotonic()
         present = self._heard({address: info["last_seen"] for address, info in workers.items()})
-        for address in self._workers.keys() - present:
-            self._leave(address)
+        if gone := self._workers.keys() - present:
+            self._leave(gone)
         if processing is not None:
             self._compared = self._answered
             self._compare({key for keys in processing.values() for key in keys})
@@ -313,9 +321,11 @@ class Dispatcher:
 
     def _heard(self, heartbeats: dict[str, float]) -> set[str]:
         """Return the workers that the scheduler hears: others are frozen, or out of reach."""
-        for address, heartbeat in heartbeats.items():
-            if heartbeat != self._heartbeats.get(address, (None,))[0]:
-                self._heartbeats[address] = heartbeat, self._answered
+        before = self._heartbeats
+        self._heartbeats = {
+            address: before[address] if before.get(address, (None,))[0] == heartbeat else (heartbeat, self._answered)
+            for address, heartbeat in heartbeats.items()
+        }
         oldest = self._answered - _HEARTBEAT_TIMEOUT
         return {address for address in heartbeats if self._heartbeats[address][1] > oldest}
 
@@ -327,6 +337,7 @@ class Dispatcher:
                 self._forget(key)
                 lost.future.cancel()
                 self._lose(lost, "the scheduler has lost the task")
+                self._count_loss(lost.worker, "the scheduler has lost the task")
             lost.is_missed = True
 
     def _examine(self, address: str) -> None:
@@ -334,7 +345,7 @@ class Dispatcher:
         try:
             known = self._call("broadcast", _WORKER_TIMEOUT, msg={"op": "versions"}, workers=[address])[address]
             version = str(known["packages"]["distributed"])
-        except (OSError, TimeoutError, LookupError):
+        except (*_FAILURES, LookupError):
             # it is asked again
             return
         if _month(version) == _month(self._version):
@@ -347,12 +358,15 @@ class Dispatcher:
         """Ask the scheduler; dask itself would wait for ever."""
         return self._client.sync(getattr(self._client.scheduler, operation), callback_timeout=timeout, **arguments)
 
-    def _leave(self, address: str) -> None:
-        worker = self._workers.pop(address)
-        for key in worker.tasks:
-            lost = self._tasks.pop(key)
-            lost.future.cancel()
-            self._lose(lost, "the worker died, hangs or left the cluster")
+    def _leave(self, gone: AbstractSet[str]) -> None:
+        """Lose the tasks of workers; all of them are one loss, however many threads these had."""
+        lost = [self._tasks.pop(key) for address in gone for key in self._workers.pop(address).tasks]
+        reason = "the worker died, hangs or left the cluster"
+        for each in lost:
+            each.future.cancel()
+            self._lose(each, reason)
+        if any(each.batch for each in lost):
+            self._count_loss(lost[-1].worker, reason)
 
     def _lost_scheduler(self) -> OSError:
         text = f"the connection to the dask scheduler was lost, or the tasks were cancelled; {_RESUME}"

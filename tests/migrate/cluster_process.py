@@ -42,10 +42,10 @@ def say(address):
     print(json.dumps({"address": address}), flush=True)
 
 
-async def work(scheduler):
+async def work(scheduler, threads):
     from distributed import Worker
 
-    async with Worker(scheduler, nthreads=1, host="127.0.0.1", dashboard=False) as worker:
+    async with Worker(scheduler, nthreads=threads, host="127.0.0.1", dashboard=False) as worker:
         say(worker.address)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -64,7 +64,7 @@ def main():
         hide()
     else:
         poison(given[1])
-    asyncio.run(work(given[0]))
+    asyncio.run(work(given[0], int(given[2]) if given[2:] else 1))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The same work on a dask cluster, and every way in which a cluster can fail."""
 
+import asyncio
 import io
 import multiprocessing
 import os
@@ -361,7 +362,7 @@ def test_the_files_of_a_frozen_worker_are_migrated_by_others(here, run, monkeypa
     # its heartbeats come twice in a second
     monkeypatch.setattr(dispatcher, "_HEARTBEAT_TIMEOUT", 3.0)
     monkeypatch.setattr(cluster, "_MAX_BATCH_FILES", 1)
-    with Listened("tests.migrate.cluster_process", "worker", here, "") as process:
+    with Listened("tests.migrate.cluster_process", "worker", here, "", "12") as process:
         assert process.wait_for(lambda: bool(process.events))
         sent, real, address = [], dispatcher.Dispatcher._submit, process.events[0]["address"]
 
@@ -373,7 +374,55 @@ def test_the_files_of_a_frozen_worker_are_migrated_by_others(here, run, monkeypa
 
         monkeypatch.setattr(dispatcher.Dispatcher, "_submit", submit)
         report = run(scheduler=here)
-    assert (report.copied, report.failed, len(sent)) == (120, 0, 1)
+    assert (report.copied, report.failed, len(sent)) == (120, 0, 12)
+
+
+def test_a_worker_that_answers_late_is_used(here, run, monkeypatch):
+    real, asked = dispatcher.Dispatcher._call, []
+
+    def call(self, operation, *given, **more):
+        if operation == "broadcast":
+            asked.append(operation)
+            if len(asked) == 1:
+                raise asyncio.TimeoutError
+        return real(self, operation, *given, **more)
+
+    monkeypatch.setattr(dispatcher.Dispatcher, "_call", call)
+    assert run(scheduler=here).copied == 120
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_no_worker_is_lost_because_the_scheduler_is_silent(monkeypatch, is_silent):
+    now, replies = [0.0], []
+
+    def call(_self, operation, *_, **__):
+        if operation == "identity" and replies.pop(0):
+            return {"workers": {"tcp://worker": {"last_seen": 1.0, "nthreads": 1}}}
+        if operation == "processing":
+            return {}
+        raise asyncio.TimeoutError
+
+    monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(dispatcher.Dispatcher, "_call", call)
+    asking = dispatcher.Dispatcher(
+        SimpleNamespace(status="running"), "", SETTINGS("a", "b", {}), version="", samples=[], witness="", packages="",
+        recorder=None,
+    )  # fmt: skip
+    for moment, reply in (0.0, True), (9.0, not is_silent), (19.0, True), (28.0, True):
+        now[0] = moment
+        replies.append(reply)
+        asking._ask()
+    assert list(asking._workers) == ["tcp://worker"] * is_silent
+
+
+def test_workers_that_lose_every_task_are_an_error(here, run, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(workers, "migrate_batch", broken)
+    with pytest.raises(ConnectionAbortedError, match=r"lost 10 times in a row, the last on tcp.*: no memory; see"):
+        run(scheduler=here)
 
 
 def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_live(run, caplog, monkeypatch):
