@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -74,9 +75,10 @@ def soon(monkeypatch):
 
 @pytest.fixture
 def here(request):
-    """The address of a cluster in this process, with one worker thread unless another number is asked for."""
+    """The address of a cluster in this process, with one worker of one thread unless others are asked for."""
     distributed = pytest.importorskip("distributed")
-    given = {"n_workers": getattr(request, "param", 1), "threads_per_worker": 1, "processes": False}
+    count, threads = getattr(request, "param", (1, 1))
+    given = {"n_workers": count, "threads_per_worker": threads, "processes": False}
     with distributed.LocalCluster(**given, protocol="tcp", host="127.0.0.1", dashboard_address=None) as running:
         yield running.scheduler_address
 
@@ -197,16 +199,20 @@ def test_a_local_cluster_that_does_not_start_is_an_error(monkeypatch):
         ("localhost", ValueError, "localhost: not the address of a dask scheduler, such as tcp://host:8786"),
         ("tcp://127.0.0.1:1", TimeoutError, "the dask scheduler cannot be reached: Timed out"),
         ("{endpoint}", OSError, "this is not a dask scheduler"),
+        ("{silent}", TimeoutError, "this is not a dask scheduler, or it hangs"),
     ],
 )
 def test_a_wrong_address_is_named(emulator, run, soon, address, kind, text):
-    address = address.format(endpoint=emulator.endpoint.removeprefix("http://"))
-    with pytest.raises(kind, match=text) as caught:
+    silent = socket.create_server(("127.0.0.1", 0))
+    address = address.format(
+        endpoint=emulator.endpoint.removeprefix("http://"), silent=f"127.0.0.1:{silent.getsockname()[1]}"
+    )
+    with silent, pytest.raises(kind, match=text) as caught:
         run(scheduler=address)
     assert address in str(caught.value)
 
 
-@pytest.mark.parametrize("here", [0], indirect=True)
+@pytest.mark.parametrize("here", [(0, 1)], indirect=True)
 def test_a_cluster_without_workers_is_an_error(here, run, soon):
     with pytest.raises(TimeoutError, match="has had no worker for 1 seconds: start workers") as caught:
         run(scheduler=here)
@@ -375,6 +381,30 @@ def test_the_files_of_a_frozen_worker_are_migrated_by_others(here, run, monkeypa
         monkeypatch.setattr(dispatcher.Dispatcher, "_submit", submit)
         report = run(scheduler=here)
     assert (report.copied, report.failed, len(sent)) == (120, 0, 12)
+
+
+@pytest.mark.parametrize("here", [(1, 2)], indirect=True)
+def test_lost_files_have_a_worker_of_their_own(here, run, monkeypatch):
+    real, mutex, lost, running, most = workers.migrate_batch, threading.Lock(), [], [], []
+
+    def migrate_batch(settings, files):
+        with mutex:
+            if files[0].path == "f000" and not lost:
+                lost.extend(files)
+                raise RuntimeError("lost")
+            running.append(files)
+            if files[0] in lost:
+                most.append(len(running))
+        try:
+            return real(settings, files)
+        finally:
+            with mutex:
+                running.remove(files)
+
+    monkeypatch.setattr(workers, "migrate_batch", migrate_batch)
+    report = run(scheduler=here)
+    assert (report.copied, report.failed, len(lost)) == (120, 0, 50)
+    assert most == [1] * 50
 
 
 def test_a_worker_that_answers_late_is_used(here, run, monkeypatch):
