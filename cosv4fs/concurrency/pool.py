@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import queue
 import sys
 import threading
@@ -163,6 +164,7 @@ class TaskGroup:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._process = os.getpid()
         self._tasks: set[Task] = set()
         self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._stopped = False
@@ -171,8 +173,14 @@ class TaskGroup:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Stop the tasks when the block fails; Ctrl-C cancels those that run."""
-        if error is not None:
+        """Stop the tasks when the block fails; Ctrl-C cancels those that run.
+
+        A generator that is closed does not wait for them: the garbage collector may close it in any thread, even in one
+        of these tasks.
+        """
+        if isinstance(error, GeneratorExit):
+            self.lose()
+        elif error is not None:
             self.stop(cancel_running=cancellation.is_cancellation(error))
 
     @property
@@ -213,8 +221,10 @@ class TaskGroup:
         """Drop the tasks that have finished; raise the first failure.
 
         With `wait`, wait until one has finished or a fraction of a second has passed; raise EINTR if the calling thread
-        is cancelled.
+        is cancelled. Raise ECANCELED in a forked child: the tasks run in its parent.
         """
+        if self._is_inherited:
+            raise make_error(errno.ECANCELED, "the process was forked meanwhile: begin again in the child", None)
         found = self._take(wait=wait)
         while found:
             # in no variable of this frame, which the error refers to
@@ -235,8 +245,8 @@ class TaskGroup:
         nothing more.
         """
         self._cancel_waiting()
-        if sys.is_finalizing():
-            # frozen tasks never end
+        if sys.is_finalizing() or self._is_inherited:
+            # frozen tasks never end, nor do those of another process
             self._tasks.clear()
         latest = time.monotonic() + _CANCEL_SECONDS
         while running := [task for task in list(self._tasks) if not task.is_done]:
@@ -263,8 +273,17 @@ class TaskGroup:
         task = Task(partial(self._run, function))
         self._tasks.add(task)
         if not detached:
-            task.add_callback(self._finished.put)
+            task.add_callback(self._note_finished)
         return task
+
+    @property
+    def _is_inherited(self) -> bool:
+        return os.getpid() != self._process
+
+    def _note_finished(self, task: Task) -> None:
+        # nobody takes it later, and its error would keep this group and its threads alive
+        if not self._stopped:
+            self._finished.put(task)
 
     def _take(self, *, wait: bool = False) -> list[Task]:
         with suppress(queue.Empty):
@@ -282,6 +301,7 @@ class TaskGroup:
 
     def _cancel_waiting(self) -> None:
         self._stopped = True
+        self._finished = queue.SimpleQueue()
         for task in list(self._tasks):
             task.cancel()
 

@@ -88,7 +88,7 @@ class SelectedFiles:
         paths = [entry.path for entry in page if not entry.is_directory and entry not in left_out and self._has(entry)]
         folders = {(-folder.count("/"), os.fsencode(folder)) for path in paths for folder in parents(path)}
         with self._database.change() as database:
-            database.executemany("INSERT INTO files VALUES (?)", [(os.fsencode(path),) for path in paths])
+            database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [(os.fsencode(path),) for path in paths])
             database.executemany("INSERT OR IGNORE INTO folders VALUES (?, ?)", sorted(folders))
 
     def _has(self, entry: Entry) -> bool:

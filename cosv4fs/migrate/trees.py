@@ -236,14 +236,31 @@ def s3_pages(location: Location, bucket: str, prefix: str, **options: Any) -> It
     """Yield the pages of a listing of S3, past the cache; with a delimiter also common prefixes.
 
     Each row is one of ``Contents`` or ``CommonPrefixes`` as botocore returns them.
+
+    Raises
+    ------
+    OSError
+        EBADMSG: the pages go round in circles, or a page does not say where the next one begins. EIO: a key does not
+        begin with the prefix: it must be neither copied nor removed.
     """
     options |= location.fs.req_kw
+    seen: set[int] = set()
     while True:
         reply = location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
-        yield [*(reply.get("CommonPrefixes") or ()), *(reply.get("Contents") or ())]
+        rows = [*(reply.get("CommonPrefixes") or ()), *(reply.get("Contents") or ())]
+        for name in (row.get("Key") or row["Prefix"] for row in rows):
+            if not name.startswith(prefix):
+                raise OSError(errno.EIO, f"its listing contains {name!r}, which is outside", location.url)
+        yield rows
         if not reply.get("IsTruncated"):
             return
-        options["ContinuationToken"] = reply["NextContinuationToken"]
+        token = reply.get("NextContinuationToken")
+        if not token or hash(token) in seen:
+            text = "the service cannot list in pages: it " + ("repeats" if token else "names no next")
+            raise OSError(errno.EBADMSG, f"{text} page (list_objects_v2)", location.url)
+        # hashes: pages may be many
+        seen.add(hash(token))
+        options["ContinuationToken"] = token
 
 
 def _found_at_once(tree: Location, _: str) -> Iterator[Entry]:

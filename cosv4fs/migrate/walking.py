@@ -15,6 +15,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
+from cosv4fs.concurrency.background import start_background
 from cosv4fs.stack import Stack
 
 _F = TypeVar("_F")
@@ -35,7 +36,9 @@ class Walk(Generic[_F, _T]):
 
     def __init__(self, visit: Callable[[_F], Iterator[tuple[_T, list[_F]]]], jobs: int) -> None:
         self._visit, self._jobs = visit, jobs
-        self._owner, self._running = threading.get_ident(), 0
+        self._running = 0
+        # the thread that takes the pages; it may change from page to page
+        self._owner = threading.get_ident()
         # a page with its directories; None at the end of a visit
         self._pages: queue.SimpleQueue[tuple[_T, list[_F]] | None] = queue.SimpleQueue()
         # one item for each page that may wait; a semaphore could stay locked after Ctrl-C
@@ -51,6 +54,8 @@ class Walk(Generic[_F, _T]):
         top : Stack
             The directories to begin with. Takes those that are found, and is closed at the end.
         """
+        # it ends the threads of a walk that is not taken to its end
+        start_background()
         with top as folders, TaskGroup(Pool(self._jobs, "cosv4fs-list")) as group:
             self._start(folders, group)
             while self._running:
@@ -72,6 +77,7 @@ class Walk(Generic[_F, _T]):
             group.wait()
 
     def _start(self, folders: Stack[_F], group: TaskGroup) -> None:
+        self._owner = threading.get_ident()
         while folders and self._running < self._jobs:
             for folder in folders.pop(self._jobs - self._running):
                 group.start(partial(self._run, folder))

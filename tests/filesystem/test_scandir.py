@@ -142,3 +142,15 @@ class TestCoffers:
 @pytest.mark.parametrize("dialect", [Dialect(listover="more"), Dialect(last_context="next", dir_slash=True)])
 def test_variants(tree):
     assert len(list(tree.scandir(BUCKET, recursive=True))) == len(below(""))
+
+
+@pytest.mark.protocol("cosv4")
+@pytest.mark.parametrize("dialect", [Dialect(context="position")])
+def test_what_others_add_to_earlier_pages_doubles_nothing(tree, second):
+    found = tree.scandir(BUCKET)
+    first = next(found)
+    # it moves the last entry of the first page to the second
+    second.pipe_file(f"{BUCKET}/a-a", b"x")
+    names = [first["name"], *(info["name"] for info in found)]
+    assert len(names) == len(set(names))
+    assert len(names) >= 5

@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import signal
 import threading
 import uuid
 import zipfile
@@ -15,10 +16,13 @@ import fsspec
 import pytest
 from fsspec.spec import AbstractFileSystem
 
+from cosv4fs.concurrency import pool as pools
+from cosv4fs.concurrency import threads as pool_threads
 from cosv4fs.emulator import CofferEmulator, faults
 from cosv4fs.migrate import trees
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, open_location
+from cosv4fs.migrate.removing import SelectedFiles, remove_tree
 from cosv4fs.migrate.selection import Rule, Selection
 from cosv4fs.migrate.trees import scan
 from cosv4fs.migrate.walking import Walk
@@ -157,6 +161,52 @@ def test_s3_is_listed_in_pages_whatever_its_directories(make, monkeypatch):
     assert calls == ["list_objects_v2"] * 3
 
 
+def without_token(reply):
+    reply.pop("NextContinuationToken", None)
+
+
+def same_token(reply):
+    reply |= {"IsTruncated": True, "NextContinuationToken": "again"}
+
+
+def strangers(reply):
+    for row in reply.get("Contents", ()):
+        row["Key"] = row["Key"].replace("tree/", "other/")
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "code"),
+    [
+        (without_token, "names no next page", errno.EBADMSG),
+        (same_token, "repeats page", errno.EBADMSG),
+        (strangers, "'other/a', which is outside", errno.EIO),
+    ],
+)
+def test_an_s3_that_cannot_be_trusted(make, monkeypatch, change, text, code):
+    """Nothing is left out, listed for ever, or removed outside of the tree."""
+    tree = make("s3")
+    outside, call = f"{tree.path.partition('/')[0]}/other/a", tree.fs.call_s3
+    tree.fs.pipe_file(outside, b"1")
+
+    def changed(name, **given):
+        if name != "list_objects_v2":
+            return call(name, **given)
+        if given.get("ContinuationToken") == "again":
+            del given["ContinuationToken"]
+        reply = call(name, **{"MaxKeys": 2, **given})
+        change(reply)
+        return reply
+
+    monkeypatch.setattr(tree.fs, "call_s3", changed)
+    for action in (entries, lambda tree: entries(tree, depth=1), remove_tree):
+        with pytest.raises(OSError, match=text) as caught:
+            action(tree)
+        assert caught.value.errno == code
+    monkeypatch.setattr(tree.fs, "call_s3", call)
+    tree.fs.invalidate_cache()
+    assert tree.fs.exists(outside)
+
+
 def test_all_buckets_of_s3(make, options, bucket):
     make("s3", {"x": b"1"})
     found = {entry.path for entry in entries(open_location("s3://", options))}
@@ -241,6 +291,13 @@ def test_a_listing_with_strangers_is_an_error(make, kind, monkeypatch):
     with pytest.raises(OSError, match=r"'/?elsewhere/b', which is outside") as caught:
         entries(tree)
     assert caught.value.errno == errno.EIO
+
+
+def test_what_is_listed_twice_is_removed_once(make, monkeypatch):
+    tree, ls = make("foreign"), Foreign.ls
+    monkeypatch.setattr(Foreign, "ls", lambda *given, **more: ls(*given, **more) * 2)
+    with SelectedFiles(tree, Selection((Rule("/a"), Rule("/d/*")))) as selected:
+        assert [file.path[len(tree.prefix) :] for page in selected.pages() for file in page] == ["a", "d/b"]
 
 
 class Links(Foreign):
@@ -350,6 +407,84 @@ def test_a_slow_consumer_is_not_overrun():
         assert taken == 20
     assert len(listed) < 60, "closing it ends the threads"
     assert sum(map(sum, Walk(visit, jobs).pages(Stack([""])))) == 3 * sum(range(50))
+
+
+def test_nobody_waits_for_the_threads_of_a_walk_that_is_not_taken_to_its_end(monkeypatch):
+    """The garbage collector may close it in any thread: also in one of its own, or one that holds a lock."""
+    monkeypatch.setattr(pools, "_CANCEL_SECONDS", 1e6)
+    closed, release = threading.Event(), threading.Event()
+
+    def visit(folder):
+        yield [folder], []
+        if release.wait(20):
+            walks[0].close()
+            closed.set()
+        yield [folder], []
+
+    walks = [Walk(visit, 2).pages(Stack([""]))]
+    next(walks[0])
+    release.set()
+    assert closed.wait(20)
+
+
+def test_threads_end_with_their_walk():
+    def visit(folder):
+        for number in range(50):
+            yield [number], ["x", "y"] if not folder and not number else []
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = set(threading.enumerate())
+        pages = Walk(visit, 3).pages(Stack([""]))
+        for _ in range(5):
+            next(pages)
+        del pages
+        for thread in [thread for thread in threading.enumerate() if thread.name.startswith("cosv4fs-list")]:
+            if thread not in before:
+                thread.join(20)
+                assert not thread.is_alive()
+    finally:
+        gc.enable()
+
+
+def test_a_walk_goes_on_in_another_thread_where_none_can_be_started(monkeypatch):
+    monkeypatch.setattr(pool_threads, "start_thread", lambda _: False)
+
+    def visit(depth):
+        yield [depth], []
+        for _ in range(20 * depth):
+            yield [depth], []
+        yield [depth], [depth + 1] if depth < 2 else []
+
+    pages, taken = Walk(visit, 2).pages(Stack([0])), []
+    next(pages)
+    thread = threading.Thread(target=lambda: taken.extend(pages), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert sorted(taken) == [[0]] + [[1]] * 22 + [[2]] * 42
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_has_no_part_in_a_walk():
+    def visit(folder):
+        for number in range(50):
+            yield [number], []
+
+    with closing(Walk(visit, 2).pages(Stack([""]))) as pages:
+        next(pages)
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            code = 1
+            with suppress(BaseException):
+                try:
+                    list(pages)
+                except OSError as error:
+                    code = error.errno
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == errno.ECANCELED
+        assert sum(map(sum, pages)) == sum(range(1, 50))
 
 
 def test_an_interrupt_ends_requests_that_wait(make, emulator):

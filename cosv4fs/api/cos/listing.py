@@ -22,6 +22,9 @@ _SMALL_PAGE = 199
 
 _TOO_MANY = (-165, -170)
 
+_RECENT = 2000
+"""Entries at least that are compared with the next one: two pages."""
+
 
 class DirectoryPager:
     """Lists directories page by page: of `page_size` entries, unless the server refuses that many."""
@@ -32,13 +35,13 @@ class DirectoryPager:
         self._quirks = quirks
 
     def entries(self, bucket: str, key: str, prefix: str = "") -> Iterator[Entry]:
-        """Yield all entries of a directory whose names start with `prefix`; see `pages`."""
+        """Yield all entries of a directory whose names start with `prefix`, each once; see `pages`."""
 
         def fetch(context: str) -> tuple[tuple[Entry, ...], str | None]:
             page = self._page(bucket, key, context, prefix)
             return page.entries, None if self._ends(page, context) else page.context
 
-        return pages(fetch, "", join(bucket, key))
+        return _once(pages(fetch, "", join(bucket, key)))
 
     def first(self, bucket: str, key: str) -> tuple[tuple[Entry, ...], bool]:
         """Return the first page, of a size that every server allows, and whether it is certainly the whole listing."""
@@ -67,3 +70,21 @@ class DirectoryPager:
         # a real directory lists one entry less than was asked for (a note in one of the vendor's clients)
         is_full = len(page.entries) >= min(self._page_size, _SMALL_PAGE) - 1
         return page.listover is not False and not is_full
+
+
+def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Leave out entries that were listed shortly before.
+
+    A context may be a position (cos.md#context): then what others add to the pages before moves the last entries of one
+    page to the next one.
+    """
+    older: set[tuple[str, bool, bool]] = set()
+    newer: set[tuple[str, bool, bool]] = set()
+    for entry in entries:
+        key = entry.name, entry.is_directory, entry.is_unfinished
+        if key in newer or key in older:
+            continue
+        newer.add(key)
+        if len(newer) >= _RECENT:
+            older, newer = newer, set()
+        yield entry
