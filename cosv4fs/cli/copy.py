@@ -79,7 +79,7 @@ def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) 
     failures, copied = FailureLog(keeps_rows=False), Counter[str]()
 
     def record(pair: Pair, error: str | None) -> None:
-        if pair.is_directory:
+        if pair.is_directory and not error:
             return
         copied.update({} if error else {"files": 1, "size": pair.size})
         line = f"would copy {pair.source.url} to {pair.target.url}" if dry_run and not error else ""

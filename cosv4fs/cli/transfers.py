@@ -13,7 +13,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.metadata import tell_not_carried
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
-from cosv4fs.migrate.copying import copy_file, make_directory, remove_directories
+from cosv4fs.migrate.copying import check_readable, copy_file, directories_only, make_directory, remove_directories
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.pairs import Listed, Pair, Pairs
@@ -151,18 +151,20 @@ def _check(pair: Pair) -> None:
     if pair.is_directory:
         if target.capabilities.container and uncreatable(target.path):
             raise _uncreatable(target)
-        return
-    if pair.source.is_local and not os.access(pair.source.path, os.R_OK):
-        # it says why
-        Path(pair.source.path).open("rb").close()
-    if target.is_local and not pair.replaces_directory:
-        _check_local(target)
+    else:
+        check_readable(pair.source)
+    if pair.replaces_directory:
+        directories_only(target)
+    elif target.is_local:
+        _check_local(target, is_directory=pair.is_directory)
 
 
-def _check_local(target: Location) -> None:
+def _check_local(target: Location, *, is_directory: bool) -> None:
     path = Path(target.path)
-    if path.is_dir():
+    if path.is_dir() and not is_directory:
         raise IsADirectoryError(errno.EISDIR, "it is a local directory: name a file in it", target.path)
+    if is_directory and os.path.lexists(path) and not path.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.path)
     above = next((folder for folder in path.parents if os.path.lexists(folder)), path.parent)
     if not above.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))

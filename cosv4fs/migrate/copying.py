@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -128,6 +129,13 @@ class _Watch:
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def check_readable(source: Location) -> None:
+    """Raise the error that opening a local file would; cheap if there is none."""
+    if source.is_local and not os.access(source.path, os.R_OK):
+        # it says why
+        Path(source.path).open("rb").close()
+
+
 def _copy_on_disk(source: Location, target: Location, callback: Callback, metadata: FileMetadata) -> None:
     """Copy a local file to a local path, and replace what is there when the copy is complete."""
     metadata.read()
@@ -204,7 +212,14 @@ def make_directory(location: Location) -> None:
 
 
 def remove_directories(location: Location) -> None:
-    """Remove a directory in which there are only directories.
+    """Remove a directory in which there are only directories; raise what `directories_only` does."""
+    for relative in sorted(directories_only(location), reverse=True):
+        location.fs.rmdir(location.prefix + relative)
+    location.fs.rmdir(location.path)
+
+
+def directories_only(location: Location) -> list[str]:
+    """Return the paths of the directories in a directory, relative to it.
 
     Raises
     ------
@@ -216,9 +231,7 @@ def remove_directories(location: Location) -> None:
         found += (entry.path for entry in page)
         if not all(entry.is_directory and not entry.refusal for entry in page):
             raise OSError(errno.ENOTEMPTY, "the directory is not empty", location.url)
-    for relative in sorted(found, reverse=True):
-        location.fs.rmdir(location.prefix + relative)
-    location.fs.rmdir(location.path)
+    return found
 
 
 def stream(

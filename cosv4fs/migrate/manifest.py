@@ -65,7 +65,10 @@ _LIST = """
 INSERT INTO files (path, size, mtime, sha, error, round, listed, state, is_barred)
 VALUES (:path, :size, :mtime, :sha, :error, :round, :now,
         CASE WHEN :error = '' THEN 'pending' ELSE 'failed' END, :error != '')
-ON CONFLICT (path) DO UPDATE SET round = :round, listed = :now, is_gone = 0
+ON CONFLICT (path) DO UPDATE SET round = :round, listed = :now, is_gone = 0,
+    -- a name that cannot be stored may be written as another one: neither is left out in silence
+    state = CASE WHEN :error = '' THEN state ELSE 'failed' END, is_barred = is_barred OR :error != '',
+    error = CASE WHEN :error = '' THEN error ELSE :error END
 """
 _CHANGE = """
 UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_barred = :error != '', how = '',
@@ -73,6 +76,7 @@ UPDATE files SET size = :size, mtime = :mtime, sha = :sha, error = :error, is_ba
 WHERE path = :path AND (size != :size OR mtime IS NOT :mtime OR sha IS NOT :sha OR is_barred != (:error != '')
     -- the last listing came within the second of the last change: another one may have followed in it
     OR (size > 0 AND sha IS NULL AND mtime = round(mtime) AND mtime > listed + :ahead - 2))
+    AND NOT (round = :round AND is_barred)
 """
 
 
@@ -164,7 +168,8 @@ class Manifest:
         try:
             if is_trial:
                 self._copy_into(database)
-            elif self._lock is None:
+            self._check_kind(database)
+            if self._lock is None and not is_trial:
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -181,12 +186,28 @@ class Manifest:
             if isinstance(error, sqlite3.OperationalError):
                 raise opened.failure(error) from error
             raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
+        except ValueError:
+            database.close()
+            raise
         for name, value in about.items():
             if known[name] != value:
                 database.close()
                 raise ValueError(f"{self.path} is the manifest of another migration, with {name} {known[name]}: "
                                  "choose another with --manifest, or remove it")  # fmt: skip
         return opened
+
+    def _check_kind(self, database: sqlite3.Connection) -> None:
+        """Refuse, before anything is changed, a database that is no manifest, or one of another version."""
+        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+        if not tables:
+            return
+        columns = {row[1] for row in database.execute("PRAGMA table_info(about)")}
+        known = dict(database.execute("SELECT name, value FROM about")) if {"name", "value"} <= columns else {}
+        if not {"files", "folders"} <= tables or "version" not in known:
+            raise ValueError(f"{self.path} cannot be used as a manifest: it is the database of another program")
+        if known["version"] != _VERSION:
+            text = "is a manifest of another version of cosv4fs: remove it, or choose another with --manifest"
+            raise ValueError(f"{self.path} {text}; equal files at the target are found, and not copied again")
 
     def _copy_into(self, database: sqlite3.Connection) -> None:
         if self.path.exists():

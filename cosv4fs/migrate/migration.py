@@ -25,7 +25,7 @@ from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.migrator import FileMigrator, batches
-from cosv4fs.migrate.plan import FILE_ABOVE, SPELLED_ALIKE, check_apart
+from cosv4fs.migrate.plan import FILE_ABOVE, SPELLED_ALIKE, check_apart, is_existing_directory
 from cosv4fs.migrate.report import Report, check_rows, write_rows
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import holds_files, scan
@@ -205,9 +205,7 @@ def _check(source: Location, target: Location) -> None:
     check_apart(source, target)
     if not target.has_directories:
         check_access(target, must_exist=True)
-        bucket = target.at(target.path.partition("/")[0])
-        if not target.fs.exists(bucket.path):
-            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
+    is_existing_directory(target)
 
 
 def _list(book: Manifest, source: Location, selection: Selection, jobs: int, watcher: Watcher) -> int:

@@ -17,7 +17,7 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.concurrency import cancellation
 from cosv4fs.localfiles import is_part, remove_abandoned
-from cosv4fs.migrate.copying import copy_file, make_directory, read_md5, read_sha1, stream
+from cosv4fs.migrate.copying import check_readable, copy_file, make_directory, read_md5, read_sha1, stream
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import (
     CONTENT,
@@ -34,6 +34,7 @@ from cosv4fs.migrate.manifest import (
 )
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata, MetadataOptions
 from cosv4fs.migrate.trees import fresh_info, recorded_md5, recorded_sha1
+from cosv4fs.paths import parents
 
 _MAX_KEY_BYTES = 1024
 """The length limit for S3 keys."""
@@ -135,9 +136,12 @@ class FileMigrator:
 
     def _examine(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
         _check_name(target)
+        if target.has_directories and target.capabilities.replaces_files:
+            self._check_free(file, target)
         is_complete = file.state in (COPIED, VERIFIED)
         found = self._at_target(file, target)
         if found is None:
+            check_readable(source)
             return Outcome(file.path, PENDING, size=file.size, reason=MISSING if is_complete else NEW)
         reason = SIZE
         if found.size == file.size:
@@ -148,7 +152,19 @@ class FileMigrator:
             reason = CONTENT
         if not (self._overwrite or file.is_written):
             raise FileExistsError(errno.EEXIST, "the target has another content and is not replaced", target.url)
+        check_readable(source)
         return Outcome(file.path, PENDING, size=file.size, reason=DAMAGED if is_complete else reason)
+
+    def _check_free(self, file: File, target: Location) -> None:
+        """Raise an error if a directory has the name of the copy, or a file that of a directory above it."""
+        with self._mutex:
+            if target.name in self._listing(file.path.rpartition("/")[0]).folders:
+                raise IsADirectoryError(errno.EISDIR, "a directory has the name of its copy: remove it", target.url)
+            for folder in parents(file.path):
+                above, _, name = folder.rpartition("/")
+                if name in self._listing(above).files:
+                    text = "a file has the name of a directory above it: remove that"
+                    raise NotADirectoryError(errno.ENOTDIR, text, target.url)
 
     def _at_target(self, file: File, target: Location) -> _Found | None:
         """Return what the target has, from one listing per directory; None if there is no such file."""

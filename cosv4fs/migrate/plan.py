@@ -83,7 +83,7 @@ def plan_update(
     if not holds_files(source, source.fs.info(source.path)):
         raise NotADirectoryError(errno.ENOTDIR, "sync compares directories: copy a file with cp", source.url)
     check_apart(source, target)
-    is_there = _is_directory(target)
+    is_there = is_existing_directory(target)
     with Pairs(target, selection, jobs=jobs, listed=listed) as pairs:
         pairs.add_tree(pairs.add_root(source, ""))
         if is_there:
@@ -133,7 +133,7 @@ def _file(location: Location, info: Mapping[str, Any]) -> Entry:
     return Entry("", int(info["size"] or 0), modification_time(info), sha1=sha1, md5=md5)
 
 
-def _is_directory(target: Location) -> bool:
+def is_existing_directory(target: Location) -> bool:
     """Return whether a directory exists; raise if it is a file, or if its bucket does not exist."""
     try:
         info = target.fs.info(target.path)
@@ -291,6 +291,8 @@ def _predict(pairs: Pairs) -> None:
 def _refuse_obstacles(pairs: Pairs) -> None:
     """Refuse files if a file or link at the target has the name of their directory, or a directory their own name.
 
+    Empty directories are refused if a file has their name.
+
     Writing through a link could leave the target. A directory in which only directories are is replaced.
     """
     _refuse_unlisted(pairs)
@@ -304,6 +306,9 @@ def _refuse_obstacles(pairs: Pairs) -> None:
         for folder, refusal in page:
             what = "link, pipe or socket" if refusal else "file"
             pairs.refuse_below(folder, f"a {what} has the name of its directory in {pairs.target.url}: remove it")
+    is_file = "o.kind = 1 AND o.refusal = '' AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = o.key AND t.kind != 1)"
+    for page in pairs.pages(is_file):
+        pairs.refuse((row, f"a file has the name of its copy, {pairs.pair(row).target.url}: remove it") for row in page)
     is_there = "o.kind = 0 AND o.refusal = '' AND EXISTS (SELECT 1 FROM theirs AS t WHERE t.key = o.key AND t.kind = 1)"
     for page in pairs.pages(f"{is_there} AND o.key IN their_folders"):
         text = "a directory with files has the name of its copy, {}: remove it"

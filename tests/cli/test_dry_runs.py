@@ -51,6 +51,25 @@ def test_directories_and_files_in_the_way(both, here, fs, command, target):
     assert copied == {"a": True, "file": True, "held": False, "b": False, "empty": command == ["sync"]}
 
 
+@pytest.mark.parametrize("target", ["cosv4://data/t", "t"])
+def test_files_in_the_way_of_empty_directories(both, here, fs, target):
+    plant(here / "d", a="1")
+    (here / "d" / "x" / "y").mkdir(parents=True)
+    (here / "d" / "z" / "y").mkdir(parents=True)
+    plant(here / "t", x="1", z__y="2")
+    fs.pipe({"data/t/x": b"1", "data/t/z/y": b"2"})
+    assert both("cp", "-r", "d/", target) == (1, {"a": True, "y": False}, None, 2)
+
+
+@pytest.mark.parametrize("target", ["cosv4://data/t", "t"])
+def test_directories_with_files_that_a_filter_hides(both, here, fs, target):
+    plant(here / "d", ab="1")
+    plant(here / "t", ab__c="2")
+    fs.pipe_file("data/t/ab/c", b"2")
+    assert both("sync", "--include", "*b*", "d/", target) == (1, {"ab": False}, [], 1)
+    assert (fs.cat_file("data/t/ab/c"), (here / "t/ab/c").read_text()) == (b"2", "2")
+
+
 @COMMANDS
 def test_local_files_that_cannot_be_read(both, here, monkeypatch, command):
     plant(here / "d", a="1", closed="2")
@@ -87,7 +106,7 @@ def test_a_bucket_that_does_not_exist(run, here, command):
 def test_empty_directories_that_cannot_be_created(both, here):
     plant(here / "d", a="1")
     (here / "d" / "x:y").mkdir()
-    assert both("cp", "-r", "d/", "cosv4://data/t") == (1, {"a": True}, None, 1)
+    assert both("cp", "-r", "d/", "cosv4://data/t") == (1, {"a": True, "x:y": False}, None, 1)
 
 
 def test_deletions(both, here, fs):
@@ -97,3 +116,44 @@ def test_deletions(both, here, fs):
     (here / "d" / "link").symlink_to(here)
     fs.pipe_file("data/t/b", b"2")
     assert both("sync", "--delete", "d", "cosv4://data/t") == (1, {"link": False}, [], 1)
+
+
+def migrated(done):
+    """Return the exit code and the failures, and how many files were, or would be, copied."""
+    report = done.json
+    return done.code, report["failures"], sum(reason["files"] for reason in report["reasons"].values())
+
+
+@pytest.mark.parametrize("extra", [(), ("--no-overwrite",)])
+@pytest.mark.parametrize("target", ["cosv4://data/t", "t"])
+def test_what_a_migration_would_do(run, here, fs, monkeypatch, target, extra):
+    plant(here / "d", a="1", held="2", way__b="3", way__c__d="4", same="5", other="6", closed="7")
+    plant(here / "t", held__x="x", way="w", same="5", other="x")
+    fs.pipe({f"data/t/{name}": text.encode() for name, text in harvest(here / "t").items()})
+    before = harvest(here), stored(fs, "data")
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and real(path, mode))
+    opened = Path.open
+
+    def refuse(path, *arguments, **settings):
+        # root reads everything
+        if path.name == "closed" and arguments == ("rb",):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **settings)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    would = run("--json", "migrate", "-n", *extra, "d", target)
+    assert (harvest(here), stored(fs, "data")) == before
+    assert migrated(would) == migrated(run("--json", "migrate", *extra, "d", target))
+    failed = ["closed", "held", *["other"] * bool(extra), "way/b", "way/c/d"]
+    assert [failure["path"] for failure in would.json["failures"]] == failed
+
+
+def test_a_migration_to_a_file(run, here, fs):
+    plant(here / "d", a="1")
+    (here / "t").write_text("precious")
+    fs.pipe_file("data/t", b"precious")
+    for target in ("t", "cosv4://data/t"):
+        for dry in (("-n",), ()):
+            done = run("migrate", *dry, "d", target)
+            assert (done.code, "but is a file" in done.err) == (1, True)

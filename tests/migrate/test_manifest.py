@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -114,6 +115,43 @@ def test_what_is_no_manifest_is_left_alone(path, book):
     with pytest.raises(ValueError, match="cannot be used as a manifest"):
         Manifest(path, "s", "t")
     assert path.read_bytes() == b"something else" * 100
+
+
+@pytest.mark.parametrize("is_trial", [False, True])
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ("CREATE TABLE users (name); INSERT INTO users VALUES ('x')", "the database of another program"),
+        ("CREATE TABLE about (text); CREATE TABLE files (path); CREATE TABLE folders (path)", "of another program"),
+        ("CREATE TABLE about (name, value); INSERT INTO about VALUES ('version', '3')", "of another program"),
+        ("UPDATE about SET value = '1' WHERE name = 'version'; DROP VIEW listed_files", "another version of cosv4fs"),
+    ],
+)
+def test_other_databases_are_left_alone(path, tables, said, is_trial):
+    path.parent.mkdir()
+    if "UPDATE" in tables:
+        Manifest(path, "s", "t").close()
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(f"PRAGMA journal_mode = DELETE; {tables}")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=said):
+        Manifest(path, "s", "t", is_trial=is_trial)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_name_that_cannot_be_stored_and_is_written_as_another_one(book, is_first, pages):
+    files = [File("x", 1, error="its name is not valid UTF-8"), File("x", 1)][:: 1 if is_first else -1]
+    for _ in range(2):
+        book.begin_listing()
+        for page in [files] if pages == 1 else [[file] for file in files]:
+            book.list_page(page, [])
+        book.end_listing()
+        assert book.failures(2) == [("x", "its name is not valid UTF-8")]
+        assert list(book.files()) == []
+    listing(book, File("x", 1))
+    assert [file.path for file in book.files()] == ["x"]
 
 
 @pytest.mark.parametrize(
