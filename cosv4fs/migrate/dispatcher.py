@@ -187,13 +187,8 @@ class Dispatcher:
         return {
             address: worker.threads - len(worker.tasks)
             for address, worker in self._workers.items()
-            if worker.is_ready and len(worker.tasks) < worker.threads and not self._is_reserved(worker)
+            if worker.is_ready and len(worker.tasks) < worker.threads
         }
-
-    def _is_reserved(self, worker: _Worker) -> bool:
-        """Return whether a worker tries a file that was lost before."""
-        batches = (self._tasks[key].batch for key in worker.tasks)
-        return any(batch is not None and batch.losses for batch in batches)
 
     def _submit(self, address: str, batch: _Batch | None) -> None:
         key = f"{TOPIC}-{uuid4().hex}"
