@@ -33,7 +33,9 @@ _MAX_FAILURES = 20
 @click.argument("target")
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied, and what would fail.")
 @click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")
-@click.option("--reverify", is_flag=True, help="Compare what earlier runs completed, too; copy again what differs.")
+@click.option(
+    "--reverify", is_flag=True, help="As --verify, and what earlier runs completed, too: copy again what differs."
+)
 @click.option("--manifest", metavar="FILE", help="Database for the progress; default: in the user's state directory.")
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
 @transfers
@@ -67,8 +69,9 @@ def migrate_command(
     are only created without filters.
 
     --reverify looks up every file at the target, whatever the manifest says. Where the service stores SHA-1s, they are
-    compared; elsewhere the files are read. With --dry-run, the exit code is 5 if a copy is missing or damaged. A dry
-    run changes neither the target nor the manifest; it compares contents as the run would.
+    compared; elsewhere the files are read. Files that differ in metadata alone are not copied again. With --dry-run,
+    the exit code is 5 if a copy is missing or damaged. A dry run changes neither the target nor the manifest; it
+    compares contents as the run would.
 
     With --scheduler, each worker is checked before its first task: it needs the same version of cosv4fs, the packages
     of both filesystems, and access to source and target; local paths must be the same directory everywhere. Others are
@@ -83,7 +86,9 @@ def migrate_command(
         # error messages need the protocol of each URL
         session.location(url)
     options = _options(session, source, target) if scheduler else session.options
-    with Progress(session, "migrating", lines=False) as progress:
+    # files that the target has count, too
+    action = ("comparing", "compared") if dry_run else ("migrating", "migrated")
+    with Progress(session, *action, lines=False) as progress:
         result = migrate(
             source, target, options=options, manifest=manifest, verify=verify, reverify=reverify,
             overwrite=not no_overwrite, metadata=metadata, selection=selection, dry_run=dry_run, jobs=jobs,
@@ -157,7 +162,7 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
         f"vanished {report.vanished:,}; {report.seconds:.1f} s"
     )
     if summary := progress.summary():
-        session.tell(f"copied {progress.files:,} files{summary}")
+        session.tell(f"migrated {progress.files:,} files{summary}")
     progress.tell_slowest()
     tell_not_carried(session, report.not_carried)
     if report.damaged:

@@ -167,9 +167,11 @@ class Location:
 
         It leads outside, so that its listing cannot be trusted, or names another file to its filesystem.
         """
-        parts = relative.split("/")
-        if not _NO_NAMES.isdisjoint(parts) or (self.is_local and _escapes(parts)):
-            return f"the name {relative!r} cannot be used inside {self.url}"
+        parts, text = relative.split("/"), f"the name {relative!r} cannot be used inside {self.url}"
+        if not _NO_NAMES.isdisjoint(parts):
+            return f"{text}: a component is empty, '.' or '..'"
+        if self.is_local and _escapes(parts):
+            return f"{text}: local files cannot have it"
         if VERSION_MARK in relative and self.protocols & S3:
             other = relative.partition(VERSION_MARK)[0]
             return f"the name {relative!r} cannot be used: s3fs would take it for a version of {other!r}"

@@ -88,8 +88,8 @@ def migrate(
     verify : bool
         Compare the content of the target with the source, by SHA-1 or by the checksum that the service computed.
     reverify : bool
-        Compare what earlier runs completed, too: all files are looked up at the target, and read there unless its
-        service stores SHA-1s. What is missing or differs is copied again.
+        Verify, and compare what earlier runs completed, too: all files are looked up at the target, and read there
+        unless its service stores SHA-1s. What is missing or differs is copied again.
     overwrite : bool
         Replace target files with different content; if false, they are reported as failed. Equal files are never
         copied.
@@ -144,6 +144,7 @@ def migrate(
     metadata = metadata or MetadataOptions()
     metadata.check(destination)
     path = Path(manifest) if manifest is not None else default_manifest(origin, destination)
+    verify = verify or reverify
     # files in these states are compared again
     states = (COPIED, VERIFIED) if reverify else (COPIED,) if verify else ()
     with Manifest(path, identity(origin), identity(destination), is_trial=dry_run) as book:

@@ -9,8 +9,9 @@ import fsspec
 import pytest
 
 from cosv4fs.cli import main
+from cosv4fs.cli import migrate as command
 from cosv4fs.emulator import Emulator, faults
-from cosv4fs.migrate.manifest import Manifest
+from cosv4fs.migrate.manifest import VERIFIED, Manifest, Outcome
 
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -80,6 +81,18 @@ def test_a_dry_run_prints_what_a_run_would_do(run, tmp_path):
     assert run("--dry-run", "--scheduler", "local")[0] == 2
 
 
+@pytest.mark.parametrize(("option", "word"), [((), "migrated"), (("--dry-run",), "compared")])
+def test_files_that_are_only_looked_at_are_not_called_copied(run, monkeypatch, option, word):
+    def interrupted(*_, watcher, **__):
+        watcher.planned(3, 6)
+        watcher.done(Outcome("a", VERIFIED, "found"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "migrate", interrupted)
+    code, _, err = run(*option)
+    assert (code, f"{word} 1 of 3 files" in err) == (130, True)
+
+
 def test_filters_select_the_files_of_a_run(run, tmp_path):
     code, out, _ = run("--exclude", "b/")
     assert (code, "copied 1 (1 B)" in out) == (0, True)
@@ -108,6 +121,7 @@ def test_a_manifest_that_cannot_grow_is_told_in_a_line(tmp_path):
     code = """
 import resource, signal, sys
 from cosv4fs.cli import main
+from cosv4fs.cli import migrate as command
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 sys.exit(main(["migrate", *sys.argv[1:]]))
