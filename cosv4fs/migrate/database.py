@@ -54,7 +54,11 @@ class Database:
 
     def failure(self, error: sqlite3.Error) -> OSError:
         """Return the `OSError` for an error of SQLite, such as a full disk or a damaged file."""
-        return OSError(errno.EIO, f"{self._name} cannot be used: {error}", self._path)
+        text = f"{self._name} cannot be used: {error}"
+        if "disk is full" not in str(error):
+            return OSError(errno.EIO, text, self._path)
+        advice = "" if self._path else "; set SQLITE_TMPDIR to a directory on a disk with more space"
+        return OSError(errno.ENOSPC, text + advice, self._path)
 
     @contextmanager
     def translating(self) -> Iterator[None]:

@@ -228,7 +228,8 @@ class Pairs:
         with_directories = with_directories and self._selection.is_everything
         if with_directories:
             self.add(number, [Entry("", is_directory=True)], with_directories=True)
-        for page in scan(self.roots[number].source, self._selection.by_path, jobs=self._jobs):
+        tree, selection = self.roots[number].source, self._selection.by_path
+        for page in scan(tree, selection, jobs=self._jobs, refuses_vanished=True):
             self._listed(len(page))
             self.add(number, page, with_directories=with_directories)
 

@@ -44,13 +44,18 @@ _FTP_TIME = re.compile(r"\d{14}")
 
 
 def scan(
-    tree: Location, selection: Selection = EVERYTHING, *, jobs: int = 8, depth: int | None = None
+    tree: Location,
+    selection: Selection = EVERYTHING,
+    *,
+    jobs: int = 8,
+    depth: int | None = None,
+    refuses_vanished: bool = False,
 ) -> Iterator[list[Entry]]:
     """Yield pages of the files and directories in a directory, in no particular order, without the directory itself.
 
     Memory is bounded by the pages in flight, where the filesystem lists in pages. Nothing is left in caches. A path
     may come once as a file and once as a directory. A directory that cannot be listed is an entry with a refusal; one
-    that was removed meanwhile is none.
+    that was removed meanwhile is none, or with `refuses_vanished` has a refusal, too.
 
     Parameters
     ----------
@@ -63,6 +68,9 @@ def scan(
         Directories listed in parallel.
     depth : int, optional
         Levels to list. The directories of the last level are entries on every filesystem.
+    refuses_vanished : bool
+        Whether a directory that was removed meanwhile is an entry with a refusal. What is missing because a disk was
+        removed, too, must not look as if it had been deleted.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def scan(
         The directory cannot be listed, or the service cannot be reached; EINVAL if a file of its name hides it; EIO if
         the listing contains something outside.
     """
-    scanning = _Scan(tree, selection, depth)
+    scanning = _Scan(tree, selection, depth, refuses_vanished=refuses_vanished)
     top = Stack([Entry("", is_directory=True)], pack=astuple, unpack=lambda fields: Entry(*fields))
     yield from Walk(scanning.pages, jobs).pages(top)
     if missing := scanning.missing():
@@ -86,8 +94,9 @@ _Lister = Callable[[str], Iterator[Entry]]
 class _Scan:
     """One scan of a tree: pages of its directories, or of all of it where that can be listed at once."""
 
-    def __init__(self, tree: Location, selection: Selection, depth: int | None) -> None:
+    def __init__(self, tree: Location, selection: Selection, depth: int | None, *, refuses_vanished: bool) -> None:
         self._tree, self._selection, self._depth = tree, selection, depth
+        self._refuses_vanished = refuses_vanished
         self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None)
         names = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
         self._required = {name for name in names if depth is None or name.count("/") < depth}
@@ -139,7 +148,7 @@ class _Scan:
         except Exception as error:
             if not folder.path or _ends_scan(error):
                 raise
-            if not isinstance(error, FileNotFoundError):
+            if self._refuses_vanished or not isinstance(error, FileNotFoundError):
                 reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
                 yield replace(folder, refusal=f"it cannot be listed: {reason}")
 

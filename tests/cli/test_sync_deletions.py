@@ -1,10 +1,12 @@
 """sync --delete: what it never removes, and what stops it."""
 
 import os
+from functools import partial
 
 import pytest
 
 from cosv4fs.cli.transfers import Copier
+from cosv4fs.filesystem import ObjectFileSystem
 from tests.cli.conftest import harvest, plant, stored
 
 PROTOCOLS = ("cosv4", "cosv3")
@@ -112,3 +114,26 @@ def test_a_reader_that_goes_away_does_not_end_the_copies(start, here, fs, argume
     process.stdout.close()
     assert process.wait(60) == 0
     assert len(fs.find("data/d")) == 20
+
+
+@pytest.mark.parametrize("source", ["d", "cosv4://other/d"])
+def test_directories_that_vanish_while_they_are_listed(run, here, fs, copy, monkeypatch, source):
+    """The rest of a disk that was removed meanwhile is missing, too."""
+    plant(here / "d", a="x", sub__old2="x")
+    fs.pipe({"other/d/a": b"x", "other/d/sub/old2": b"x"})
+    before = stored(fs, "data/d")
+    scandir, ours = os.scandir, ObjectFileSystem.scandir
+
+    def vanish(listing, arguments, path):
+        if str(path).endswith("/sub"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return listing(*arguments)
+
+    monkeypatch.setattr(os, "scandir", lambda path=".": vanish(scandir, (path,), path))
+    monkeypatch.setattr(
+        ObjectFileSystem, "scandir", lambda *given, **more: vanish(partial(ours, **more), given, given[1])
+    )
+    for dry in ["-n"], []:
+        done = run("sync", *dry, "--delete", source, copy)
+        assert (done.code, stored(fs, "data/d")) == (1, before)
+        assert "sub/: it cannot be listed: No such file or directory" in done.err
