@@ -30,6 +30,7 @@ from cosv4fs.migrate.selection import Selection
 @click.option("--size-only", is_flag=True, help="Compare only sizes, and metadata.")
 @click.option("--download", is_flag=True, help="Read files where no common checksum is stored.")
 @click.option("--no-metadata", is_flag=True, help="Do not compare types, headers and user metadata.")
+@click.option("--times", is_flag=True, help="Compare modification times, where copies have those of their sources.")
 @transfers
 @filters(links=True)
 @click.pass_obj
@@ -41,6 +42,7 @@ def check(
     size_only: bool,
     download: bool,
     no_metadata: bool,
+    times: bool,
     jobs: int,
     selection: Selection,
 ) -> None:
@@ -51,13 +53,19 @@ def check(
 
     Files of equal size are compared by the SHA-1 or MD5 that the services store; local files are read. The summary says
     how many files were compared by size only, because both sides have no checksum in common: --download reads these,
-    except from a side that stores their SHA-1. Metadata is compared as far as both sides store it, which takes up to
-    two requests for each file. Modification times and empty directories are not compared.
+    except from a side that stores their SHA-1. Metadata is compared as far as both sides store it, which takes one
+    request for each file on S3 and in coffers, and up to two in buckets. Empty directories are not compared.
+
+    --times compares the time of a local copy, or that which the user metadata of a copy on S3 names (mtime; takes one
+    request), with the time of its source, as far as both are precise. All other copies have only the time of their
+    upload: the summary says how many could not be compared.
     """
     if size_only and download:
         raise click.UsageError("--size-only and --download contradict each other")
     old, new = session.location(source), session.location(target)
-    comparison = Check(old, new, size_only=size_only, download=download, metadata=not no_metadata, jobs=jobs)
+    comparison = Check(
+        old, new, size_only=size_only, download=download, metadata=not no_metadata, times=times, jobs=jobs
+    )
     with listing(session, lambda listed: plan_check(old, new, selection, jobs=jobs, listed=listed)) as plan:
         _Checking(session, plan, old).run(comparison, one_way=one_way, size_only=size_only)
 
@@ -68,7 +76,7 @@ class _Checking:
     def __init__(self, session: Session, plan: Pairs, source: Location) -> None:
         self._session, self._plan, self._source = session, plan, source
         self._failures = FailureLog(keeps_rows=False)
-        self._kinds, self._proofs = Counter[Kind](), Counter[str]()
+        self._kinds, self._proofs, self._undated = Counter[Kind](), Counter[str](), 0
         self._printer = RowPrinter(session, ["differences"], needs_reader=True)
         self._progress = Progress(session, "checking", "checked", lines=False)
 
@@ -89,6 +97,7 @@ class _Checking:
 
     def _handle(self, found: Finding) -> None:
         self._kinds[found.kind] += 1
+        self._undated += found.is_undated
         path = self._path(found)
         if found.kind is Kind.EQUAL:
             self._proofs[found.proof] += 1
@@ -115,6 +124,7 @@ class _Checking:
             "different": self._kinds[Kind.DIFFERENT],
             "only_source": self._kinds[Kind.ONLY_SOURCE],
             "only_target": self._kinds[Kind.ONLY_TARGET],
+            "undated": self._undated,
             "skipped_links": self._plan.skipped,
             "failed": self._kinds[Kind.FAILED],
         }
@@ -130,6 +140,8 @@ class _Checking:
         if self._proofs[SIZE_ONLY] and not size_only:
             text = "have no checksum in common, and may differ in content: see --download"
             tell(f"cosv4fs: {self._proofs[SIZE_ONLY]} {text}")
+        if self._undated:
+            tell(f"cosv4fs: {self._undated} not compared by time: the copies have only the time of their upload")
 
 
 def _row(found: Finding, path: str, error: str | None) -> dict[str, Any]:

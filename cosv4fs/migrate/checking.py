@@ -9,9 +9,10 @@ from errno import EINVAL
 
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.comparing import Checksum, common_checksum, equal_by_md5, equal_by_sha1
+from cosv4fs.migrate.details import Details, differing_attributes, has_other_time
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, ThreadInstances
-from cosv4fs.migrate.metadata import MODIFIED, attributes_held, difference
+from cosv4fs.migrate.metadata import MODIFIED, attributes_held
 from cosv4fs.migrate.pairs import Match, Pairs
 
 EMPTY, SIZE_ONLY = "being empty", "size only"
@@ -41,11 +42,13 @@ class Finding:
     size : int
         Bytes, in the source if there is one.
     reason : str
-        Of a difference: ``size``, ``content``, or ``metadata`` with the names of the attributes that differ.
+        Of a difference: ``size``, ``content``, ``time``, or ``metadata`` with the names of the attributes that differ.
     proof : str
         What equality was found by: ``SHA-1``, ``MD5``, `EMPTY` or `SIZE_ONLY`.
     error : Exception, optional
         Why it could not be compared.
+    is_undated : bool
+        Whether modification times were to be compared, but the copy does not have that of its source.
     """
 
     kind: Kind
@@ -55,10 +58,11 @@ class Finding:
     reason: str = ""
     proof: str = ""
     error: Exception | None = None
+    is_undated: bool = False
 
 
 class Check:
-    """Compares the files of two trees; modification times and empty directories are not compared.
+    """Compares the files of two trees; empty directories are not compared.
 
     Files of equal size are compared by the SHA-1 or MD5 that both sides have, or can have without a download, because
     one side is local. A difference in MD5 is verified by reading both, because the ETag may be something else.
@@ -73,6 +77,8 @@ class Check:
         Read both files where no checksum is stored.
     metadata : bool
         Compare the attributes that both sides can hold.
+    times : bool
+        Compare modification times where copies have those of their sources (see `has_other_time`).
     jobs : int
         Files compared at once.
     """
@@ -85,11 +91,12 @@ class Check:
         size_only: bool = False,
         download: bool = False,
         metadata: bool = True,
+        times: bool = False,
         jobs: int = 8,
     ) -> None:
         self._size_only, self._download, self._jobs = size_only, download, jobs
         held = attributes_held(source) & attributes_held(target) - {MODIFIED}
-        self._metadata = metadata and bool(held)
+        self._metadata, self._times = metadata and bool(held), times
         self._own = ThreadInstances()
 
     def run(self, pairs: Pairs, handle: Callable[[Finding], object], *, one_way: bool = False) -> None:
@@ -119,7 +126,7 @@ class Check:
             return Finding(Kind.ONLY_SOURCE, pair.source, None, ours.size)
         if ours.size != theirs.size:
             return Finding(Kind.DIFFERENT, pair.source, pair.target, ours.size, "size")
-        if (self._size_only or ours.size == 0) and not self._metadata:
+        if (self._size_only or ours.size == 0) and not (self._metadata or self._times):
             return Finding(
                 Kind.EQUAL, pair.source, pair.target, ours.size, proof=EMPTY if ours.size == 0 else SIZE_ONLY
             )
@@ -133,12 +140,15 @@ class Check:
             proof = self._proof(source, target, ours, match.theirs or ours)
             if not proof:
                 return replace(found, kind=Kind.DIFFERENT, reason="content")
-            names = difference(source, target) if self._metadata else []
+            details = Details(source, ours), Details(target, match.theirs or ours)
+            names = differing_attributes(*details) if self._metadata else []
+            has_other = has_other_time(*details) if self._times else False
         except Exception as error:  # noqa: BLE001 - one file must not stop the others
             return replace(found, kind=Kind.FAILED, error=error)
-        if names:
-            return replace(found, kind=Kind.DIFFERENT, reason=f"metadata: {', '.join(names)}")
-        return replace(found, proof=proof)
+        reasons = [*(["time"] if has_other else []), *([f"metadata: {', '.join(names)}"] if names else [])]
+        if reasons:
+            return replace(found, kind=Kind.DIFFERENT, reason="; ".join(reasons), is_undated=has_other is None)
+        return replace(found, proof=proof, is_undated=has_other is None)
 
     def _proof(self, source: Location, target: Location, ours: Entry, theirs: Entry) -> str:
         """Return what shows that files of one size are equal; empty if they differ."""

@@ -44,7 +44,6 @@ from typing import Any, Literal, TypedDict
 from cosv4fs.attributes import (
     ATTRIBUTES,
     attributes_of_copy,
-    guessed_type,
     parsed_attributes,
     stored_by,
     written_with_copy,
@@ -154,7 +153,7 @@ class FileMetadata:
             self._modified = Path(source.path).stat().st_mtime_ns
         elif S3 & source.protocols and self._held and not self._takes_listed_time:
             self._take(s3_metadata.read(source))
-        elif "biz_attr" in stored_by(_protocol(source)) & self._held and not source.fs.config.anon:
+        elif "biz_attr" in stored_by(protocol_of(source)) & self._held and not source.fs.config.anon:
             self._stored = source.fs.attributes(source.path)
 
     @property
@@ -173,11 +172,8 @@ class FileMetadata:
     def keywords(self) -> dict[str, Any]:
         """Return keywords for the methods of the target's filesystem that write files, and find what is `lost`."""
         attributes = attributes_of_copy(self._stored, self._shown) | self.changes
-        if S3 & self._target.protocols:
-            modified = self._modified_time() if self._options.enabled else None
-            keywords, lost = s3_metadata.keywords_of(attributes, modified, self._target.path)
-        else:
-            keywords, lost = written_with_copy(attributes, self._target.path, _protocol(self._target))
+        modified = self._modified_time() if self._options.enabled else None
+        keywords, lost = keywords_of_copy(attributes, modified, self._target)
         lost |= self._not_carried
         self.lost = tuple(name for name in (*ATTRIBUTES, *sorted(self._not_carried)) if name in lost)
         return keywords
@@ -200,9 +196,8 @@ class FileMetadata:
         if self._takes_listed_time:
             return self._modified
         metadata = {**self._shown.get("metadata", {}), **self._stored.get("metadata", {})}
-        named = next((text for name, text in metadata.items() if name.lower() == s3_metadata.MTIME), "")
-        known = s3_metadata.nanoseconds(named)
-        return self._modified if known is None else known
+        named = s3_metadata.named_time(metadata)
+        return self._modified if named is None else named
 
 
 class Lost(TypedDict):
@@ -245,67 +240,28 @@ def attributes_held(location: Location) -> frozenset[str]:
     """Return the names of the attributes that new files of a filesystem can have, `MODIFIED` included."""
     if S3 & location.protocols:
         return _HELD_BY_S3
-    return frozenset({MODIFIED}) if location.is_local else stored_by(_protocol(location))
+    return frozenset({MODIFIED}) if location.is_local else stored_by(protocol_of(location))
 
 
-def _protocol(location: Location) -> str:
+def keywords_of_copy(
+    attributes: Mapping[str, Any], modified: int | None, target: Location
+) -> tuple[dict[str, Any], set[str]]:
+    """Return keywords for the methods that write a copy, and the names of the attributes that it cannot have.
+
+    Parameters
+    ----------
+    attributes : mapping
+        See `attributes_of_copy`.
+    modified : int, optional
+        The modification time in nanoseconds, for S3.
+    target : Location
+        The copy.
+    """
+    if S3 & target.protocols:
+        return s3_metadata.keywords_of(attributes, modified, target.path)
+    return written_with_copy(attributes, target.path, protocol_of(target))
+
+
+def protocol_of(location: Location) -> str:
     """Return the protocol of one of our services, as `ATTRIBUTES` names it; empty for others."""
     return str(location.fs.protocol) if location.capabilities.container else ""
-
-
-def difference(source: Location, target: Location) -> list[str]:
-    """Return the names of the attributes in which a file differs from what a copy of the source would have now.
-
-    Only attributes count that both can hold, and that can be carried; modification times do not. A content type counts
-    as that which the name gives if there is none. Costs a request for each of the files on S3 and in coffers, and up to
-    two in buckets: the status, and the first byte, because no status shows all content types.
-
-    Raises
-    ------
-    OSError
-        One of the files cannot be read.
-    """
-    wanted = attributes_held(source) & attributes_held(target) - {MODIFIED}
-    if not wanted:
-        return []
-    copy = MetadataOptions().of(source, target)
-    copy.read()
-    copy.show(_shown(source))
-    expected = copy.keywords()
-    if S3 & target.protocols:
-        expected = dict(s3_metadata.attributes_in(expected))
-    found = _attributes_of(target)
-    if expected.get("authority") is None:
-        # the permission of the bucket, whatever that is, or one that is not carried
-        wanted -= {"authority"}
-
-    def differs(name: str) -> bool:
-        return _comparable(name, expected, target.path) != _comparable(name, found, target.path)
-
-    return [name for name in ATTRIBUTES if name in wanted - {*copy.lost} and differs(name)]
-
-
-def _attributes_of(location: Location) -> dict[str, Any]:
-    """Return all attributes of a file; see `attributes_of_copy`."""
-    if S3 & location.protocols:
-        return dict(s3_metadata.read(location).attributes)
-    needs_keys = "biz_attr" in stored_by(_protocol(location))
-    stored = location.fs.attributes(location.path) if needs_keys and not location.fs.config.anon else {}
-    return attributes_of_copy(stored, {} if "content_type" in stored else _shown(location))
-
-
-def _shown(location: Location) -> Mapping[str, Any]:
-    """Return the attributes that the download of a file shows."""
-    if not location.capabilities.shows_attributes:
-        return {}
-    with location.fs.open(location.path, "rb", cache_type="none") as file:
-        file.read(1)
-        shown: Mapping[str, Any] = file.attributes
-        return shown
-
-
-def _comparable(name: str, attributes: Mapping[str, Any], path: str) -> object:
-    """Return the value of an attribute so that equal ones are the same."""
-    if name == "metadata":
-        return frozenset((key.lower(), value) for key, value in attributes.get(name, {}).items())
-    return attributes.get(name) or (guessed_type(path) if name == "content_type" else None)

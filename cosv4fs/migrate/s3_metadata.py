@@ -46,15 +46,23 @@ class S3Metadata:
     ----------
     attributes : mapping
         See `attributes_in`.
-    modified : int or None
-        The modification time in nanoseconds: that which user metadata names, or else the time of the upload.
+    named_time : int or None
+        The modification time in nanoseconds that user metadata names.
+    uploaded : int or None
+        The time of the upload in nanoseconds.
     others : set of str
         What only S3 stores.
     """
 
     attributes: Mapping[str, Any]
-    modified: int | None
+    named_time: int | None
+    uploaded: int | None
     others: frozenset[str]
+
+    @property
+    def modified(self) -> int | None:
+        """The modification time in nanoseconds: that which user metadata names, or else the time of the upload."""
+        return self.uploaded if self.named_time is None else self.named_time
 
 
 def read(location: Location) -> S3Metadata:
@@ -66,11 +74,13 @@ def read(location: Location) -> S3Metadata:
         The file cannot be read.
     """
     reply = _head(location)
-    modified = nanoseconds(reply.get("Metadata", {}).get(MTIME, ""))
-    if modified is None and reply.get("LastModified") is not None:
-        modified = int(reply["LastModified"].timestamp()) * 10**9
-    others = frozenset(name for key, name in _OTHERS.items() if reply.get(key))
-    return S3Metadata(attributes_in(reply), modified, others)
+    uploaded = reply.get("LastModified")
+    return S3Metadata(
+        attributes_in(reply),
+        named_time(reply.get("Metadata", {})),
+        None if uploaded is None else int(uploaded.timestamp()) * 10**9,
+        frozenset(name for key, name in _OTHERS.items() if reply.get(key)),
+    )
 
 
 def _head(location: Location) -> Mapping[str, Any]:
@@ -150,6 +160,11 @@ def _seconds(time: int) -> str:
     """Return nanoseconds as rclone writes a time: seconds, with as many decimals as it has."""
     whole, rest = divmod(abs(time), 10**9)
     return f"{'-' if time < 0 else ''}{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def named_time(metadata: Mapping[str, str]) -> int | None:
+    """Return the modification time in nanoseconds that user metadata names, in any case; None if it names none."""
+    return nanoseconds(next((text for name, text in metadata.items() if name.lower() == MTIME), ""))
 
 
 def nanoseconds(seconds: str) -> int | None:

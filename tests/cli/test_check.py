@@ -68,6 +68,25 @@ def test_metadata(run, trees, fs, protocol):
     assert run("check", "--size-only", "cosv4://data/d", "cosv4://other/d").out == done.out
 
 
+def test_times(run, trees, fs):
+    """Those of copies that have the time of their source; of the others, the summary says how many."""
+    assert run("cp", "-r", "cosv4://data/d/", "back").code == 0
+    assert run("check", "--times", "cosv4://data/d", "back").err.count("\n") == 1
+    os.utime("back/a", (5, 5))
+    os.utime("back/zero", (5, 5))
+    assert run("check", "cosv4://data/d", "back").code == 0
+    for more in ([], ["--size-only"]):
+        done = run("check", "--times", *more, "cosv4://data/d", "back")
+        assert (done.code, sorted(done.out.splitlines())) == (5, ["* a (time)", "* zero (time)"])
+    fs.pipe("data/d/b", b"tow")
+    fs.rm("data/d/zero")
+    done = run("check", "--times", "d", "cosv4://data/d")
+    assert sorted(done.out.splitlines()) == ["* b (content)", "+ zero"]
+    assert done.err.splitlines()[1] == "cosv4fs: 2 not compared by time: the copies have only the time of their upload"
+    assert run("--json", "check", "--times", "d", "cosv4://data/d").json["undated"] == 2
+    assert run("--json", "check", "d", "cosv4://data/d").json["undated"] == 0
+
+
 def test_what_cannot_be_compared(run, trees, here, fs, monkeypatch):
     """It is no difference: the result would be wrong as soon as it can be read."""
     (trees / "link").symlink_to(here)
@@ -147,3 +166,20 @@ class TestS3:
         assert run_s3("check", "cosv4://data/d", url).code == 0
         fs.setxattrs("data/d/a", cache_control="no-store")
         assert run_s3("check", "cosv4://data/d", url).out == "* a (metadata: cache_control)\n"
+
+    def test_times(self, run_s3, s3, trees, fs):
+        url = f"s3://{s3.name}/d"
+        os.utime("d/a", (9, 9))
+        run_s3("cp", "-r", "d/", url)
+        assert run_s3("check", "--times", "d", url).err.count("\n") == 1
+        assert run_s3("check", "--times", url, "d").code == 0
+        s3.pipe_file(f"{s3.name}/d/b", b"two", ContentType="text/x-new")
+        os.utime("d/a", (5, 5))
+        done = run_s3("check", "--times", "d", url)
+        assert (done.code, done.out) == (5, "* a (time)\n")
+        assert "cosv4fs: 1 not compared by time" in done.err
+        fs.setxattrs("data/d/a", content_type="text/x-new")
+        done = run_s3("check", "--times", "--include", "[ab]", "cosv4://data/d", url)
+        assert sorted(done.out.splitlines()) == [
+            "* a (time; metadata: content_type)", "* b (metadata: content_type)"
+        ]  # fmt: skip

@@ -22,9 +22,11 @@ from cosv4fs.cli import main
 from cosv4fs.emulator import CofferEmulator, Emulator
 from cosv4fs.migrate import copying, metadata, s3_metadata, workers
 from cosv4fs.migrate.copying import copy_file, receive, stream
+from cosv4fs.migrate.details import Details, differing_attributes, has_other_time
+from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.manifest import File
-from cosv4fs.migrate.metadata import MetadataOptions, NotCarried, attributes_held, difference, not_carried_text
+from cosv4fs.migrate.metadata import MetadataOptions, NotCarried, attributes_held, not_carried_text
 from cosv4fs.migrate.migration import migrate
 from tests.support import MIB, content, elsewhere
 
@@ -141,6 +143,10 @@ class Places:
 @pytest.fixture
 def places(emulator, vault, s3_options, bucket, tmp_path):
     return Places(emulator, vault, s3_options, bucket, tmp_path)
+
+
+def difference(source, target):
+    return differing_attributes(Details(source, Entry("")), Details(target, Entry("")))
 
 
 def copied(places, source, target, name="a.dat", to="b.dat", modified=None, **options):
@@ -427,6 +433,110 @@ def test_it_costs_at_most_one_request_per_file(places, emulator, vault, s3_calls
         s3_calls.clear()
         copied(places, source, target, to=f"b{enabled}", enabled=enabled)
         assert (emulator.count(), vault.count(), s3_calls) == wanted
+
+
+BUCKET, BUCKET_V3 = {"stat": 1, "download": 1}, {"stat": 1, "list": 1, "download": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("cosv4", "cosv4", ({"stat": 2, "download": 2}, {}, [])),
+        ("cosv4", "s3", (BUCKET, {}, ["HeadObject"])),
+        ("s3", "cosv3", (BUCKET_V3, {}, ["HeadObject"])),
+        ("cdcs", "cosv4", (BUCKET, {"HeadObject": 1}, [])),
+        ("cdcs", "s3", ({}, {"HeadObject": 1}, ["HeadObject"])),
+        ("s3", "s3", ({}, {}, ["HeadObject", "HeadObject"])),
+        ("local", "s3", ({}, {}, ["HeadObject"])),
+        ("local", "cosv4", NO_REQUEST),
+        # the listed time is another one
+        ("cosv4", "local", ({"stat": 1}, {}, [])),
+        ("cosv3", "local", NO_REQUEST),
+        ("s3", "local", ({}, {}, ["HeadObject"])),
+    ],
+)
+def test_a_comparison_sends_each_request_once(places, emulator, vault, s3_calls, source, target, expected):
+    for kind, name in ((source, "a.dat"), (target, "b.dat")):
+        if kind == "cosv4":
+            # no status shows its type
+            places.v4.pipe_file(f"data/{name}", b"x")
+        else:
+            places.write(kind, name)
+    origin = Details(places.location(source, "a.dat"), Entry("", modified=1.5))
+    copy = Details(places.location(target, "b.dat"), Entry("", modified=9.5))
+    for fs in (origin.location.fs, copy.location.fs):
+        fs.invalidate_cache()
+    emulator.clear_requests()
+    vault.clear_requests()
+    s3_calls.clear()
+    differing_attributes(origin, copy)
+    has_other_time(origin, copy)
+    assert (emulator.count(), vault.count(), s3_calls) == expected
+
+
+def test_a_status_that_shows_the_type_spares_the_download(places, emulator):
+    places.write("cosv4", "a.dat")
+    places.v4.setxattrs("data/a.dat", content_type="text/x-mine")
+    copied(places, "cosv4", "s3")
+    origin, copy = places.location("cosv4", "a.dat"), places.location("s3", "b.dat")
+    emulator.clear_requests()
+    assert difference(origin, copy) == []
+    assert emulator.count() == {"stat": 1}
+
+
+def other_time(places, source, target, modified, name="a.dat", copied=None, to="b.dat"):
+    """Compare the listed times of two files."""
+    origin, copy = places.location(source, name), places.location(target, to)
+    return has_other_time(Details(origin, Entry("", modified=modified)), Details(copy, Entry("", modified=copied)))
+
+
+@pytest.mark.parametrize("source", KINDS)
+def test_times_are_compared_where_copies_have_those_of_their_sources(places, source):
+    places.write(source, "a.dat")
+    for target in KINDS:
+        copied(places, source, target, modified=MTIME)
+        listed = os.stat(places.folder / "b.dat").st_mtime if target == "local" else 1e9
+        is_known = target in ("s3", "local")
+        assert other_time(places, source, target, MTIME, copied=listed) is (False if is_known else None)
+        # the user metadata of a source on S3 names its time, whatever the listing shows
+        is_other = source != "s3"
+        assert other_time(places, source, target, MTIME + 60, copied=listed) is (is_other if is_known else None)
+
+
+def test_times_that_user_metadata_names(places):
+    places.v4.pipe_file("data/a.dat", b"x", metadata={"mtime": str(MTIME)})
+    places.boto.put_object(Bucket=places.bucket, Key="none", Body=b"x")
+    copied(places, "cosv4", "local", modified=9.0)
+    copied(places, "cosv4", "s3", modified=9.0)
+    for target in ("local", "s3"):
+        assert other_time(places, "cosv4", target, 9.0, copied=MTIME) is False
+        places.v4.setxattrs("data/a.dat", metadata={"mtime": "7"})
+        assert other_time(places, "cosv4", target, 9.0, copied=MTIME) is True
+        places.v4.setxattrs("data/a.dat", metadata={"mtime": str(MTIME)})
+    # an upload by another client; a source that shows no time
+    assert other_time(places, "cosv4", "s3", 9.0, to="none") is None
+    assert other_time(places, "cosv3", "s3", None) is None
+
+
+@pytest.mark.parametrize(
+    ("original", "copy", "is_other"),
+    [
+        (7.25, 7.25, False),
+        (7.25, 7.255, False),
+        (7.25, 7.27, True),
+        # a copy with whole seconds
+        (7.999, 7.0, False),
+        (8.0, 7.0, True),
+        # a copy with even seconds, as on FAT
+        (7.999, 6.0, False),
+        (8.0, 6.0, True),
+        # a source with whole seconds
+        (7.0, 7.999, False),
+        (6.0, 7.0, True),
+    ],
+)
+def test_times_are_compared_with_the_precision_of_both_sides(places, original, copy, is_other):
+    assert other_time(places, "local", "local", original, copied=copy) is is_other
 
 
 def test_without_metadata_only_the_content_is_copied(places):
