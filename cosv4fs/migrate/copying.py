@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from cosv4fs.migrate.trees import scan
 
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
+
+_DESCRIPTORS = Path("/dev/fd")
+"""Where open files have paths, also those without a name on the disk."""
 
 _S3_WHOLE_COPY = 5 * 1024**3
 """Bytes up to which S3 copies a file at once, with its metadata; larger ones are copied in parts, without it."""
@@ -97,12 +100,7 @@ def copy_file(
     elif source.is_local and not target.is_local:
         _upload(source, target, callback, metadata)
     elif target.is_local and not source.is_local:
-        metadata.read()
-        keywords: dict[str, Any] = {"received": metadata.show} if source.capabilities.shows_attributes else {}
-        if sha1 is not None and source.capabilities.knows_sha1:
-            keywords["sha1"] = sha1
-        source.fs.get_file(source.path, target.path, callback=callback, **keywords)
-        metadata.finish()
+        _download(source, target, callback, metadata, sha1)
     else:
         stream(source, target, callback, metadata=metadata)
 
@@ -165,6 +163,21 @@ def _upload(source: Location, target: Location, callback: Callback, metadata: Fi
         with suppress(Exception):
             target.fs.rm_file(target.path)
         raise
+
+
+def _download(source: Location, target: Location, callback: Callback, metadata: FileMetadata, sha1: str | None) -> None:
+    """Copy a file of another filesystem to the local disk, and replace what is there when the copy is complete."""
+    metadata.read()
+    keywords: dict[str, Any] = {"received": metadata.show} if source.capabilities.shows_attributes else {}
+    if sha1 is not None and source.capabilities.knows_sha1:
+        keywords["sha1"] = sha1
+    with ExitStack() as stack:
+        path = target.path
+        if not source.capabilities.container and _DESCRIPTORS.is_dir():
+            # others write into the file of the path that they are given
+            path = str(_DESCRIPTORS / str(stack.enter_context(replacing(path)).fileno()))
+        source.fs.get_file(source.path, path, callback=callback, **keywords)
+    metadata.finish()
 
 
 def _is_limited_here(location: Location, bandwidth: Bandwidth) -> bool:

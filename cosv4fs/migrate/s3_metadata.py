@@ -35,6 +35,9 @@ _OTHERS = {
 
 _ERRNOS = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Names of headers."""
+
 _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,18})?")
 
 
@@ -127,19 +130,24 @@ def keywords_of(attributes: Mapping[str, Any], modified: int | None, path: str) 
     """
     headers = {name: value for name, value in attributes.items() if ATTRIBUTES[name].is_header}
     headers.setdefault("content_type", guessed_type(path))
-    keywords = {ATTRIBUTES[name].s3: value for name, value in headers.items() if value and value.isascii()}
-    lost = {name for name, value in headers.items() if value and not value.isascii()}
+    keywords = {ATTRIBUTES[name].s3: value for name, value in headers.items() if value and _is_sendable(value)}
+    lost = {name for name, value in headers.items() if value and not _is_sendable(value)}
     # buckets often refuse permissions of files
     lost |= {"authority"} & attributes.keys()
     carried: dict[str, str] = {}
     room = _LIMIT
     for name, value, attribute in _user_metadata(attributes, modified):
         size = len(name) + len(value)
-        if name in carried or not value.isascii() or size > room:
+        if name in carried or not (_NAME.fullmatch(name) and _is_sendable(value)) or size > room:
             lost.add(attribute)
         else:
             room, carried[name] = room - size, value
     return keywords | ({"Metadata": carried} if carried else {}), lost
+
+
+def _is_sendable(value: str) -> bool:
+    """Return whether a header can carry a text unchanged."""
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _user_metadata(attributes: Mapping[str, Any], modified: int | None) -> list[tuple[str, str, str]]:

@@ -102,6 +102,23 @@ def test_a_local_file_that_became_a_directory(location, target):
     assert not new.fs.exists(new.path)
 
 
+def test_a_download_that_breaks_leaves_the_target_alone(location):
+    old, new = location("memory", "old"), location("file", "new")
+    old.fs.pipe_file(old.path, content(9 * MIB, seed=1))
+    new.fs.pipe_file(new.path, b"before")
+
+    class Failing(Callback):
+        def relative_update(self, inc=1):
+            raise OSError(5, "broken")
+
+    with pytest.raises(OSError, match="broken"):
+        copy_file(old, new, Failing())
+    assert new.fs.cat_file(new.path) == b"before"
+    assert os.listdir(os.path.dirname(new.path)) == ["new"]
+    copy_file(old, new)
+    assert read_sha1(old) == read_sha1(new)
+
+
 class Broken(io.RawIOBase):
     """Gives some bytes, then fails."""
 

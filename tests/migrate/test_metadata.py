@@ -737,3 +737,11 @@ def test_a_type_that_cannot_be_set_is_refused_before_anything_is_copied(places, 
     assert not (tmp_path / "out").exists()
     assert main(["cp", "--content-type", "text/x", "cosv4://data/in/a.css", "-"]) == 2
     assert "no content type" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["a\r\nX: y", "a\0b", "a\x7f", " a", "a ", "a\t", "ä"])
+def test_texts_that_no_header_carries_are_reported_and_not_sent(text):
+    attributes = {"cache_control": text, "metadata": {"good": "a  b", "bad": text, f"n{text}": "1", "": "2"}}
+    keywords, lost = s3_metadata.keywords_of(attributes, None, "x.csv")
+    assert keywords == {"ContentType": "text/csv", "Metadata": {"good": "a  b"}}
+    assert lost == {"cache_control", "metadata"}
