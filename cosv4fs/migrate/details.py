@@ -44,11 +44,16 @@ class Details:
     def _on_s3(self) -> s3_metadata.S3Metadata:
         return s3_metadata.read(self.location)
 
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The attributes that only a status shows, of files in a bucket that is read without keys."""
+        unshown = _UNSHOWN & stored_by(protocol_of(self.location))
+        return unshown if unshown and self.location.fs.config.anon else frozenset()
+
     @cached_property
     def _stored(self) -> Mapping[str, Any]:
         """What the status says, or HEAD for coffers; nothing for buckets without keys, or other filesystems."""
-        stores = stored_by(protocol_of(self.location))
-        if not stores or (_UNSHOWN & stores and self.location.fs.config.anon):
+        if self.unknown or not stored_by(protocol_of(self.location)):
             return {}
         stored: Mapping[str, Any] = self.location.fs.attributes(self.location.path)
         return stored
@@ -65,8 +70,7 @@ class Details:
         if S3 & self.location.protocols:
             return attributes_of_copy(self._on_s3.attributes, {})
         # the status of a file in a bucket does not show a type that was only sent along with the content
-        is_complete = "content_type" in self._stored or not _UNSHOWN & stored_by(protocol_of(self.location))
-        return attributes_of_copy(self._stored, {} if is_complete else self._shown)
+        return attributes_of_copy(self._stored, {} if "content_type" in self._stored else self._shown)
 
     @cached_property
     def _shown(self) -> Mapping[str, Any]:
@@ -102,9 +106,9 @@ class Details:
 def differing_attributes(source: Details, target: Details) -> list[str]:
     """Return the names of the attributes in which a file differs from what a copy of the source would have now.
 
-    Only attributes count that both can hold, and that can be carried; modification times do not. A content type counts
-    as that which the name gives if there is none. Costs a request for each of the files on S3 and in coffers, and one
-    or two in buckets: the status, and the first byte unless the status shows a content type.
+    Only attributes count that both can hold and show, and that can be carried; modification times do not. A content
+    type counts as that which the name gives if there is none. Costs a request for each of the files on S3 and in
+    coffers, and one or two in buckets: the status, and the first byte unless the status shows a content type.
 
     Raises
     ------
@@ -120,6 +124,7 @@ def differing_attributes(source: Details, target: Details) -> list[str]:
     if expected.get("authority") is None:
         # the permission of the bucket, whatever that is, or one that is not carried
         wanted -= {"authority"}
+    wanted -= source.unknown | target.unknown
     found, path = target.attributes, target.location.path
     return [
         name

@@ -43,9 +43,9 @@ def plan_copies(
     Sources are copied into the target if there are several, if the target has a trailing slash, or if it is a
     directory. A source directory with a trailing slash stands for its contents. Empty directories are included if
     both filesystems support them and all files are selected. Copies of a file onto itself or onto another source, of a
-    directory into itself and
-    of two files to one path are refused (EINVAL). A source that is both a file and a directory is copied as both if
-    `recursive`, else as a file. With `predicts`, a remote target is listed, and what it would refuse has a refusal.
+    directory into itself and of two files to one path are refused (EINVAL). A source that is both a file and a
+    directory is copied as both if `recursive`, else as a file. With `predicts`, a remote target that may refuse files
+    is listed, and what it would refuse has a refusal.
     """
     expanded = [location for source in sources for location in expand_pattern(source)]
     is_there = target.fs.isdir(target.path)
@@ -57,7 +57,7 @@ def plan_copies(
         for source in expanded:
             _add(pairs, source, selection, into=into, recursive=recursive)
         _settle(pairs)
-        if predicts and not target.is_local:
+        if predicts and not target.is_local and (target.has_directories or not target.capabilities.replaces_files):
             _predict(pairs)
         yield pairs
 

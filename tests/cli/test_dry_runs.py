@@ -1,11 +1,14 @@
 """A dry run tells exactly what the run does, and what it fails at."""
 
 import os
+import uuid
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from cosv4fs.filesystem import ObjectFileSystem
+from cosv4fs.migrate import trees
 from tests.cli.conftest import harvest, plant, stored
 
 PROTOCOLS = ("cosv4", "cosv3")
@@ -157,3 +160,26 @@ def test_a_migration_to_a_file(run, here, fs):
         for dry in (("-n",), ()):
             done = run("migrate", *dry, "d", target)
             assert (done.code, "but is a file" in done.err) == (1, True)
+
+
+@pytest.mark.protocol("cosv4")
+def test_a_target_that_refuses_nothing_is_not_listed(run, here, s3_options, monkeypatch):
+    """Buckets of S3 replace files, and have no directories."""
+    s3 = fsspec.filesystem("s3", **s3_options, use_listings_cache=False)
+    name = f"b{uuid.uuid4().hex[:16]}"
+    s3.mkdir(name)
+    s3.pipe_file(f"{name}/d/a/b", b"")
+    plant(here / "d", a="one")
+    listed, pages = [], trees.s3_pages
+
+    def recorded(location, bucket, prefix, **options):
+        listed.append(prefix)
+        return pages(location, bucket, prefix, **options)
+
+    monkeypatch.setattr(trees, "s3_pages", recorded)
+    settings = [part for name, value in s3_options.items() for part in ("-o", f"s3.{name}={value}")]
+    done = run(*settings, "cp", "-r", "-n", "d/", f"s3://{name}/d/")
+    assert (done.code, done.out) == (0, f"would copy {here}/d/a to s3://{name}/d/a\n")
+    assert listed == []
+    run(*settings, "cp", "-r", "-n", f"s3://{name}/d/", "e")
+    assert listed == ["d/"]

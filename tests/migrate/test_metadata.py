@@ -484,6 +484,21 @@ def test_a_status_that_shows_the_type_spares_the_download(places, emulator):
     assert emulator.count() == {"stat": 1}
 
 
+def test_what_a_reader_without_keys_sees_is_compared(places):
+    """The status is not: services show it to nobody else."""
+    places.write("cosv4", "a.dat")
+    places.v4.setxattrs("data/a.dat", authority="public-read", mtime=str(MTIME))
+    copied(places, "cosv4", "s3")
+    account = {name: value for name, value in places.options["cosv4"].items() if not name.startswith("secret")}
+    origin = open_location("cosv4://data/a.dat", {"cosv4": {**account, "anon": True}})
+    assert difference(origin, places.location("s3", "b.dat")) == []
+    assert has_other_time(Details(origin, Entry("")), Details(places.location("s3", "b.dat"), Entry(""))) is False
+    places.v4.setxattrs("data/a.dat", cache_control="no-store", mtime="5", biz_attr="")
+    origin.fs.invalidate_cache()
+    assert difference(origin, places.location("s3", "b.dat")) == ["cache_control"]
+    assert has_other_time(Details(origin, Entry("")), Details(places.location("s3", "b.dat"), Entry(""))) is True
+
+
 def other_time(places, source, target, modified, name="a.dat", copied=None, to="b.dat"):
     """Compare the listed times of two files."""
     origin, copy = places.location(source, name), places.location(target, to)
