@@ -96,7 +96,7 @@ class Files:
     ) -> _T:
         self._namespace.check_file(path)
         set_size, progress = bulk.step_counter(callback)
-        version, sha = self._namespace.version(path), sha1 or self.expected_sha1(path)
+        version, sha = self._namespace.version(path), (sha1 or self.expected_sha1(path) or "").lower() or None
         client, pool = self._uploader.client, self._uploader.pool
         download = Download(client, pool, path, version, sha, set_size, progress, accepts_newer=sha1 is None)
         try:

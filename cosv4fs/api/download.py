@@ -86,7 +86,7 @@ class Fetched:
     version : Version
         Its version, as far as the reply shows.
     headers : mapping
-        The headers of the last reply.
+        The headers of the last reply; none of an empty object if a range was requested.
     date : float or None
         The server's time when it began to send the range, in Unix seconds; only where the version is not certain.
     """
@@ -195,7 +195,8 @@ class RangeRead:
             raise changed_error(request.path)
         self._version = self._version or version
         self._is_certain = self._is_certain and version.is_certain
-        self._headers = header_texts(response)
+        # those of a 416, which answers any range of an empty object, describe the error
+        self._headers = {} if status == 416 else header_texts(response)
         if not (self._filled or version.is_certain):
             self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:

@@ -19,6 +19,9 @@ _TABLE = """
     ) WITHOUT ROWID
 """
 
+_MAX_FOLDERS = 10_000
+"""Directories that are known to be in the table, and not added again."""
+
 _COLUMNS = "key, is_directory, size, modified"
 
 
@@ -30,6 +33,7 @@ class SortedEntries:
 
     def __init__(self) -> None:
         self._database = Database.temporary("the sorted listing", _TABLE)
+        self._folders: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -39,7 +43,10 @@ class SortedEntries:
 
     def add(self, page: list[Entry]) -> None:
         """Add a page of entries."""
-        folders = {folder for entry in page for folder in parents(entry.path)}
+        if len(self._folders) > _MAX_FOLDERS:
+            self._folders.clear()
+        folders = {folder for entry in page for folder in parents(entry.path)} - self._folders
+        self._folders |= folders
         implied = [(_key(folder), True, 0, None) for folder in folders]
         found = [(_key(entry.path), entry.is_directory, entry.size, entry.modified) for entry in page]
         with self._database.change() as database:

@@ -531,3 +531,14 @@ def test_files_know_their_objects(fs, protocol):
     discarded.discard()
     with pytest.raises(ValueError, match="before the file is closed"):
         discarded.info()
+
+
+@pytest.mark.protocol("cosv4", "cosv3")
+def test_the_reply_that_an_empty_object_has_no_range_is_not_taken_for_its_attributes(fs, tmp_path):
+    fs.pipe_file(PATH, b"")
+    shown = []
+    fs.get_file(PATH, tmp_path / "back", received=shown.append)
+    assert shown == [{"metadata": {}}]
+    with fs.open(PATH) as file:
+        assert file.read() == b""
+        assert file.attributes == {"metadata": {}}

@@ -33,3 +33,14 @@ def test_what_is_known_of_an_entry_stays(is_reversed):
         for entry in reversed(found) if is_reversed else found:
             entries.add([entry])
         assert list(entries) == found
+
+
+def test_directories_are_added_once():
+    """Their number in each path would make the work grow with the square of the depth."""
+    with SortedEntries() as entries:
+        statements = []
+        entries._database._connection.set_trace_callback(statements.append)
+        for number in range(50):
+            entries.add([Entry(f"{'d/' * 20}{number}")])
+        assert sum("IGNORE" in statement for statement in statements) == 20
+        assert len(list(entries)) == 70
