@@ -19,9 +19,9 @@ from cosv4fs.cli.process import standard_input
 from cosv4fs.cli.session import WRITE_ONCE, Session, own_filesystem
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import read_sha1
+from cosv4fs.migrate.infos import info_of, recorded_sha1
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.plan import expand_pattern
-from cosv4fs.migrate.trees import info_of, recorded_sha1
 
 _TIMES = ("created", "mtime", "modified", "ctime", "atime")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,10 +13,11 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.session import Session
 from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.selection import Selection
-from cosv4fs.migrate.trees import holds_files, info_of, modification_time, scan
+from cosv4fs.migrate.trees import refusal_error, scan
 
 _KINDS = {"f": "file", "d": "directory"}
 
@@ -59,20 +59,16 @@ def _found(
 ) -> Iterator[dict[str, Any]]:
     info = info_of(location)
     if not holds_files(location, info):
-        entry = Entry(location.name, int(info["size"] or 0), modification_time(info))
+        entry = entry_of(location, info, location.name)
         if selection.admits(entry.path, entry.size, entry.modified) and matches(entry, entry.path):
             yield _row(location, entry)
         return
     for page in scan(location, selection):
         for entry in page:
-            path = location.at(location.prefix + entry.path)
             if entry.refusal and (entry.is_directory or entry.is_missing):
-                code = errno.ENOENT if entry.is_missing else errno.EIO
-                failures.record(OSError(code, entry.refusal, path.url))
-            if entry.is_missing:
-                continue
-            if matches(entry, entry.path):
-                yield _row(path, entry)
+                failures.record(refusal_error(location, entry))
+            if not entry.is_missing and matches(entry, entry.path):
+                yield _row(location.at(location.prefix + entry.path), entry)
 
 
 def _row(location: Location, entry: Entry) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.localfiles import LocalNames
+from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.moving import state_of
 from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.removing import SelectedFiles, remove_tree, removes_by_keys
 from cosv4fs.migrate.selection import EVERYTHING, Selection
-from cosv4fs.migrate.trees import holds_files, info_of, modification_time
+from cosv4fs.migrate.trees import refusal_error
 
 _JOBS = 8
 """Files removed in parallel."""
@@ -192,8 +193,8 @@ class _Removal:
         yield location
 
     def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[Location]:
-        size, modified = int(info["size"] or 0), modification_time(info)
-        if info["type"] != "directory" and self._selection.admits(location.name, size, modified):
+        file = entry_of(location, info)
+        if not file.is_directory and self._selection.admits(location.name, file.size, file.modified):
             if not self._dry_run:
                 location.fs.rm_file(location.path)
             yield location
@@ -204,8 +205,7 @@ class _Removal:
     def _selected_in(self, files: SelectedFiles, tree: Location) -> Iterator[Location]:
         for entry in files.unlisted:
             if not (entry.is_missing and self._ignored):
-                error = errno.ENOENT if entry.is_missing else errno.EIO
-                self._failures.record(OSError(error, entry.refusal, tree.at(tree.prefix + entry.path).url))
+                self._failures.record(refusal_error(tree, entry))
         own = ThreadInstances()
 
         def remove(location: Location) -> None:

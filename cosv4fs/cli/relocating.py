@@ -9,13 +9,13 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session
 from cosv4fs.cli.transfers import Copier, row_of
+from cosv4fs.migrate.infos import holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
 from cosv4fs.migrate.moving import move_file, remove_emptied
 from cosv4fs.migrate.pairs import Pair
 from cosv4fs.migrate.plan import plan_copies
 from cosv4fs.migrate.selection import Selection
-from cosv4fs.migrate.trees import holds_files, info_of
 
 
 def move_by_copying(

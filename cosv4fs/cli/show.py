@@ -17,11 +17,12 @@ from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.copying import BLOCK
 from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.infos import entry_of, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.plan import expand_pattern
 from cosv4fs.migrate.selection import Selection
 from cosv4fs.migrate.sorting import SortedEntries
-from cosv4fs.migrate.trees import info_of, modification_time, scan
+from cosv4fs.migrate.trees import refusal_error, scan
 from cosv4fs.paths import parents
 
 _SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
@@ -163,7 +164,7 @@ def sign(session: Session, url: str, expires: int) -> None:
     location = session.location(url)
     info = location.fs.info(location.path)
     if info["type"] == "directory":
-        raise IsADirectoryError(21, "only files can be signed", location.url)
+        raise IsADirectoryError(errno.EISDIR, "only files can be signed", location.url)
     if not location.capabilities.signs_urls:
         text = f"{location.capabilities.container}s do not support signed URLs: use cp or cat"
         raise NotImplementedError(f"{location.url}: {text}")
@@ -188,10 +189,8 @@ class _Listing:
 
     def itself(self, location: Location) -> Iterator[dict[str, Any]]:
         """Yield the row of a path, unless it is a file that is not selected."""
-        info = info_of(location)
-        size, is_directory = int(info.get("size") or 0), info["type"] == "directory"
-        entry = Entry("", size, modification_time(info), is_directory=is_directory)
-        if is_directory or self._selection.admits(location.name, size, entry.modified):
+        entry = entry_of(location, info_of(location))
+        if entry.is_directory or self._selection.admits(location.name, entry.size, entry.modified):
             yield _row(location, entry)
 
     def rows(self, location: Location) -> Iterator[dict[str, Any]]:
@@ -236,9 +235,7 @@ class _Listing:
         for page in scan(location, self._selection, depth=self._depth):
             for entry in page:
                 if entry.refusal and (entry.is_directory or entry.is_missing):
-                    code = errno.ENOENT if entry.is_missing else errno.EIO
-                    url = location.at(location.prefix + entry.path).url
-                    self._failures.record(OSError(code, entry.refusal, url))
+                    self._failures.record(refusal_error(location, entry))
             is_wanted = self._selection.is_everything
             yield [entry for entry in page if not entry.is_missing and (is_wanted or not entry.is_directory)]
 

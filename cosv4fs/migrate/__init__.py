@@ -3,8 +3,10 @@
 Nothing here is specific to COS. Modules:
 
 * `locations`: a URL as filesystem and path
-* `trees`: list a tree of `entries`
-* `local_trees`: list the local disk
+* `infos`: what filesystems tell about one path
+* `trees`: list a tree of `entries`, whose directories `walking` visits in parallel
+* `local_trees`, `s3_trees`: list the local disk, and S3
+* `sorting`: sort a tree
 * `selection`: select files of a tree, with the patterns of `globs`
 * `copying`: copy one file
 * `removing`: remove selected files of a tree

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 MISSING = "it is in the list of files to select, but there is no such file"
 """The refusal of a name that must exist and does not."""
 
+SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
+"""The refusal of a file without a size."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -10,13 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from cosv4fs.localfiles import is_part
-from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.entries import SPECIAL, Entry
 from cosv4fs.migrate.selection import Selection
 from cosv4fs.paths import parents
 
 _DIRECTORY_LINK = "links to directories are not followed: use --follow-links or --skip-links, or copy the directory"
 _LOOP = "it leads to a directory above it, and is not followed"
-_SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
 _SKIPPED = "it is a link, and links are skipped"
 
 _Identity = tuple[int, int]
@@ -94,7 +93,7 @@ class LocalTree:
 
     def _file(self, path: str, found: os.stat_result) -> Entry:
         if not stat.S_ISREG(found.st_mode):
-            return Entry(path, refusal=_SPECIAL)
+            return Entry(path, refusal=SPECIAL)
         return Entry(path, found.st_size, found.st_mtime, found.st_ctime)
 
     def _refused(self, path: str, reason: str) -> Entry | None:

@@ -21,6 +21,7 @@ from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
+from cosv4fs.migrate.infos import holds_files
 from cosv4fs.migrate.locations import Location, Options, open_location
 from cosv4fs.migrate.manifest import COPIED, FAILED, VERIFIED, File, Manifest, Outcome
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -28,7 +29,7 @@ from cosv4fs.migrate.migrator import FileMigrator, batches
 from cosv4fs.migrate.plan import FILE_ABOVE, SPELLED_ALIKE, check_apart, is_existing_directory
 from cosv4fs.migrate.report import Report, check_rows, write_rows
 from cosv4fs.migrate.selection import EVERYTHING, Selection
-from cosv4fs.migrate.trees import holds_files, scan
+from cosv4fs.migrate.trees import scan
 from cosv4fs.migrate.workers import BatchSettings
 
 _MAX_FAILURES = 1000

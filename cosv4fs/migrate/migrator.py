@@ -18,6 +18,8 @@ from fsspec.callbacks import Callback
 from cosv4fs.concurrency import cancellation
 from cosv4fs.localfiles import is_part, remove_abandoned
 from cosv4fs.migrate.copying import check_readable, copy_file, make_directory, read_md5, read_sha1, stream
+from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.infos import entry_of, fresh_info, recorded_md5, recorded_sha1
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
 from cosv4fs.migrate.manifest import (
     CONTENT,
@@ -33,7 +35,6 @@ from cosv4fs.migrate.manifest import (
     Outcome,
 )
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata, MetadataOptions
-from cosv4fs.migrate.trees import fresh_info, recorded_md5, recorded_sha1
 from cosv4fs.paths import parents
 
 _MAX_KEY_BYTES = 1024
@@ -45,18 +46,10 @@ _MAX_BATCH_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What the target has in the place of a file: its size, and its SHA-1 where the service has stored one."""
-
-    size: int
-    sha1: str | None = None
-
-
-@dataclass(frozen=True)
 class _Listing:
     """A directory of the target, by names."""
 
-    files: dict[str, _Found] = field(default_factory=dict)
+    files: dict[str, Entry] = field(default_factory=dict)
     folders: frozenset[str] = frozenset()
 
 
@@ -166,14 +159,14 @@ class FileMigrator:
                     text = "a file has the name of a directory above it: remove that"
                     raise NotADirectoryError(errno.ENOTDIR, text, target.url)
 
-    def _at_target(self, file: File, target: Location) -> _Found | None:
+    def _at_target(self, file: File, target: Location) -> Entry | None:
         """Return what the target has, from one listing per directory; None if there is no such file."""
         if self._overwrite:
             with self._mutex:
                 # one listing at a time: other threads usually wait for the same directory
                 return self._listing(file.path.rpartition("/")[0]).files.get(target.name)
         try:
-            return _found(target, fresh_info(target))
+            return entry_of(target, fresh_info(target))
         except FileNotFoundError:
             return None
 
@@ -312,12 +305,8 @@ def _listed(folder: Location) -> _Listing:
         # for the changes that follow, and for memory
         folder.fs.invalidate_cache(folder.path)
     names = [(info["name"].rstrip("/").rpartition("/")[2], info) for info in infos]
-    files = {name: _found(folder, info) for name, info in names if info["type"] == "file"}
+    files = {name: entry_of(folder, info) for name, info in names if info["type"] == "file"}
     return _Listing(files, frozenset(name for name, info in names if info["type"] == "directory"))
-
-
-def _found(location: Location, info: dict[str, Any]) -> _Found:
-    return _Found(int(info["size"] or 0), recorded_sha1(location, info))
 
 
 def _sha1(location: Location, callback: Callback) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from cosv4fs.migrate.copying import copy_file, read_md5, read_sha1
+from cosv4fs.migrate.infos import fresh_info, recorded_md5, recorded_sha1
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import FileMetadata
 from cosv4fs.migrate.removing import remove_if_empty
-from cosv4fs.migrate.trees import fresh_info, recorded_md5, recorded_sha1, scan
+from cosv4fs.migrate.trees import scan
 
 _UNSTABLE = frozenset({"time"})
 """Parts of infos that change by themselves: of SFTP, this is the access time."""

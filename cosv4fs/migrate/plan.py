@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 from fsspec.core import has_magic
 
 from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.entries import Entry
+from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.pairs import Listed, Pair, Pairs, Row, key_of, range_below
 from cosv4fs.migrate.selection import EVERYTHING, Selection
-from cosv4fs.migrate.trees import holds_files, info_of, modification_time, recorded_md5, recorded_sha1, scan
+from cosv4fs.migrate.trees import scan
 
 FILE_ABOVE = "the target cannot hold both this file and a directory of its name, with other files"
 """Why a file is not copied whose target is the directory of another file's."""
@@ -122,15 +122,9 @@ def plan_check(
             pairs.add_target()
             _refuse_unlisted(pairs)
         else:
-            pairs.add(root, [_file(source, infos[0])])
-            pairs.add_at_target([_file(target, infos[1])])
+            pairs.add(root, [entry_of(source, infos[0])])
+            pairs.add_at_target([entry_of(target, infos[1])])
         yield pairs
-
-
-def _file(location: Location, info: Mapping[str, Any]) -> Entry:
-    """Return the entry of a file that is named itself."""
-    sha1, md5 = recorded_sha1(location, info), recorded_md5(info)
-    return Entry("", int(info["size"] or 0), modification_time(info), sha1=sha1, md5=md5)
 
 
 def is_existing_directory(target: Location) -> bool:
@@ -271,7 +265,7 @@ def _predict(pairs: Pairs) -> None:
         except FileNotFoundError:
             continue
         if info["type"] != "directory":
-            pairs.add_at_target([Entry(root.place, int(info["size"] or 0))])
+            pairs.add_at_target([entry_of(top, info, root.place)])
         elif pairs.target.has_directories:
             pairs.add_at_target([Entry(root.place, is_directory=True)])
         if holds_files(top, info):
@@ -363,7 +357,7 @@ def _add(pairs: Pairs, source: Location, selection: Selection, *, into: bool, re
     place = source.name if into and not (is_directory and source.trailing_slash) else ""
     root = pairs.add_root(source, place, is_named=not into)
     if is_file and not (is_directory and source.trailing_slash):
-        entry = _file(source, info)
+        entry = entry_of(source, info)
         if selection.admits(source.name, entry.size, entry.modified):
             pairs.add(root, [entry])
     if is_directory:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from cosv4fs.migrate.database import Database
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import S3, Location
+from cosv4fs.migrate.s3_trees import s3_pages
 from cosv4fs.migrate.selection import Selection
-from cosv4fs.migrate.trees import s3_pages, scan
+from cosv4fs.migrate.trees import scan
 from cosv4fs.paths import parents
 
 if TYPE_CHECKING:

@@ -8,39 +8,29 @@ refused when they are copied.
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import astuple, replace
-from datetime import datetime, timezone
 from functools import partial
-from inspect import signature
 from itertools import islice
 from typing import Any
 
 from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.migrate.entries import MISSING, Entry
+from cosv4fs.migrate.entries import MISSING, SPECIAL, Entry
+from cosv4fs.migrate.infos import check_directory, entry_of, modification_time
 from cosv4fs.migrate.local_trees import LocalTree
 from cosv4fs.migrate.locations import S3, Location, ThreadInstances
+from cosv4fs.migrate.s3_trees import s3_folder, s3_keys
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.walking import Walk
 from cosv4fs.paths import parents as parents_of
 from cosv4fs.stack import Stack
 
-_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "modify", "date_time", "created")
-"""Keys of the modification time in infos of various filesystems; ``created`` is the last resort."""
-
 _PAGE = 1000
 """Entries that are handed over at once, at most."""
 
 _LINK = "links to directories are not followed: copy the directory itself"
-_SPECIAL = "pipes, sockets and devices cannot be copied from a directory"
-
-_SHA1, _MD5 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{32}")
-
-_FTP_TIME = re.compile(r"\d{14}")
 
 
 def scan(
@@ -171,7 +161,7 @@ def _lister_of(tree: Location, selection: Selection, *, is_whole: bool) -> tuple
         is_flat = is_flat and not tree.has_directories
         return partial(_own_keys if is_flat else _own_folder, tree), is_flat
     if tree.protocols & S3 and hasattr(tree.fs, "call_s3"):
-        return partial(_s3_keys if is_flat else _s3_folder, tree), is_flat
+        return partial(s3_keys if is_flat else s3_folder, tree), is_flat
     is_archive = isinstance(tree.fs, AbstractArchiveFileSystem)
     has_find = type(tree.fs).find is not AbstractFileSystem.find
     if is_whole and (is_archive or (tree.lists_hide_directories and has_find)):
@@ -197,81 +187,6 @@ def _own_keys(tree: Location, _: str) -> Iterator[Entry]:
         yield Entry(name[len(prefix) :], refusal=tree.problem_with(name[len(prefix) :]))
 
 
-def _s3_keys(tree: Location, _: str) -> Iterator[Entry]:
-    """Yield all objects under a directory in S3, or in all buckets: as many per request as possible, without cache."""
-    if not tree.path:
-        for bucket in tree.fs.ls("", detail=False, refresh=True):
-            for entry in _s3_keys(tree.at(bucket), ""):
-                yield replace(entry, path=f"{bucket}/{entry.path}")
-        return
-    bucket, _, key = tree.path.partition("/")
-    prefix, is_empty = f"{key}/" if key else "", True
-    for page in s3_pages(tree, bucket, prefix):
-        is_empty = is_empty and not page
-        for found in page:
-            # an empty object of such a name stands for a directory
-            if found["Size"] or not found["Key"].endswith("/"):
-                yield _s3_entry(tree, found["Key"][len(prefix) :], found)
-    if is_empty:
-        _check_directory(tree)
-
-
-def _s3_folder(tree: Location, folder: str) -> Iterator[Entry]:
-    """Yield the entries of a directory in S3, or all buckets."""
-    path = tree.prefix + folder if folder else tree.path
-    if not path:
-        yield from (Entry(bucket, is_directory=True) for bucket in tree.fs.ls("", detail=False, refresh=True))
-        return
-    bucket, _, key = path.partition("/")
-    prefix, here, is_empty = f"{key}/" if key else "", f"{folder}/" if folder else "", True
-    for page in s3_pages(tree, bucket, prefix, Delimiter="/"):
-        is_empty = is_empty and not page
-        for found in page:
-            if "Prefix" in found:
-                name = here + found["Prefix"][len(prefix) : -1]
-                yield Entry(name, is_directory=True, refusal=tree.problem_with(name))
-            elif found["Key"] != prefix or found["Size"]:
-                yield _s3_entry(tree, here + found["Key"][len(prefix) :], found)
-    if is_empty and not folder:
-        _check_directory(tree)
-
-
-def _s3_entry(tree: Location, name: str, found: Mapping[str, Any]) -> Entry:
-    modified = found["LastModified"].timestamp()
-    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(found), refusal=tree.problem_with(name))
-
-
-def s3_pages(location: Location, bucket: str, prefix: str, **options: Any) -> Iterator[list[dict[str, Any]]]:
-    """Yield the pages of a listing of S3, past the cache; with a delimiter also common prefixes.
-
-    Each row is one of ``Contents`` or ``CommonPrefixes`` as botocore returns them.
-
-    Raises
-    ------
-    OSError
-        EBADMSG: the pages go round in circles, or a page does not say where the next one begins. EIO: a key does not
-        begin with the prefix: it must be neither copied nor removed.
-    """
-    options |= location.fs.req_kw
-    seen: set[int] = set()
-    while True:
-        reply = location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
-        rows = [*(reply.get("CommonPrefixes") or ()), *(reply.get("Contents") or ())]
-        for name in (row.get("Key") or row["Prefix"] for row in rows):
-            if not name.startswith(prefix):
-                raise OSError(errno.EIO, f"its listing contains {name!r}, which is outside", location.url)
-        yield rows
-        if not reply.get("IsTruncated"):
-            return
-        token = reply.get("NextContinuationToken")
-        if not token or hash(token) in seen:
-            text = "the service cannot list in pages: it " + ("repeats" if token else "names no next")
-            raise OSError(errno.EBADMSG, f"{text} page (list_objects_v2)", location.url)
-        # hashes: pages may be many
-        seen.add(hash(token))
-        options["ContinuationToken"] = token
-
-
 def _found_at_once(tree: Location, _: str) -> Iterator[Entry]:
     """Yield everything in a tree that its filesystem holds in memory, and lists at once."""
     tree.fs.invalidate_cache()
@@ -283,23 +198,13 @@ def _found_at_once(tree: Location, _: str) -> Iterator[Entry]:
         # with directories, a listing has one info by path, and may hide a file that is also a directory
         files = _files_in(tree.fs.find(tree.path, detail=True))
     if not (files or directories) or list(files) == [tree.path]:
-        _check_directory(tree)
+        check_directory(tree)
         if files:
             raise both_error(tree)
     for name in sorted(directories - {tree.path, tree.path.rstrip("/")}):
         yield Entry(_relative(tree, name), is_directory=True)
     for name, info in files.items():
         yield _entry(tree, _relative(tree, name), info)
-
-
-def _check_directory(tree: Location) -> None:
-    """Raise an error unless a tree of which nothing, or only itself, was listed is a directory."""
-    try:
-        info = fresh_info(tree)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "no such file or directory", tree.url) from error
-    if info["type"] != "directory":
-        raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a directory", tree.url)
 
 
 def _foreign_folder(tree: Location, own: ThreadInstances, folder: str) -> Iterator[Entry]:
@@ -317,12 +222,12 @@ def _foreign_folder(tree: Location, own: ThreadInstances, folder: str) -> Iterat
     location.fs.invalidate_cache(location.path)
     if not (found or folder):
         # many filesystems list nothing for a missing directory
-        _check_directory(location)
+        check_directory(location)
     for listed in found:
         name = _name_in(location, str(listed["name"]))
         if not name and listed["type"] == "file" and not str(listed["name"]).endswith("/"):
             # the listing of the file: nothing else shows what is in the directory
-            _check_directory(location)
+            check_directory(location)
             raise both_error(location)
         if name or not _is_own(listed):
             yield _followed(tree, f"{folder}/{name}" if folder else name, listed)
@@ -341,14 +246,9 @@ def _followed(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
 
 
 def _entry(tree: Location, relative: str, info: Mapping[str, Any]) -> Entry:
-    """Return the entry for an info of any filesystem."""
-    refusal = tree.problem_with(relative)
-    if info["type"] == "directory":
-        return Entry(relative, modified=modification_time(info), is_directory=True, refusal=refusal)
-    if info["type"] != "file":
-        refusal = refusal or _SPECIAL
-    size, sha1, md5 = int(info.get("size") or 0), recorded_sha1(tree, info), recorded_md5(info)
-    return Entry(relative, size, modification_time(info), sha1=sha1, md5=md5, refusal=refusal)
+    """Return the entry for a listed info, with a refusal if it cannot be copied."""
+    is_special = info["type"] not in ("file", "directory")
+    return entry_of(tree, info, relative, tree.problem_with(relative) or (SPECIAL if is_special else ""))
 
 
 def _relative(tree: Location, name: str) -> str:
@@ -379,29 +279,10 @@ def _is_own(info: Mapping[str, Any]) -> bool:
     return not info.get("size")
 
 
-def info_of(location: Location) -> dict[str, Any]:
-    """Return the info of a path; that of the file if it is both."""
-    info = dict(location.fs.info(location.path))
-    # to the cache of s3fs, a path that is both is a directory once that was listed
-    return info if info["type"] != "directory" or location.has_directories else fresh_info(location)
-
-
-def fresh_info(location: Location) -> dict[str, Any]:
-    """Return the info of a path, not from the filesystem's cache."""
-    location.fs.invalidate_cache(location.path)
-    # another thread may cache an older listing after the invalidation; refresh bypasses the cache if supported
-    refresh = {"refresh": True} if "refresh" in signature(location.fs.info).parameters else {}
-    return dict(location.fs.info(location.path, **refresh))
-
-
-def holds_files(location: Location, info: Mapping[str, Any]) -> bool:
-    """Return whether an existing path, of which the info is given, is a directory; it may also be a file."""
-    if info["type"] == "directory":
-        return True
-    if location.has_directories:
-        return False
-    location.fs.invalidate_cache(location.path)
-    return bool(location.fs.isdir(location.path))
+def refusal_error(tree: Location, entry: Entry) -> OSError:
+    """Return the error for an entry with a refusal: ENOENT if a selection names it in vain, else EIO."""
+    code = errno.ENOENT if entry.is_missing else errno.EIO
+    return OSError(code, entry.refusal, tree.at(tree.prefix + entry.path).url)
 
 
 def both_error(location: Location) -> OSError:
@@ -422,41 +303,3 @@ def _found_in_archive(location: Location) -> tuple[dict[str, dict[str, Any]], se
 
 def _files_in(found: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {str(name): info for name, info in found.items() if info.get("type") != "directory"}
-
-
-def modification_time(info: Mapping[str, Any]) -> float | None:
-    """Return the modification time of a file in Unix seconds, from the info of any filesystem."""
-    for name in _TIMES:
-        value = info.get(name)
-        if isinstance(value, (int, float)):
-            return float(value)
-        with suppress(ValueError, TypeError):
-            time = _time(value)
-            return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
-    return None
-
-
-def _time(value: Any) -> datetime:
-    """Parse a time as filesystems report it; anything else is a TypeError or ValueError."""
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, tuple):
-        # archives store local times without a zone
-        return datetime(*value[:6]).astimezone()
-    if isinstance(value, str) and _FTP_TIME.match(value):
-        return datetime.strptime(value[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
-    if isinstance(value, str):
-        return datetime.fromisoformat(value.replace("Z", "+00:00"))
-    raise TypeError(type(value).__name__)
-
-
-def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
-    """Return the SHA-1 in hex that the service has stored for a file, or None."""
-    known = str(info.get("sha") or "").lower()
-    return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
-
-
-def recorded_md5(info: Mapping[str, Any]) -> str | None:
-    """Return the ETag of a file if it looks like an MD5; it proves that contents are equal, not that they differ."""
-    known = str(info.get("etag") or info.get("ETag") or "").strip('"').lower()
-    return known if _MD5.fullmatch(known) else None

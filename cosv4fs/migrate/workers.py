@@ -24,11 +24,11 @@ from cosv4fs._version import __version__
 from cosv4fs.concurrency import cancellation
 from cosv4fs.forking import PerProcess
 from cosv4fs.migrate.copying import ByteProgress
+from cosv4fs.migrate.infos import fresh_info, modification_time
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.manifest import File, Outcome
 from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
 from cosv4fs.migrate.migrator import FileMigrator, describe
-from cosv4fs.migrate.trees import fresh_info, modification_time
 
 TOPIC = "cosv4fs-migrate"
 """The topic of dask's events with which tasks report their progress. One for all runs: schedulers keep every topic."""

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 from s3fs import S3FileSystem
 
-from cosv4fs.migrate import removing, trees
+from cosv4fs.migrate import removing, s3_trees
 from tests.cli.conftest import harvest, plant, stored
 
 GOOD = {"report": "1", "report/2024.csv": "22", "report/sub": "3", "report/sub/x": "4", "a/b": "5", "mark/y": "6"}
@@ -116,7 +116,7 @@ def test_every_key_of_a_directory_is_removed(run_s3, s3, monkeypatch):
     keys = [f"d[1]/{key}" for key in (*GOOD, *BAD, "mark/")]
     for key in (*keys, "d[1]", "d1/stays", "d[1]x"):
         s3.call_s3("put_object", Bucket=name, Key=key, Body=b"")
-    pages, requests = trees.s3_pages, []
+    pages, requests = s3_trees.s3_pages, []
     monkeypatch.setattr(removing, "s3_pages", lambda *place, **more: pages(*place, **{"MaxKeys": 3} | more))
     assert run_s3("rm", "-r", f"s3://{name}/d[1]").code == 0
     listed = s3.call_s3("list_objects_v2", Bucket=name, Prefix="d")["Contents"]

@@ -427,7 +427,7 @@ def test_dry_runs_tell_what_will_be_refused(run, here):
 def test_sync_says_where_only_sizes_could_be_compared(run, here, monkeypatch):
     plant(here / "d", a="1")
     run("sync", "d", "cosv4://data/t")
-    monkeypatch.setattr("cosv4fs.migrate.trees.modification_time", lambda _info: None)
+    monkeypatch.setattr("cosv4fs.migrate.infos.modification_time", lambda _info: None)
     assert "compared 1 by size only" in run("sync", "d", "cosv4://data/t").err
     assert run("--json", "sync", "d", "cosv4://data/t").json["undated"] == 1
     assert run("sync", "--size-only", "d", "cosv4://data/t").err.count("\n") == 1

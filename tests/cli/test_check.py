@@ -156,7 +156,7 @@ class TestS3:
         """As with keys of KMS: contents decide."""
         url = f"s3://{s3.name}/d"
         run_s3("cp", "-r", "d/", url)
-        monkeypatch.setattr("cosv4fs.migrate.trees.recorded_md5", lambda _info: "0" * 32)
+        monkeypatch.setattr("cosv4fs.migrate.s3_trees.recorded_md5", lambda _info: "0" * 32)
         assert run_s3("check", "d", url).err.startswith("4 equal (3 by SHA-1, 1 by being empty)")
 
     def test_a_changed_header(self, run_s3, s3, trees, fs):

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from cosv4fs.migrate.comparing import Comparison
 from cosv4fs.migrate.copying import copy_file
+from cosv4fs.migrate.infos import modification_time
 from cosv4fs.migrate.local_trees import LocalTree
 from cosv4fs.migrate.locations import Location, ThreadInstances, open_location
 from cosv4fs.migrate.plan import check_apart, plan_copies, plan_update, unlisted
-from cosv4fs.migrate.trees import modification_time, scan
+from cosv4fs.migrate.trees import scan
 
 # names of files and of folders differ, so that any set of paths is a tree
 FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
@@ -343,7 +344,7 @@ def test_what_only_sizes_could_tell_is_counted(folder, monkeypatch):
     other, remove_other = planted({"a": b"x", "b": b"y", "empty": b""})
     try:
         assert compare(location, other).undated == 0
-        monkeypatch.setattr("cosv4fs.migrate.trees.modification_time", lambda _info: None)
+        monkeypatch.setattr("cosv4fs.migrate.infos.modification_time", lambda _info: None)
         assert (compare(location, other).undated, compare(location, other).same) == (2, 3)
         assert compare(location, other, by_content=True).undated == 0
     finally:

@@ -19,7 +19,7 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.concurrency import pool as pools
 from cosv4fs.concurrency import threads as pool_threads
 from cosv4fs.emulator import CofferEmulator, faults
-from cosv4fs.migrate import trees
+from cosv4fs.migrate import s3_trees
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.removing import SelectedFiles, remove_tree
@@ -342,8 +342,10 @@ def test_a_selection(make, kind, emulator):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_that_must_exist(make, kind, emulator, monkeypatch):
-    prefixes, list_s3 = [], trees.s3_pages
-    monkeypatch.setattr(trees, "s3_pages", lambda *given, **more: prefixes.append(given[2]) or list_s3(*given, **more))
+    prefixes, list_s3 = [], s3_trees.s3_pages
+    monkeypatch.setattr(
+        s3_trees, "s3_pages", lambda *given, **more: prefixes.append(given[2]) or list_s3(*given, **more)
+    )
     tree, names = make(kind), frozenset(["a", "d/b", "d", "d/none", "x/none", "no.csv"])
     emulator.clear_requests()
     selection = Selection((Rule("*.csv", includes=False),), names, min_size=2)
