@@ -183,3 +183,4 @@ class TestS3:
         assert sorted(done.out.splitlines()) == [
             "* a (time; metadata: content_type)", "* b (metadata: content_type)"
         ]  # fmt: skip
+        assert "cosv4fs: 1 not compared by time" in done.err
