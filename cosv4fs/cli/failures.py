@@ -81,19 +81,26 @@ def exit_code(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """Return an error as one line: the path, the cause, the server's message."""
+    return _describe(error, _concerned_url(error))
+
+
+def _describe(error: BaseException, url: str | None) -> str:
+    """Return an error as one line, which begins with a URL if the error itself names no path."""
     if type(error) is KeyboardInterrupt:
         return "interrupted"
     if isinstance(error, MissingCredentialsError):
         return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE"
     if isinstance(error, OSError) and error.strerror:
-        name = _path(error)
+        name = _path(error) or url
         return printable(f"{name}: {error.strerror}" if name else error.strerror)
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
     name = _errno_name(error)
     if isinstance(error, OSError) and name and ("/" in text or " " not in text):
         # some filesystems raise errors whose only text is a path
-        text = f"{text}: {os.strerror(getattr(errno, name))}".removeprefix(": ")
-    return printable(" ".join(text.split()) or type(error).__name__)
+        path = url if url and text and url.endswith(f"/{text}") else text
+        return printable(f"{path}: {os.strerror(getattr(errno, name))}".removeprefix(": "))
+    text = " ".join(text.split()) or type(error).__name__
+    return printable(f"{url}: {text}" if url and url not in text else text)
 
 
 def error_row(error: BaseException) -> dict[str, Any]:
@@ -107,7 +114,8 @@ def error_row(error: BaseException) -> dict[str, Any]:
     """
     name = _errno_name(error)
     code = error.code if isinstance(error, CosError) and error.code is not None else name
-    return {"error": describe(error), "path": _path(error), "code": code, "errno": name, "exit": exit_code(error)}
+    path = _path(error) or _concerned_url(error)
+    return {"error": describe(error), "path": path, "code": code, "errno": name, "exit": exit_code(error)}
 
 
 def _errno_name(error: BaseException) -> str | None:
@@ -127,10 +135,25 @@ def _path(error: BaseException) -> str | None:
     return _url(text) if isinstance(error, CosError) and "://" not in text and not Path(text).is_absolute() else text
 
 
+def _concerned_url(error: BaseException) -> str | None:
+    """Return the URL that an error of another package concerns, if it names no path; many do not."""
+    names_path = isinstance(error, OSError) and bool(error.filename)
+    session = _session()
+    if session is None or names_path or isinstance(error, (CosError, click.ClickException, KeyboardInterrupt)):
+        return None
+    url: str | None = session.foreign_url
+    return url
+
+
+def _session() -> Any:
+    """Return the session of the command; None before there is one."""
+    context = click.get_current_context(silent=True)
+    return context.find_root().obj if context else None
+
+
 def _url(path: str) -> str:
     """Return the URL of a path in a bucket, with the protocol used in the command."""
-    context = click.get_current_context(silent=True)
-    session = context.find_root().obj if context else None
+    session = _session()
     return f"cosv4://{path}" if session is None else str(session.url(path))
 
 
@@ -153,11 +176,8 @@ class FailureLog:
         """Print and count a failure, and return its message; one to write to standard output ends the command."""
         if is_about_output(error):
             raise error
-        text = describe(error)
         url = getattr(getattr(item, "source", item), "url", None)
-        if url and not (isinstance(error, OSError) and error.filename):
-            # some filesystems raise errors that name no file
-            text = f"{printable(url)}: {text}"
+        text = _describe(error, url or _concerned_url(error))
         print_error(text)
         self.first, self.last = self.first or text, text
         self.count += 1

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
+from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -65,8 +67,8 @@ def _file_handler(context: click.Context, file: str, level: int) -> logging.Hand
         stream = open(file, "a", encoding="utf-8", errors="backslashreplace", opener=_private)  # noqa: SIM115
     except OSError as error:
         raise type(error)(error.errno, f"the log file cannot be written: {error.strerror}", file) from None
-    context.call_on_close(stream.close)
-    handler = logging.StreamHandler(stream)
+    context.call_on_close(partial(_close, stream))
+    handler = _LogFile(stream)
     handler.setLevel(level)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     return handler
@@ -74,6 +76,26 @@ def _file_handler(context: click.Context, file: str, level: int) -> logging.Hand
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _close(stream: IO[str]) -> None:
+    # on a full disk, what is left in the buffer fails again
+    with suppress(OSError):
+        stream.close()
+
+
+class _LogFile(logging.StreamHandler[IO[str]]):
+    """Appends records to a file, and says once, on stderr, that it cannot."""
+
+    _has_failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_failed:
+            self._has_failed = True
+            print_message(f"cosv4fs: {self.stream.name}: the log file cannot be written: {error.strerror}")
 
 
 class _Stderr(logging.Handler):

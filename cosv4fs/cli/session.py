@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 from fsspec.spec import AbstractFileSystem
+from fsspec.utils import get_protocol
 
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, error_row
@@ -57,20 +58,35 @@ class Session:
     verbosity: int = NORMAL
     has_answered: bool = False
     """Whether the JSON document of the command was printed."""
+    _opening: str = ""
+    """The URL that is being resolved, or could not be resolved."""
+    _foreign: set[str] = field(default_factory=set, repr=False)
+    """The URLs of filesystems of other packages."""
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
     _filesystems: list[tuple[CosFileSystem, int]] = field(default_factory=list, repr=False)
 
     def location(self, url: str) -> Location:
         """Resolve a URL or local path."""
+        self._opening = url
         location = open_location(url, self.options)
         check_access(location)
+        self._opening = ""
         fs = own_filesystem(location.fs)
+        if fs is None and not location.is_local:
+            self._foreign.add(location.url)
         if fs is not None:
             self._opened.append((location.path, str(fs.protocol)))
             if all(fs.client is not known.client for known, _ in self._filesystems):
                 # what later instances with its configuration share lives as long as it does
                 self._filesystems.append((fs, fs.client.retries))
         return location
+
+    @property
+    def foreign_url(self) -> str | None:
+        """The URL that an error of another package concerns; None if it could be any of several."""
+        if self._opening:
+            return self._opening if get_protocol(self._opening) not in {"file", "local", *_PROTOCOLS} else None
+        return next(iter(self._foreign)) if len(self._foreign) == 1 else None
 
     def url(self, path: str) -> str:
         """Return the URL of a path in a bucket, with the protocol of the most similar path among those opened."""

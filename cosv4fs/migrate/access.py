@@ -10,6 +10,7 @@ import errno
 import os
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from fsspec.spec import AbstractFileSystem
@@ -78,7 +79,7 @@ def _failure(error: Exception, probe: Any, location: Location, must_exist: bool)
     if isinstance(error, (causes.NoCredentialsError, causes.PartialCredentialsError)):
         return PermissionError(errno.EACCES, _NO_CREDENTIALS, location.url)
     if isinstance(error, (causes.ConnectionError, causes.HTTPClientError, ConnectionError, TimeoutError)):
-        text = f"the S3 endpoint {probe.s3.meta.endpoint_url} cannot be reached: {_reason(error)}"
+        text = f"the S3 endpoint {probe.s3.meta.endpoint_url} cannot be reached{_through(probe.s3)}: {_reason(error)}"
         return ConnectionError(errno.EHOSTUNREACH, text, location.url)
     bucket = location.at(location.path.partition("/")[0])
     if must_exist and isinstance(error, FileNotFoundError):
@@ -87,6 +88,14 @@ def _failure(error: Exception, probe: Any, location: Location, must_exist: bool)
         text = "access to the bucket is refused: check its name, and what its policy allows these credentials"
         return PermissionError(errno.EACCES, text, bucket.url)
     return None
+
+
+def _through(client: Any) -> str:
+    """Return how an error names the proxy of a client, without a password; empty if there is none."""
+    endpoint = client.meta.endpoint_url
+    environment = import_module("botocore.utils").get_environ_proxies
+    proxy = (client.meta.config.proxies or environment(endpoint)).get(urlsplit(endpoint).scheme)
+    return f" through the proxy {proxy.partition('://')[2].rpartition('@')[2] or proxy}" if proxy else ""
 
 
 def _reason(error: Exception) -> str:

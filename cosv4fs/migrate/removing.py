@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosv4fs.migrate.database import Database
@@ -123,7 +124,14 @@ def remove_tree(location: Location) -> None:
         Something could not be removed.
     """
     if not removes_by_keys(location):
-        location.fs.rm(location.path, recursive=True)
+        try:
+            location.fs.rm(location.path, recursive=True)
+        except OSError as error:
+            if location.is_local and not Path(error.filename or "/").is_absolute():
+                # of a file in the tree, shutil names the last part only
+                text = f"{error.strerror}: {error.filename}"
+                raise type(error)(error.errno, text, location.path) from error
+            raise
         return
     bucket, _, key = location.path.partition("/")
     refused: list[OSError] = []

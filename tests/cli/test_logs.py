@@ -4,6 +4,7 @@ import logging
 import re
 import stat
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,9 @@ class TestFiles:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ResourceWarning)
             run("--log-file", "log", "cat", "cosv4://data/a")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
+    def test_on_a_full_disk(self, run, stored):
+        done = run("-vv", "--log-file", "/dev/full", "cat", "cosv4://data/a")
+        assert (done.code, done.out) == (0, "hello")
+        assert done.err == "cosv4fs: /dev/full: the log file cannot be written: No space left on device\n"

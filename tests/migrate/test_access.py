@@ -74,3 +74,13 @@ def test_a_missing_bucket(tmp_path, s3_options):
     with pytest.raises(FileNotFoundError, match="the bucket does not exist") as caught:
         migrate(str(tmp_path), "s3://no-such-bucket/dir", options={"s3": s3_options})
     assert caught.value.filename == "s3://no-such-bucket"
+
+
+def test_a_proxy_that_refuses(nowhere, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://user:word@{nowhere}")
+    monkeypatch.setenv("no_proxy", "")
+    options = ACCOUNT | {"endpoint_url": "http://s3.invalid"}
+    with pytest.raises(ConnectionError) as caught:
+        migrate(str(tmp_path), "s3://bucket/dir", options={"s3": options})
+    reason = f"the S3 endpoint http://s3.invalid cannot be reached through the proxy {nowhere}: Connection refused"
+    assert caught.value.strerror == reason
