@@ -194,7 +194,7 @@ NO_KEYS = type("NoKeysError", (Exception,), {"__module__": "botocore.exceptions"
 def test_errors_of_libraries_are_told_in_a_line(run, foreign, kind):
     foreign.error = kind("Unable to locate\nit")
     done = run("ls", "foreign://x")
-    assert (done.code, done.out, done.err) == (1, "", "cosv4fs ls: Unable to locate it\n")
+    assert (done.code, done.out, done.err) == (1, "", "cosv4fs ls: foreign://x: Unable to locate it\n")
     assert "Traceback" in run("-vv", "ls", "foreign://x").err
 
 
@@ -221,7 +221,7 @@ sys.exit(main(["ls", "broken://x"]))
 def test_a_pipe_of_a_filesystem_that_breaks_is_a_failure():
     """It is not the pipe to who reads the output."""
     done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (1, "cosv4fs ls: Broken pipe\n")
+    assert (done.returncode, done.stderr) == (1, "cosv4fs ls: broken://x: Broken pipe\n")
 
 
 IMPORTING = """
