@@ -61,7 +61,7 @@ def entry_of(location: Location, info: Mapping[str, Any], path: str = "", refusa
     modified, is_directory = modification_time(info), info["type"] == "directory"
     if is_directory:
         return Entry(path, modified=modified, is_directory=True, refusal=refusal)
-    sha1, md5 = recorded_sha1(location, info), recorded_md5(info)
+    sha1, md5 = recorded_sha1(location, info), recorded_md5(location, info)
     return Entry(path, int(info.get("size") or 0), modified, sha1=sha1, md5=md5, refusal=refusal)
 
 
@@ -97,7 +97,13 @@ def recorded_sha1(location: Location, info: Mapping[str, Any]) -> str | None:
     return known if location.capabilities.knows_sha1 and _SHA1.fullmatch(known) else None
 
 
-def recorded_md5(info: Mapping[str, Any]) -> str | None:
-    """Return the ETag of a file if it looks like an MD5; it proves that contents are equal, not that they differ."""
+def recorded_md5(location: Location, info: Mapping[str, Any]) -> str | None:
+    """Return the ETag of a file in an object store if it looks like an MD5.
+
+    It proves that contents are equal, not that they differ. Web servers have ETags that look so, too, but are made of
+    times and sizes.
+    """
+    if location.has_directories and not location.capabilities.container:
+        return None
     known = str(info.get("etag") or info.get("ETag") or "").strip('"').lower()
     return known if _MD5.fullmatch(known) else None

@@ -228,7 +228,7 @@ class FileMigrator:
         if not self._verify:
             return stored
         content = read_sha1(source, callback)
-        md5 = recorded_md5(info) if S3 & target.protocols and stored is None else None
+        md5 = recorded_md5(target, info) if S3 & target.protocols and stored is None else None
         if md5 is None or md5 != read_md5(source):
             # an ETag of several parts is no MD5
             self._compare(target, stored or read_sha1(target, callback), content)
@@ -258,7 +258,7 @@ class FileMigrator:
         else:
             info = fresh_info(target)
         _check_copy(file, info, target)
-        if self._verify and (md5 is None or recorded_md5(info) != md5):
+        if self._verify and (md5 is None or recorded_md5(target, info) != md5):
             self._compare(target, recorded_sha1(target, info) or read_sha1(target, callback), sha)
 
     def _compare(self, target: Location, found: str, content: str) -> None:

@@ -109,7 +109,7 @@ def _are_equal(
 ) -> bool:
     sides = ((source, ours), (target, theirs))
     sha1s = [recorded_sha1(location, info) for location, info in sides]
-    md5s = [recorded_md5(info) for _, info in sides]
+    md5s = [recorded_md5(location, info) for location, info in sides]
     # what is on this machine is cheaper to read than what is not
     if None in sha1s and all(md5 or location.is_here for md5, (location, _) in zip(md5s, sides, strict=True)):
         first, second = (md5 or read_md5(location) for md5, (location, _) in zip(md5s, sides, strict=True))

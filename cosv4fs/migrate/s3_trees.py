@@ -53,7 +53,7 @@ def s3_folder(tree: Location, folder: str) -> Iterator[Entry]:
 
 def _entry(tree: Location, name: str, found: Mapping[str, Any]) -> Entry:
     modified = found["LastModified"].timestamp()
-    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(found), refusal=tree.problem_with(name))
+    return Entry(name, int(found["Size"]), modified, md5=recorded_md5(tree, found), refusal=tree.problem_with(name))
 
 
 def s3_pages(location: Location, bucket: str, prefix: str, **options: Any) -> Iterator[list[dict[str, Any]]]:

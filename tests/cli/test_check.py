@@ -1,10 +1,12 @@
 """check: finds exactly what differs, and says what equality was found by."""
 
+import io
 import os
 import uuid
 
 import fsspec
 import pytest
+from fsspec.spec import AbstractFileSystem
 
 from tests.cli.conftest import plant
 
@@ -156,7 +158,7 @@ class TestS3:
         """As with keys of KMS: contents decide."""
         url = f"s3://{s3.name}/d"
         run_s3("cp", "-r", "d/", url)
-        monkeypatch.setattr("cosv4fs.migrate.s3_trees.recorded_md5", lambda _info: "0" * 32)
+        monkeypatch.setattr("cosv4fs.migrate.s3_trees.recorded_md5", lambda _location, _info: "0" * 32)
         assert run_s3("check", "d", url).err.startswith("4 equal (3 by SHA-1, 1 by being empty)")
 
     def test_a_changed_header(self, run_s3, s3, trees, fs):
@@ -184,3 +186,23 @@ class TestS3:
             "* a (time; metadata: content_type)", "* b (metadata: content_type)"
         ]  # fmt: skip
         assert "cosv4fs: 1 not compared by time" in done.err
+
+
+@pytest.mark.protocol("cosv4")
+def test_etags_that_look_like_an_md5_outside_object_stores(run):
+    """Web servers make them of the time and the size."""
+
+    class Web(AbstractFileSystem):
+        protocol = "webtest"
+
+        def info(self, path, **_):
+            return {"name": path, "type": "file", "size": 3, "ETag": "0" * 32}
+
+        def _open(self, path, *_, **__):
+            return io.BytesIO({"a": b"one", "b": b"two"}[path])
+
+    fsspec.register_implementation("webtest", Web, clobber=True)
+    done = run("check", "webtest://a", "webtest://b")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("1 equal (1 by size only)")
+    assert run("check", "--download", "webtest://a", "webtest://b").code == 5
