@@ -14,7 +14,7 @@ from unicodedata import category
 
 import click
 
-from cosv4fs.cli.process import standard_output
+from cosv4fs.cli.process import is_about_output, standard_output
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 """Characters of a JSON document that may need an escape; those below the space are escaped already."""
@@ -57,23 +57,32 @@ def printing_json_array() -> Iterator[Callable[[Any], None]]:
             click.echo("\n]" if count else "[]")
 
 
-def print_json_tree(rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
+def print_json_tree(
+    rows: Iterable[tuple[int, dict[str, Any]]], row_of_error: Callable[[BaseException], dict[str, Any]]
+) -> None:
     """Print rows as a nested JSON array, one row per line, as they come.
 
     Each row comes with its level. The rows after one that has an empty list ``children`` are printed in that list, as
-    long as their level is deeper.
+    long as their level is deeper. An error that ends the rows becomes the last row of the outer array.
     """
     open_lists, is_first = 0, True
     with standard_output():
         click.echo("[", nl=False)
-        for level, row in rows:
-            closed = max(0, open_lists - level)
-            open_lists, is_first = open_lists - closed, is_first and not closed
-            text = json_text(row)
-            has_children = row.get("children") == []
-            text = text[: text.rindex("]")] if has_children else text
-            click.echo("]}" * closed + ("" if is_first else ",") + "\n" + "  " * (open_lists + 1) + text, nl=False)
-            open_lists, is_first = open_lists + has_children, has_children
+        try:
+            for level, row in rows:
+                closed = max(0, open_lists - level)
+                open_lists, is_first = open_lists - closed, is_first and not closed
+                text = json_text(row)
+                has_children = row.get("children") == []
+                text = text[: text.rindex("]")] if has_children else text
+                before = "]}" * closed + ("" if is_first else ",") + "\n" + "  " * (open_lists + 1)
+                open_lists, is_first = open_lists + has_children, has_children
+                click.echo(before + text, nl=False)
+        except (Exception, KeyboardInterrupt) as error:
+            if not is_about_output(error):
+                comma = "" if is_first and not open_lists else ","
+                click.echo("]}" * open_lists + f"{comma}\n  {json_text(row_of_error(error))}\n]")
+            raise
         click.echo("]}" * open_lists + "\n]")
 
 

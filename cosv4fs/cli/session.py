@@ -131,7 +131,7 @@ class Session:
     def show_tree(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
         """Print rows as a nested JSON array; see `print_json_tree`."""
         self.has_answered = True
-        print_json_tree(rows)
+        print_json_tree(rows, error_row)
 
     def say(self, text: str) -> None:
         """Print a line; on a terminal, without control characters."""

@@ -117,3 +117,23 @@ def test_bugs_are_json_with_a_traceback(run, monkeypatch, capsys):
     with pytest.raises(KeyError):
         run("--json", "ls", "cosv4://data")
     assert json.loads(capsys.readouterr().out)["exit"] == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_an_interrupted_tree_is_valid_json(run, here, monkeypatch, count):
+    from cosv4fs.cli import show
+
+    plant(here, d__a__b__c="", d__z="")
+    branches = show._nested
+    shown = []
+
+    def interrupted(*arguments):
+        if len(shown) == count:
+            raise KeyboardInterrupt
+        shown.append(arguments)
+        return branches(*arguments)
+
+    monkeypatch.setattr(show, "_nested", interrupted)
+    done = run("--json", "tree", here / "d")
+    assert (done.code, done.json[-1]["error"]) == (130, "interrupted")
+    assert (len(done.json), done.out.count('"url"')) == (1 + bool(count), count)
