@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from cosv4fs.filesystem import ObjectFileSystem
-from cosv4fs.migrate import trees
+from cosv4fs.migrate import s3_trees
 from tests.cli.conftest import harvest, plant, stored
 
 PROTOCOLS = ("cosv4", "cosv3")
@@ -170,13 +170,13 @@ def test_a_target_that_refuses_nothing_is_not_listed(run, here, s3_options, monk
     s3.mkdir(name)
     s3.pipe_file(f"{name}/d/a/b", b"")
     plant(here / "d", a="one")
-    listed, pages = [], trees.s3_pages
+    listed, pages = [], s3_trees.s3_pages
 
     def recorded(location, bucket, prefix, **options):
         listed.append(prefix)
         return pages(location, bucket, prefix, **options)
 
-    monkeypatch.setattr(trees, "s3_pages", recorded)
+    monkeypatch.setattr(s3_trees, "s3_pages", recorded)
     settings = [part for name, value in s3_options.items() for part in ("-o", f"s3.{name}={value}")]
     done = run(*settings, "cp", "-r", "-n", "d/", f"s3://{name}/d/")
     assert (done.code, done.out) == (0, f"would copy {here}/d/a to s3://{name}/d/a\n")
