@@ -47,8 +47,10 @@ def printing_json_array() -> Iterator[Callable[[Any], None]]:
     def add(row: Any) -> None:
         nonlocal count
         with standard_output():
-            click.echo(("," if count else "[") + "\n" + indent(json_text(row, indented=2), "  "), nl=False)
-        count += 1
+            text = ("," if count else "[") + "\n" + indent(json_text(row, indented=2), "  ")
+            # first: an interrupt comes while it is flushed
+            count += 1
+            click.echo(text, nl=False)
 
     try:
         yield add
@@ -67,8 +69,8 @@ def print_json_tree(
     """
     open_lists, is_first = 0, True
     with standard_output():
-        click.echo("[", nl=False)
         try:
+            click.echo("[", nl=False)
             for level, row in rows:
                 closed = max(0, open_lists - level)
                 open_lists, is_first = open_lists - closed, is_first and not closed

@@ -63,8 +63,10 @@ class RowPrinter:
             return
         if self._open != name:
             self._begin(name)
-        self._write(("" if self._is_first else ",") + "\n    ", row)
+        comma = "" if self._is_first else ","
+        # what is known changes first, here and below: an interrupt comes while a text is flushed
         self._is_first = False
+        self._write(f"{comma}\n    ", row)
 
     def finish(self, values: dict[str, Any]) -> None:
         """End the JSON object with the lists that had no rows, and further values."""
@@ -76,16 +78,17 @@ class RowPrinter:
         while self._lists:
             each = self._lists.pop(0)
             self._close()
-            self._write((",\n  " if self._session.has_answered else "{\n  "), each, ": [")
+            before = ",\n  " if self._session.has_answered else "{\n  "
             self._session.has_answered = self._is_first = True
             self._open = each
+            self._write(before, each, ": [")
             if each == name:
                 break
 
     def _close(self) -> None:
         if self._open:
-            self._write("]" if self._is_first else "\n  ]")
             self._open = ""
+            self._write("]" if self._is_first else "\n  ]")
 
     def _end(self, values: dict[str, Any]) -> None:
         if self._lists:

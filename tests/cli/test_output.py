@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from cosv4fs.cli import main
@@ -137,3 +138,25 @@ def test_an_interrupted_tree_is_valid_json(run, here, monkeypatch, count):
     done = run("--json", "tree", here / "d")
     assert (done.code, done.json[-1]["error"]) == (130, "interrupted")
     assert (len(done.json), done.out.count('"url"')) == (1 + bool(count), count)
+
+
+@pytest.mark.parametrize(
+    "command", [["ls", "d"], ["tree", "d"], ["find", "d"], ["sync", "-n", "d", "e"], ["check", "d", "e"]]
+)
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_an_interrupt_while_json_is_flushed(run, here, monkeypatch, command, nth):
+    plant(here, d__a="1", d__b="2", e__c="3")
+    echo, calls = click.echo, []
+
+    def interrupted(text="", **settings):
+        echo(text, **settings)
+        if not settings.get("err"):
+            calls.append(text)
+            if len(calls) == nth:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(click, "echo", interrupted)
+    done = run("--json", *command)
+    assert (done.code, bool(done.json)) == (130, True)
+    # the document may be complete already
+    assert nth == 3 or '"error": "interrupted"' in done.out
