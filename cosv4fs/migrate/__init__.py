@@ -12,6 +12,7 @@ Nothing here is specific to COS. Modules:
 * `removing`: remove selected files of a tree
 * `pairs`: sources with their targets, on disk
 * `plan`: the rules by which they are paired
+* `checksums`: compare two files by them
 * `comparing`: which files of two trees have to be copied
 * `checking`: whether two trees are equal
 * `migration`: resumable migrations of whole trees

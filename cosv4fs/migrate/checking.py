@@ -8,7 +8,7 @@ from enum import Enum
 from errno import EINVAL
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.migrate.comparing import Checksum, common_checksum, equal_by_md5, equal_by_sha1
+from cosv4fs.migrate.checksums import common_checksum, proof_of_equality
 from cosv4fs.migrate.details import Details, differing_attributes, has_other_time
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, ThreadInstances
@@ -156,9 +156,7 @@ class Check:
             return EMPTY
         if self._size_only:
             return SIZE_ONLY
-        checksum = common_checksum(source, target, ours, theirs)
-        if checksum is None and not self._download:
+        if not self._download and common_checksum(source, target, ours, theirs) is None:
             return SIZE_ONLY
-        if checksum is Checksum.MD5 and equal_by_md5(source, target, ours, theirs):
-            return Checksum.MD5.value
-        return Checksum.SHA1.value if equal_by_sha1(source, target, ours, theirs) else ""
+        proof = proof_of_equality(source, target, ours, theirs)
+        return "" if proof is None else proof.value

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cached_property
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.migrate.copying import ByteProgress, read_md5, read_sha1
+from cosv4fs.migrate.checksums import equal_by_checksums, equal_by_sha1
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.pairs import Match, Pair, Pairs
@@ -173,56 +173,3 @@ class Comparison:
         if self._source.fs == self._target.fs:
             return 0.0, 0.0
         return self._source.clock_difference(), self._target.clock_difference()
-
-
-def equal_by_sha1(source: Location, target: Location, ours: Entry, theirs: Entry) -> bool:
-    """Compare two files by the SHA-1 values that are known, and those of what they hold."""
-    return (ours.sha1 or read_sha1(source, _cancellable())) == (theirs.sha1 or read_sha1(target, _cancellable()))
-
-
-def equal_by_checksums(
-    source: Location, target: Location, ours: Entry, theirs: Entry, *, may_read_one: bool = False
-) -> bool | None:
-    """Compare two files by checksums; None if that shows nothing.
-
-    Only local files are read, and one of two remote ones with `may_read_one`, which costs less than to copy it.
-    """
-    kind = common_checksum(source, target, ours, theirs)
-    if kind is None and may_read_one:
-        kind = common_checksum(source, target, ours, theirs, reads=1)
-    if kind is None:
-        return None
-    if kind is Checksum.SHA1:
-        return equal_by_sha1(source, target, ours, theirs)
-    # an ETag may be something else than an MD5
-    return equal_by_md5(source, target, ours, theirs) or None
-
-
-class Checksum(Enum):
-    """A checksum by which two files can be compared."""
-
-    SHA1 = "SHA-1"
-    MD5 = "MD5"
-    """It proves that files are equal, not that they differ: an ETag may be something else."""
-
-
-def common_checksum(
-    source: Location, target: Location, ours: Entry, theirs: Entry, *, reads: int = 0
-) -> Checksum | None:
-    """Return the checksum by which two files can be compared if, beside local files, so many of them are read."""
-    remote = [entry for location, entry in ((source, ours), (target, theirs)) if not location.is_here]
-    if len(remote) < 2:
-        # it may be as large as what would be copied
-        reads = 0
-    if sum(entry.sha1 is None for entry in remote) <= reads:
-        return Checksum.SHA1
-    return Checksum.MD5 if sum(entry.md5 is None for entry in remote) <= reads else None
-
-
-def equal_by_md5(source: Location, target: Location, ours: Entry, theirs: Entry) -> bool:
-    """Compare two files by the MD5 values that are known, and those of what they hold."""
-    return (ours.md5 or read_md5(source)) == (theirs.md5 or read_md5(target))
-
-
-def _cancellable() -> ByteProgress:
-    return ByteProgress(lambda _count: None)

@@ -419,19 +419,19 @@ def _discard(writer: AbstractBufferedFile) -> None:
         writer.discard()
 
 
-def read_sha1(location: Location, callback: Callback = DEFAULT_CALLBACK) -> str:
-    """Read a file and return its SHA-1 in hex; `callback` receives no bytes, but can cancel by raising."""
-    return _read_digest(location, hashlib.sha1(usedforsecurity=False), callback)
+def read_sha1(location: Location) -> str:
+    """Read a file and return its SHA-1 in hex; ends when the thread is cancelled."""
+    return _read_digest(location, hashlib.sha1(usedforsecurity=False))
 
 
 def read_md5(location: Location) -> str:
-    """Read a file and return its MD5 in hex."""
-    return _read_digest(location, hashlib.md5(usedforsecurity=False), DEFAULT_CALLBACK)
+    """Read a file and return its MD5 in hex; ends when the thread is cancelled."""
+    return _read_digest(location, hashlib.md5(usedforsecurity=False))
 
 
-def _read_digest(location: Location, digest: Any, callback: Callback) -> str:
+def _read_digest(location: Location, digest: Any) -> str:
     with _open_file(location) as reader:
         for block in _blocks(reader, location):
+            cancellation.check()
             digest.update(block)
-            callback.relative_update(0)
     return str(digest.hexdigest())

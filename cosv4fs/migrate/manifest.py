@@ -386,12 +386,9 @@ class Manifest:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield all columns of every file, in the order of the paths."""
-        last = ""
-        while found := self._database.all("SELECT * FROM files WHERE path > ? ORDER BY path LIMIT 1000", last):
-            names = [name for _, name, *_ in self._database.all("PRAGMA table_info(files)")]
-            for row in found:
-                yield dict(zip(names, row, strict=True))
-            last = found[-1][0]
+        names = [name for _, name, *_ in self._database.all("PRAGMA table_info(files)")]
+        for page in self._database.pages("SELECT * FROM files WHERE path > ? ORDER BY path LIMIT ?", after=("",)):
+            yield from (dict(zip(names, row, strict=True)) for row in page)
 
 
 def _work_in(states: tuple[str, ...]) -> tuple[str, ...]:

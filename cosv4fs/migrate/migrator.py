@@ -138,8 +138,8 @@ class FileMigrator:
             return Outcome(file.path, PENDING, size=file.size, reason=MISSING if is_complete else NEW)
         reason = SIZE
         if found.size == file.size:
-            content = (file.content if is_complete else None) or file.sha or read_sha1(source, callback)
-            if (found.sha1 or _sha1(target, callback)) == content:
+            content = (file.content if is_complete else None) or file.sha or read_sha1(source)
+            if (found.sha1 or _sha1(target)) == content:
                 callback.relative_update(file.size)
                 return Outcome(file.path, VERIFIED, _how(file), content)
             reason = CONTENT
@@ -198,7 +198,7 @@ class FileMigrator:
             # compared before the copy appears
             copy_file(source, target, callback, metadata=metadata, sha1=file.sha)
             content: str | None = file.sha
-            self._check(file, target, file.sha, callback)
+            self._check(file, target, file.sha)
         elif source.is_local and not target.is_local:
             content = self._upload(file, source, target, callback, metadata)
         else:
@@ -227,11 +227,11 @@ class FileMigrator:
         stored = recorded_sha1(target, info)
         if not self._verify:
             return stored
-        content = read_sha1(source, callback)
+        content = read_sha1(source)
         md5 = recorded_md5(target, info) if S3 & target.protocols and stored is None else None
         if md5 is None or md5 != read_md5(source):
             # an ETag of several parts is no MD5
-            self._compare(target, stored or read_sha1(target, callback), content)
+            self._compare(target, stored or read_sha1(target), content)
         return content
 
     def _stream(
@@ -246,10 +246,10 @@ class FileMigrator:
         md5 = hashlib.md5(usedforsecurity=False)
         hashes = (md5,) if self._verify and S3 & target.protocols else ()
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata)
-        self._check(file, target, sha, callback, md5.hexdigest() if hashes else None)
+        self._check(file, target, sha, md5.hexdigest() if hashes else None)
         return sha
 
-    def _check(self, file: File, target: Location, sha: str, callback: Callback, md5: str | None = None) -> None:
+    def _check(self, file: File, target: Location, sha: str, md5: str | None = None) -> None:
         """Compare the size of a copy, and with the option `verify` its content, with what was copied."""
         info: dict[str, Any] = {}
         if target.is_local:
@@ -259,7 +259,7 @@ class FileMigrator:
             info = fresh_info(target)
         _check_copy(file, info, target)
         if self._verify and (md5 is None or recorded_md5(target, info) != md5):
-            self._compare(target, recorded_sha1(target, info) or read_sha1(target, callback), sha)
+            self._compare(target, recorded_sha1(target, info) or read_sha1(target), sha)
 
     def _compare(self, target: Location, found: str, content: str) -> None:
         if found != content:
@@ -309,9 +309,9 @@ def _listed(folder: Location) -> _Listing:
     return _Listing(files, frozenset(name for name, info in names if info["type"] == "directory"))
 
 
-def _sha1(location: Location, callback: Callback) -> str:
+def _sha1(location: Location) -> str:
     """Return the SHA-1 of a target file: the stored one, or else computed by reading."""
-    return recorded_sha1(location, fresh_info(location)) or read_sha1(location, callback)
+    return recorded_sha1(location, fresh_info(location)) or read_sha1(location)
 
 
 def _check_size(file: File, size: int, source: Location) -> None:

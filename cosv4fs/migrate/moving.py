@@ -10,8 +10,9 @@ from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
-from cosv4fs.migrate.copying import copy_file, read_md5, read_sha1
-from cosv4fs.migrate.infos import fresh_info, recorded_md5, recorded_sha1
+from cosv4fs.migrate.checksums import proof_of_equality
+from cosv4fs.migrate.copying import copy_file
+from cosv4fs.migrate.infos import entry_of, fresh_info
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import FileMetadata
 from cosv4fs.migrate.removing import remove_if_empty
@@ -47,13 +48,13 @@ def move_file(
     before = state_of(source)
     if before["type"] != "file":
         raise OSError(errno.EINVAL, "only files and directories can be moved to another filesystem", source.url)
-    _check_apart(source, before, target, callback)
+    _check_apart(source, before, target)
     copy_file(source, target, callback, follow=follow, metadata=metadata)
     after = _info_now(target)
     if after["type"] != "file" or int(after["size"] or 0) != int(before["size"] or 0):
         text = f"the copy has {after['size']} bytes instead of {before['size']}: the source was not removed"
         raise OSError(errno.EIO, text, target.url)
-    if not _are_equal(source, before, target, after, callback):
+    if not _are_equal(source, before, target, after):
         raise OSError(errno.EIO, "the content of the copy differs: the source was not removed", target.url)
     if state_of(source) != before:
         text = f"the file changed while it was copied to {target.url}, and was not removed: move it again"
@@ -61,7 +62,7 @@ def move_file(
     source.fs.rm_file(source.path)
 
 
-def _check_apart(source: Location, before: Mapping[str, Any], target: Location, callback: Callback) -> None:
+def _check_apart(source: Location, before: Mapping[str, Any], target: Location) -> None:
     """Refuse to move a file onto itself, which different filesystems may reach by different names (EINVAL).
 
     Removing the source would remove the only file then. A file beside the target shows whether both are one.
@@ -73,7 +74,7 @@ def _check_apart(source: Location, before: Mapping[str, Any], target: Location, 
     is_like = there["type"] == "file" and int(there["size"] or 0) == int(before["size"] or 0)
     if not is_like or not target.capabilities.replaces_files:
         return
-    if not _are_equal(source, before, target, there, callback):
+    if not _are_equal(source, before, target, there):
         return
     name = f".cosv4fs-{secrets.token_hex(8)}"
     here, marker = (location.at(f"{location.fs._parent(location.path)}/{name}") for location in (source, target))
@@ -104,17 +105,5 @@ def _info_now(location: Location) -> dict[str, Any]:
     return fresh_info(location)
 
 
-def _are_equal(
-    source: Location, ours: Mapping[str, Any], target: Location, theirs: Mapping[str, Any], callback: Callback
-) -> bool:
-    sides = ((source, ours), (target, theirs))
-    sha1s = [recorded_sha1(location, info) for location, info in sides]
-    md5s = [recorded_md5(location, info) for location, info in sides]
-    # what is on this machine is cheaper to read than what is not
-    if None in sha1s and all(md5 or location.is_here for md5, (location, _) in zip(md5s, sides, strict=True)):
-        first, second = (md5 or read_md5(location) for md5, (location, _) in zip(md5s, sides, strict=True))
-        if first == second:
-            # an ETag may be something else than an MD5, so that only equality proves something
-            return True
-    first, second = (sha1 or read_sha1(location, callback) for sha1, (location, _) in zip(sha1s, sides, strict=True))
-    return first == second
+def _are_equal(source: Location, ours: Mapping[str, Any], target: Location, theirs: Mapping[str, Any]) -> bool:
+    return proof_of_equality(source, target, entry_of(source, ours), entry_of(target, theirs)) is not None

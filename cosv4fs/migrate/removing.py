@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cosv4fs.migrate.database import Database
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.s3_trees import s3_pages
 from cosv4fs.migrate.selection import Selection
+from cosv4fs.migrate.sorting import SortedEntries
 from cosv4fs.migrate.trees import scan
-from cosv4fs.paths import parents
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_TABLES = """
-    CREATE TABLE files (path BLOB PRIMARY KEY) WITHOUT ROWID;
-    -- the directories in which they are, to remove the deepest first
-    CREATE TABLE folders (height INTEGER, path BLOB, PRIMARY KEY (height, path)) WITHOUT ROWID;
-"""
+_PAGE = 1000
+"""Files that are in memory at once."""
 
 
 class SelectedFiles:
-    """The selected files of a directory, in the order of their paths; on disk, and a context manager.
+    """The selected files of a directory, in the order of a walk; on disk, and a context manager.
 
     All are listed before any is removed: services may skip others in a listing when listed ones are removed.
 
@@ -48,38 +43,37 @@ class SelectedFiles:
 
     def __init__(self, tree: Location, selection: Selection) -> None:
         self._tree, self._selection = tree, selection
-        self._database = Database.temporary("the list of files to remove", _TABLES)
+        self._entries = SortedEntries()
         self.unlisted: list[Entry] = []
         """What cannot be listed or removed, with the reason."""
         try:
             for page in scan(tree, selection):
                 self._add(page)
         except BaseException:
-            self._database.close()
+            self._entries.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self._entries.close()
 
     def pages(self) -> Iterator[list[Location]]:
         """Yield the files, page by page."""
-        query = "SELECT path FROM files WHERE path > ? ORDER BY path LIMIT ?"
-        for page in self._database.pages(query, after=(-1,)):
-            yield [self._at(path) for (path,) in page]
+        files = (self._at(entry) for entry in self._entries if not entry.is_directory)
+        while page := list(islice(files, _PAGE)):
+            yield page
 
     def remove_emptied(self) -> None:
         """Remove the directories in which files were, if nothing is left in them; the tree itself stays."""
         if not self._tree.has_directories:
             return
-        query = "SELECT height, path FROM folders WHERE (height, path) > (?, ?) ORDER BY height, path LIMIT ?"
-        for page in self._database.pages(query, after=(-(10**6), b"")):
-            for _, path in page:
+        for entry in reversed(self._entries):
+            if entry.is_directory:
                 # others may use it meanwhile
                 with suppress(OSError):
-                    remove_if_empty(self._at(path))
+                    remove_if_empty(self._at(entry))
 
     def _add(self, page: list[Entry]) -> None:
         # a link or pipe can be removed, though not copied
@@ -87,18 +81,16 @@ class SelectedFiles:
         missing = [entry for entry in page if entry.is_missing and self._tree.is_local]
         self.unlisted += refused + missing
         left_out = {*refused, *missing}
-        paths = [entry.path for entry in page if not entry.is_directory and entry not in left_out and self._has(entry)]
-        folders = {(-folder.count("/"), os.fsencode(folder)) for path in paths for folder in parents(path)}
-        with self._database.change() as database:
-            database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [(os.fsencode(path),) for path in paths])
-            database.executemany("INSERT OR IGNORE INTO folders VALUES (?, ?)", sorted(folders))
+        self._entries.add(
+            [entry for entry in page if not entry.is_directory and entry not in left_out and self._has(entry)]
+        )
 
     def _has(self, entry: Entry) -> bool:
         # the size and time of what cannot be copied are unknown
         return not entry.refusal or self._selection.by_path == self._selection
 
-    def _at(self, path: bytes) -> Location:
-        return self._tree.at(self._tree.prefix + os.fsdecode(path))
+    def _at(self, entry: Entry) -> Location:
+        return self._tree.at(self._tree.prefix + entry.path)
 
 
 def remove_if_empty(folder: Location) -> None:

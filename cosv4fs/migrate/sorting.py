@@ -22,7 +22,8 @@ _TABLE = """
 _MAX_FOLDERS = 10_000
 """Directories that are known to be in the table, and not added again."""
 
-_COLUMNS = "key, is_directory, size, modified"
+_BEHIND = b"\xff" * 4096
+"""A key behind all others: local paths are not longer, and no others have such bytes."""
 
 
 class SortedEntries:
@@ -39,6 +40,10 @@ class SortedEntries:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the entries."""
         self._database.close()
 
     def add(self, page: list[Entry]) -> None:
@@ -54,10 +59,14 @@ class SortedEntries:
             database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?)", sorted(implied))
 
     def __iter__(self) -> Iterator[Entry]:
-        query = f"""
-            SELECT {_COLUMNS} FROM entries WHERE (key, is_directory) > (?, ?) ORDER BY key, is_directory LIMIT ?
-        """  # noqa: S608 - constants
-        for page in self._database.pages(query, after=(b"", -1)):
+        return self._entries("WHERE (key, is_directory) > (?, ?) ORDER BY key, is_directory", (b"", -1))
+
+    def __reversed__(self) -> Iterator[Entry]:
+        return self._entries("WHERE (key, is_directory) < (?, ?) ORDER BY key DESC, is_directory DESC", (_BEHIND, 0))
+
+    def _entries(self, order: str, after: tuple[bytes, int]) -> Iterator[Entry]:
+        query = f"SELECT key, is_directory, size, modified FROM entries {order} LIMIT ?"  # noqa: S608 - constants
+        for page in self._database.pages(query, after=after):
             for key, is_directory, size, modified in page:
                 path = os.fsdecode(key.replace(b"\0", b"/"))
                 yield Entry(path, size, modified, is_directory=bool(is_directory))

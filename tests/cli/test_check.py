@@ -114,7 +114,7 @@ def test_what_cannot_be_compared(run, trees, here, fs, monkeypatch):
     def fail(location, *_):
         raise OSError(5, "Input/output error", location.path)
 
-    monkeypatch.setattr("cosv4fs.migrate.comparing.read_sha1", fail)
+    monkeypatch.setattr("cosv4fs.migrate.checksums.read_sha1", fail)
     done = run("check", "d", "cosv4://data/d", "--include", "/[ab]")
     assert (done.code, sorted(done.out.splitlines())) == (1, ["! a", "! b"])
 

@@ -13,7 +13,8 @@ import pytest
 from fsspec.callbacks import Callback
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.migrate.copying import copy_file, make_directory, read_sha1, receive, remove_directories, stream
+from cosv4fs.concurrency import cancellation
+from cosv4fs.migrate.copying import copy_file, make_directory, read_md5, read_sha1, receive, remove_directories, stream
 from cosv4fs.migrate.locations import Location, open_location
 from tests.support import MIB, content
 
@@ -117,6 +118,16 @@ def test_a_download_that_breaks_leaves_the_target_alone(location):
     assert os.listdir(os.path.dirname(new.path)) == ["new"]
     copy_file(old, new)
     assert read_sha1(old) == read_sha1(new)
+
+
+@pytest.mark.parametrize("read", [read_md5, read_sha1])
+def test_reading_for_a_checksum_can_be_cancelled(location, read):
+    file, owner = location("memory", "file"), object()
+    file.fs.pipe_file(file.path, b"content")
+    with cancellation.working_for(owner):
+        cancellation.cancel(owner)
+        with pytest.raises(InterruptedError):
+            read(file)
 
 
 class Broken(io.RawIOBase):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cosv4fs.migrate import moving
+from cosv4fs.migrate import checksums, moving
 from cosv4fs.migrate.locations import open_location
 from cosv4fs.migrate.moving import move_file, remove_emptied
 
@@ -53,7 +53,7 @@ def test_a_wrong_copy_keeps_the_source(places, kinds, wrong, said, monkeypatch):
 def test_a_copy_that_is_read_before_it_is_believed(places, monkeypatch):
     source, target = places("cosv4", "s3")
     read = []
-    monkeypatch.setattr(moving, "read_sha1", lambda location, _: read.append(location.path) or "0" * 40)
+    monkeypatch.setattr(checksums, "read_sha1", lambda location: read.append(location.path) or "0" * 40)
     with pytest.raises(OSError, match="differs"):
         move_file(source, target)
     assert read == [target.path]

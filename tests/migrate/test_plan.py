@@ -357,7 +357,7 @@ def test_times_that_prove_equality_spare_reading(folder, fs, monkeypatch, ahead,
     """A clock that cannot be read is counted, unless a day lies between the change and the copy."""
     target = Location(fs, "data/copy")
     monkeypatch.setattr(Location, "clock_difference", lambda self: 0.0 if self.is_local else ahead)
-    monkeypatch.setattr("cosv4fs.migrate.comparing.read_sha1", None)
+    monkeypatch.setattr("cosv4fs.migrate.checksums.read_sha1", None)
     # the time of the last change of the status cannot be set
     file = LocalTree._file
     monkeypatch.setattr(LocalTree, "_file", lambda *values: replace(entry := file(*values), changed=entry.modified))

@@ -21,6 +21,7 @@ def test_the_order_of_a_walk(found):
             entries.add([Entry(path, is_directory=is_directory)])
         shown = list(entries)
         assert [(tuple(entry.path.split("/")), entry.is_directory) for entry in shown] == expected
+        assert list(reversed(entries)) == shown[::-1]
         for entry in shown:
             siblings = [one for one in shown if one.path.rpartition("/")[0] == entry.path.rpartition("/")[0]]
             assert entries.is_last(entry) == (siblings[-1] == entry)
