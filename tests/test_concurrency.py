@@ -325,7 +325,7 @@ class TestMapUnordered:
         assert sorted(handled) == [(item * 2, threading.get_ident()) for item in range(50)]
 
     def test_few_items_wait_for_a_thread(self, pool):
-        release, ended, ahead, waiting = threading.Event(), [], [], 4 * pool.most
+        release, ended, ahead, waiting = threading.Event(), [], [], 16 * pool.most
 
         def act(item):
             assert release.wait(20)

@@ -96,12 +96,12 @@ def header_seconds(date: str | None) -> float | None:
 
 def header_texts(response: requests.Response) -> dict[str, str]:
     """Return the headers of a reply; their values are UTF-8, or else latin-1, by which HTTP reads them."""
-    return {name: _utf8(value) for name, value in response.headers.items()}
+    return {name: value if value.isascii() else _utf8(value) for name, value in response.headers.items()}
 
 
 def _utf8(value: str) -> str:
     try:
-        return value if value.isascii() else value.encode("latin-1").decode("utf-8")
+        return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
 

@@ -104,7 +104,7 @@ class _Checking:
         else:
             error = self._failures.record(found.error) if found.error else None
             reason = f" ({found.reason})" if found.reason else ""
-            self._printer.row("differences", _row(found, path, error), f"{found.kind.value} {path}{reason}")
+            self._printer.row("differences", lambda: _row(found, path, error), f"{found.kind.value} {path}{reason}")
         if found.kind is Kind.FAILED:
             self._progress.fail()
         elif found.source is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from contextlib import AbstractContextManager
 
 import click
@@ -76,14 +75,16 @@ def cp(
 
 def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) -> None:
     count, size = plan.totals()
-    failures, copied = FailureLog(keeps_rows=False), Counter[str]()
+    failures, copied, copied_size = FailureLog(keeps_rows=False), 0, 0
 
     def record(pair: Pair, error: str | None) -> None:
+        nonlocal copied, copied_size
         if pair.is_directory and not error:
             return
-        copied.update({} if error else {"files": 1, "size": pair.size})
+        if not error:
+            copied, copied_size = copied + 1, copied_size + pair.size
         line = f"would copy {pair.source.url} to {pair.target.url}" if dry_run and not error else ""
-        printer.row("files", row_of(pair, error), line)
+        printer.row("files", lambda: row_of(pair, error), line)
 
     with RowPrinter(session, ["files"], needs_reader=dry_run) as printer:
         if dry_run:
@@ -92,7 +93,7 @@ def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) 
             copier.copy(plan.pairs(), (count, size), failures, record)
         printer.finish({"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run} | copier.outcome())
     verb = "would copy" if dry_run else "copied"
-    done = f"{verb} {copied['files']} of {count} files, {human_size(copied['size'])}" + copier.summary()
+    done = f"{verb} {copied} of {count} files, {human_size(copied_size)}" + copier.summary()
     if not session.as_json:
         copier.tell()
     if not (session.as_json or failures.count):

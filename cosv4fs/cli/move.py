@@ -91,7 +91,7 @@ def _move_within(session: Session, locations: list[Location], new: Location, rec
                 progress.done(f"moved {old.url} to {goal.url}")
             if failures.count > before:
                 error = failures.last
-            report.row("files", {"source": old.url, "target": goal.url, "error": error})
+            report.row("files", partial(dict, source=old.url, target=goal.url, error=error))
         report.finish({"failed": failures.count})
     failures.exit()
 

@@ -34,7 +34,7 @@ def move_by_copying(
 
         def record(pair: Pair, error: str | None) -> None:
             if not pair.is_directory:
-                report.row("files", row_of(pair, error))
+                report.row("files", lambda: row_of(pair, error))
 
         with RowPrinter(session, ["files"], needs_reader=False) as report:
             copier.copy(plan.pairs(), (count, size), failures, record)

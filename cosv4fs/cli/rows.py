@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +54,8 @@ class RowPrinter:
         if self._session.has_answered and error is not None and not is_output_broken(error):
             self._end(error_row(error))
 
-    def row(self, name: str, row: Any, line: str = "") -> None:
-        """Print a row of a list, or its line; none if that is empty."""
+    def row(self, name: str, row: Callable[[], Any], line: str = "") -> None:
+        """Print a row of a list, which is made only for JSON, or its line; none if that is empty."""
         if not self._session.as_json:
             if line:
                 with self._watching():
@@ -63,10 +63,10 @@ class RowPrinter:
             return
         if self._open != name:
             self._begin(name)
-        comma = "" if self._is_first else ","
+        value, comma = row(), "" if self._is_first else ","
         # what is known changes first, here and below: an interrupt comes while a text is flushed
         self._is_first = False
-        self._write(f"{comma}\n    ", row)
+        self._write(f"{comma}\n    ", value)
 
     def finish(self, values: dict[str, Any]) -> None:
         """End the JSON object with the lists that had no rows, and further values."""

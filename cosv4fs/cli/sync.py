@@ -166,13 +166,13 @@ class _Update:
         self._done["copied"] += error is None
         is_predicted = self._dry_run and error is None
         line = f"would copy {pair.source.url} to {pair.target.url} ({pair.reason})" if is_predicted else ""
-        self._printer.row("copies", row_of(pair, error) | {"reason": pair.reason}, line)
+        self._printer.row("copies", lambda: row_of(pair, error) | {"reason": pair.reason}, line)
 
     def _record_deletion(self, location: Location, error: str | None) -> None:
         self._done["deleted"] += error is None
         if error is None:
             line = f"would delete {location.url}" if self._dry_run else ""
-            self._printer.row("deletions", location.url, line)
+            self._printer.row("deletions", lambda: location.url, line)
 
     def _tell(self) -> None:
         copy, delete = ("would copy", "would delete") if self._dry_run else ("copied", "deleted")

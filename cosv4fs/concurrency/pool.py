@@ -34,7 +34,7 @@ _A = TypeVar("_A")
 _CANCEL_SECONDS = 8.0
 """Seconds to wait for cancelled threads: more than cleaning up after an interrupt may take."""
 
-_AHEAD = 4
+_AHEAD = 16
 """Items per thread that `Pool.map_unordered` takes before threads are free for them."""
 
 
@@ -131,7 +131,7 @@ class Pool:
         function : callable
             Called in threads of the pool; for a single item, or in a thread of the same level, in the calling thread.
         items : iterable
-            May be lazy: at most four items per thread wait for one that is free.
+            May be lazy: at most sixteen items per thread wait for one that is free.
         handle : callable, optional
             Called with each result.
         """
@@ -382,7 +382,8 @@ class _UnorderedMap(Generic[_A, _T]):
         try:
             for item in items:
                 self._items.put(item)
-                self._start_threads()
+                if self._threads < self._pace.wanted:
+                    self._start_threads()
                 while self._items.qsize() >= _AHEAD * self._most:
                     self._wait_until_few()
                 self._handle_results()

@@ -85,7 +85,7 @@ def copy_file(
     if source.is_local and _is_pipe(source.path):
         with _open_file(source) as reader:
             receive(reader, target, callback, metadata)
-    elif target.is_local and not follow and Path(target.path).is_symlink():
+    elif target.is_local and not follow and os.path.islink(target.path):  # noqa: PTH114 - faster, for every file
         stream(source, target, callback, metadata=metadata)
     elif target.is_local and not source.capabilities.container and (sink := open_stream(target.path)) is not None:
         # other filesystems would open it anew, and truncate the file behind /dev/stdout

@@ -154,7 +154,7 @@ class Location:
 
     def at(self, path: str) -> Location:
         """Return another path of the same filesystem."""
-        return replace(self, path=path, trailing_slash=False)
+        return Location(self.fs, path)
 
     def join(self, relative: str) -> Location:
         """Return a path inside this one; a ValueError if it cannot be used, see `problem_with`."""
@@ -202,7 +202,8 @@ class ThreadInstances:
         instances = vars(self._mine).setdefault("instances", {})
         if id(location.fs) not in instances:
             instances[id(location.fs)] = location.fs, _instance_for_thread(location)
-        return replace(location, fs=instances[id(location.fs)][1])
+        own = instances[id(location.fs)][1]
+        return location if own is location.fs else replace(location, fs=own)
 
 
 def _instance_for_thread(location: Location) -> AbstractFileSystem:

@@ -185,7 +185,7 @@ class FileMetadata:
         if modified is None or not (self._target.is_local and self._options.enabled):
             return
         try:
-            if Path(self._target.path).is_file():
+            if os.path.isfile(self._target.path):  # noqa: PTH113 - faster, for every file
                 os.utime(self._target.path, ns=(modified, modified))
         except OSError:
             # the disk has no such times, or the file has another owner

@@ -74,8 +74,7 @@ Row = tuple[Any, ...]
 """Of a pair: the first three values identify it, the first is its key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A source file and its target, with the size and the modification time of the source in Unix seconds."""
 
     source: Location
@@ -106,15 +105,13 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class _Root:
-    """A source of a copy, and the place of its target."""
+    """A source of a copy, and the place of its target; the prefixes are those of all paths and places in it."""
 
     source: Location
     place: str
     is_named: bool
-
-    @property
-    def prefix(self) -> str:
-        return f"{self.place}/" if self.place else ""
+    source_prefix: str
+    prefix: str
 
 
 class Pairs:
@@ -150,7 +147,7 @@ class Pairs:
         jobs: int = 8,
         listed: Listed = lambda _count: None,
     ) -> None:
-        self.target = target
+        self.target, self._prefix = target, target.prefix
         self.roots: list[_Root] = []
         self.skipped = 0
         self._has_gaps = False
@@ -177,7 +174,7 @@ class Pairs:
 
     def add_root(self, source: Location, place: str = "", *, is_named: bool = False) -> int:
         """Add a source whose target is at a place, of which nothing is known yet; return its number."""
-        self.roots.append(_Root(source, place, is_named))
+        self.roots.append(_Root(source, place, is_named, source.prefix, f"{place}/" if place else ""))
         return len(self.roots) - 1
 
     def add(self, number: int, entries: Iterable[Entry], *, with_directories: bool = False) -> None:
@@ -282,17 +279,17 @@ class Pairs:
     def _key(self, place: str, *, follow: bool) -> str:
         if self._names is None:
             return self._fold(place)
-        target = self.target.prefix + place if place else self.target.path
+        target = self._prefix + place if place else self.target.path
         return self._within_base(self._names.real(target, follow=follow))
 
     def _origin(self, root: _Root, relative: str) -> bytes | None:
         """Return the key that a source has as a target of others; None if it cannot be one."""
-        path = root.source.prefix + relative if relative else root.source.path
+        path = root.source_prefix + relative if relative else root.source.path
         if self._names is not None:
             return _blob(self._within_base(self._names.real(path, follow=True)))
         if path == self.target.path:
             return b""
-        inside = self.target.prefix
+        inside = self._prefix
         return _blob(self._fold(path.removeprefix(inside))) if path.startswith(inside) else None
 
     def _within_base(self, real: str) -> str:
@@ -313,8 +310,8 @@ class Pairs:
         key, kind, _, place, number, size, modified, refusal, replaces, reason = row[:10]
         place, root = _text(key if place is None else place), self.roots[number]
         relative = place[len(root.prefix) :] if place != root.place else ""
-        source = root.source.at(root.source.prefix + relative if relative else root.source.path)
-        target = self.target.at(self.target.prefix + place if place else self.target.path)
+        source = root.source.at(root.source_prefix + relative if relative else root.source.path)
+        target = self.target.at(self._prefix + place if place else self.target.path)
         if kind == _DIRECTORY and refusal:
             # a file may have the same name
             source = source.at(f"{source.path}/")
@@ -397,13 +394,13 @@ class Pairs:
     def at_target(self, place: bytes) -> Location:
         """Return the location of a place, as the database has it."""
         path = _text(place)
-        return self.target.at(self.target.prefix + path if path else self.target.path)
+        return self.target.at(self._prefix + path if path else self.target.path)
 
     def has_target(self, path: str) -> bool:
         """Return whether a path on the filesystem of the target is the target of a pair."""
-        if path != self.target.path and not path.startswith(self.target.prefix):
+        if path != self.target.path and not path.startswith(self._prefix):
             return False
-        key = self._key("" if path == self.target.path else path.removeprefix(self.target.prefix), follow=False)
+        key = self._key("" if path == self.target.path else path.removeprefix(self._prefix), follow=False)
         return bool(self.database.all("SELECT 1 FROM ours WHERE key = ? AND kind = 0", _blob(key)))
 
 
