@@ -7,20 +7,20 @@ Modules:
 * `global_options`: options of all commands
 * `filters`: options that select files
 * `session`: options and filesystems of one run
-* `output`: lines and JSON
+* `output`: lines and JSON on standard output, lines on standard error
 * `rows`: any number of rows as lines or JSON
 * `failures`: errors and exit codes
-* `messages`: lines on standard error
 * `logs`: logging
 * `process`: standard streams and signals
-* `show`: ``ls``, ``tree``, ``du``, ``cat``, ``sign``
-* `find`: ``find``
-* `details`: ``stat``, ``attrs``, ``sha1sum``
+* `listings`: ``ls``, ``tree``, ``find``, ``du``
+* `details`: ``stat``, ``attrs``
+* `contents`: ``cat``, ``sha1sum``, ``sign``
 * `copy`: ``cp``
 * `sync`: ``sync``
 * `transfers`: what these two have in common
 * `check`: ``check``
-* `move`: ``mv``, ``rm``; `relocating`: how ``mv`` copies
+* `move`: ``mv``
+* `remove`: ``rm``
 * `create`: ``mkdir``, ``touch``
 * `configure`, and `profiles`, which edits the profile file
 * `migrate`, `uploads`, `doctor`: the subcommands of these names

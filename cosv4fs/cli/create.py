@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
 import click
 
 from cosv4fs.cli.commands import command
@@ -19,16 +22,7 @@ def mkdir(session: Session, urls: tuple[str, ...], parents: bool) -> None:
 
     Object stores such as s3:// and coffers have no directories of their own: they appear with their first file.
     """
-    failures = FailureLog()
-    made = []
-    for url in urls:
-        with failures.recording():
-            location = session.location(url)
-            _make_directory(location, parents)
-            made.append({"url": location.url})
-    if session.as_json:
-        session.show_json(made + failures.rows)
-    failures.exit()
+    _change_each(session, urls, partial(_make_directory, parents=parents))
 
 
 @command()
@@ -39,25 +33,34 @@ def touch(session: Session, urls: tuple[str, ...]) -> None:
 
     The times of files in buckets and coffers cannot be set.
     """
+    _change_each(session, urls, _touch)
+
+
+def _change_each(session: Session, urls: Iterable[str], change: Callable[[Location], None]) -> None:
     failures = FailureLog()
-    touched = []
-    for url in urls:
-        with failures.recording():
-            location = session.location(url)
-            try:
-                location.fs.touch(location.path, truncate=False)
-            except (NotImplementedError, ValueError) as error:
-                if not location.fs.exists(location.path):
-                    raise
-                text = "the file exists, and its time cannot be set"
-                raise NotImplementedError(f"{location.url}: {text}") from error
-            touched.append({"url": location.url})
-    if session.as_json:
-        session.show_json(touched + failures.rows)
+
+    def changed() -> Iterator[dict[str, str]]:
+        for url in urls:
+            with failures.recording():
+                location = session.location(url)
+                change(location)
+                yield {"url": location.url}
+
+    session.show(changed(), None, failures)
     failures.exit()
 
 
-def _make_directory(location: Location, parents: bool) -> None:
+def _touch(location: Location) -> None:
+    try:
+        location.fs.touch(location.path, truncate=False)
+    except (NotImplementedError, ValueError) as error:
+        if not location.fs.exists(location.path):
+            raise
+        text = "the file exists, and its time cannot be set"
+        raise NotImplementedError(f"{location.url}: {text}") from error
+
+
+def _make_directory(location: Location, *, parents: bool) -> None:
     if not location.has_directories and "/" in location.path:
         text = "this service has no directories of their own: copy a file there, and the directory appears with it"
         raise NotImplementedError(f"{location.url}: {text}")

@@ -1,25 +1,19 @@
-"""The commands stat, attrs and sha1sum, which show what is stored for single paths."""
+"""The commands stat and attrs, which show what is stored for single paths."""
 
 from __future__ import annotations
 
-import errno
-import re
 import stat as modes
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cosv4fs.cli.commands import command
-from cosv4fs.cli.failures import DIFFERENT, FailureLog
-from cosv4fs.cli.process import standard_input
+from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session, own_filesystem
 from cosv4fs.display import human_size
-from cosv4fs.migrate.copying import read_sha1
-from cosv4fs.migrate.infos import info_of, recorded_sha1
+from cosv4fs.migrate.infos import info_of
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.plan import expand_pattern
 
@@ -27,8 +21,6 @@ _TIMES = ("created", "mtime", "modified", "ctime", "atime")
 
 _OF_S3 = ("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
 """What S3 stores beside the content, by the names of its replies."""
-
-_SUM_LINE = re.compile(r"(\\?)([0-9a-fA-F]{40}) [ *](.+)")
 
 
 @command()
@@ -40,17 +32,18 @@ def stat(session: Session, urls: tuple[str, ...]) -> None:
     In buckets this includes the attributes (content type, headers, user metadata, permission) and an unfinished upload.
     """
     failures = FailureLog()
-    shown = 0
-    rows = []
-    for location in _matches(session, urls, failures):
-        with failures.recording(location):
-            row = _details(location)
-            rows.append(row)
-            if not session.as_json:
-                _say_details(session, row, is_first=not shown)
-                shown += 1
-    if session.as_json:
-        session.show_json(rows + failures.rows)
+
+    def found() -> Iterator[dict[str, Any]]:
+        is_first = True
+        for location in matches(session, urls, failures):
+            with failures.recording(location):
+                row = _details(location)
+                if not session.as_json:
+                    _say_details(session, row, is_first=is_first)
+                is_first = False
+                yield row
+
+    session.show(found(), None, failures)
     failures.exit()
 
 
@@ -85,28 +78,7 @@ def attrs(session: Session, url: str, settings: tuple[str, ...], remove: tuple[s
             session.say(line)
 
 
-@command(short_help="Print or check the SHA-1 of files.")
-@click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-c", "--check", is_flag=True, help="Read sums from files (- is standard input), and check them.")
-@click.pass_obj
-def sha1sum(session: Session, urls: tuple[str, ...], check: bool) -> None:
-    """Print the SHA-1 of files, in the format of sha1sum(1): the one stored by the service, or else of what is read.
-
-    With --check, exit code 5 says that a file differs.
-    """
-    failures = FailureLog()
-    if check:
-        rows = [row for url in urls for row in _checked(session, _sums_in(session, url), failures)]
-    else:
-        rows = list(_summed(session, urls, failures))
-    if session.as_json:
-        session.show_json(rows + failures.rows)
-    failures.exit()
-    if any(row.get("same") is False for row in rows):
-        sys.exit(DIFFERENT)
-
-
-def _matches(session: Session, urls: Iterable[str], failures: FailureLog) -> Iterator[Location]:
+def matches(session: Session, urls: Iterable[str], failures: FailureLog) -> Iterator[Location]:
     """Yield the locations of URLs and patterns; record those that do not exist."""
     for url in urls:
         with failures.recording():
@@ -200,49 +172,3 @@ def _readable(name: str, value: Any) -> str:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
-
-
-def _sha1(location: Location) -> str:
-    info = info_of(location)
-    if info["type"] == "directory":
-        raise IsADirectoryError(errno.EISDIR, "it is a directory: name files", location.url)
-    return recorded_sha1(location, info) or read_sha1(location)
-
-
-def _summed(session: Session, urls: Iterable[str], failures: FailureLog) -> Iterator[dict[str, Any]]:
-    for location in _matches(session, urls, failures):
-        with failures.recording(location):
-            digest = _sha1(location)
-            if not session.as_json:
-                name = location.url.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-                session.say(f"{'' if name == location.url else chr(92)}{digest}  {name}")
-            yield {"url": location.url, "sha1": digest}
-
-
-def _sums_in(session: Session, url: str) -> list[tuple[str, str]]:
-    """Return the SHA-1 and the name of each line of a file with sums."""
-    if url == "-":
-        data = standard_input().read()
-    else:
-        location = session.location(url)
-        data = Path(location.path).read_bytes() if location.is_local else location.fs.cat_file(location.path)
-    sums = []
-    for number, line in enumerate(data.decode("utf-8", "surrogateescape").splitlines(), 1):
-        found = _SUM_LINE.fullmatch(line)
-        if found is None:
-            raise click.UsageError(f"{url}, line {number}: this is not a line of sha1sum")
-        name = found[3]
-        if found[1]:
-            name = re.sub(r"\\(.)", lambda escape: {"n": "\n", "r": "\r"}.get(escape[1], escape[1]), name)
-        sums.append((found[2].lower(), name))
-    return sums
-
-
-def _checked(session: Session, sums: Iterable[tuple[str, str]], failures: FailureLog) -> Iterator[dict[str, Any]]:
-    for digest, name in sums:
-        with failures.recording():
-            location = session.location(name)
-            is_same = _sha1(location) == digest
-            if not session.as_json:
-                session.say(f"{name}: {'OK' if is_same else 'FAILED'}")
-            yield {"url": location.url, "same": is_same}

@@ -14,8 +14,7 @@ from typing import Any
 
 import click
 
-from cosv4fs.cli.messages import print_error
-from cosv4fs.cli.output import print_json, printable
+from cosv4fs.cli.output import print_error, print_json, printable
 from cosv4fs.cli.process import TerminatedError, is_about_output, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
 

@@ -7,16 +7,16 @@ import sys
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import create, details, show
+from cosv4fs.cli import contents, create, details, listings
 from cosv4fs.cli.check import check
 from cosv4fs.cli.commands import Group, command
 from cosv4fs.cli.configure import configure
 from cosv4fs.cli.copy import cp
 from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG
-from cosv4fs.cli.find import find
 from cosv4fs.cli.migrate import migrate_command
-from cosv4fs.cli.move import mv, rm
+from cosv4fs.cli.move import mv
+from cosv4fs.cli.remove import rm
 from cosv4fs.cli.session import Session
 from cosv4fs.cli.sync import sync
 from cosv4fs.cli.uploads import uploads
@@ -60,7 +60,8 @@ def demo(session: Session, rows: int | None, keep: str | None) -> None:
         raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
 
 
-cli.add_section("Looking", show.ls, show.tree, find, show.du, show.cat, details.stat, details.sha1sum, show.sign)
+cli.add_section("Looking", listings.ls, listings.tree, listings.find, listings.du)
+cli.add_section("Looking", contents.cat, details.stat, contents.sha1sum, contents.sign)
 cli.add_section("Copying", cp, sync, migrate_command, check)
 cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
 cli.add_section("Accounts", configure, doctor)

@@ -17,8 +17,7 @@ from typing import IO, Any
 
 import click
 
-from cosv4fs.cli.messages import log, print_message
-from cosv4fs.cli.output import printable
+from cosv4fs.cli.output import log, print_message, printable
 
 QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
 """How much is told: errors; warnings and results; retries and resumed uploads, too; every request, too."""

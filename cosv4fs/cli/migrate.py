@@ -10,9 +10,8 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import DIFFERENT, FAILED
 from cosv4fs.cli.filters import filters
-from cosv4fs.cli.messages import print_message
 from cosv4fs.cli.metadata import metadata_options, tell_not_carried
-from cosv4fs.cli.output import printable
+from cosv4fs.cli.output import print_message, printable
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import Session, own_filesystem, transfers
 from cosv4fs.concurrency.limits import sending

@@ -1,8 +1,9 @@
-"""What is written to standard output, in whatever encoding it has: lines, and JSON."""
+"""What is written to standard output, as lines or JSON, and to standard error, which a log file gets, too."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from codecs import lookup
@@ -15,6 +16,12 @@ from unicodedata import category
 import click
 
 from cosv4fs.cli.process import is_about_output, standard_output
+
+log = logging.getLogger("cosv4fs.command")
+"""Has what the command prints on standard error; only log files show its records."""
+
+# logging would print records that no handler takes, before there is one
+log.addHandler(logging.NullHandler())
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 """Characters of a JSON document that may need an escape; those below the space are escaped already."""
@@ -37,6 +44,22 @@ def print_json(value: Any) -> None:
     """Print a value as a JSON document; see `json_text`."""
     with standard_output():
         click.echo(json_text(value, indented=2))
+
+
+def print_message(text: str) -> None:
+    """Print a line on standard error, above the progress bar if there is one."""
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+    else:
+        click.echo(text, err=True)
+
+
+def print_error(text: str) -> None:
+    """Print an error, prefixed with the name of the command."""
+    context = click.get_current_context(silent=True)
+    line = f"{context.command_path if context else 'cosv4fs'}: {printable(text)}"
+    log.error("%s", line)
+    print_message(line)
 
 
 @contextmanager

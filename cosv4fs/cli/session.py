@@ -15,8 +15,15 @@ from fsspec.utils import get_protocol
 from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
-from cosv4fs.cli.messages import log, print_message
-from cosv4fs.cli.output import print_json, print_json_tree, print_line, printable, printing_json_array
+from cosv4fs.cli.output import (
+    log,
+    print_json,
+    print_json_tree,
+    print_line,
+    print_message,
+    printable,
+    printing_json_array,
+)
 from cosv4fs.cli.process import is_about_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
@@ -105,14 +112,15 @@ class Session:
             raise click.UsageError(f"{url}: this command works on cosv4://, cosv3:// and cdcs:// URLs only")
         return fs, location.path
 
-    def show(self, rows: Iterable[_A], line: Callable[[_A], str], failures: FailureLog | None = None) -> None:
-        """Print rows as they come, one per line or all as one JSON array.
+    def show(self, rows: Iterable[_A], line: Callable[[_A], str] | None, failures: FailureLog | None = None) -> None:
+        """Print rows as they come, one per line, if there is a `line` for them, or all as one JSON array.
 
         The last rows of the array are the failures; also an error that ends it after it has begun.
         """
         if not self.as_json:
             for row in rows:
-                self.say(line(row))
+                if line is not None:
+                    self.say(line(row))
             return
         found = iter(rows)
         first = list(islice(found, 1))

@@ -49,15 +49,15 @@ def test_quiet_and_verbose_contradict_each_other(run):
 
 @pytest.mark.parametrize("option", [[], ["-q"]])
 def test_quiet_hides_warnings_and_summaries_but_no_errors(run, here, monkeypatch, option):
-    from cosv4fs.cli import show
+    from cosv4fs.cli import listings
 
     def warn(location):
         logging.getLogger("cosv4fs").warning("a warning")
         logging.getLogger("distributed").warning("another\x1b[2J")
         return real(location)
 
-    real = show.expand_pattern
-    monkeypatch.setattr(show, "expand_pattern", warn)
+    real = listings.expand_pattern
+    monkeypatch.setattr(listings, "expand_pattern", warn)
     done = run(*option, "ls", "cosv4://data/none")
     assert done.code == 3
     told = done.err.splitlines()

@@ -6,7 +6,7 @@ import uuid
 import fsspec
 import pytest
 
-from cosv4fs.cli import relocating
+from cosv4fs.cli import move
 from cosv4fs.emulator import faults
 from cosv4fs.migrate import moving
 from tests.cli.conftest import harvest, plant, stored
@@ -104,7 +104,7 @@ def test_an_equal_file_at_the_target_is_no_obstacle(run, here, fs):
 
 
 def test_an_interrupt_loses_nothing(run, here, fs, tree, monkeypatch):
-    move_file, begun = relocating.move_file, []
+    move_file, begun = move.move_file, []
 
     def interrupted(source, *args, **keywords):
         begun.append(source.path)
@@ -112,12 +112,12 @@ def test_an_interrupt_loses_nothing(run, here, fs, tree, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         move_file(source, *args, **keywords)
 
-    monkeypatch.setattr(relocating, "move_file", interrupted)
+    monkeypatch.setattr(move, "move_file", interrupted)
     done = run("mv", "-r", "--transfers", "1", "d", "cosv4://data/t")
     assert done.code == 130
     assert {**harvest(tree), **stored(fs, "data/t")} == TREE
     assert f"to go on: cosv4fs mv -r {here}/d/ cosv4://data/t/" in done.err
-    monkeypatch.setattr(relocating, "move_file", move_file)
+    monkeypatch.setattr(move, "move_file", move_file)
     assert run("mv", "-r", f"{here}/d/", "cosv4://data/t/").code == 0
     assert (stored(fs, "data/t"), tree.exists()) == (TREE, False)
 

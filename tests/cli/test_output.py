@@ -112,9 +112,9 @@ def test_json_given_last_counts_for_errors_before_it(run, fs):
 
 
 def test_bugs_are_json_with_a_traceback(run, monkeypatch, capsys):
-    from cosv4fs.cli import show
+    from cosv4fs.cli import listings
 
-    monkeypatch.setattr(show, "expand_pattern", lambda _location: {}["a mistake"])
+    monkeypatch.setattr(listings, "expand_pattern", lambda _location: {}["a mistake"])
     with pytest.raises(KeyError):
         run("--json", "ls", "cosv4://data")
     assert json.loads(capsys.readouterr().out)["exit"] == 1
@@ -122,10 +122,10 @@ def test_bugs_are_json_with_a_traceback(run, monkeypatch, capsys):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_an_interrupted_tree_is_valid_json(run, here, monkeypatch, count):
-    from cosv4fs.cli import show
+    from cosv4fs.cli import listings
 
     plant(here, d__a__b__c="", d__z="")
-    branches = show._nested
+    branches = listings._nested
     shown = []
 
     def interrupted(*arguments):
@@ -134,7 +134,7 @@ def test_an_interrupted_tree_is_valid_json(run, here, monkeypatch, count):
         shown.append(arguments)
         return branches(*arguments)
 
-    monkeypatch.setattr(show, "_nested", interrupted)
+    monkeypatch.setattr(listings, "_nested", interrupted)
     done = run("--json", "tree", here / "d")
     assert (done.code, done.json[-1]["error"]) == (130, "interrupted")
     assert (len(done.json), done.out.count('"url"')) == (1 + bool(count), count)

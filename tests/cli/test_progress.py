@@ -3,7 +3,7 @@
 import pytest
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.cli import move
+from cosv4fs.cli import move, remove
 from cosv4fs.cli.logs import NORMAL, QUIET, VERBOSE
 from cosv4fs.cli.process import TerminatedError
 from cosv4fs.cli.progress import Progress
@@ -222,7 +222,8 @@ class TestEnds:
     )
     def test_an_interrupt_of_a_change(self, run, fs, monkeypatch, command, past, into):
         fs.pipe({f"data/{name}": b"x" for name in "abc"})
-        real, seen = getattr(move, f"_{past[:-1]}"), []
+        module, seen = remove if past == "removed" else move, []
+        real = getattr(module, f"_{past[:-1]}")
 
         def interrupt(*args):
             seen.append(args)
@@ -230,7 +231,7 @@ class TestEnds:
                 raise KeyboardInterrupt
             real(*args)
 
-        monkeypatch.setattr(move, real.__name__, interrupt)
+        monkeypatch.setattr(module, real.__name__, interrupt)
         done = run(*command, "cosv4://data/a", "cosv4://data/b", "cosv4://data/c", *into)
         assert done.code == 130
         told = f"{past} 1 files and directories before the interrupt; a part of the next one may be {past}, too: "

@@ -109,7 +109,7 @@ def test_debug_logs_requests_without_secrets(run, fs, emulator):
 def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
     import logging
 
-    from cosv4fs.cli import show
+    from cosv4fs.cli import listings
 
     def log(_place):
         logger = logging.getLogger("cosv4fs")
@@ -119,7 +119,7 @@ def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
         other.debug("Authorization: S1GN")
         return []
 
-    monkeypatch.setattr(show, "expand_pattern", log)
+    monkeypatch.setattr(listings, "expand_pattern", log)
     done = run("-vv", "ls", "cosv4://data")
     assert "/x?sign=…&part=1&access_token=… HTTP/1.1" in done.err
     assert "S1GN" not in done.err
@@ -128,7 +128,7 @@ def test_debug_hides_what_is_signed_in_a_url(run, emulator, monkeypatch):
 def test_debug_writes_each_record_on_one_line(run, emulator, monkeypatch):
     import logging
 
-    from cosv4fs.cli import show
+    from cosv4fs.cli import listings
 
     forged = "a\x1b[2J\r\ncosv4fs: forged\x85line\u2028\u202e"
 
@@ -140,7 +140,7 @@ def test_debug_writes_each_record_on_one_line(run, emulator, monkeypatch):
             logging.getLogger("urllib3.connectionpool").warning("failed: %s", forged, exc_info=True)
         return []
 
-    monkeypatch.setattr(show, "expand_pattern", log)
+    monkeypatch.setattr(listings, "expand_pattern", log)
     done = run("-vv", "ls", "cosv4://data")
     lines = done.err.split("\n")
     assert lines[0].startswith("cosv4fs: told of a")

@@ -1,10 +1,10 @@
-"""The commands ls, tree, du, cat and sign."""
+"""The commands ls, tree, find and du, which list directories."""
 
 from __future__ import annotations
 
 import errno
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -12,10 +12,8 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
-from cosv4fs.cli.process import standard_output
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
-from cosv4fs.migrate.copying import BLOCK
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.infos import entry_of, info_of
 from cosv4fs.migrate.locations import Location
@@ -25,7 +23,7 @@ from cosv4fs.migrate.sorting import SortedEntries
 from cosv4fs.migrate.trees import refusal_error, scan
 from cosv4fs.paths import parents
 
-_SPAN = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?")
+_KINDS = {"f": "file", "d": "directory"}
 
 
 @command()
@@ -94,6 +92,35 @@ def tree(session: Session, url: str, level: int | None, selection: Selection) ->
     failures.exit()
 
 
+@command(short_help="List the paths in directories that match.")
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("--name", metavar="PATTERN", help="List paths whose last part matches: * ? [a-z].")
+@click.option("--type", "kind", type=click.Choice(list(_KINDS)), help="List files (f) or directories (d) only.")
+@filters()
+@click.pass_obj
+def find(session: Session, urls: tuple[str, ...], name: str | None, kind: str | None, selection: Selection) -> None:
+    """List the paths in directories and their subdirectories, in the order in which the service lists them.
+
+    With a filter, only files are listed.
+    """
+    check_filters(selection, urls)
+    if kind == "d" and not selection.is_everything:
+        raise click.UsageError("filters select files: use --name for directories")
+    if kind is None and not selection.is_everything:
+        kind = "f"
+
+    def matches(path: str, *, is_directory: bool) -> bool:
+        is_of_kind = kind is None or is_directory == (kind == "d")
+        return is_of_kind and (name is None or fnmatchcase(path.rpartition("/")[2], name))
+
+    failures = FailureLog(keeps_rows=session.as_json)
+    listing = _Listing(selection, failures)
+    locations = (location for url in urls for location in expand_pattern(session.location(url)))
+    rows = (row for location in locations for row in listing.matching(location, matches))
+    session.show(rows, lambda row: str(row["url"]) + ("/" if row["type"] == "directory" else ""), failures)
+    failures.exit()
+
+
 @command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="Show sizes as 1.5 MiB.")
@@ -124,60 +151,6 @@ def du(
     failures.exit()
 
 
-@command()
-@click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("--range", "span", metavar="START:STOP", help="Print only these bytes; -100: means the last hundred.")
-@click.pass_obj
-def cat(session: Session, urls: tuple[str, ...], span: str | None) -> None:
-    """Print the contents of files, one after another."""
-    if session.as_json:
-        raise click.UsageError("standard output has the files: --json cannot be used")
-    start, stop = _span(span)
-    with standard_output() as out:
-        for location in (location for url in urls for location in expand_pattern(session.location(url))):
-            if span is not None:
-                out.write(location.fs.cat_file(location.path, start, stop))
-                continue
-            with location.fs.open(location.path, "rb") as reader:
-                while block := reader.read(BLOCK):
-                    out.write(block)
-        out.flush()
-
-
-@command(short_help="Print a URL that downloads one file without credentials.")
-@click.argument("url")
-@click.option(
-    "--expires",
-    type=click.IntRange(1),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    help="Lifetime of the URL.",
-)
-@click.pass_obj
-def sign(session: Session, url: str, expires: int) -> None:
-    """Print an http(s) URL that downloads one file without credentials.
-
-    Until it expires, anyone with the URL can read the file, and any file whose path begins with the path of this one.
-    Coffers (cdcs://) do not support signed URLs.
-    """
-    location = session.location(url)
-    info = location.fs.info(location.path)
-    if info["type"] == "directory":
-        raise IsADirectoryError(errno.EISDIR, "only files can be signed", location.url)
-    if not location.capabilities.signs_urls:
-        text = f"{location.capabilities.container}s do not support signed URLs: use cp or cat"
-        raise NotImplementedError(f"{location.url}: {text}")
-    try:
-        signed = location.fs.sign(location.path, expiration=expires)
-    except NotImplementedError as error:
-        raise click.UsageError(f"{url}: this filesystem does not support signed URLs") from error
-    if session.as_json:
-        session.show_json({"url": location.url, "signed": signed, "expires": expires})
-    else:
-        session.say(signed)
-
-
 class _Listing:
     """Lists directories for one run of a command, and records what cannot be listed.
 
@@ -206,6 +179,20 @@ class _Listing:
             for entry in entries:
                 if with_directories or not entry.is_directory:
                     yield _row(location.at(location.prefix + entry.path), entry)
+
+    def matching(self, location: Location, matches: Callable[..., bool]) -> Iterator[dict[str, Any]]:
+        """Yield a row for everything in a directory, as it is listed, or for one file.
+
+        `matches` is called with each path, and with `is_directory`.
+        """
+        try:
+            for page in self._pages(location):
+                for entry in page:
+                    if matches(entry.path, is_directory=entry.is_directory):
+                        yield _row(location.at(location.prefix + entry.path), entry)
+        except NotADirectoryError:
+            if matches(location.name, is_directory=False):
+                yield from self.itself(location)
 
     def collect(self, location: Location, entries: SortedEntries) -> None:
         """Add everything in a directory."""
@@ -272,12 +259,3 @@ def _with_subdirectories(direct: dict[str, list[int]]) -> dict[str, list[int]]:
             total[0] += size
             total[1] += count
     return sums
-
-
-def _span(text: str | None) -> tuple[int | None, int | None]:
-    if text is None:
-        return None, None
-    found = _SPAN.fullmatch(text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is not START:STOP", param_hint="--range")
-    return int(found[1]) if found[1] else None, int(found[2]) if found[2] else None

@@ -1,0 +1,210 @@
+"""The command rm, and what is checked before anything is removed or moved."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import click
+from fsspec.core import has_magic
+
+from cosv4fs.cli.commands import command
+from cosv4fs.cli.failures import FailureLog
+from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.progress import Progress
+from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
+from cosv4fs.migrate.infos import entry_of, holds_files, info_of
+from cosv4fs.migrate.locations import Location, ThreadInstances
+from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.removing import SelectedFiles, remove_tree, removes_by_keys
+from cosv4fs.migrate.selection import Selection
+from cosv4fs.migrate.trees import refusal_error
+
+_JOBS = 8
+"""Files removed in parallel."""
+
+
+@command(short_help="Remove files, and directories with -r.")
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-r", "-R", "--recursive", is_flag=True, help="Remove directories and their contents.")
+@click.option("-f", "--force", is_flag=True, help="Ignore files that do not exist.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print each file that would be removed.")
+@filters()
+@click.pass_obj
+def rm(
+    session: Session, urls: tuple[str, ...], recursive: bool, force: bool, dry_run: bool, selection: Selection
+) -> None:
+    """Remove files, and directories with -r. Patterns such as 'cosv4://bucket/dir/*.tmp' are expanded.
+
+    With a filter, only files that it selects are removed, and directories below the named ones that this empties.
+
+    Files in coffers (cdcs://) cannot be removed.
+    """
+    check_filters(selection, urls)
+    failures = FailureLog(keeps_rows=session.as_json)
+    ignored = (FileNotFoundError,) if force else ()
+    for location in map(session.location, urls):
+        check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'", stays=not selection.is_everything)
+    found: list[Location] = []
+    for url in urls:
+        with failures.recording(), suppress(*ignored):
+            found += expand_pattern(session.location(url))
+    removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
+    if dry_run:
+        rows = ({"url": location.url} for location in removal.run(found))
+        session.show(rows, lambda row: f"would remove {row['url']}", failures)
+    else:
+        with changing_progress(session, "removing", "removed") as progress:
+            removed = _counted(removal.run(found), progress)
+            session.show(({"url": location.url} for location in removed), None, failures)
+    failures.exit()
+
+
+class _Removal:
+    """One run of rm: removes files and directories, and yields what is removed."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        failures: FailureLog,
+        ignored: tuple[type[OSError], ...],
+        *,
+        recursive: bool,
+        dry_run: bool,
+    ) -> None:
+        self._selection, self._failures, self._ignored = selection, failures, ignored
+        self._recursive, self._dry_run = recursive, dry_run
+
+    def run(self, found: list[Location]) -> Iterator[Location]:
+        folders: set[PurePosixPath] = set()
+        for location in found:
+            if not folders.isdisjoint(PurePosixPath(location.url).parents):
+                # it was removed with its directory, which the pattern also matches
+                continue
+            with self._failures.recording(), suppress(*self._ignored):
+                info = info_of(location)
+                is_directory = _is_removed_as_directory(location, info, self._recursive)
+                if is_directory:
+                    folders.add(PurePosixPath(location.url))
+                if self._selection.is_everything:
+                    yield from self._whole(location, is_directory)
+                else:
+                    yield from self._selected(location, info, is_directory)
+
+    def _whole(self, location: Location, is_directory: bool) -> Iterator[Location]:
+        """Remove a file, or a directory with everything in it; only a dry run yields what is in it, too."""
+        if is_directory and not removes_by_keys(location):
+            check_literal(location)
+        if not self._dry_run:
+            _remove(location, is_directory)
+        elif is_directory:
+            with SelectedFiles(location, self._selection) as files:
+                yield from self._selected_in(files, location)
+        yield location
+
+    def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[Location]:
+        file = entry_of(location, info)
+        if not file.is_directory and self._selection.admits(location.name, file.size, file.modified):
+            if not self._dry_run:
+                location.fs.rm_file(location.path)
+            yield location
+        if is_directory:
+            with SelectedFiles(location, self._selection) as files:
+                yield from self._selected_in(files, location)
+
+    def _selected_in(self, files: SelectedFiles, tree: Location) -> Iterator[Location]:
+        for entry in files.unlisted:
+            if not (entry.is_missing and self._ignored):
+                self._failures.record(refusal_error(tree, entry))
+        own = ThreadInstances()
+
+        def remove(location: Location) -> None:
+            with suppress(*self._ignored):
+                own.of(location).fs.rm_file(location.path)
+
+        for page in files.pages():
+            removed = page
+            if not self._dry_run:
+                errors: dict[str, str | None] = {}
+                for_each(_JOBS, remove, page, self._failures, partial(_note, errors))
+                removed = [location for location in page if errors[location.path] is None]
+            yield from removed
+        if not self._dry_run:
+            files.remove_emptied()
+
+
+def _counted(removed: Iterator[Location], progress: Progress) -> Iterator[Location]:
+    for location in removed:
+        progress.done(f"removed {location.url}")
+        yield location
+
+
+def _note(errors: dict[str, str | None], location: Location, error: str | None) -> None:
+    errors[location.path] = error
+
+
+def _is_removed_as_directory(location: Location, info: dict[str, Any], recursive: bool) -> bool:
+    """Return whether a path of which the info is given is removed as a directory, maybe with the file of its name."""
+    is_directory = holds_files(location, info) if recursive else bool(info["type"] == "directory")
+    if is_directory and not recursive:
+        raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
+    return is_directory
+
+
+def _remove(location: Location, is_directory: bool) -> None:
+    """Remove one file or directory, taking its name literally."""
+    if is_directory:
+        remove_tree(location)
+    elif has_magic(location.path):
+        location.fs.rm_file(location.path)
+    else:
+        location.fs.rm(location.path)
+
+
+def check_removable(location: Location, instead: str, *, stays: bool = False) -> None:
+    """Refuse buckets, the root of the local disk, and write-once files.
+
+    Parameters
+    ----------
+    instead : str
+        What can be done to a bucket.
+    stays : bool
+        Whether a bucket stays, and only files in it are removed.
+    """
+    check_changeable(location)
+    if location.capabilities.container and "/" not in location.path and not (stays and location.path):
+        ways = f"use the web console; {instead}" if location.path else "name a path in one"
+        raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
+    if location.is_local and location.canonical == Path(location.canonical).anchor:
+        raise click.UsageError(f"{location.url}: the root directory is neither moved nor removed")
+
+
+def check_changeable(location: Location) -> None:
+    """Refuse write-once files."""
+    if not location.capabilities.replaces_files:
+        raise NotImplementedError(f"{location.url}: cannot be moved or removed, {WRITE_ONCE}")
+
+
+def takes_names_literally(location: Location) -> bool:
+    """Return whether `rm` and `mv` take existing names literally; other filesystems treat ``[1]`` as a pattern."""
+    return location.is_local or location.capabilities.names_are_literal
+
+
+def check_literal(location: Location) -> None:
+    """Refuse a directory whose name the filesystem would treat as a pattern that may match other directories."""
+    if has_magic(location.path) and not takes_names_literally(location):
+        text = "its filesystem treats the name as a pattern, which may match other directories"
+        raise NotImplementedError(f"{location.url}: {text}: move or remove its files one by one")
+
+
+def changing_progress(session: Session, action: str, past: str) -> Progress:
+    """Return the progress of a command that changes what it is repeated with; only ``-v`` shows each file."""
+
+    def go_on() -> str:
+        return f"a part of the next one may be {past}, too: look at it before you repeat the command"
+
+    return Progress(session, action, past, "files and directories", lines=False, go_on=go_on)
