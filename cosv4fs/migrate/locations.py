@@ -17,6 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
@@ -229,7 +230,19 @@ def open_location(url: str, options: Options | None = None) -> Location:
     if not url:
         raise ValueError("the path is empty: check for an unset variable, or use . for the working directory")
     protocols = {get_protocol(part) for part in url.split("::")}
+    if protocols == {"file"}:
+        _refuse_missing_slashes(url)
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
     fs, path = url_to_fs(url, **single, **given)
     return Location(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
+
+
+def _refuse_missing_slashes(path: str) -> None:
+    """Refuse ``s3:bucket``, as rclone writes it, and ``s3:/bucket``: copies would fill the local disk."""
+    protocol, colon, rest = path.partition(":")
+    if not colon or protocol in LocalFileSystem.protocol or protocol not in known_implementations:
+        return
+    if not os.path.lexists(path):
+        text = f"{path} is a local path, not a URL"
+        raise ValueError(f"{text}: use {protocol}://{rest.lstrip('/')}, or ./{path} if the path is meant")

@@ -33,6 +33,23 @@ def test_what_cannot_be_opened(run, url):
     assert (done.code, done.err) == (2, f"cosv4fs ls: {url}: Protocol not known: no-such-protocol\n")
 
 
+@pytest.mark.parametrize("command", ["cp", "migrate", "sync"])
+@pytest.mark.parametrize(("target", "meant"), [("s3:bucket/x", "s3://bucket/x"), ("cosv4:/data", "cosv4://data")])
+def test_a_url_without_its_slashes_is_no_local_target(run, here, command, target, meant):
+    plant(here, tree__file="x")
+    done = run(command, "tree/file" if command == "cp" else "tree", target)
+    text = f"{target} is a local path, not a URL: use {meant}, or ./{target} if the path is meant"
+    assert (done.code, done.err) == (2, f"cosv4fs {command}: {text}\n")
+    assert os.listdir(here) == ["tree"]
+
+
+def test_local_names_with_colons(run, here):
+    plant(here, file="x")
+    assert run("cp", "file", "./s3:copy").code == 0
+    assert run("cp", "file", "report:2024").code == 0
+    assert run("cat", "s3:copy", "report:2024", f"file:{here}/file").out == "xxx"
+
+
 def test_an_option_that_the_filesystem_does_not_know(run, account):
     done = run("-o", "s3.nonsense=1", "ls", "s3://bucket/x")
     assert (done.code, done.err.startswith("cosv4fs ls: s3://bucket/x: ")) == (2, True)
