@@ -3,13 +3,16 @@
 Modules:
 
 * `group`: the list of all subcommands, and ``emulator`` and ``demo``
-* `commands`: the classes of all commands
+* `commands`: the classes of all commands, and the `examples` in their help texts
 * `global_options`: options of all commands
 * `filters`: options that select files
+* `values`: values of options: sizes, rates, times
+* `metadata`: options for what copies carry
 * `session`: options and filesystems of one run
 * `output`: lines and JSON on standard output, lines on standard error
 * `rows`: any number of rows as lines or JSON
 * `failures`: errors and exit codes
+* `progress`: progress and summaries
 * `logs`: logging
 * `process`: standard streams and signals
 * `listings`: ``ls``, ``tree``, ``find``, ``du``
@@ -17,9 +20,9 @@ Modules:
 * `contents`: ``cat``, ``sha1sum``, ``sign``
 * `copy`: ``cp``
 * `sync`: ``sync``
-* `transfers`: what these two have in common
 * `check`: ``check``
 * `move`: ``mv``
+* `transfers`: how ``cp``, ``sync`` and ``mv`` copy
 * `remove`: ``rm``
 * `create`: ``mkdir``, ``touch``
 * `configure`, and `profiles`, which edits the profile file

@@ -11,12 +11,10 @@ from cosv4fs.cli.commands import command
 from cosv4fs.cli.doctor import diagnose, has_problem
 from cosv4fs.cli.failures import DIFFERENT
 from cosv4fs.cli.profiles import read_profile, write_profile
-from cosv4fs.cli.session import Session
+from cosv4fs.cli.session import PROTOCOLS, Session
 from cosv4fs.config import needed_options
 from cosv4fs.options import option_named, similar_region
-from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
-
-_PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
+from cosv4fs.protocols import CDCS, V4, ProtocolSpec
 
 _QUESTIONS = {
     "appid": "appid (number of the account)",
@@ -28,7 +26,7 @@ _QUESTIONS = {
 
 @command(short_help="Write credentials to a profile, and check them.")
 @click.argument("profile", default="default")
-@click.option("--protocol", type=click.Choice(list(_PROTOCOLS)), help="The service; default: cosv4.")
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), help="The service; default: cosv4.")
 @click.option("--bucket", help="Bucket or coffer with which doctor checks the profile.")
 @click.pass_obj
 def configure(session: Session, profile: str, protocol: str | None, bucket: str | None) -> None:
@@ -43,9 +41,9 @@ def configure(session: Session, profile: str, protocol: str | None, bucket: str 
     known = read_profile(profile)
     is_asking = sys.stdin is not None and sys.stdin.isatty()
     if protocol is None:
-        names = click.Choice(list(_PROTOCOLS))
+        names = click.Choice(list(PROTOCOLS))
         protocol = click.prompt("service", default=V4.name, type=names, err=True) if is_asking else V4.name
-    spec = _PROTOCOLS[str(protocol)]
+    spec = PROTOCOLS[str(protocol)]
     values = _values(session, spec, known, is_asking)
     if bucket is None and is_asking:
         question = f"{spec.capabilities.container} to check it with (empty: none)"

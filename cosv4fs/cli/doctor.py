@@ -31,7 +31,7 @@ _DAY = 86400.0
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _Diagnosis:
     """The result of one check."""
 
     state: str
@@ -41,7 +41,7 @@ class _Finding:
 
 
 _Buckets: TypeAlias = CosV4FileSystem | CosV3FileSystem
-_Check: TypeAlias = Callable[[Any, str, str], _Finding]
+_Check: TypeAlias = Callable[[Any, str, str], _Diagnosis]
 """Checks a filesystem, a bucket or coffer in it and a path in that. An OSError that it raises is a problem."""
 
 
@@ -82,16 +82,16 @@ def has_problem(rows: list[dict[str, str]]) -> bool:
     return any(row["state"] == "problem" for row in rows)
 
 
-def _findings(session: Session, url: str, write: bool) -> Iterator[_Finding]:
+def _findings(session: Session, url: str, write: bool) -> Iterator[_Diagnosis]:
     try:
         fs, path = session.cos_filesystem(url)
     except (ValueError, TypeError) as error:
-        yield _Finding("problem", "configuration", describe(error))
+        yield _Diagnosis("problem", "configuration", describe(error))
         return
     if not path:
         example = "coffer-APPID" if isinstance(fs, CofferFileSystem) else "bucket"
         raise click.UsageError(f"name a {fs.capabilities.container}: {fs.protocol}://{example}")
-    yield _Finding("ok", "configuration", _configuration(fs))
+    yield _Diagnosis("ok", "configuration", _configuration(fs))
     bucket = paths.split(path)[0]
     first, last = _COFFER_CHECKS if isinstance(fs, CofferFileSystem) else _BUCKET_CHECKS
     yield (finding := _clock(fs, bucket))
@@ -106,14 +106,14 @@ def _findings(session: Session, url: str, write: bool) -> Iterator[_Finding]:
     for subject, check in last if write else last[:1]:
         yield _result(subject, check, fs, bucket, path)
     yield _result("unfinished uploads", _unfinished, fs, bucket, path)
-    yield from (_Finding("note", "quirk", line) for line in fs.client.quirks.learned())
+    yield from (_Diagnosis("note", "quirk", line) for line in fs.client.quirks.learned())
 
 
-def _result(subject: str, check: _Check, fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+def _result(subject: str, check: _Check, fs: CosFileSystem, bucket: str, path: str) -> _Diagnosis:
     try:
         return check(fs, bucket, path)
     except OSError as error:
-        return _Finding("problem", subject, describe(error))
+        return _Diagnosis("problem", subject, describe(error))
 
 
 def _configuration(fs: CosFileSystem) -> str:
@@ -125,23 +125,23 @@ def _configuration(fs: CosFileSystem) -> str:
     return f"{appid}{who}{token}, {region}API at {config.api_root}"
 
 
-def _clock(fs: CosFileSystem, bucket: str) -> _Finding:
+def _clock(fs: CosFileSystem, bucket: str) -> _Diagnosis:
     try:
         difference = fs.client.clock_difference(bucket)
     except (CosConnectionError, CosTimeoutError) as error:
         known = fs.config.protocol.has_regions and not fs.config.endpoint
         where = f"is region={fs.config.region!r} right" if known else f"is {fs.config.api_root} right"
-        return _Finding("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
+        return _Diagnosis("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
     if difference is None:
-        return _Finding("note", "clock", "the server sends no time to compare with")
+        return _Diagnosis("note", "clock", "the server sends no time to compare with")
     if abs(difference) < _CLOCK_LIMIT:
-        return _Finding("ok", "clock", "agrees with the server")
+        return _Diagnosis("ok", "clock", "agrees with the server")
     way = "behind" if difference > 0 else "ahead of"
     text = f"the local clock is {abs(difference):.0f} seconds {way} the server's"
-    return _Finding("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
+    return _Diagnosis("note", "clock", f"{text}: correct it; requests work, but the first one is repeated")
 
 
-def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Diagnosis:
     config, kind = fs.config, fs.capabilities.container
     try:
         if isinstance(fs, CofferFileSystem):
@@ -153,17 +153,17 @@ def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
         names = [variables[name] for name in ("appid", "secret_id", "secret_key") if name in variables]
         if config.security_token:
             names.append(variables["security_token"])
-        return _Finding("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
+        return _Diagnosis("problem", "credentials", f"{error.strerror}. Compare {', '.join(names)} with the console")
     except CosFileNotFoundError as error:
         where = f"region {config.region}" if config.region and config.protocol.has_regions else config.api_root
         hint = f"Is there a bucket {bucket!r} of appid {config.appid} in {where}?"
         if isinstance(fs, CofferFileSystem):
             hint = f"cosv4fs ls cdcs:// lists those in {where}"
-        return _Finding("problem", kind, f"{error.strerror}. {hint}")
-    return _Finding("ok", "credentials", f"accepted for {kind} {bucket}")
+        return _Diagnosis("problem", kind, f"{error.strerror}. {hint}")
+    return _Diagnosis("ok", "credentials", f"accepted for {kind} {bucket}")
 
 
-def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Finding]:
+def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Diagnosis]:
     """Find out whether a bucket that the JSON API does not know answers the XML API."""
     assert not isinstance(fs, CofferFileSystem)  # their first check is not of a bucket
     if not (fs.config.region or fs.config.endpoint):
@@ -171,63 +171,63 @@ def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Finding]:
     with suppress(OSError):
         if fs.client.has_xml_api(bucket):
             text = f"{bucket} answers the XML API (v5), which this package does not speak: use cos-python-sdk-v5, or "
-            yield _Finding("problem", "API", f"{text}s3fs with endpoint_url=https://{fs.config.xml_host}")
+            yield _Diagnosis("problem", "API", f"{text}s3fs with endpoint_url=https://{fs.config.xml_host}")
 
 
-def _listing(fs: _Buckets, bucket: str, path: str) -> _Finding:
+def _listing(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
     found = fs.ls(path, detail=True, refresh=True)
-    return _Finding("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
+    return _Diagnosis("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
 
 
-def _downloads(fs: _Buckets, bucket: str, path: str) -> _Finding:
+def _downloads(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
         text = f"not checked, because there is no file in {path}; downloads come from {root}"
-        return _Finding("note", "reading", text)
+        return _Diagnosis("note", "reading", text)
     try:
         fs.cat_file(file, 0, 1)
     except OSError as error:
-        return _Finding("problem", "reading", f"{describe(error)} (downloads come from {root})")
-    return _Finding("ok", "reading", f"{file} can be read from {root}")
+        return _Diagnosis("problem", "reading", f"{describe(error)} (downloads come from {root})")
+    return _Diagnosis("ok", "reading", f"{file} can be read from {root}")
 
 
-def _writing(fs: _Buckets, bucket: str, path: str) -> _Finding:
+def _writing(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
     name = f"{path}/cosv4fs-doctor-{secrets.token_hex(6)}"
     fs.pipe_file(name, b"cosv4fs doctor", mode="create")
     try:
         fs.mv(name, f"{name}-moved")
         name = f"{name}-moved"
         if fs.cat_file(name) != b"cosv4fs doctor":
-            return _Finding("problem", "writing", f"{name}: the content read differs from the content written")
+            return _Diagnosis("problem", "writing", f"{name}: the content read differs from the content written")
     finally:
         fs.rm_file(name)
-    return _Finding("ok", "writing", "a file was written, moved, read and deleted")
+    return _Diagnosis("ok", "writing", "a file was written, moved, read and deleted")
 
 
 # -- coffers: checks request one page at most, because a whole listing may take too long -------------------------------
 
 
-def _region(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
+def _region(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
     """Compare the configured region with those of the coffer."""
     try:
         found = next((each for each in fs.client.list_coffers() if each.name == coffer), None)
     except OSError as error:
-        return _Finding("note", "region", f"the region of the coffer is unknown: {describe(error)}")
+        return _Diagnosis("note", "region", f"the region of the coffer is unknown: {describe(error)}")
     if found is None:
-        return _Finding("note", "region", "the region of the coffer is unknown: it belongs to another account")
+        return _Diagnosis("note", "region", "the region of the coffer is unknown: it belongs to another account")
     where, mine = ", ".join(found.locations), fs.config.region
     if mine and mine not in found.locations:
         # a configured endpoint takes precedence over the region
         state = "note" if fs.config.endpoint else "problem"
-        return _Finding(state, "region", f"{coffer} is in {where}, not in {mine}: set CDCS_REGION")
-    return _Finding("ok", "region", f"{coffer} is in {where}")
+        return _Diagnosis(state, "region", f"{coffer} is in {where}, not in {mine}: set CDCS_REGION")
+    return _Diagnosis("ok", "region", f"{coffer} is in {where}")
 
 
-def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
+def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
     infos, is_all = _coffer_page(fs, coffer, path)
     count = f"{len(infos)} file{'' if len(infos) == 1 else 's'}{'' if is_all else ' and more'}"
-    return _Finding("ok", "listing", f"{count} in {path} and its subdirectories")
+    return _Diagnosis("ok", "listing", f"{count} in {path} and its subdirectories")
 
 
 def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Info], bool]:
@@ -240,29 +240,29 @@ def _coffer_page(fs: CofferFileSystem, coffer: str, path: str) -> tuple[list[Inf
     return [info for info in infos if info["type"] == "file"], page.marker is None
 
 
-def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
+def _coffer_downloads(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
     file = next((info["name"] for info in _coffer_page(fs, coffer, path)[0] if info["size"]), None)
     if file is None:
-        return _Finding("note", "reading", f"not checked, because there is no file in {path}")
+        return _Diagnosis("note", "reading", f"not checked, because there is no file in {path}")
     fs.cat_file(file, 0, 1)
-    return _Finding("ok", "reading", f"{file} can be read")
+    return _Diagnosis("ok", "reading", f"{file} can be read")
 
 
-def _coffer_writing(fs: CofferFileSystem, coffer: str, path: str) -> _Finding:
+def _coffer_writing(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
     """Begin and abort an upload: a complete file could not be removed."""
     key = f"{paths.directory_key(path)[1]}cosv4fs-doctor-{secrets.token_hex(6)}"
     fs.client.abort(coffer, key, fs.client.initiate(coffer, key))
     text = "an upload was begun and aborted; no file was written, because files in coffers cannot be removed"
-    return _Finding("ok", "writing", text)
+    return _Diagnosis("ok", "writing", text)
 
 
-def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> _Finding:
+def _unfinished(fs: CosFileSystem, bucket: str, path: str) -> _Diagnosis:
     # an mtime of 0 means that the service reports no time
     old = [upload for upload in fs.uploads(path) if 0 < upload["mtime"] < time.time() - _DAY]
     if not old:
-        return _Finding("ok", "unfinished uploads", "none older than a day")
+        return _Diagnosis("ok", "unfinished uploads", "none older than a day")
     size = human_size(sum(upload["stored"] for upload in old))
-    return _Finding("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
+    return _Diagnosis("note", "unfinished uploads", f"{len(old)} older than a day, {size}: see cosv4fs uploads clean")
 
 
 _Checks: TypeAlias = tuple[tuple[str, _Check], ...]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import re
-import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,8 @@ import click
 
 from cosv4fs.cli.commands import SectionOption, given_in_order
 from cosv4fs.cli.process import standard_input
-from cosv4fs.cli.units import size
+from cosv4fs.cli.values import point_in_time, size
 from cosv4fs.migrate.selection import EVERYTHING, Links, Rule, Selection
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 _STDIN_USED = "cosv4fs.cli.filters.stdin"
 """The key in `click.Context.meta` that is set when an option has read standard input."""
@@ -74,18 +68,6 @@ def _lines(file: str) -> Iterator[tuple[str, str]]:
             yield line.removesuffix("\r"), f"line {number} of {name}"
 
 
-def _time(text: str) -> float:
-    """Return a point in time in Unix seconds, given as a date or by how long ago it is."""
-    found = _DURATION.fullmatch(text)
-    if found is not None:
-        return time.time() - float(found[1]) * _SECONDS[found[2]]
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError, OSError):
-        kinds = "a duration such as 30m, 36h, 7d or 2w nor a time such as 2024-01-31 or 2024-01-31T12:00Z"
-        raise click.BadParameter(f"{text!r} is neither {kinds}") from None
-
-
 _option = functools.partial(click.option, cls=SectionOption, section="Filters")
 
 _FILTERS = {
@@ -113,11 +95,11 @@ _FILTERS = {
     ),
     "max_size": _option("--max-size", type=size, metavar="SIZE", help="Select files of at most this size."),
     "newer_than": _option(
-        "--newer-than", type=_time, metavar="TIME",
+        "--newer-than", type=point_in_time, metavar="TIME",
         help="Select files modified since then: 36h, 7d, 2w ago, or a date such as 2024-01-31 or 2024-01-31T12:00Z.",
     ),
     "older_than": _option(
-        "--older-than", type=_time, metavar="TIME",
+        "--older-than", type=point_in_time, metavar="TIME",
         help="Select files modified before that. Files without a time are neither newer nor older.",
     ),
 }  # fmt: skip

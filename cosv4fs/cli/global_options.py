@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from cosv4fs.cli.logs import NORMAL, QUIET, start_log
 from cosv4fs.cli.session import Session, options_from
-from cosv4fs.cli.units import rate
+from cosv4fs.cli.values import rate
 from cosv4fs.concurrency.limits import receiving, sending
 
 _VALUES = "cosv4fs.cli.global_options"

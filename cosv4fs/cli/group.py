@@ -7,13 +7,16 @@ import sys
 import click
 
 from cosv4fs._version import __version__
-from cosv4fs.cli import contents, create, details, listings
 from cosv4fs.cli.check import check
 from cosv4fs.cli.commands import Group, command
 from cosv4fs.cli.configure import configure
+from cosv4fs.cli.contents import cat, sha1sum, sign
 from cosv4fs.cli.copy import cp
+from cosv4fs.cli.create import mkdir, touch
+from cosv4fs.cli.details import attrs, stat
 from cosv4fs.cli.doctor import doctor
 from cosv4fs.cli.failures import EPILOG
+from cosv4fs.cli.listings import du, find, ls, tree
 from cosv4fs.cli.migrate import migrate_command
 from cosv4fs.cli.move import mv
 from cosv4fs.cli.remove import rm
@@ -60,9 +63,8 @@ def demo(session: Session, rows: int | None, keep: str | None) -> None:
         raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
 
 
-cli.add_section("Looking", listings.ls, listings.tree, listings.find, listings.du)
-cli.add_section("Looking", contents.cat, details.stat, contents.sha1sum, contents.sign)
+cli.add_section("Looking", ls, tree, find, du, cat, stat, sha1sum, sign)
 cli.add_section("Copying", cp, sync, migrate_command, check)
-cli.add_section("Changing", mv, rm, create.mkdir, create.touch, details.attrs, uploads)
+cli.add_section("Changing", mv, rm, mkdir, touch, attrs, uploads)
 cli.add_section("Accounts", configure, doctor)
 cli.add_section("Local service", emulator, demo)

@@ -36,7 +36,9 @@ _A = TypeVar("_A")
 CosFileSystem: TypeAlias = CosV4FileSystem | CosV3FileSystem | CofferFileSystem
 """Filesystems of this package."""
 
-_PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
+PROTOCOLS = {protocol.name: protocol for protocol in (V4, V3, CDCS)}
+"""Those of this package, by name."""
+
 _ACCOUNT = frozenset(option.name for option in OPTIONS if option.has_variable)
 
 WRITE_ONCE = "because coffers are write-once: files are removed only by the lifecycle rules"
@@ -92,7 +94,7 @@ class Session:
     def foreign_url(self) -> str | None:
         """The URL that an error of another package concerns; None if it could be any of several."""
         if self._opening:
-            return self._opening if get_protocol(self._opening) not in {"file", "local", *_PROTOCOLS} else None
+            return self._opening if get_protocol(self._opening) not in {"file", "local", *PROTOCOLS} else None
         return next(iter(self._foreign)) if len(self._foreign) == 1 else None
 
     def url(self, path: str) -> str:
@@ -216,9 +218,9 @@ def options_from(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
             raise click.BadParameter(f"{setting!r} is not NAME=VALUE or PROTOCOL.NAME=VALUE")
         protocol, dot, option = name.rpartition(".")
         if dot:
-            named.setdefault(protocol, {})[option] = text if protocol in _PROTOCOLS else _from_json(text)
+            named.setdefault(protocol, {})[option] = text if protocol in PROTOCOLS else _from_json(text)
             continue
-        for each in (each for each, spec in _PROTOCOLS.items() if _has(spec, option)):
+        for each in (each for each, spec in PROTOCOLS.items() if _has(spec, option)):
             common.setdefault(each, {})[option] = text
     return {protocol: common.get(protocol, {}) | named.get(protocol, {}) for protocol in {**common, **named}}
 

@@ -1,4 +1,4 @@
-"""What cp and sync have in common: copying planned files, and predicting what will fail."""
+"""What cp, sync and mv have in common: copying planned files, and predicting what will fail."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cosv4fs.concurrency import Pool
 from cosv4fs.localfiles import ignores_case
@@ -150,10 +151,7 @@ def migrate(
     states = (COPIED, VERIFIED) if reverify else (COPIED,) if verify else ()
     with Manifest(path, identity(origin), identity(destination), is_trial=dry_run) as book:
         skipped = _list(book, origin, selection, jobs, watcher)
-        if destination.has_directories:
-            book.bar_files_above(FILE_ABOVE)
-        if destination.is_local and ignores_case(f"{destination.path}/."):
-            book.bar_other_spellings(SPELLED_ALIKE)
+        _bar_collisions(book, destination)
         before = sum(book.totals().get(state, (0, 0))[0] for state in (COPIED, VERIFIED) if state not in states)
         count, size = book.work(*states)
         watcher.planned(count, size)
@@ -171,28 +169,18 @@ def migrate(
         folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
         if rows is not None:
             write_rows(book.rows(), Path(rows))
-        totals = book.totals()
         return Report(
             source=origin.url,
             target=destination.url,
             manifest=str(path),
-            files=sum(number for state, (number, _) in totals.items() if state != "gone"),
-            bytes=sum(size for state, (_, size) in totals.items() if state != "gone"),
-            copied=recorder.copied,
-            copied_bytes=recorder.copied_bytes,
-            found=recorder.found,
-            not_carried=book.not_carried(),
             before=before,
-            verified=totals.get(VERIFIED, (0, 0))[0],
-            failed=totals.get(FAILED, (0, 0))[0],
-            failures=tuple(book.failures(_MAX_FAILURES)),
-            vanished=totals.get("gone", (0, 0))[0],
             empty_folders=folders[0],
             empty_folders_kept=folders[1],
             seconds=time.monotonic() - started,
-            reasons=recorder.reasons,
             skipped_links=skipped,
             is_dry_run=dry_run,
+            **_state_of(book),
+            **recorder.counts(),
         )
 
 
@@ -208,6 +196,29 @@ def _check(source: Location, target: Location) -> None:
     if not target.has_directories:
         check_access(target, must_exist=True)
     is_existing_directory(target)
+
+
+def _bar_collisions(book: Manifest, target: Location) -> None:
+    """Record as failed the files that the target cannot hold beside others."""
+    if target.has_directories:
+        book.bar_files_above(FILE_ABOVE)
+    if target.is_local and ignores_case(f"{target.path}/."):
+        book.bar_other_spellings(SPELLED_ALIKE)
+
+
+def _state_of(book: Manifest) -> dict[str, Any]:
+    """Return what a report has from the manifest, which is about all runs."""
+    totals = book.totals()
+    listed = [total for state, total in totals.items() if state != "gone"]
+    return {
+        "files": sum(number for number, _ in listed),
+        "bytes": sum(size for _, size in listed),
+        "verified": totals.get(VERIFIED, (0, 0))[0],
+        "failed": totals.get(FAILED, (0, 0))[0],
+        "failures": tuple(book.failures(_MAX_FAILURES)),
+        "vanished": totals.get("gone", (0, 0))[0],
+        "not_carried": book.not_carried(),
+    }
 
 
 def _list(book: Manifest, source: Location, selection: Selection, jobs: int, watcher: Watcher) -> int:
@@ -242,12 +253,12 @@ class _Recorder:
         self._book, self._watcher = book, watcher
         self._mutex = threading.Lock()
         self._reasons: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        self.copied = self.copied_bytes = self.found = 0
+        self._copied = self._copied_bytes = self._found = 0
 
-    @property
-    def reasons(self) -> dict[str, dict[str, int]]:
-        """The number of files that were copied, or would be, and their bytes, by reason."""
-        return {reason: {"files": files, "bytes": size} for reason, (files, size) in self._reasons.items()}
+    def counts(self) -> dict[str, Any]:
+        """Return what a report has from the outcomes of this run."""
+        reasons = {reason: {"files": files, "bytes": size} for reason, (files, size) in self._reasons.items()}
+        return {"copied": self._copied, "copied_bytes": self._copied_bytes, "found": self._found, "reasons": reasons}
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files; see `Manifest.record`."""
@@ -267,9 +278,9 @@ class _Recorder:
         if outcome.reason and outcome.state != FAILED:
             files, size = self._reasons[outcome.reason]
             self._reasons[outcome.reason] = [files + 1, size + outcome.size]
-        self.copied += is_done and outcome.is_begun
-        self.copied_bytes += outcome.size * is_done
-        self.found += is_done and not outcome.is_begun
+        self._copied += is_done and outcome.is_begun
+        self._copied_bytes += outcome.size * is_done
+        self._found += is_done and not outcome.is_begun
 
 
 _Act = Callable[[list[File]], Iterator[Outcome]]

@@ -285,9 +285,8 @@ def _predict(pairs: Pairs) -> None:
 def _refuse_obstacles(pairs: Pairs) -> None:
     """Refuse files if a file or link at the target has the name of their directory, or a directory their own name.
 
-    Empty directories are refused if a file has their name.
-
-    Writing through a link could leave the target. A directory in which only directories are is replaced.
+    Empty directories are refused if a file has their name. Writing through a link could leave the target. A directory
+    that contains only directories is replaced.
     """
     _refuse_unlisted(pairs)
     if not pairs.target.has_directories:
