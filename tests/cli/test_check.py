@@ -119,6 +119,7 @@ def test_what_cannot_be_compared(run, trees, here, fs, monkeypatch):
     assert (done.code, sorted(done.out.splitlines())) == (1, ["! a", "! b"])
 
 
+@pytest.mark.protocol("cosv4")
 def test_a_reader_that_goes_away_ends_it(start, run, here, fs):
     plant(here / "d", **{f"f{number}": "x" for number in range(20)})
     (here / "e").mkdir()

@@ -107,6 +107,7 @@ def test_json_is_complete_after_an_interrupt(run, here, fs, monkeypatch):
         assert (done.json["error"], done.json["exit"]) == ("interrupted", 130)
 
 
+@pytest.mark.protocol("cosv4")
 @pytest.mark.parametrize("arguments", [["sync"], ["cp", "-r"]])
 def test_a_reader_that_goes_away_does_not_end_the_copies(start, here, fs, arguments):
     plant(here / "d", **{f"f{number:02}": "x" for number in range(20)})
