@@ -30,7 +30,7 @@ from cosv4fs.migrate.selection import Selection
 @click.option("--size-only", is_flag=True, help="Compare only sizes, and metadata.")
 @click.option("--download", is_flag=True, help="Read files where no common checksum is stored.")
 @click.option("--no-metadata", is_flag=True, help="Do not compare types, headers and user metadata.")
-@click.option("--times", is_flag=True, help="Compare modification times, where copies have those of their sources.")
+@click.option("--times", is_flag=True, help="Compare the times that copies have of their sources.")
 @transfers
 @filters(links=True)
 @click.pass_obj
@@ -46,19 +46,18 @@ def check(
     jobs: int,
     selection: Selection,
 ) -> None:
-    """Compare two directories, or two files, on any filesystems; nothing is changed. The exit code is 5 if they differ.
+    """Compare two directories or two files on any filesystems. The exit code is 5 if they differ.
 
-    Prints a line per difference, marked as in rclone: + only the source has the file, - only the target, * both differ,
-    with the reason, and ! it could not be compared. Nothing is printed for equal files.
+    Prints a line per difference, marked as in rclone: + only in the source, - only in the target, * different, with the
+    reason, ! not comparable.
 
-    Files of equal size are compared by the SHA-1 or MD5 that the services store; local files are read. The summary says
-    how many files were compared by size only, because both sides have no checksum in common: --download reads these,
-    except from a side that stores their SHA-1. Metadata is compared as far as both sides store it, which takes one
-    request for each file on S3 and in coffers, and up to two in buckets. Empty directories are not compared.
+    Files of equal size are compared by the SHA-1 or MD5 that the services store; local files are read. If both sides
+    have no checksum in common, only sizes are compared, and the summary counts these files: --download reads them,
+    except from a side that stores their SHA-1. Metadata that both sides store is compared, which takes one request per
+    file on S3 and in coffers, and up to two in buckets. Empty directories are not compared.
 
-    --times compares the time of a local copy, or that which the user metadata of a copy on S3 names (mtime; takes one
-    request), with the time of its source, as far as both are precise. All other copies have only the time of their
-    upload: the summary says how many could not be compared.
+    --times compares the time of a local copy, or the mtime in the user metadata of a copy on S3 (one request), with
+    that of its source. Other copies have only the time of their upload: the summary counts them.
     """
     if size_only and download:
         raise click.UsageError("--size-only and --download contradict each other")

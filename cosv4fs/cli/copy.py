@@ -47,9 +47,9 @@ def cp(
     """Copy files between any two URLs that fsspec supports, including local paths.
 
     A source directory with a trailing slash stands for its contents. Existing files are replaced, except in coffers
-    (cdcs://), which are write-once: there they are reported as failed. A local symbolic link as the target stays, and
-    the file that it points to is replaced. The source - is standard input, the target - is standard output. Interrupted
-    uploads are resumed.
+    (cdcs://), which are write-once: there they are reported as failed. If the target is a local symbolic link, the file
+    that it points to is replaced. The source - is standard input, the target - is standard output. Interrupted uploads
+    are resumed.
     """
     check_filters(selection, sources)
     if target == "-":

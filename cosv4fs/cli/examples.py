@@ -77,7 +77,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "uploads clean": (
         "cosv4fs uploads clean cosv4://data",
-        "cosv4fs uploads clean --older-than 3600 cosv4://data/photos",
+        "cosv4fs uploads clean --older-than 6h cosv4://data/photos",
     ),
     "configure": (
         "cosv4fs configure",

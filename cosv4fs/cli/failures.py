@@ -22,14 +22,14 @@ FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED =
 
 EXIT_CODES = {
     0: "success",
-    FAILED: "an operation failed: see the last line on stderr",
-    USAGE: "invalid arguments, or a required package is not installed",
-    NOT_FOUND: "a file, directory, bucket or coffer does not exist",
-    REFUSED: "credentials were rejected, or are missing",
-    DIFFERENT: "a comparison found a difference, or doctor found a problem",
-    HUNG_UP: "ended by SIGHUP: the terminal was closed",
-    INTERRUPTED: "interrupted by Ctrl-C",
-    TERMINATED: "ended by SIGTERM",
+    FAILED: "failure",
+    USAGE: "invalid arguments",
+    NOT_FOUND: "not found",
+    REFUSED: "access denied",
+    DIFFERENT: "difference or problem",
+    HUNG_UP: "SIGHUP",
+    INTERRUPTED: "Ctrl-C",
+    TERMINATED: "SIGTERM",
 }
 """Exit codes and their meanings."""
 

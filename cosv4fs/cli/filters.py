@@ -73,9 +73,7 @@ _option = functools.partial(click.option, cls=SectionOption, section="Filters")
 _FILTERS = {
     "include": _option(
         "--include", multiple=True, type=_include, metavar="PATTERN",
-        help="Select files that match. The last match of --include and --exclude decides. What matches none is "
-        "selected, unless an --include comes first. *.csv: of this name in any directory; /a/*.csv: from the top; "
-        "tmp/: all below any directory tmp. * and ? stop at slashes, ** does not; also [a-z], [!a], {a,b}.",
+        help="Select files that match; rules: cosv4fs find --help.",
     ),
     "exclude": _option(
         "--exclude", multiple=True, type=_exclude, metavar="PATTERN",
@@ -83,34 +81,52 @@ _FILTERS = {
     ),
     "exclude_from": _option(
         "--exclude-from", multiple=True, type=_excludes_in, metavar="FILE",
-        help="Read --exclude patterns from a file (-: standard input), one per line; # and ; begin comments.",
+        help="Read --exclude patterns from FILE (-: standard input).",
     ),
     "files_from": _option(
         "--files-from", multiple=True, type=_names_in, metavar="FILE",
-        help="Select only the paths in a file (-: standard input), one per line; a missing one is an error.",
+        help="Select only the paths in FILE (-: standard input).",
     ),
     "min_size": _option(
         "--min-size", type=size, metavar="SIZE",
-        help="Select files of at least this size: 500, 10k, 1.5M (1k is 1024 bytes).",
+        help="Select files of at least SIZE: 500, 10k, 1.5M.",
     ),
-    "max_size": _option("--max-size", type=size, metavar="SIZE", help="Select files of at most this size."),
+    "max_size": _option("--max-size", type=size, metavar="SIZE", help="Select files of at most SIZE."),
     "newer_than": _option(
         "--newer-than", type=point_in_time, metavar="TIME",
-        help="Select files modified since then: 36h, 7d, 2w ago, or a date such as 2024-01-31 or 2024-01-31T12:00Z.",
+        help="Select files modified since TIME: 36h, 7d or 2w ago, or a date such as 2024-01-31T12:00Z or 2024-01-31.",
     ),
     "older_than": _option(
         "--older-than", type=point_in_time, metavar="TIME",
-        help="Select files modified before that. Files without a time are neither newer nor older.",
+        help="Select files modified before TIME.",
     ),
 }  # fmt: skip
 
+FILTER_RULES = """
+\b
+Patterns of --include and --exclude match paths relative to the named URL:
+  *.csv       files of this name, in any directory
+  /a/*.csv    files in directory a of the named URL
+  tmp/        all files below any directory tmp
+  * ?         any characters, any one character, except slashes
+  **          any characters
+  [a-z] [!a]  one of these characters, none of them
+  {a,b}       either of these texts
+
+The last match of --include and --exclude decides. What matches none is selected, unless an --include comes first.
+
+FILE has one pattern of --exclude-from per line, where # and ; begin comments, or one relative path of --files-from,
+where a missing one is an error. 1k is 1024 bytes. Files without a time are neither newer nor older.
+"""
+"""What the help texts of the options do not say; that of ``find`` does."""
+
 _LINKS = {
     "skip_links": _option(
-        "--skip-links", is_flag=True, help="Leave out symbolic links in a local source; they are counted."
+        "--skip-links", is_flag=True, help="Leave out symbolic links in a local source."
     ),
     "follow_links": _option(
         "--follow-links", is_flag=True,
-        help="Follow links to directories in a local source, too. Default: they are refused, and files are copied.",
+        help="Follow links to directories; default: refuse them.",
     ),
 }  # fmt: skip
 

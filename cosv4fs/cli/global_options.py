@@ -50,18 +50,18 @@ def _option(name: str, *names: str, **settings: Any) -> GlobalOption:
 GLOBAL_OPTIONS = (
     _option(
         "settings", "-o", "--option", multiple=True, metavar="NAME=VALUE",
-        help="Set a filesystem option, such as region=gz, or of one protocol: s3.anon=true. Repeatable.",
+        help="Filesystem option: region=gz, s3.anon=true.",
     ),
     _option("endpoint", "--endpoint", metavar="URL", help="Same as -o endpoint=URL."),
     _option("as_json", "--json", is_flag=True, help="Print results and errors as JSON."),
     _option("progress", "--progress/--no-progress", default=None, help="Show progress bars; default: on a terminal."),
     _option(
         "bwlimit", "--bwlimit", type=rate, metavar="RATE",
-        help="Send, and receive, at most this many bytes per second: 500k, 10M (binary).",
+        help="Limit bytes per second, each way: 500k, 10M.",
     ),
     _option(
         "verbose", "-v", "--verbose", count=True,
-        help="Print files, log retries and the like; -vv: also requests.",
+        help="Print files and retries; -vv: also requests.",
     ),
     _option(
         "quiet", "-q", "--quiet", is_flag=True,

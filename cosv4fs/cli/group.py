@@ -28,12 +28,10 @@ from cosv4fs.cli.uploads import uploads
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cosv4fs", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Work with Tencent COS buckets behind the old JSON API, cosv4://bucket/path, or cosv3:// for version 3 of it.
+    """Work with Tencent COS buckets and coffers, and with all other fsspec URLs.
 
-    Write-once coffers are cdcs://coffer-APPID/path. Local paths and all other fsspec URLs, such as s3://, are accepted.
-
-    Credentials come from profiles (see configure), from COSV4_APPID, COSV4_REGION, COSV4_SECRET_ID and
-    COSV4_SECRET_KEY (or COSV3_..., CDCS_...), or from -o. The options may also follow the subcommand.
+    Buckets are cosv4://bucket/path, or cosv3://; coffers are cdcs://coffer-APPID. For credentials, run configure, or
+    set COSV4_APPID, COSV4_REGION, COSV4_SECRET_ID and COSV4_SECRET_KEY (COSV3_..., CDCS_...).
     """
 
 
@@ -66,5 +64,4 @@ def demo(session: Session, rows: int | None, keep: str | None) -> None:
 cli.add_section("Looking", ls, tree, find, du, cat, stat, sha1sum, sign)
 cli.add_section("Copying", cp, sync, migrate_command, check)
 cli.add_section("Changing", mv, rm, mkdir, touch, attrs, uploads)
-cli.add_section("Accounts", configure, doctor)
-cli.add_section("Local service", emulator, demo)
+cli.add_section("Setup", configure, doctor, emulator, demo)

@@ -11,7 +11,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.filters import FILTER_RULES, check_filters, filters
 from cosv4fs.cli.session import Session
 from cosv4fs.display import human_size, human_time
 from cosv4fs.migrate.entries import Entry
@@ -92,7 +92,7 @@ def tree(session: Session, url: str, level: int | None, selection: Selection) ->
     failures.exit()
 
 
-@command(short_help="List the paths in directories that match.")
+@command(short_help="List the paths in directories that match.", epilog=FILTER_RULES)
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--name", metavar="PATTERN", help="List paths whose last part matches: * ? [a-z].")
 @click.option("--type", "kind", type=click.Choice(list(_KINDS)), help="List files (f) or directories (d) only.")

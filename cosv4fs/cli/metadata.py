@@ -17,12 +17,11 @@ _option = functools.partial(click.option, cls=SectionOption, section="Metadata")
 _OPTIONS = (
     _option(
         "--no-metadata", is_flag=True,
-        help="Copy the content alone. Default: types, headers, user metadata and times, as far as the target stores "
-        "them; a message counts the files that lost any.",
+        help="Copy the content alone, without types, headers, user metadata and times.",
     ),
     _option(
         "--content-type", metavar="TYPE",
-        help="Set the type of all copies. Default: that of the source, else one guessed from the name.",
+        help="Set the type of all copies; default: as the source.",
     ),
 )  # fmt: skip
 

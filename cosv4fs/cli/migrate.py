@@ -40,8 +40,8 @@ _MAX_FAILURES = 20
 @transfers
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
 @click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
-@metadata_options
 @filters(links=True)
+@metadata_options
 @click.pass_obj
 def migrate_command(
     session: Session,
@@ -58,24 +58,21 @@ def migrate_command(
     metadata: MetadataOptions,
     selection: Selection,
 ) -> None:
-    """Copy a bucket or directory to any other filesystem, such as cosv4://bucket/dir to s3://bucket/dir.
+    """Copy a bucket or directory to any other filesystem, such as s3://bucket/dir.
 
-    Repeat the command to resume an interrupted run, to retry failed files, and to copy new and changed files. Complete
-    files are not copied again. The source is never changed. Source and target may be coffers, cdcs://coffer-APPID/dir;
-    a coffer keeps its files, so files that differ there are reported as failed.
+    Repeat the command to resume an interrupted run, to retry failed files, and to copy new and changed ones. The source
+    is never changed. A coffer (cdcs://) keeps its files: those that differ there are reported as failed. Filters select
+    the files of this run; others stay as they are at the target and in the manifest, and no empty directories are
+    created.
 
-    Filters select the files of this run. Others stay as they are at the target and in the manifest. Empty directories
-    are only created without filters.
+    --reverify looks up every file at the target, whatever the manifest says. SHA-1s that the service stores are
+    compared; elsewhere the files are read. Files that differ in metadata alone are not copied again. A dry run compares
+    as the run would, and changes neither the target nor the manifest; with --reverify, its exit code is 5 if a copy is
+    missing or damaged.
 
-    --reverify looks up every file at the target, whatever the manifest says. Where the service stores SHA-1s, they are
-    compared; elsewhere the files are read. Files that differ in metadata alone are not copied again. With --dry-run,
-    the exit code is 5 if a copy is missing or damaged. A dry run changes neither the target nor the manifest; it
-    compares contents as the run would.
-
-    With --scheduler, each worker is checked before its first task: it needs the same version of cosv4fs, the packages
-    of both filesystems, and access to source and target; local paths must be the same directory everywhere. Others are
-    not used. Files of workers that die are tried again; a file that is lost three times has failed. If the scheduler or
-    all workers are lost, the command ends within a minute, and continues when it is repeated.
+    --scheduler uses workers with the same version of cosv4fs, the packages of both filesystems, and access to source
+    and target (local paths: the same directory everywhere). Files of workers that die are tried again; a file that is
+    lost three times has failed. If the scheduler or all workers are lost, the command ends within a minute: repeat it.
     """
     if scheduler and sending.is_limited:
         raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")

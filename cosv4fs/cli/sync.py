@@ -36,7 +36,7 @@ from cosv4fs.migrate.selection import Selection
     "--max-delete",
     type=click.IntRange(0),
     metavar="N",
-    help="With --delete, change nothing if more than N files would be removed (rclone removes N, then fails).",
+    help="With --delete, change nothing if more than N files would be removed.",
 )
 @transfers
 @filters(links=True)
@@ -57,14 +57,12 @@ def sync(
 ) -> None:
     """Update a directory from another one: copy files that are new, have another size, or may have changed.
 
-    A file of the same size is skipped if its copy is at least three seconds newer than its last change, by the clocks
-    of both services. Otherwise checksums decide, or it is copied again if there are none; messages say how many files
-    could not be compared by times, because one side has none or its clock cannot be read.
+    A file of the same size is skipped if its copy is at least three seconds newer, by the clocks of both services.
+    Otherwise checksums decide; without any, it is copied again. Messages count the files that times cannot compare.
 
-    Empty directories are not created. With --delete, nothing is removed unless all copies succeeded, and nothing is
-    changed if the source has no files, unless --max-delete allows to remove all. What filters leave out at either side
-    is not removed. Files that differ in a coffer (cdcs://) are reported as failed: they can be neither replaced nor
-    deleted. Metadata is not compared.
+    --delete removes nothing if a copy failed, nor what filters leave out. Nothing is changed if the source has no
+    files, unless --max-delete allows to remove all. In a coffer (cdcs://), files can be neither replaced nor deleted:
+    those that differ are reported as failed. Empty directories are not created, and metadata is not compared.
     """
     if size_only and checksum:
         raise click.UsageError("--size-only and --checksum contradict each other")

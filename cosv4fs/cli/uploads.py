@@ -10,10 +10,9 @@ from cosv4fs.cli.commands import Group
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import CosFileSystem, Session
+from cosv4fs.cli.values import duration
 from cosv4fs.display import human_size
 from cosv4fs.info import UploadInfo
-
-_DAY = 86400.0
 
 
 @click.group(cls=Group)
@@ -80,8 +79,8 @@ def abort(session: Session, urls: tuple[str, ...]) -> None:
 @uploads.command()
 @click.argument("url")
 @click.option(
-    "--older-than", type=click.FloatRange(0), default=_DAY, metavar="SECONDS",
-    help="Keep younger ones, which may be in progress; default: 86400, a day.",
+    "--older-than", type=duration, default="1d", show_default=True, metavar="DURATION",
+    help="Keep younger ones, which may be in progress: 36h, 7d, 2w.",
 )  # fmt: skip
 @click.pass_obj
 def clean(session: Session, url: str, older_than: float) -> None:

@@ -1,9 +1,10 @@
-"""Values of options: sizes, rates and points in time."""
+"""Values of options: sizes, rates, durations and points in time."""
 
 from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from datetime import datetime
 
 import click
@@ -31,11 +32,18 @@ def rate(text: str) -> int:
     return count
 
 
+def duration(text: str) -> float:
+    """Return a number of seconds."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 36h, 7d or 2w")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
 def point_in_time(text: str) -> float:
     """Return a point in time in Unix seconds, given as a date or by how long ago it is."""
-    found = _DURATION.fullmatch(text)
-    if found is not None:
-        return time.time() - float(found[1]) * _SECONDS[found[2]]
+    with suppress(click.BadParameter):
+        return time.time() - duration(text)
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError, OSError):

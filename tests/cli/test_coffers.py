@@ -256,7 +256,7 @@ def test_unfinished_uploads_hold_names_until_they_are_given_up(run, here, half, 
     assert "there is no unfinished upload of this file" in one_line(run("uploads", "abort", half), 3)
     assert run("cp", "a", half).code == 0
     coffers.client.initiate(VAULT, "/half/other")
-    assert run("uploads", "clean", "--older-than", "0", URL).out == f"removed {URL}/half/other  0 B so far\n"
+    assert run("uploads", "clean", "--older-than", "0s", URL).out == f"removed {URL}/half/other  0 B so far\n"
     assert coffers.uploads(VAULT) == []
 
 

@@ -45,12 +45,21 @@ def test_examples_can_be_run(path):
 def test_the_list_of_commands_is_one_screen(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert len(text.splitlines()) <= 68
+    assert len(text.splitlines()) <= 52
     shown = re.findall(r"^  ([a-z0-9]+)  ", text, re.MULTILINE)
     assert sorted(shown) == sorted(cli.commands)
     assert re.findall(r"^(\w[\w ]+):$", text, re.MULTILINE) == [
-        "Options", "Looking", "Copying", "Changing", "Accounts", "Local service"
+        "Options", "Looking", "Copying", "Changing", "Setup"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [path for path, found in LEAVES.items() if "Filters:" in help_of(path)], ids=" ".join)
+def test_filters_take_few_lines_and_find_has_their_rules(path):
+    text = help_of(path)
+    section = text.partition("Filters:\n")[2].partition("\n\n")[0]
+    assert len(section.splitlines()) <= 11
+    assert "rules: cosv4fs find --help" in section
+    assert ("\n    tmp/        all files below any directory tmp\n" in text) == (path == ("cosv4fs", "find"))
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,10 @@ def test_one_is_given_up(run, half, fs):
 
 def test_old_ones_are_removed(run, half, emulator, fs):
     assert run("uploads", "clean", "cosv4://data").out == ""
-    assert run("uploads", "clean", "--older-than", "0", "cosv4://data").out.startswith(f"removed {half}  ")
+    assert run("uploads", "clean", "--older-than", "0s", "cosv4://data").out.startswith(f"removed {half}  ")
     assert fs.uploads("data") == []
+    done = run("uploads", "clean", "--older-than", "3600", "cosv4://data")
+    assert (done.code, "'3600' is not a duration such as 30m, 36h" in done.err) == (2, True)
 
 
 def test_nothing_to_continue(run):
