@@ -15,7 +15,7 @@ from cosv4fs.cli.filters import filters
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import listing
+from cosv4fs.cli.transfers import planning
 from cosv4fs.migrate.checking import SIZE_ONLY, Check, Finding, Kind
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.pairs import Pairs
@@ -65,7 +65,7 @@ def check(
     comparison = Check(
         old, new, size_only=size_only, download=download, metadata=not no_metadata, times=times, jobs=jobs
     )
-    with listing(session, lambda listed: plan_check(old, new, selection, jobs=jobs, listed=listed)) as plan:
+    with planning(session, lambda listed: plan_check(old, new, selection, jobs=jobs, listed=listed)) as plan:
         _Checking(session, plan, old).run(comparison, one_way=one_way, size_only=size_only)
 
 

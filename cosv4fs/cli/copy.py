@@ -15,12 +15,12 @@ from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import Copier, listing, predict_copies, row_of, written_once
+from cosv4fs.cli.transfers import Copier, planning, predict_copies, row_of, written_once
 from cosv4fs.display import human_size
 from cosv4fs.migrate.copying import ByteProgress, receive, send
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.pairs import Listed, Pair, Pairs
+from cosv4fs.migrate.pairs import ListedCallback, Pair, Pairs
 from cosv4fs.migrate.plan import expand_pattern, plan_copies
 from cosv4fs.migrate.selection import Selection
 
@@ -64,12 +64,12 @@ def cp(
         return
     locations = [session.location(source) for source in sources]
 
-    def plan_with(listed: Listed) -> AbstractContextManager[Pairs]:
+    def plan_with(listed: ListedCallback) -> AbstractContextManager[Pairs]:
         return plan_copies(
             locations, destination, selection, recursive=recursive, jobs=jobs, predicts=dry_run, listed=listed
         )
 
-    with listing(session, plan_with) as plan:
+    with planning(session, plan_with) as plan:
         _copy_planned(session, plan, Copier(session, plan, jobs, metadata), dry_run)
 
 

@@ -129,8 +129,8 @@ def _move_by_copying(
 def _go_on(sources: Sequence[Location], target: Location, *, into: bool) -> str:
     """Return what to repeat after an interrupt: a directory that the first run has created would get another inside."""
     if into or any(source.trailing_slash for source in sources):
-        return "repeat the command to go on"
-    return f"to go on: cosv4fs mv -r {shlex.quote(f'{sources[0].url}/')} {shlex.quote(f'{target.url}/')}"
+        return "repeat the command to continue"
+    return f"to continue: cosv4fs mv -r {shlex.quote(f'{sources[0].url}/')} {shlex.quote(f'{target.url}/')}"
 
 
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:

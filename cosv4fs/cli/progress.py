@@ -36,7 +36,7 @@ _SLOWEST, _MANY = 3, 10
 class Progress:
     """What a command has done so far, shown on stderr; a context manager. Methods can be called from any thread.
 
-    After Ctrl-C or SIGTERM it prints what was done, and how to go on.
+    After Ctrl-C or SIGTERM it prints what was done, and how to continue.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Progress:
     lines : bool
         Whether files have lines of their own where there is no bar; else the totals have one, every ten seconds.
     go_on : callable, optional
-        Returns how to go on after an interrupt.
+        Returns how to continue after an interrupt.
     clock : callable, optional
         Returns seconds.
     """
@@ -62,7 +62,7 @@ class Progress:
         noun: str = "files",
         *,
         lines: bool = True,
-        go_on: Callable[[], str] = lambda: "repeat the command to go on",
+        go_on: Callable[[], str] = lambda: "repeat the command to continue",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session, self._action, self._past, self._noun = session, action, past, noun

@@ -148,7 +148,7 @@ def _note(errors: dict[str, str | None], location: Location, error: str | None) 
 
 
 def _is_removed_as_directory(location: Location, info: dict[str, Any], recursive: bool) -> bool:
-    """Return whether a path of which the info is given is removed as a directory, maybe with the file of its name."""
+    """Return whether a path is removed as a directory, together with a file of the same name; `info` is its info."""
     is_directory = holds_files(location, info) if recursive else bool(info["type"] == "directory")
     if is_directory and not recursive:
         raise IsADirectoryError(errno.EISDIR, "it is a directory: remove it with -r", location.url)
@@ -205,6 +205,6 @@ def changing_progress(session: Session, action: str, past: str) -> Progress:
     """Return the progress of a command that changes what it is repeated with; only ``-v`` shows each file."""
 
     def go_on() -> str:
-        return f"a part of the next one may be {past}, too: look at it before you repeat the command"
+        return f"the next one may be partly {past}: look at it before you repeat the command"
 
     return Progress(session, action, past, "files and directories", lines=False, go_on=go_on)

@@ -16,7 +16,7 @@ from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
-from cosv4fs.cli.transfers import Copier, listing, predict_copies, refusal_of, row_of
+from cosv4fs.cli.transfers import Copier, planning, predict_copies, refusal_of, row_of
 from cosv4fs.migrate.comparing import Comparison
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -73,7 +73,7 @@ def sync(
         raise NotImplementedError(f"{new.url}: --delete is not possible, {WRITE_ONCE}")
     metadata.check(new)
     comparison = Comparison(old, new, by_time=not size_only, by_content=checksum, jobs=jobs)
-    with listing(session, lambda listed: plan_update(old, new, selection, jobs=jobs, listed=listed)) as plan:
+    with planning(session, lambda listed: plan_update(old, new, selection, jobs=jobs, listed=listed)) as plan:
         deletions = _check_deletions(plan, old, max_delete) if delete else 0
         comparison.run(plan)
         # the next run compares the times of listings

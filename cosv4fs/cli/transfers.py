@@ -16,7 +16,7 @@ from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
 from cosv4fs.migrate.copying import check_readable, copy_file, directories_only, make_directory, remove_directories
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.pairs import Listed, Pair, Pairs
+from cosv4fs.migrate.pairs import ListedCallback, Pair, Pairs
 from cosv4fs.paths import uncreatable
 
 Record = Callable[[Pair, str | None], object]
@@ -24,7 +24,7 @@ Record = Callable[[Pair, str | None], object]
 
 
 @contextmanager
-def listing(session: Session, plan: Callable[[Listed], AbstractContextManager[Pairs]]) -> Iterator[Pairs]:
+def planning(session: Session, plan: Callable[[ListedCallback], AbstractContextManager[Pairs]]) -> Iterator[Pairs]:
     """Make and yield a plan; show meanwhile how many files and directories were listed."""
     with ExitStack() as stack:
         with Progress(session, lines=False) as progress:
@@ -35,7 +35,7 @@ def listing(session: Session, plan: Callable[[Listed], AbstractContextManager[Pa
 class Copier:
     """Copies the files of a plan, and knows what is told at the end.
 
-    `transfer` copies one file, with the parameters of `copy_file`, or moves it. `go_on` says how to go on after an
+    `transfer` copies one file, with the parameters of `copy_file`, or moves it. `go_on` says how to continue after an
     interrupt, unless repeating the command or `uploads resume` does.
     """
 
@@ -106,13 +106,13 @@ class Copier:
         self._progress.not_carried.add(url, carried.lost)
 
     def _how_to_resume(self) -> str:
-        """Return how to go on after an interrupt, also with the uploads that have begun."""
+        """Return how to continue after an interrupt, also with the uploads that have begun."""
         if self._go_on:
             return self._go_on
         fs = own_filesystem(self._plan.target.fs)
         if fs is not None and any(self._plan.has_target(row["name"]) for row in fs.interrupted_uploads()):
             return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
-        return "repeat the command to go on"
+        return "repeat the command to continue"
 
 
 def predict_copies(pairs: Iterable[Pair], failures: FailureLog, record: Record) -> None:

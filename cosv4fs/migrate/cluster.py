@@ -188,7 +188,7 @@ def _client_class(distributed: Any) -> Any:
 
 def _client(connect: Callable[[], Any], address: str) -> Any:
     """Return what `connect` returns, a client, or raise an error that says what is wrong with the address."""
-    # dask waits for ever for a server that does not speak its protocol
+    # dask waits forever for a server that does not speak its protocol
     connecting = _in_thread(connect)
     if not wait([connecting], 1.5 * _CONNECT_TIMEOUT).done:
         text = "this is not a dask scheduler, or it hangs: use its own port, usually 8786"

@@ -350,7 +350,7 @@ class Dispatcher:
             self._refuse(address, reason, is_lacking=True)
 
     def _call(self, operation: str, timeout: float, **arguments: Any) -> Any:
-        """Ask the scheduler; dask itself would wait for ever."""
+        """Ask the scheduler; dask itself would wait forever."""
         return self._client.sync(getattr(self._client.scheduler, operation), callback_timeout=timeout, **arguments)
 
     def _leave(self, gone: AbstractSet[str]) -> None:

@@ -19,7 +19,7 @@ _RANGES = re.compile(r"(\\.|[^\\])-(\\.|.)|(\\.|.)", re.DOTALL)
 """A range, or a character, in a class."""
 
 _DEEPEST = 20
-"""Braces in each other."""
+"""Levels of nested braces."""
 
 _MOST_ALTERNATIVES = 1000
 """Alternatives of one pattern, after nested and repeated braces are expanded."""
@@ -73,7 +73,7 @@ def _alternatives(pieces: Iterator[str], depth: int) -> list[_Pieces]:
     current: list[_Pieces] = [()]
     for piece in pieces:
         if piece == "{" and depth == _DEEPEST:
-            raise ValueError(f"it has more than {_DEEPEST} braces in each other")
+            raise ValueError(f"it has more than {_DEEPEST} levels of nested braces")
         if piece == "{":
             inner = _alternatives(pieces, depth + 1)
             current = [(*before, *after) for before in current for after in inner]

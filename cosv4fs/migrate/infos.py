@@ -37,7 +37,7 @@ def fresh_info(location: Location) -> dict[str, Any]:
 
 
 def holds_files(location: Location, info: Mapping[str, Any]) -> bool:
-    """Return whether an existing path, of which the info is given, is a directory; it may also be a file."""
+    """Return whether an existing path is a directory; it may be a file, too. `info` is its info."""
     if info["type"] == "directory":
         return True
     if location.has_directories:

@@ -325,7 +325,7 @@ def _reopening(book: Manifest, files: Iterator[File]) -> Iterator[File]:
 
 
 def _make_directories(book: Manifest, target: Location, dry_run: bool) -> tuple[int, int]:
-    """Create the empty directories at the target if it has such; return their number, and how many are there then."""
+    """Create the empty directories at the target if it has directories; return their number, and that at the target."""
     count = kept = 0
     for folder in book.empty_folders():
         count += 1

@@ -221,8 +221,8 @@ class FileMigrator:
     ) -> str | None:
         """Copy a local file; return its SHA-1 if the target stores one, or if it had to be computed."""
         _check_size(file, Path(source.path).stat().st_size, source)
-        # streaming would save the pass for the SHA-1 before the upload, but an interrupted file would start again, and
-        # whoever has large files gains more from resuming one than from a pass at the speed of the disk
+        # streaming would save the pass for the SHA-1 before the upload, but an interrupted file would start again: to
+        # resume a large one saves more than a pass at the speed of the disk
         copy_file(source, target, callback, metadata=metadata)
         info = fresh_info(target)
         _check_copy(file, info, target)

@@ -23,7 +23,8 @@ from cosv4fs.paths import parents
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Listed = Callable[[int], object]
+ListedCallback = Callable[[int], object]
+"""Called with how many more files and directories were listed."""
 
 _FILE, _DIRECTORY, _NOT_SELECTED = range(3)
 """Kinds of rows; a file that is not selected by its size or time shows that the other tree's file is no extra one."""
@@ -145,7 +146,7 @@ class Pairs:
         *,
         follows_links: bool = False,
         jobs: int = 8,
-        listed: Listed = lambda _count: None,
+        listed: ListedCallback = lambda _count: None,
     ) -> None:
         self.target, self._prefix = target, target.prefix
         self.roots: list[_Root] = []

@@ -15,7 +15,7 @@ from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location
-from cosv4fs.migrate.pairs import Listed, Pair, Pairs, Row, key_of, range_below
+from cosv4fs.migrate.pairs import ListedCallback, Pair, Pairs, Row, key_of, range_below
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import scan
 
@@ -36,7 +36,7 @@ def plan_copies(
     recursive: bool,
     jobs: int = 8,
     predicts: bool = False,
-    listed: Listed = lambda _count: None,
+    listed: ListedCallback = lambda _count: None,
 ) -> Iterator[Pairs]:
     """Yield the files to copy, by the rules of ``cp``.
 
@@ -69,7 +69,7 @@ def plan_update(
     selection: Selection = EVERYTHING,
     *,
     jobs: int = 8,
-    listed: Listed = lambda _count: None,
+    listed: ListedCallback = lambda _count: None,
 ) -> Iterator[Pairs]:
     """Yield the files of a directory beside those of another one, by the rules of ``sync``.
 
@@ -100,7 +100,7 @@ def plan_check(
     selection: Selection = EVERYTHING,
     *,
     jobs: int = 8,
-    listed: Listed = lambda _count: None,
+    listed: ListedCallback = lambda _count: None,
 ) -> Iterator[Pairs]:
     """Yield the files of a directory beside those of another one, or one file beside another, to be compared.
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cosv4fs.migrate.database import PAGE
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.s3_trees import s3_pages
@@ -18,9 +19,6 @@ from cosv4fs.migrate.trees import scan
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_PAGE = 1000
-"""Files that are in memory at once."""
 
 
 class SelectedFiles:
@@ -62,7 +60,7 @@ class SelectedFiles:
     def pages(self) -> Iterator[list[Location]]:
         """Yield the files, page by page."""
         files = (self._at(entry) for entry in self._entries if not entry.is_directory)
-        while page := list(islice(files, _PAGE)):
+        while page := list(islice(files, PAGE)):
             yield page
 
     def remove_emptied(self) -> None:

@@ -110,7 +110,7 @@ def call(version: str, name: str, text: io.BytesIO, objects: list[object]) -> tu
         ``DONE``, ``LACKING`` (a package) or ``ERROR``.
     result : object
         What the function returned, or a text that says what is missing or has failed. An exception would not do: where
-        dask cannot pickle or unpickle it, the client would wait for ever.
+        dask cannot pickle or unpickle it, the client would wait forever.
     """
     functions: dict[str, Callable[..., Any]] = {"check": check, "migrate": migrate_batch}
     try:

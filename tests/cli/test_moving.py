@@ -116,7 +116,7 @@ def test_an_interrupt_loses_nothing(run, here, fs, tree, monkeypatch):
     done = run("mv", "-r", "--transfers", "1", "d", "cosv4://data/t")
     assert done.code == 130
     assert {**harvest(tree), **stored(fs, "data/t")} == TREE
-    assert f"to go on: cosv4fs mv -r {here}/d/ cosv4://data/t/" in done.err
+    assert f"to continue: cosv4fs mv -r {here}/d/ cosv4://data/t/" in done.err
     monkeypatch.setattr(move, "move_file", move_file)
     assert run("mv", "-r", f"{here}/d/", "cosv4://data/t/").code == 0
     assert (stored(fs, "data/t"), tree.exists()) == (TREE, False)

@@ -214,7 +214,7 @@ class TestEnds:
             progress.done("removed a", 10)
             raise error
         assert shown() == [
-            "removed 1 of 1,200 files, 1.0 MiB of 3.0 MiB before the interrupt; repeat the command to go on"
+            "removed 1 of 1,200 files, 1.0 MiB of 3.0 MiB before the interrupt; repeat the command to continue"
         ]
 
     @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ class TestEnds:
         monkeypatch.setattr(module, real.__name__, interrupt)
         done = run(*command, "cosv4://data/a", "cosv4://data/b", "cosv4://data/c", *into)
         assert done.code == 130
-        told = f"{past} 1 files and directories before the interrupt; a part of the next one may be {past}, too: "
+        told = f"{past} 1 files and directories before the interrupt; the next one may be partly {past}: "
         assert done.err.startswith(told)
 
     def test_an_interrupt_while_sync_deletes(self, run, here, fs, monkeypatch):
@@ -253,7 +253,7 @@ class TestEnds:
         done = run("sync", "-j", "1", "--delete", "d", "cosv4://data/d")
         assert done.code == 130
         assert done.err.splitlines()[-2:] == [
-            "deleted 1 files before the interrupt; repeat the command to go on",
+            "deleted 1 files before the interrupt; repeat the command to continue",
             "cosv4fs sync: interrupted",
         ]
 
@@ -272,5 +272,5 @@ class TestEnds:
         assert done.code == 130
         *_, told, last = done.err.splitlines()
         assert told.startswith("copied 2 of 3 files, ")
-        assert told.endswith(" of 6 B before the interrupt; repeat the command to go on")
+        assert told.endswith(" of 6 B before the interrupt; repeat the command to continue")
         assert last == "cosv4fs cp: interrupted"

@@ -96,7 +96,7 @@ def test_patterns(pattern, matching, other):
         ("{a,b", r"a \{ has no \}"),
         ("a}", r"a \} has no \{"),
         ("{" * 2000, "regular expressions"),
-        ("{a," * 2000, "more than 20 braces"),
+        ("{a," * 2000, "more than 20 levels of nested braces"),
         ("{a,b}" * 30, "more than 1000 alternatives"),
         ("a***", r"more than two \*"),
         ("a\\", "nothing follows"),
