@@ -11,7 +11,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import DIFFERENT, FailureLog
-from cosv4fs.cli.filters import filters
+from cosv4fs.cli.filters import filters, tell_if_none_selected
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
@@ -67,6 +67,7 @@ def check(
     )
     with planning(session, lambda listed: plan_check(old, new, selection, jobs=jobs, listed=listed)) as plan:
         _Checking(session, plan, old).run(comparison, one_way=one_way, size_only=size_only)
+        tell_if_none_selected(session, selection, plan.totals()[0])
 
 
 class _Checking:

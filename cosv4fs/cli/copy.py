@@ -9,7 +9,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.filters import check_filters, filters, tell_if_none_selected
 from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
@@ -71,6 +71,7 @@ def cp(
 
     with planning(session, plan_with) as plan:
         _copy_planned(session, plan, Copier(session, plan, jobs, metadata), dry_run)
+        tell_if_none_selected(session, selection, plan.totals()[0])
 
 
 def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) -> None:

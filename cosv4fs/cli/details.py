@@ -143,7 +143,11 @@ def _change_attributes(location: Location, changes: Mapping[str, str | None]) ->
 def _say_details(session: Session, row: Mapping[str, Any], *, is_first: bool) -> None:
     if not is_first:
         session.say("")
+    attributes = row.get("attributes") or {}
     for name, value in row.items():
+        if name in attributes:
+            # the attributes follow, and are newer than the info
+            continue
         if name == "attributes":
             for line in _lines(value):
                 session.say(line)

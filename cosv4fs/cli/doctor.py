@@ -183,8 +183,8 @@ def _downloads(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
     file = next((info["name"] for info in fs.ls(path, detail=True) if info["type"] == "file" and info["size"]), None)
     root = fs.config.download_root(bucket)[0]
     if file is None:
-        text = f"not checked, because there is no file in {path}; downloads come from {root}"
-        return _Diagnosis("note", "reading", text)
+        text = f"not checked, because {path} itself has no file with content: name a directory that has one"
+        return _Diagnosis("note", "reading", f"{text}; downloads come from {root}")
     try:
         fs.cat_file(file, 0, 1)
     except OSError as error:

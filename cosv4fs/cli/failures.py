@@ -88,7 +88,7 @@ def _describe(error: BaseException, url: str | None) -> str:
     if type(error) is KeyboardInterrupt:
         return "interrupted"
     if isinstance(error, MissingCredentialsError):
-        return f"{str(error.strerror).partition(';')[0]}; or set them with -o NAME=VALUE"
+        return f"{str(error.strerror).partition(';')[0]}; or give -o NAME=VALUE, or write a profile: cosv4fs configure"
     if isinstance(error, OSError) and error.strerror:
         name = _path(error) or url
         return printable(f"{name}: {error.strerror}" if name else error.strerror)

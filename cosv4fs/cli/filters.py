@@ -11,6 +11,7 @@ import click
 
 from cosv4fs.cli.commands import SectionOption, given_in_order
 from cosv4fs.cli.process import standard_input
+from cosv4fs.cli.session import Session
 from cosv4fs.cli.values import point_in_time, size
 from cosv4fs.migrate.selection import EVERYTHING, Links, Rule, Selection
 
@@ -170,6 +171,12 @@ def check_filters(selection: Selection, sources: Sequence[str]) -> None:
         raise click.UsageError("standard input (-) has no name, size and time to filter by")
     if selection.names is not None and len(sources) > 1:
         raise click.UsageError("--files-from lists paths in one directory: name one instead of several")
+
+
+def tell_if_none_selected(session: Session, selection: Selection, files: int) -> None:
+    """Say that the filters select no file of the source: with a misspelled pattern, a run looks like a success."""
+    if not (files or selection.is_everything):
+        session.tell("cosv4fs: the filters select no file of the source")
 
 
 def _selection(context: click.Context, chosen: dict[str, Any]) -> Selection:

@@ -9,7 +9,7 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import DIFFERENT, FAILED
-from cosv4fs.cli.filters import filters
+from cosv4fs.cli.filters import filters, tell_if_none_selected
 from cosv4fs.cli.metadata import metadata_options, tell_not_carried
 from cosv4fs.cli.output import print_message, printable
 from cosv4fs.cli.progress import Progress
@@ -91,6 +91,7 @@ def migrate_command(
             scheduler=scheduler, watcher=_Display(progress), rows=report,
         )  # fmt: skip
     _report(session, result, progress)
+    tell_if_none_selected(session, selection, result.files)
     if result.failed:
         sys.exit(FAILED)
     if dry_run and result.damaged:

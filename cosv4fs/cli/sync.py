@@ -11,12 +11,13 @@ import click
 
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
-from cosv4fs.cli.filters import filters
+from cosv4fs.cli.filters import filters, tell_if_none_selected
 from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.cli.transfers import Copier, planning, predict_copies, refusal_of, row_of
+from cosv4fs.display import human_size
 from cosv4fs.migrate.comparing import Comparison
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -79,6 +80,7 @@ def sync(
         # the next run compares the times of listings
         copier = Copier(session, plan, jobs, replace(metadata, times="listed"))
         _Update(session, plan, comparison, copier, jobs, dry_run=dry_run).run(deletions)
+        tell_if_none_selected(session, selection, plan.totals()[0])
 
 
 def _check_deletions(plan: Pairs, source: Location, most: int | None) -> int:
@@ -161,7 +163,9 @@ class _Update:
                 for_each(self._jobs, remove, self._plan.extra(), self._failures, self._record_deletion)
 
     def _record_copy(self, pair: Pair, error: str | None) -> None:
-        self._done["copied"] += error is None
+        if error is None:
+            self._done["copied"] += 1
+            self._done["bytes"] += pair.size
         is_predicted = self._dry_run and error is None
         line = f"would copy {pair.source.url} to {pair.target.url} ({pair.reason})" if is_predicted else ""
         self._printer.row("copies", lambda: row_of(pair, error) | {"reason": pair.reason}, line)
@@ -176,7 +180,8 @@ class _Update:
         copy, delete = ("would copy", "would delete") if self._dry_run else ("copied", "deleted")
         counts, say = self._comparison, self._session.tell
         self._copier.tell()
-        done = f"{copy} {self._done['copied']}, {delete} {self._done['deleted']}, {counts.same} unchanged"
+        size = f" ({human_size(self._done['bytes'])})" if self._done["copied"] else ""
+        done = f"{copy} {self._done['copied']}{size}, {delete} {self._done['deleted']}, {counts.same} unchanged"
         say(done + self._copier.summary())
         if counts.undated:
             say(f"cosv4fs: compared {counts.undated} by size only, because one side has no times: see --checksum")

@@ -192,8 +192,8 @@ class Manifest:
         for name, value in about.items():
             if known[name] != value:
                 database.close()
-                raise ValueError(f"{self.path} is the manifest of another migration, with {name} {known[name]}: "
-                                 "choose another with --manifest, or remove it")  # fmt: skip
+                text = f"{self.path} is the manifest of another migration, with {name} {known[name]} instead of {value}"
+                raise ValueError(f"{text}: choose another with --manifest")
         return opened
 
     def _check_kind(self, database: sqlite3.Connection) -> None:

@@ -185,7 +185,7 @@ def test_files_and_directories_that_have_changed_places(run, here, fs, to):
     for name in ("a/b/c", "d/e", "f"):
         run("rm", f"{to}/{name}")
     done = run("sync", "--delete", "new", to)
-    assert (done.code, done.err.splitlines()[-1]) == (0, "copied 3, deleted 0, 0 unchanged")
+    assert (done.code, done.err.splitlines()[-1]) == (0, "copied 3 (3 B), deleted 0, 0 unchanged")
     assert (harvest(here / to) if to == "there" else stored(fs, "data/there")) == {"a": "4", "d": "5", "f/g": "6"}
 
 

@@ -468,7 +468,7 @@ def test_sync_twice_and_both_ways_copies_nothing_more(run, here, fs, tree, targe
     done = run("sync", "d", target)
     assert done.code == 0
     *copied, last = done.err.splitlines()
-    assert last == "copied 4, deleted 0, 0 unchanged"
+    assert last == "copied 4 (7 B), deleted 0, 0 unchanged"
     assert min(copied) == f"copied {here}/d/a.txt to {target if ':' in target else here / target}/a.txt (new, 5 B)"
     for source, goal in (("d", target), (target, "d"), ("d", target), (target, "d")):
         again = run("sync", "--delete", source, goal)

@@ -164,7 +164,7 @@ BOTH = {"both": "1", "both/below": "22", "both/sub": "3", "both/sub/x": "4", "a"
 
 def test_sync_uploads_what_is_missing(run, here, coffers):
     plant(here / "d", a="1", sub__b="2")
-    assert run("sync", "d", f"{URL}/d").err.splitlines()[-1] == "copied 2, deleted 0, 0 unchanged"
+    assert run("sync", "d", f"{URL}/d").err.splitlines()[-1] == "copied 2 (2 B), deleted 0, 0 unchanged"
     plant(here / "d", c="3")
     later = time.time() + 100
     os.utime(here / "d" / "a", (later, later))

@@ -77,7 +77,8 @@ def test_stat_of_other_filesystems(run, here, s3_url):
         {"owner": "me"},
     )
     assert row["endpoint"].startswith("http://127.0.0.1:")
-    assert "metadata owner: me\n" in run(*options, "stat", url).out
+    shown = run(*options, "stat", url).out
+    assert ("metadata owner: me\n" in shown, shown.count("ContentType: ")) == (True, 1)
     (row,) = run(*options, "--json", "stat", url.rpartition("/")[0]).json
     assert row["type"] == "directory"
     plant(here, f="local").joinpath("f").chmod(0o640)

@@ -70,6 +70,14 @@ def test_a_bucket_is_needed(run):
 
 
 @pytest.mark.protocol("cosv4")
+def test_reading_needs_a_file_in_the_directory_itself(run, fs):
+    fs.pipe_file("data/d/f", b"x")
+    said = "note     reading: not checked, because data itself has no file with content: name a directory that has one;"
+    assert said in run("doctor", "cosv4://data").out
+    assert "ok       reading: data/d/f can be read" in run("doctor", "cosv4://data/d").out
+
+
+@pytest.mark.protocol("cosv4")
 def test_other_urls(run):
     assert run("doctor", "memory://x").code == 2
 

@@ -355,3 +355,14 @@ def test_checks_of_selected_files(run, files, here, options, expected):
     done = run("check", "--json", *options, "cosv4://data/in", "out", data=LIST)
     assert done.code == (5 if expected else 0)
     assert sorted(row["path"] for row in done.json["differences"]) == expected
+
+
+@pytest.mark.parametrize("command", ["check", "cp -r", "migrate", "migrate -n", "sync"])
+def test_filters_that_select_nothing(run, here, command):
+    plant(here / "d", a="1")
+    plant(here / "e", a="2")
+    message = "cosv4fs: the filters select no file of the source\n"
+    done = run(*command.split(), "--include", "misspelled/", "d/", "e")
+    assert (done.code, done.err.endswith(message)) == (0, True), done.err
+    assert message not in run(*command.split(), "--include", "a", "d/", "e").err
+    assert message not in run("-q", *command.split(), "--include", "misspelled/", "d/", "e").err

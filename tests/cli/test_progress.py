@@ -88,7 +88,7 @@ class TestLines:
         assert done.err.splitlines() == [
             f"copied {here}/d/a to cosv4://data/d/a (new, 5 B)",
             "deleted cosv4://data/d/gone",
-            "copied 1, deleted 1, 0 unchanged",
+            "copied 1 (5 B), deleted 1, 0 unchanged",
         ]
         fs.pipe_file("data/d/gone", b"x")
         done = run("-q", "sync", "--delete", "d", "cosv4://data/d")

@@ -37,7 +37,10 @@ def test_missing_credentials(run, monkeypatch):
     monkeypatch.delenv("COSV4_SECRET_KEY")
     done = run("ls", "cosv4://data")
     assert done.code == 4
-    assert done.err == ("cosv4fs ls: missing secret_key: set COSV4_SECRET_KEY; or set them with -o NAME=VALUE\n")
+    assert done.err == (
+        "cosv4fs ls: missing secret_key: set COSV4_SECRET_KEY; "
+        "or give -o NAME=VALUE, or write a profile: cosv4fs configure\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_an_edit_in_the_second_of_the_copy(sync, here, fs, s3_url, s3_options, t
     s3 = fsspec.filesystem("s3", **s3_options, use_listings_cache=False)
     url = s3_url if target == "s3" else target
     plant(here / "d", f="one", g="one")
-    assert "copied 2," in sync("d", url).err
+    assert "copied 2 (6 B)," in sync("d", url).err
     plant(here / "d", f="two")
     first, _ = sync("d", url).err.splitlines()
     assert first == f"copied {here}/d/f to {here / url if url == 'there' else url}/f (newer, 3 B)"
@@ -51,7 +51,7 @@ def test_an_edit_of_the_source_in_the_second_of_the_copy(sync, here, fs, s3_url,
     remote = fsspec.filesystem("s3", **s3_options, use_listings_cache=False) if source == "s3" else fs
     path = url.partition("://")[2]
     remote.pipe({f"{path}/f": b"one", f"{path}/g": b"one"})
-    assert "copied 2," in sync(url, target).err
+    assert "copied 2 (6 B)," in sync(url, target).err
     remote.pipe_file(f"{path}/f", b"two")
     assert "/f (newer, 3 B)" in sync(url, target).err
     assert sync(url, target).err == "copied 0, deleted 0, 2 unchanged\n"
@@ -67,7 +67,7 @@ def test_an_older_file_that_takes_the_place_of_a_newer_one(sync, here, target):
         os.utime(here / name, (time.time() - age, time.time() - age))
     sync("d", target)
     (here / "old/f").replace(here / "d/f")
-    assert sync("d", target).err.endswith("\ncopied 1, deleted 0, 1 unchanged\n")
+    assert sync("d", target).err.endswith("\ncopied 1 (3 B), deleted 0, 1 unchanged\n")
     assert sync("d", target).err == "copied 0, deleted 0, 2 unchanged\n"
 
 

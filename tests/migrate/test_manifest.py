@@ -109,7 +109,7 @@ def test_others_can_read_it_meanwhile(path, book):
 
 def test_what_is_no_manifest_is_left_alone(path, book):
     book.close()
-    with pytest.raises(ValueError, match="another migration, with target t"):
+    with pytest.raises(ValueError, match="another migration, with target t instead of other: choose"):
         Manifest(path, "s", "other")
     path.write_bytes(b"something else" * 100)
     with pytest.raises(ValueError, match="cannot be used as a manifest"):
@@ -215,7 +215,7 @@ def test_a_trial_changes_nothing(path, book):
         "manifest.sqlite",
         "manifest.sqlite.lock",
     ]
-    with pytest.raises(ValueError, match="another migration, with target t"):
+    with pytest.raises(ValueError, match="another migration, with target t instead of other: choose"):
         Manifest(path, "s", "other", is_trial=True)
 
 
