@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rm": ("rm", "-r", "{source}"),
     "sync-n": ("sync", "-n", "{source}", "{empty}"),
     "check": ("check", "{source}", "{source}"),
+    "check-no-metadata": ("check", "--no-metadata", "{source}", "{source}"),
     "cp": ("cp", "-r", "{source}", "discard:///out"),
     "migrate": ("migrate", "{source}", "discard:///out", "--manifest", "{folder}/manifest.sqlite"),
 }
