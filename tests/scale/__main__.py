@@ -91,9 +91,13 @@ def _row(name: str, shape: str, count: int, port: int, timeout: float) -> str:
         (folder / "empty").mkdir()
         places = {"source": f"cosv4://{shape}-{count}/in", "empty": str(folder / "empty"), "folder": made}
         cost = run([each.format(**places) for each in COMMANDS[name]], port, folder, timeout)
-        last = (folder / "errors").read_text(errors="replace").strip().rpartition("\n")[2]
+        if cost.code:
+            print(
+                "".join((folder / "errors").read_text(errors="replace").splitlines(keepends=True)[-20:]),
+                file=sys.stderr,
+            )
     cells = [name, shape, f"{count:,}", f"{cost.wall:.1f}", f"{cost.cpu * 1e6 / count:.1f}", f"{cost.memory >> 20}"]
-    return "| " + " | ".join([*cells, f"{cost.code} {last[:60] if cost.code else ''}".strip()]) + " |"
+    return "| " + " | ".join([*cells, str(cost.code)]) + " |"
 
 
 if __name__ == "__main__":
