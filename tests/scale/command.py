@@ -8,12 +8,16 @@ from __future__ import annotations
 import errno
 import io
 import sys
+import threading
 from typing import Any
 
 from fsspec import register_implementation
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.cli import main
+
+_mutex = threading.Lock()
+"""For changes of what is kept, by files of all threads."""
 
 
 class DiscardFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -55,9 +59,10 @@ class _Discarded(io.BytesIO):
     def close(self) -> None:
         """Keep the size."""
         if not self.closed:
-            self._kept[self._path] = self.tell()
-            while len(self._kept) > 1000:
-                self._kept.pop(next(iter(self._kept)), None)
+            with _mutex:
+                self._kept[self._path] = self.tell()
+                while len(self._kept) > 1000:
+                    del self._kept[next(iter(self._kept))]
         super().close()
 
 
