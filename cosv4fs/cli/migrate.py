@@ -153,9 +153,10 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     if report.is_dry_run:
         _report_dry_run(session, report)
         return
+    earlier = f" ({report.verified_before:,} by earlier runs)" if report.verified_before else ""
     session.say(
         f"copied {report.copied:,} ({human_size(report.copied_bytes)}), found there {report.found:,}, "
-        f"done before {report.before:,}, verified {report.verified:,}, failed {report.failed:,}, "
+        f"done before {report.before:,}, verified {report.verified:,}{earlier}, failed {report.failed:,}, "
         f"vanished {report.vanished:,}; {report.seconds:.1f} s"
     )
     if summary := progress.summary():

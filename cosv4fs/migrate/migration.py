@@ -152,7 +152,8 @@ def migrate(
     with Manifest(path, identity(origin), identity(destination), is_trial=dry_run) as book:
         skipped = _list(book, origin, selection, jobs, watcher)
         _bar_collisions(book, destination)
-        before = sum(book.totals().get(state, (0, 0))[0] for state in (COPIED, VERIFIED) if state not in states)
+        kept = {state: _count(book, state) for state in (COPIED, VERIFIED) if state not in states}
+        verified_before = kept.get(VERIFIED, 0)
         count, size = book.work(*states)
         watcher.planned(count, size)
         recorder, queue = _Recorder(book, watcher), book.files(*states)
@@ -173,7 +174,9 @@ def migrate(
             source=origin.url,
             target=destination.url,
             manifest=str(path),
-            before=before,
+            before=sum(kept.values()),
+            verified=_count(book, VERIFIED) - verified_before,
+            verified_before=verified_before,
             empty_folders=folders[0],
             empty_folders_kept=folders[1],
             seconds=time.monotonic() - started,
@@ -206,6 +209,10 @@ def _bar_collisions(book: Manifest, target: Location) -> None:
         book.bar_other_spellings(SPELLED_ALIKE)
 
 
+def _count(book: Manifest, state: str) -> int:
+    return book.totals().get(state, (0, 0))[0]
+
+
 def _state_of(book: Manifest) -> dict[str, Any]:
     """Return what a report has from the manifest, which is about all runs."""
     totals = book.totals()
@@ -213,7 +220,6 @@ def _state_of(book: Manifest) -> dict[str, Any]:
     return {
         "files": sum(number for number, _ in listed),
         "bytes": sum(size for _, size in listed),
-        "verified": totals.get(VERIFIED, (0, 0))[0],
         "failed": totals.get(FAILED, (0, 0))[0],
         "failures": tuple(book.failures(_MAX_FAILURES)),
         "vanished": totals.get("gone", (0, 0))[0],

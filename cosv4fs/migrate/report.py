@@ -32,8 +32,8 @@ class Report:
         and ``examples`` by the name of the attribute. The rows of the manifest name all of them.
     before : int
         Files that earlier runs completed and that have not changed.
-    verified : int
-        Files whose content was compared, by this run or an earlier one.
+    verified, verified_before : int
+        Files whose content was compared by this run, and those that only earlier runs compared.
     failed : int
         Files that could not be migrated.
     failures : tuple of (str, str)
@@ -64,6 +64,7 @@ class Report:
     not_carried: dict[str, Lost]
     before: int
     verified: int
+    verified_before: int
     failed: int
     failures: tuple[tuple[str, str], ...]
     vanished: int

@@ -46,7 +46,10 @@ def test_a_migration_says_what_it_did(run, tmp_path):
     (manifest,) = (tmp_path / "state/cosv4fs").glob("migrate-*.sqlite")
     assert str(manifest) in out
     code, out, _ = run("--verify")
-    assert (code, "copied 0 (0 B), found there 0, done before 2" in out) == (0, True)
+    assert (code, "done before 2, verified 0 (2 by earlier runs), failed 0" in out) == (0, True)
+    _, out, _ = run("--verify", before=["--json"])
+    assert [json.loads(out)[name] for name in ("verified", "verified_before")] == [0, 2]
+    assert "done before 0, verified 2, failed 0" in run("--reverify")[1]
 
 
 def test_failures_are_named_and_give_an_exit_code(run, tmp_path):
