@@ -17,7 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import known_implementations
+from fsspec.registry import available_protocols, known_implementations
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
@@ -31,6 +31,9 @@ S3 = frozenset({"s3", "s3a"})
 
 VERSION_MARK = "?versionId="
 """What s3fs takes for the end of a key, whether it uses versions or not."""
+
+_OTHER_CLIENTS = frozenset({"cos", "cosn", "cosv5", "cdc"})
+"""Protocols under which other clients have such buckets and coffers."""
 
 _NO_NAMES = frozenset(("", ".", ".."))
 """Parts of keys that are no names in a path."""
@@ -232,6 +235,10 @@ def open_location(url: str, options: Options | None = None) -> Location:
     protocols = {get_protocol(part) for part in url.split("::")}
     if protocols == {"file"}:
         _refuse_missing_slashes(url)
+    for protocol in sorted(protocols & _OTHER_CLIENTS - set(available_protocols())):
+        text = f"Protocol not known: {protocol}: use cosv4:// or cosv3:// for buckets and cdcs:// for coffers; for the"
+        xml = "XML API (v5), use s3:// with endpoint_url=https://cos.REGION.myqcloud.com"
+        raise ValueError(f"{text} {xml}")
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
     fs, path = url_to_fs(url, **single, **given)

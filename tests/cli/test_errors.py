@@ -4,6 +4,8 @@ import json
 import os
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from tests.cli.conftest import plant
 
@@ -31,6 +33,20 @@ def test_a_missing_bucket(run, account, command):
 def test_what_cannot_be_opened(run, url):
     done = run("ls", url)
     assert (done.code, done.err) == (2, f"cosv4fs ls: {url}: Protocol not known: no-such-protocol\n")
+
+
+@pytest.mark.parametrize("name", ["cos", "cosn", "cosv5", "cdc"])
+def test_protocols_of_other_clients(run, name):
+    done = run("ls", f"{name}://bucket/x")
+    text = "use cosv4:// or cosv3:// for buckets and cdcs:// for coffers; for the XML API (v5), use s3:// with "
+    text += "endpoint_url=https://cos.REGION.myqcloud.com"
+    url = f"{name}://bucket/x"
+    assert (done.code, done.err) == (2, f"cosv4fs ls: {url}: Protocol not known: {name}: {text}\n")
+
+
+def test_a_protocol_that_another_package_provides(run, monkeypatch):
+    monkeypatch.setitem(_registry, "cosn", MemoryFileSystem)
+    assert run("ls", "cosn://none").code == 3
 
 
 @pytest.mark.parametrize("command", ["cp", "migrate", "sync"])
