@@ -78,9 +78,9 @@ def migrate_command(
         raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")
     if scheduler and dry_run:
         raise click.UsageError("--dry-run copies nothing, and cannot be used with --scheduler")
-    for url in (source, target):
-        # error messages need the protocol of each URL
-        session.location(url)
+    # error messages need the protocol of each URL
+    session.location(source)
+    destination = session.location(target)
     options = _options(session, source, target) if scheduler else session.options
     # files that the target has count, too
     action = ("comparing", "compared") if dry_run else ("migrating", "migrated")
@@ -90,7 +90,7 @@ def migrate_command(
             overwrite=not no_overwrite, metadata=metadata, selection=selection, dry_run=dry_run, jobs=jobs,
             scheduler=scheduler, watcher=_Display(progress), rows=report,
         )  # fmt: skip
-    _report(session, result, progress)
+    _report(session, result, progress, has_directories=destination.has_directories)
     tell_if_none_selected(session, selection, result.files)
     if result.failed:
         sys.exit(FAILED)
@@ -140,7 +140,7 @@ class _Display(Watcher):
             self._progress.done(f"found {outcome.path}", outcome.size)
 
 
-def _report(session: Session, report: Report, progress: Progress) -> None:
+def _report(session: Session, report: Report, progress: Progress, *, has_directories: bool) -> None:
     if session.as_json:
         session.show_json(report.as_dict() | {"statistics": progress.statistics()})
         return
@@ -168,8 +168,17 @@ def _report(session: Session, report: Report, progress: Progress) -> None:
     if report.skipped_links:
         session.say(f"{report.skipped_links:,} links skipped")
     if report.empty_folders:
-        session.say(f"empty directories: {report.empty_folders:,}, at the target {report.empty_folders_kept:,}")
+        session.say(_empty_directories(report.empty_folders, report.empty_folders_kept, has_directories))
     session.say(f"manifest: {report.manifest}")
+
+
+def _empty_directories(count: int, kept: int, has_directories: bool) -> str:
+    noun = f"empty director{'y' if count == 1 else 'ies'}"
+    if not has_directories:
+        return f"{count:,} {noun} {'was' if count == 1 else 'were'} not created: the target has no directories"
+    if kept == count:
+        return f"{count:,} {noun} at the target"
+    return f"{kept:,} of {count:,} {noun} at the target: the others could not be created"
 
 
 def _report_dry_run(session: Session, report: Report) -> None:

@@ -52,6 +52,16 @@ def test_a_migration_says_what_it_did(run, tmp_path):
     assert "done before 0, verified 2, failed 0" in run("--reverify")[1]
 
 
+def test_empty_directories_are_counted(run, tmp_path):
+    fs = fsspec.filesystem("cosv4")
+    for name in ("e", "f"):
+        fs.mkdir(f"data/in/{name}")
+    assert "\n2 empty directories at the target\n" in run()[1]
+    (tmp_path / "out/e").rmdir()
+    (tmp_path / "out/e").touch()
+    assert "\n1 of 2 empty directories at the target: the others could not be created\n" in run()[1]
+
+
 def test_failures_are_named_and_give_an_exit_code(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a").write_bytes(b"mine")
