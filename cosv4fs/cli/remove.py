@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
+from cosv4fs.display import human_size
 from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.plan import expand_pattern
@@ -55,13 +57,35 @@ def rm(
             found += expand_pattern(session.location(url))
     removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
     if dry_run:
-        rows = ({"url": location.url} for location in removal.run(found))
-        session.show(rows, lambda row: f"would remove {row['url']}", failures)
+        _predict(session, removal.run(found), failures)
     else:
         with changing_progress(session, "removing", "removed") as progress:
             removed = _counted(removal.run(found), progress)
-            session.show(({"url": location.url} for location in removed), None, failures)
+            session.show(({"url": each.location.url} for each in removed), None, failures)
     failures.exit()
+
+
+@dataclass(frozen=True)
+class _Removed:
+    """A file or directory that is removed, and what it counts for in a dry run."""
+
+    location: Location
+    size: int = 0
+    files: int = 1
+
+
+def _predict(session: Session, removed: Iterator[_Removed], failures: FailureLog) -> None:
+    files = size = 0
+
+    def rows() -> Iterator[dict[str, str]]:
+        nonlocal files, size
+        for each in removed:
+            files, size = files + each.files, size + each.size
+            yield {"url": each.location.url}
+
+    session.show(rows(), lambda row: f"would remove {row['url']}", failures)
+    if not session.as_json:
+        session.tell(f"would remove {files:,} file{'' if files == 1 else 's'}, {human_size(size)}")
 
 
 class _Removal:
@@ -79,7 +103,7 @@ class _Removal:
         self._selection, self._failures, self._ignored = selection, failures, ignored
         self._recursive, self._dry_run = recursive, dry_run
 
-    def run(self, found: list[Location]) -> Iterator[Location]:
+    def run(self, found: list[Location]) -> Iterator[_Removed]:
         folders: set[PurePosixPath] = set()
         for location in found:
             if not folders.isdisjoint(PurePosixPath(location.url).parents):
@@ -91,11 +115,11 @@ class _Removal:
                 if is_directory:
                     folders.add(PurePosixPath(location.url))
                 if self._selection.is_everything:
-                    yield from self._whole(location, is_directory)
+                    yield from self._whole(location, info, is_directory)
                 else:
                     yield from self._selected(location, info, is_directory)
 
-    def _whole(self, location: Location, is_directory: bool) -> Iterator[Location]:
+    def _whole(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[_Removed]:
         """Remove a file, or a directory with everything in it; only a dry run yields what is in it, too."""
         if is_directory and not removes_by_keys(location):
             check_literal(location)
@@ -104,19 +128,19 @@ class _Removal:
         elif is_directory:
             with SelectedFiles(location, self._selection) as files:
                 yield from self._selected_in(files, location)
-        yield location
+        yield _Removed(location, entry_of(location, info).size, int(info["type"] != "directory"))
 
-    def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[Location]:
+    def _selected(self, location: Location, info: dict[str, Any], is_directory: bool) -> Iterator[_Removed]:
         file = entry_of(location, info)
         if not file.is_directory and self._selection.admits(location.name, file.size, file.modified):
             if not self._dry_run:
                 location.fs.rm_file(location.path)
-            yield location
+            yield _Removed(location, file.size)
         if is_directory:
             with SelectedFiles(location, self._selection) as files:
                 yield from self._selected_in(files, location)
 
-    def _selected_in(self, files: SelectedFiles, tree: Location) -> Iterator[Location]:
+    def _selected_in(self, files: SelectedFiles, tree: Location) -> Iterator[_Removed]:
         for entry in files.unlisted:
             if not (entry.is_missing and self._ignored):
                 self._failures.record(refusal_error(tree, entry))
@@ -130,17 +154,17 @@ class _Removal:
             removed = page
             if not self._dry_run:
                 errors: dict[str, str | None] = {}
-                for_each(_JOBS, remove, page, self._failures, partial(_note, errors))
-                removed = [location for location in page if errors[location.path] is None]
-            yield from removed
+                for_each(_JOBS, remove, (file for file, _ in page), self._failures, partial(_note, errors))
+                removed = [(file, size) for file, size in page if errors[file.path] is None]
+            yield from (_Removed(file, size) for file, size in removed)
         if not self._dry_run:
             files.remove_emptied()
 
 
-def _counted(removed: Iterator[Location], progress: Progress) -> Iterator[Location]:
-    for location in removed:
-        progress.done(f"removed {location.url}")
-        yield location
+def _counted(removed: Iterator[_Removed], progress: Progress) -> Iterator[_Removed]:
+    for each in removed:
+        progress.done(f"removed {each.location.url}")
+        yield each
 
 
 def _note(errors: dict[str, str | None], location: Location, error: str | None) -> None:

@@ -57,9 +57,9 @@ class SelectedFiles:
     def __exit__(self, *_: object) -> None:
         self._entries.close()
 
-    def pages(self) -> Iterator[list[Location]]:
-        """Yield the files, page by page."""
-        files = (self._at(entry) for entry in self._entries if not entry.is_directory)
+    def pages(self) -> Iterator[list[tuple[Location, int]]]:
+        """Yield the files and their sizes in bytes, page by page."""
+        files = ((self._at(entry), entry.size) for entry in self._entries if not entry.is_directory)
         while page := list(islice(files, PAGE)):
             yield page
 

@@ -342,6 +342,18 @@ def test_mv_of_local_files(run, here):
     assert harvest(here) == {"b": "1", "e/x": "2"}
 
 
+def test_a_dry_run_of_rm_tells_a_total(run, fs):
+    fs.pipe({"data/a": b"1", "data/d/x": b"22", "data/d/sub/y": b"333"})
+    fs.mkdir("data/d/empty")
+    assert run("rm", "-rn", "cosv4://data/d", "cosv4://data/a").err == "would remove 3 files, 6 B\n"
+    assert run("rm", "-rn", "cosv4://data/d", "--include", "y").err == "would remove 1 file, 3 B\n"
+    assert run("rm", "-n", "cosv4://data/a", "--min-size", "1").err == "would remove 1 file, 1 B\n"
+    assert run("-q", "rm", "-rn", "cosv4://data/d").err == ""
+    assert run("--json", "rm", "-rn", "cosv4://data/d").err == ""
+    done = run("rm", "-n", "cosv4://data/none", "cosv4://data/a")
+    assert (done.code, done.err.splitlines()[-1]) == (3, "would remove 1 file, 1 B")
+
+
 def test_rm(run, fs):
     fs.pipe({"data/a": b"", "data/b.tmp": b"", "data/c.tmp": b"", "data/d/x": b"", "data/k": b""})
     assert run("rm", "-n", "cosv4://data/*.tmp").out == (

@@ -297,7 +297,7 @@ def test_what_is_listed_twice_is_removed_once(make, monkeypatch):
     tree, ls = make("foreign"), Foreign.ls
     monkeypatch.setattr(Foreign, "ls", lambda *given, **more: ls(*given, **more) * 2)
     with SelectedFiles(tree, Selection((Rule("/a"), Rule("/d/*")))) as selected:
-        assert [file.path[len(tree.prefix) :] for page in selected.pages() for file in page] == ["a", "d/b"]
+        assert [file.path[len(tree.prefix) :] for page in selected.pages() for file, _ in page] == ["a", "d/b"]
 
 
 class Links(Foreign):
