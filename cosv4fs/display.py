@@ -80,6 +80,11 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Format a number of things: ``1 file``, ``1,200 files``; the plural adds an s unless it is given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def human_time(seconds: float | None) -> str:
     """Format Unix seconds as local time: ``2024-05-06 07:08:09``; nothing if there are none."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") if seconds else ""

@@ -510,7 +510,7 @@ _OF_S3FS = {
 def option_named(name: str) -> Option:
     """Return an option; for an unknown one, raise a TypeError that names the most similar one."""
     if name not in _BY_NAME:
-        hint = hint_at(name, _BY_NAME, f"the options are {', '.join(_BY_NAME)}")
+        hint = hint_at(name, _BY_NAME, "the README and pydoc cosv4fs.CosV4FileSystem list all options")
         raise TypeError(f"unknown option {name}: {_OF_S3FS.get(name, hint)}")
     return _BY_NAME[name]
 

@@ -16,6 +16,7 @@ from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
 from cosv4fs.cli.transfers import planning
+from cosv4fs.display import counted
 from cosv4fs.migrate.checking import SIZE_ONLY, Check, Finding, Kind
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.pairs import Pairs
@@ -132,7 +133,7 @@ class _Checking:
     def _tell(self, *, size_only: bool) -> None:
         kinds, tell = self._kinds, self._session.tell
         proofs = ", ".join(f"{count} by {proof}" for proof, count in sorted(self._proofs.items()))
-        skipped = f", {self._plan.skipped} links skipped" if self._plan.skipped else ""
+        skipped = f", {counted(self._plan.skipped, 'link')} skipped" if self._plan.skipped else ""
         tell(
             f"{kinds[Kind.EQUAL]} equal{f' ({proofs})' if proofs else ''}, {kinds[Kind.DIFFERENT]} different, "
             f"{kinds[Kind.ONLY_SOURCE]} only in the source, {kinds[Kind.ONLY_TARGET]} only in the target{skipped}"

@@ -11,6 +11,8 @@ from click.shell_completion import CompletionItem
 from cosv4fs.cli.examples import EXAMPLES
 from cosv4fs.cli.failures import NoSubcommandError, parsing_error, reporting
 from cosv4fs.cli.global_options import hidden_names, options_beside, start, value_of
+from cosv4fs.cli.process import OUTPUT
+from cosv4fs.localfiles import naming_file
 
 
 class SectionOption(click.Option):
@@ -166,7 +168,9 @@ def _format_global_options(own: Sequence[click.Parameter], formatter: click.Help
 def run(group: click.Group, arguments: Sequence[str]) -> int:
     """Run a command line; return its exit code."""
     try:
-        code = group.main(list(arguments), prog_name="cosv4fs", standalone_mode=False)
+        # commands report their errors: what is left is about help texts
+        with naming_file(OUTPUT):
+            code = group.main(list(arguments), prog_name="cosv4fs", standalone_mode=False)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except click.Abort:

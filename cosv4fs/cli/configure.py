@@ -18,7 +18,7 @@ from cosv4fs.protocols import CDCS, V4, ProtocolSpec
 
 _QUESTIONS = {
     "appid": "appid (number of the account)",
-    "region": "region",
+    "region": "region (short code, such as gz)",
     "secret_id": "secret_id",
     "secret_key": "secret_key (not shown)",
 }
@@ -42,12 +42,12 @@ def configure(session: Session, profile: str, protocol: str | None, bucket: str 
     is_asking = sys.stdin is not None and sys.stdin.isatty()
     if protocol is None:
         names = click.Choice(list(PROTOCOLS))
-        protocol = click.prompt("service", default=V4.name, type=names, err=True) if is_asking else V4.name
+        protocol = _prompt("service", default=V4.name, type=names) if is_asking else V4.name
     spec = PROTOCOLS[str(protocol)]
     values = _values(session, spec, known, is_asking)
     if bucket is None and is_asking:
         question = f"{spec.capabilities.container} to check it with (empty: none)"
-        bucket = click.prompt(question, default="", show_default=False, err=True) or None
+        bucket = _prompt(question, default="", show_default=False) or None
     changes: dict[str, str | None] = dict(values)
     if "secret_id" in values and "security_token" not in values:
         # a token belongs to the key it was issued with
@@ -96,10 +96,17 @@ def _asked(name: str, known: str | None, spec: ProtocolSpec) -> str:
 
     question = _QUESTIONS[name] + (" [unchanged]" if is_secret and known else "")
     shows = not is_secret and known is not None
-    answer: Any = click.prompt(
-        question, default=known, show_default=shows, hide_input=is_secret, value_proc=check, err=True
-    )
+    answer: Any = _prompt(question, default=known, show_default=shows, hide_input=is_secret, value_proc=check)
     return str(answer)
+
+
+def _prompt(question: str, **settings: Any) -> Any:
+    """Ask a question on stderr; after Ctrl-C, end its line."""
+    try:
+        return click.prompt(question, err=True, **settings)
+    except click.Abort:
+        click.echo(err=True)
+        raise
 
 
 def _checked(name: str, text: str, spec: ProtocolSpec) -> str:
@@ -131,7 +138,7 @@ def _finish(session: Session, spec: ProtocolSpec, profile: str, bucket: str | No
     if not session.as_json:
         session.say(f"wrote {', '.join(row['options'])} to section [{profile}] of {row['file']}")
         session.say(f"use it with -o profile={profile}, or with {variable}={profile} in the environment")
-    session.options[spec.name] = {"profile": profile}
+    session.options = {spec.name: {"profile": profile}}
     if bucket is not None:
         row["findings"] = diagnose(session, f"{spec.name}://{bucket.removeprefix(f'{spec.name}://')}", write=False)
     elif not session.as_json:

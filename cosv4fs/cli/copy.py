@@ -16,7 +16,7 @@ from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
 from cosv4fs.cli.transfers import Copier, planning, predict_copies, row_of, written_once
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.copying import ByteProgress, receive, send
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -94,7 +94,7 @@ def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) 
             copier.copy(plan.pairs(), (count, size), failures, record)
         printer.finish({"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run} | copier.outcome())
     verb = "would copy" if dry_run else "copied"
-    done = f"{verb} {copied} of {count} files, {human_size(copied_size)}" + copier.summary()
+    done = f"{verb} {copied:,} of {counted(count, 'file')}, {human_size(copied_size)}" + copier.summary()
     if not session.as_json:
         copier.tell()
     if not (session.as_json or failures.count):

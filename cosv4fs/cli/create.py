@@ -43,8 +43,9 @@ def _change_each(session: Session, urls: Iterable[str], change: Callable[[Locati
         for url in urls:
             with failures.recording():
                 location = session.location(url)
-                change(location)
-                yield {"url": location.url}
+                with failures.recording(location):
+                    change(location)
+                    yield {"url": location.url}
 
     session.show(changed(), None, failures)
     failures.exit()

@@ -18,7 +18,7 @@ from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import DIFFERENT, describe
 from cosv4fs.cli.session import CosFileSystem, Session
 from cosv4fs.coffers import CofferFileSystem
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.errors import CosConnectionError, CosFileNotFoundError, CosPermissionError, CosTimeoutError
 from cosv4fs.info import Info
 from cosv4fs.namespace import Levels
@@ -176,7 +176,7 @@ def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Diagnosis]:
 
 def _listing(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
     found = fs.ls(path, detail=True, refresh=True)
-    return _Diagnosis("ok", "listing", f"{len(found)} {'entry' if len(found) == 1 else 'entries'} in {path}")
+    return _Diagnosis("ok", "listing", f"{counted(len(found), 'entry', 'entries')} in {path}")
 
 
 def _downloads(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:
@@ -226,7 +226,7 @@ def _region(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
 
 def _coffer_listing(fs: CofferFileSystem, coffer: str, path: str) -> _Diagnosis:
     infos, is_all = _coffer_page(fs, coffer, path)
-    count = f"{len(infos)} file{'' if len(infos) == 1 else 's'}{'' if is_all else ' and more'}"
+    count = f"{counted(len(infos), 'file')}{'' if is_all else ' and more'}"
     return _Diagnosis("ok", "listing", f"{count} in {path} and its subdirectories")
 
 

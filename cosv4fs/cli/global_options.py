@@ -115,5 +115,7 @@ def start(context: click.Context) -> None:
     endpoint, as_json = value_of(context, "endpoint"), bool(value_of(context, "as_json"))
     options = options_from([*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])])
     shown = value_of(context, "progress", sys.stderr.isatty())
+    session = Session(options, as_json, shown and not (as_json or quiet), verbosity)
     # error messages are made in the context of the group, too
-    context.find_root().obj = context.obj = Session(options, as_json, shown and not (as_json or quiet), verbosity)
+    context.find_root().obj = context.obj = session
+    context.call_on_close(session.tell_unused)

@@ -13,7 +13,7 @@ from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import FILTER_RULES, check_filters, filters
 from cosv4fs.cli.session import Session
-from cosv4fs.display import human_size, human_time
+from cosv4fs.display import counted, human_size, human_time
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.infos import entry_of, info_of
 from cosv4fs.migrate.locations import Location
@@ -86,9 +86,8 @@ def tree(session: Session, url: str, level: int | None, selection: Selection) ->
             for text, is_directory in _branches(entries):
                 session.say(text)
                 counts[is_directory] += 1
-            directories = f"{counts[True]} director{'y' if counts[True] == 1 else 'ies'}"
             session.say("")
-            session.say(f"{directories}, {counts[False]} file{'' if counts[False] == 1 else 's'}")
+            session.say(f"{counted(counts[True], 'directory', 'directories')}, {counted(counts[False], 'file')}")
     failures.exit()
 
 

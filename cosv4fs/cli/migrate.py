@@ -15,7 +15,7 @@ from cosv4fs.cli.output import print_message, printable
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import Session, own_filesystem, transfers
 from cosv4fs.concurrency.limits import sending
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.manifest import FAILED as FAILED_STATE
 from cosv4fs.migrate.manifest import PENDING, Outcome
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -148,8 +148,7 @@ def _report(session: Session, report: Report, progress: Progress, *, has_directo
         print_message(printable(f"failed: {path}: {error}"))
     if report.failed > _MAX_FAILURES:
         print_message(f"and {report.failed - _MAX_FAILURES:,} more: --report FILE lists all")
-    files = f"{report.files:,} file{'' if report.files == 1 else 's'}"
-    session.say(f"{report.source} to {report.target}: {files}, {human_size(report.bytes)}")
+    session.say(f"{report.source} to {report.target}: {counted(report.files, 'file')}, {human_size(report.bytes)}")
     if report.is_dry_run:
         _report_dry_run(session, report)
         return
@@ -160,13 +159,13 @@ def _report(session: Session, report: Report, progress: Progress, *, has_directo
         f"vanished {report.vanished:,}; {report.seconds:.1f} s"
     )
     if summary := progress.summary():
-        session.tell(f"migrated {progress.files:,} files{summary}")
+        session.tell(f"migrated {counted(progress.files, 'file')}{summary}")
     progress.tell_slowest()
     tell_not_carried(session, report.not_carried)
     if report.damaged:
         session.say(f"missing or damaged copies of earlier runs: {report.damaged:,}, copied again")
     if report.skipped_links:
-        session.say(f"{report.skipped_links:,} links skipped")
+        session.say(f"{counted(report.skipped_links, 'link')} skipped")
     if report.empty_folders:
         session.say(_empty_directories(report.empty_folders, report.empty_folders_kept, has_directories))
     session.say(f"manifest: {report.manifest}")
@@ -190,4 +189,4 @@ def _report_dry_run(session: Session, report: Report) -> None:
     for reason, found in sorted(report.reasons.items()):
         session.say(f"{reason}: {found['files']:,} ({human_size(found['bytes'])})")
     if report.skipped_links:
-        session.say(f"{report.skipped_links:,} links skipped")
+        session.say(f"{counted(report.skipped_links, 'link')} skipped")

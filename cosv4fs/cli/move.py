@@ -25,6 +25,7 @@ from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
 from cosv4fs.cli.transfers import Copier, row_of
 from cosv4fs.collisions import check_moves, check_targets
+from cosv4fs.display import counted
 from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.infos import holds_files, info_of
 from cosv4fs.migrate.locations import Location
@@ -118,7 +119,7 @@ def _move_by_copying(
             for directory in directories if selection.is_everything and not failures.count else ():
                 remove_emptied(directory)
             report.finish({"skipped_links": plan.skipped, "failed": failures.count} | copier.outcome())
-        done = f"moved {count - failures.count} of {count} files{copier.summary()}"
+        done = f"moved {count - failures.count:,} of {counted(count, 'file')}{copier.summary()}"
         if not session.as_json:
             copier.tell()
             if plan.skipped and not failures.count:

@@ -20,7 +20,7 @@ _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 """Signals that would end the process without any clean-up."""
 
 
-_OUTPUT = "standard output"
+OUTPUT = "standard output"
 """How errors name standard output."""
 
 
@@ -94,14 +94,14 @@ def standard_input() -> BinaryIO:
 def standard_output() -> Iterator[BinaryIO]:
     """Yield standard output as a binary stream, which errors of the block name; raise EBADF if it is closed."""
     if sys.stdout is None:
-        raise OSError(errno.EBADF, "it is closed", _OUTPUT)
-    with naming_file(_OUTPUT):
+        raise OSError(errno.EBADF, "it is closed", OUTPUT)
+    with naming_file(OUTPUT):
         yield sys.stdout.buffer
 
 
 def is_about_output(error: BaseException) -> bool:
     """Return whether an error says that standard output cannot be written, which ends a command."""
-    return is_output_broken(error) or (isinstance(error, OSError) and error.filename == _OUTPUT)
+    return is_output_broken(error) or (isinstance(error, OSError) and error.filename == OUTPUT)
 
 
 def is_output_broken(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cosv4fs.cli.logs import NORMAL, VERBOSE
 from cosv4fs.cli.session import Session
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.metadata import NotCarried
 
@@ -44,8 +44,8 @@ class Progress:
         Says what to show.
     action, past : str
         What the command does to files, such as ``copying`` and ``copied``.
-    noun : str
-        What is counted, such as ``files``.
+    noun : tuple of str
+        What is counted, as the singular and the plural.
     lines : bool
         Whether files have lines of their own where there is no bar; else the totals have one, every ten seconds.
     go_on : callable, optional
@@ -59,7 +59,7 @@ class Progress:
         session: Session,
         action: str = "copying",
         past: str = "copied",
-        noun: str = "files",
+        noun: tuple[str, str] = ("file", "files"),
         *,
         lines: bool = True,
         go_on: Callable[[], str] = lambda: "repeat the command to continue",
@@ -95,7 +95,7 @@ class Progress:
             self._listed += count
             if self._session.progress and not self._planned:
                 self._bar_of(desc="listing", unit=" files").update(count)
-            self._tell_totals(f"listed {self._listed:,} files")
+            self._tell_totals(f"listed {counted(self._listed, 'file')}")
 
     def planned(self, files: int, size: int) -> None:
         """Add to the number of files, and of their bytes, that will be done."""
@@ -194,7 +194,7 @@ class Progress:
             rate = human_size(self._moved / seconds)
             parts.append(f"in {_duration(seconds)} ({self.files / seconds:.1f} files/s, {rate}/s)")
         if retries:
-            parts.append(f"{retries} {'retry' if retries == 1 else 'retries'}")
+            parts.append(counted(retries, "retry", "retries"))
         return "".join(f", {part}" for part in parts)
 
     def tell_slowest(self) -> None:
@@ -208,11 +208,13 @@ class Progress:
         return sorted(self._slowest, reverse=True)
 
     def _count(self) -> str:
+        files = f"{self.files:,} of {counted(self._planned, *self._noun)}"
+        if not self._planned:
+            files = counted(self.files, *self._noun)
         if not (self._planned or self._moved):
-            return f"{self.files:,} {self._noun}"
-        total = f" of {self._planned:,}" if self._planned else ""
+            return files
         size = f" of {human_size(self._planned_size)}" if self._planned else ""
-        return f"{self.files:,}{total} {self._noun}, {human_size(self._moved)}{size}"
+        return f"{files}, {human_size(self._moved)}{size}"
 
     def _bar_of_bytes(self) -> Any:
         return self._bar_of(desc=self._action, unit="B", unit_scale=True, unit_divisor=1024)

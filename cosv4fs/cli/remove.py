@@ -231,4 +231,4 @@ def changing_progress(session: Session, action: str, past: str) -> Progress:
     def go_on() -> str:
         return f"the next one may be partly {past}: look at it before you repeat the command"
 
-    return Progress(session, action, past, "files and directories", lines=False, go_on=go_on)
+    return Progress(session, action, past, ("file or directory", "files and directories"), lines=False, go_on=go_on)

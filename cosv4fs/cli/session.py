@@ -72,11 +72,14 @@ class Session:
     _foreign: set[str] = field(default_factory=set, repr=False)
     """The URLs of filesystems of other packages."""
     _opened: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    _protocols: set[str] = field(default_factory=set, repr=False)
+    """The protocols of all paths that were opened."""
     _filesystems: list[tuple[CosFileSystem, int]] = field(default_factory=list, repr=False)
 
     def location(self, url: str) -> Location:
         """Resolve a URL or local path."""
         self._opening = url
+        self._protocols.update(get_protocol(part) for part in url.split("::"))
         location = open_location(url, self.options)
         check_access(location)
         self._opening = ""
@@ -157,6 +160,16 @@ class Session:
         log.info("%s", text)
         if is_shown and self.verbosity > QUIET:
             print_message(printable(text))
+
+    def tell_unused(self) -> None:
+        """Print which options were given for protocols that no path has."""
+        if not self._protocols:
+            return
+        used = {name for protocol in self._protocols for name in self.options.get(protocol, ())}
+        unused = {name for values in self.options.values() for name in values} - used
+        if unused:
+            text = "name the protocol of the path, as in -o s3.endpoint_url=URL"
+            self.tell(f"cosv4fs: no path uses -o {', '.join(sorted(unused))}: {text}")
 
     def show_json(self, value: Any) -> None:
         """Print a value as the JSON document of the command."""

@@ -17,7 +17,7 @@ from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
 from cosv4fs.cli.transfers import Copier, planning, predict_copies, refusal_of, row_of
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.comparing import Comparison
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -87,7 +87,7 @@ def _check_deletions(plan: Pairs, source: Location, most: int | None) -> int:
     """Return how many files will be removed; refuse more than are allowed, and all because the source has none."""
     count = sum(1 for _ in plan.extra())
     if most is not None and count > most:
-        text = f"{count} files would be removed, but --max-delete allows {most}: nothing was changed"
+        text = f"{counted(count, 'file')} would be removed, but --max-delete allows {most}: nothing was changed"
         raise OSError(errno.EINVAL, text, plan.target.url)
     if most is None and count and not plan.totals()[0]:
         text = f"no file is selected, and --delete would remove {count} at the target: nothing was changed"

@@ -13,6 +13,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.metadata import tell_not_carried
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, own_filesystem
+from cosv4fs.display import counted
 from cosv4fs.migrate.copying import check_readable, copy_file, directories_only, make_directory, remove_directories
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -79,7 +80,7 @@ class Copier:
 
     def summary(self) -> str:
         """Return what is appended to a summary."""
-        skipped = f", {self._plan.skipped} links skipped" if self._plan.skipped else ""
+        skipped = f", {counted(self._plan.skipped, 'link')} skipped" if self._plan.skipped else ""
         return skipped + (self._progress.summary() if self._has_run else "")
 
     def tell(self) -> None:

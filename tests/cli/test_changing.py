@@ -36,7 +36,7 @@ def tree(here):
 def test_cp_of_a_file(run, here, fs):
     plant(here, **{"a.txt": "hello"})
     told = run("cp", "a.txt", "cosv4://data/one").err
-    assert told == f"copied {here}/a.txt to cosv4://data/one (5 B)\ncopied 1 of 1 files, 5 B\n"
+    assert told == f"copied {here}/a.txt to cosv4://data/one (5 B)\ncopied 1 of 1 file, 5 B\n"
     run("cp", "a.txt", "cosv4://data/into/")
     run("cp", "a.txt", "cosv4://data/into")
     run("cp", "cosv4://data/one", "cosv4://other/two")
@@ -628,7 +628,7 @@ def test_control_c_and_the_rest_of_the_upload(start, run, here, fs, emulator, st
     await_answers(wire, emulator, 2)
     err = interrupted(process).splitlines()
     hint = f"to resume, repeat the command or run cosv4fs uploads resume {protocol}://"
-    assert re.fullmatch(rf"copied 0 of 1 files, [0-9.]+ MiB of 20.0 MiB before the interrupt; {hint}", err[0])
+    assert re.fullmatch(rf"copied 0 of 1 file, [0-9.]+ MiB of 20.0 MiB before the interrupt; {hint}", err[0])
     assert err[1:] == ["cosv4fs cp: interrupted"]
     came = {request.offset for request in wire.slices(emulator) if request.code == 0}
     # now: what stalls is stored when it is let go, and an upload with all its slices looks complete

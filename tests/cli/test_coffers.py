@@ -106,7 +106,7 @@ def test_cp_both_ways(run, here, coffers):
     plant(here / "d", **{"a.txt": "hello", STRANGE: "?", "sub__s": "s"})
     (here / "d" / "empty").mkdir()
     tree = harvest(here / "d")
-    assert run("cp", "d/a.txt", f"{URL}/one").err.endswith(f" to {URL}/one (5 B)\ncopied 1 of 1 files, 5 B\n")
+    assert run("cp", "d/a.txt", f"{URL}/one").err.endswith(f" to {URL}/one (5 B)\ncopied 1 of 1 file, 5 B\n")
     run("cp", "d/a.txt", f"{URL}/into/")
     assert run("cp", "-r", "d", URL).err.splitlines()[-1] == "copied 3 of 3 files, 7 B"
     assert stored(coffers, f"{VAULT}/d") == tree
@@ -337,7 +337,7 @@ def test_options_reach_those_who_have_them(run, files, fs):
     assert run("-o", "appid=999", "ls", URL).code == 0
     assert "verify_downloads is not an option of cdcs" in one_line(run("-o", "verify_downloads=never", "ls", URL), 2)
     both = run("-o", "cosv4.verify_downloads=never", "cp", "cosv4://data/a", f"{URL}/a")
-    assert (both.code, both.err.splitlines()[-1]) == (0, "copied 1 of 1 files, 1 B")
+    assert (both.code, both.err.splitlines()[-1]) == (0, "copied 1 of 1 file, 1 B")
 
 
 class TestTemporaryKeys:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 
@@ -161,3 +162,20 @@ def test_questions_on_a_terminal(account, emulator):
     assert given["secret_key"] not in told + shown
     assert (row["profile"], {finding["state"] for finding in row["findings"]} <= {"ok", "note"}) == ("asked", True)
     assert f"secret_key = {given['secret_key']}\n" in file.read_text()
+
+
+def test_ctrl_c_ends_the_line_of_a_question(account):
+    _, file = account
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cosv4fs", "configure"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = ""
+    while not shown.endswith("[cosv4]: "):
+        assert select.select([ours], [], [], 60)[0], shown
+        shown += os.read(ours, 1000).decode()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert os.read(ours, 1000).decode().replace("\r", "") == "\ncosv4fs: interrupted\n"
+    os.close(ours)
+    assert not file.exists()

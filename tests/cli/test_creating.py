@@ -28,6 +28,10 @@ def test_mkdir_elsewhere(run, here, s3_options):
     settings = [part for name, value in s3_options.items() for part in ("-o", f"s3.{name}={value}")]
     done = run(*settings, "mkdir", "-p", "s3://bucket/dir")
     assert (done.code, "no directories of their own" in done.err) == (2, True)
+    missing = ("s3://missing-one/a", "s3://missing-two/b")
+    for command in ("touch", "stat"):
+        lines = run(*settings, command, *missing).err.splitlines()
+        assert [line.split(": ")[1] for line in lines] == list(missing)
 
 
 def test_touch(run, fs):

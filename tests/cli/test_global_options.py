@@ -28,6 +28,15 @@ def test_after_the_subcommand(run, file, emulator, monkeypatch, here):
     assert run("ls", "cosv4://data/d", "-o", f"endpoint={address}").code == 0
 
 
+def test_options_that_no_path_uses_are_named(run, file, here, emulator):
+    given = ("--endpoint", emulator.storage_options["endpoint"], "-o", "s3.anon=true")
+    told = "cosv4fs: no path uses -o anon, endpoint: name the protocol of the path, as in -o s3.endpoint_url=URL\n"
+    assert run("ls", ".", *given).err == told
+    assert run("ls", ".", *given, "-q").err == ""
+    assert run("ls", "cosv4://data/d", *given).err == told.replace("anon, endpoint", "anon")
+    assert run("ls", "cosv4://data/d", *given[:2]).err == ""
+
+
 def test_after_the_subcommand_they_add_to_those_before(run, file):
     done = run("-o", "appid=1", "ls", "cosv4://data/d", "-o", "appid=1250000000", "-o", "max_retries=0")
     assert done.code == 0

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from contextlib import suppress
+from pathlib import Path
 
 import click
 import pytest
@@ -60,6 +62,15 @@ def test_filters_take_few_lines_and_find_has_their_rules(path):
     assert len(section.splitlines()) <= 11
     assert "rules: cosv4fs find --help" in section
     assert ("\n    tmp/        all files below any directory tmp\n" in text) == (path == ("cosv4fs", "find"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
+@pytest.mark.parametrize("command", [[], ["ls"]])
+def test_a_full_disk_is_named(monkeypatch, capsys, command):
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main([*command, "--help"]) == 1
+        assert capsys.readouterr().err == "cosv4fs: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize(

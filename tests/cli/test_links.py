@@ -121,3 +121,6 @@ def test_mv_moves_no_links_that_are_skipped(run, source, fs, target):
     assert (stored(fs, "data/out") if "data" in target else harvest(Path("out"))) == {"a": "1", "dir/b": "2"}
     # it would remove files outside of the source
     assert run("mv", "-r", "--follow-links", "in", target).code == 2
+    (source / "to_dir").unlink()
+    (source / "new").write_text("1")
+    assert "of 1 file, 1 link skipped" in run("mv", "-r", "--skip-links", "in/", target).err

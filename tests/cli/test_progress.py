@@ -199,7 +199,7 @@ class TestEnds:
     def test_retries_are_counted(self, run, here, emulator):
         plant(here, a="hello")
         emulator.faults.add(op="upload", times=2, action=faults.HttpError(500))
-        assert run("cp", "a", "cosv4://data/a").err.splitlines()[-1] == "copied 1 of 1 files, 5 B, 2 retries"
+        assert run("cp", "a", "cosv4://data/a").err.splitlines()[-1] == "copied 1 of 1 file, 5 B, 2 retries"
         emulator.faults.add(op="upload", times=1, action=faults.HttpError(500))
         found = run("--json", "cp", "a", "cosv4://data/b").json["statistics"]
         assert (found["files"], found["bytes"], found["retries"]) == (1, 5, 1)
@@ -234,7 +234,7 @@ class TestEnds:
         monkeypatch.setattr(module, real.__name__, interrupt)
         done = run(*command, "cosv4://data/a", "cosv4://data/b", "cosv4://data/c", *into)
         assert done.code == 130
-        told = f"{past} 1 files and directories before the interrupt; the next one may be partly {past}: "
+        told = f"{past} 1 file or directory before the interrupt; the next one may be partly {past}: "
         assert done.err.startswith(told)
 
     def test_an_interrupt_while_sync_deletes(self, run, here, fs, monkeypatch):
@@ -253,7 +253,7 @@ class TestEnds:
         done = run("sync", "-j", "1", "--delete", "d", "cosv4://data/d")
         assert done.code == 130
         assert done.err.splitlines()[-2:] == [
-            "deleted 1 files before the interrupt; repeat the command to continue",
+            "deleted 1 file before the interrupt; repeat the command to continue",
             "cosv4fs sync: interrupted",
         ]
 
