@@ -20,7 +20,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 from uuid import uuid4
 
-from cosv4fs.display import counted
 from cosv4fs.migrate.manifest import FAILED, File, Outcome
 from cosv4fs.migrate.workers import ERROR, LACKING, TOPIC, BatchSettings, task
 
@@ -380,7 +379,7 @@ class Dispatcher:
         if not reasons:
             text = f"the cluster has had no worker for {_SILENCE:.0f} seconds: start workers"
             return self._error(errno.ETIMEDOUT, f"{text}; {_RESUME}" if self._was_ready else text)
-        text = f"none of {counted(len(reasons), 'worker')} can migrate: {named}"
+        text = f"no worker can migrate: {named}"
         if len(reasons) > _MOST_NAMED:
             text += f"; and {len(reasons) - _MOST_NAMED} more"
         if all(worker.is_lacking for worker in self._workers.values()):

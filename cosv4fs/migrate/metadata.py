@@ -48,7 +48,6 @@ from cosv4fs.attributes import (
     stored_by,
     written_with_copy,
 )
-from cosv4fs.display import counted
 from cosv4fs.migrate import s3_metadata
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.protocols import V4
@@ -231,7 +230,8 @@ class NotCarried:
 def not_carried_text(lost: Mapping[str, Lost]) -> str:
     """Return a message about attributes that were lost; empty if none were."""
     parts = [
-        f"{name} of {counted(found['files'], 'file')}, such as {found['examples'][0]}" for name, found in lost.items()
+        f"{name} of {found['files']:,} file{'' if found['files'] == 1 else 's'}, such as {found['examples'][0]}"
+        for name, found in lost.items()
     ]
     return f"not carried: {'; '.join(parts)}" if parts else ""
 
