@@ -39,7 +39,7 @@ _MAX_FAILURES = 20
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
 @transfers
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
-@click.option("--report", metavar="FILE", help="Write one line per file: CSV for *.csv, else JSON.")
+@click.option("--report", metavar="FILE", help="At the end, write one line per file: CSV for *.csv, else JSON.")
 @filters(links=True)
 @metadata_options
 @click.pass_obj
@@ -69,6 +69,9 @@ def migrate_command(
     compared; elsewhere the files are read. Files that differ in metadata alone are not copied again. A dry run compares
     as the run would, and changes neither the target nor the manifest; with --reverify, its exit code is 5 if a copy is
     missing or damaged.
+
+    --report has path, state (pending, copied, verified, failed or vanished), size, modified, sha1, error, not_carried,
+    attempts, begun and ended of each file in the manifest. Times are ISO 8601 in UTC.
 
     --scheduler uses workers with the same version of cosv4fs, the packages of both filesystems, and access to source
     and target (local paths: the same directory everywhere). Files of workers that die are tried again; a file that is

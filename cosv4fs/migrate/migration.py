@@ -111,8 +111,10 @@ def migrate(
     watcher : Watcher, optional
         Receives the progress.
     rows : path, optional
-        A file to write the manifest's rows to at the end: CSV if its name ends in ``.csv``, else one JSON object per
-        line.
+        A file to write at the end, with a row for each file that the manifest has: CSV if its name ends in ``.csv``,
+        else one JSON object per line. The columns are path, state (pending, copied, verified, failed, or vanished: the
+        source no longer has it), size (bytes), modified (of the source), sha1 (where known), error, not_carried (names
+        of attributes, separated by commas), attempts, begun and ended (of the last attempt). Times are ISO 8601 in UTC.
 
     Returns
     -------

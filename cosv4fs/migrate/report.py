@@ -1,4 +1,4 @@
-"""What a migration has done: `Report`, and the rows of the manifest as a file."""
+"""What a migration has done: `Report`, and a file with a row for each file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from cosv4fs.migrate.manifest import DAMAGED, MISSING
 from cosv4fs.migrate.metadata import Lost
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Report:
         Files that this run found complete at the target.
     not_carried : dict
         Number of files whose copies lost an attribute, in this run or an earlier one, and the first paths: ``files``
-        and ``examples`` by the name of the attribute. The rows of the manifest name all of them.
+        and ``examples`` by the name of the attribute. The manifest names all of them.
     before : int
         Files that earlier runs completed and that have not changed.
     verified, verified_before : int
@@ -86,17 +89,43 @@ class Report:
         return {**asdict(self), "failures": failures, "seconds": round(self.seconds, 3)}
 
 
+_COLUMNS = ("path", "state", "size", "modified", "sha1", "error", "not_carried", "attempts", "begun", "ended")
+
+
 def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
-    """Write rows to a file: as CSV if its name ends in ``.csv``, else as one JSON object per line."""
+    """Write a file with what people want to know of the manifest's rows; see `cosv4fs.migrate.migration.migrate`.
+
+    It is CSV if its name ends in ``.csv``, else one JSON object per line.
+    """
     with file.open("w", newline="", encoding="utf-8") as out:
         if file.suffix.lower() != ".csv":
-            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            out.writelines(json.dumps(_reported(row), ensure_ascii=False) + "\n" for row in rows)
             return
-        writer = csv.writer(out)
-        for number, row in enumerate(rows):
-            if not number:
-                writer.writerow(row)
-            writer.writerow(row.values())
+        writer = csv.DictWriter(out, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(map(_reported, rows))
+
+
+def _reported(row: Mapping[str, Any]) -> dict[str, Any]:
+    renamed = {
+        **row,
+        "state": "vanished" if row["is_gone"] else row["state"],
+        "modified": _iso_time(row["mtime"]),
+        "sha1": row["content"] or row["sha"],
+        "begun": _iso_time(row["begun"]),
+        "ended": _iso_time(row["ended"]),
+    }
+    return {name: renamed[name] for name in _COLUMNS}
+
+
+def _iso_time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    except OverflowError:
+        # files may have times of years that no calendar has
+        return None
 
 
 def check_rows(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from fsspec.callbacks import Callback
@@ -22,9 +24,10 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.migrate.copying import stream
 from cosv4fs.migrate.locations import Location, open_location
-from cosv4fs.migrate.manifest import FAILED, File
+from cosv4fs.migrate.manifest import FAILED, File, Manifest
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
 from cosv4fs.migrate.migrator import FileMigrator
+from cosv4fs.migrate.report import write_rows
 from cosv4fs.migrate.selection import Rule, Selection
 from tests.support import MIB, content
 
@@ -34,6 +37,9 @@ FILES = {
     "sub/b.bin": content(5_000, 2),
     "sub/deep/c é [1] #%.bin": content(900, 3),
 }
+
+
+REPORTED = ["path", "state", "size", "modified", "sha1", "error", "not_carried", "attempts", "begun", "ended"]
 
 
 @pytest.fixture
@@ -513,7 +519,44 @@ def test_rows_are_written_as_lines_of_json_or_as_csv(run, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
     for rows in (table, lines):
         assert {row["path"]: int(row["size"]) for row in rows} == {path: len(value) for path, value in FILES.items()}
-        assert {(row["state"], row["how"], int(row["attempts"])) for row in rows} == {("copied", "copied", 1)}
+        assert {(row["state"], int(row["attempts"])) for row in rows} == {("copied", 1)}
+        assert all(list(row) == REPORTED for row in rows)
+
+
+def test_rows_have_times_in_utc_checksums_and_vanished_files(tmp_path):
+    here, rows = tmp_path / "in", tmp_path / "rows.jsonl"
+    here.mkdir()
+    for name, modified in (("a", 1_500_000_000.25), ("b", 0)):
+        (here / name).write_bytes(b"1")
+        os.utime(here / name, (modified, modified))
+
+    def reported():
+        migrate(str(here), str(tmp_path / "out"), manifest=tmp_path / "m", rows=rows, verify=True)
+        return {row["path"]: row for row in map(json.loads, rows.read_text().splitlines())}
+
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    found = reported()
+    times = {name: row["modified"] for name, row in found.items()}
+    assert times == {"a": "2017-07-14T02:40:00.250+00:00", "b": "1970-01-01T00:00:00.000+00:00"}
+    assert before <= datetime.fromisoformat(found["a"]["begun"]) <= datetime.fromisoformat(found["a"]["ended"])
+    assert found["a"]["sha1"] == hashlib.sha1(b"1").hexdigest()
+    (here / "a").unlink()
+    assert {name: row["state"] for name, row in reported().items()} == {"a": "vanished", "b": "verified"}
+
+
+def test_a_row_with_a_time_that_no_calendar_has(tmp_path):
+    with Manifest(tmp_path / "m", "source", "target") as book:
+        book.begin_listing()
+        book.list_page([File("late", 1, 300_000_000_000.0, "ab")], [])
+        write_rows(book.rows(), tmp_path / "rows")
+    row = json.loads((tmp_path / "rows").read_text())
+    assert (row["modified"], row["begun"], row["sha1"], row["state"]) == (None, None, "ab", "pending")
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path):
+    (tmp_path / "in").mkdir()
+    migrate(str(tmp_path / "in"), str(tmp_path / "out"), manifest=tmp_path / "m", rows=tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text().splitlines() == [",".join(REPORTED)]
 
 
 def test_a_directory_that_cannot_be_listed_is_a_failure_and_its_files_keep_their_state(run, emulator, fs, tmp_path):
