@@ -129,9 +129,7 @@ def _clock(fs: CosFileSystem, bucket: str) -> _Diagnosis:
     try:
         difference = fs.client.clock_difference(bucket)
     except (CosConnectionError, CosTimeoutError) as error:
-        known = fs.config.protocol.has_regions and not fs.config.endpoint
-        where = f"is region={fs.config.region!r} right" if known else f"is {fs.config.api_root} right"
-        return _Diagnosis("problem", "connection", f"{error.strerror}; {where}, and is there a proxy in between?")
+        return _Diagnosis("problem", "connection", f"{error.strerror} ({fs.config.api_root})")
     if difference is None:
         return _Diagnosis("note", "clock", "the server sends no time to compare with")
     if abs(difference) < _CLOCK_LIMIT:

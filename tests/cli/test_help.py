@@ -69,8 +69,9 @@ def test_filters_take_few_lines_and_find_has_their_rules(path):
 def test_a_full_disk_is_named(monkeypatch, capsys, command):
     with suppress(OSError), Path("/dev/full").open("w") as full:
         monkeypatch.setattr("sys.stdout", full)
-        assert main([*command, "--help"]) == 1
-        assert capsys.readouterr().err == "cosv4fs: standard output: No space left on device\n"
+        code = main([*command, "--help"])
+    # not in the block: closing the stream fails, too
+    assert (code, capsys.readouterr().err) == (1, "cosv4fs: standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize(
