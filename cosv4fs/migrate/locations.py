@@ -17,7 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import known_implementations, registry
+from fsspec.registry import available_protocols, registry
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
@@ -235,7 +235,7 @@ def open_location(url: str, options: Options | None = None) -> Location:
     protocols = {get_protocol(part) for part in url.split("::")}
     if protocols == {"file"}:
         _refuse_missing_slashes(url)
-    for protocol in sorted(protocols & _OTHER_CLIENTS - {*known_implementations, *registry}):
+    for protocol in sorted(protocols & _OTHER_CLIENTS - {*available_protocols(), *registry}):
         text = f"Protocol not known: {protocol}: use cosv4:// or cosv3:// for buckets and cdcs:// for coffers; for the"
         xml = "XML API (v5), use s3:// with endpoint_url=https://cos.REGION.myqcloud.com"
         raise ValueError(f"{text} {xml}")
@@ -248,7 +248,7 @@ def open_location(url: str, options: Options | None = None) -> Location:
 def _refuse_missing_slashes(path: str) -> None:
     """Refuse ``s3:bucket``, as rclone writes it, and ``s3:/bucket``: copies would fill the local disk."""
     protocol, colon, rest = path.partition(":")
-    if not colon or protocol in LocalFileSystem.protocol or protocol not in known_implementations:
+    if not colon or protocol in LocalFileSystem.protocol or protocol not in available_protocols():
         return
     if not os.path.lexists(path):
         text = f"{path} is a local path, not a URL"
