@@ -175,12 +175,12 @@ def _report(session: Session, report: Report, progress: Progress, *, has_directo
 
 
 def _empty_directories(count: int, kept: int, has_directories: bool) -> str:
-    noun = f"empty director{'y' if count == 1 else 'ies'}"
+    directories = counted(count, "empty directory", "empty directories")
     if not has_directories:
-        return f"{count:,} {noun} {'was' if count == 1 else 'were'} not created: the target has no directories"
+        return f"{directories} {'was' if count == 1 else 'were'} not created: the target has no directories"
     if kept == count:
-        return f"{count:,} {noun} at the target"
-    return f"{kept:,} of {count:,} {noun} at the target: the others could not be created"
+        return f"{directories} at the target"
+    return f"{kept:,} of {directories} at the target: the others could not be created"
 
 
 def _report_dry_run(session: Session, report: Report) -> None:

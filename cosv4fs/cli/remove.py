@@ -18,7 +18,7 @@ from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
-from cosv4fs.display import human_size
+from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.plan import expand_pattern
@@ -85,7 +85,7 @@ def _predict(session: Session, removed: Iterator[_Removed], failures: FailureLog
 
     session.show(rows(), lambda row: f"would remove {row['url']}", failures)
     if not session.as_json:
-        session.tell(f"would remove {files:,} file{'' if files == 1 else 's'}, {human_size(size)}")
+        session.tell(f"would remove {counted(files, 'file')}, {human_size(size)}")
 
 
 class _Removal:
