@@ -125,7 +125,8 @@ class FileMigrator:
             if cancellation.is_cancelled():
                 raise
             # one file must not stop the others
-            return Outcome(file.path, FAILED, error=describe(error), is_begun=is_begun)
+            both = (tree.at(tree.prefix + file.path) for tree in (self._source, self._target))
+            return Outcome(file.path, FAILED, error=describe(error, *both), is_begun=is_begun)
 
     def _examine(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
         _check_name(target)
@@ -332,8 +333,9 @@ def _check_name(target: Location) -> None:
         raise OSError(errno.ENAMETOOLONG, f"S3 keys are limited to {_MAX_KEY_BYTES} bytes", target.url)
 
 
-def describe(error: Exception) -> str:
-    """Return an error as one line, with the name of its file."""
+def describe(error: Exception, *locations: Location) -> str:
+    """Return an error as one line, with the name of its file: the URL if that is one of the locations."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        name = next((each.url for each in locations if each.path == error.filename), error.filename)
+        return f"{name}: {error.strerror}" if name else error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -62,6 +62,11 @@ def test_empty_directories_are_counted(run, tmp_path):
     assert "\n1 of 2 empty directories at the target: the others could not be created\n" in run()[1]
 
 
+def test_failures_name_the_url(run, emulator):
+    emulator.faults.add(op="download", times=1000, action=faults.Refuse(-97))
+    assert run()[2].startswith("failed: a: cosv4://data/in/a: the signature is wrong")
+
+
 def test_failures_are_named_and_give_an_exit_code(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a").write_bytes(b"mine")
