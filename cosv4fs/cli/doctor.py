@@ -156,7 +156,7 @@ def _credentials(fs: CosFileSystem, bucket: str, path: str) -> _Diagnosis:
         where = f"region {config.region}" if config.region and config.protocol.has_regions else config.api_root
         hint = f"Is there a bucket {bucket!r} of appid {config.appid} in {where}?"
         if isinstance(fs, CofferFileSystem):
-            hint = f"cosv4fs ls cdcs:// lists those in {where}"
+            hint = f"List those in {where} with cosv4fs ls cdcs://"
         return _Diagnosis("problem", kind, f"{error.strerror}. {hint}")
     return _Diagnosis("ok", "credentials", f"accepted for {kind} {bucket}")
 

@@ -305,7 +305,7 @@ def test_a_doctor_who_leaves_nothing(run, coffers):
         (["-o", "security_token=x"], URL, "credentials", "CDCS_SECRET_KEY, CDCS_SECURITY_TOKEN with the console"),
         (["-o", "cdcs.appid=1"], URL, "configuration", "appid is not an option of cdcs"),
         (["-o", "max_retries=0", "--endpoint", "http://127.0.0.1:1"], URL, "connection", "cannot connect"),
-        ([], "cdcs://none-1250000000", "coffer", "cosv4fs ls cdcs:// lists"),
+        ([], "cdcs://none-1250000000", "coffer", ". List those in "),
         ([], "cdcs://none", "coffer", "coffers are named in full, as in name-1250000000"),
         ([], f"{URL}/none", "listing", f"{URL}/none: no such file"),
     ],
