@@ -113,9 +113,12 @@ def start(context: click.Context) -> None:
         direction.limit(value_of(context, "bwlimit"))
         context.call_on_close(partial(direction.limit, None))
     endpoint, as_json = value_of(context, "endpoint"), bool(value_of(context, "as_json"))
-    options = options_from([*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])])
+    settings = [*value_of(context, "settings", ()), *([f"endpoint={endpoint}"] if endpoint else [])]
+    options = options_from(settings)
     shown = value_of(context, "progress", sys.stderr.isatty())
     session = Session(options, as_json, shown and not (as_json or quiet), verbosity)
     # error messages are made in the context of the group, too
     context.find_root().obj = context.obj = session
-    context.call_on_close(session.tell_unused)
+    # those with a protocol may be part of an alias for many commands
+    bare = {name for name, _, _ in (setting.partition("=") for setting in settings) if "." not in name}
+    context.call_on_close(partial(session.tell_unused, bare))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 from typing import Any, TypeAlias, TypeVar
@@ -161,13 +161,11 @@ class Session:
         if is_shown and self.verbosity > QUIET:
             print_message(printable(text))
 
-    def tell_unused(self) -> None:
-        """Print which options were given for protocols that no path has."""
-        if not self._protocols:
-            return
+    def tell_unused(self, names: Collection[str]) -> None:
+        """Print which options of those given without a protocol apply to none of the paths."""
         used = {name for protocol in self._protocols for name in self.options.get(protocol, ())}
-        unused = {name for values in self.options.values() for name in values} - used
-        if unused:
+        unused = {*names} - used
+        if self._protocols and unused:
             text = "name the protocol of the path, as in -o s3.endpoint_url=URL"
             self.tell(f"cosv4fs: no path uses -o {', '.join(sorted(unused))}: {text}")
 
