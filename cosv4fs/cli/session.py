@@ -162,12 +162,10 @@ class Session:
             print_message(printable(text))
 
     def tell_unused(self, names: Collection[str]) -> None:
-        """Print which options of those given without a protocol apply to none of the paths."""
-        used = {name for protocol in self._protocols for name in self.options.get(protocol, ())}
-        unused = {*names} - used
-        if self._protocols and unused:
+        """Print the options that were given without a protocol, if no path is one of this package's services."""
+        if names and self._protocols and self._protocols.isdisjoint(PROTOCOLS):
             text = "name the protocol of the path, as in -o s3.endpoint_url=URL"
-            self.tell(f"cosv4fs: no path uses -o {', '.join(sorted(unused))}: {text}")
+            self.tell(f"cosv4fs: no path uses -o {', '.join(sorted(names))}: {text}")
 
     def show_json(self, value: Any) -> None:
         """Print a value as the JSON document of the command."""
