@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from errno import EIO
 from typing import Any
 
 import click
@@ -85,9 +84,8 @@ class _Checking:
         """Compare the files, and exit with a code that says whether they are equal."""
         with self._printer as printer, self._progress as progress:
             progress.planned(*self._plan.totals())
-            for key, refusal in unlisted(self._plan):
-                location = self._plan.at_target(key + b"/")
-                self._handle(Finding(Kind.FAILED, None, location, error=OSError(EIO, refusal, location.url)))
+            for location, error in unlisted(self._plan):
+                self._handle(Finding(Kind.FAILED, None, location, error=error))
             comparison.run(self._plan, self._handle, one_way=one_way)
             printer.finish(self._totals())
         if not self._session.as_json:

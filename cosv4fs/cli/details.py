@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cosv4fs.attributes import ATTRIBUTES
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.session import WRITE_ONCE, Session, own_filesystem
@@ -16,11 +17,12 @@ from cosv4fs.display import human_size
 from cosv4fs.migrate.infos import info_of
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.plan import expand_pattern
+from cosv4fs.migrate.s3_metadata import head
 
 _TIMES = ("created", "mtime", "modified", "ctime", "atime")
 
-_OF_S3 = ("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
-"""What S3 stores beside the content, by the names of its replies."""
+_ON_S3 = [row.s3 for row in ATTRIBUTES.values() if row.s3]
+"""What S3 stores beside the content, by the names of its replies; they do not show permissions."""
 
 
 @command()
@@ -115,9 +117,8 @@ def _attributes(location: Location, info: Mapping[str, Any]) -> dict[str, Any] |
             return None
         return dict(fs.attributes(location.path))
     if location.protocols & S3 and info["type"] == "file":
-        bucket, key, _ = location.fs.split_path(location.path)
-        head = location.fs.call_s3("head_object", Bucket=bucket, Key=key)
-        return {name: head[name] for name in _OF_S3 if name in head}
+        reply = head(location)
+        return {name: reply[name] for name in _ON_S3 if name in reply}
     metadata = getattr(location.fs, "metadata", None)
     return {"metadata": dict(metadata(location.path))} if metadata and info["type"] == "file" else None
 

@@ -30,9 +30,10 @@ from cosv4fs.localfiles import LocalNames
 from cosv4fs.migrate.infos import holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
-from cosv4fs.migrate.moving import move_file, remove_emptied, state_of
+from cosv4fs.migrate.moving import move_file, state_of
 from cosv4fs.migrate.pairs import Pair
 from cosv4fs.migrate.plan import expand_pattern, plan_copies
+from cosv4fs.migrate.removing import remove_emptied
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 
 
@@ -106,8 +107,8 @@ def _move_by_copying(
     directories = [source for source in sources if recursive and holds_files(source, info_of(source))]
     failures = FailureLog(keeps_rows=False)
     with plan_copies(sources, target, selection, recursive=recursive, jobs=jobs) as plan:
-        go_on = _go_on(sources, target, into=any(root.place for root in plan.roots))
-        copier = Copier(session, plan, jobs, MetadataOptions(), transfer=move_file, go_on=go_on)
+        resume_hint = _resume_hint(sources, target, into=any(root.place for root in plan.roots))
+        copier = Copier(session, plan, jobs, MetadataOptions(), transfer=move_file, resume_hint=resume_hint)
         count, size = plan.totals()
 
         def record(pair: Pair, error: str | None) -> None:
@@ -127,7 +128,7 @@ def _move_by_copying(
     failures.exit(done if count > 1 else "")
 
 
-def _go_on(sources: Sequence[Location], target: Location, *, into: bool) -> str:
+def _resume_hint(sources: Sequence[Location], target: Location, *, into: bool) -> str:
     """Return what to repeat after an interrupt: a directory that the first run has created would get another inside."""
     if into or any(source.trailing_slash for source in sources):
         return "repeat the command to continue"

@@ -48,7 +48,7 @@ class Progress:
         What is counted, as the singular and the plural.
     lines : bool
         Whether files have lines of their own where there is no bar; else the totals have one, every ten seconds.
-    go_on : callable, optional
+    resume_hint : callable, optional
         Returns how to continue after an interrupt.
     clock : callable, optional
         Returns seconds.
@@ -62,11 +62,11 @@ class Progress:
         noun: tuple[str, str] = ("file", "files"),
         *,
         lines: bool = True,
-        go_on: Callable[[], str] = lambda: "repeat the command to continue",
+        resume_hint: Callable[[], str] = lambda: "repeat the command to continue",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session, self._action, self._past, self._noun = session, action, past, noun
-        self._go_on, self._clock = go_on, clock
+        self._resume_hint, self._clock = resume_hint, clock
         is_plain = session.verbosity == NORMAL and not (session.progress or session.as_json)
         self._shows_lines = session.verbosity >= VERBOSE or (lines and is_plain)
         self._shows_totals = is_plain and not lines
@@ -87,7 +87,7 @@ class Progress:
         if isinstance(error, KeyboardInterrupt):
             # SIGHUP says that the terminal was closed
             with suppress(OSError):
-                self._session.tell(f"{self._past} {self._count()} before the interrupt; {self._go_on()}")
+                self._session.tell(f"{self._past} {self._count()} before the interrupt; {self._resume_hint()}")
 
     def listed(self, count: int) -> None:
         """Count `count` more files that were listed."""

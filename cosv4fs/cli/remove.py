@@ -228,7 +228,14 @@ def check_literal(location: Location) -> None:
 def changing_progress(session: Session, action: str, past: str) -> Progress:
     """Return the progress of a command that changes what it is repeated with; only ``-v`` shows each file."""
 
-    def go_on() -> str:
+    def resume_hint() -> str:
         return f"the next one may be partly {past}: look at it before you repeat the command"
 
-    return Progress(session, action, past, ("file or directory", "files and directories"), lines=False, go_on=go_on)
+    return Progress(
+        session,
+        action,
+        past,
+        ("file or directory", "files and directories"),
+        lines=False,
+        resume_hint=resume_hint,
+    )

@@ -111,8 +111,8 @@ class _Update:
         """Copy what differs, and remove a number of files if all was copied; exit with a code if something failed."""
         failures, counts = self._failures, self._comparison
         with self._printer as printer:
-            for key, refusal in unlisted(self._plan):
-                failures.record(OSError(errno.EIO, refusal, self._plan.at_target(key + b"/").url))
+            for _, error in unlisted(self._plan):
+                failures.record(error)
             self._copy()
             # the target may have the last copy of a file that could not be read
             is_kept = bool(deletions and failures.count)

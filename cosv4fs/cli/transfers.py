@@ -36,8 +36,8 @@ def planning(session: Session, plan: Callable[[ListedCallback], AbstractContextM
 class Copier:
     """Copies the files of a plan, and knows what is told at the end.
 
-    `transfer` copies one file, with the parameters of `copy_file`, or moves it. `go_on` says how to continue after an
-    interrupt, unless repeating the command or `uploads resume` does.
+    `transfer` copies one file, with the parameters of `copy_file`, or moves it. `resume_hint` says how to continue
+    after an interrupt, unless repeating the command or `uploads resume` does.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Copier:
         metadata: MetadataOptions,
         *,
         transfer: Callable[..., None] = copy_file,
-        go_on: str = "",
+        resume_hint: str = "",
     ) -> None:
         self._session, self._plan, self._metadata = session, plan, metadata
         self._jobs = 1 if plan.target.is_open_archive else jobs
-        self._transfer, self._go_on = transfer, go_on
+        self._transfer, self._resume_hint = transfer, resume_hint
         action, self._past = ("copying", "copied") if transfer is copy_file else ("moving", "moved")
-        self._progress = Progress(session, action, self._past, go_on=self._how_to_resume)
+        self._progress = Progress(session, action, self._past, resume_hint=self._how_to_resume)
         self._own = ThreadInstances()
         self._has_run = False
 
@@ -108,8 +108,8 @@ class Copier:
 
     def _how_to_resume(self) -> str:
         """Return how to continue after an interrupt, also with the uploads that have begun."""
-        if self._go_on:
-            return self._go_on
+        if self._resume_hint:
+            return self._resume_hint
         fs = own_filesystem(self._plan.target.fs)
         if fs is not None and any(self._plan.has_target(row["name"]) for row in fs.interrupted_uploads()):
             return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"

@@ -311,6 +311,45 @@ class TaskGroup:
             function()
 
 
+class _Threads:
+    """Counts the threads of one call: as many as the pace wants, and no more than `most`."""
+
+    def __init__(self, pace: Pace, most: int, count: int = 0) -> None:
+        self._pace, self._most, self.count = pace, most, count
+        self._lock = threading.Lock()
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the pace wants more threads than there are."""
+        return self.count < min(self._pace.wanted, self._most)
+
+    def join(self) -> bool:
+        """Count one more thread, if the pace wants it; return whether it does."""
+        with self._lock:
+            joins = self.is_short
+            self.count += joins
+            return joins
+
+    def leave(self) -> None:
+        """Count one thread less."""
+        with self._lock:
+            self.count -= 1
+
+    def leave_if_surplus(self) -> bool:
+        """Count one thread less, if there are more than the pace wants; return whether there were."""
+        with self._lock:
+            leaves = self._pace.is_too_many(self.count)
+            self.count -= leaves
+            return leaves
+
+    def call(self, function: Callable[[_A], _T], item: _A) -> _T:
+        """Call a function, and tell the pace how long it took."""
+        began, before = time.perf_counter(), time.thread_time()
+        result = function(item)
+        self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+        return result
+
+
 class _Map(Generic[_A, _T]):
     """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
 
@@ -318,8 +357,8 @@ class _Map(Generic[_A, _T]):
     """
 
     def __init__(self, pool: Pool, function: Callable[[_A], _T], items: Iterable[_A], most: int) -> None:
-        self._group, self._pace, self._function = TaskGroup(pool), pool.pace, function
-        self._most, self._threads = most, 1
+        self._group, self._function = TaskGroup(pool), function
+        self._threads = _Threads(pool.pace, most, 1)
         self._rest = enumerate(items)
         self._results: dict[int, _T] = {}
         self._lock = threading.Lock()
@@ -333,34 +372,19 @@ class _Map(Generic[_A, _T]):
     def _work(self) -> None:
         while (found := self._next()) is not None:
             index, item = found
-            began, before = time.perf_counter(), time.thread_time()
-            self._results[index] = self._function(item)
-            self._pace.note(time.perf_counter() - began, time.thread_time() - before)
-            if self._is_surplus():
+            self._results[index] = self._threads.call(self._function, item)
+            if self._threads.leave_if_surplus():
                 return
 
     def _next(self) -> tuple[int, _A] | None:
         self._group.raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
-        while found is not None and self._may_grow():
+        while found is not None and self._threads.join():
             if self._group.try_start(self._work) is None:
-                with self._lock:
-                    self._threads -= 1
+                self._threads.leave()
                 break
         return found
-
-    def _may_grow(self) -> bool:
-        with self._lock:
-            grows = self._threads < min(self._pace.wanted, self._most)
-            self._threads += grows
-            return grows
-
-    def _is_surplus(self) -> bool:
-        with self._lock:
-            ends = self._pace.is_too_many(self._threads)
-            self._threads -= ends
-            return ends
 
 
 class _UnorderedMap(Generic[_A, _T]):
@@ -371,18 +395,17 @@ class _UnorderedMap(Generic[_A, _T]):
     """
 
     def __init__(self, pool: Pool, function: Callable[[_A], _T], handle: Callable[[_T], object]) -> None:
-        self._group, self._pace = TaskGroup(pool), Pace(pool.most, at_first=pool.most)
+        self._group, self._most = TaskGroup(pool), pool.most
         self._function, self._handle = function, handle
-        self._most, self._threads = pool.most, 0
+        self._threads = _Threads(Pace(pool.most, at_first=pool.most), pool.most)
         self._items, self._results = queue.SimpleQueue[_A](), queue.SimpleQueue[_T]()
         self._wake = queue.SimpleQueue[None]()
-        self._lock = threading.Lock()
 
     def run(self, items: Iterable[_A]) -> None:
         try:
             for item in items:
                 self._items.put(item)
-                if self._threads < self._pace.wanted:
+                if self._threads.is_short:
                     self._start_threads()
                 while self._items.qsize() >= _AHEAD * self._most:
                     self._wait_until_few()
@@ -415,32 +438,22 @@ class _UnorderedMap(Generic[_A, _T]):
             self._handle(self._results.get_nowait())
 
     def _start_threads(self) -> None:
-        while not self._items.empty() and self._may_grow():
+        while not self._items.empty() and self._threads.join():
             # one thread at least, even if other calls use the pool's permits
-            if self._threads == 1:
+            if self._threads.count == 1:
                 self._group.start(self._work)
             elif self._group.try_start(self._work) is None:
-                self._end_thread()
+                self._threads.leave()
                 return
-
-    def _may_grow(self) -> bool:
-        with self._lock:
-            grows = self._threads < min(self._pace.wanted, self._most)
-            self._threads += grows
-            return grows
-
-    def _end_thread(self) -> None:
-        with self._lock:
-            self._threads -= 1
 
     def _work(self) -> None:
         is_counted = True
         try:
             while is_counted and self._call_next():
-                is_counted = not self._is_surplus()
+                is_counted = not self._threads.leave_if_surplus()
         finally:
             if is_counted:
-                self._end_thread()
+                self._threads.leave()
             self._wake.put(None)
 
     def _call_next(self) -> bool:
@@ -450,15 +463,8 @@ class _UnorderedMap(Generic[_A, _T]):
             item = self._items.get_nowait()
         except queue.Empty:
             return False
-        if self._items.qsize() <= self._most:
+        if self._items.qsize() <= self._most and self._wake.empty():
+            # one is enough, and a slow caller takes none
             self._wake.put(None)
-        began, before = time.perf_counter(), time.thread_time()
-        self._results.put(self._function(item))
-        self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+        self._results.put(self._threads.call(self._function, item))
         return True
-
-    def _is_surplus(self) -> bool:
-        with self._lock:
-            ends = self._pace.is_too_many(self._threads)
-            self._threads -= ends
-            return ends

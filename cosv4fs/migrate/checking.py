@@ -13,7 +13,7 @@ from cosv4fs.migrate.details import Details, differing_attributes, has_other_tim
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.metadata import MODIFIED, attributes_held
-from cosv4fs.migrate.pairs import Match, Pairs
+from cosv4fs.migrate.pairs import Match, Pair, Pairs
 
 EMPTY, SIZE_ONLY = "being empty", "size only"
 """What two files were compared by, beside the checksums: that both are empty, or only their sizes."""
@@ -102,23 +102,23 @@ class Check:
     def run(self, pairs: Pairs, handle: Callable[[Finding], object], *, one_way: bool = False) -> None:
         """Compare files, and call `handle` with each result; `one_way`, without those that only the target has."""
 
-        def undecided() -> Iterator[Match]:
+        def undecided() -> Iterator[tuple[Pair, Match]]:
             for match in pairs.matches():
-                finding = self._finding_at_once(pairs, match)
+                pair = pairs.pair(match.row)
+                finding = self._finding_at_once(pair, match)
                 if finding is None:
-                    yield match
+                    yield pair, match
                 else:
                     handle(finding)
 
-        Pool(self._jobs, "cosv4fs-check").map_unordered(lambda match: self._compare(pairs, match), undecided(), handle)
+        Pool(self._jobs, "cosv4fs-check").map_unordered(lambda both: self._compare(*both), undecided(), handle)
         for location in () if one_way else pairs.extra():
             handle(Finding(Kind.ONLY_TARGET, None, location))
 
-    def _finding_at_once(self, pairs: Pairs, match: Match) -> Finding | None:
+    def _finding_at_once(self, pair: Pair, match: Match) -> Finding | None:
         """Return the result for a file if that needs no request."""
-        row, ours, theirs = match
+        ours, theirs = match.ours, match.theirs
         refusal = ours.refusal or (theirs.refusal if theirs else "")
-        pair = pairs.pair(row)
         if refusal:
             filename = pair.source.url if ours.refusal else pair.target.url
             return Finding(Kind.FAILED, pair.source, pair.target, error=OSError(EINVAL, refusal, filename))
@@ -132,8 +132,8 @@ class Check:
             )
         return None
 
-    def _compare(self, pairs: Pairs, match: Match) -> Finding:
-        pair, ours = pairs.pair(match.row), match.ours
+    def _compare(self, pair: Pair, match: Match) -> Finding:
+        ours = match.ours
         source, target = self._own.of(pair.source), self._own.of(pair.target)
         found = Finding(Kind.EQUAL, pair.source, pair.target, ours.size)
         try:

@@ -14,7 +14,7 @@ from cosv4fs.attributes import ATTRIBUTES, attributes_of_copy, guessed_type, sto
 from cosv4fs.migrate import s3_metadata
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.locations import S3, Location
-from cosv4fs.migrate.metadata import MODIFIED, attributes_held, keywords_of_copy, protocol_of
+from cosv4fs.migrate.metadata import MODIFIED, attributes_held, in_nanoseconds, keywords_of_copy, protocol_of
 
 _UNSHOWN = frozenset(row.name for row in ATTRIBUTES.values() if not row.header)
 """The attributes that no download shows; buckets have some of them."""
@@ -83,8 +83,7 @@ class Details:
     @property
     def listed_time(self) -> int | None:
         """The modification time that the listing shows, in nanoseconds."""
-        modified = self._entry.modified
-        return None if modified is None else round(modified * 1e6) * 1000
+        return in_nanoseconds(self._entry.modified)
 
     @property
     def named_time(self) -> int | None:

@@ -125,7 +125,7 @@ class FileMetadata:
     ) -> None:
         self._options, self._source, self._target = options, source, target
         self._held = attributes_held(target)
-        self._modified = None if modified is None else round(modified * 1e6) * 1000
+        self._modified = in_nanoseconds(modified)
         self._stored: Mapping[str, Any] = {}
         self._shown: Mapping[str, Any] = {}
         self._not_carried: frozenset[str] = frozenset()
@@ -234,6 +234,11 @@ def not_carried_text(lost: Mapping[str, Lost]) -> str:
         for name, found in lost.items()
     ]
     return f"not carried: {'; '.join(parts)}" if parts else ""
+
+
+def in_nanoseconds(seconds: float | None) -> int | None:
+    """Return a time that a listing shows in Unix seconds, in nanoseconds; a float is exact to microseconds only."""
+    return None if seconds is None else round(seconds * 1e6) * 1000
 
 
 def attributes_held(location: Location) -> frozenset[str]:

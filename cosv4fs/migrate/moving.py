@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
@@ -15,8 +14,6 @@ from cosv4fs.migrate.copying import copy_file
 from cosv4fs.migrate.infos import entry_of, fresh_info
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import FileMetadata
-from cosv4fs.migrate.removing import remove_if_empty
-from cosv4fs.migrate.trees import scan
 
 _UNSTABLE = frozenset({"time"})
 """Parts of infos that change by themselves: of SFTP, this is the access time."""
@@ -85,18 +82,6 @@ def _check_apart(source: Location, before: Mapping[str, Any], target: Location) 
             raise OSError(errno.EINVAL, f"source and target are the same file, {target.url}", source.url)
     finally:
         marker.fs.rm_file(marker.path)
-
-
-def remove_emptied(tree: Location) -> None:
-    """Remove a directory and those in it, as far as nothing else is in them; those with files stay."""
-    if not tree.has_directories:
-        return
-    folders = [entry.path for page in scan(tree) for entry in page if entry.is_directory and not entry.refusal]
-    for path in sorted(folders, key=lambda path: path.count("/"), reverse=True):
-        with suppress(OSError):
-            remove_if_empty(tree.at(tree.prefix + path))
-    with suppress(OSError):
-        remove_if_empty(tree)
 
 
 def _info_now(location: Location) -> dict[str, Any]:

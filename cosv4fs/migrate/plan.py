@@ -315,12 +315,18 @@ def _refuse_obstacles(pairs: Pairs) -> None:
 
 def _refuse_unlisted(pairs: Pairs) -> None:
     """Refuse files in directories of the target that cannot be listed."""
-    for folder, refusal in unlisted(pairs):
+    for folder, refusal in _unlisted(pairs):
         pairs.refuse_below(folder, f"its directory in {pairs.target.url}: {refusal}")
 
 
-def unlisted(pairs: Pairs) -> Iterator[tuple[bytes, str]]:
-    """Yield the keys of the target's directories that cannot be listed, with the reasons."""
+def unlisted(pairs: Pairs) -> Iterator[tuple[Location, OSError]]:
+    """Yield the target's directories that cannot be listed, with the errors."""
+    for folder, refusal in _unlisted(pairs):
+        location = pairs.at_target(folder + b"/")
+        yield location, OSError(errno.EIO, refusal, location.url)
+
+
+def _unlisted(pairs: Pairs) -> Iterator[tuple[bytes, str]]:
     query = "SELECT key, refusal FROM theirs WHERE kind = 1 AND refusal != '' AND key > ? ORDER BY key LIMIT ?"
     for page in pairs.database.pages(query, after=(-1,)):
         yield from page

@@ -1,4 +1,4 @@
-"""Remove trees: `remove_tree` removes all of one, `SelectedFiles` selected files and the directories they empty."""
+"""Remove trees: `remove_tree` all of one, `SelectedFiles` selected files, `remove_emptied` empty directories."""
 
 from __future__ import annotations
 
@@ -65,13 +65,8 @@ class SelectedFiles:
 
     def remove_emptied(self) -> None:
         """Remove the directories in which files were, if nothing is left in them; the tree itself stays."""
-        if not self._tree.has_directories:
-            return
-        for entry in reversed(self._entries):
-            if entry.is_directory:
-                # others may use it meanwhile
-                with suppress(OSError):
-                    remove_if_empty(self._at(entry))
+        if self._tree.has_directories:
+            _remove_emptied(self._tree, self._entries)
 
     def _add(self, page: list[Entry]) -> None:
         # a link or pipe can be removed, though not copied
@@ -91,7 +86,27 @@ class SelectedFiles:
         return self._tree.at(self._tree.prefix + entry.path)
 
 
-def remove_if_empty(folder: Location) -> None:
+def remove_emptied(tree: Location) -> None:
+    """Remove a directory and those in it, as far as nothing else is in them; those with files stay."""
+    if not tree.has_directories:
+        return
+    with SortedEntries() as folders:
+        for page in scan(tree):
+            folders.add([entry for entry in page if entry.is_directory and not entry.refusal])
+        _remove_emptied(tree, folders)
+    with suppress(OSError):
+        _remove_if_empty(tree)
+
+
+def _remove_emptied(tree: Location, entries: SortedEntries) -> None:
+    for entry in reversed(entries):
+        if entry.is_directory:
+            # others may use it meanwhile
+            with suppress(OSError):
+                _remove_if_empty(tree.at(tree.prefix + entry.path))
+
+
+def _remove_if_empty(folder: Location) -> None:
     """Remove a directory, after a look: some filesystems remove those with files in them, too."""
     folder.fs.invalidate_cache(folder.path)
     if not folder.fs.ls(folder.path, detail=False):

@@ -76,7 +76,7 @@ def read(location: Location) -> S3Metadata:
     OSError
         The file cannot be read.
     """
-    reply = _head(location)
+    reply = head(location)
     uploaded = reply.get("LastModified")
     return S3Metadata(
         attributes_in(reply),
@@ -86,7 +86,14 @@ def read(location: Location) -> S3Metadata:
     )
 
 
-def _head(location: Location) -> Mapping[str, Any]:
+def head(location: Location) -> Mapping[str, Any]:
+    """Return what S3 replies to HEAD, by the names of its API.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
     bucket, key, version = location.fs.split_path(location.path)
     more = {"VersionId": version} if version else {}
     try:

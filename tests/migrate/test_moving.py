@@ -6,7 +6,8 @@ import pytest
 
 from cosv4fs.migrate import checksums, moving
 from cosv4fs.migrate.locations import open_location
-from cosv4fs.migrate.moving import move_file, remove_emptied
+from cosv4fs.migrate.moving import move_file
+from cosv4fs.migrate.removing import remove_emptied
 
 CONTENT = b"content"
 

@@ -224,7 +224,9 @@ def test_a_directory_that_cannot_be_listed_is_refused(folder, monkeypatch, cause
     monkeypatch.setattr(os, "scandir", refuse)
     with plan_update(local(folder / "in/empty"), local(folder / "copy")) as plan:
         assert list(plan.extra()) == []
-        assert [key for key, _ in unlisted(plan)] == [b"sub"]
+        [(location, error)] = unlisted(plan)
+        assert location.path == error.filename == f"{folder}/copy/sub/"
+        assert error.strerror == f"it cannot be listed: {cause.strerror}"
 
 
 def test_a_missing_directory_is_an_error(tmp_path, fs):
