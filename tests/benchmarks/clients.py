@@ -1,20 +1,24 @@
 """The measured clients, all behind one interface: an operation is prepared, then run, then cleaned up.
 
-Only the run is measured. Names of objects to read end in ``-s<bytes>``, which is all that the sink needs.
+Only the run is measured. Names of objects to read end in ``-s<bytes>``, those of objects to write in ``-h<SHA-1>``,
+which is all that the sink needs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.benchmarks.uploads import STREAMING
 
 MIB = 1024 * 1024
 BUCKET = "data"
@@ -52,19 +56,27 @@ class Client:
         shutil.rmtree(self.folder / "got", ignore_errors=True)
         (self.folder / "got").mkdir(parents=True)
 
-    def name(self, size: int, kind: str = "get") -> str:
-        """Return a fresh remote path below the bucket; one to read has its size in it."""
-        suffix = f"-s{size}" if kind == "get" else ""
-        return f"{BUCKET}/{kind}-{os.getpid()}-{next(self._numbers)}{suffix}"
+    def name(self, size: int) -> str:
+        """Return a fresh path of an object to read."""
+        return f"{BUCKET}/get-{os.getpid()}-{next(self._numbers)}-s{size}"
 
-    def local(self, size: int, number: int = 0) -> str:
-        """Return a local file of `size` bytes, in the page cache; clients share them."""
+    def new_name(self, sha1: str, bucket: str = BUCKET) -> str:
+        """Return a fresh path of an object to write, with this SHA-1."""
+        return f"{bucket}/put-{os.getpid()}-{next(self._numbers)}-h{sha1}"
+
+    def local(self, size: int, number: int = 0) -> tuple[str, str]:
+        """Return a local file of `size` bytes, in the page cache, and its SHA-1; clients share the files."""
         path = self.folder.parent / f"local-{size}-{number}"
-        if not path.exists():
+        noted = path.with_suffix(".sha1")
+        if not noted.exists():
+            digest = hashlib.sha1(usedforsecurity=False)
             with path.open("wb") as file:
                 for offset in range(0, size, MIB):
-                    file.write(os.urandom(min(MIB, size - offset)))
-        return str(path)
+                    block = os.urandom(min(MIB, size - offset))
+                    digest.update(block)
+                    file.write(block)
+            noted.write_text(digest.hexdigest())
+        return str(path), noted.read_text()
 
     def target(self) -> str:
         """Return the path of a local file that is not there yet."""
@@ -78,7 +90,8 @@ class FsspecClient(Client):
 
     def put_file(self, task: Task) -> Action:
         """Upload one file."""
-        return partial(self.fs.put_file, self.local(task.size), self.name(task.size, "put"))
+        path, sha1 = self.local(task.size)
+        return partial(self.fs.put_file, path, self.new_name(sha1))
 
     def get_file(self, task: Task) -> Action:
         """Download one object to a file."""
@@ -93,7 +106,7 @@ class FsspecClient(Client):
 
     def write(self, task: Task) -> Action:
         """Write one object in pieces of 1 MiB."""
-        return partial(self._write, self.name(task.size, "put"), task.size, {})
+        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {})
 
     def _write(self, path: str, size: int, options: dict[str, Any]) -> None:
         block = memoryview(bytes(MIB))
@@ -115,7 +128,7 @@ class FsspecClient(Client):
     def put_many(self, task: Task) -> Action:
         """Upload many files in one call."""
         sources = [self.local(task.size, number) for number in range(task.count)]
-        return partial(self.fs.put, sources, [self.name(task.size, "put") for _ in sources])
+        return partial(self.fs.put, [path for path, _ in sources], [self.new_name(sha1) for _, sha1 in sources])
 
     def get_many(self, task: Task) -> Action:
         """Download many objects in one call."""
@@ -150,11 +163,15 @@ class OurClient(FsspecClient):
 
     def write(self, task: Task) -> Action:
         """Write one object in pieces of 1 MiB, its size being known."""
-        return partial(self._write, self.name(task.size, "put"), task.size, {"size": task.size})
+        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {"size": task.size})
 
     def write_unsized(self, task: Task) -> Action:
         """Write one object in pieces of 1 MiB, its size being unknown."""
-        return partial(self._write, self.name(task.size, "put"), task.size, {})
+        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {})
+
+    def write_streaming(self, task: Task) -> Action:
+        """Do the same in a bucket where uploads of unknown size can be sent while they are written."""
+        return partial(self._write, self.new_name(zeros_sha1(task.size), STREAMING), task.size, {})
 
     def slices(self, task: Task) -> Action:
         """Send slices through the typed client, on some threads."""
@@ -167,7 +184,7 @@ class OurClient(FsspecClient):
 
     def ranges(self, task: Task) -> Action:
         """Fetch ranges through the typed client into one buffer per thread."""
-        client, key = self.fs.client, "/" + self.name(task.size * task.count).partition("/")[2]
+        client, key = self.fs.client, "/" + key_of(self.name(task.size * task.count))
         buffers = [memoryview(bytearray(task.size)) for _ in range(task.threads)]
 
         def fetch(number: int) -> None:
@@ -208,13 +225,11 @@ class ObstoreClient(Client):
         super().__init__(endpoint, folder, options)
         self.store = S3Store(BUCKET, config=_store_config(endpoint), client_options={"allow_http": True}, **options)
 
-    def _key(self, size: int, kind: str = "get") -> str:
-        return self.name(size, kind).partition("/")[2]
-
     def put_file(self, task: Task) -> Action:
         import obstore
 
-        return partial(obstore.put, self.store, self._key(task.size, "put"), Path(self.local(task.size)))
+        path, sha1 = self.local(task.size)
+        return partial(obstore.put, self.store, key_of(self.new_name(sha1)), Path(path))
 
     def write(self, task: Task) -> Action:
         import obstore
@@ -225,12 +240,12 @@ class ObstoreClient(Client):
                 for offset in range(0, task.size, MIB):
                     file.write(block[: min(MIB, task.size - offset)])
 
-        return partial(write, self._key(task.size, "put"))
+        return partial(write, key_of(self.new_name(zeros_sha1(task.size))))
 
     def cat_file(self, task: Task) -> Action:
         import obstore
 
-        key = self._key(task.size)
+        key = key_of(self.name(task.size))
         return lambda: obstore.get(self.store, key).bytes()
 
     def get_file(self, task: Task) -> Action:
@@ -240,7 +255,7 @@ class ObstoreClient(Client):
             with open(target, "wb") as file:
                 file.writelines(obstore.get(self.store, key).stream())
 
-        return partial(get, self._key(task.size), self.target())
+        return partial(get, key_of(self.name(task.size)), self.target())
 
 
 def _store_config(endpoint: str) -> dict[str, Any]:
@@ -314,8 +329,8 @@ class VendorClient(Client):
 
     def put_file(self, task: Task) -> Action:
         """Upload one file in slices."""
-        name = self.name(task.size, "put").partition("/")[2]
-        return partial(self.bucket.upload_slice_file, self.local(task.size), 3 * MIB, name, dir_name=None)
+        path, sha1 = self.local(task.size)
+        return partial(self.bucket.upload_slice_file, path, 3 * MIB, key_of(self.new_name(sha1)), dir_name=None)
 
     def cat_file(self, task: Task) -> Action:
         """Read the object that `stored` names into memory."""
@@ -334,13 +349,11 @@ class VendorClient(Client):
 class OurEmulatorClient(OurClient):
     """cosv4fs on the emulator, where objects have to exist before they are read."""
 
-    def name(self, size: int, kind: str = "get") -> str:
-        """Return a fresh path to write, or that of the object to read, stored before if need be."""
-        if kind != "get":
-            return super().name(size, kind)
+    def name(self, size: int) -> str:
+        """Return the path of the object to read, stored before if need be."""
         path = f"{BUCKET}/{stored(size)}"
         if not self.fs.exists(path):
-            self.fs.put_file(self.local(size), path)
+            self.fs.put_file(self.local(size)[0], path)
         return path
 
     def clean(self) -> None:
@@ -349,6 +362,20 @@ class OurEmulatorClient(OurClient):
         for path in self.fs.ls(BUCKET, detail=False, refresh=True):
             if "/put-" in path:
                 self.fs.rm_file(path)
+
+
+def key_of(path: str) -> str:
+    """Return a path without its bucket."""
+    return path.partition("/")[2]
+
+
+@lru_cache
+def zeros_sha1(size: int) -> str:
+    """Return the SHA-1 of what writers write, which is zeros."""
+    digest, block = hashlib.sha1(usedforsecurity=False), bytes(MIB)
+    for offset in range(0, size, MIB):
+        digest.update(block[: size - offset])
+    return digest.hexdigest()
 
 
 def stored(size: int) -> str:

@@ -1,16 +1,20 @@
-"""What the sink answers: a little of the COS JSON API v4, a little of S3. Nothing is stored.
+"""What the sink answers: a little of the COS JSON API v4, a little of S3. No content is stored.
 
-An object whose name ends in ``-s<number>`` exists and has that many bytes; nothing else exists.
+An object whose name ends in ``-s<number>`` exists and has that many bytes. Of what was uploaded, only the objects that
+came in slices by v4 exist.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from tests.benchmarks.uploads import Uploads
 
 MIB = 1024 * 1024
 
@@ -19,7 +23,12 @@ _FIELD = re.compile(rb'name="(\w+)"(?:\r\n[^\r]+)*\r\n\r\n([^\r]*)')
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _MODIFIED = "Thu, 01 Oct 2026 12:00:00 GMT"
 _ETAG = '"0123456789abcdef0123456789abcdef"'
-_PHRASES = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found", 416: "Range Not Satisfiable"}
+_CONTENT = re.compile(rb'name="filecontent"(?:[^\r]+\r\n)+\r\n')
+_PHRASES = {
+    200: "OK", 204: "No Content", 206: "Partial Content",
+    400: "Bad Request", 404: "Not Found", 416: "Range Not Satisfiable",
+}  # fmt: skip
+_MESSAGES = {0: "SUCCESS", -175: "ERROR_CMD_COS_FILE_SIZE_NOT_EQU", -197: "ERROR_CMD_FILE_NOTEXIST"}
 
 
 @dataclass
@@ -69,16 +78,27 @@ class Reply:
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def answer(call: Call, sessions: Iterator[int]) -> Reply:
-    """Return the reply to a request of either dialect."""
-    host = call.headers.get("host", "")
-    if call.path.startswith("/files/v2/"):
-        if call.method == "POST" or "op" in call.query:
-            return _cos(call, sessions)
-        return _download(call)
-    if "myqcloud.com" in host:
-        return _download(call)
-    return _s3(call, sessions)
+class Service:
+    """Answers requests of either dialect."""
+
+    def __init__(self) -> None:
+        self._sessions, self._uploads = itertools.count(1), Uploads()
+
+    def answer(self, call: Call) -> Reply:
+        """Return the reply to a request."""
+        if call.path.startswith("/files/v2/"):
+            path = call.path.split("/", 4)[4]
+            if call.method == "POST" or "op" in call.query:
+                return _cos(call, path, self._sessions, self._uploads)
+            return _download(call, self._held(path))
+        host = call.headers.get("host", "")
+        if "myqcloud.com" in host:
+            return _download(call, self._held(host.partition(".")[0].rpartition("-")[0] + call.path))
+        return _s3(call, self._sessions)
+
+    def _held(self, path: str) -> bytes | None:
+        upload = self._uploads.find(path)
+        return upload.content if upload else None
 
 
 # -- objects -----------------------------------------------------------------------------------------------------------
@@ -89,7 +109,9 @@ def _size(path: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _download(call: Call) -> Reply:
+def _download(call: Call, content: bytes | None = None) -> Reply:
+    if content is not None:
+        return Reply(200, content, "application/octet-stream", headers={"ETag": _ETAG, "Last-Modified": _MODIFIED})
     size = _size(call.path)
     if size is None:
         return Reply(404)
@@ -108,22 +130,42 @@ def _download(call: Call) -> Reply:
 # -- COS ---------------------------------------------------------------------------------------------------------------
 
 
-def _cos(call: Call, sessions: Iterator[int]) -> Reply:
+def _cos(call: Call, path: str, sessions: Iterator[int], uploads: Uploads) -> Reply:
     fields = _fields(call)
     op = fields.get("op", "")
+    data: dict[str, object] = {
+        "access_url": "http://localhost/",
+        "resource_path": call.path,
+        "url": "http://localhost/",
+    }
     if op == "upload_slice_init":
+        uploads.open(path, int(fields["filesize"]))
         data = {"session": f"session-{next(sessions)}", "slice_size": int(fields["slice_size"]), "serial_upload": 0}
     elif op == "upload_slice_data":
+        uploads.hold(path, _content(call))
         data = {"session": fields["session"], "offset": int(fields["offset"])}
+    elif op == "upload_slice_finish" and not uploads.finish(path, int(fields["filesize"])):
+        return _envelope({}, -175, 400)
     elif op == "stat":
-        return _cos_status(call)
+        return _cos_status(call, path, uploads)
     elif op == "list":
         data = {"context": "", "has_more": False, "listover": True, "infos": []}
     elif op == "upload_slice_list":
         return _envelope({}, -197, 404)
-    else:
-        data = {"access_url": "http://localhost/", "resource_path": call.path, "url": "http://localhost/"}
+    elif op == "move":
+        uploads.move(path, path.partition("/")[0] + fields["dest_fileid"])
+    elif op == "delete":
+        uploads.remove(path)
     return _envelope(data)
+
+
+def _content(call: Call) -> bytes | None:
+    """Return the content of a form, if all of the form was kept."""
+    found = _CONTENT.search(call.prefix) if len(call.prefix) == call.length else None
+    if found is None:
+        return None
+    boundary = call.prefix[: call.prefix.index(b"\r\n")]
+    return call.prefix[found.end() : call.prefix.rindex(b"\r\n" + boundary)]
 
 
 def pattern_block() -> bytes:
@@ -147,17 +189,19 @@ def _fields(call: Call) -> dict[str, str]:
     return {**call.query, **found}
 
 
-def _cos_status(call: Call) -> Reply:
-    size = _size(call.path)
-    if size is None:
+def _cos_status(call: Call, path: str, uploads: Uploads) -> Reply:
+    upload, size = uploads.find(path), _size(call.path)
+    if upload is None and size is None:
         return _envelope({}, -197, 404)
-    times = {"ctime": 1790000000, "mtime": 1790000000}
-    return _envelope({"filesize": size, "filelen": size, "sha": pattern_sha1(size), "biz_attr": "", **times})
+    if upload is not None:
+        known = upload.status(path)
+    else:
+        known = {"filesize": size, "filelen": size, "sha": pattern_sha1(size or 0)}
+    return _envelope({**known, "biz_attr": "", "ctime": 1790000000, "mtime": 1790000000})
 
 
 def _envelope(data: dict[str, object], code: int = 0, status: int = 200) -> Reply:
-    message = "SUCCESS" if code == 0 else "ERROR_CMD_FILE_NOTEXIST"
-    body = {"code": code, "message": message, "request_id": "0", **({"data": data} if code == 0 else {})}
+    body = {"code": code, "message": _MESSAGES[code], "request_id": "0", **({"data": data} if code == 0 else {})}
     return Reply(status, json.dumps(body).encode())
 
 

@@ -122,6 +122,8 @@ def _peers(scale: Scale) -> Iterator[Scenario]:
             if operation == "write":
                 unsized = Task("write_unsized", size)
                 variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))
+                streaming = Task("write_streaming", size)
+                variants.append(Variant("cosv4fs", streaming, label="cosv4fs (no size=, streaming)"))
             samples = max(3, scale.samples - 1) if size > 512 * MIB else 0
             yield Scenario("peers", f"{operation} {_size(size)}", tuple(variants), samples=samples)
 

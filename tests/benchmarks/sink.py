@@ -11,7 +11,6 @@ connection costs one more) and a rate per connection. There is no slow start, no
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import socket
@@ -21,7 +20,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from tests.benchmarks.dialects import MIB, Call, Reply, answer, pattern_block
+from tests.benchmarks.dialects import MIB, Call, Reply, Service, pattern_block
 
 PATTERN_SIZE = 16 * MIB
 _HEAD_ROOM = 64 * 1024
@@ -57,7 +56,7 @@ class Sink:
     def __init__(self) -> None:
         self.network = Network()
         self.counts, self.lock = Counts(), threading.Lock()
-        self.sessions = itertools.count(1)
+        self.service = Service()
         self.pattern = _pattern_file()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
@@ -104,7 +103,7 @@ class _Link:
         self._receive_body(call, end + 4, network)
         if network.rtt:
             time.sleep(network.rtt * 0.5)
-        reply = self.sink.control(call) if call.is_control else answer(call, self.sink.sessions)
+        reply = self.sink.control(call) if call.is_control else self.sink.service.answer(call)
         if not call.is_control:
             with self.sink.lock:
                 self.sink.counts.requests += 1
