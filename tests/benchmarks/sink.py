@@ -4,8 +4,8 @@ It speaks just enough of the COS JSON API v4 and of S3 that every measured clien
 it is made to cost as little as Python can: request bodies are discarded by the kernel (or received into one reused
 buffer), downloads leave by ``sendfile`` from memory.
 
-The injected network has a round-trip time (half of it passes before a body is read, half before the answer; a new
-connection costs one more) and a rate per connection. There is no slow start, no loss and no jitter.
+The injected network has a round-trip time (half of it passes before a body is read, half before the answer; the first
+one of a connection is its handshake) and a rate per connection. There is no slow start, no loss and no jitter.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Link:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray(_HEAD_ROOM)
         self._filled = 0
-        self._is_new = True
+        self._opened = time.perf_counter()
 
     def serve_one(self) -> bool:
         """Serve one request; False when the client has gone."""
@@ -98,8 +98,9 @@ class _Link:
         call = _parse(bytes(self._buffer[:end]))
         network = Network() if call.is_control else self.sink.network
         if network.rtt:
-            time.sleep(network.rtt * (1.5 if self._is_new else 0.5))
-        self._is_new = self._is_new and call.is_control
+            # nothing is sent on a connection before its handshake, which may be over long before the first request
+            handshake = max(0.0, self._opened + network.rtt - time.perf_counter())
+            time.sleep(handshake + network.rtt * 0.5)
         self._receive_body(call, end + 4, network)
         if network.rtt:
             time.sleep(network.rtt * 0.5)
