@@ -151,7 +151,8 @@ class _Link:
             self._socket.sendall(head if call.method == "HEAD" else head + reply.body)
             return
         offset, length = reply.pattern
-        self._socket.sendall(head, _CORKED if length else 0)
+        # on a slow link the head does not wait for the first bytes
+        self._socket.sendall(head, _CORKED if length and not network.rate else 0)
         began, done = time.perf_counter(), 0
         while done < length:
             place = (offset + done) % PATTERN_SIZE
